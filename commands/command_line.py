@@ -1,0 +1,71 @@
+"""Flags in both spellings, booleans bare or with a value, and the exit codes of every command.
+
+Exit 0: done. 1: the input or the data is wrong (one line on stderr). 2: wrong usage. 130: Ctrl-C.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from commands.errors import InputError
+
+_TRUE = {"1", "true", "yes", "on"}
+_FALSE = {"0", "false", "no", "off"}
+
+
+def parse_bool(text: str) -> bool:
+    """Read ``True``, ``false``, ``1``, ``off`` … as a bool; anything else is a usage error."""
+    if text.lower() in _TRUE | _FALSE:
+        return text.lower() in _TRUE
+    raise argparse.ArgumentTypeError(f"{text!r} is not a truth value: write true or false")
+
+
+class CommandParser(argparse.ArgumentParser):
+    """An argument parser that takes ``--data_dir`` and ``--data-dir`` alike."""
+
+    def __init__(self, **settings: Any) -> None:
+        settings.setdefault("allow_abbrev", False)
+        settings.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(**settings)
+
+    def add_switch(self, *names: str, **settings: Any) -> argparse.Action:
+        """Add a boolean flag that works bare (``--use_amp``) and with a value (``--use_amp False``)."""
+        settings.setdefault("default", False)
+        return self.add_argument(
+            *names, type=parse_bool, nargs="?", const=True, metavar="BOOL", **settings
+        )
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        words = list(sys.argv[1:] if args is None else args)
+        return super().parse_known_args([self._spelled_as_declared(word) for word in words], namespace)
+
+    def _spelled_as_declared(self, word: str) -> str:
+        if not word.startswith("--") or len(word) == 2:
+            return word
+        name, equals, value = word[2:].partition("=")
+        for candidate in (name, name.replace("-", "_"), name.replace("_", "-")):
+            if "--" + candidate in self._option_string_actions:
+                return f"--{candidate}{equals}{value}"
+        return word
+
+
+def run(main: Callable[[Sequence[str] | None], int | None]) -> NoReturn:
+    """Run a command's ``main`` and leave with its exit code; bad input is one line, no traceback."""
+    try:
+        code = main(None) or 0
+        sys.stdout.flush()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 1
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 1
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
+        code = 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        code = 130
+    sys.exit(code)

@@ -1,0 +1,1 @@
+"""Fine-tuning on GLUE and writing the leaderboard's files."""

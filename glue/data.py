@@ -1,0 +1,167 @@
+"""The official TSV files, row by row, as they really are: raw quotes, BOMs, missing headers.
+
+Nothing is dropped silently. A bad row stops with file, line, what was expected and what was found;
+the one exception is QQP's training file, whose known defects are counted and reported.
+"""
+
+import codecs
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from commands.errors import InputError
+from glue.tasks import Split, Task
+
+_MOST_DEFECTS = 100  # QQP's official train.tsv has some two dozen
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One row: its texts as they stand in the file (one, or a pair) and its label.
+
+    label: the label's name, a float for regression, None in a test file.
+    """
+
+    texts: tuple[str, ...]
+    label: str | float | None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of one file, in order, and the line numbers that were skipped (QQP train only)."""
+
+    path: Path
+    examples: list[Example]
+    skipped_lines: list[int] = field(default_factory=list)
+
+
+def find_file(data_dir: str | Path, split: Split) -> Path:
+    """Where a split's file lies below ``data_dir``; InputError if it is nowhere."""
+    root = Path(data_dir)
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder; --data_dir names the folder that holds CoLA/, SST-2/, …")
+    for name in (split.file, *split.other_files):
+        if (root / name).is_file():
+            return root / name
+    also = f" (nor {', '.join(split.other_files)})" if split.other_files else ""
+    raise InputError(f"{root / split.file}: no such file{also}; put the official GLUE files below {root}")
+
+
+def read_split(task: Task, split: Split, data_dir: str | Path) -> Rows:
+    """Read one official file. Labels are read for train and dev, never for test."""
+    path = find_file(data_dir, split)
+    return _read(path, task, split, with_label=split.kind != "test")
+
+
+def read_gold(task: Task, split: Split, path: str | Path) -> list[str | float]:
+    """The labels of a dev file given by path, in order."""
+    rows = _read(Path(path), task, split, with_label=True)
+    return [example.label for example in rows.examples if example.label is not None]
+
+
+def _read(path: Path, task: Task, split: Split, with_label: bool) -> Rows:
+    lines = _lines(path, split)
+    header = list(split.headless) or lines[0].split("\t")
+    wanted = [*task.text_columns, *([task.label_column] if with_label else [])]
+    columns = _positions(path, header, wanted)
+    numbered = split.kind == "test" and header[0] in ("index", "id")
+    first = 1 if split.headless else 2
+    rows = Rows(path, [])
+    for number, line in enumerate(lines[first - 1 :], first):
+        cells = line.split("\t")
+        try:
+            if len(cells) != len(header):
+                raise _BadRow(_count_problem(cells, header, line))
+            if numbered and cells[0] != str(len(rows.examples)):
+                raise _BadRow(f"expected index {len(rows.examples)}, found {cells[0]!r}")
+            rows.examples.append(_example(cells, columns, task, with_label))
+        except _BadRow as problem:
+            if not split.skips_defects or problem.is_label:
+                raise InputError(f"{path}:{number}: {problem}") from None
+            rows.skipped_lines.append(number)
+            if len(rows.skipped_lines) > _MOST_DEFECTS:
+                raise InputError(
+                    f"{path}:{number}: {problem}; the official file has a few such rows, "
+                    f"this one more than {_MOST_DEFECTS}"
+                ) from None
+    if not rows.examples:
+        raise InputError(f"{path}: no rows; expected the official {split.rows}")
+    return rows
+
+
+class _BadRow(Exception):
+    is_label = False
+
+
+class _BadLabel(_BadRow):
+    is_label = True
+
+
+def _count_problem(cells: list[str], header: list[str], line: str) -> str:
+    if not line.strip():
+        return "blank line; remove it, or fetch the file again"
+    names = " ".join(name or "(blank)" for name in header)
+    return f"expected {len(header)} columns ({names}), found {len(cells)}; is the file cut short or edited?"
+
+
+def _example(cells: list[str], columns: list[int], task: Task, with_label: bool) -> Example:
+    texts = tuple(cells[column] for column in columns[: len(task.text_columns)])
+    for name, text in zip(task.text_columns, texts, strict=True):
+        if not text.strip():
+            raise _BadRow(f"expected text in column {name!r}, found none")
+    return Example(texts, _label(cells[columns[-1]], task) if with_label else None)
+
+
+def _label(cell: str, task: Task) -> str | float:
+    if task.target_range is None:
+        if cell not in task.labels:
+            raise _BadLabel(f"unknown label {cell!r}; expected one of {', '.join(task.labels)}")
+        return cell
+    low, high = task.target_range
+    try:
+        score = float(cell)
+    except ValueError:
+        score = math.nan
+    if not low <= score <= high:
+        raise _BadLabel(f"expected a score from {low:g} to {high:g}, found {cell!r}")
+    return score
+
+
+def _positions(path: Path, header: list[str], wanted: list[str]) -> list[int]:
+    missing = [name for name in wanted if name not in header]
+    if missing:
+        found = ", ".join(repr(name) for name in header[:12])
+        raise InputError(f"{path}:1: no column {missing[0]!r}; the header has {found}")
+    repeated = [name for name in wanted if header.count(name) > 1]
+    if repeated:
+        raise InputError(f"{path}:1: column {repeated[0]!r} stands twice in the header")
+    return [header.index(name) for name in wanted]
+
+
+def _lines(path: Path, split: Split) -> list[str]:
+    """Decode a file and cut it at line feeds only; its BOM and CRLF line ends are taken off."""
+    raw = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+    if not raw.strip():
+        raise InputError(f"{path}: the file is empty; expected {split.rows} rows")
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        byte = raw[error.start]
+        raise InputError(f"{path}:{line}: byte 0x{byte:02x} is not UTF-8; save the file as UTF-8") from None
+    ends_whole = text.endswith("\n")
+    lines = text.removesuffix("\n").split("\n")
+    if lines[0].endswith("\r"):
+        lines = [line.removesuffix("\r") for line in lines]
+    rows = len(lines) - (not split.headless)
+    if not ends_whole and rows < split.rows and not _known_without_final_newline(split):
+        raise InputError(
+            f"{path}:{len(lines)}: the file ends in the middle of a line, after {rows} of "
+            f"{split.rows} rows; it is cut short: fetch it again"
+        )
+    return lines
+
+
+def _known_without_final_newline(split: Split) -> bool:
+    # The official CoLA/dev.tsv and diagnostic.tsv end without one, so its absence says nothing there.
+    return (split.kind == "dev" and bool(split.headless)) or split.part == "diagnostic"
