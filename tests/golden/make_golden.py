@@ -1,0 +1,175 @@
+"""Make the golden values of this folder with transformers and torch; see README.md. Not run by the tests.
+
+    python tests/golden/make_golden.py [models] [tokenizer]
+
+Every model gets random weights of a fixed seed, every parameter of every kind away from its neutral
+value (LayerNorm scale is not 1, no bias is 0, embeddings are small so that the LayerNorm epsilon counts),
+so that a wrong detail of an implementation shows in the outputs. The outputs are computed in float64 from
+the float32 weights that are saved, and stored as float32.
+"""
+
+import json
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+import nasty_texts
+import numpy as np
+import tokenizers
+import torch
+import transformers
+
+HERE = Path(__file__).resolve().parent
+LENGTHS = (20, 13, 5)
+LABELS = ("contradiction", "entailment", "neutral")
+
+SHARED: dict[str, Any] = {
+    "vocab_size": 60,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "max_position_embeddings": 40,
+    "type_vocab_size": 2,
+    "layer_norm_eps": 1e-12,
+    "pad_token_id": 0,
+    "id2label": dict(enumerate(LABELS)),
+    "label2id": {label: index for index, label in enumerate(LABELS)},
+}
+CONVBERT = {"embedding_size": 16, "head_ratio": 2, "conv_kernel_size": 9, "num_groups": 1, "hidden_act": "gelu"}
+
+# name of the folder: (class of the configuration, class of the model, settings, seed)
+MODELS: dict[str, tuple[str, str, dict[str, Any], int]] = {
+    "convbert_small": ("ConvBertConfig", "ConvBertForSequenceClassification", CONVBERT, 1),
+    "convbert_grouped": (
+        "ConvBertConfig", "ConvBertForSequenceClassification", CONVBERT | {"num_groups": 2}, 2,
+    ),
+    "convbert_base": (
+        "ConvBertConfig", "ConvBertForSequenceClassification", CONVBERT | {"embedding_size": 32}, 3,
+    ),
+    "convbert_ratio4": (
+        "ConvBertConfig", "ConvBertForSequenceClassification",
+        CONVBERT | {"head_ratio": 4, "conv_kernel_size": 5}, 4,
+    ),
+    "electra": (
+        "ElectraConfig", "ElectraForSequenceClassification", {"embedding_size": 16, "hidden_act": "gelu"}, 5,
+    ),
+    "bert": ("BertConfig", "BertForSequenceClassification", {"hidden_act": "gelu"}, 6),
+    "ernie": (
+        "ErnieConfig", "ErnieForSequenceClassification",
+        {"hidden_act": "relu", "use_task_id": True, "task_type_vocab_size": 3}, 7,
+    ),
+}  # fmt: skip
+
+
+def randomise(model: torch.nn.Module, seed: int) -> None:
+    """Give every parameter random values of a size that keeps activations near 1."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in sorted(model.named_parameters()):
+            values = torch.randn(parameter.shape, generator=generator, dtype=torch.float32)
+            if name.endswith("LayerNorm.weight"):
+                values = 1 + 0.2 * values
+            elif "embeddings.weight" in name:
+                values = 0.03 * values
+            else:
+                values = 0.2 * values
+            parameter.copy_(values)
+
+
+def make_batch(seed: int) -> dict[str, np.ndarray]:
+    """Three unpadded rows of 20 tokens: [CLS] = 2, [SEP] = 3, the second segment from a different place each."""
+    random = np.random.default_rng(seed)
+    input_ids = random.integers(5, SHARED["vocab_size"], (3, LENGTHS[0]))
+    input_ids[:, 0] = 2
+    token_type_ids = np.zeros_like(input_ids)
+    for row, (length, boundary) in enumerate(zip(LENGTHS, (9, 7, 3), strict=True)):
+        input_ids[row, [boundary - 1, length - 1]] = 3
+        token_type_ids[row, boundary:] = 1
+    return {"input_ids": input_ids, "token_type_ids": token_type_ids, "attention_mask": np.ones_like(input_ids)}
+
+
+def cases_of(batch: dict[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
+    """The inputs by case: the full batch, the batch cut to LENGTHS and padded with 0, each cut row alone."""
+    inside = np.arange(LENGTHS[0]) < np.array(LENGTHS)[:, None]
+    cases = {"full": batch, "padded": {name: values * inside for name, values in batch.items()}}
+    for row, length in enumerate(LENGTHS):
+        cases[f"alone{row}"] = {name: values[row : row + 1, :length] for name, values in batch.items()}
+    return cases
+
+
+def make_model(name: str) -> None:
+    """Write the folder of one model: config.json, model.safetensors, outputs.npz."""
+    config_class, model_class, settings, seed = MODELS[name]
+    config = getattr(transformers, config_class)(**SHARED, **settings)
+    config._attn_implementation = "eager"
+    model = getattr(transformers, model_class)(config).eval()
+    randomise(model, seed)
+    model.save_pretrained(HERE / name)
+    model = model.double()
+
+    arrays: dict[str, np.ndarray] = {}
+    for case, inputs in cases_of(make_batch(seed)).items():
+        with torch.no_grad():
+            answer = model(
+                **{key: torch.tensor(values) for key, values in inputs.items()}, output_hidden_states=True
+            )
+        outputs = {
+            "last_hidden_state": answer.hidden_states[-1].numpy().astype(np.float32),
+            "logits": answer.logits.numpy().astype(np.float32),
+        }
+        arrays |= {f"{case}.{key}": values for key, values in (inputs | outputs).items()}
+    np.savez(HERE / name / "outputs.npz", **arrays)
+
+
+def make_tokenizer_values() -> None:
+    """Write tokenizer/vocab.txt and tokenizer/expected.json."""
+    folder = HERE / "tokenizer"
+    folder.mkdir(exist_ok=True)
+    vocabulary = nasty_texts.vocabulary()
+    (folder / "vocab.txt").write_text("".join(token + "\n" for token in vocabulary), encoding="utf-8", newline="\n")
+    content: dict[str, Any] = {
+        "made_with": {
+            "python": platform.python_version(),
+            "transformers": transformers.__version__,
+            "tokenizers": tokenizers.__version__,
+        },
+        "cases": [],
+    }
+    for lower in (True, False):
+        tokenizer = transformers.BertTokenizer(
+            vocab={token: index for index, token in enumerate(vocabulary)}, do_lower_case=lower
+        )
+        for max_length in (None, 16, 32):
+            texts: list[tuple[str, ...]] = [(text,) for text in nasty_texts.TEXTS]
+            for inputs in texts + (nasty_texts.pairs() if max_length else []):
+                encoded = tokenizer(
+                    *inputs, max_length=max_length, truncation="longest_first" if max_length else False
+                )
+                content["cases"].append(
+                    {
+                        "do_lower_case": lower,
+                        "max_length": max_length,
+                        "texts": list(inputs),
+                        "input_ids": encoded["input_ids"],
+                        "token_type_ids": encoded["token_type_ids"],
+                    }
+                )
+    lines = ",\n".join(json.dumps(case) for case in content["cases"])
+    head = json.dumps(content["made_with"])
+    (folder / "expected.json").write_text(f'{{"made_with": {head},\n"cases": [\n{lines}\n]}}\n', encoding="ascii")
+
+
+def main(wanted: list[str]) -> None:
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    if not wanted or "models" in wanted:
+        for name in MODELS:
+            make_model(name)
+    if not wanted or "tokenizer" in wanted:
+        make_tokenizer_values()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
