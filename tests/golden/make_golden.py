@@ -37,7 +37,13 @@ SHARED: dict[str, Any] = {
     "id2label": dict(enumerate(LABELS)),
     "label2id": {label: index for index, label in enumerate(LABELS)},
 }
-CONVBERT = {"embedding_size": 16, "head_ratio": 2, "conv_kernel_size": 9, "num_groups": 1, "hidden_act": "gelu"}
+CONVBERT = {
+    "embedding_size": 16,
+    "head_ratio": 2,
+    "conv_kernel_size": 9,
+    "num_groups": 1,
+    "hidden_act": "gelu",
+}
 
 # name of the folder: (class of the configuration, class of the model, settings, seed)
 MODELS: dict[str, tuple[str, str, dict[str, Any], int]] = {
@@ -79,7 +85,7 @@ def randomise(model: torch.nn.Module, seed: int) -> None:
 
 
 def make_batch(seed: int) -> dict[str, np.ndarray]:
-    """Three unpadded rows of 20 tokens: [CLS] = 2, [SEP] = 3, the second segment from a different place each."""
+    """Three unpadded rows of 20 tokens: [CLS] = 2, [SEP] = 3, the second segment starts elsewhere in each."""
     random = np.random.default_rng(seed)
     input_ids = random.integers(5, SHARED["vocab_size"], (3, LENGTHS[0]))
     input_ids[:, 0] = 2
@@ -87,7 +93,8 @@ def make_batch(seed: int) -> dict[str, np.ndarray]:
     for row, (length, boundary) in enumerate(zip(LENGTHS, (9, 7, 3), strict=True)):
         input_ids[row, [boundary - 1, length - 1]] = 3
         token_type_ids[row, boundary:] = 1
-    return {"input_ids": input_ids, "token_type_ids": token_type_ids, "attention_mask": np.ones_like(input_ids)}
+    attention_mask = np.ones_like(input_ids)
+    return {"input_ids": input_ids, "token_type_ids": token_type_ids, "attention_mask": attention_mask}
 
 
 def cases_of(batch: dict[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
@@ -128,15 +135,8 @@ def make_tokenizer_values() -> None:
     folder = HERE / "tokenizer"
     folder.mkdir(exist_ok=True)
     vocabulary = nasty_texts.vocabulary()
-    (folder / "vocab.txt").write_text("".join(token + "\n" for token in vocabulary), encoding="utf-8", newline="\n")
-    content: dict[str, Any] = {
-        "made_with": {
-            "python": platform.python_version(),
-            "transformers": transformers.__version__,
-            "tokenizers": tokenizers.__version__,
-        },
-        "cases": [],
-    }
+    (folder / "vocab.txt").write_bytes("".join(token + "\n" for token in vocabulary).encode())
+    cases: list[dict[str, Any]] = []
     for lower in (True, False):
         tokenizer = transformers.BertTokenizer(
             vocab={token: index for index, token in enumerate(vocabulary)}, do_lower_case=lower
@@ -147,18 +147,16 @@ def make_tokenizer_values() -> None:
                 encoded = tokenizer(
                     *inputs, max_length=max_length, truncation="longest_first" if max_length else False
                 )
-                content["cases"].append(
-                    {
-                        "do_lower_case": lower,
-                        "max_length": max_length,
-                        "texts": list(inputs),
-                        "input_ids": encoded["input_ids"],
-                        "token_type_ids": encoded["token_type_ids"],
-                    }
-                )
-    lines = ",\n".join(json.dumps(case) for case in content["cases"])
-    head = json.dumps(content["made_with"])
-    (folder / "expected.json").write_text(f'{{"made_with": {head},\n"cases": [\n{lines}\n]}}\n', encoding="ascii")
+                case = {"do_lower_case": lower, "max_length": max_length, "texts": list(inputs)}
+                cases.append(case | {key: encoded[key] for key in ("input_ids", "token_type_ids")})
+    made_with = {
+        "python": platform.python_version(),
+        "transformers": transformers.__version__,
+        "tokenizers": tokenizers.__version__,
+    }
+    lines = ",\n".join(json.dumps(case) for case in cases)  # a case a line
+    content = f'{{"made_with": {json.dumps(made_with)},\n"cases": [\n{lines}\n]}}\n'
+    (folder / "expected.json").write_bytes(content.encode("ascii"))
 
 
 def main(wanted: list[str]) -> None:

@@ -1,15 +1,16 @@
-"""Texts on which WordPiece tokenizers disagree, and a small vocabulary to split them with. Standard library."""
+"""Texts on which WordPiece tokenizers disagree, and a small vocabulary to split them with."""
 
 import string
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 WORDS = (
-    "the a an of to and in is it was this that problem with most these things script movie film good bad very "
-    "not no yes he she they we you what who where when how why which first second new old man woman city world "
-    "play game great fun boring entail neutral question answer sentence word token cafe naive uber resume "
-    "The This Paris London McDonald HTTP USA don can won isn un able play re do mid night twenty one two three"
+    "the a an of to and in is it was this that problem with most these things script movie film good "
+    "bad very not no yes he she they we you what who where when how why which first second new old "
+    "man woman city world play game great fun boring entail neutral question answer sentence word "
+    "token cafe naive uber resume The This Paris London McDonald HTTP USA don can won isn un able "
+    "play re do mid night twenty one two three"
 )
-PIECES = ("##s", "##ing", "##ed", "##er", "##est", "##ly", "##able", "##ness", "##tion", "##ment", "##th", "##'")
+PIECES = tuple("##s ##ing ##ed ##er ##est ##ly ##able ##ness ##tion ##ment ##th ##'".split())
 SYMBOLS = "°²€µ£¥§©®™½×÷–—‘’“”…•≤≥≠∞→"
 ACCENTED = "éèêëàâäçîïôöûüñßøåÉÀÖÜØÅİı"
 CJK = "中文字国日本語漢한국어"
@@ -36,7 +37,7 @@ TEXTS = (
     "20°C 3m² 5€ 7µm £3 ½ ×2",
     "™®© § … • ≤ ≥ ≠ ∞ →",
     "“quoted” ‘single’ – dash — em",
-    "\"raw \"\" quotes\" 'and' `ticks`",
+    '"raw "" quotes" \'and\' `ticks`',
     '"unbalanced quote',
     "zero\u200bwidth and\u200cnon\u200djoiner \ufeffbom",
     "soft\u00adhyphen no\u00a0break thin\u2009space ideographic\u3000space",
