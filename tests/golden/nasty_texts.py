@@ -10,7 +10,7 @@ WORDS = (
     "token cafe naive uber resume The This Paris London McDonald HTTP USA don can won isn un able "
     "play re do mid night twenty one two three"
 )
-PIECES = tuple("##s ##ing ##ed ##er ##est ##ly ##able ##ness ##tion ##ment ##th ##'".split())
+ENDINGS = "s ing ed er est ly able ness tion ment th '"
 SYMBOLS = "°²€µ£¥§©®™½×÷–—‘’“”…•≤≥≠∞→"
 ACCENTED = "éèêëàâäçîïôöûüñßøåÉÀÖÜØÅİı"
 CJK = "中文字国日本語漢한국어"
@@ -78,7 +78,7 @@ def vocabulary() -> list[str]:
         *(f"##{letter}" for letter in ACCENTED),
         *CJK,
         *WORDS.split(),
-        *PIECES,
+        *(f"##{ending}" for ending in ENDINGS.split()),
     ]
     return list(dict.fromkeys(tokens))
 
