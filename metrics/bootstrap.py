@@ -1,0 +1,135 @@
+"""Paired bootstrap: what a score would be on other draws of the same rows, for two systems at once.
+
+A resample draws n of n rows with replacement and scores both systems on the same rows; only how often
+a row was drawn matters, so all resamples are computed together:
+
+- Labels: rows with the same (gold, A, B) are interchangeable, so a resample is one multinomial draw
+  over those few combinations, whatever the number of rows.
+- Numbers: a correlation follows from weighted moments, the weight of a row being its number of draws;
+  for Spearman the values are first replaced by their ranks within the resample, ties averaged.
+
+The scores of a resample are those of ``metrics.scores``: undefined ones are 0.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from metrics.scores import POSITIVE_ID
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+    Generator = np.random.Generator
+
+_CHUNK_VALUES = 4_000_000  # weights held at a time: 32 MB
+
+
+def resampled_scores(
+    metrics: tuple[str, ...], gold: Array, systems: tuple[Array, Array], resamples: int, generator: Generator
+) -> dict[str, Array]:
+    """Metric → array (resamples, 2): each resample's score of A and of B."""
+    import numpy as np
+
+    if set(metrics) <= set(_FROM_CONFUSION):
+        confusions = _resampled_confusions(gold, systems, resamples, generator)
+        return {name: _FROM_CONFUSION[name](confusions) for name in metrics}
+    if not set(metrics) <= set(_FROM_WEIGHTS):
+        raise ValueError(f"no resampling for {', '.join(metrics)}")
+    rows = len(gold)
+    chunks: dict[str, list[Array]] = {name: [] for name in metrics}
+    for start in range(0, resamples, max(1, _CHUNK_VALUES // rows)):
+        count = min(resamples - start, max(1, _CHUNK_VALUES // rows))
+        weights = _draw_counts(rows, count, generator)
+        for name in metrics:
+            pairs = [_FROM_WEIGHTS[name](weights, gold, system) for system in systems]
+            chunks[name].append(np.stack(pairs, axis=1))
+    return {name: np.concatenate(parts) for name, parts in chunks.items()}
+
+
+def _resampled_confusions(
+    gold: Array, systems: tuple[Array, Array], resamples: int, generator: Generator
+) -> Array:
+    """(resamples, 2, labels, labels): each system's confusion counts, gold label first."""
+    import numpy as np
+
+    labels = int(max(gold.max(), systems[0].max(), systems[1].max(), POSITIVE_ID)) + 1
+    a, b = (system.astype(np.int64) for system in systems)
+    cells = np.bincount((gold.astype(np.int64) * labels + a) * labels + b, minlength=labels**3)
+    draws = generator.multinomial(len(gold), cells / len(gold), size=resamples)
+    draws = draws.reshape(resamples, labels, labels, labels)  # (R, gold, A, B)
+    return np.stack([draws.sum(axis=3), draws.sum(axis=2)], axis=1)
+
+
+def _draw_counts(rows: int, resamples: int, generator: Generator) -> Array:
+    """(resamples, rows) float64: how often each row was drawn."""
+    import numpy as np
+
+    drawn = generator.integers(rows, size=(resamples, rows)) + np.arange(resamples)[:, None] * rows
+    counts = np.bincount(drawn.ravel(), minlength=resamples * rows)
+    return counts.reshape(resamples, rows).astype(np.float64)
+
+
+def _accuracy(confusions: Array) -> Array:
+    right = confusions.trace(axis1=-2, axis2=-1)
+    return right / confusions.sum(axis=(-2, -1))
+
+
+def _f1(confusions: Array) -> Array:
+    hits = confusions[..., POSITIVE_ID, POSITIVE_ID]
+    positives = confusions[..., POSITIVE_ID, :].sum(axis=-1) + confusions[..., :, POSITIVE_ID].sum(axis=-1)
+    return _ratio(2 * hits, positives)
+
+
+def _matthews(confusions: Array) -> Array:
+    """Gorodkin's R_K, which scikit-learn computes too; for two labels it is Matthews' coefficient."""
+    import numpy as np
+
+    counts = confusions.astype(np.float64)
+    total = counts.sum(axis=(-2, -1))
+    golds, predictions = counts.sum(axis=-1), counts.sum(axis=-2)
+    covariance = counts.trace(axis1=-2, axis2=-1) * total - (golds * predictions).sum(axis=-1)
+    spread_gold = total**2 - (golds**2).sum(axis=-1)
+    spread_predicted = total**2 - (predictions**2).sum(axis=-1)
+    return _ratio(covariance, np.sqrt(spread_gold * spread_predicted))
+
+
+def _pearson(weights: Array, gold: Array, predicted: Array) -> Array:
+    """Weighted correlation, per resample. gold, predicted: (rows,), or ranks (resamples, rows)."""
+    import numpy as np
+
+    total = weights.sum(axis=1)
+    x = gold - (weights * gold).sum(axis=1, keepdims=True) / total[:, None]
+    y = predicted - (weights * predicted).sum(axis=1, keepdims=True) / total[:, None]
+    covariance = (weights * x * y).sum(axis=1)
+    spread = np.sqrt((weights * x * x).sum(axis=1) * (weights * y * y).sum(axis=1))
+    scale = np.abs(gold).max() * np.abs(predicted).max() * total
+    return _ratio(covariance, np.where(spread > 1e-12 * scale, spread, 0.0))
+
+
+def _spearman(weights: Array, gold: Array, predicted: Array) -> Array:
+    return _pearson(weights, _ranks(weights, gold), _ranks(weights, predicted))
+
+
+def _ranks(weights: Array, values: Array) -> Array:
+    """(resamples, rows): each row's mean rank among the drawn rows, ties averaged."""
+    import numpy as np
+
+    distinct, position = np.unique(values, return_inverse=True)
+    order = np.argsort(position, kind="stable")
+    starts = np.searchsorted(position[order], np.arange(len(distinct)))
+    drawn = np.add.reduceat(weights[:, order], starts, axis=1)  # (resamples, distinct)
+    mean_rank = np.cumsum(drawn, axis=1) - (drawn - 1) / 2
+    return mean_rank[:, position]
+
+
+def _ratio(above: Array, below: Array) -> Array:
+    """above / below, and 0 where below is 0: the score is undefined there."""
+    import numpy as np
+
+    return np.divide(above, below, out=np.zeros(np.shape(below)), where=below != 0)
+
+
+_FROM_CONFUSION = {"accuracy": _accuracy, "f1": _f1, "matthews": _matthews}
+_FROM_WEIGHTS = {"pearson": _pearson, "spearman": _spearman}

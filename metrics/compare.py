@@ -1,0 +1,132 @@
+"""Is system A better than system B? Difference of their dev scores, interval, and p.
+
+Prints one JSON object: for every score of the task and for main, the values of A and B, the
+difference A - B, its 95 % interval and a two-sided p, all as fractions of 1.
+
+Method: paired bootstrap over the rows of the gold file (Koehn 2004, Statistical Significance Tests
+for Machine Translation Evaluation). The interval runs from the 2.5th to the 97.5th percentile of the
+resampled differences. p is the share of resamples whose difference lies at least as far from the mean
+of all resampled differences as A - B lies from 0 (the shift of Efron & Tibshirani 1993, chapter 16,
+as in Riezler & Maxwell 2005 and sacreBLEU), counted with one added on both sides of the fraction.
+It speaks of these checkpoints on other rows of the same kind, not of other training seeds.
+"""
+
+if not __package__:  # started by path: what is importable is the clone, not this folder
+    import sys
+    from pathlib import Path
+
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from commands.command_line import CommandParser, run
+from commands.errors import InputError
+from glue.tasks import TASKS, task_named
+from metrics.bootstrap import resampled_scores
+from metrics.score import (
+    ScoredSplits,
+    read_golds,
+    read_predicted,
+    splits_scored,
+    warnings_on_stderr,
+)
+from metrics.task_scores import score_task, signature
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+    Triple = tuple[Array, Array, Array]  # gold, A, B of one dev file
+
+_DISCERNIBLE = 0.05
+_SAME = 1e-12  # differences closer than rounding in the last digits count as equal
+
+
+def compare(
+    scored: ScoredSplits, parts: Sequence["Triple"], resamples: int, seed: int
+) -> dict[str, dict[str, Any]]:
+    """Score key → ``a``, ``b``, ``difference``, ``interval_95``, ``p``; one (gold, A, B) per dev file.
+
+    Dev files are resampled each on its own; ``main`` is the mean of all scores in every resample.
+    """
+    import numpy as np
+
+    observed_a = score_task(scored, [(gold, a) for gold, a, _ in parts])
+    observed_b = score_task(scored, [(gold, b) for gold, _, b in parts])
+    generator = np.random.default_rng(seed)
+    draws = [
+        part_draws[metric]
+        for gold, a, b in parts
+        for part_draws in [resampled_scores(scored.metrics, gold, (a, b), resamples, generator)]
+        for metric in scored.metrics
+    ]
+    drawn = dict(zip(scored.score_keys, draws, strict=True))
+    if scored.main:
+        drawn["main"] = np.mean(draws, axis=0)
+    return {
+        key: difference_of(observed_a[key], observed_b[key], pairs[:, 0] - pairs[:, 1])
+        for key, pairs in drawn.items()
+    }
+
+
+def difference_of(a: float, b: float, drawn_differences: "Array") -> dict[str, Any]:
+    """A comparison from the two scores and the resampled differences (see the module's method)."""
+    import numpy as np
+
+    difference = a - b
+    from_mean = np.abs(drawn_differences - drawn_differences.mean())
+    as_far = int((from_mean >= abs(difference) - _SAME).sum())
+    low, high = np.quantile(drawn_differences, [0.025, 0.975])
+    return {
+        "a": a,
+        "b": b,
+        "difference": difference,
+        "interval_95": [float(low), float(high)],
+        "p": (as_far + 1) / (len(drawn_differences) + 1),
+    }
+
+
+def _parser() -> CommandParser:
+    parser = CommandParser(prog="python -m metrics.compare", description=__doc__)
+    parser.add_argument("--task_name", required=True, metavar="TASK", help=f"one of {', '.join(TASKS)}")
+    parser.add_argument("--a", required=True, nargs="+", metavar="FILE.tsv", help="predictions of A")
+    parser.add_argument("--b", required=True, nargs="+", metavar="FILE.tsv", help="predictions of B")
+    parser.add_argument("--gold", required=True, nargs="+", metavar="FILE.tsv", help="official dev file")
+    parser.add_argument("--resamples", type=int, default=10_000, help="how many resamples (default 10000)")
+    parser.add_argument("--seed", type=int, default=42, help="of the resampling (default 42)")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = _parser().parse_args(argv)
+    if args.resamples < 100 or args.seed < 0:
+        raise InputError(f"--resamples {args.resamples} --seed {args.seed}: give 100 or more, seed 0 or more")
+    import numpy as np
+
+    task = task_named(args.task_name)
+    golds = read_golds(task, args.gold)
+    scored = splits_scored(task, golds)
+    systems = [read_predicted(task, golds, paths) for paths in (args.a, args.b)]
+    parts = [(gold.values, a, b) for gold, a, b in zip(golds, *systems, strict=True)]
+    with warnings_on_stderr():
+        result = compare(scored, parts, args.resamples, args.seed)
+    line = signature(scored, scored.split, [gold.values for gold in golds])
+    line += f"|bootstrap:paired|resamples:{args.resamples}|seed:{args.seed}|numpy:{np.__version__}"
+    print(json.dumps({"task": task.name, **result, "signature": line}, indent=2))
+    print(_verdict(result), file=sys.stderr)
+
+
+def _verdict(result: dict[str, dict[str, Any]]) -> str:
+    key = "main" if "main" in result else next(iter(result))
+    difference, p = result[key]["difference"], result[key]["p"]
+    if p >= _DISCERNIBLE:
+        return f"{key}: no difference shown (p {p:.3g})"
+    better, worse = ("A", "B") if difference > 0 else ("B", "A")
+    return f"{key}: {better} is better than {worse} by {abs(difference):.4f} (p {p:.3g})"
+
+
+if __name__ == "__main__":
+    run(main)
