@@ -1,0 +1,64 @@
+# Needs Python 3.10 to 3.13 and make; everything else is installed into .venv by the first target run.
+PYTHON ?= python3
+# Extra words for pytest: make test ARGS="tests/glue -x"
+ARGS ?=
+
+RUN := .venv/bin/python
+RUN26 := .venv-paddle26/bin/python
+READY := .venv/.ready
+READY26 := .venv-paddle26/.ready
+PIP := -m pip install --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-long check lock
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 16
+	@echo 'Another Python: make test PYTHON=python3.12. Words for pytest: make test ARGS="-x tests/glue".'
+
+demo: $(READY)  ## the main job on the embedded sample: train, score, predict, pack, check
+	@$(RUN) -m scripts.demo
+
+test: $(READY)  ## the tests (seconds to a few minutes)
+	@$(RUN) -m pytest $(ARGS)
+
+test-long: $(READY) $(READY26)  ## the slow tests, real data (GLUE_DATA_DIR=folder), and Paddle 2.6.2
+	@$(RUN) -m pytest -m "long or real_data" $(ARGS)
+	@$(RUN26) -m pytest $(ARGS)
+
+check: $(READY)  ## ruff, mypy, import contracts, tests
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@$(RUN) -m mypy
+	@.venv/bin/lint-imports --no-logo
+	@$(RUN) -m pytest $(ARGS)
+
+# `$(call is_python,COMMAND,OLDEST,NEWEST)`: does it start, and is its version within?
+is_python = $(1) -c 'import sys; sys.exit(not ($(2)) <= sys.version_info[:2] <= ($(3)))' 2>/dev/null
+
+$(READY): pyproject.toml constraints.txt
+	@$(call is_python,$(PYTHON),(3, 10),(3, 13)) || { \
+	  echo 'error: $(PYTHON) is not Python 3.10 to 3.13 (it says: '"$$($(PYTHON) --version 2>&1)"'):' \
+	    'name one, as in: make $(MAKECMDGOALS) PYTHON=python3.12' >&2; exit 1; }
+	@echo 'Installing into .venv (about 1 GB; a few minutes the first time)' >&2
+	@test -x $(RUN) || $(PYTHON) -m venv .venv
+	@$(RUN) $(PIP) -c constraints.txt -e '.[cpu,test]'
+	@touch $@
+
+# Paddle 2.6.2 stops at Python 3.12: PYTHON26, or the first of these that fits.
+$(READY26): pyproject.toml constraints-paddle26.txt
+	@for python in $(PYTHON26) $(PYTHON) python3.12 python3.11 python3.10; do \
+	  if $(call is_python,$$python,(3, 10),(3, 12)); then found=$$python; break; fi; done; \
+	if [ -z "$$found" ]; then \
+	  echo 'error: no Python 3.10 to 3.12 found for Paddle 2.6.2: name one, as in: make test-long PYTHON26=python3.11' >&2; \
+	  exit 1; fi; \
+	echo "Installing Paddle 2.6.2 into .venv-paddle26 with $$found" >&2; \
+	test -x $(RUN26) || $$found -m venv .venv-paddle26
+	@$(RUN26) $(PIP) -c constraints-paddle26.txt 'paddlepaddle==2.6.2' -e '.[test,visualdl]'
+	@touch $@
+
+# One set of versions for all Pythons and systems, by markers. Needs uv.
+LOCK := uv pip compile --universal --python-version 3.10 --upgrade --quiet --no-header --no-annotate pyproject.toml
+lock:  ## renew the versions in constraints*.txt (needs uv)
+	$(LOCK) --extra cpu --extra test --extra visualdl --extra serve --extra cluster -o constraints.txt
+	printf 'paddlepaddle==2.6.2\nnumpy==1.26.4\n' | $(LOCK) - --extra test --extra visualdl -o constraints-paddle26.txt
