@@ -5,9 +5,11 @@ difference A - B, its 95 % interval and a two-sided p, all as fractions of 1.
 
 Method: paired bootstrap over the rows of the gold file (Koehn 2004, Statistical Significance Tests
 for Machine Translation Evaluation). The interval runs from the 2.5th to the 97.5th percentile of the
-resampled differences. p is the share of resamples whose difference lies at least as far from the mean
-of all resampled differences as A - B lies from 0 (the shift of Efron & Tibshirani 1993, chapter 16,
-as in Riezler & Maxwell 2005 and sacreBLEU), counted with one added on both sides of the fraction.
+resampled differences. p is the share of resamples whose difference lies at least as far from A - B
+as A - B lies from 0, that is: at 0 or beyond, or as far out on the other side (the shift to the null
+hypothesis of Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 16), with one added
+above and below the fraction line. Riezler & Maxwell 2005 and sacreBLEU shift by the mean of the
+resampled differences instead; on a few dozen rows its noise decides how ties at 0 count, so not here.
 It speaks of these checkpoints on other rows of the same kind, not of other training seeds.
 """
 
@@ -77,8 +79,8 @@ def difference_of(a: float, b: float, drawn_differences: "Array") -> dict[str, A
     import numpy as np
 
     difference = a - b
-    from_mean = np.abs(drawn_differences - drawn_differences.mean())
-    as_far = int((from_mean >= abs(difference) - _SAME).sum())
+    away = np.abs(drawn_differences - difference)
+    as_far = int((away >= abs(difference) - _SAME).sum())
     low, high = np.quantile(drawn_differences, [0.025, 0.975])
     return {
         "a": a,

@@ -1,0 +1,208 @@
+"""metrics.score and metrics.compare on small official-form files of every task."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from commands.errors import InputError
+from glue.tasks import TASKS
+from metrics import compare, score
+
+_ROWS = 12
+
+
+def _labels(task, rows=_ROWS):
+    if task.is_regression:
+        return [f"{row % 6 * 0.8:.3f}" for row in range(rows)]
+    return [task.labels[row * row % len(task.labels)] for row in range(rows)]
+
+
+def write_gold(path, task, split, labels):
+    columns = list(split.headless) or ["index", *task.text_columns, task.label_column]
+    lines = [] if split.headless else ["\t".join(columns)]
+    for row, label in enumerate(labels):
+        cells = {"index": str(row), task.label_column: label}
+        lines.append("\t".join(cells.get(column, f'say "{column}') for column in columns))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
+def write_predictions(path, labels):
+    path.write_text("index\tprediction\n" + "".join(f"{row}\t{label}\n" for row, label in enumerate(labels)))
+    return str(path)
+
+
+def _files(tmp_path, task):
+    splits = task.of_kind("dev")
+    golds = [write_gold(tmp_path / split.file, task, split, _labels(task)) for split in splits]
+    return golds, [write_predictions(tmp_path / split.hand_in, _labels(task)) for split in splits]
+
+
+def _run(command, capsys, *args):
+    command.main([str(arg) for arg in args])
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_gold_scored_against_itself_is_perfect(task, tmp_path, capsys):
+    golds, predictions = _files(tmp_path, task)
+    printed = _run(score, capsys, "--task_name", task.name, "--predictions", *predictions, "--gold", *golds)
+    assert list(printed) == ["task", *task.score_keys, "main", "signature"]
+    assert [printed[key] for key in (*task.score_keys, "main")] == pytest.approx([1.0] * (len(printed) - 2))
+    assert printed["signature"].startswith(f"{task.name}|split:dev")
+
+
+def test_labels_become_the_tables_ids(tmp_path, capsys):
+    # TP 2, FP 1, FN 1, TN 0 for label 1: F1 4/6; read with the ids swapped it would be 0
+    task = TASKS["mrpc"]
+    gold = write_gold(tmp_path / "dev.tsv", task, task.of_kind("dev")[0], list("1110"))
+    predictions = write_predictions(tmp_path / "p.tsv", list("1101"))
+    printed = _run(score, capsys, "--task-name", "MRPC", "--predictions", predictions, "--gold", gold)
+    assert (printed["f1"], printed["accuracy"]) == (pytest.approx(2 / 3), 0.5)
+
+
+def _two_dev_files(tmp_path):
+    task = TASKS["mnli"]
+    matched, mismatched = task.of_kind("dev")
+    gold_m = write_gold(tmp_path / "dev_matched.tsv", task, matched, ["neutral"] * 4)
+    gold_mm = write_gold(tmp_path / "dev_mismatched.tsv", task, mismatched, ["entailment", "neutral"])
+    pred_m = write_predictions(tmp_path / "m.tsv", ["neutral", "neutral", "neutral", "entailment"])
+    pred_mm = write_predictions(tmp_path / "mm.tsv", ["entailment", "entailment"])
+    return gold_m, gold_mm, pred_m, pred_mm
+
+
+def test_two_dev_files_in_either_order(tmp_path, capsys):
+    gold_m, gold_mm, pred_m, pred_mm = _two_dev_files(tmp_path)
+    for predictions, golds in (
+        ((pred_m, pred_mm), (gold_m, gold_mm)),
+        ((pred_mm, pred_m), (gold_mm, gold_m)),
+    ):
+        printed = _run(score, capsys, "--task_name", "mnli", "--predictions", *predictions, "--gold", *golds)
+        assert printed["accuracy_matched"] == 0.75
+        assert printed["accuracy_mismatched"] == 0.5
+        assert printed["main"] == 0.625
+        assert "|rows:4+2|" in printed["signature"]
+
+
+def test_one_of_two_dev_files_is_told_by_its_name(tmp_path, capsys):
+    _, gold_mm, _, pred_mm = _two_dev_files(tmp_path)
+    score.main(["--task_name", "mnli", "--predictions", pred_mm, "--gold", gold_mm])
+    out, err = capsys.readouterr()
+    printed = json.loads(out)
+    assert list(printed) == ["task", "accuracy_mismatched", "signature"]
+    assert "|split:dev_mismatched|" in printed["signature"]
+    assert "|main:none|" in printed["signature"]
+    assert "taken for the mismatched dev file by its name" in err
+
+
+@pytest.mark.parametrize(
+    ("rows", "key", "said"),
+    [
+        (9832, "accuracy_mismatched", "taken for the mismatched dev file by its row count"),
+        (9815, "accuracy_matched", "taken for the matched dev file by its row count"),
+        (10, "accuracy", "neither name nor row count tells"),
+    ],
+)
+def test_one_of_two_dev_files_under_another_name(tmp_path, capsys, rows, key, said):
+    task = TASKS["mnli"]
+    gold = write_gold(tmp_path / "gold.tsv", task, task.of_kind("dev")[0], _labels(task, rows))
+    predictions = write_predictions(tmp_path / "p.tsv", _labels(task, rows))
+    score.main(["--task_name", "mnli", "--predictions", predictions, "--gold", gold])
+    out, err = capsys.readouterr()
+    assert json.loads(out)[key] == 1.0
+    assert said in err
+
+
+def test_the_same_dev_file_twice_is_refused(tmp_path):
+    gold_m, _, pred_m, _ = _two_dev_files(tmp_path)
+    with pytest.raises(InputError, match=r"one of each; give dev_matched\.tsv dev_mismatched\.tsv"):
+        score.main(["--task_name", "mnli", "--predictions", pred_m, pred_m, "--gold", gold_m, gold_m])
+
+
+def test_files_of_the_other_split_do_not_fit(tmp_path):
+    gold_m, gold_mm, pred_m, pred_mm = _two_dev_files(tmp_path)
+    with pytest.raises(InputError, match=r"mm\.tsv:3: the file ends after 2 rows; expected 4"):
+        score.main(["--task_name", "mnli", "--predictions", pred_mm, pred_m, "--gold", gold_m, gold_mm])
+    with pytest.raises(InputError, match="1 prediction files but 2 gold files"):
+        score.main(["--task_name", "mnli", "--predictions", pred_m, "--gold", gold_m, gold_mm])
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_a_wrong_prediction_stops_with_file_and_line(task, tmp_path):
+    golds, predictions = _files(tmp_path, task)
+    labels = _labels(task)
+    labels[3] = "maybe"
+    write_predictions(tmp_path / task.of_kind("dev")[0].hand_in, labels)
+    with pytest.raises(InputError) as error:
+        score.main(["--task_name", task.name, "--predictions", *predictions, "--gold", *golds])
+    assert str(error.value).startswith(f"{predictions[0]}:5: ")
+    assert "'maybe'" in str(error.value)
+
+
+def test_a_constant_prediction_is_zero_with_one_warning(tmp_path, capsys):
+    golds, _ = _files(tmp_path, TASKS["cola"])
+    predictions = write_predictions(tmp_path / "p.tsv", ["1"] * _ROWS)
+    score.main(["--task_name", "cola", "--predictions", predictions, "--gold", *golds])
+    out, err = capsys.readouterr()
+    assert json.loads(out)["matthews"] == 0.0
+    assert err == "warning: matthews is undefined here: every prediction is 1; it counts as 0.0\n"
+
+
+def test_comparing_says_who_is_better(tmp_path, capsys):
+    task = TASKS["sst-2"]
+    gold = write_gold(tmp_path / "dev.tsv", task, task.of_kind("dev")[0], ["0", "1"] * 100)
+    better = write_predictions(tmp_path / "a.tsv", ["0", "1"] * 95 + ["1", "0"] * 5)
+    worse = write_predictions(tmp_path / "b.tsv", ["0", "1"] * 80 + ["1", "0"] * 20)
+    compare.main(["--task_name", "sst-2", "--a", better, "--b", worse, "--gold", gold, "--resamples", "999"])
+    out, err = capsys.readouterr()
+    printed = json.loads(out)
+    assert printed["main"]["a"] == 0.95
+    assert printed["main"]["difference"] == pytest.approx(0.15)
+    low, high = printed["main"]["interval_95"]
+    # 30 of 200 rows are A's alone: 0.15 ± 1.96·sqrt(0.15·0.85/200)
+    assert (low, high) == (pytest.approx(0.1005, abs=0.01), pytest.approx(0.1995, abs=0.01))
+    assert printed["main"]["p"] == 0.001
+    assert "|bootstrap:paired|resamples:999|seed:42|" in printed["signature"]
+    assert err == "main: A is better than B by 0.1500 (p 0.001)\n"
+    compare.main(["--task_name", "sst-2", "--a", worse, "--b", better, "--gold", gold, "--resamples", "999"])
+    assert capsys.readouterr().err == "main: B is better than A by 0.1500 (p 0.001)\n"
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_comparing_works_for_every_task(task, tmp_path, capsys):
+    golds, predictions = _files(tmp_path, task)
+    flags = ["--a", *predictions, "--b", *predictions, "--gold", *golds, "--resamples", 100]
+    printed = _run(compare, capsys, "--task_name", task.name, *flags)
+    assert list(printed) == ["task", *task.score_keys, "main", "signature"]
+    assert printed["main"]["p"] == 1.0
+
+
+def test_too_few_resamples_are_refused():
+    with pytest.raises(InputError, match="--resamples 10 "):
+        compare.main(["--task_name", "rte", "--a", "x", "--b", "x", "--gold", "x", "--resamples", "10"])
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "said"),
+    [
+        (["--task_name=rte", "--predictions=x.tsv", "--gold=none.tsv"], 1, "error: none.tsv: no such file"),
+        (["--task_name=sst3", "--predictions=x.tsv", "--gold=x.tsv"], 1, "error: unknown task 'sst3'"),
+        (["--task_name=rte"], 2, "--predictions"),
+    ],
+)
+def test_exit_codes_and_one_line_on_stderr(args, code, said):
+    done = subprocess.run([sys.executable, "-m", "metrics.score", *args], capture_output=True, text=True)
+    assert done.returncode == code
+    assert said in done.stderr
+    assert code == 2 or done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("module", ["metrics.score", "metrics.compare", "metrics.averages"])
+def test_importing_loads_nothing_heavy(module):
+    code = f"import sys, {module}; print(*(sys.modules.keys() & {{'paddle', 'numpy', 'scipy', 'sklearn'}}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
