@@ -7,7 +7,8 @@ RUN := .venv/bin/python
 RUN26 := .venv-paddle26/bin/python
 READY := .venv/.ready
 READY26 := .venv-paddle26/.ready
-PIP := -m pip install --quiet --disable-pip-version-check
+# Twice quiet: errors only.
+PIP := -m pip install --quiet --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-long check lock
@@ -40,7 +41,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(call is_python,$(PYTHON),(3, 10),(3, 13)) || { \
 	  echo 'error: $(PYTHON) is not Python 3.10 to 3.13 (it says: '"$$($(PYTHON) --version 2>&1)"'):' \
 	    'name one, as in: make $(MAKECMDGOALS) PYTHON=python3.12' >&2; exit 1; }
-	@echo 'Installing into .venv (about 1 GB; a few minutes the first time)' >&2
+	@echo 'Installing into .venv (about 1.3 GB; a few minutes the first time)' >&2
 	@test -x $(RUN) || $(PYTHON) -m venv .venv
 	@$(RUN) $(PIP) -c constraints.txt -e '.[cpu,test]'
 	@touch $@

@@ -47,7 +47,7 @@ def test_paddle_free_modules_leave_paddle_unloaded():
     for package in ("commands", "metrics", "submission"):
         names += [
             package,
-            *(f"{package}.{entry.name}" for entry in pkgutil.iter_modules([PROJECT / package])),
+            *(f"{package}.{entry.name}" for entry in pkgutil.iter_modules([str(PROJECT / package)])),
         ]
     done = _run("-c", IMPORT_ALL, *names)
     assert done.returncode == 0, done.stderr
