@@ -1,0 +1,1 @@
+"""The model folder: Hugging Face's layout, names and orientation, read and written."""

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,3 +61,32 @@ def sha256_of(path: str | Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+@contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Yield a new folder that takes the name ``path`` only when the block ends without an error.
+
+    A folder that stood there is replaced; after a crash between the two renames it is found again
+    under ``.NAME.before``.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.part")
+    before = path.with_name(f".{path.name}.before")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir()
+    try:
+        yield beside
+        sync_folder(beside)
+        if path.exists():
+            shutil.rmtree(before, ignore_errors=True)
+            os.replace(path, before)
+        os.replace(beside, path)
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        if before.exists() and not path.exists():
+            os.replace(before, path)
+        raise
+    sync_folder(path.parent)
+    shutil.rmtree(before, ignore_errors=True)

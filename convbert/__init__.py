@@ -1,0 +1,1 @@
+"""The network: ConvBERT, and BERT, ELECTRA and ERNIE as its relatives without the convolution."""

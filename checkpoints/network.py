@@ -1,0 +1,38 @@
+"""A model folder ↔ a network of ours in Paddle."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from checkpoints.folder import Checkpoint, read_checkpoint, read_config
+from convbert.heads import SentenceClassifier
+
+
+def shapes_of(model: SentenceClassifier) -> dict[str, tuple[int, ...]]:
+    """Name → shape of every parameter."""
+    return {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+
+
+def fill(model: SentenceClassifier, checkpoint: Checkpoint) -> None:
+    """Put a checkpoint's arrays into a network; parameters it has not stay as they are."""
+    for name, parameter in model.named_parameters():
+        if name in checkpoint.arrays:
+            parameter.set_value(checkpoint.arrays[name])
+
+
+def arrays_of(model: SentenceClassifier) -> dict[str, np.ndarray]:
+    """Name → array of every parameter."""
+    return {name: parameter.numpy() for name, parameter in model.named_parameters()}
+
+
+def load_classifier(folder: str | Path, **changes: Any) -> SentenceClassifier:
+    """A fine-tuned classifier from its folder, ready to answer (dropout off).
+
+    changes: fields of EncoderConfig, such as ``reference_padding=True``.
+    """
+    config = read_config(folder, **changes)
+    model = SentenceClassifier(config)
+    fill(model, read_checkpoint(folder, config, shapes_of(model)))
+    model.eval()
+    return model

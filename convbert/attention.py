@@ -1,0 +1,98 @@
+"""Self-attention, and ConvBERT's mixture of it with span-based dynamic convolution.
+
+B rows, T tokens, H hidden size, A attention width (H, in ConvBERT H/2), h heads of d = A/h, K taps.
+"""
+
+import math
+
+from convbert.config import EncoderConfig
+from convbert.convolution import depthwise, span
+from convbert.dropout import Dropout
+from convbert.framework import paddle
+from convbert.linear import Linear
+
+nn = paddle.nn
+F = paddle.nn.functional
+
+MASKED = -10000.0  # added to a padded key's score; exp of it is 0 in float32 and fits in float16
+
+
+class SpanConvolution(nn.Layer):
+    """Span-based dynamic convolution (arXiv:2008.02496, section 3.2).
+
+    A depthwise-separable convolution of the input gives the span-aware key; times the query it gives,
+    for every position and head, a softmax kernel over K neighbours, applied to values of its own.
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        width, heads, self.taps = config.attention_width, config.attention_heads, config.conv_kernel_size
+        self.heads = heads
+        self.depthwise = self.create_parameter([self.taps, config.hidden_size])
+        self.pointwise = self.create_parameter([config.hidden_size, width])
+        self.bias = self.create_parameter([width], is_bias=True)
+        self.kernel = Linear(width, heads * self.taps)
+        self.value = Linear(config.hidden_size, width)
+
+    def forward(
+        self, x: paddle.Tensor, query: paddle.Tensor, real: paddle.Tensor | None
+    ) -> paddle.Tensor:
+        """x: (B, T, H); query: (B, T, A); real: (B, T, 1), 0 at padding, or None → (B, T, A)."""
+        batch, length = x.shape[0], x.shape[1]
+        values = self.value(x)  # (B, T, A)
+        if real is not None:
+            # With padding zeroed at both convolutions' inputs a row does not see its batch's padding.
+            x, values = x * real, values * real
+        key = paddle.matmul(depthwise(x, self.depthwise), self.pointwise) + self.bias  # (B, T, A)
+        kernels = self.kernel(key * query).reshape([batch, length, self.heads, self.taps])
+        return span(F.softmax(kernels, axis=-1), values)
+
+
+class Attention(nn.Layer):
+    """One layer's attention with its output projection, residual and LayerNorm."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        width = config.attention_width
+        self.heads = config.attention_heads
+        self.query = Linear(config.hidden_size, width)
+        self.key = Linear(config.hidden_size, width)
+        self.value = Linear(config.hidden_size, width)
+        self.span_conv = SpanConvolution(config) if config.is_conv else None
+        self.reference_padding = config.reference_padding
+        self.output = Linear(config.hidden_size, config.hidden_size)
+        self.norm = nn.LayerNorm(config.hidden_size, epsilon=config.layer_norm_eps)
+        self.probability_dropout = Dropout(config.attention_probs_dropout_prob)
+        self.dropout = Dropout(config.hidden_dropout_prob)
+
+    def forward(
+        self, x: paddle.Tensor, mask: paddle.Tensor | None, first_only: bool = False
+    ) -> paddle.Tensor:
+        """x: (B, T, H); mask: (B, T), 1 real and 0 padding, or None → (B, T, H), or (B, 1, H)."""
+        query = self.query(x)  # (B, T, A)
+        mixed = self._attend(query, self.key(x), self.value(x), mask)
+        if self.span_conv is not None:
+            real = None if mask is None or self.reference_padding else mask.unsqueeze(-1)
+            mixed = paddle.concat([mixed, self.span_conv(x, query, real)], axis=-1)  # (B, T, H)
+        if first_only:
+            x, mixed = x[:, :1], mixed[:, :1]
+        return self.norm(x + self.dropout(self.output(mixed)))
+
+    def _attend(
+        self, query: paddle.Tensor, key: paddle.Tensor, value: paddle.Tensor, mask: paddle.Tensor | None
+    ) -> paddle.Tensor:
+        depth = query.shape[-1] // self.heads
+        query = self._by_head(query * (1 / math.sqrt(depth)))  # (B, h, T, d)
+        key, value = self._by_head(key), self._by_head(value)
+        if mask is not None:
+            # The mask as one more key feature, met by a query feature of 1: cheaper than adding it.
+            bias = ((1.0 - mask) * MASKED).astype(key.dtype).unsqueeze([1, 3])  # (B, 1, T, 1)
+            key = paddle.concat([key, bias.expand([-1, self.heads, -1, -1])], axis=-1)
+            query = paddle.concat([query, paddle.ones_like(query[:, :, :, :1])], axis=-1)
+        scores = paddle.matmul(query, key, transpose_y=True)  # (B, h, T, T)
+        weights = self.probability_dropout(F.softmax(scores, axis=-1))
+        mixed = paddle.matmul(weights, value).transpose([0, 2, 1, 3])  # (B, T, h, d)
+        return mixed.reshape([mixed.shape[0], mixed.shape[1], -1])  # (B, T, A)
+
+    def _by_head(self, x: paddle.Tensor) -> paddle.Tensor:
+        return x.reshape([x.shape[0], x.shape[1], self.heads, -1]).transpose([0, 2, 1, 3])

@@ -1,0 +1,92 @@
+"""Features → padded batches, grouped by length so that little of a batch is padding. No Paddle.
+
+N rows in all, B rows of a batch, T its longest row.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+_POOL = 50  # batches drawn at random that are sorted by length among themselves
+
+
+@dataclass(frozen=True)
+class Features:
+    """Tokenised rows, flat: row i is ``ids[starts[i]:starts[i + 1]]``.
+
+    ids: int32; starts: (N + 1,) int64; first_lengths: (N,) int32, tokens of the first segment;
+    targets: (N,) int64 label ids or float32 scores, or None.
+    """
+
+    ids: np.ndarray
+    starts: np.ndarray
+    first_lengths: np.ndarray
+    targets: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.first_lengths)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(N,) int64: tokens of each row."""
+        return np.diff(self.starts)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """ids, token_types: (B, T) int64; mask: (B, T) float32, 1 real and 0 padding, or None if nothing
+    is padded; targets: (B,) or None; rows: (B,) the rows' numbers in the features."""
+
+    ids: np.ndarray
+    token_types: np.ndarray
+    mask: np.ndarray | None
+    targets: np.ndarray | None
+    rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def pack(encoded: Sequence[tuple[list[int], int]], targets: np.ndarray | None = None) -> Features:
+    """Features of what ``Tokenizer.encode`` returns."""
+    lengths = np.array([len(ids) for ids, _ in encoded], dtype=np.int64)
+    starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    flat = np.fromiter((piece for ids, _ in encoded for piece in ids), dtype=np.int32, count=int(starts[-1]))
+    return Features(flat, starts, np.array([first for _, first in encoded], dtype=np.int32), targets)
+
+
+def pad(features: Features, rows: np.ndarray, pad_id: int = 0) -> Batch:
+    """The batch of the given rows, padded to the longest of them."""
+    starts, lengths = features.starts[rows], features.lengths[rows]
+    width = int(lengths.max())
+    columns = np.arange(width)
+    real = columns < lengths[:, None]  # (B, T)
+    ids = np.full((len(rows), width), pad_id, dtype=np.int64)
+    ids[real] = features.ids[(starts[:, None] + columns)[real]]
+    token_types = (real & (columns >= features.first_lengths[rows][:, None])).astype(np.int64)
+    mask = None if real.all() else real.astype(np.float32)
+    return Batch(ids, token_types, mask, None if features.targets is None else features.targets[rows], rows)
+
+
+def training_order(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
+    """Row numbers of an epoch's batches: a function of seed and epoch alone, each row once.
+
+    Rows are shuffled, sorted by length within pools of 50 batches, and the batches shuffled.
+    """
+    draw = np.random.default_rng([seed, epoch])
+    order = draw.permutation(len(lengths))
+    pool = batch_size * _POOL
+    batches = []
+    for start in range(0, len(order), pool):
+        rows = order[start : start + pool]
+        rows = rows[np.argsort(lengths[rows], kind="stable")]
+        batches += [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
+    return [batches[i] for i in draw.permutation(len(batches))]
+
+
+def by_length(features: Features, batch_size: int, pad_id: int = 0) -> Iterator[Batch]:
+    """All rows once, longest first (so that memory runs out at once or never), for prediction."""
+    order = np.argsort(-features.lengths, kind="stable")
+    for start in range(0, len(order), batch_size):
+        yield pad(features, order[start : start + batch_size], pad_id)

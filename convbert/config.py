@@ -1,0 +1,165 @@
+"""EncoderConfig: every size of the network, under Hugging Face's names; the named sizes, one table."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from commands.errors import InputError
+
+MODEL_TYPES = ("convbert", "electra", "bert", "ernie")
+HEADS = ("linear", "dense", "pooler")
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """The shape of a network. Field names are those of Hugging Face's ``config.json``.
+
+    embedding_size: width of the embedding tables; projected to hidden_size where they differ
+    (bert and ernie: always hidden_size). head_ratio: by how much ConvBERT divides the attention
+    heads. num_groups: groups of the feed-forward's linear layers. classifier_head: ``linear`` (the
+    ConvBERT authors': one layer on the first token), ``dense`` (Hugging Face's ConvBERT and ELECTRA:
+    dense, gelu, projection) or ``pooler`` (BERT, ERNIE: through the pretrained dense + tanh).
+    reference_padding: let padding reach real tokens through the convolution as published code does.
+    target_scale: a regression head's output times this is the score (STS-B on [0, 1]: 5).
+    """
+
+    model_type: str = "convbert"
+    vocab_size: int = 30522
+    embedding_size: int = 768
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    hidden_act: str = "gelu"
+    hidden_dropout_prob: float = 0.1
+    attention_probs_dropout_prob: float = 0.1
+    classifier_dropout: float | None = None
+    max_position_embeddings: int = 512
+    type_vocab_size: int = 2
+    initializer_range: float = 0.02
+    layer_norm_eps: float = 1e-12
+    pad_token_id: int = 0
+    head_ratio: int = 2
+    conv_kernel_size: int = 9
+    num_groups: int = 1
+    use_task_id: bool = False
+    task_type_vocab_size: int = 3
+    classifier_head: str = ""
+    reference_padding: bool = False
+    target_scale: float = 1.0
+    id2label: dict[int, str] = field(default_factory=dict)
+    finetuning_task: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.classifier_head:
+            head = "pooler" if self.model_type in ("bert", "ernie") else "dense"
+            object.__setattr__(self, "classifier_head", head)
+        for message in self._contradictions():
+            raise InputError(message)
+
+    def _contradictions(self) -> list[str]:
+        found = []
+        if self.model_type not in MODEL_TYPES:
+            found.append(f"model_type {self.model_type!r} is not one of {', '.join(MODEL_TYPES)}")
+        if self.classifier_head not in HEADS:
+            found.append(f"classifier_head {self.classifier_head!r} is not one of {', '.join(HEADS)}")
+        if self.hidden_act not in ("gelu", "relu", "gelu_new", "tanh", "silu"):
+            found.append(f"hidden_act {self.hidden_act!r} is not known")
+        for name in _COUNTS:
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+                found.append(f"{name} must be a whole number of at least 1, not {getattr(self, name)!r}")
+        if found:
+            return found
+        if self.hidden_size % self.attention_heads or (self.is_conv and self.hidden_size % (2 * self.attention_heads)):
+            found.append(f"hidden_size {self.hidden_size} does not divide among {self.attention_heads} heads")
+        if self.conv_kernel_size % 2 == 0:
+            found.append(f"conv_kernel_size must be odd, not {self.conv_kernel_size}")
+        if self.hidden_size % self.num_groups or self.intermediate_size % self.num_groups:
+            found.append(f"num_groups {self.num_groups} does not divide hidden_size and intermediate_size")
+        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value < 1:
+                found.append(f"{name} must lie in [0, 1), not {value!r}")
+        return found
+
+    @property
+    def is_conv(self) -> bool:
+        """Whether half of each layer's attention is the span-based dynamic convolution."""
+        return self.model_type == "convbert"
+
+    @property
+    def attention_heads(self) -> int:
+        """Heads that attend: ConvBERT divides them by head_ratio, at least one is left."""
+        if not self.is_conv:
+            return self.num_attention_heads
+        return max(1, self.num_attention_heads // self.head_ratio)
+
+    @property
+    def attention_width(self) -> int:
+        """Columns of query, key and value: all of hidden_size, in ConvBERT half of it."""
+        return self.hidden_size // 2 if self.is_conv else self.hidden_size
+
+    @property
+    def head_dropout(self) -> float:
+        return self.hidden_dropout_prob if self.classifier_dropout is None else self.classifier_dropout
+
+    @property
+    def size(self) -> str:
+        """The published size this is (by width, depth and groups), or ``custom``."""
+        for name, row in SIZES.items():
+            if all(getattr(self, key) == value for key, value in row.items()):
+                return name
+        return "custom"
+
+
+_COUNTS = (
+    "vocab_size", "embedding_size", "hidden_size", "num_hidden_layers", "num_attention_heads",
+    "intermediate_size", "max_position_embeddings", "type_vocab_size", "head_ratio",
+    "conv_kernel_size", "num_groups", "task_type_vocab_size",
+)  # fmt: skip
+
+# ConvBERT's published sizes (arXiv:2008.02496, table 1; YituTech/conv-bert-* on the hub).
+SIZES: dict[str, dict[str, int]] = {
+    "small": {"hidden_size": 256, "num_hidden_layers": 12, "num_attention_heads": 4, "embedding_size": 128, "intermediate_size": 1024, "num_groups": 1},
+    "medium-small": {"hidden_size": 384, "num_hidden_layers": 12, "num_attention_heads": 8, "embedding_size": 128, "intermediate_size": 1536, "num_groups": 2},
+    "base": {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "embedding_size": 768, "intermediate_size": 3072, "num_groups": 1},
+}  # fmt: skip
+
+
+def named(size: str, **changes: Any) -> EncoderConfig:
+    """The configuration of a published ConvBERT size, with changes."""
+    if size not in SIZES:
+        raise InputError(f"unknown size {size!r}: choose from {', '.join(SIZES)}")
+    return EncoderConfig(**{**SIZES[size], **changes})
+
+
+def from_json(values: dict[str, Any]) -> EncoderConfig:
+    """Read the fields of a ``config.json``; keys that are not ours are left aside.
+
+    Without a ``model_type`` or with an impossible value: InputError.
+    """
+    if "model_type" not in values:
+        raise InputError(f"no model_type; expected one of {', '.join(MODEL_TYPES)}")
+    known = {f.name for f in dataclasses.fields(EncoderConfig)}
+    kept = {key: value for key, value in values.items() if key in known and value is not None}
+    if kept["model_type"] in ("bert", "ernie"):
+        kept["embedding_size"] = kept.get("hidden_size", EncoderConfig.hidden_size)
+    elif "embedding_size" not in kept and kept["model_type"] == "electra":
+        kept["embedding_size"] = 128  # transformers' ElectraConfig default
+    try:
+        kept["id2label"] = {int(key): str(name) for key, name in kept.get("id2label", {}).items()}
+    except (ValueError, AttributeError):
+        raise InputError(f"id2label must map numbers to names, not {values['id2label']!r}") from None
+    return EncoderConfig(**kept)
+
+
+def to_json(config: EncoderConfig) -> dict[str, Any]:
+    """The ``config.json`` of a configuration: Hugging Face's keys and the few of our own."""
+    values = dataclasses.asdict(config)
+    values["id2label"] = {str(key): name for key, name in config.id2label.items()}
+    values["label2id"] = {name: key for key, name in config.id2label.items()}
+    if config.target_scale == 1.0:
+        del values["target_scale"]
+    if len(config.id2label) == 1:
+        values["problem_type"] = "regression"
+    return values

@@ -1,0 +1,75 @@
+"""Run-time settings that must stand before Paddle is imported. They change speed, not results' meaning.
+
+Paddle forces one thread when ``OMP_NUM_THREADS`` is unset, its bundled MKL takes a slow path on AMD
+processors, glibc gives every large temporary back to the system, to be faulted in again, and Paddle's
+strided views make the products after a transposition copy through a slow generic kernel.
+Each setting is left alone where the environment already has it:
+
+=========================== =====================================================================
+``OMP_NUM_THREADS``         default: the cores this process may use, divided by the ranks here
+``MKL_DEBUG_CPU_TYPE``      default on AMD: 5
+``MALLOC_MMAP_MAX_`` or     either one set (they are glibc's own): our malloc settings are skipped
+``MALLOC_TRIM_THRESHOLD_``
+``FLAGS_use_stride_kernel`` default: 0
+=========================== =====================================================================
+"""
+
+import ctypes
+import os
+import sys
+from pathlib import Path
+
+_M_TRIM_THRESHOLD = -1  # names and numbers from glibc's malloc.h
+_M_MMAP_MAX = -4
+
+
+def set_up() -> None:
+    """Apply the settings to this process; has an effect only before Paddle is imported."""
+    os.environ.setdefault("OMP_NUM_THREADS", str(default_threads()))
+    if _is_amd():
+        os.environ.setdefault("MKL_DEBUG_CPU_TYPE", "5")
+    os.environ.setdefault("FLAGS_use_stride_kernel", "0")
+    _keep_freed_memory()
+
+
+def thread_count() -> int:
+    """Threads that Paddle computes with in this process."""
+    return int(os.environ.get("OMP_NUM_THREADS", "1").split(",")[0])
+
+
+def default_threads() -> int:
+    """The cores this process may use, divided by the ranks on this machine; at least 1."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, _cgroup_cores()) // ranks_here())
+
+
+def ranks_here() -> int:
+    """Processes that ``paddle.distributed.launch`` started on this machine (1 without it)."""
+    return max(1, int(os.environ.get("PADDLE_LOCAL_SIZE") or os.environ.get("PADDLE_TRAINERS_NUM") or 1))
+
+
+def _cgroup_cores() -> int:
+    """The CPU quota of the container (cgroup v2), rounded up; a large number where there is none."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):
+        return 1 << 20
+    return 1 << 20 if quota == "max" else -(-int(quota) // int(period))
+
+
+def _is_amd() -> bool:
+    try:
+        return "AuthenticAMD" in Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+
+
+def _keep_freed_memory() -> None:
+    if not sys.platform.startswith("linux"):
+        return
+    if "MALLOC_MMAP_MAX_" in os.environ or "MALLOC_TRIM_THRESHOLD_" in os.environ:
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # absent on musl
+    if mallopt is not None:
+        mallopt(_M_MMAP_MAX, 0)
+        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
