@@ -46,6 +46,7 @@ def test_a_good_file_has_no_fault():
         ("3\t0\n", "3\t0\n\n", 6, "blank line; remove it"),
         ("3\t0\n", "", 4, "the file ends after 3 rows; expected 4"),
         ("3\t0\n", "3\t0\n4\t0\n5\t1\n", 6, "the file has 6 rows; expected 4"),
+        ("3\t0\n", "\n3\t0\n4\t0\n", 7, "the file has 5 rows; expected 4"),
         ("\n", "\r\n", 1, "carriage return (Windows line end); end lines with LF alone (5 such lines)"),
         ("2\t1\n", "2\t1\r\n", 4, "carriage return (Windows line end); end lines with LF alone"),
         ("index", "\ufeffindex", 1, "the file starts with a BOM"),

@@ -72,6 +72,7 @@ def test_a_constant_prediction_has_an_accuracy():
         warnings.simplefilter("error")
         assert accuracy([0, 0, 1, 1, 0], [0, 0, 0, 0, 0]) == 0.6
         assert f1([1, 1, 0], [1, 1, 1]) == pytest.approx(0.8)
+        assert f1([1, 1, 0], [0, 0, 0]) == 0.0
 
 
 @pytest.mark.parametrize("score", METRICS.values(), ids=METRICS)

@@ -1,0 +1,129 @@
+"""What a folder or a zip holds of the hand-in, read once: the bytes of each file, and what is in the way."""
+
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from commands.errors import InputError
+
+MISSING = "is missing"
+_LARGEST = 64 << 20  # the largest official file has some 4 MB; more is no prediction file
+
+
+@dataclass
+class Contents:
+    """raw: bytes by hand-in name. faults: hand-in name → why there are no bytes, or not only one file's.
+
+    strays: entries that do not belong into the hand-in → why.
+    """
+
+    raw: dict[str, bytes] = field(default_factory=dict)
+    faults: dict[str, str] = field(default_factory=dict)
+    strays: dict[str, str] = field(default_factory=dict)
+
+
+def read_contents(path: str | Path, wanted: Collection[str]) -> Contents:
+    """Read the files named ``wanted`` from a folder or a zip; InputError if it is neither."""
+    path = Path(path)
+    if path.is_dir():
+        return _read_folder(path, wanted)
+    if not path.is_file():
+        raise InputError(f"{path}: no such folder or zip; give what run_predict or submission.pack wrote")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _read_zip(archive, wanted)
+    except zipfile.BadZipFile as error:
+        raise InputError(f"{path}: neither a folder nor a whole zip ({error}); pack it again") from None
+
+
+def _read_folder(folder: Path, wanted: Collection[str]) -> Contents:
+    """Hidden files and files that are no TSV (such as the .npz beside a prediction) may lie there."""
+    contents = Contents()
+    names = sorted(entry.name for entry in folder.iterdir())
+    for name in names:
+        path = folder / name
+        if name in wanted:
+            _keep_file(path, contents)
+        elif path.suffix.lower() == ".tsv" and not name.startswith("."):
+            contents.strays[name] = _why_stray(name, wanted)
+    _explain_missing(contents, wanted)
+    return contents
+
+
+def _keep_file(path: Path, contents: Contents) -> None:
+    if path.is_dir():
+        contents.faults[path.name] = "is a folder; a file is wanted"
+    elif not path.exists():
+        contents.faults[path.name] = "is a link to nothing; write the file again"
+    elif path.stat().st_size > _LARGEST:
+        contents.faults[path.name] = _too_large(path.stat().st_size)
+    else:
+        contents.raw[path.name] = path.read_bytes()
+
+
+def _read_zip(archive: zipfile.ZipFile, wanted: Collection[str]) -> Contents:
+    contents = Contents()
+    times = Counter(entry.filename for entry in archive.infolist())
+    for entry in archive.infolist():
+        name = entry.filename
+        if name not in wanted:
+            contents.strays[name] = _why_stray(name, wanted)
+        elif times[name] > 1:
+            contents.faults[name] = f"stands {times[name]} times in the zip; once is wanted"
+        elif entry.flag_bits & 0x1:
+            contents.faults[name] = "is encrypted; zip it without a password"
+        elif entry.file_size > _LARGEST:
+            contents.faults[name] = _too_large(entry.file_size)
+        else:
+            _keep_entry(archive, entry, contents)
+    _explain_missing(contents, wanted)
+    return contents
+
+
+def _keep_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, contents: Contents) -> None:
+    try:
+        with archive.open(entry) as file:
+            raw = file.read(_LARGEST + 1)  # never more: the size in the directory may be untrue
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
+        contents.faults[entry.filename] = f"cannot be read from the zip ({error}); pack it again"
+        return
+    if len(raw) > _LARGEST:
+        contents.faults[entry.filename] = _too_large(len(raw))
+    else:
+        contents.raw[entry.filename] = raw
+
+
+def _explain_missing(contents: Contents, wanted: Collection[str]) -> None:
+    """Where a wanted file is missing and a stray is plainly meant to be it, say so in one place."""
+    for name in wanted:
+        if name in contents.raw or name in contents.faults:
+            continue
+        meant = [stray for stray in contents.strays if _base(stray).lower() == name.lower()]
+        contents.faults[name] = MISSING
+        if len(meant) == 1:
+            contents.faults[name] += f"; found {meant[0]}: {contents.strays.pop(meant[0])}"
+
+
+def _why_stray(name: str, wanted: Collection[str]) -> str:
+    base = _base(name)
+    if "__MACOSX" in name or base == ".DS_Store" or base.startswith("._"):
+        return "left by macOS; use submission.pack, or zip without it"
+    if name.endswith("/"):
+        return "is a folder; the zip must be flat, without folders"
+    if base != name and base in wanted:
+        return "lies in a folder; the zip must be flat, without folders"
+    for other in wanted:
+        if base.lower() == other.lower():
+            return f"the wanted name is {other}"
+    return "does not belong into the hand-in; remove it"
+
+
+def _base(name: str) -> str:
+    return name.replace("\\", "/").rstrip("/").rpartition("/")[2]
+
+
+def _too_large(size: int) -> str:
+    return f"has {size} bytes, far more than any prediction file; write it again"

@@ -1,0 +1,118 @@
+"""Check a folder of prediction files and write the leaderboard's zip.
+
+The zip is flat, its entries stored in the order of the task table with a fixed date: the same
+predictions give the same bytes anywhere. Nothing is written unless every file passes
+submission.check. A missing file is an error; --fill_missing majority writes the most frequent training
+label in its place and says so.
+"""
+
+if not __package__:  # started by path: what is importable is the clone, not this folder
+    import sys
+    from pathlib import Path
+
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import sys
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from commands.command_line import CommandParser, run
+from commands.errors import InputError
+from commands.files import atomic_write
+from glue.tasks import Task, hand_in_files
+from metrics.prediction_file import HEADER
+from submission.check import FileReport, RowCounts, check_contents, hand_in_names, summary_of_errors
+from submission.contents import read_contents
+from submission.origins import check_origins
+
+_DATE = (1980, 1, 1, 0, 0, 0)  # the first that a zip can say
+_UNIX = 3
+_PLAIN_FILE = 0o100644 << 16
+
+
+def pack(
+    predictions: str | Path,
+    output: str | Path,
+    data_dir: str | Path | None = None,
+    fill_missing: bool = False,
+) -> list[FileReport]:
+    """Write the zip ``output`` from the folder ``predictions``; a report for each file in it.
+
+    fill_missing: write the most frequent training label for files that are missing.
+    Errors: InputError for anything ``submission.check`` calls an error, for a file that disagrees with
+    its logits, and for files of one task from different checkpoints; then nothing is written.
+    """
+    folder = Path(predictions)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; --predictions names what run_predict wrote into")
+    contents = read_contents(folder, hand_in_names())
+    reports = check_contents(contents, data_dir)
+    missing = [report for report in reports if report.is_missing]
+    _refuse_faulty(folder, [report for report in reports if report.faults and not report.is_missing])
+    if missing and not fill_missing:
+        raise InputError(_missing_message(folder, missing))
+    warnings = check_origins(folder, {r.name: r.predictions for r in reports if not r.is_missing})
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    counts = RowCounts(data_dir)
+    for report, (task, split) in zip(reports, hand_in_files(), strict=True):
+        if report.is_missing:
+            contents.raw[report.name] = _fill(task, counts.of(split)[0], report)
+    write_zip(output, contents.raw)
+    return reports
+
+
+def write_zip(output: str | Path, files: Mapping[str, bytes]) -> None:
+    """Write the hand-in files, by name, as a zip whose bytes depend on nothing else."""
+    with atomic_write(output) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name in hand_in_names():
+            entry = zipfile.ZipInfo(name, _DATE)
+            entry.create_system = _UNIX
+            entry.external_attr = _PLAIN_FILE
+            archive.writestr(entry, files[name])
+
+
+def _fill(task: Task, rows: int, report: FileReport) -> bytes:
+    report.faults.clear()
+    report.rows = rows
+    report.notes.append(f"was missing: every row filled with {task.majority}")
+    lines = (f"{row}\t{task.majority}\n" for row in range(rows))
+    return f"{HEADER}\n{''.join(lines)}".encode()
+
+
+def _refuse_faulty(folder: Path, faulty: Sequence[FileReport]) -> None:
+    if faulty:
+        for report in faulty:
+            print(report.line(), file=sys.stderr)
+        raise InputError(f"{summary_of_errors(folder, faulty)}; nothing was written")
+
+
+def _missing_message(folder: Path, missing: Sequence[FileReport]) -> str:
+    names = ", ".join(report.name for report in missing)
+    tasks = {split.hand_in: task.name for task, split in hand_in_files()}
+    needed = " ".join(dict.fromkeys(tasks[report.name] for report in missing))
+    return (
+        f"{folder}: missing: {names}; write them with python -m glue.run_predict (tasks: {needed}), "
+        "or add --fill_missing majority; nothing was written"
+    )
+
+
+def _parser() -> CommandParser:
+    parser = CommandParser(prog="python -m submission.pack", description=__doc__)
+    parser.add_argument("--predictions", required=True, metavar="DIR", help="folder of prediction files")
+    parser.add_argument("--output", required=True, metavar="FILE.zip", help="the zip to write")
+    parser.add_argument("--data_dir", metavar="DIR", help="the GLUE files whose test rows count")
+    parser.add_argument("--fill_missing", choices=["majority"], help="what to write for a missing file")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = _parser().parse_args(argv)
+    reports = pack(args.predictions, args.output, args.data_dir, fill_missing=bool(args.fill_missing))
+    print(args.output)
+    print("\n".join(report.line() for report in reports))
+
+
+if __name__ == "__main__":
+    run(main)
