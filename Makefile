@@ -42,7 +42,7 @@ $(READY): pyproject.toml constraints.txt
 	  echo 'error: $(PYTHON) is not Python 3.10 to 3.13 (it says: '"$$($(PYTHON) --version 2>&1)"'):' \
 	    'name one, as in: make $(MAKECMDGOALS) PYTHON=python3.12' >&2; exit 1; }
 	@echo 'Installing into .venv (about 1.3 GB; a few minutes the first time)' >&2
-	@test -x $(RUN) || $(PYTHON) -m venv .venv
+	@test -x $(RUN) || $(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 	@$(RUN) $(PIP) -c constraints.txt -e '.[cpu,test]'
 	@touch $@
 
@@ -54,7 +54,7 @@ $(READY26): pyproject.toml constraints-paddle26.txt
 	  echo 'error: no Python 3.10 to 3.12 found for Paddle 2.6.2: name one, as in: make test-long PYTHON26=python3.11' >&2; \
 	  exit 1; fi; \
 	echo "Installing Paddle 2.6.2 into .venv-paddle26 with $$found" >&2; \
-	test -x $(RUN26) || $$found -m venv .venv-paddle26
+	test -x $(RUN26) || $$found -m venv .venv-paddle26 || { rm -rf .venv-paddle26; exit 1; }
 	@$(RUN26) $(PIP) -c constraints-paddle26.txt 'paddlepaddle==2.6.2' -e '.[test,visualdl]'
 	@touch $@
 
