@@ -52,7 +52,7 @@ def check_origins(folder: Path, predictions: dict[str, list[str]]) -> list[str]:
     for name, found in digests.items():
         _compare_digests(folder, name, found)
     return [
-        f"{file} has no .npz beside it: cannot tell whether it is of the same checkpoint as {min(digests[name])}"
+        f"{file} has no .npz beside it: is it of the checkpoint that wrote {min(digests[name])}?"
         for name, files in unknown.items()
         for file in files
         if name in digests

@@ -120,7 +120,7 @@ def test_swapping_the_systems_mirrors_the_result():
 def test_main_is_resampled_as_the_mean_of_its_parts():
     gold, a, b = _labels(400, 3, seed=6)
     scored = ScoredSplits("any", ("accuracy",), ("accuracy_x", "accuracy_y"), "mean", "dev_x+dev_y")
-    result = compare(scored, [(gold, a, b), (gold[:100], a[:100], b[:100])], 4000, seed=1)
+    result = compare(scored, [(gold[:200], a[:200], b[:200]), (gold[200:], a[200:], b[200:])], 4000, seed=1)
     widths = {key: value["interval_95"][1] - value["interval_95"][0] for key, value in result.items()}
     # independent files: the variance of the mean is a quarter of the sum
     expected = np.hypot(widths["accuracy_x"], widths["accuracy_y"]) / 2

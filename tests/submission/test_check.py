@@ -1,0 +1,457 @@
+"""submission.check: every fault put into a good hand-in, over the whole table of files."""
+
+import json
+import shutil
+import struct
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from commands.errors import InputError
+from glue.tasks import hand_in_files
+from submission import check
+from submission.check import check_contents, count_lines, hand_in_names
+from submission.contents import read_contents
+from tests.submission.hand_in_samples import FILES, NAMES, ROWS, predictions, tsv, write_data, write_hand_in
+
+_EACH_FILE = pytest.mark.parametrize(("task", "split"), FILES, ids=NAMES)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_hand_in(tmp_path / "predictions")
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    return write_data(tmp_path_factory.mktemp("data"))
+
+
+def _reports(path, data_dir):
+    return {report.name: report for report in check_contents(read_contents(path, hand_in_names()), data_dir)}
+
+
+def _said(path, data_dir, name):
+    """What is wrong with one file, all others being right."""
+    reports = _reports(path, data_dir)
+    assert [other for other in reports if reports[other].status != "OK"] == [name]
+    return [(fault.line, str(fault)) for fault in reports[name].faults]
+
+
+def _zip(folder, path, rename=lambda name: name, extra=()):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in NAMES:
+            archive.write(folder / name, rename(name))
+        for name, text in extra:
+            archive.writestr(name, text)
+    return path
+
+
+def test_the_hand_in_is_the_leaderboards_eleven_files():
+    assert NAMES == [
+        "CoLA.tsv", "SST-2.tsv", "MRPC.tsv", "STS-B.tsv", "QQP.tsv", "MNLI-m.tsv", "MNLI-mm.tsv", "AX.tsv",
+        "QNLI.tsv", "RTE.tsv", "WNLI.tsv",
+    ]  # fmt: skip
+    assert sum(split.rows for _, split in hand_in_files()) == 426309
+
+
+def test_a_good_hand_in_passes_as_folder_and_as_zip(folder, data_dir, tmp_path, capsys):
+    for path in (folder, _zip(folder, tmp_path / "s.zip")):
+        check.main([str(path), "--data-dir", str(data_dir)])
+        lines = capsys.readouterr().out.splitlines()
+        assert [line.split()[:4] for line in lines] == [
+            ["OK", name, str(ROWS[name]), "rows"] for name in NAMES
+        ]
+
+
+@_EACH_FILE
+def test_a_missing_file(folder, data_dir, task, split):
+    (folder / split.hand_in).unlink()
+    assert _said(folder, data_dir, split.hand_in) == [(0, "is missing")]
+
+
+@_EACH_FILE
+def test_an_empty_file(folder, data_dir, task, split):
+    (folder / split.hand_in).write_bytes(b"")
+    [(line, message)] = _said(folder, data_dir, split.hand_in)
+    assert line == 1
+    assert message.startswith("the file is empty")
+
+
+_MAYBE = object()  # an unknown label, or no number: what is said depends on the task
+
+# What is done to the lines of a good file (header first), the line that is then wrong, what is said.
+_CHANGES = {
+    "no header": (lambda lines: lines[1:], 1, "the header is missing; expected 'index\\tprediction', found"),
+    "other header": (
+        lambda lines: ["index\tlabel", *lines[1:]],
+        1,
+        "expected the header 'index\\tprediction'",
+    ),
+    "short": (lambda lines: lines[:-1], "last", "the file ends after {less} rows; expected {rows}"),
+    "long": (lambda lines: [*lines, _next(lines)], "next", "the file has {more} rows; expected {rows}"),
+    "starts at 1": (lambda lines: [lines[0], "1" + lines[1][1:], *lines[2:]], 2, "expected index 0, found 1"),
+    "repeat": (lambda lines: [*lines[:3], "1" + lines[3][1:], *lines[4:]], 4, "index 1 stands here again"),
+    "order": (lambda lines: [*lines[:3], lines[4], lines[3], *lines[5:]], 4, "expected index 2, found 3"),
+    "label": (lambda lines: [*lines[:3], "2\tmaybe", *lines[4:]], 4, _MAYBE),
+    "columns": (lambda lines: [*lines[:3], lines[3] + "\t0.9", *lines[4:]], 4, "expected 2 columns, found 3"),
+    "blank": (lambda lines: [*lines[:3], "", *lines[3:]], 4, "blank line"),
+    "CRLF": (lambda lines: [*lines[:3], lines[3] + "\r", *lines[4:]], 4, "carriage return"),
+    "BOM": (lambda lines: ["\ufeff" + lines[0], *lines[1:]], 1, "the file starts with a BOM"),
+}
+
+
+def _next(lines):
+    return f"{len(lines) - 1}\t" + lines[1].partition("\t")[2]
+
+
+@_EACH_FILE
+@pytest.mark.parametrize(("change", "line", "message"), _CHANGES.values(), ids=_CHANGES)
+def test_a_fault_in_the_rows_is_named_with_its_line(folder, data_dir, task, split, change, line, message):
+    name, rows = split.hand_in, ROWS[split.hand_in]
+    path = folder / name
+    path.write_bytes(("\n".join(change(path.read_text().splitlines())) + "\n").encode())
+    if message is _MAYBE:
+        message = "'maybe' is no number" if task.is_regression else "unknown label 'maybe'"
+    number = {"last": rows, "next": rows + 2}.get(line, line)
+    wanted = message.format(less=rows - 1, more=rows + 1, rows=rows)
+    assert [at for at, said in _said(folder, data_dir, name) if wanted in said] == [number]
+
+
+@_EACH_FILE
+def test_bytes_that_are_no_utf8(folder, data_dir, task, split):
+    path = folder / split.hand_in
+    path.write_bytes(path.read_bytes().replace(b"\n3\t", b"\n3\t\xe9", 1))
+    assert _said(folder, data_dir, split.hand_in) == [(5, "byte 0xe9 is not UTF-8; save the file as UTF-8")]
+
+
+@pytest.mark.parametrize(
+    ("task", "split"), [row for row in FILES if row[0].is_regression], ids=lambda row: ""
+)
+@pytest.mark.parametrize("cell", ["5.01", "-0.001", "nan", "inf", "high"])
+def test_a_number_out_of_range(folder, data_dir, task, split, cell):
+    cells = predictions(task, ROWS[split.hand_in])
+    cells[1] = cell
+    (folder / split.hand_in).write_text(tsv(cells))
+    [(line, message)] = _said(folder, data_dir, split.hand_in)
+    assert line == 3
+    assert cell in message
+    assert message.endswith("expected a number from 0 to 5")
+
+
+@pytest.mark.parametrize(("task", "split"), [row for row in FILES if row[0].labels[:1] == ("0",)])
+def test_a_label_id_written_as_a_fraction(folder, data_dir, task, split):
+    path = folder / split.hand_in
+    path.write_text("".join(line.replace("\t0", "\t0.0") + "\n" for line in path.read_text().splitlines()))
+    [(line, message)] = _said(folder, data_dir, split.hand_in)
+    assert line == 2
+    assert message.startswith("'0.0' is a label written as a fraction; expected one of 0, 1 (")
+
+
+@_EACH_FILE
+def test_every_row_the_same_is_a_warning_except_where_it_is_usual(folder, data_dir, task, split):
+    name = split.hand_in
+    cell = task.majority
+    (folder / name).write_text(tsv([cell] * ROWS[name]))
+    report = _reports(folder, data_dir)[name]
+    if task.name == "wnli":
+        assert report.status == "OK"
+        assert report.notes == ["every row is 0: expected here, most submissions send it"]
+    else:
+        assert report.status == "WARNING"
+        assert f"every row is {cell}" in report.line()
+
+
+def test_wnli_all_ones_is_not_what_most_submissions_send(folder, data_dir):
+    (folder / "WNLI.tsv").write_text(tsv(["1"] * ROWS["WNLI.tsv"]))
+    assert _reports(folder, data_dir)["WNLI.tsv"].status == "WARNING"
+
+
+def test_a_warning_is_no_error(folder, data_dir, capsys):
+    path = folder / "RTE.tsv"
+    path.write_text(path.read_text().rstrip("\n"))
+    check.main([str(folder), "--data_dir", str(data_dir)])
+    assert f"line {ROWS['RTE.tsv'] + 1}: the last line has no line end" in capsys.readouterr().out
+
+
+# What lies in a folder besides
+
+
+def test_what_a_prediction_run_leaves_is_no_fault(folder, data_dir):
+    for name in ("CoLA.npz", "args.json", ".hidden.tsv", ".DS_Store", "notes.txt"):
+        (folder / name).write_bytes(b"x")
+    (folder / "logs").mkdir()
+    assert {report.status for report in _reports(folder, data_dir).values()} == {"OK"}
+
+
+def test_an_unexpected_tsv_is_an_error(folder, data_dir):
+    shutil.copy(folder / "RTE.tsv", folder / "SNLI.tsv")
+    assert _said(folder, data_dir, "SNLI.tsv") == [(0, "does not belong into the hand-in; remove it")]
+
+
+@_EACH_FILE
+def test_a_name_in_another_case(folder, data_dir, task, split):
+    name = split.hand_in
+    other = name.swapcase()
+    (folder / name).rename(folder / other)
+    expected = f"is missing; found {other}: the wanted name is {name}"
+    assert _said(folder, data_dir, name) == [(0, expected)]
+
+
+def test_a_folder_or_a_dangling_link_in_a_files_place(folder, data_dir):
+    (folder / "RTE.tsv").unlink()
+    (folder / "RTE.tsv").mkdir()
+    assert _said(folder, data_dir, "RTE.tsv") == [(0, "is a folder; a file is wanted")]
+    (folder / "RTE.tsv").rmdir()
+    (folder / "RTE.tsv").symlink_to("nowhere")
+    assert _said(folder, data_dir, "RTE.tsv") == [(0, "is a link to nothing; write the file again")]
+
+
+def test_a_file_of_absurd_size_is_not_read(folder, data_dir):
+    with (folder / "RTE.tsv").open("r+b") as file:
+        file.truncate(3 << 30)
+    [(_, message)] = _said(folder, data_dir, "RTE.tsv")
+    assert message.startswith(f"has {3 << 30} bytes, far more than any prediction file")
+
+
+# What a zip can be
+
+
+def test_files_in_a_folder_of_the_zip(folder, data_dir, tmp_path):
+    path = _zip(folder, tmp_path / "s.zip", rename=lambda name: f"out/{name}", extra=[("out/", "")])
+    reports = _reports(path, data_dir)
+    why = "lies in a folder; the zip must be flat, without folders"
+    assert [str(reports[name].faults[0]) for name in NAMES] == [
+        f"is missing; found out/{n}: {why}" for n in NAMES
+    ]
+    assert str(reports["out/"].faults[0]) == "is a folder; the zip must be flat, without folders"
+    assert len(reports) == len(NAMES) + 1
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("__MACOSX/._CoLA.tsv", "left by macOS"),
+        ("__MACOSX/", "left by macOS"),
+        (".DS_Store", "left by macOS"),
+        ("._CoLA.tsv", "left by macOS"),
+        ("extra/", "is a folder; the zip must be flat"),
+        ("extra/CoLA.tsv", "lies in a folder; the zip must be flat"),
+        ("/CoLA.tsv", "lies in a folder"),
+        ("..\\CoLA.tsv", "lies in a folder"),
+        ("cola.tsv", "the wanted name is CoLA.tsv"),
+        ("CoLA.npz", "does not belong into the hand-in"),
+    ],
+)
+def test_an_entry_too_many_in_the_zip(folder, data_dir, tmp_path, name, message):
+    path = _zip(folder, tmp_path / "s.zip", extra=[(name, "")])
+    [(line, said)] = _said(path, data_dir, name)
+    assert (line, said[: len(message)]) == (0, message)
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@_EACH_FILE
+def test_an_entry_that_stands_twice(folder, data_dir, tmp_path, task, split):
+    path = _zip(folder, tmp_path / "s.zip", extra=[(split.hand_in, "index\tprediction\n")])
+    assert _said(path, data_dir, split.hand_in) == [(0, "stands 2 times in the zip; once is wanted")]
+
+
+def test_an_encrypted_entry(folder, data_dir, tmp_path):
+    path = _zip(folder, tmp_path / "s.zip")
+    raw = bytearray(path.read_bytes())
+    central = raw.index(b"PK\x01\x02")  # the first entry's record in the central directory; flags at 8
+    raw[central + 8] |= 1
+    path.write_bytes(raw)
+    assert _said(path, data_dir, NAMES[0]) == [(0, "is encrypted; zip it without a password")]
+
+
+def test_a_damaged_entry(folder, data_dir, tmp_path):
+    path = tmp_path / "s.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in NAMES:
+            archive.write(folder / name, name)
+    raw = path.read_bytes()
+    path.write_bytes(raw.replace(b"index\tprediction\n0", b"index\tprediction\n9", 1))
+    [(_, message)] = _said(path, data_dir, NAMES[0])
+    assert message == f"cannot be read from the zip (Bad CRC-32 for file {NAMES[0]!r}); pack it again"
+
+
+def test_a_compression_nobody_knows(folder, data_dir, tmp_path):
+    path = _zip(folder, tmp_path / "s.zip")
+    raw = bytearray(path.read_bytes())
+    central = raw.index(b"PK\x01\x02")
+    raw[central + 10 : central + 12] = struct.pack("<H", 99)
+    path.write_bytes(raw)
+    [(_, message)] = _said(path, data_dir, NAMES[0])
+    assert message.startswith("cannot be read from the zip (")
+
+
+def test_a_zip_bomb_is_not_unpacked(folder, data_dir, tmp_path):
+    (folder / "RTE.tsv").write_bytes(b"\0" * (65 << 20))
+    path = _zip(folder, tmp_path / "s.zip")
+    [(_, message)] = _said(path, data_dir, "RTE.tsv")
+    assert message.startswith(f"has {65 << 20} bytes, far more")
+
+
+@pytest.mark.parametrize("raw", [b"", b"index\tprediction\n", b"PK\x03\x04"])
+def test_a_file_that_is_no_zip(tmp_path, raw):
+    path = tmp_path / "s.zip"
+    path.write_bytes(raw)
+    with pytest.raises(InputError, match=r"s\.zip: neither a folder nor a whole zip"):
+        check.main([str(path)])
+
+
+def test_a_zip_cut_short(folder, tmp_path):
+    path = _zip(folder, tmp_path / "s.zip")
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(InputError, match="neither a folder nor a whole zip"):
+        check.main([str(path)])
+
+
+@given(place=st.floats(0, 1, exclude_max=True), byte=st.integers(0, 255))
+def test_one_changed_byte_of_a_zip_never_ends_in_a_traceback(tmp_path_factory, place, byte):
+    folder = tmp_path_factory.mktemp("bytes")
+    path = _zip(write_hand_in(folder / "predictions"), folder / "s.zip")
+    raw = bytearray(path.read_bytes())
+    raw[int(place * len(raw))] = byte
+    path.write_bytes(raw)
+    try:
+        reports = check_contents(read_contents(path, hand_in_names()))
+    except InputError as error:
+        said = [str(error)]
+    else:
+        said = [str(report.faults[0]) for report in reports if report.faults]
+    assert said
+    assert all(len(line.splitlines()) == 1 for line in said)
+
+
+# Row counts
+
+
+def test_without_data_the_official_counts_hold(folder):
+    reports = _reports(folder, None)
+    for _, split in FILES:
+        found = str(reports[split.hand_in].faults[0])
+        assert found == f"the file ends after {ROWS[split.hand_in]} rows; expected {split.rows}"
+
+
+@_EACH_FILE
+def test_a_test_file_that_is_not_there_falls_back_to_the_official_count_and_says_so(
+    folder, tmp_path, task, split
+):
+    data_dir = write_data(tmp_path / "data")
+    (data_dir / split.file).unlink()
+    report = _reports(folder, data_dir)[split.hand_in]
+    assert f"expected {split.rows}" in str(report.faults[0])
+    assert report.notes == [f"official row count: no {split.file} below {data_dir}"]
+
+
+@pytest.mark.parametrize(("name", "said"), [("nowhere", "no such folder"), ("empty", "no such file")])
+def test_a_data_folder_without_any_test_file_is_an_error(folder, tmp_path, name, said):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=said):
+        check.main([str(folder), "--data_dir", str(tmp_path / name)])
+
+
+@given(text=st.lists(st.sampled_from(["", "a", "b\r", "a\x0bb", "\x85"])).map("\n".join))
+def test_lines_are_counted_as_cutting_at_line_feeds_does(tmp_path_factory, text):
+    path = tmp_path_factory.mktemp("lines") / "x.tsv"
+    path.write_bytes(text.encode())
+    assert count_lines(path) == len(text.removesuffix("\n").split("\n")) - (text == "")
+
+
+def test_counting_crosses_its_blocks(tmp_path):
+    path = tmp_path / "x.tsv"
+    path.write_bytes(b"a\n" * (1 << 20) + b"end")
+    assert count_lines(path) == (1 << 20) + 1
+
+
+@pytest.mark.real_data
+@_EACH_FILE
+def test_the_official_test_files_have_the_tables_row_counts(glue_data_dir, task, split):
+    rows, note = check.RowCounts(glue_data_dir).of(split)
+    assert rows == split.rows
+    assert note == "" or not (glue_data_dir / split.file).exists()
+
+
+# The command
+
+
+def test_errors_are_lines_on_stdout_one_line_on_stderr_and_exit_1(folder, data_dir, run_module):
+    (folder / "QQP.tsv").unlink()
+    cells = predictions(FILES[0][0], ROWS["CoLA.tsv"])
+    (folder / "CoLA.tsv").write_text(tsv([*cells[:3], "7", "8", *cells[5:]]))
+    done = run_module("submission.check", folder, "--data_dir", data_dir)
+    assert done.returncode == 1
+    lines = dict(line.split()[1::-1] for line in done.stdout.splitlines())
+    assert lines == {name: "ERROR" if name in ("QQP.tsv", "CoLA.tsv") else "OK" for name in NAMES}
+    fault = "unknown label '7'; expected one of 0, 1 (2 such lines)"
+    assert f"line 5: {fault}" in done.stdout
+    assert done.stderr == f"error: {folder}: CoLA.tsv:5: {fault} (and 1 other files with errors)\n"
+
+
+def test_as_json(folder, data_dir, capsys):
+    shutil.copy(folder / "RTE.tsv", folder / "x.tsv")
+    with pytest.raises(InputError, match=r"x\.tsv does not belong into the hand-in"):
+        check.main([str(folder), "--data_dir", str(data_dir), "--json"])
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["ok"] is False
+    assert [file["file"] for file in printed["files"]] == [*NAMES, "x.tsv"]
+    stray = printed["files"][-1]
+    assert stray["status"] == "ERROR"
+    assert stray["errors"][0]["message"] == "does not belong into the hand-in; remove it"
+    assert printed["files"][0] == {
+        "file": "CoLA.tsv",
+        "status": "OK",
+        "rows": ROWS["CoLA.tsv"],
+        "errors": [],
+        "warnings": [],
+        "notes": [],
+    }
+
+
+def test_a_file_with_many_kinds_of_fault_shows_the_first_three(folder, data_dir, capsys):
+    (folder / "RTE.tsv").write_bytes(b"\xef\xbb\xbfid\tlabel\r\n0\tmaybe\n5\tentailment\textra\n\n")
+    with pytest.raises(InputError):
+        check.main([str(folder), "--data_dir", str(data_dir)])
+    [line] = [line for line in capsys.readouterr().out.splitlines() if "RTE.tsv" in line]
+    assert line.count("line ") == 4  # three faults, one of which says "Windows line end"
+    assert line.endswith("; and 5 other kinds of fault")
+
+
+def test_no_such_path(tmp_path):
+    with pytest.raises(InputError, match=r"none: no such folder or zip"):
+        check.main([str(tmp_path / "none")])
+
+
+def _python(code):
+    """Run code in a process of its own, as a command would."""
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("module", ["submission.check", "submission.pack", "metrics.score", "glue.tasks"])
+def test_importing_leaves_paddle_and_numpy_unloaded(module):
+    code = f"import sys, {module}; print(*sorted(sys.modules.keys() & {{'paddle', 'numpy'}}))"
+    assert _python(code).split() == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read as Linux tells it")
+def test_a_full_size_hand_in_takes_a_second_and_little_memory(tmp_path):
+    for task, split in FILES:
+        (tmp_path / split.hand_in).write_text(tsv(predictions(task, split.rows)))
+    peak = "re.search('VmHWM: *([0-9]+) kB', open('/proc/self/status').read().expandtabs())[1]"
+    printed = _python(
+        "import re, time; start = time.perf_counter(); from submission.check import main; "
+        f"main([{str(tmp_path)!r}]); took = time.perf_counter() - start; "
+        f"print(took, int({peak}) / 1024)"
+    )
+    *lines, last = printed.splitlines()
+    assert [line.split()[0] for line in lines] == ["OK"] * len(NAMES)
+    seconds, megabytes = map(float, last.split())
+    assert seconds < 1.5
+    assert megabytes < 200
