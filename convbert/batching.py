@@ -5,6 +5,7 @@ N rows in all, B rows of a batch, T its longest row.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -83,6 +84,22 @@ def training_order(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) 
         rows = rows[np.argsort(lengths[rows], kind="stable")]
         batches += [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
     return [batches[i] for i in draw.permutation(len(batches))]
+
+
+class EpochBatches(Sequence[Batch]):
+    """An epoch's batches in training order, each padded when it is asked for."""
+
+    def __init__(self, features: Features, batch_size: int, seed: int, epoch: int, pad_id: int = 0) -> None:
+        self._features, self._pad_id = features, pad_id
+        self._rows = training_order(features.lengths, batch_size, seed, epoch)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, wanted: Any) -> Any:
+        if isinstance(wanted, slice):
+            return [pad(self._features, rows, self._pad_id) for rows in self._rows[wanted]]
+        return pad(self._features, self._rows[wanted], self._pad_id)
 
 
 def by_length(features: Features, batch_size: int, pad_id: int = 0) -> Iterator[Batch]:

@@ -21,6 +21,8 @@ class EncoderConfig:
     dense, gelu, projection) or ``pooler`` (BERT, ERNIE: through the pretrained dense + tanh).
     reference_padding: let padding reach real tokens through the convolution as published code does.
     target_scale: a regression head's output times this is the score (STS-B on [0, 1]: 5).
+    finetuning_task, max_seq_length: what the head was trained for, and on how long inputs; empty and 0
+    in a pretrained model.
     """
 
     model_type: str = "convbert"
@@ -49,6 +51,7 @@ class EncoderConfig:
     target_scale: float = 1.0
     id2label: dict[int, str] = field(default_factory=dict)
     finetuning_task: str = ""
+    max_seq_length: int = 0
 
     def __post_init__(self) -> None:
         if not self.classifier_head:

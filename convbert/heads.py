@@ -65,9 +65,9 @@ class SentenceClassifier(nn.Layer):
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.config = config
-        outputs = max(1, len(config.id2label))
+        self.outputs = max(1, len(config.id2label))
         self.encoder = Encoder(config)
-        self.head = SENTENCE_HEADS[config.classifier_head](config, outputs)
+        self.head = SENTENCE_HEADS[config.classifier_head](config, self.outputs)
         initialise(self, config.initializer_range)
 
     def forward(

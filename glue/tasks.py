@@ -6,7 +6,8 @@ leaderboard's hand-in rules, and the official files themselves.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from commands.errors import InputError
 
@@ -45,6 +46,7 @@ class Task:
     paper_score: the score that the ConvBERT paper's eight-task average counts; empty if it counts none.
     majority: the most frequent training label (STS-B: about the mean score), what
     ``submission.pack --fill_missing majority`` writes. target_range: of a regression's scores.
+    presets: what a recipe preset (glue/presets.py) does differently for this task.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Task:
     paper_score: str
     majority: str
     target_range: tuple[float, float] | None = None
+    presets: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def is_regression(self) -> bool:
@@ -114,22 +117,27 @@ _ROWS = (
             Split("test", "CoLA/test.tsv", 1063, hand_in="CoLA.tsv"),
         ),
         "matthews", "1",
+        presets={"reference": {"save_steps": 40, "seed": 6666}},
     ),
     Task(
         "sst-2", "SST-2", ("sentence",), "label", BINARY, ("accuracy",),
         _files("SST-2", 67349, 872, 1821, "SST-2.tsv"), "accuracy", "1",
+        presets={"reference": {"save_steps": 400}},
     ),
     Task(
         "mrpc", "MRPC", ("#1 String", "#2 String"), "Quality", BINARY, ("f1", "accuracy"),
         _files("MRPC", 3668, 408, 1725, "MRPC.tsv"), "accuracy", "1",
+        presets={"authors": {"both_orders": True}, "reference": {"save_steps": 40}},
     ),
     Task(
         "sts-b", "STS-B", _PAIR, "score", (), ("pearson", "spearman"),
         _files("STS-B", 5749, 1500, 1379, "STS-B.tsv"), "spearman", "2.7", (0.0, 5.0),
+        presets={"authors": {"both_orders": True, "scale_targets": True, "num_train_epochs": 10.0}, "reference": {"num_train_epochs": 10.0, "save_steps": 100}},
     ),
     Task(
         "qqp", "QQP", ("question1", "question2"), "is_duplicate", BINARY, ("f1", "accuracy"),
         _files("QQP", 363846, 40430, 390965, "QQP.tsv", skips_defects=True), "accuracy", "0",
+        presets={"reference": {"save_steps": 1000}},
     ),
     Task(
         "mnli", "MNLI", _PAIR, "gold_label", NLI, ("accuracy",),
@@ -145,18 +153,22 @@ _ROWS = (
             ),
         ),
         "accuracy_matched", "contradiction",
+        presets={"reference": {"save_steps": 1000}},
     ),
     Task(
         "qnli", "QNLI", ("question", "sentence"), "label", PAIRED, ("accuracy",),
         _files("QNLI", 104743, 5463, 5463, "QNLI.tsv"), "accuracy", "not_entailment",
+        presets={"reference": {"scheduler_type": "cosine", "save_steps": 100}},
     ),
     Task(
         "rte", "RTE", _PAIR, "label", PAIRED, ("accuracy",),
         _files("RTE", 2490, 277, 3000, "RTE.tsv"), "accuracy", "entailment",
+        presets={"authors": {"num_train_epochs": 10.0}, "reference": {"num_train_epochs": 10.0, "save_steps": 40}},
     ),
     Task(
         "wnli", "WNLI", _PAIR, "label", BINARY, ("accuracy",),
         _files("WNLI", 635, 71, 146, "WNLI.tsv"), "", "0",
+        presets={"reference": {"num_train_epochs": 10.0, "save_steps": 20}},
     ),
 )  # fmt: skip
 

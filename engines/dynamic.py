@@ -1,0 +1,32 @@
+"""The dynamic engine: the network itself, batch by batch."""
+
+import sys
+
+import numpy as np
+from tqdm import tqdm
+
+from convbert.batching import Batch, Features, by_length
+from convbert.framework import paddle
+from convbert.heads import SentenceClassifier
+
+
+def tensors(batch: Batch) -> tuple[paddle.Tensor, paddle.Tensor, paddle.Tensor | None]:
+    """ids, token types (B, T) int64 and mask (B, T) float32 or None, as the networks take them."""
+    mask = None if batch.mask is None else paddle.to_tensor(batch.mask)
+    return paddle.to_tensor(batch.ids), paddle.to_tensor(batch.token_types), mask
+
+
+def predict_logits(
+    model: SentenceClassifier, features: Features, batch_size: int, progress: str = ""
+) -> np.ndarray:
+    """(N, L) float32 logits in the order of the features; the model must be in evaluation mode.
+
+    progress: the progress bar's title; no bar without one, or where stderr is no terminal.
+    """
+    out = np.empty((len(features), model.outputs), dtype=np.float32)
+    hidden = not progress or not sys.stderr.isatty()
+    with paddle.no_grad(), tqdm(total=len(features), unit="row", desc=progress, disable=hidden) as bar:
+        for batch in by_length(features, batch_size, model.config.pad_token_id):
+            out[batch.rows] = model(*tensors(batch)).astype("float32").numpy()
+            bar.update(len(batch))
+    return out

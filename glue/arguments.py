@@ -1,0 +1,44 @@
+"""The flags that the sentence-task commands share. No Paddle."""
+
+from pathlib import Path
+
+from commands.cache import cache_dir
+from commands.command_line import CommandParser
+from commands.errors import InputError
+from glue.tasks import TASKS, task_named
+
+
+def task_name(text: str) -> str:
+    """A task's name in any case; argparse turns the ValueError into a usage error."""
+    try:
+        return task_named(text).name
+    except InputError as error:
+        raise ValueError(str(error)) from None
+
+
+def add_task(parser: CommandParser) -> None:
+    # A type and not choices: argparse compares choices before a type could fold the case of an error.
+    parser.add_argument("--task_name", required=True, type=task_name, choices=list(TASKS), metavar="TASK",
+                        help=f"one of {', '.join(TASKS)}, in any case")  # fmt: skip
+
+
+def add_common(parser: CommandParser) -> None:
+    parser.add_argument("--data_dir", metavar="DIR", help="folder that holds the official CoLA/, SST-2/, … (default: the download cache)")  # fmt: skip
+    parser.add_argument("--device", choices=("cpu", "gpu", "xpu"), default="cpu", help="where to compute (default: cpu)")  # fmt: skip
+    parser.add_argument("--label_map", metavar="A,B,…", help="the task's labels in the order of the ids of a foreign checkpoint that only says LABEL_0, LABEL_1, …")  # fmt: skip
+    parser.add_argument("--num_workers", type=int, default=0, metavar="N", help="threads that tokenise; 0: one a core (default)")  # fmt: skip
+
+
+def add_checkpoint(parser: CommandParser) -> None:
+    parser.add_argument("--ckpt_path", required=True, metavar="FOLDER", help="a fine-tuned model folder, or a run's folder (its best/ is taken)")  # fmt: skip
+    parser.add_argument("--batch_size", type=int, default=64, metavar="N", help="rows of a batch (default: 64)")
+    parser.add_argument("--max_seq_length", type=int, metavar="N", help="longest input in tokens (default: as in training)")  # fmt: skip
+
+
+def data_folder(given: str | None) -> Path:
+    """--data_dir, or the download cache; InputError where neither is there."""
+    folder = Path(given) if given else cache_dir() / "glue"
+    if not folder.is_dir():
+        remedy = "" if given else "; name the folder of the official files with --data_dir"
+        raise InputError(f"{folder}: no such folder{remedy}")
+    return folder

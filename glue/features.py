@@ -1,0 +1,112 @@
+"""Example → Features, tokenised once and cached on disk by content. No Paddle."""
+
+import hashlib
+import sys
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import tokenizers
+from tqdm import tqdm
+
+from commands.cache import cache_dir
+from commands.errors import InputError
+from commands.files import atomic_write, sha256_of
+from convbert.batching import Features, pack
+from convbert.tokenizer import Tokenizer
+from glue.data import Example, Rows, read_split
+from glue.tasks import Split, Task
+
+_FORMAT = 1  # of the cached file; a new number leaves old files unread
+_CHUNK = 10_000
+
+
+@dataclass(frozen=True)
+class SplitFeatures:
+    """A split read and tokenised. digest: SHA-256 of its file."""
+
+    split: Split
+    path: Path
+    digest: str
+    examples: list[Example]
+    features: Features
+    skipped_lines: list[int]
+
+
+def load_split(
+    task: Task, split: Split, data_dir: str | Path, tokenizer: Tokenizer, max_length: int
+) -> SplitFeatures:
+    """Read an official file and tokenise it, or take its tokens from the cache."""
+    rows = read_split(task, split, data_dir)
+    digest = sha256_of(rows.path)
+    features = _tokenised(rows, digest, tokenizer, max_length)
+    return SplitFeatures(split, rows.path, digest, rows.examples, features, rows.skipped_lines)
+
+
+def targets_of(examples: Sequence[Example], labels: Sequence[str], target_scale: float) -> np.ndarray:
+    """(N,) int64 ids of the labels in the model's order, or without labels float32 scores / scale."""
+    if labels:
+        ids = {label: number for number, label in enumerate(labels)}
+        return np.array([ids[str(example.label)] for example in examples], dtype=np.int64)
+    return np.array([float(example.label or 0.0) for example in examples], dtype=np.float32) / np.float32(target_scale)
+
+
+def in_both_orders(split: SplitFeatures, tokenizer: Tokenizer, max_length: int) -> SplitFeatures:
+    """The pairs as they are, and then each with its sentences exchanged."""
+    turned = [Example(example.texts[::-1], example.label) for example in split.examples]
+    rows = Rows(split.path, turned)
+    second = _tokenised(rows, split.digest + "turned", tokenizer, max_length)
+    first = split.features
+    both = Features(
+        np.concatenate([first.ids, second.ids]),
+        np.concatenate([first.starts, second.starts[1:] + first.starts[-1]]),
+        np.concatenate([first.first_lengths, second.first_lengths]),
+    )
+    return replace(split, examples=split.examples + turned, features=both)
+
+
+def _tokenised(rows: Rows, digest: str, tokenizer: Tokenizer, max_length: int) -> Features:
+    parts = [_FORMAT, tokenizers.__version__, digest, len(rows.examples), tokenizer.digest, max_length]
+    key = hashlib.sha256(repr(parts).encode()).hexdigest()
+    path = cache_dir() / "features" / f"{key}.npz"
+    cached = _read_cache(path)
+    if cached is not None:
+        return cached
+    features = _encode(rows, tokenizer, max_length)
+    try:
+        with atomic_write(path) as file:
+            np.savez(file, ids=features.ids, starts=features.starts, first_lengths=features.first_lengths)
+    except OSError as error:
+        print(f"note: tokens are not cached: {path.parent}: {error.strerror}", file=sys.stderr)
+    return features
+
+
+def _read_cache(path: Path) -> Features | None:
+    try:
+        with np.load(path) as stored:
+            return Features(stored["ids"], stored["starts"], stored["first_lengths"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        path.unlink(missing_ok=True)  # damaged: it is made again
+        return None
+
+
+def _encode(rows: Rows, tokenizer: Tokenizer, max_length: int) -> Features:
+    encoded: list[tuple[list[int], int]] = []
+    texts = [example.texts for example in rows.examples]
+    hidden = len(texts) <= _CHUNK or not sys.stderr.isatty()
+    with tqdm(total=len(texts), unit="row", desc=f"tokenising {rows.path.name}", disable=hidden) as bar:
+        for start in range(0, len(texts), _CHUNK):
+            chunk = tokenizer.encode(texts[start : start + _CHUNK], max_length)
+            encoded += chunk
+            bar.update(len(chunk))
+    return pack(encoded)
+
+
+def check_length(max_length: int, positions: int) -> None:
+    """InputError if inputs could be longer than the model has positions."""
+    if max_length > positions:
+        raise InputError(f"--max_seq_length {max_length}: this model has {positions} positions at the most")

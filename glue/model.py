@@ -1,0 +1,130 @@
+"""A model folder for a task: what to keep of its head, and which label each of its outputs means."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from checkpoints.folder import has_weights, read_checkpoint, read_config
+from checkpoints.network import fill, load_classifier, shapes_of
+from commands.errors import InputError
+from convbert.config import EncoderConfig
+from convbert.heads import SentenceClassifier
+from glue.presets import GlueRecipe
+from glue.tasks import Task
+
+REGRESSION_LABEL = "score"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A network ready to be fine-tuned, and what there is to say about it."""
+
+    model: SentenceClassifier
+    notes: list[str]
+
+
+def config_for(
+    task: Task, found: EncoderConfig, recipe: GlueRecipe, label_map: str | None
+) -> tuple[EncoderConfig, bool]:
+    """The configuration to fine-tune with, and whether the folder's head is for this very task."""
+    head = recipe.classifier_head
+    named = with_labels(found, task, label_map)
+    keeps = _is_for(named, task) and _is_trained(named) and head in ("auto", named.classifier_head)
+    scale = task.target_range[1] if task.target_range and recipe.scale_targets else 1.0
+    if keeps and task.is_regression:
+        scale = named.target_scale
+    wanted = named.classifier_head if keeps else _default_head(found) if head == "auto" else head
+    if wanted == "pooler" and found.model_type in ("convbert", "electra"):
+        raise InputError(f"--classifier_head pooler: {found.model_type} has no pretrained pooler")
+    labels = named.id2label if keeps else _labels(task)
+    config = dataclasses.replace(
+        found, id2label=labels, classifier_head=wanted, target_scale=scale,
+        finetuning_task=task.name, max_seq_length=recipe.max_seq_length,
+    )  # fmt: skip
+    return config, keeps
+
+
+def _default_head(config: EncoderConfig) -> str:
+    return "pooler" if config.model_type in ("bert", "ernie") else "dense"
+
+
+def _labels(task: Task) -> dict[int, str]:
+    return dict(enumerate(task.labels or (REGRESSION_LABEL,)))
+
+
+def with_labels(config: EncoderConfig, task: Task, label_map: str | None) -> EncoderConfig:
+    """The configuration with its outputs named by --label_map, a comma list in the order of its ids."""
+    if not label_map:
+        return config
+    names = [name.strip() for name in label_map.split(",")]
+    if sorted(names) != sorted(task.labels):
+        raise InputError(f"--label_map {label_map}: expected {', '.join(task.labels)}, each once, in the order of the checkpoint's ids")
+    if config.id2label and len(config.id2label) != len(names):
+        raise InputError(f"--label_map {label_map}: the checkpoint has {len(config.id2label)} labels, not {len(names)}")
+    return dataclasses.replace(config, id2label=dict(enumerate(names)))
+
+
+def _is_for(config: EncoderConfig, task: Task) -> bool:
+    if config.finetuning_task:
+        same_task = config.finetuning_task.lower() == task.name
+    else:
+        same_task = not task.is_regression
+    return same_task and sorted(config.id2label.values()) == sorted(_labels(task).values())
+
+
+def _is_trained(config: EncoderConfig) -> bool:
+    return bool(config.id2label)
+
+
+def prepare(
+    folder: str | Path, config: EncoderConfig, keeps_head: bool, from_scratch: bool
+) -> Prepared:
+    """Build the network and read its weights; a head that does not fit begins new, and is named."""
+    model = SentenceClassifier(config)
+    if from_scratch:
+        if has_weights(folder):
+            raise InputError(f"{folder}: holds weights; leave out --from_scratch to begin with them")
+        return Prepared(model, [f"{folder}: every weight begins at random (--from_scratch)"])
+    checkpoint = read_checkpoint(
+        folder, config, shapes_of(model), keep_head=keeps_head, may_lack_head=True
+    )
+    fill(model, checkpoint)
+    notes = []
+    if checkpoint.new_head:
+        notes.append(f"begins new: {', '.join(checkpoint.new_head)}")
+    if checkpoint.left_aside:
+        notes.append(f"not needed in {folder}: {', '.join(checkpoint.left_aside)}")
+    return Prepared(model, notes)
+
+
+def load_for_task(folder: str | Path, task: Task, label_map: str | None) -> tuple[SentenceClassifier, EncoderConfig]:
+    """A fine-tuned checkpoint of this task, and its configuration; one of another task is an InputError.
+
+    A run's folder stands for its ``best/``.
+    """
+    config = with_labels(read_config(folder), task, label_map)
+    if config.finetuning_task and config.finetuning_task.lower() != task.name:
+        raise InputError(f"{folder}: is a checkpoint of {config.finetuning_task}, not of {task.name}")
+    if not config.finetuning_task and task.is_regression and len(config.id2label) == 1:
+        return load_classifier(folder), config
+    if not _is_for(config, task):
+        found = ", ".join(config.id2label.values()) or "none"
+        expected = ", ".join(_labels(task).values())
+        raise InputError(
+            f"{folder}: its labels are {found}; {task.name} has {expected}; "
+            "if it is a checkpoint of this task, name its labels with --label_map"
+        )
+    return load_classifier(folder), config
+
+
+def model_folder(path: str | Path) -> Path:
+    """The folder itself, or ``best/`` in it where it is a run's."""
+    folder = Path(path)
+    inner = folder / "best"
+    return inner if not (folder / "config.json").is_file() and inner.is_dir() else folder
+
+
+def label_names(config: EncoderConfig) -> Sequence[str]:
+    """The labels in the order of the logits' columns."""
+    return [config.id2label[number] for number in sorted(config.id2label)]

@@ -1,0 +1,48 @@
+"""Score a fine-tuned checkpoint on a task's dev set; prints one JSON object.
+
+Example:
+  python -m glue.run_eval --task_name rte --ckpt_path runs/rte/best --data_dir glue_data
+"""
+
+if not __package__:  # started by path: what is importable is the clone, not this folder
+    import sys
+    from pathlib import Path
+
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import json
+import os
+from collections.abc import Sequence
+
+from commands.command_line import CommandParser, run
+from glue.arguments import add_checkpoint, add_common, add_task, data_folder
+from glue.tasks import task_named
+
+
+def make_parser() -> CommandParser:
+    parser = CommandParser(prog="python -m glue.run_eval", description=__doc__)
+    add_task(parser)
+    add_checkpoint(parser)
+    add_common(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    flags = make_parser().parse_args(argv)
+    if flags.num_workers:
+        os.environ["RAYON_NUM_THREADS"] = str(flags.num_workers)
+    from convbert.framework import select_device
+    from glue.model import load_for_task, model_folder
+    from glue.scoring import dev_scores, predict_splits
+
+    task = task_named(flags.task_name)
+    folder = model_folder(flags.ckpt_path)
+    data = data_folder(flags.data_dir)
+    select_device(flags.device)
+    model, config = load_for_task(folder, task, flags.label_map)
+    predictions = predict_splits(model, config, task, "dev", data, folder, flags.max_seq_length, flags.batch_size)
+    print(json.dumps(dev_scores(task, config, predictions)))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,83 @@
+"""Write the leaderboard's files from a fine-tuned checkpoint: NAME.tsv, and beside it NAME.npz.
+
+Example:
+  python -m glue.run_predict --task_name mnli --ckpt_path runs/mnli/best --data_dir glue_data \\
+      --output_dir predictions
+
+MNLI writes MNLI-m.tsv, MNLI-mm.tsv and AX.tsv. STS-B's numbers are clipped to [0, 5]. Labels are those of
+the checkpoint's own map. The .npz holds ``logits`` (rows × labels, float32; for a regression in the
+task's range), ``labels`` (in column order) and ``checkpoint_digest``.
+"""
+
+if not __package__:  # started by path: what is importable is the clone, not this folder
+    import sys
+    from pathlib import Path
+
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from commands.command_line import CommandParser, run
+from commands.files import atomic_write, write_text
+from glue.arguments import add_checkpoint, add_common, add_task, data_folder
+from glue.tasks import task_named
+
+if TYPE_CHECKING:
+    from glue.scoring import Predictions
+
+
+def make_parser() -> CommandParser:
+    parser = CommandParser(prog="python -m glue.run_predict", description=__doc__)
+    add_task(parser)
+    add_checkpoint(parser)
+    add_common(parser)
+    parser.add_argument("--output_dir", metavar="DIR", help="where to (default: predictions/SPLIT in the checkpoint's folder)")  # fmt: skip
+    parser.add_argument("--split", choices=("test", "dev"), default="test", help="dev: files of the same form, for metrics.score (default: test)")  # fmt: skip
+    parser.add_argument("--engine", choices=("auto", "dynamic"), default="auto", help="what runs the model (default: auto, which is the dynamic one)")  # fmt: skip
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    flags = make_parser().parse_args(argv)
+    if flags.num_workers:
+        os.environ["RAYON_NUM_THREADS"] = str(flags.num_workers)
+    from checkpoints.folder import digest_of
+    from convbert.framework import select_device
+    from glue.model import load_for_task, model_folder
+    from glue.scoring import predict_splits
+
+    task = task_named(flags.task_name)
+    folder = model_folder(flags.ckpt_path)
+    data = data_folder(flags.data_dir)
+    target = Path(flags.output_dir or folder / "predictions" / flags.split)
+    select_device(flags.device)
+    model, config = load_for_task(folder, task, flags.label_map)
+    predictions = predict_splits(
+        model, config, task, flags.split, data, folder, flags.max_seq_length, flags.batch_size
+    )
+    digest = digest_of(folder)
+    for part in predictions:  # only now, so that no file of a task is there without the others
+        write_predictions(target / part.split.split.hand_in, part, digest)
+        print(f"{target / part.split.split.hand_in}: {len(part.answers)} rows")
+
+
+def write_predictions(path: Path, predictions: "Predictions", digest: str) -> None:
+    """Write one hand-in file and the .npz of what it was made from."""
+    import numpy as np
+
+    lines = [f"{row}\t{answer}\n" for row, answer in enumerate(predictions.answers)]
+    write_text(path, "index\tprediction\n" + "".join(lines))
+    with atomic_write(path.with_suffix(".npz")) as file:
+        np.savez(
+            file,
+            logits=predictions.logits,
+            labels=np.array(predictions.labels),
+            checkpoint_digest=np.array(digest),
+        )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,89 @@
+"""Logits → predictions → dev scores, with the loss over all rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from convbert.config import EncoderConfig
+from convbert.heads import SentenceClassifier
+from convbert.tokenizer import Tokenizer
+from engines.dynamic import predict_logits
+from glue.features import SplitFeatures, check_length, load_split, targets_of
+from glue.model import label_names
+from glue.tasks import Task
+from metrics.task_scores import score_task
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A split's answers. logits: (N, L) float32, for a regression (N, 1) in the task's own range.
+
+    labels: names of the columns. answers: what the hand-in file says, a label or a number a row.
+    """
+
+    split: SplitFeatures
+    logits: np.ndarray
+    labels: Sequence[str]
+    answers: list[str]
+
+
+def predict(
+    model: SentenceClassifier, config: EncoderConfig, task: Task, split: SplitFeatures, batch_size: int,
+    progress: str = "",
+) -> Predictions:  # fmt: skip
+    """Run a model over a split. A label is read off the checkpoint's own map, never off the table."""
+    logits = predict_logits(model, split.features, batch_size, progress)
+    labels = label_names(config)
+    if task.target_range is None:
+        return Predictions(split, logits, labels, [labels[best] for best in logits.argmax(axis=1)])
+    logits = logits * np.float32(config.target_scale)
+    clipped = np.clip(logits[:, 0].astype(np.float64), *task.target_range)
+    return Predictions(split, logits, labels, [f"{score:.5f}" for score in clipped])
+
+
+def predict_splits(
+    model: SentenceClassifier, config: EncoderConfig, task: Task, kind: str, data_dir: Path, folder: Path,
+    max_length: int | None, batch_size: int,
+) -> list[Predictions]:  # fmt: skip
+    """Read, tokenise and answer all of a task's ``dev`` or ``test`` files; all are read before any is run.
+
+    max_length: of the inputs in tokens; None: as the model in ``folder`` was trained.
+    """
+    tokenizer = Tokenizer(folder)
+    length = max_length or config.max_seq_length or min(128, config.max_position_embeddings)
+    check_length(length, config.max_position_embeddings)
+    splits = [load_split(task, split, data_dir, tokenizer, length) for split in task.of_kind(kind)]
+    return [predict(model, config, task, part, batch_size, part.split.hand_in) for part in splits]
+
+
+def dev_scores(task: Task, config: EncoderConfig, predictions: Sequence[Predictions]) -> dict[str, float]:
+    """The task's scores, ``main``, and ``loss``: the mean over all rows of all dev files.
+
+    What is scored is what a prediction file would say, so both give the same number. Classes are
+    compared as ids in the table's order (F1's positive class is the second).
+    """
+    pairs = []
+    losses = []
+    for part in predictions:
+        gold = targets_of(part.split.examples, task.labels, 1.0)
+        if task.labels:
+            ids = {label: number for number, label in enumerate(task.labels)}
+            pairs.append((gold, np.array([ids[answer] for answer in part.answers])))
+        else:
+            pairs.append((gold, np.array([float(answer) for answer in part.answers])))
+        losses.append(_losses(task, config, part))
+    return {**score_task(task, pairs), "loss": float(np.concatenate(losses).mean())}
+
+
+def _losses(task: Task, config: EncoderConfig, part: Predictions) -> np.ndarray:
+    """(N,) float64: each row's cross-entropy, or squared error on the scale the model was trained on."""
+    logits = part.logits.astype(np.float64)
+    if task.is_regression:
+        gold = targets_of(part.split.examples, (), 1.0)
+        return np.asarray((logits[:, 0] - gold) ** 2 / config.target_scale**2)
+    gold = targets_of(part.split.examples, part.labels, 1.0)
+    top = logits.max(axis=1, keepdims=True)
+    normaliser = np.log(np.exp(logits - top).sum(axis=1)) + top[:, 0]
+    return np.asarray(normaliser - logits[np.arange(len(gold)), gold])

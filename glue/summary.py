@@ -1,0 +1,87 @@
+"""Print the table of dev scores of all runs below a folder, with both published averages.
+
+Example:
+  python -m glue.summary runs
+
+Of several runs of a task the averages count the one with the best main score. Best and last are of one
+run: its best evaluation and its last one. Dev scores of the best of many evaluations flatter.
+"""
+
+if not __package__:  # started by path: what is importable is the clone, not this folder
+    import sys
+    from pathlib import Path
+
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from commands.command_line import CommandParser, run
+from commands.errors import InputError
+from glue.tasks import TASKS
+from metrics.averages import leaderboard_average, missing_scores, paper_average
+
+
+def make_parser() -> CommandParser:
+    parser = CommandParser(prog="python -m glue.summary", description=__doc__)
+    parser.add_argument("runs_dir", metavar="RUNS_DIR", help="a folder with runs in it, at any depth")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    folder = Path(make_parser().parse_args(argv).runs_dir)
+    runs = read_runs(folder)
+    for line in table(folder, runs):
+        print(line)
+
+
+def read_runs(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """(run's folder, its scores) of every ``scores.json`` below a folder, in the table's order of tasks."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder")
+    runs = []
+    for path in sorted(folder.glob("**/scores.json")):
+        try:
+            scores = json.loads(path.read_text(encoding="utf-8"))
+            if scores["task"] not in TASKS:
+                continue
+            float(scores["best"]["main"]), float(scores["last"]["main"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path}: not the scores of a run: {error!r}") from None
+        runs.append((path.parent, scores))
+    if not runs:
+        raise InputError(f"{folder}: no scores.json of a run below it")
+    order = list(TASKS)
+    return sorted(runs, key=lambda item: order.index(item[1]["task"]))
+
+
+def table(folder: Path, runs: list[tuple[Path, dict[str, Any]]]) -> list[str]:
+    """The lines to print: a run a line, then the averages over each task's best run, in percent."""
+    chosen: dict[str, dict[str, float]] = {}
+    for _, scores in runs:
+        best = scores["best"]
+        if scores["task"] not in chosen or best["main"] > chosen[scores["task"]]["main"]:
+            chosen[scores["task"]] = best
+    lines = [f"{'task':<7} {'best':>6} {'last':>6} {'step':>7}  {'scores of the best step':<48} run"]
+    for path, scores in runs:
+        task, best = TASKS[scores["task"]], scores["best"]
+        parts = "  ".join(f"{key} {100 * best[key]:.2f}" for key in task.score_keys)
+        name = path.relative_to(folder)
+        lines.append(
+            f"{task.name:<7} {100 * best['main']:6.2f} {100 * scores['last']['main']:6.2f} "
+            f"{best['step']:7.0f}  {parts:<48} {name}"
+        )
+    for name, average, paper in (
+        ("leaderboard average (nine tasks, dev)", leaderboard_average, False),
+        ("ConvBERT paper's average (eight tasks, dev)", paper_average, True),
+    ):
+        value = average(chosen, TASKS)
+        missing = ", ".join(missing_scores(chosen, TASKS, paper))
+        lines.append(f"{name}: " + (f"{100 * value:.2f}" if value is not None else f"none, for lack of {missing}"))
+    return lines
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,210 @@
+"""fit(): the one training loop, for sentences, spans and pre-training alike."""
+
+import math
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from tqdm import tqdm
+
+from commands.errors import InputError
+from convbert import dropout
+from convbert.framework import paddle
+from training.optimizer import AdamW, make_optimizer, optimizer_arrays, restore_optimizer
+from training.recipe import Recipe
+from training.run_folder import LOG, Curves, RunFolder, Scores, WriteModel
+from training.schedule import factor, warmup_steps
+
+
+class Sized(Protocol):
+    def __len__(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Job:
+    """What fit() trains on.
+
+    batches: epoch, counted from 0 → its batches in order, the same at every call.
+    loss: batch → the sum of its rows' losses, a scalar with gradients.
+    evaluate: → scores with ``main``, higher is better; the model is in evaluation mode meanwhile.
+    write_model: writes the model's files into a folder. scales: learning-rate scale by parameter name.
+    task, main: for ``scores.json``.
+    """
+
+    model: paddle.nn.Layer
+    batches: Callable[[int], Sequence[Sized]]
+    loss: Callable[[Any], paddle.Tensor]
+    evaluate: Callable[[], Scores]
+    write_model: Callable[..., None]
+    scales: dict[str, float]
+    task: str
+    main: str
+
+
+@dataclass
+class Progress:
+    """Where a run stands; what ``last/state.json`` holds."""
+
+    step: int = 0
+    best: Scores = field(default_factory=dict)
+    last: Scores = field(default_factory=dict)
+    without_gain: int = 0
+    window_loss: float = 0.0
+    window_rows: int = 0
+    finished: bool = False
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Paddle's generators and the dropout masks; data order depends on the seed by itself."""
+    paddle.seed(seed)
+    dropout.seed_masks(seed)
+
+
+def fit(job: Job, recipe: Recipe, run: RunFolder) -> Progress:
+    """Train, evaluate, keep the best (ties: the earlier step) and the last; returns where it ended.
+
+    The last step is always evaluated. A loss that is not finite ends the run with an InputError;
+    what was saved before stays.
+    """
+    return _Fit(job, recipe, run).go()
+
+
+class _Fit:
+    def __init__(self, job: Job, recipe: Recipe, run: RunFolder) -> None:
+        self.job, self.recipe, self.run = job, recipe, run
+        self.optimizer: AdamW = make_optimizer(job.model, recipe, job.scales)
+        self.scaler = paddle.amp.GradScaler() if self._mixed() else None
+        self.progress = Progress()
+        self.curves = Curves(run.path)
+        accumulation = recipe.gradient_accumulation_steps
+        self.epoch_steps = math.ceil(len(job.batches(0)) / accumulation)
+        self.total = recipe.max_steps or math.ceil(self.epoch_steps * recipe.num_train_epochs)
+        self.warmup = warmup_steps(recipe, self.total)
+        self.every = recipe.save_steps or self.epoch_steps
+        if run.resumes:
+            self._restore()
+
+    def _mixed(self) -> bool:
+        """Whether to train in mixed precision (not run by the authors' tests: they have no GPU)."""
+        if self.recipe.use_amp and paddle.get_device().startswith("cpu"):
+            LOG.info("--use_amp: no effect on a CPU (Paddle's autocast does nothing there); float32 it is")
+            return False
+        return self.recipe.use_amp
+
+    def go(self) -> Progress:
+        LOG.info(f"{self.total} steps, {self.warmup} of them warm-up; {self.epoch_steps} an epoch")
+        bar = tqdm(total=self.total, initial=self.progress.step, unit="step", disable=not sys.stderr.isatty())
+        started, rows_seen = time.monotonic(), 0
+        while self.progress.step < self.total and not self.progress.finished:
+            epoch, position = divmod(self.progress.step, self.epoch_steps)
+            batches = self.job.batches(epoch)
+            accumulation = self.recipe.gradient_accumulation_steps
+            for start in range(position * accumulation, len(batches), accumulation):
+                rows_seen += self._step(batches[start : start + accumulation])
+                bar.update()
+                if self.progress.step % self.recipe.logging_steps == 0:
+                    self._log(rows_seen / (time.monotonic() - started))
+                last = self.progress.step >= self.total
+                if last or self.progress.step % self.every == 0:
+                    self._evaluate_and_save()
+                if last or self.progress.finished:
+                    break
+        bar.close()
+        return self.progress
+
+    def _step(self, batches: Sequence[Any]) -> int:
+        """One step on one or more accumulated batches, every row weighing alike; returns the rows."""
+        self.job.model.train()
+        rows = sum(len(batch) for batch in batches)
+        rate = self.recipe.learning_rate * factor(
+            self.progress.step, self.warmup, self.total, self.recipe.scheduler_type
+        )
+        self.optimizer.set_lr(rate)
+        total = 0.0
+        for batch in batches:
+            with paddle.amp.auto_cast(enable=self.scaler is not None):
+                loss = self.job.loss(batch) / rows
+            (self.scaler.scale(loss) if self.scaler else loss).backward()
+            total += float(loss)
+        if not math.isfinite(total):
+            raise InputError(
+                f"the loss became {total} in step {self.progress.step + 1}; try a smaller --learning_rate"
+            )
+        self.scaler.step(self.optimizer) if self.scaler else self.optimizer.step()
+        if self.scaler:
+            self.scaler.update()
+        self.optimizer.clear_grad()
+        self.progress.step += 1
+        self.progress.window_loss += total * rows
+        self.progress.window_rows += rows
+        return rows
+
+    def _log(self, rows_per_second: float) -> None:
+        progress = self.progress
+        loss = progress.window_loss / progress.window_rows
+        rate = float(self.optimizer.get_lr())
+        progress.window_loss, progress.window_rows = 0.0, 0
+        epoch = progress.step / self.epoch_steps
+        line = {"step": progress.step, "epoch": round(epoch, 4), "loss": loss, "learning_rate": rate}
+        self.run.add_history(line)
+        self.curves.add("train/loss", loss, progress.step)
+        self.curves.add("train/learning_rate", rate, progress.step)
+        LOG.info(
+            f"step {progress.step}/{self.total}  epoch {epoch:.2f}  loss {loss:.4f}  "
+            f"rate {rate:.2e}  {rows_per_second:.0f} rows/s"
+        )
+
+    def _evaluate_and_save(self) -> None:
+        progress = self.progress
+        self.job.model.eval()
+        with paddle.no_grad():
+            scores = {"step": progress.step, **self.job.evaluate()}
+        self.run.add_history({"step": progress.step, "evaluation": scores})
+        for name, value in scores.items():
+            self.curves.add(f"dev/{name}", value, progress.step)
+        LOG.info(f"step {progress.step}  dev  " + "  ".join(f"{k} {v:.4f}" for k, v in scores.items() if k != "step"))
+        progress.last = scores
+        if not progress.best or scores["main"] > progress.best["main"]:
+            progress.best, progress.without_gain = scores, 0
+            self.run.save_best(self.job.write_model)
+        else:
+            progress.without_gain += 1
+            patience = self.recipe.early_stopping_patience
+            if patience and progress.without_gain >= patience:
+                LOG.info(f"no better score in {patience} evaluations: stopping at step {progress.step}")
+                progress.finished = True
+        progress.finished = progress.finished or progress.step >= self.total
+        state = {**vars(progress), "total": self.total, "masks": _plain(dropout.mask_state())}
+        self.run.save_last(self.job.write_model, state, optimizer_arrays(self.job.model, self.optimizer))
+        self.run.write_scores(self.job.task, self.job.main, progress.best, progress.last)
+
+    def _restore(self) -> None:
+        """Take up optimiser, position and random state; the weights are in the model already."""
+        folder, state, moments = self.run.read_last()
+        if state["total"] != self.total:
+            raise InputError(
+                f"{folder}: that run was to take {state['total']} steps, this one {self.total}; "
+                "resume with the settings it was begun with"
+            )
+        restore_optimizer(self.job.model, self.optimizer, moments)
+        dropout.set_mask_state(_unplain(state["masks"]))
+        self.progress = Progress(**{key: state[key] for key in vars(Progress())})
+        self.run.cut_history(self.progress.step)
+        LOG.info(f"resuming after step {self.progress.step}")
+
+
+def _plain(state: dict[str, Any]) -> dict[str, Any]:
+    """A NumPy generator's state as JSON can hold it."""
+    inner = {key: np.asarray(value).tolist() for key, value in state["state"].items()}
+    return {**state, "state": inner}
+
+
+def _unplain(state: dict[str, Any]) -> dict[str, Any]:
+    inner = {key: np.array(value, dtype=np.uint64) for key, value in state["state"].items()}
+    return {**state, "state": inner}
+
+
+__all__ = ["Job", "Progress", "WriteModel", "fit", "seed_everything"]

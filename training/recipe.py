@@ -1,0 +1,145 @@
+"""Recipe: every training setting once, with default, help and check. No Paddle.
+
+The flags, the config file's keys and ``args.json`` all come from these fields. Precedence: flag,
+config file, preset of (model size, task), default.
+"""
+
+import argparse
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from commands.command_line import CommandParser
+from commands.errors import InputError
+
+
+def setting(default: Any, text: str, *, low: float | None = None, high: float | None = None, choices: tuple[str, ...] = ()) -> Any:
+    """A field of a recipe: its default, its ``--help`` text, its inclusive range or its choices."""
+    return dataclasses.field(default=default, metadata={"help": text, "low": low, "high": high, "choices": choices})
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train, whatever the task."""
+
+    batch_size: int = setting(32, "rows of a training batch", low=1)
+    learning_rate: float = setting(5e-5, "peak learning rate", low=0)
+    scheduler_type: str = setting("linear", "decay after the warm-up, to 0", choices=("linear", "cosine"))
+    warmup_steps: int = setting(0, "warm-up in steps; 0: by --warmup_proportion", low=0)
+    warmup_proportion: float = setting(0.1, "warm-up as a share of all steps", low=0, high=1)
+    layer_lr_decay: float = setting(1.0, "factor of the learning rate from each layer to the one below", low=0, high=1)
+    layer_lr_decay_mode: str = setting("published", "published: the last layer gets decay², as ELECTRA and ConvBERT were tuned; fixed: decay", choices=("published", "fixed"))
+    weight_decay: float = setting(0.01, "decoupled weight decay; LayerNorm and biases are exempt", low=0)
+    adam_beta1: float = setting(0.9, "Adam's decay of the mean gradient", low=0, high=1)
+    adam_beta2: float = setting(0.999, "Adam's decay of the mean squared gradient", low=0, high=1)
+    adam_epsilon: float = setting(1e-6, "Adam's epsilon", low=0)
+    bias_correction: bool = setting(True, "Adam's bias correction; off in the ConvBERT authors' recipe")
+    max_grad_norm: float = setting(1.0, "clip the gradients' global norm; 0: no clipping", low=0)
+    gradient_accumulation_steps: int = setting(1, "batches that make one step", low=1)
+    num_train_epochs: float = setting(3.0, "passes over the training rows; fractions count", low=0)
+    max_steps: int = setting(0, "stop after this many steps; 0: by --num_train_epochs", low=0)
+    logging_steps: int = setting(50, "log the mean loss every so many steps", low=1)
+    save_steps: int = setting(0, "evaluate and save every so many steps; 0: after every epoch", low=0)
+    early_stopping_patience: int = setting(0, "stop after so many evaluations without a better one; 0: never", low=0)
+    seed: int = setting(42, "seed of initialisation, order and dropout", low=0)
+    use_amp: bool = setting(False, "mixed precision on GPUs; a CPU trains in float32 and says so")
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            _check(field, getattr(self, field.name))
+
+
+RecipeType = TypeVar("RecipeType", bound=Recipe)
+
+
+def _check(field: Any, value: Any) -> None:
+    low, high, choices = (field.metadata[key] for key in ("low", "high", "choices"))
+    wrong_type = isinstance(value, bool) != (field.type in (bool, "bool"))
+    if wrong_type or not isinstance(value, _accepted(field)):
+        raise InputError(f"{field.name}: expected {_type_name(field)}, found {value!r}")
+    if choices and value not in choices:
+        raise InputError(f"{field.name}: expected one of {', '.join(choices)}, found {value!r}")
+    if (low is not None and value < low) or (high is not None and value > high) or value != value:
+        span = f"at least {low:g}" if high is None else f"from {low:g} to {high:g}"
+        raise InputError(f"{field.name}: expected a number {span}, found {value!r}")
+
+
+def _accepted(field: Any) -> tuple[type, ...]:
+    return (int, float) if _type_of(field) is float else (_type_of(field),)
+
+
+def _type_of(field: Any) -> type:
+    return {"int": int, "float": float, "str": str, "bool": bool}[_type_name(field)]
+
+
+def _type_name(field: Any) -> str:
+    return field.type if isinstance(field.type, str) else field.type.__name__
+
+
+def add_flags(parser: CommandParser, recipe: type[Recipe]) -> None:
+    """A flag for every setting; one that is not given leaves no trace in the namespace."""
+    group = parser.add_argument_group("training settings")
+    for field in dataclasses.fields(recipe):
+        text = f"{field.metadata['help']} (default: {_shown(field.default)})".replace("%", "%%")
+        flag = f"--{field.name}"
+        if _type_of(field) is bool:
+            group._group_actions.append(parser.add_switch(flag, help=text, default=argparse.SUPPRESS))
+        elif field.metadata["choices"]:
+            group.add_argument(flag, choices=field.metadata["choices"], help=text, default=argparse.SUPPRESS)
+        else:
+            kind = _type_of(field)
+            group.add_argument(flag, type=kind, metavar=kind.__name__.upper(), help=text, default=argparse.SUPPRESS)
+
+
+def _shown(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def resolve(
+    recipe: type[RecipeType],
+    flags: Mapping[str, Any],
+    config_file: Mapping[str, Any],
+    preset: Mapping[str, Any],
+) -> RecipeType:
+    """The recipe in force: flag over config file over preset over default."""
+    own = {field.name for field in dataclasses.fields(recipe)}
+    given = {key: value for key, value in flags.items() if key in own}
+    return recipe(**{**preset, **config_file, **given})
+
+
+def read_config_file(path: str | Path | None, allowed: set[str]) -> dict[str, Any]:
+    """The settings of a YAML file ``name: value``; an unknown or repeated name is an error with its line."""
+    if path is None:
+        return {}
+    import yaml
+
+    try:
+        node = yaml.compose(Path(path).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such config file") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: expected lines of the form 'name: value'")
+    seen: set[str] = set()
+    for key, _ in node.value if node else []:
+        name, line = str(key.value), key.start_mark.line + 1
+        if name not in allowed:
+            raise InputError(f"{path}:{line}: unknown setting {name!r}; --help lists them")
+        if name in seen:
+            raise InputError(f"{path}:{line}: {name!r} stands twice")
+        seen.add(name)
+    # YAML 1.1 reads 1e-4 (without a dot) as text.
+    return {key: _number_if_float(value) for key, value in values.items()}
+
+
+def _number_if_float(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
