@@ -351,6 +351,18 @@ def test_a_test_file_that_is_not_there_falls_back_to_the_official_count_and_says
     assert report.notes == [f"official row count: no {split.file} below {data_dir}"]
 
 
+@pytest.mark.parametrize(
+    ("split", "place"),
+    [pytest.param(split, place, id=place) for _, split in FILES for place in split.other_files],
+)
+def test_a_test_file_in_another_known_place_is_counted(folder, tmp_path, split, place):
+    data_dir = write_data(tmp_path / "data")
+    (data_dir / place).parent.mkdir(exist_ok=True)
+    (data_dir / split.file).rename(data_dir / place)
+    report = _reports(folder, data_dir)[split.hand_in]
+    assert (report.status, report.notes) == ("OK", [])
+
+
 @pytest.mark.parametrize(("name", "said"), [("nowhere", "no such folder"), ("empty", "no such file")])
 def test_a_data_folder_without_any_test_file_is_an_error(folder, tmp_path, name, said):
     (tmp_path / "empty").mkdir()
