@@ -1,0 +1,1 @@
+"""Scores of predictions, their averages, and whether two differ. No Paddle."""

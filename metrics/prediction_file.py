@@ -86,7 +86,7 @@ def read_predictions(path: str | Path, form: Form, rows: int) -> list[str]:
     file = parse_predictions(Path(path).read_bytes(), form, rows)
     if file.faults:
         fault = file.faults[0]
-        others = f" (and {len(file.faults) - 1} other kinds of fault)" if len(file.faults) > 1 else ""
+        others = f" (further kinds of fault: {len(file.faults) - 1})" if len(file.faults) > 1 else ""
         raise InputError(f"{path}:{fault.line}: {fault}{others}")
     return file.predictions
 

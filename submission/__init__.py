@@ -1,0 +1,1 @@
+"""Checking and packing what goes to the leaderboard. No Paddle."""

@@ -52,7 +52,7 @@ class FileReport:
         found = [*self.faults, *self.warnings]
         said = [_with_line(fault) for fault in found[:_FAULTS_SHOWN]]
         if len(found) > _FAULTS_SHOWN:
-            said.append(f"and {len(found) - _FAULTS_SHOWN} other kinds of fault")
+            said.append(f"further kinds of fault: {len(found) - _FAULTS_SHOWN}")
         return f"{self.status:<7}  {self.name:<11}  {rows:>11}  {'; '.join([*said, *self.notes])}".rstrip()
 
     def as_json(self) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def summary_of_errors(path: str | Path, reports: Sequence[FileReport]) -> str:
     faulty = [report for report in reports if report.faults]
     first = faulty[0].faults[0]
     place = f"{faulty[0].name}:{first.line}:" if first.line else faulty[0].name
-    others = f" (and {len(faulty) - 1} other files with errors)" if len(faulty) > 1 else ""
+    others = f" (further files with errors: {len(faulty) - 1})" if len(faulty) > 1 else ""
     return f"{path}: {place} {first}{others}"
 
 

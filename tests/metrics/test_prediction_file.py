@@ -132,7 +132,7 @@ def test_reading_stops_with_file_line_and_the_number_of_other_faults(tmp_path):
     path.write_text("index\tprediction\n0\tentailment\n2\tmaybe\n")
     with pytest.raises(InputError) as error:
         read_predictions(path, WORDS, 2)
-    assert str(error.value) == f"{path}:3: expected index 1, found 2 (and 1 other kinds of fault)"
+    assert str(error.value) == f"{path}:3: expected index 1, found 2 (further kinds of fault: 1)"
 
 
 @given(cells=st.lists(st.sampled_from(["0", "1"]), min_size=1, max_size=30), data=st.data())

@@ -1,10 +1,14 @@
 """Small hand-ins and the test files that say how many rows they must have."""
 
+import zipfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from glue.tasks import Task, hand_in_files
+from submission.check import FileReport, check_contents, hand_in_names
+from submission.contents import read_contents
 
 FILES = list(hand_in_files())
 NAMES = [split.hand_in for _, split in FILES]
@@ -55,4 +59,28 @@ def write_logits(
         )
     path = folder / Path(name).with_suffix(".npz")
     np.savez(path, logits=logits, labels=np.array(order, dtype=str), checkpoint_digest=np.array(digest))
+    return path
+
+
+def reports_of(path: Path, data_dir: Path | None) -> dict[str, FileReport]:
+    """The check's reports by file name."""
+    return {report.name: report for report in check_contents(read_contents(path, hand_in_names()), data_dir)}
+
+
+def faults_of(path: Path, data_dir: Path | None, name: str) -> list[tuple[int, str]]:
+    """What is wrong with one file, all others being right."""
+    reports = reports_of(path, data_dir)
+    assert [other for other in reports if reports[other].status != "OK"] == [name]
+    return [(fault.line, str(fault)) for fault in reports[name].faults]
+
+
+def write_zip(
+    folder: Path, path: Path, rename: Callable[[str], str] = str, extra: Sequence[tuple[str, str]] = ()
+) -> Path:
+    """A zip as people make it, its entries renamed and more of them added."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in NAMES:
+            archive.write(folder / name, rename(name))
+        for name, text in extra:
+            archive.writestr(name, text)
     return path

@@ -19,23 +19,11 @@ from tests.submission.hand_in_samples import (
     ROWS,
     predictions,
     tsv,
-    write_data,
-    write_hand_in,
     write_logits,
 )
 
 _EACH_FILE = pytest.mark.parametrize(("task", "split"), FILES, ids=NAMES)
 _OF_ONE_TASK = [name for task, split in FILES for name in [split.hand_in] if len(task.of_kind("test")) > 1]
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return write_hand_in(tmp_path / "predictions")
-
-
-@pytest.fixture(scope="module")
-def data_dir(tmp_path_factory):
-    return write_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture

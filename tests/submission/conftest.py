@@ -1,0 +1,15 @@
+"""A small good hand-in and the test files it belongs to."""
+
+import pytest
+
+from tests.submission.hand_in_samples import write_data, write_hand_in
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_hand_in(tmp_path / "predictions")
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory):
+    return write_data(tmp_path_factory.mktemp("data"))

@@ -1,0 +1,168 @@
+"""What may and may not lie in a hand-in folder, and what a zip can be."""
+
+import shutil
+import struct
+import zipfile
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from commands.errors import InputError
+from submission import check
+from submission.check import check_contents, hand_in_names
+from submission.contents import read_contents
+from tests.submission.hand_in_samples import FILES, NAMES, faults_of, reports_of, write_hand_in, write_zip
+
+_EACH_FILE = pytest.mark.parametrize(("task", "split"), FILES, ids=NAMES)
+
+
+# What lies in a folder besides
+
+
+def test_what_a_prediction_run_leaves_is_no_fault(folder, data_dir):
+    for name in ("CoLA.npz", "args.json", ".hidden.tsv", ".DS_Store", "notes.txt"):
+        (folder / name).write_bytes(b"x")
+    (folder / "logs").mkdir()
+    assert {report.status for report in reports_of(folder, data_dir).values()} == {"OK"}
+
+
+def test_an_unexpected_tsv_is_an_error(folder, data_dir):
+    shutil.copy(folder / "RTE.tsv", folder / "SNLI.tsv")
+    assert faults_of(folder, data_dir, "SNLI.tsv") == [(0, "does not belong into the hand-in; remove it")]
+
+
+@_EACH_FILE
+def test_a_name_in_another_case(folder, data_dir, task, split):
+    name = split.hand_in
+    other = name.swapcase()
+    (folder / name).rename(folder / other)
+    expected = f"is missing; found {other}: the wanted name is {name}"
+    assert faults_of(folder, data_dir, name) == [(0, expected)]
+
+
+def test_a_folder_or_a_dangling_link_in_a_files_place(folder, data_dir):
+    (folder / "RTE.tsv").unlink()
+    (folder / "RTE.tsv").mkdir()
+    assert faults_of(folder, data_dir, "RTE.tsv") == [(0, "is a folder; a file is wanted")]
+    (folder / "RTE.tsv").rmdir()
+    (folder / "RTE.tsv").symlink_to("nowhere")
+    assert faults_of(folder, data_dir, "RTE.tsv") == [(0, "is a link to nothing; write the file again")]
+
+
+def test_a_file_of_absurd_size_is_not_read(folder, data_dir):
+    with (folder / "RTE.tsv").open("r+b") as file:
+        file.truncate(3 << 30)
+    [(_, message)] = faults_of(folder, data_dir, "RTE.tsv")
+    assert message.startswith(f"has {3 << 30} bytes, far more than any prediction file")
+
+
+# What a zip can be
+
+
+def test_files_in_a_folder_of_the_zip(folder, data_dir, tmp_path):
+    path = write_zip(folder, tmp_path / "s.zip", rename=lambda name: f"out/{name}", extra=[("out/", "")])
+    reports = reports_of(path, data_dir)
+    why = "lies in a folder; the zip must be flat, without folders"
+    assert [str(reports[name].faults[0]) for name in NAMES] == [
+        f"is missing; found out/{n}: {why}" for n in NAMES
+    ]
+    assert str(reports["out/"].faults[0]) == "is a folder; the zip must be flat, without folders"
+    assert len(reports) == len(NAMES) + 1
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("__MACOSX/._CoLA.tsv", "left by macOS"),
+        ("__MACOSX/", "left by macOS"),
+        (".DS_Store", "left by macOS"),
+        ("._CoLA.tsv", "left by macOS"),
+        ("extra/", "is a folder; the zip must be flat"),
+        ("extra/CoLA.tsv", "lies in a folder; the zip must be flat"),
+        ("/CoLA.tsv", "lies in a folder"),
+        ("..\\CoLA.tsv", "lies in a folder"),
+        ("cola.tsv", "the wanted name is CoLA.tsv"),
+        ("CoLA.npz", "does not belong into the hand-in"),
+    ],
+)
+def test_an_entry_too_many_in_the_zip(folder, data_dir, tmp_path, name, message):
+    path = write_zip(folder, tmp_path / "s.zip", extra=[(name, "")])
+    [(line, said)] = faults_of(path, data_dir, name)
+    assert (line, said[: len(message)]) == (0, message)
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@_EACH_FILE
+def test_an_entry_that_stands_twice(folder, data_dir, tmp_path, task, split):
+    path = write_zip(folder, tmp_path / "s.zip", extra=[(split.hand_in, "index\tprediction\n")])
+    assert faults_of(path, data_dir, split.hand_in) == [(0, "stands 2 times in the zip; once is wanted")]
+
+
+def test_an_encrypted_entry(folder, data_dir, tmp_path):
+    path = write_zip(folder, tmp_path / "s.zip")
+    raw = bytearray(path.read_bytes())
+    central = raw.index(b"PK\x01\x02")  # the first entry's record in the central directory; flags at 8
+    raw[central + 8] |= 1
+    path.write_bytes(raw)
+    assert faults_of(path, data_dir, NAMES[0]) == [(0, "is encrypted; zip it without a password")]
+
+
+def test_a_damaged_entry(folder, data_dir, tmp_path):
+    path = tmp_path / "s.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in NAMES:
+            archive.write(folder / name, name)
+    raw = path.read_bytes()
+    path.write_bytes(raw.replace(b"index\tprediction\n0", b"index\tprediction\n9", 1))
+    [(_, message)] = faults_of(path, data_dir, NAMES[0])
+    assert message == f"cannot be read from the zip (Bad CRC-32 for file {NAMES[0]!r}); pack it again"
+
+
+def test_a_compression_nobody_knows(folder, data_dir, tmp_path):
+    path = write_zip(folder, tmp_path / "s.zip")
+    raw = bytearray(path.read_bytes())
+    central = raw.index(b"PK\x01\x02")
+    raw[central + 10 : central + 12] = struct.pack("<H", 99)
+    path.write_bytes(raw)
+    [(_, message)] = faults_of(path, data_dir, NAMES[0])
+    assert message.startswith("cannot be read from the zip (")
+
+
+def test_a_zip_bomb_is_not_unpacked(folder, data_dir, tmp_path):
+    (folder / "RTE.tsv").write_bytes(b"\0" * (65 << 20))
+    path = write_zip(folder, tmp_path / "s.zip")
+    [(_, message)] = faults_of(path, data_dir, "RTE.tsv")
+    assert message.startswith(f"has {65 << 20} bytes, far more")
+
+
+@pytest.mark.parametrize("raw", [b"", b"index\tprediction\n", b"PK\x03\x04"])
+def test_a_file_that_is_no_zip(tmp_path, raw):
+    path = tmp_path / "s.zip"
+    path.write_bytes(raw)
+    with pytest.raises(InputError, match=r"s\.zip: neither a folder nor a whole zip"):
+        check.main([str(path)])
+
+
+def test_a_zip_cut_short(folder, tmp_path):
+    path = write_zip(folder, tmp_path / "s.zip")
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(InputError, match="neither a folder nor a whole zip"):
+        check.main([str(path)])
+
+
+@given(place=st.floats(0, 1, exclude_max=True), byte=st.integers(0, 255))
+def test_one_changed_byte_of_a_zip_never_ends_in_a_traceback(tmp_path_factory, place, byte):
+    folder = tmp_path_factory.mktemp("bytes")
+    path = write_zip(write_hand_in(folder / "predictions"), folder / "s.zip")
+    raw = bytearray(path.read_bytes())
+    raw[int(place * len(raw))] = byte
+    path.write_bytes(raw)
+    try:
+        reports = check_contents(read_contents(path, hand_in_names()))
+    except InputError as error:
+        said = [str(error)]
+    else:
+        said = [str(report.faults[0]) for report in reports if report.faults]
+    assert said
+    assert all(len(line.splitlines()) == 1 for line in said)
