@@ -1,4 +1,4 @@
-"""Read and write a model folder: ``config.json``, ``model.safetensors``, ``vocab.txt``, ``tokenizer_config.json``.
+"""Read and write a model folder: configuration, weights, vocabulary and tokeniser settings.
 
 Nothing in a folder can run code: weights are safetensors, the rest JSON and text.
 """
@@ -67,7 +67,8 @@ def read_checkpoint(
 ) -> Checkpoint:
     """Read a folder's weights for a network of this configuration.
 
-    shapes: every parameter of the network. keep_head: False reads the encoder (and a pretrained pooler) and leaves the projection new.
+    shapes: every parameter of the network. keep_head: False reads the encoder (and a pretrained
+    pooler) and leaves the projection new.
     may_lack_head: fine-tuning begins with a new head where the folder's does not fit; otherwise, and
     for everything else missing, unexpected or of the wrong shape, InputError lists the names.
     """
@@ -92,7 +93,11 @@ def read_checkpoint(
             arrays[name.ours] = to_ours(found, name.layout).astype(np.float32, copy=False)
     spare = [key for key in theirs if not LEFT_ASIDE.search(key)]
     if may_lack_head:
-        spare = [key for key in spare if not key.startswith(("classifier.", "pooler.", f"{config.model_type}.pooler."))]
+        spare = [
+            key
+            for key in spare
+            if not key.startswith(("classifier.", "pooler.", f"{config.model_type}.pooler."))
+        ]
     faults += [f"{key} is unexpected" for key in spare]
     if faults:
         more = f" (and {len(faults) - 4} more)" if len(faults) > 4 else ""

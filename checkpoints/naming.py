@@ -28,7 +28,10 @@ class Name(NamedTuple):
 
 
 def _linear(ours: str, theirs: str) -> list[Rule]:
-    return [Rule(f"{ours}.weight", f"{theirs}.weight", "transposed"), Rule(f"{ours}.bias", f"{theirs}.bias", "same")]
+    return [
+        Rule(f"{ours}.weight", f"{theirs}.weight", "transposed"),
+        Rule(f"{ours}.bias", f"{theirs}.bias", "same"),
+    ]
 
 
 def _norm(ours: str, theirs: str) -> list[Rule]:
@@ -86,9 +89,7 @@ def rules(config: EncoderConfig) -> list[Rule]:
     """The table of a model type with its head."""
     table = [*_EMBEDDINGS, *_LAYER, *(_SPAN if config.is_conv else []), *_HEADS[config.classifier_head]]
     if config.num_groups > 1:  # grouped weights are (groups, in, out) on both sides
-        table = [
-            rule._replace(layout="same") if ".feed_forward." in rule.ours else rule for rule in table
-        ]
+        table = [rule._replace(layout="same") if ".feed_forward." in rule.ours else rule for rule in table]
     return table
 
 

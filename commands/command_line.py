@@ -32,9 +32,7 @@ class CommandParser(argparse.ArgumentParser):
     def add_switch(self, *names: str, **settings: Any) -> argparse.Action:
         """Add a boolean flag that works bare (``--use_amp``) and with a value (``--use_amp False``)."""
         settings.setdefault("default", False)
-        return self.add_argument(
-            *names, type=parse_bool, nargs="?", const=True, metavar="BOOL", **settings
-        )
+        return self.add_argument(*names, type=parse_bool, nargs="?", const=True, metavar="BOOL", **settings)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         words = list(sys.argv[1:] if args is None else args)

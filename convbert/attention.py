@@ -34,9 +34,7 @@ class SpanConvolution(nn.Layer):
         self.kernel = Linear(width, heads * self.taps)
         self.value = Linear(config.hidden_size, width)
 
-    def forward(
-        self, x: paddle.Tensor, query: paddle.Tensor, real: paddle.Tensor | None
-    ) -> paddle.Tensor:
+    def forward(self, x: paddle.Tensor, query: paddle.Tensor, real: paddle.Tensor | None) -> paddle.Tensor:
         """x: (B, T, H); query: (B, T, A); real: (B, T, 1), 0 at padding, or None → (B, T, A)."""
         batch, length = x.shape[0], x.shape[1]
         values = self.value(x)  # (B, T, A)

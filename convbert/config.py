@@ -73,7 +73,9 @@ class EncoderConfig:
                 found.append(f"{name} must be a whole number of at least 1, not {getattr(self, name)!r}")
         if found:
             return found
-        if self.hidden_size % self.attention_heads or (self.is_conv and self.hidden_size % (2 * self.attention_heads)):
+        if self.hidden_size % self.attention_heads or (
+            self.is_conv and self.hidden_size % (2 * self.attention_heads)
+        ):
             found.append(f"hidden_size {self.hidden_size} does not divide among {self.attention_heads} heads")
         if self.conv_kernel_size % 2 == 0:
             found.append(f"conv_kernel_size must be odd, not {self.conv_kernel_size}")
@@ -122,11 +124,16 @@ _COUNTS = (
 )  # fmt: skip
 
 # ConvBERT's published sizes (arXiv:2008.02496, table 1; YituTech/conv-bert-* on the hub).
-SIZES: dict[str, dict[str, int]] = {
-    "small": {"hidden_size": 256, "num_hidden_layers": 12, "num_attention_heads": 4, "embedding_size": 128, "intermediate_size": 1024, "num_groups": 1},
-    "medium-small": {"hidden_size": 384, "num_hidden_layers": 12, "num_attention_heads": 8, "embedding_size": 128, "intermediate_size": 1536, "num_groups": 2},
-    "base": {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "embedding_size": 768, "intermediate_size": 3072, "num_groups": 1},
+_SIZE_FIELDS = (
+    "embedding_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
+    "num_groups",
+)  # fmt: skip
+_SIZE_ROWS = {
+    "small":        (128, 256, 12,  4, 1024, 1),
+    "medium-small": (128, 384, 12,  8, 1536, 2),
+    "base":         (768, 768, 12, 12, 3072, 1),
 }  # fmt: skip
+SIZES = {name: dict(zip(_SIZE_FIELDS, row, strict=True)) for name, row in _SIZE_ROWS.items()}
 
 
 def named(size: str, **changes: Any) -> EncoderConfig:

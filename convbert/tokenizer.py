@@ -72,9 +72,13 @@ class Tokenizer:
         """Write ``vocab.txt`` and ``tokenizer_config.json`` into a model folder."""
         pieces = sorted(self.vocabulary, key=self.vocabulary.__getitem__)
         write_text(Path(folder) / "vocab.txt", "".join(piece + "\n" for piece in pieces))
-        names = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIALS, strict=True))
+        names = dict(
+            zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIALS, strict=True)
+        )
         kept = {key: self.settings[key] for key in _SETTINGS}
-        write_json(Path(folder) / "tokenizer_config.json", {**kept, **names, "tokenizer_class": "BertTokenizer"})
+        write_json(
+            Path(folder) / "tokenizer_config.json", {**kept, **names, "tokenizer_class": "BertTokenizer"}
+        )
 
 
 def _read_vocabulary(path: Path) -> dict[str, int]:

@@ -1,5 +1,6 @@
 """The flags that the sentence-task commands share. No Paddle."""
 
+import os
 from pathlib import Path
 
 from commands.cache import cache_dir
@@ -18,21 +19,58 @@ def task_name(text: str) -> str:
 
 def add_task(parser: CommandParser) -> None:
     # A type and not choices: argparse compares choices before a type could fold the case of an error.
-    parser.add_argument("--task_name", required=True, type=task_name, choices=list(TASKS), metavar="TASK",
-                        help=f"one of {', '.join(TASKS)}, in any case")  # fmt: skip
+    parser.add_argument(
+        "--task_name",
+        required=True,
+        type=task_name,
+        choices=list(TASKS),
+        metavar="TASK",
+        help=f"one of {', '.join(TASKS)}, in any case",
+    )
 
 
 def add_common(parser: CommandParser) -> None:
-    parser.add_argument("--data_dir", metavar="DIR", help="folder that holds the official CoLA/, SST-2/, … (default: the download cache)")  # fmt: skip
-    parser.add_argument("--device", choices=("cpu", "gpu", "xpu"), default="cpu", help="where to compute (default: cpu)")  # fmt: skip
-    parser.add_argument("--label_map", metavar="A,B,…", help="the task's labels in the order of the ids of a foreign checkpoint that only says LABEL_0, LABEL_1, …")  # fmt: skip
-    parser.add_argument("--num_workers", type=int, default=0, metavar="N", help="threads that tokenise; 0: one a core (default)")  # fmt: skip
+    parser.add_argument(
+        "--data_dir",
+        metavar="DIR",
+        help="folder that holds the official CoLA/, SST-2/, … (default: the download cache)",
+    )
+    parser.add_argument(
+        "--device", choices=("cpu", "gpu", "xpu"), default="cpu", help="where to compute (default: cpu)"
+    )
+    parser.add_argument(
+        "--label_map",
+        metavar="A,B,…",
+        help="the task's labels in the id order of a foreign checkpoint that only says LABEL_0, LABEL_1, …",
+    )
+    parser.add_argument(
+        "--num_workers",
+        type=int,
+        default=0,
+        metavar="N",
+        help="threads that tokenise; 0: one a core (default)",
+    )
 
 
 def add_checkpoint(parser: CommandParser) -> None:
-    parser.add_argument("--ckpt_path", required=True, metavar="FOLDER", help="a fine-tuned model folder, or a run's folder (its best/ is taken)")  # fmt: skip
-    parser.add_argument("--batch_size", type=int, default=64, metavar="N", help="rows of a batch (default: 64)")
-    parser.add_argument("--max_seq_length", type=int, metavar="N", help="longest input in tokens (default: as in training)")  # fmt: skip
+    parser.add_argument(
+        "--ckpt_path",
+        required=True,
+        metavar="FOLDER",
+        help="a fine-tuned model folder, or a run's folder (its best/ is taken)",
+    )
+    parser.add_argument(
+        "--batch_size", type=int, default=64, metavar="N", help="rows of a batch (default: 64)"
+    )
+    parser.add_argument(
+        "--max_seq_length", type=int, metavar="N", help="longest input in tokens (default: as in training)"
+    )
+
+
+def set_workers(count: int) -> None:
+    """Take the given number of threads for tokenising; before the tokenizers library is imported."""
+    if count:
+        os.environ["RAYON_NUM_THREADS"] = str(count)
 
 
 def data_folder(given: str | None) -> Path:

@@ -25,7 +25,7 @@ _CHUNK = 10_000
 
 @dataclass(frozen=True)
 class SplitFeatures:
-    """A split read and tokenised. digest: SHA-256 of its file."""
+    """A split read and tokenised. digest: SHA-256 of its file; rows: how many it has."""
 
     split: Split
     path: Path
@@ -33,6 +33,7 @@ class SplitFeatures:
     examples: list[Example]
     features: Features
     skipped_lines: list[int]
+    rows: int
 
 
 def load_split(
@@ -42,7 +43,9 @@ def load_split(
     rows = read_split(task, split, data_dir)
     digest = sha256_of(rows.path)
     features = _tokenised(rows, digest, tokenizer, max_length)
-    return SplitFeatures(split, rows.path, digest, rows.examples, features, rows.skipped_lines)
+    return SplitFeatures(
+        split, rows.path, digest, rows.examples, features, rows.skipped_lines, len(rows.examples)
+    )
 
 
 def targets_of(examples: Sequence[Example], labels: Sequence[str], target_scale: float) -> np.ndarray:
@@ -50,7 +53,9 @@ def targets_of(examples: Sequence[Example], labels: Sequence[str], target_scale:
     if labels:
         ids = {label: number for number, label in enumerate(labels)}
         return np.array([ids[str(example.label)] for example in examples], dtype=np.int64)
-    return np.array([float(example.label or 0.0) for example in examples], dtype=np.float32) / np.float32(target_scale)
+    return np.array([float(example.label or 0.0) for example in examples], dtype=np.float32) / np.float32(
+        target_scale
+    )
 
 
 def in_both_orders(split: SplitFeatures, tokenizer: Tokenizer, max_length: int) -> SplitFeatures:

@@ -39,9 +39,13 @@ def config_for(
         raise InputError(f"--classifier_head pooler: {found.model_type} has no pretrained pooler")
     labels = named.id2label if keeps else _labels(task)
     config = dataclasses.replace(
-        found, id2label=labels, classifier_head=wanted, target_scale=scale,
-        finetuning_task=task.name, max_seq_length=recipe.max_seq_length,
-    )  # fmt: skip
+        found,
+        id2label=labels,
+        classifier_head=wanted,
+        target_scale=scale,
+        finetuning_task=task.name,
+        max_seq_length=recipe.max_seq_length,
+    )
     return config, keeps
 
 
@@ -59,9 +63,14 @@ def with_labels(config: EncoderConfig, task: Task, label_map: str | None) -> Enc
         return config
     names = [name.strip() for name in label_map.split(",")]
     if sorted(names) != sorted(task.labels):
-        raise InputError(f"--label_map {label_map}: expected {', '.join(task.labels)}, each once, in the order of the checkpoint's ids")
+        raise InputError(
+            f"--label_map {label_map}: expected {', '.join(task.labels)}, each once, in the order of the "
+            "checkpoint's ids"
+        )
     if config.id2label and len(config.id2label) != len(names):
-        raise InputError(f"--label_map {label_map}: the checkpoint has {len(config.id2label)} labels, not {len(names)}")
+        raise InputError(
+            f"--label_map {label_map}: the checkpoint has {len(config.id2label)} labels, not {len(names)}"
+        )
     return dataclasses.replace(config, id2label=dict(enumerate(names)))
 
 
@@ -77,18 +86,14 @@ def _is_trained(config: EncoderConfig) -> bool:
     return bool(config.id2label)
 
 
-def prepare(
-    folder: str | Path, config: EncoderConfig, keeps_head: bool, from_scratch: bool
-) -> Prepared:
+def prepare(folder: str | Path, config: EncoderConfig, keeps_head: bool, from_scratch: bool) -> Prepared:
     """Build the network and read its weights; a head that does not fit begins new, and is named."""
     model = SentenceClassifier(config)
     if from_scratch:
         if has_weights(folder):
             raise InputError(f"{folder}: holds weights; leave out --from_scratch to begin with them")
         return Prepared(model, [f"{folder}: every weight begins at random (--from_scratch)"])
-    checkpoint = read_checkpoint(
-        folder, config, shapes_of(model), keep_head=keeps_head, may_lack_head=True
-    )
+    checkpoint = read_checkpoint(folder, config, shapes_of(model), keep_head=keeps_head, may_lack_head=True)
     fill(model, checkpoint)
     notes = []
     if checkpoint.new_head:
@@ -98,7 +103,9 @@ def prepare(
     return Prepared(model, notes)
 
 
-def load_for_task(folder: str | Path, task: Task, label_map: str | None) -> tuple[SentenceClassifier, EncoderConfig]:
+def load_for_task(
+    folder: str | Path, task: Task, label_map: str | None
+) -> tuple[SentenceClassifier, EncoderConfig]:
     """A fine-tuned checkpoint of this task, and its configuration; one of another task is an InputError.
 
     A run's folder stands for its ``best/``.

@@ -11,11 +11,10 @@ if not __package__:  # started by path: what is importable is the clone, not thi
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import json
-import os
 from collections.abc import Sequence
 
 from commands.command_line import CommandParser, run
-from glue.arguments import add_checkpoint, add_common, add_task, data_folder
+from glue.arguments import add_checkpoint, add_common, add_task, data_folder, set_workers
 from glue.tasks import task_named
 
 
@@ -29,8 +28,7 @@ def make_parser() -> CommandParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
-    if flags.num_workers:
-        os.environ["RAYON_NUM_THREADS"] = str(flags.num_workers)
+    set_workers(flags.num_workers)
     from convbert.framework import select_device
     from glue.model import load_for_task, model_folder
     from glue.scoring import dev_scores, predict_splits
@@ -40,7 +38,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     data = data_folder(flags.data_dir)
     select_device(flags.device)
     model, config = load_for_task(folder, task, flags.label_map)
-    predictions = predict_splits(model, config, task, "dev", data, folder, flags.max_seq_length, flags.batch_size)
+    predictions = predict_splits(
+        model, config, task, "dev", data, folder, flags.max_seq_length, flags.batch_size
+    )
     print(json.dumps(dev_scores(task, config, predictions)))
 
 

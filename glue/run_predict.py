@@ -15,14 +15,13 @@ if not __package__:  # started by path: what is importable is the clone, not thi
 
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from commands.command_line import CommandParser, run
 from commands.files import atomic_write, write_text
-from glue.arguments import add_checkpoint, add_common, add_task, data_folder
+from glue.arguments import add_checkpoint, add_common, add_task, data_folder, set_workers
 from glue.tasks import task_named
 
 if TYPE_CHECKING:
@@ -34,16 +33,27 @@ def make_parser() -> CommandParser:
     add_task(parser)
     add_checkpoint(parser)
     add_common(parser)
-    parser.add_argument("--output_dir", metavar="DIR", help="where to (default: predictions/SPLIT in the checkpoint's folder)")  # fmt: skip
-    parser.add_argument("--split", choices=("test", "dev"), default="test", help="dev: files of the same form, for metrics.score (default: test)")  # fmt: skip
-    parser.add_argument("--engine", choices=("auto", "dynamic"), default="auto", help="what runs the model (default: auto, which is the dynamic one)")  # fmt: skip
+    parser.add_argument(
+        "--output_dir", metavar="DIR", help="where to (default: predictions/SPLIT in the checkpoint's folder)"
+    )
+    parser.add_argument(
+        "--split",
+        choices=("test", "dev"),
+        default="test",
+        help="dev: files of the same form, for metrics.score (default: test)",
+    )
+    parser.add_argument(
+        "--engine",
+        choices=("auto", "dynamic"),
+        default="auto",
+        help="what runs the model (default: auto, which is the dynamic one)",
+    )
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
-    if flags.num_workers:
-        os.environ["RAYON_NUM_THREADS"] = str(flags.num_workers)
+    set_workers(flags.num_workers)
     from checkpoints.folder import digest_of
     from convbert.framework import select_device
     from glue.model import load_for_task, model_folder

@@ -30,9 +30,13 @@ class Predictions:
 
 
 def predict(
-    model: SentenceClassifier, config: EncoderConfig, task: Task, split: SplitFeatures, batch_size: int,
+    model: SentenceClassifier,
+    config: EncoderConfig,
+    task: Task,
+    split: SplitFeatures,
+    batch_size: int,
     progress: str = "",
-) -> Predictions:  # fmt: skip
+) -> Predictions:
     """Run a model over a split. A label is read off the checkpoint's own map, never off the table."""
     logits = predict_logits(model, split.features, batch_size, progress)
     labels = label_names(config)
@@ -44,9 +48,15 @@ def predict(
 
 
 def predict_splits(
-    model: SentenceClassifier, config: EncoderConfig, task: Task, kind: str, data_dir: Path, folder: Path,
-    max_length: int | None, batch_size: int,
-) -> list[Predictions]:  # fmt: skip
+    model: SentenceClassifier,
+    config: EncoderConfig,
+    task: Task,
+    kind: str,
+    data_dir: Path,
+    folder: Path,
+    max_length: int | None,
+    batch_size: int,
+) -> list[Predictions]:
     """Read, tokenise and answer all of a task's ``dev`` or ``test`` files; all are read before any is run.
 
     max_length: of the inputs in tokens; None: as the model in ``folder`` was trained.

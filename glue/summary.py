@@ -68,10 +68,9 @@ def table(folder: Path, runs: list[tuple[Path, dict[str, Any]]]) -> list[str]:
     for path, scores in runs:
         task, best = TASKS[scores["task"]], scores["best"]
         parts = "  ".join(f"{key} {100 * best[key]:.2f}" for key in task.score_keys)
-        name = path.relative_to(folder)
         lines.append(
             f"{task.name:<7} {100 * best['main']:6.2f} {100 * scores['last']['main']:6.2f} "
-            f"{best['step']:7.0f}  {parts:<48} {name}"
+            f"{best['step']:7.0f}  {parts:<48} {path.relative_to(folder)}"
         )
     for name, average, paper in (
         ("leaderboard average (nine tasks, dev)", leaderboard_average, False),
@@ -79,7 +78,9 @@ def table(folder: Path, runs: list[tuple[Path, dict[str, Any]]]) -> list[str]:
     ):
         value = average(chosen, TASKS)
         missing = ", ".join(missing_scores(chosen, TASKS, paper))
-        lines.append(f"{name}: " + (f"{100 * value:.2f}" if value is not None else f"none, for lack of {missing}"))
+        lines.append(
+            f"{name}: " + (f"{100 * value:.2f}" if value is not None else f"none, for lack of {missing}")
+        )
     return lines
 
 

@@ -97,9 +97,11 @@ class Task:
         return keys[0] if len(keys) == 1 else "_".join(keys) + "_mean"
 
 
-def _files(folder: str, train: int, dev: int, test: int, hand_in: str, **train_settings: bool) -> tuple[Split, ...]:
+def _files(
+    folder: str, train: int, dev: int, test: int, hand_in: str, skips_defects: bool = False
+) -> tuple[Split, ...]:
     return (
-        Split("train", f"{folder}/train.tsv", train, **train_settings),
+        Split("train", f"{folder}/train.tsv", train, skips_defects=skips_defects),
         Split("dev", f"{folder}/dev.tsv", dev, hand_in=hand_in),
         Split("test", f"{folder}/test.tsv", test, hand_in=hand_in),
     )
@@ -132,7 +134,10 @@ _ROWS = (
     Task(
         "sts-b", "STS-B", _PAIR, "score", (), ("pearson", "spearman"),
         _files("STS-B", 5749, 1500, 1379, "STS-B.tsv"), "spearman", "2.7", (0.0, 5.0),
-        presets={"authors": {"both_orders": True, "scale_targets": True, "num_train_epochs": 10.0}, "reference": {"num_train_epochs": 10.0, "save_steps": 100}},
+        presets={
+            "authors": {"both_orders": True, "scale_targets": True, "num_train_epochs": 10.0},
+            "reference": {"num_train_epochs": 10.0, "save_steps": 100},
+        },
     ),
     Task(
         "qqp", "QQP", ("question1", "question2"), "is_duplicate", BINARY, ("f1", "accuracy"),
@@ -163,7 +168,10 @@ _ROWS = (
     Task(
         "rte", "RTE", _PAIR, "label", PAIRED, ("accuracy",),
         _files("RTE", 2490, 277, 3000, "RTE.tsv"), "accuracy", "entailment",
-        presets={"authors": {"num_train_epochs": 10.0}, "reference": {"num_train_epochs": 10.0, "save_steps": 40}},
+        presets={
+            "authors": {"num_train_epochs": 10.0},
+            "reference": {"num_train_epochs": 10.0, "save_steps": 40},
+        },
     ),
     Task(
         "wnli", "WNLI", _PAIR, "label", BINARY, ("accuracy",),

@@ -20,7 +20,9 @@ def depths(names: Iterable[str], rules: Sequence[tuple[str, int]]) -> dict[str, 
             by = f"matched by {' and '.join(prefix for prefix, _ in matches)}" if matches else "unmatched"
             faults.append(f"{name} ({by})")
     if faults:
-        raise InputError(f"layer-wise decay: {len(faults)} parameters have no single depth: {', '.join(faults)}")
+        raise InputError(
+            f"layer-wise decay: {len(faults)} parameters have no single depth: {', '.join(faults)}"
+        )
     return found
 
 

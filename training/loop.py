@@ -165,7 +165,10 @@ class _Fit:
         self.run.add_history({"step": progress.step, "evaluation": scores})
         for name, value in scores.items():
             self.curves.add(f"dev/{name}", value, progress.step)
-        LOG.info(f"step {progress.step}  dev  " + "  ".join(f"{k} {v:.4f}" for k, v in scores.items() if k != "step"))
+        LOG.info(
+            f"step {progress.step}  dev  "
+            + "  ".join(f"{k} {v:.4f}" for k, v in scores.items() if k != "step")
+        )
         progress.last = scores
         if not progress.best or scores["main"] > progress.best["main"]:
             progress.best, progress.without_gain = scores, 0

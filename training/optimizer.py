@@ -1,6 +1,7 @@
 """AdamW with per-parameter rates, with or without bias correction; its state by parameter name."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ class AdamW(paddle.optimizer.AdamW):
     accumulators of βᵗ; without correction these start at 0 and stay there, so 1 − 0 divides by nothing.
     """
 
-    def __init__(self, bias_correction: bool, **settings: object) -> None:
+    def __init__(self, bias_correction: bool, **settings: Any) -> None:
         super().__init__(**settings)
         self._bias_correction = bias_correction
 

@@ -15,9 +15,18 @@ from commands.command_line import CommandParser
 from commands.errors import InputError
 
 
-def setting(default: Any, text: str, *, low: float | None = None, high: float | None = None, choices: tuple[str, ...] = ()) -> Any:
+def setting(
+    default: Any,
+    text: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+) -> Any:
     """A field of a recipe: its default, its ``--help`` text, its inclusive range or its choices."""
-    return dataclasses.field(default=default, metadata={"help": text, "low": low, "high": high, "choices": choices})
+    return dataclasses.field(
+        default=default, metadata={"help": text, "low": low, "high": high, "choices": choices}
+    )
 
 
 @dataclass(frozen=True)
@@ -29,8 +38,12 @@ class Recipe:
     scheduler_type: str = setting("linear", "decay after the warm-up, to 0", choices=("linear", "cosine"))
     warmup_steps: int = setting(0, "warm-up in steps; 0: by --warmup_proportion", low=0)
     warmup_proportion: float = setting(0.1, "warm-up as a share of all steps", low=0, high=1)
-    layer_lr_decay: float = setting(1.0, "factor of the learning rate from each layer to the one below", low=0, high=1)
-    layer_lr_decay_mode: str = setting("published", "published: the last layer gets decay², as ELECTRA and ConvBERT were tuned; fixed: decay", choices=("published", "fixed"))
+    layer_lr_decay: float = setting(1.0, "factor of the rate from a layer to the one below", low=0, high=1)
+    layer_lr_decay_mode: str = setting(
+        "published",
+        "published: the last layer gets decay squared, as ELECTRA and ConvBERT were tuned; fixed: decay",
+        choices=("published", "fixed"),
+    )
     weight_decay: float = setting(0.01, "decoupled weight decay; LayerNorm and biases are exempt", low=0)
     adam_beta1: float = setting(0.9, "Adam's decay of the mean gradient", low=0, high=1)
     adam_beta2: float = setting(0.999, "Adam's decay of the mean squared gradient", low=0, high=1)
@@ -42,7 +55,9 @@ class Recipe:
     max_steps: int = setting(0, "stop after this many steps; 0: by --num_train_epochs", low=0)
     logging_steps: int = setting(50, "log the mean loss every so many steps", low=1)
     save_steps: int = setting(0, "evaluate and save every so many steps; 0: after every epoch", low=0)
-    early_stopping_patience: int = setting(0, "stop after so many evaluations without a better one; 0: never", low=0)
+    early_stopping_patience: int = setting(
+        0, "stop after so many evaluations without a better one; 0: never", low=0
+    )
     seed: int = setting(42, "seed of initialisation, order and dropout", low=0)
     use_amp: bool = setting(False, "mixed precision on GPUs; a CPU trains in float32 and says so")
 
@@ -90,7 +105,9 @@ def add_flags(parser: CommandParser, recipe: type[Recipe]) -> None:
             group.add_argument(flag, choices=field.metadata["choices"], help=text, default=argparse.SUPPRESS)
         else:
             kind = _type_of(field)
-            group.add_argument(flag, type=kind, metavar=kind.__name__.upper(), help=text, default=argparse.SUPPRESS)
+            group.add_argument(
+                flag, type=kind, metavar=kind.__name__.upper(), help=text, default=argparse.SUPPRESS
+            )
 
 
 def _shown(value: Any) -> str:

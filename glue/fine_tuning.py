@@ -1,0 +1,169 @@
+"""Fine-tuning on a sentence task, from the official files to a run's folder."""
+
+import dataclasses
+import platform
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from checkpoints.folder import read_checkpoint, read_config, write_model
+from checkpoints.network import arrays_of, fill, shapes_of
+from commands.errors import InputError
+from convbert.batching import Batch, EpochBatches
+from convbert.config import EncoderConfig
+from convbert.encoder import depth_rules
+from convbert.framework import paddle, select_device
+from convbert.heads import SentenceClassifier, sentence_loss
+from convbert.runtime import thread_count
+from convbert.tokenizer import Tokenizer
+from engines.dynamic import tensors
+from glue.arguments import data_folder
+from glue.features import SplitFeatures, check_length, in_both_orders, load_split, targets_of
+from glue.model import config_for, label_names, prepare
+from glue.presets import GlueRecipe
+from glue.scoring import dev_scores, predict
+from glue.tasks import Task
+from training.layer_decay import scales
+from training.loop import Job, Progress, fit, seed_everything
+from training.run_folder import LOG, RunFolder
+
+_LIBRARIES = ("numpy", "scipy", "scikit-learn", "tokenizers", "safetensors")
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a user chose, besides the recipe: the flags of ``run_glue``."""
+
+    task: Task
+    recipe: GlueRecipe
+    model_name_or_path: str
+    output_dir: str
+    data_dir: str | None = None
+    preset: str = ""
+    device: str = "cpu"
+    label_map: str | None = None
+    eval_batch_size: int = 32
+    num_workers: int = 0
+    resume: bool = False
+    overwrite_output_dir: bool = False
+    from_scratch: bool = False
+
+
+@dataclass(frozen=True)
+class Data:
+    """The training split, its rows already in both orders where asked for, and the dev splits."""
+
+    train: SplitFeatures
+    dev: list[SplitFeatures]
+
+
+def fine_tune(choices: Choices) -> Progress:
+    """Read, tokenise, train, evaluate, save. Everything is checked before the first step.
+
+    Bad input of any kind is an InputError; nothing is written before the model and the data are read.
+    """
+    task, recipe, folder = choices.task, choices.recipe, choices.model_name_or_path
+    found = read_config(folder)
+    check_length(recipe.max_seq_length, found.max_position_embeddings)
+    config, keeps_head = config_for(task, found, recipe, choices.label_map)
+    tokenizer = _tokenizer(folder, config)
+    data = _read_data(choices, tokenizer)
+    select_device(choices.device)
+    seed_everything(recipe.seed)
+    prepared = prepare(folder, config, keeps_head, choices.from_scratch)
+    run = RunFolder(choices.output_dir, choices.resume, choices.overwrite_output_dir)
+    if run.resumes:
+        last = run.path / "last"
+        fill(prepared.model, read_checkpoint(last, config, shapes_of(prepared.model)))
+    else:
+        run.write_args(_settings_in_force(choices, config, data))
+    for note in [*_data_notes(data), *prepared.notes]:
+        LOG.info(note)
+    return fit(_job(choices, config, tokenizer, data, prepared.model), recipe, run)
+
+
+def _tokenizer(folder: str, config: EncoderConfig) -> Tokenizer:
+    tokenizer = Tokenizer(folder)
+    if len(tokenizer) > config.vocab_size:
+        raise InputError(
+            f"{folder}/vocab.txt: has {len(tokenizer)} pieces, "
+            f"config.json says vocab_size {config.vocab_size}"
+        )
+    return tokenizer
+
+
+def _read_data(choices: Choices, tokenizer: Tokenizer) -> Data:
+    task, length = choices.task, choices.recipe.max_seq_length
+    folder = data_folder(choices.data_dir)
+    if choices.recipe.both_orders and not task.is_pair:
+        raise InputError(f"--both_orders: the rows of {task.name} are single sentences")
+    (split,) = task.of_kind("train")
+    train = load_split(task, split, folder, tokenizer, length)
+    if choices.recipe.both_orders:
+        train = in_both_orders(train, tokenizer, length)
+    return Data(train, [load_split(task, part, folder, tokenizer, length) for part in task.of_kind("dev")])
+
+
+def _job(
+    choices: Choices, config: EncoderConfig, tokenizer: Tokenizer, data: Data, model: SentenceClassifier
+) -> Job:
+    task, recipe = choices.task, choices.recipe
+    labels = [] if task.is_regression else label_names(config)
+    targets = targets_of(data.train.examples, labels, config.target_scale)
+    features = dataclasses.replace(data.train.features, targets=targets)
+
+    def batches(epoch: int) -> EpochBatches:
+        return EpochBatches(features, recipe.batch_size, recipe.seed, epoch, config.pad_token_id)
+
+    def loss(batch: Batch) -> paddle.Tensor:
+        return sentence_loss(model(*tensors(batch)), paddle.to_tensor(batch.targets))
+
+    def evaluate() -> dict[str, float]:
+        parts = [predict(model, config, task, part, choices.eval_batch_size, "dev") for part in data.dev]
+        return dev_scores(task, config, parts)
+
+    return Job(
+        model=model,
+        batches=batches,
+        loss=loss,
+        evaluate=evaluate,
+        write_model=lambda folder: write_model(folder, config, arrays_of(model), tokenizer),
+        scales=scales(
+            [name for name, _ in model.named_parameters()],
+            depth_rules(config),
+            config.num_hidden_layers,
+            recipe.layer_lr_decay,
+            recipe.layer_lr_decay_mode,
+        ),
+        task=task.name,
+        main=task.main,
+    )
+
+
+def _data_notes(data: Data) -> list[str]:
+    notes = []
+    for part in [data.train, *data.dev]:
+        if part.skipped_lines:
+            lines = ", ".join(map(str, part.skipped_lines))
+            notes.append(f"{part.path}: skipped {len(part.skipped_lines)} defective rows, lines {lines}")
+        official = "" if part.rows == part.split.rows else f" (the official file has {part.split.rows})"
+        notes.append(f"{part.path}: {part.rows} rows{official}")
+    return notes
+
+
+def _settings_in_force(choices: Choices, config: EncoderConfig, data: Data) -> dict[str, Any]:
+    """What ``args.json`` holds: enough to run the same again."""
+    left_out = ("task", "recipe", "output_dir", "resume", "overwrite_output_dir")
+    fields = [field.name for field in dataclasses.fields(choices) if field.name not in left_out]
+    versions = {name: version(name) for name in _LIBRARIES}
+    return {
+        "task_name": choices.task.name,
+        **{name: getattr(choices, name) for name in fields},
+        "recipe": dataclasses.asdict(choices.recipe),
+        "model": dataclasses.asdict(config),
+        "threads": thread_count(),
+        "versions": {"python": platform.python_version(), "paddle": paddle.__version__, **versions},
+        "data": {
+            part.split.file: {"rows": part.rows, "sha256": part.digest} for part in [data.train, *data.dev]
+        },
+    }
