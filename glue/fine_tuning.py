@@ -116,6 +116,7 @@ def _job(
         return EpochBatches(features, recipe.batch_size, recipe.seed, epoch, config.pad_token_id)
 
     def loss(batch: Batch) -> paddle.Tensor:
+        assert batch.targets is not None
         return sentence_loss(model(*tensors(batch)), paddle.to_tensor(batch.targets))
 
     def evaluate() -> dict[str, float]:

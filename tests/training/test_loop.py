@@ -1,0 +1,222 @@
+"""fit() on a small regression whose every step can be followed."""
+
+import json
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from commands.errors import InputError
+from convbert.dropout import Dropout
+from convbert.framework import paddle
+from training.loop import Job, fit, seed_everything
+from training.recipe import Recipe
+from training.run_folder import RunFolder
+
+PLAIN = Recipe(
+    learning_rate=0.05, warmup_proportion=0.0, weight_decay=0.0, max_grad_norm=0.0, num_train_epochs=2.0
+)
+
+
+@dataclass(frozen=True)
+class Rows:
+    x: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+class Line(paddle.nn.Layer):
+    def __init__(self, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.weight = self.create_parameter([3, 1])
+        self.dropout = Dropout(dropout)
+        self.weight.set_value(np.array([[1.0], [-1.0], [2.0]], dtype=np.float32))
+
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        return paddle.matmul(self.dropout(x), self.weight)
+
+
+def rows(*sizes: int) -> list[Rows]:
+    draw = np.random.default_rng(0)
+    return [Rows(draw.normal(size=(size, 3)).astype(np.float32)) for size in sizes]
+
+
+def job(model: Line, batches: list[Rows], mains: list[float] | None = None) -> Job:
+    """mains: what the evaluations score, one after the other; by default the negative weight norm."""
+    left = list(mains or [])
+
+    def evaluate() -> dict[str, float]:
+        assert not model.training
+        return {"main": left.pop(0) if mains else -float((model.weight**2).sum())}
+
+    def write_model(folder: Path) -> None:
+        np.save(folder / "weight.npy", model.weight.numpy())
+
+    def loss(batch: Rows) -> paddle.Tensor:
+        return (model(paddle.to_tensor(batch.x)) ** 2).sum()
+
+    return Job(model, lambda epoch: batches, loss, evaluate, write_model, {"weight": 1.0}, "toy", "score")
+
+
+def history(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+
+
+def evaluations(folder: Path) -> list[int]:
+    return [line["step"] for line in history(folder) if "evaluation" in line]
+
+
+def test_evaluates_every_epoch_and_the_last_step_always(tmp_path: Path) -> None:
+    fit(job(Line(), rows(2, 2, 2)), replace(PLAIN, num_train_epochs=2.5), RunFolder(tmp_path))
+    assert evaluations(tmp_path) == [3, 6, 8]  # 3 steps an epoch, ceil(7.5) in all
+
+
+def test_evaluates_every_save_steps_and_the_last_step_once(tmp_path: Path) -> None:
+    fit(job(Line(), rows(2, 2, 2)), replace(PLAIN, save_steps=2), RunFolder(tmp_path))
+    assert evaluations(tmp_path) == [2, 4, 6]
+
+
+def test_max_steps_wins_over_epochs(tmp_path: Path) -> None:
+    fit(job(Line(), rows(2, 2, 2)), replace(PLAIN, max_steps=4), RunFolder(tmp_path))
+    assert evaluations(tmp_path) == [3, 4]
+
+
+def test_best_is_the_highest_and_of_equals_the_earliest(tmp_path: Path) -> None:
+    model = Line()
+    progress = fit(
+        job(model, rows(2), [0.1, 0.7, 0.7, 0.3]), replace(PLAIN, num_train_epochs=4.0), RunFolder(tmp_path)
+    )
+    assert (progress.best["step"], progress.last["step"]) == (2, 4)
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert scores == {
+        "task": "toy", "main": "score",
+        "best": {"step": 2, "main": 0.7}, "last": {"step": 4, "main": 0.3},
+    }  # fmt: skip
+    last = np.load(tmp_path / "last" / "weight.npy")
+    assert np.array_equal(last, model.weight.numpy())
+    assert not np.array_equal(np.load(tmp_path / "best" / "weight.npy"), last)
+
+
+def test_early_stopping_counts_evaluations_without_gain(tmp_path: Path) -> None:
+    mains = [0.5, 0.4, 0.6, 0.6, 0.5, 0.9]
+    recipe = replace(PLAIN, num_train_epochs=6.0, early_stopping_patience=2)
+    progress = fit(job(Line(), rows(2), mains), recipe, RunFolder(tmp_path))
+    assert evaluations(tmp_path) == [1, 2, 3, 4, 5]
+    assert progress.best["step"] == 3
+
+
+def test_accumulated_uneven_batches_equal_one_batch(tmp_path: Path) -> None:
+    """Every row weighs alike: 5 + 1 rows accumulated give the step of the 6 rows at once."""
+    parts = rows(5, 1)
+    whole = [Rows(np.concatenate([part.x for part in parts]))]
+    recipe = replace(PLAIN, num_train_epochs=3.0, max_grad_norm=1.0)
+    first, second = Line(), Line()
+    fit(job(first, parts), replace(recipe, gradient_accumulation_steps=2), RunFolder(tmp_path / "a"))
+    fit(job(second, whole), recipe, RunFolder(tmp_path / "b"))
+    np.testing.assert_allclose(first.weight.numpy(), second.weight.numpy(), atol=1e-6)
+    assert evaluations(tmp_path / "a") == evaluations(tmp_path / "b") == [1, 2, 3]
+
+
+def test_logged_loss_is_the_mean_over_the_rows_since_the_last_log(tmp_path: Path) -> None:
+    batches = rows(4, 1, 3)
+    frozen = replace(PLAIN, learning_rate=0.0, num_train_epochs=1.0, logging_steps=2)
+    fit(job(Line(), batches), frozen, RunFolder(tmp_path))
+    (line,) = [line for line in history(tmp_path) if "loss" in line]
+    x = np.concatenate([batches[0].x, batches[1].x]).astype(np.float64)
+    assert line["step"] == 2
+    assert line["loss"] == pytest.approx(float(((x @ [1.0, -1.0, 2.0]) ** 2).mean()), rel=1e-6)
+
+
+def test_rates_of_the_steps_are_those_of_the_schedule(tmp_path: Path) -> None:
+    recipe = replace(PLAIN, learning_rate=1.0, warmup_steps=2, max_steps=6, logging_steps=1)
+    fit(job(Line(), rows(2, 2)), recipe, RunFolder(tmp_path))
+    rates = [line["learning_rate"] for line in history(tmp_path) if "loss" in line]
+    assert rates == pytest.approx([0.0, 0.5, 1.0, 0.75, 0.5, 0.25])
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_what_was_saved(tmp_path: Path) -> None:
+    batches = [*rows(2), Rows(np.full((2, 3), np.nan, dtype=np.float32))]
+    model = Line()
+    with pytest.raises(InputError, match=r"the loss became nan in step 2; .*--learning_rate"):
+        fit(job(model, batches), replace(PLAIN, save_steps=1), RunFolder(tmp_path))
+    saved = np.load(tmp_path / "last" / "weight.npy")
+    assert np.isfinite(saved).all()
+    assert np.array_equal(saved, model.weight.numpy())  # the bad step changed nothing
+
+
+def test_resumed_run_equals_the_uninterrupted_one_bit_for_bit(tmp_path: Path) -> None:
+    recipe = replace(PLAIN, num_train_epochs=3.0, save_steps=2, logging_steps=3, warmup_steps=2)
+    batches = rows(4, 4, 4)
+
+    def start(folder: Path, resume: bool, stop_after: int | None = None) -> Line:
+        seed_everything(recipe.seed)
+        model = Line(dropout=0.3)
+        the_job = job(model, batches)
+        run = RunFolder(folder, resume=resume)
+        if resume:
+            model.weight.set_value(np.load(folder / "last" / "weight.npy"))
+        if stop_after is not None:
+            steps = iter(range(10**6))
+            inner = the_job.loss
+
+            def loss(batch: Rows) -> paddle.Tensor:
+                if next(steps) == stop_after:
+                    raise KeyboardInterrupt
+                return inner(batch)
+
+            the_job = replace(the_job, loss=loss)
+        if stop_after is None:
+            fit(the_job, recipe, run)
+        else:
+            with pytest.raises(KeyboardInterrupt):
+                fit(the_job, recipe, run)
+        return model
+
+    straight = start(tmp_path / "straight", resume=False)
+    for stop in (1, 2, 5, 8):
+        folder = tmp_path / f"cut{stop}"
+        start(folder, resume=False, stop_after=stop)
+        resumed = start(folder, resume=(folder / "last").is_dir()) if stop > 1 else None
+        if resumed is None:  # nothing was saved yet: --resume begins anew
+            assert not RunFolder(folder, resume=True).resumes
+            continue
+        assert np.array_equal(resumed.weight.numpy(), straight.weight.numpy()), stop
+        assert history(folder) == history(tmp_path / "straight")
+        assert (folder / "scores.json").read_text() == (tmp_path / "straight" / "scores.json").read_text()
+
+
+def test_resuming_with_other_settings_is_refused(tmp_path: Path) -> None:
+    fit(job(Line(), rows(2, 2)), replace(PLAIN, save_steps=1), RunFolder(tmp_path))
+    with pytest.raises(InputError, match="was to take 4 steps, this one 6"):
+        fit(job(Line(), rows(2, 2)), replace(PLAIN, num_train_epochs=3.0), RunFolder(tmp_path, resume=True))
+
+
+def test_a_filled_folder_is_kept_unless_told_otherwise(tmp_path: Path) -> None:
+    fit(job(Line(), rows(2)), PLAIN, RunFolder(tmp_path))
+    with pytest.raises(InputError, match="is not empty; give --resume"):
+        RunFolder(tmp_path)
+    RunFolder(tmp_path, overwrite=True)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["train.log"]
+
+
+def test_overwriting_never_removes_what_no_run_wrote(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(InputError, match=r"holds 'thesis\.tex', which no run writes; nothing was removed"):
+        RunFolder(tmp_path, overwrite=True)
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_seeds_decide_the_masks() -> None:
+    def draw(seed: int) -> np.ndarray:
+        seed_everything(seed)
+        layer = Dropout(0.5)
+        layer.train()
+        return layer(paddle.ones([64])).numpy()
+
+    assert np.array_equal(draw(1), draw(1))
+    assert not np.array_equal(draw(1), draw(2))
+    assert math.isclose(draw(1).max(), 2.0)
