@@ -1,0 +1,113 @@
+"""Which head is kept, and which label each output means: never the table's order by default."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from checkpoints.folder import read_config, write_model
+from checkpoints.network import arrays_of
+from commands.errors import InputError
+from convbert.config import EncoderConfig
+from convbert.heads import SentenceClassifier
+from convbert.tokenizer import Tokenizer
+from glue.model import config_for, label_names, load_for_task, model_folder, prepare, with_labels
+from glue.presets import GlueRecipe
+from glue.tasks import TASKS
+
+TINY = EncoderConfig(
+    model_type="convbert", vocab_size=343, embedding_size=8, hidden_size=16, num_hidden_layers=1,
+    num_attention_heads=2, intermediate_size=16, max_position_embeddings=40,
+)  # fmt: skip
+
+
+def save(folder: Path, golden_dir: Path, config: EncoderConfig) -> SentenceClassifier:
+    folder.mkdir(parents=True)
+    model = SentenceClassifier(config)
+    write_model(folder, config, arrays_of(model), Tokenizer(golden_dir / "tokenizer"))
+    return model
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+@pytest.mark.parametrize("model_type", ["convbert", "electra", "bert", "ernie"])
+def test_a_pretrained_model_gets_the_tasks_labels_and_its_types_head(task, model_type: str) -> None:
+    pretrained = dataclasses.replace(
+        TINY, model_type=model_type, classifier_head="", embedding_size=16 if model_type[0] in "be" else 8
+    )
+    config, keeps = config_for(task, pretrained, GlueRecipe(), None)
+    assert not keeps
+    assert label_names(config) == (list(task.labels) or ["score"])
+    assert config.classifier_head == ("pooler" if model_type in ("bert", "ernie") else "dense")
+    assert config.finetuning_task == task.name
+
+
+def test_targets_are_scaled_only_where_asked_and_only_in_a_regression() -> None:
+    scaled = GlueRecipe(scale_targets=True)
+    assert config_for(TASKS["sts-b"], TINY, scaled, None)[0].target_scale == 5.0
+    assert config_for(TASKS["sts-b"], TINY, GlueRecipe(), None)[0].target_scale == 1.0
+    assert config_for(TASKS["rte"], TINY, scaled, None)[0].target_scale == 1.0
+
+
+def test_a_checkpoint_of_the_same_task_keeps_its_head_and_its_order(tmp_path: Path, golden_dir: Path) -> None:
+    # Hugging Face's order of the MNLI labels, which is not the table's.
+    order = {0: "entailment", 1: "neutral", 2: "contradiction"}
+    model = save(
+        tmp_path / "m", golden_dir, dataclasses.replace(TINY, id2label=order, finetuning_task="mnli")
+    )
+    config, keeps = config_for(TASKS["mnli"], read_config(tmp_path / "m"), GlueRecipe(), None)
+    assert keeps
+    assert config.id2label == order
+    prepared = prepare(tmp_path / "m", config, keeps, from_scratch=False)
+    assert np.array_equal(prepared.model.head.projection.weight.numpy(), model.head.projection.weight.numpy())
+    assert prepared.notes == []
+
+
+def test_a_checkpoint_of_another_task_gets_a_new_head_and_says_so(tmp_path: Path, golden_dir: Path) -> None:
+    labels = {0: "entailment", 1: "not_entailment"}  # QNLI's labels are RTE's too
+    save(tmp_path / "m", golden_dir, dataclasses.replace(TINY, id2label=labels, finetuning_task="qnli"))
+    config, keeps = config_for(TASKS["rte"], read_config(tmp_path / "m"), GlueRecipe(), None)
+    assert not keeps
+    notes = prepare(tmp_path / "m", config, keeps, from_scratch=False).notes
+    assert notes[0].startswith("begins new: head.")
+    assert "head.projection.weight" in notes[0]
+
+
+def test_prediction_refuses_a_checkpoint_of_another_task(tmp_path: Path, golden_dir: Path) -> None:
+    labels = {0: "entailment", 1: "not_entailment"}
+    save(tmp_path / "m", golden_dir, dataclasses.replace(TINY, id2label=labels, finetuning_task="qnli"))
+    with pytest.raises(InputError, match="is a checkpoint of qnli, not of rte"):
+        load_for_task(tmp_path / "m", TASKS["rte"], None)
+
+
+def test_label_0_needs_a_label_map(tmp_path: Path, golden_dir: Path) -> None:
+    save(tmp_path / "m", golden_dir, dataclasses.replace(TINY, id2label={0: "LABEL_0", 1: "LABEL_1"}))
+    with pytest.raises(InputError, match=r"its labels are LABEL_0, LABEL_1; rte has .*--label_map"):
+        load_for_task(tmp_path / "m", TASKS["rte"], None)
+    _, config = load_for_task(tmp_path / "m", TASKS["rte"], "not_entailment,entailment")
+    assert label_names(config) == ["not_entailment", "entailment"]
+
+
+@pytest.mark.parametrize(
+    "label_map", ["entailment", "entailment,entailment", "entailment,neutral", "entailment,not_entailment,x"]
+)
+def test_a_label_map_names_every_label_once(label_map: str) -> None:
+    with pytest.raises(InputError, match="each once"):
+        with_labels(TINY, TASKS["rte"], label_map)
+
+
+def test_a_convolution_model_has_no_pooler() -> None:
+    with pytest.raises(InputError, match="--classifier_head pooler: convbert has no pretrained pooler"):
+        config_for(TASKS["rte"], TINY, GlueRecipe(classifier_head="pooler"), None)
+
+
+def test_a_runs_folder_stands_for_its_best(tmp_path: Path, golden_dir: Path) -> None:
+    save(tmp_path / "run" / "best", golden_dir, TINY)
+    assert model_folder(tmp_path / "run") == tmp_path / "run" / "best"
+    assert model_folder(tmp_path / "run" / "best") == tmp_path / "run" / "best"
+
+
+def test_from_scratch_and_weights_contradict(tmp_path: Path, golden_dir: Path) -> None:
+    save(tmp_path / "m", golden_dir, TINY)
+    with pytest.raises(InputError, match="holds weights; leave out --from_scratch"):
+        prepare(tmp_path / "m", TINY, False, from_scratch=True)

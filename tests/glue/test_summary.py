@@ -1,0 +1,69 @@
+"""The table of dev scores and both averages, worked out by hand."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from commands.errors import InputError
+from glue import summary
+from glue.tasks import TASKS
+
+
+def write_run(folder: Path, task: str, main: float, step: int = 10) -> None:
+    """A run whose every score is ``main``, and whose last evaluation is 0.1 lower."""
+    keys = TASKS[task].score_keys
+    best = {"step": step, **dict.fromkeys(keys, main), "main": main}
+    last = {"step": 2 * step, **dict.fromkeys(keys, main - 0.1), "main": main - 0.1}
+    folder.mkdir(parents=True)
+    values = {"task": task, "main": TASKS[task].main, "best": best, "last": last}
+    (folder / "scores.json").write_text(json.dumps(values))
+
+
+def printed(capsys: pytest.CaptureFixture[str], folder: Path) -> list[str]:
+    summary.main([str(folder)])
+    return capsys.readouterr().out.splitlines()
+
+
+def test_both_averages_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number, task in enumerate(TASKS):
+        write_run(tmp_path / task, task, 0.5 + number / 100)
+    lines = printed(capsys, tmp_path)
+    # 50 … 58: the mean of nine is 54; without WNLI, the last, the mean of 50 … 57 is 53.5.
+    assert lines[-2] == "leaderboard average (nine tasks, dev): 54.00"
+    assert lines[-1] == "ConvBERT paper's average (eight tasks, dev): 53.50"
+    assert [line.split()[0] for line in lines[1:-2]] == list(TASKS)
+
+
+def test_of_several_runs_the_best_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for task in TASKS:
+        write_run(tmp_path / "a" / task, task, 0.5)
+    write_run(tmp_path / "b" / "cola", "cola", 0.95, step=70)
+    lines = printed(capsys, tmp_path)
+    assert lines[-2].endswith(f": {100 * (8 * 0.5 + 0.95) / 9:.2f}")
+    (row,) = [line for line in lines if line.endswith("b/cola")]
+    assert row.split()[:4] == ["cola", "95.00", "85.00", "70"]
+
+
+def test_an_average_over_fewer_tasks_is_never_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for task in list(TASKS)[:-1]:
+        write_run(tmp_path / task, task, 0.5)
+    lines = printed(capsys, tmp_path)
+    assert lines[-2] == "leaderboard average (nine tasks, dev): none, for lack of wnli/accuracy"
+    assert lines[-1].endswith(": 50.00")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"task": "rte"}', '{"task": "rte", "best": {}, "last": {}}'])
+def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "scores.json").write_text(text)
+    with pytest.raises(InputError, match=r"scores\.json: not the scores of a run"):
+        summary.main([str(tmp_path)])
+
+
+def test_an_empty_folder_and_a_missing_one(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no scores.json"):
+        summary.main([str(tmp_path)])
+    with pytest.raises(InputError, match="no such folder"):
+        summary.main([str(tmp_path / "absent")])
