@@ -84,10 +84,14 @@ class Tokenizer:
 def _read_vocabulary(path: Path) -> dict[str, int]:
     if not path.is_file():
         raise InputError(f"{path}: no such file; a model folder holds its WordPiece vocabulary there")
+    raw = path.read_bytes()
     try:
-        pieces = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        pieces = raw.decode("utf-8").removesuffix("\n").split("\n")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: byte {error.start} is not UTF-8") from None
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"{path}:{line}: byte 0x{raw[error.start]:02x} is not UTF-8; fetch the file again"
+        ) from None
     vocabulary: dict[str, int] = {}
     for number, piece in enumerate(pieces):
         piece = piece.removesuffix("\r")
@@ -107,4 +111,10 @@ def _read_settings(path: Path) -> dict[str, Any]:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(f"{path}: not JSON: {error}") from None
-    return {key: values[key] for key in _SETTINGS if key in values}
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: expected a JSON object, found a {type(values).__name__}")
+    found = {key: values[key] for key in _SETTINGS if key in values}
+    for key, value in found.items():
+        if not isinstance(value, bool) and not (key == "strip_accents" and value is None):
+            raise InputError(f"{path}: {key} must be true or false, not {value!r}")
+    return found
