@@ -39,7 +39,7 @@ def read_config(folder: str | Path, **changes: Any) -> EncoderConfig:
     """The configuration in a model folder, with changes; InputError names the file and the fault."""
     path = Path(folder) / CONFIG
     if not Path(folder).is_dir():
-        raise InputError(f"{folder}: no such model folder")
+        raise InputError(f"{folder}: no such model folder; it should hold {CONFIG}, {WEIGHTS} and vocab.txt")
     if not path.is_file():
         raise InputError(f"{path}: no such file; a model folder holds {CONFIG}, {WEIGHTS} and vocab.txt")
     try:

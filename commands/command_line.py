@@ -21,6 +21,10 @@ def parse_bool(text: str) -> bool:
     raise argparse.ArgumentTypeError(f"{text!r} is not a truth value: write true or false")
 
 
+# What makes an argument a switch: it works bare (``--use_amp``) and with a value (``--use_amp False``).
+SWITCH: dict[str, Any] = {"type": parse_bool, "nargs": "?", "const": True, "metavar": "BOOL"}
+
+
 class CommandParser(argparse.ArgumentParser):
     """An argument parser that takes ``--data_dir`` and ``--data-dir`` alike."""
 
@@ -30,9 +34,8 @@ class CommandParser(argparse.ArgumentParser):
         super().__init__(**settings)
 
     def add_switch(self, *names: str, **settings: Any) -> argparse.Action:
-        """Add a boolean flag that works bare (``--use_amp``) and with a value (``--use_amp False``)."""
-        settings.setdefault("default", False)
-        return self.add_argument(*names, type=parse_bool, nargs="?", const=True, metavar="BOOL", **settings)
+        """Add a boolean flag, false by default."""
+        return self.add_argument(*names, **{"default": False, **SWITCH, **settings})
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         words = list(sys.argv[1:] if args is None else args)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from commands.command_line import CommandParser
+from commands.command_line import SWITCH, CommandParser
 from commands.errors import InputError
 
 
@@ -100,7 +100,7 @@ def add_flags(parser: CommandParser, recipe: type[Recipe]) -> None:
         text = f"{field.metadata['help']} (default: {_shown(field.default)})".replace("%", "%%")
         flag = f"--{field.name}"
         if _type_of(field) is bool:
-            group._group_actions.append(parser.add_switch(flag, help=text, default=argparse.SUPPRESS))
+            group.add_argument(flag, help=text, default=argparse.SUPPRESS, **SWITCH)
         elif field.metadata["choices"]:
             group.add_argument(flag, choices=field.metadata["choices"], help=text, default=argparse.SUPPRESS)
         else:

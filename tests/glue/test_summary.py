@@ -63,7 +63,7 @@ def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
 
 
 def test_an_empty_folder_and_a_missing_one(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no scores.json"):
+    with pytest.raises(InputError, match=r"no scores\.json"):
         summary.main([str(tmp_path)])
     with pytest.raises(InputError, match="no such folder"):
         summary.main([str(tmp_path / "absent")])
