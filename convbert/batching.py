@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-_POOL = 50  # batches drawn at random that are sorted by length among themselves
+_POOL = 8  # batches drawn at random that are sorted by length among themselves: 9 in 10 tokens are real
+# (RTE, MRPC), and which rows share a batch still changes from epoch to epoch, in small tasks too
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def pad(features: Features, rows: np.ndarray, pad_id: int = 0) -> Batch:
 def training_order(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
     """Row numbers of an epoch's batches: a function of seed and epoch alone, each row once.
 
-    Rows are shuffled, sorted by length within pools of 50 batches, and the batches shuffled.
+    Rows are shuffled, sorted by length within pools of 8 batches, and the batches shuffled.
     """
     draw = np.random.default_rng([seed, epoch])
     order = draw.permutation(len(lengths))
