@@ -77,22 +77,26 @@ def dev_scores(task: Task, config: EncoderConfig, predictions: Sequence[Predicti
     pairs = []
     losses = []
     for part in predictions:
-        gold = targets_of(part.split.examples, task.labels, 1.0)
         if task.labels:
+            gold = targets_of(part.split.examples, task.labels, 1.0)
             ids = {label: number for number, label in enumerate(task.labels)}
             pairs.append((gold, np.array([ids[answer] for answer in part.answers])))
         else:
-            pairs.append((gold, np.array([float(answer) for answer in part.answers])))
+            pairs.append((_scores(part.split), np.array([float(answer) for answer in part.answers])))
         losses.append(_losses(task, config, part))
     return {**score_task(task, pairs), "loss": float(np.concatenate(losses).mean())}
+
+
+def _scores(split: SplitFeatures) -> np.ndarray:
+    """(N,) float64: a regression's gold scores."""
+    return np.array([example.label for example in split.examples], dtype=np.float64)
 
 
 def _losses(task: Task, config: EncoderConfig, part: Predictions) -> np.ndarray:
     """(N,) float64: each row's cross-entropy, or squared error on the scale the model was trained on."""
     logits = part.logits.astype(np.float64)
     if task.is_regression:
-        gold = targets_of(part.split.examples, (), 1.0)
-        return np.asarray((logits[:, 0] - gold) ** 2 / config.target_scale**2)
+        return np.asarray((logits[:, 0] - _scores(part.split)) ** 2 / config.target_scale**2)
     gold = targets_of(part.split.examples, part.labels, 1.0)
     top = logits.max(axis=1, keepdims=True)
     normaliser = np.log(np.exp(logits - top).sum(axis=1)) + top[:, 0]

@@ -1,0 +1,183 @@
+"""The commands on the embedded sample: from the official formats to files that can be handed in."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from glue import run_eval, run_glue, run_predict
+from glue.tasks import TASKS
+from metrics import score
+from submission import pack
+from training import loop
+
+FEW_STEPS = ("--max_steps", "6", "--learning_rate", "1e-3", "--logging_steps", "2", "--save_steps", "3")
+
+
+def fine_tune(sample: Path, task: str, output: Path, *more: str) -> None:
+    run_glue.main(
+        ["--task_name", task, "--model_name_or_path", str(sample / "tiny-convbert"), "--from_scratch",
+         "--data_dir", str(sample), "--output_dir", str(output), *FEW_STEPS, *more]
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def runs(sample_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short run of one task of each kind: a single sentence, a regression, two dev files."""
+    folder = tmp_path_factory.mktemp("runs")
+    for task in ("cola", "sts-b", "mnli"):
+        fine_tune(sample_dir, task, folder / task)
+    return folder
+
+
+def printed_json(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    return json.loads(capsys.readouterr().out)
+
+
+def read_tsv(path: Path) -> list[list[str]]:
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+@pytest.mark.parametrize("name", ["cola", "sts-b", "mnli"])
+def test_what_a_run_leaves_behind(runs: Path, name: str) -> None:
+    task, folder = TASKS[name], runs / name
+    scores = json.loads((folder / "scores.json").read_text())
+    assert (scores["task"], scores["main"]) == (name, task.main)
+    for evaluation in (scores["best"], scores["last"]):
+        assert set(evaluation) == {"step", *task.score_keys, "main", "loss"}
+        assert evaluation["main"] == pytest.approx(np.mean([evaluation[key] for key in task.score_keys]))
+    assert scores["last"]["step"] == 6
+    args = json.loads((folder / "args.json").read_text())
+    assert args["recipe"]["learning_rate"] == 1e-3  # the flag
+    assert args["recipe"]["bias_correction"] is False  # the preset: the authors'
+    assert args["recipe"]["seed"] == 42  # the default
+    assert args["recipe"]["scale_targets"] is (name == "sts-b")
+    assert set(args["versions"]) >= {"python", "paddle", "numpy", "tokenizers"}
+    assert all(len(entry["sha256"]) == 64 for entry in args["data"].values())
+    for model in ("best", "last"):
+        assert {"config.json", "model.safetensors", "vocab.txt", "tokenizer_config.json"} <= {
+            path.name for path in (folder / model).iterdir()
+        }
+    steps = [json.loads(line)["step"] for line in (folder / "history.jsonl").read_text().splitlines()]
+    assert steps == [2, 3, 4, 6, 6]
+
+
+@pytest.mark.parametrize("name", ["cola", "sts-b", "mnli"])
+def test_training_evaluation_and_the_written_file_give_the_same_scores(
+    runs: Path, sample_dir: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = TASKS[name]
+    common = ["--task_name", name, "--ckpt_path", str(runs / name / "last"), "--data_dir", str(sample_dir)]
+    run_eval.main(common)
+    evaluated = printed_json(capsys)
+    run_predict.main([*common, "--split", "dev", "--output_dir", str(tmp_path)])
+    capsys.readouterr()
+    dev = task.of_kind("dev")
+    score.main(
+        ["--task_name", name, "--predictions", *[str(tmp_path / part.hand_in) for part in dev],
+         "--gold", *[str(sample_dir / part.file) for part in dev]]
+    )  # fmt: skip
+    written = printed_json(capsys)
+    trained = json.loads((runs / name / "scores.json").read_text())["last"]
+    for key in (*task.score_keys, "main"):
+        assert evaluated[key] == written[key] == pytest.approx(trained[key], abs=1e-6), key
+    assert evaluated["loss"] == pytest.approx(trained["loss"], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["cola", "sts-b", "mnli"])
+def test_hand_in_files(runs: Path, sample_dir: Path, tmp_path: Path, name: str) -> None:
+    task = TASKS[name]
+    run_predict.main(
+        ["--task_name", name, "--ckpt_path", str(runs / name), "--data_dir", str(sample_dir),
+         "--output_dir", str(tmp_path)]
+    )  # fmt: skip
+    assert {path.name for path in tmp_path.glob("*.tsv")} == {part.hand_in for part in task.of_kind("test")}
+    digests = set()
+    for part in task.of_kind("test"):
+        rows = read_tsv(tmp_path / part.hand_in)
+        expected = sum(1 for line in (sample_dir / part.file).read_text("utf-8").split("\n")[1:] if line)
+        assert rows[0] == ["index", "prediction"]
+        assert [row[0] for row in rows[1:]] == [str(i) for i in range(expected)]
+        stored = np.load((tmp_path / part.hand_in).with_suffix(".npz"))
+        assert stored["logits"].shape == (expected, task.num_outputs)
+        assert stored["logits"].dtype == np.float32
+        answers = [row[1] for row in rows[1:]]
+        if task.labels:
+            assert answers == stored["labels"][stored["logits"].argmax(axis=1)].tolist()
+        else:
+            clipped = np.clip(stored["logits"][:, 0], 0, 5)
+            np.testing.assert_allclose([float(a) for a in answers], clipped, atol=1e-5)
+        digests.add(str(stored["checkpoint_digest"]))
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize("name", ["cola", "sts-b", "mnli"])
+def test_a_prediction_does_not_depend_on_the_batch(
+    runs: Path, sample_dir: Path, tmp_path: Path, name: str
+) -> None:
+    files = []
+    for size in ("1", "7", "64"):
+        run_predict.main(
+            ["--task_name", name, "--ckpt_path", str(runs / name), "--data_dir", str(sample_dir),
+             "--output_dir", str(tmp_path / size), "--batch_size", size]
+        )  # fmt: skip
+        files.append(tmp_path / size / TASKS[name].of_kind("test")[0].hand_in)
+    alone, *others = [np.load(file.with_suffix(".npz"))["logits"] for file in files]
+    for logits in others:
+        np.testing.assert_allclose(logits, alone, atol=1e-5)
+
+
+def test_the_rest_is_filled_and_packed(runs: Path, sample_dir: Path, tmp_path: Path) -> None:
+    for name in ("cola", "sts-b", "mnli"):
+        run_predict.main(
+            ["--task_name", name, "--ckpt_path", str(runs / name), "--data_dir", str(sample_dir),
+             "--output_dir", str(tmp_path / "p")]
+        )  # fmt: skip
+    words = [
+        "--predictions",
+        str(tmp_path / "p"),
+        "--output",
+        str(tmp_path / "s.zip"),
+        "--data_dir",
+        str(sample_dir),
+    ]
+    assert not pack.main([*words, "--fill_missing", "majority"])
+    assert (tmp_path / "s.zip").stat().st_size > 1000
+
+
+def test_resumed_run_equals_the_uninterrupted_one(
+    sample_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fine_tune(sample_dir, "rte", tmp_path / "straight")
+    step = loop._Fit._step
+
+    def cut_in_step_five(self: Any, batches: Any) -> int:
+        if self.progress.step == 4:
+            raise KeyboardInterrupt
+        return step(self, batches)
+
+    monkeypatch.setattr(loop._Fit, "_step", cut_in_step_five)
+    with pytest.raises(KeyboardInterrupt):
+        fine_tune(sample_dir, "rte", tmp_path / "cut")
+    monkeypatch.undo()
+    fine_tune(sample_dir, "rte", tmp_path / "cut", "--resume")
+    for name in ("last/model.safetensors", "last/optimizer.safetensors", "history.jsonl", "scores.json"):
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "straight" / name).read_bytes(), name
+    before = (tmp_path / "cut" / "last" / "model.safetensors").read_bytes()
+    fine_tune(sample_dir, "rte", tmp_path / "cut", "--resume")  # finished already: nothing to do
+    assert (tmp_path / "cut" / "last" / "model.safetensors").read_bytes() == before
+
+
+def test_config_file_stands_between_flag_and_preset(sample_dir: Path, tmp_path: Path) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text("learning_rate: 5e-4\nweight_decay: 0.2\nclassifier_head: dense\n")
+    fine_tune(sample_dir, "wnli", tmp_path / "run", "--config", str(config), "--max_steps", "1")
+    recipe = json.loads((tmp_path / "run" / "args.json").read_text())["recipe"]
+    assert recipe["learning_rate"] == 1e-3  # the flag of FEW_STEPS
+    assert recipe["weight_decay"] == 0.2  # the file
+    assert recipe["layer_lr_decay"] == 0.8  # the preset
+    assert json.loads((tmp_path / "run" / "best" / "config.json").read_text())["classifier_head"] == "dense"

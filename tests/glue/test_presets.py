@@ -1,0 +1,70 @@
+"""The published recipes, typed out from FACTS' sources, for every size and task."""
+
+import dataclasses
+
+import pytest
+
+from convbert.config import EncoderConfig, named
+from glue.presets import GlueRecipe, default_preset, preset_settings
+from glue.tasks import TASKS
+from training.recipe import resolve
+
+BERT = EncoderConfig(model_type="bert")
+
+
+def in_force(preset: str, config: EncoderConfig, task: str, **flags: object) -> GlueRecipe:
+    return resolve(GlueRecipe, flags, {}, preset_settings(preset, config, TASKS[task]))
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize(("size", "rate"), [("small", 3e-4), ("medium-small", 3e-4), ("base", 1e-4)])
+def test_the_authors_recipe(size: str, rate: float, task: str) -> None:
+    """configure_finetuning.py of yitu-opensource/ConvBert."""
+    wanted = dataclasses.replace(
+        GlueRecipe(),
+        learning_rate=rate, layer_lr_decay=0.8, layer_lr_decay_mode="published", batch_size=32,
+        max_seq_length=128, warmup_proportion=0.1, weight_decay=0.01, adam_epsilon=1e-6,
+        scheduler_type="linear", max_grad_norm=1.0, bias_correction=False, classifier_head="linear",
+        num_train_epochs=10.0 if task in ("rte", "sts-b") else 3.0,
+        both_orders=task in ("mrpc", "sts-b"), scale_targets=task == "sts-b",
+    )  # fmt: skip
+    assert in_force("authors", named(size), task) == wanted
+
+
+@pytest.mark.parametrize(
+    ("task", "own"),
+    [
+        ("cola", {"seed": 6666, "save_steps": 40}), ("mrpc", {"save_steps": 40}),
+        ("rte", {"num_train_epochs": 10.0, "save_steps": 40}),
+        ("wnli", {"num_train_epochs": 10.0, "save_steps": 20}),
+        ("sts-b", {"num_train_epochs": 10.0, "save_steps": 100}),
+        ("qnli", {"scheduler_type": "cosine", "save_steps": 100}), ("sst-2", {"save_steps": 400}),
+        ("mnli", {"save_steps": 1000}), ("qqp", {"save_steps": 1000}),
+    ],
+)  # fmt: skip
+def test_the_reference_recipe(task: str, own: dict) -> None:
+    """JunnYu/paddle_convbert: one rate for all sizes, corrected AdamW, no clipping, dense + gelu head."""
+    wanted = dataclasses.replace(
+        GlueRecipe(),
+        learning_rate=1e-4, layer_lr_decay=0.8, batch_size=32, max_seq_length=128, warmup_proportion=0.1,
+        weight_decay=0.01, adam_epsilon=1e-6, max_grad_norm=0.0, bias_correction=True,
+        classifier_head="dense", num_train_epochs=3.0, seed=42,
+    )  # fmt: skip
+    for size in ("small", "base"):
+        assert in_force("reference", named(size), task) == dataclasses.replace(wanted, **own)
+
+
+def test_a_flag_wins_over_the_preset() -> None:
+    assert in_force("reference", named("base"), "rte", learning_rate=7e-5).learning_rate == 7e-5
+    assert in_force("authors", named("small"), "sts-b", both_orders=False).both_orders is False
+
+
+def test_which_preset_is_in_force_without_one() -> None:
+    names = {kind: default_preset(kind) for kind in ("convbert", "electra", "bert", "ernie")}
+    assert names == {"convbert": "authors", "electra": "authors", "bert": "", "ernie": ""}
+
+
+def test_bert_keeps_its_pretrained_pooler_in_every_preset() -> None:
+    for preset in ("authors", "reference"):
+        assert in_force(preset, BERT, "rte").classifier_head == "pooler"
+    assert in_force("", BERT, "rte") == GlueRecipe()
