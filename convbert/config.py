@@ -1,6 +1,7 @@
 """EncoderConfig: every size of the network, under Hugging Face's names; the named sizes, one table."""
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,9 +69,7 @@ class EncoderConfig:
             found.append(f"classifier_head {self.classifier_head!r} is not one of {', '.join(HEADS)}")
         if self.hidden_act not in ("gelu", "relu", "gelu_new", "tanh", "silu"):
             found.append(f"hidden_act {self.hidden_act!r} is not known")
-        for name in _COUNTS:
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                found.append(f"{name} must be a whole number of at least 1, not {getattr(self, name)!r}")
+        found += self._wrong_values()
         if found:
             return found
         if self.hidden_size % self.attention_heads or (
@@ -81,10 +80,30 @@ class EncoderConfig:
             found.append(f"conv_kernel_size must be odd, not {self.conv_kernel_size}")
         if self.hidden_size % self.num_groups or self.intermediate_size % self.num_groups:
             found.append(f"num_groups {self.num_groups} does not divide hidden_size and intermediate_size")
+        if self.pad_token_id >= self.vocab_size:
+            found.append(f"pad_token_id {self.pad_token_id} is beyond vocab_size {self.vocab_size}")
+        names = list(self.id2label.values())
+        if sorted(self.id2label) != list(range(len(names))) or len(set(names)) != len(names):
+            found.append(f"id2label must name ids from 0 on, each name once, not {self.id2label!r}")
+        return found
+
+    def _wrong_values(self) -> list[str]:
+        found = []
+        for name in (*_COUNTS, "pad_token_id", "max_seq_length"):
+            value, least = getattr(self, name), 1 if name in _COUNTS else 0
+            if type(value) is not int or value < least:
+                found.append(f"{name} must be a whole number of at least {least}, not {value!r}")
+        for name in _POSITIVE:
+            value = getattr(self, name)
+            if not _is_number(value) or not 0 < value < math.inf:
+                found.append(f"{name} must be a number above 0, not {value!r}")
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"):
             value = getattr(self, name)
-            if value is not None and not 0 <= value < 1:
-                found.append(f"{name} must lie in [0, 1), not {value!r}")
+            if value is not None and not (_is_number(value) and 0 <= value < 1):
+                found.append(f"{name} must be a number in [0, 1), not {value!r}")
+        for name, kind in (("use_task_id", bool), ("reference_padding", bool), ("finetuning_task", str)):
+            if not isinstance(getattr(self, name), kind):
+                found.append(f"{name} must be a {kind.__name__}, not {getattr(self, name)!r}")
         return found
 
     @property
@@ -123,6 +142,16 @@ _COUNTS = (
     "conv_kernel_size", "num_groups", "task_type_vocab_size",
 )  # fmt: skip
 
+_POSITIVE = ("initializer_range", "layer_norm_eps", "target_scale")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+# What transformers' ElectraConfig takes for keys that a config.json leaves out; the others take ours.
+_ELECTRA = {"embedding_size": 128, "hidden_size": 256, "num_attention_heads": 4, "intermediate_size": 1024}
+
 # ConvBERT's published sizes (arXiv:2008.02496, table 1; YituTech/conv-bert-* on the hub).
 _SIZE_FIELDS = (
     "embedding_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
@@ -154,8 +183,8 @@ def from_json(values: dict[str, Any]) -> EncoderConfig:
     kept = {key: value for key, value in values.items() if key in known and value is not None}
     if kept["model_type"] in ("bert", "ernie"):
         kept["embedding_size"] = kept.get("hidden_size", EncoderConfig.hidden_size)
-    elif "embedding_size" not in kept and kept["model_type"] == "electra":
-        kept["embedding_size"] = 128  # transformers' ElectraConfig default
+    elif kept["model_type"] == "electra":
+        kept = {**_ELECTRA, **kept}
     try:
         kept["id2label"] = {int(key): str(name) for key, name in kept.get("id2label", {}).items()}
     except (ValueError, AttributeError):
