@@ -69,7 +69,9 @@ def test_rows_of_one_length_need_no_mask() -> None:
 
 
 @given(row_lengths, st.integers(1, 7), st.integers(0, 3), st.integers(0, 3))
-def test_an_epoch_shows_every_row_once(lengths: list[tuple[int, int]], size: int, seed: int, epoch: int) -> None:
+def test_an_epoch_shows_every_row_once(
+    lengths: list[tuple[int, int]], size: int, seed: int, epoch: int
+) -> None:
     features = made(lengths)
     batches = EpochBatches(features, size, seed, epoch, pad_id=5)
     assert len(batches) == -(-len(lengths) // size)
@@ -85,7 +87,9 @@ def test_an_epoch_shows_every_row_once(lengths: list[tuple[int, int]], size: int
 def test_prediction_shows_every_row_once_longest_first(lengths: list[tuple[int, int]], size: int) -> None:
     features = made(lengths)
     batches = list(by_length(features, size, pad_id=5))
-    assert [len(batch) for batch in batches[:-1]] == [size] * (len(lengths) // size - (len(lengths) % size == 0))
+    assert [len(batch) for batch in batches[:-1]] == [size] * (
+        len(lengths) // size - (len(lengths) % size == 0)
+    )
     rows = np.concatenate([batch.rows for batch in batches])
     assert sorted(rows) == list(range(len(lengths)))
     assert features.lengths[rows].tolist() == sorted(features.lengths.tolist(), reverse=True)
@@ -132,7 +136,7 @@ def test_grouping_wastes_little() -> None:
     grouped = training_order(lengths, 32, seed=42, epoch=0)
     shuffled = draw.permutation(len(lengths)).reshape(-1, 32)
     assert useful(list(shuffled)) < 0.50
-    assert useful(grouped) > 0.95
+    assert useful(grouped) > 0.80
 
 
 def test_neighbouring_batches_are_of_unrelated_lengths() -> None:
@@ -144,9 +148,21 @@ def test_neighbouring_batches_are_of_unrelated_lengths() -> None:
     assert abs(np.corrcoef(np.arange(len(means)), means)[0, 1]) < 0.1
 
 
-@pytest.mark.parametrize("count", [799, 800, 801, 2401, 5000])
+@pytest.mark.parametrize("count", [127, 128, 129, 2401, 5000])
 def test_many_rows_once_each(count: int) -> None:
-    """More rows than are sorted among themselves at a time (50 batches)."""
+    """More rows than are sorted among themselves at a time (8 batches)."""
     batches = training_order(np.full(count, 7), 16, seed=0, epoch=0)
     assert sorted(np.concatenate(batches)) == list(range(count))
     assert sum(len(rows) == 16 for rows in batches) == count // 16
+
+
+def test_rows_change_company_in_small_tasks_too() -> None:
+    """Of the rows that share a batch in one epoch few share one in the next (RTE's size; chance: 1 %)."""
+    lengths = np.clip(np.random.default_rng(0).lognormal(np.log(60), 0.5, 2490).astype(int), 5, 128)
+    batch_of = np.empty((2, len(lengths)), dtype=int)
+    for epoch in (0, 1):
+        for number, rows in enumerate(training_order(lengths, 32, seed=42, epoch=epoch)):
+            batch_of[epoch, rows] = number
+    together = batch_of[:, :, None] == batch_of[:, None, :]  # (2, N, N)
+    np.einsum("eii->ei", together)[:] = False
+    assert (together[0] & together[1]).sum() / together[0].sum() < 0.1
