@@ -5,7 +5,6 @@ Nothing in a folder can run code: weights are safetensors, the rest JSON and tex
 
 import dataclasses
 import hashlib
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import safetensors.numpy
 
 from checkpoints.naming import LEFT_ASIDE, Name, names, to_ours, to_theirs
 from commands.errors import InputError
-from commands.files import atomic_folder, atomic_write, sha256_of, write_json
+from commands.files import atomic_folder, atomic_write, read_json_object, sha256_of, write_json
 from convbert.config import EncoderConfig, from_json, to_json
 from convbert.tokenizer import Tokenizer
 
@@ -42,12 +41,7 @@ def read_config(folder: str | Path, **changes: Any) -> EncoderConfig:
         raise InputError(f"{folder}: no such model folder; it should hold {CONFIG}, {WEIGHTS} and vocab.txt")
     if not path.is_file():
         raise InputError(f"{path}: no such file; a model folder holds {CONFIG}, {WEIGHTS} and vocab.txt")
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"{path}: not JSON: {error}") from None
-    if not isinstance(values, dict):
-        raise InputError(f"{path}: expected a JSON object, found a {type(values).__name__}")
+    values = read_json_object(path)
     try:
         return dataclasses.replace(from_json(values), **changes)
     except (InputError, TypeError) as error:

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from commands.errors import InputError
+
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
@@ -52,6 +54,19 @@ def write_text(path: str | Path, text: str) -> None:
 def write_json(path: str | Path, value: Any) -> None:
     """Write ``value`` as indented, ASCII-escaped JSON, atomically."""
     write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def read_json_object(path: str | Path) -> dict[str, Any]:
+    """The JSON object in a file; InputError says what is wrong with it."""
+    try:
+        values = json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"{path}: not JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: expected a JSON object, found a {type(values).__name__}")
+    return values
 
 
 def sha256_of(path: str | Path) -> str:

@@ -30,16 +30,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
     set_workers(flags.num_workers)
     from convbert.framework import select_device
-    from glue.model import load_for_task, model_folder
+    from glue.model import model_folder
     from glue.scoring import dev_scores, predict_splits
 
     task = task_named(flags.task_name)
-    folder = model_folder(flags.ckpt_path)
-    data = data_folder(flags.data_dir)
     select_device(flags.device)
-    model, config = load_for_task(folder, task, flags.label_map)
-    predictions = predict_splits(
-        model, config, task, "dev", data, folder, flags.max_seq_length, flags.batch_size
+    folder, data = model_folder(flags.ckpt_path), data_folder(flags.data_dir)
+    config, predictions = predict_splits(
+        folder, task, "dev", data, flags.label_map, flags.max_seq_length, flags.batch_size
     )
     print(json.dumps(dev_scores(task, config, predictions)))
 

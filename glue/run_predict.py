@@ -56,17 +56,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     set_workers(flags.num_workers)
     from checkpoints.folder import digest_of
     from convbert.framework import select_device
-    from glue.model import load_for_task, model_folder
+    from glue.model import model_folder
     from glue.scoring import predict_splits
 
     task = task_named(flags.task_name)
-    folder = model_folder(flags.ckpt_path)
-    data = data_folder(flags.data_dir)
-    target = Path(flags.output_dir or folder / "predictions" / flags.split)
     select_device(flags.device)
-    model, config = load_for_task(folder, task, flags.label_map)
-    predictions = predict_splits(
-        model, config, task, flags.split, data, folder, flags.max_seq_length, flags.batch_size
+    folder, data = model_folder(flags.ckpt_path), data_folder(flags.data_dir)
+    target = Path(flags.output_dir or folder / "predictions" / flags.split)
+    _, predictions = predict_splits(
+        folder, task, flags.split, data, flags.label_map, flags.max_seq_length, flags.batch_size
     )
     digest = digest_of(folder)
     for part in predictions:  # only now, so that no file of a task is there without the others

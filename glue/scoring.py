@@ -11,7 +11,7 @@ from convbert.heads import SentenceClassifier
 from convbert.tokenizer import Tokenizer
 from engines.dynamic import predict_logits
 from glue.features import SplitFeatures, check_length, load_split, targets_of
-from glue.model import label_names
+from glue.model import label_names, load_for_task
 from glue.tasks import Task
 from metrics.task_scores import score_task
 
@@ -48,24 +48,24 @@ def predict(
 
 
 def predict_splits(
-    model: SentenceClassifier,
-    config: EncoderConfig,
+    folder: Path,
     task: Task,
     kind: str,
     data_dir: Path,
-    folder: Path,
-    max_length: int | None,
-    batch_size: int,
-) -> list[Predictions]:
-    """Read, tokenise and answer all of a task's ``dev`` or ``test`` files; all are read before any is run.
+    label_map: str | None = None,
+    max_length: int | None = None,
+    batch_size: int = 64,
+) -> tuple[EncoderConfig, list[Predictions]]:
+    """A checkpoint's answers to all of a task's ``dev`` or ``test`` files; all are read before any is run.
 
-    max_length: of the inputs in tokens; None: as the model in ``folder`` was trained.
+    max_length: of the inputs in tokens; None: as the checkpoint was trained.
     """
+    model, config = load_for_task(folder, task, label_map)
     tokenizer = Tokenizer(folder)
     length = max_length or config.max_seq_length or min(128, config.max_position_embeddings)
     check_length(length, config.max_position_embeddings)
     splits = [load_split(task, split, data_dir, tokenizer, length) for split in task.of_kind(kind)]
-    return [predict(model, config, task, part, batch_size, part.split.hand_in) for part in splits]
+    return config, [predict(model, config, task, part, batch_size, part.split.hand_in) for part in splits]
 
 
 def dev_scores(task: Task, config: EncoderConfig, predictions: Sequence[Predictions]) -> dict[str, float]:
