@@ -27,7 +27,13 @@ class Linear(paddle.nn.Linear):
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
         """x: (…, in) → (…, out)."""
-        if not paddle.is_grad_enabled() or not paddle.in_dynamic_mode():
+        if not paddle.in_dynamic_mode() or not paddle.is_grad_enabled() or not self._wants_product(x):
             return super().forward(x)
         flat = _Affine.apply(x.reshape([-1, x.shape[-1]]), self.weight, self.bias)
         return flat.reshape([*x.shape[:-1], -1])
+
+    def _wants_product(self, x: paddle.Tensor) -> bool:
+        # The product pays on a CPU alone (and knows nothing of mixed precision); frozen parts it cannot skip.
+        return x.place.is_cpu_place() and not (
+            x.stop_gradient or self.weight.stop_gradient or self.bias is None or self.bias.stop_gradient
+        )
