@@ -148,7 +148,7 @@ def test_positive_numbers(name: str, value: Any) -> None:
         ({"num_groups": 3}, "num_groups 3 does not divide hidden_size and intermediate_size"),
         ({"num_groups": 4, "intermediate_size": 66}, "num_groups 4 does not divide hidden_size and"),
         ({"pad_token_id": 60}, "pad_token_id 60 is beyond vocab_size 60"),
-        ({"id2label": {1: "a", 2: "b"}}, "id2label must name ids from 0 on, each name once, not {1: 'a', 2: 'b'}"),
+        ({"id2label": {1: "a", 2: "b"}}, "id2label must name ids from 0 on, each name once, not {1: 'a'"),
         ({"id2label": {0: "a", 1: "a"}}, "id2label must name ids from 0 on, each name once"),
         ({"use_task_id": "yes"}, "use_task_id must be a bool, not 'yes'"),
         ({"reference_padding": 1}, "reference_padding must be a bool, not 1"),

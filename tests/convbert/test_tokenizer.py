@@ -1,4 +1,4 @@
-"""The tokenizer's ids against transformers 5.23.0 (see tests/golden/README.md), and its vocabulary's faults."""
+"""The tokenizer's ids against transformers 5.23.0 (see tests/golden/README.md); faults of its files."""
 
 import json
 import shutil
