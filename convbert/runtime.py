@@ -25,7 +25,8 @@ _M_MMAP_MAX = -4
 
 def set_up() -> None:
     """Apply the settings to this process; has an effect only before Paddle is imported."""
-    os.environ.setdefault("OMP_NUM_THREADS", str(default_threads()))
+    if not os.environ.get("OMP_NUM_THREADS"):  # empty is as good as unset
+        os.environ["OMP_NUM_THREADS"] = str(default_threads())
     if _is_amd():
         os.environ.setdefault("MKL_DEBUG_CPU_TYPE", "5")
     os.environ.setdefault("FLAGS_use_stride_kernel", "0")
