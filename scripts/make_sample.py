@@ -1,0 +1,195 @@
+"""Write the embedded sample: all nine GLUE tasks and AX in the official formats, and a tiny model folder.
+
+Example:
+  python -m scripts.make_sample --output_dir sample
+  python -m glue.run_glue --task_name rte --data_dir sample --model_name_or_path sample/tiny-convbert \\
+      --from_scratch --output_dir runs/rte
+
+The texts are the project's own; layout, headers and quirks are those of the official files. The same
+--rows and --seed give the same bytes on every machine and Python.
+"""
+
+if not __package__:  # started by path: what is importable is the clone, not this folder
+    import sys
+    from pathlib import Path
+
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from commands.command_line import CommandParser, run
+from commands.errors import InputError
+from commands.files import write_text
+from glue.tasks import TASKS, Split, Task
+from scripts.sample_language import PATTERNS, Dice, Texts, make_rows
+from scripts.tiny_model import write_model_folder
+
+ROWS = 600  # of a training file
+MODEL_FOLDER = "tiny-convbert"
+_FEWEST = 40
+_NLI = (
+    "index promptID pairID genre Sentence1_binary_parse Sentence2_binary_parse "
+    "Sentence1_parse Sentence2_parse sentence1 sentence2"
+)
+_STS = "index genre filename year old_index source1 source2 sentence1 sentence2"
+
+# The official headers of train, dev and test (CoLA's first two have none); a blank within a name is a ~.
+HEADERS: dict[str, tuple[str, ...]] = {
+    "cola": ("", "", "index sentence"),
+    "sst-2": ("sentence label", "sentence label", "index sentence"),
+    "mrpc": (*["Quality #1~ID #2~ID #1~String #2~String"] * 2, "index #1~ID #2~ID #1~String #2~String"),
+    "sts-b": (f"{_STS} score", f"{_STS} score", _STS),
+    "qqp": (*["id qid1 qid2 question1 question2 is_duplicate"] * 2, "id question1 question2"),
+    "mnli": (f"{_NLI} label1 gold_label", f"{_NLI} label1 label2 label3 label4 label5 gold_label", _NLI),
+    "qnli": (*["index question sentence label"] * 2, "index question sentence"),
+    "rte": (*["index sentence1 sentence2 label"] * 2, "index sentence1 sentence2"),
+    "wnli": (*["index sentence1 sentence2 label"] * 2, "index sentence1 sentence2"),
+}
+_AX_HEADER = "index sentence1 sentence2"
+_KINDS = ("train", "dev", "test")
+
+# Lines of QQP's training file that readers must skip: a question broken in two by a line feed (two
+# lines), an empty second question, a row without its end.
+QQP_DEFECTS = (
+    "17\t35\t36\tHow does a young nurse learn",
+    "chess?\tIs chess good for a nurse?\t1",
+    "18\t37\t38\tWhy is guitar famous for a sailor?\t\t0",
+    "19\t39\t40\tWould a doctor of the village like french?",
+)
+
+
+def row_count(split: Split, rows: int = ROWS) -> int:
+    """How many good rows the sample has in a split when its training files have ``rows``."""
+    return {"train": rows, "dev": rows // 4, "test": rows // 8}[split.kind]
+
+
+def row_counts(rows: int = ROWS) -> dict[str, int]:
+    """File below the data folder (``RTE/dev.tsv``) → its number of good rows, for every file."""
+    return {split.file: row_count(split, rows) for task in TASKS.values() for split in task.splits}
+
+
+def write_sample(
+    folder: str | Path, rows: int = ROWS, seed: int = 0, shuffle_train_labels: bool = False
+) -> None:
+    """Write the nine tasks, AX and the model folder ``tiny-convbert`` below ``folder``.
+
+    rows: of each training file, at least 40; dev files have a quarter, test files an eighth.
+    shuffle_train_labels: the control: training files with the same texts, the same labels, unrelated.
+    """
+    if rows < _FEWEST:
+        raise InputError(f"--rows {rows}: at least {_FEWEST} are needed")
+    for task in TASKS.values():
+        dice, used = Dice(seed, task.name), set[Texts]()
+        for split in task.splits:
+            made = make_rows(task.name, split.part, row_count(split, rows), dice, used)
+            if split.kind == "train" and shuffle_train_labels:
+                labels = Dice(seed, task.name, "shuffled").shuffled([label for _, label in made])
+                made = [(texts, label) for (texts, _), label in zip(made, labels, strict=True)]
+            write_text(Path(folder) / split.file, _file_text(task, split, made, dice))
+    write_model_folder(Path(folder) / MODEL_FOLDER)
+
+
+def _file_text(task: Task, split: Split, rows: list[tuple[Texts, str]], dice: Dice) -> str:
+    if split.part == "mismatched" and split.kind == "test":
+        rows[7] = (("Excuse me? ", "n/a"), rows[7][1])
+    if split.headless:
+        columns, lines = list(split.headless), []
+    else:
+        header = _AX_HEADER if split.part == "diagnostic" else HEADERS[task.name][_KINDS.index(split.kind)]
+        columns = [name.replace("~", " ") for name in header.split()]
+        lines = ["\t".join(columns)]
+    for place, (texts, label) in enumerate(rows):
+        cells = dict(_cells(task, split, place, texts, label, dice))
+        lines.append("\t".join(cells[name] for name in columns))
+    if split.skips_defects:
+        lines[30:30] = QQP_DEFECTS[:2]
+        lines[20:20] = QQP_DEFECTS[2:]
+    # Two official files lack the last newline, two begin with a byte-order mark.
+    unended = split.part == "diagnostic" or (split.headless and split.kind == "dev")
+    marked = "Quality" in columns
+    return ("\ufeff" if marked else "") + "\n".join(lines) + ("" if unended else "\n")
+
+
+def _cells(
+    task: Task, split: Split, place: int, texts: Texts, label: str, dice: Dice
+) -> Iterator[tuple[str, str]]:
+    """(column name, cell) for every column that some file of the task has."""
+    label = _score(label, dice) if task.is_regression else label
+    number = dice.below(1_000_000)
+    yield from (("index", str(place)), ("id", str(place if split.kind == "test" else place * 7 + number % 7)))
+    yield from (("qid1", str(number)), ("qid2", str(number + 1)))
+    yield from (("#1 ID", str(1_000_000 + number)), ("#2 ID", str(1_000_000 + number * 3 % 999_983)))
+    yield from (("promptID", str(number)), ("pairID", f"{number}{label[0] if split.kind != 'test' else ''}"))
+    yield from (
+        ("genre", PATTERNS[task.name].nouns.get(split.part, "main-sample")),
+        ("filename", "templates"),
+    )
+    yield from (("year", f"2020{split.kind}"), ("old_index", f"{place:04d}"))
+    yield from (("source1", "none"), ("source2", "none"))
+    yield from (("source", f"mk{number % 20:02d}"), ("mark", _mark(label, number)))
+    for position, (name, text) in enumerate(zip(task.text_columns, texts, strict=True), 1):
+        yield from (
+            (f"Sentence{position}_binary_parse", _binary_parse(text)),
+            (f"Sentence{position}_parse", _parse(text)),
+        )
+        yield name, text + _ending(task, split, place, position)
+    yield from ((f"label{annotator}", label) for annotator in range(1, 6))
+    yield task.label_column, label
+
+
+def _score(shared: str, dice: Dice) -> str:
+    """Of three marked words ``shared`` agree: 0 to 5 in thirds, give or take 0.4, as means of annotators."""
+    score = 5 * int(shared) / 3 + 0.2 * (dice.below(5) - 2)
+    return f"{min(5.0, max(0.0, score)):.3f}"
+
+
+def _mark(label: str, number: int) -> str:
+    # The linguists' marks, blank in most rows.
+    return "" if label == "1" else ("??" if number % 9 == 0 else "*")
+
+
+def _ending(task: Task, split: Split, place: int, position: int) -> str:
+    """Trailing blanks where official texts have them: SST-2's labelled rows, some MNLI hypotheses."""
+    if task.name == "sst-2":
+        return "" if split.kind == "test" else " "
+    return " " if task.name == "mnli" and position == 2 and place % 17 == 2 else ""
+
+
+def _binary_parse(text: str) -> str:
+    words = text.split()
+    return " ".join(f"( {word}" for word in words[:-1]) + f" {words[-1]}" + " )" * (len(words) - 1)
+
+
+def _parse(text: str) -> str:
+    return "(ROOT " + " ".join(f"(X {word})" for word in text.split()) + ")"
+
+
+def make_parser() -> CommandParser:
+    parser = CommandParser(prog="python -m scripts.make_sample", description=__doc__)
+    parser.add_argument("--output_dir", required=True, metavar="DIR", help="folder to write into")
+    parser.add_argument(
+        "--rows", type=int, default=ROWS, metavar="N", help=f"rows of a training file (default: {ROWS})"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="another seed, another sample (default: 0)"
+    )
+    parser.add_switch(
+        "--shuffle_train_labels", help="a control: training labels that say nothing of the texts"
+    )
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    flags = make_parser().parse_args(argv)
+    write_sample(flags.output_dir, flags.rows, flags.seed, flags.shuffle_train_labels)
+    counts = row_counts(flags.rows)
+    print(
+        f"{len(counts)} files, {sum(counts.values())} rows, and {MODEL_FOLDER}/ in {flags.output_dir}",
+        file=sys.stderr,
+    )
+
+
+if __name__ == "__main__":
+    run(main)
