@@ -1,0 +1,41 @@
+"""Gradients of whole networks against central differences in float64, with dropout and with padding."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from checkpoints.network import load_classifier
+from convbert import dropout
+from convbert.framework import paddle
+
+
+@pytest.mark.parametrize("name", ["convbert_small", "convbert_grouped", "electra", "bert", "ernie"])
+def test_gradient_of_every_parameter(name: str, golden_dir: Path) -> None:
+    model = load_classifier(golden_dir / name, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1)
+    model.to(dtype="float64")
+    model.train()
+    golden = np.load(golden_dir / name / "outputs.npz")
+    ids, token_types = (
+        paddle.to_tensor(golden[f"padded.{part}"].astype(np.int64))
+        for part in ("input_ids", "token_type_ids")
+    )
+    mask = paddle.to_tensor(golden["padded.attention_mask"].astype(np.float64))
+    labels = paddle.to_tensor(np.array([0, 1, 2]))
+
+    def loss() -> paddle.Tensor:
+        dropout.seed_masks(5)  # the same masks every time
+        return paddle.nn.functional.cross_entropy(model(ids, token_types, mask), labels, reduction="sum")
+
+    loss().backward()
+    draw = np.random.default_rng(0)
+    for parameter_name, parameter in model.named_parameters():
+        value, gradient = parameter.numpy(), parameter.grad.numpy()
+        direction = draw.normal(size=value.shape)
+        ends = []
+        for step in (1e-5, -1e-5):
+            parameter.set_value(value + step * direction)
+            ends.append(float(loss()))
+        parameter.set_value(value)
+        difference = (ends[0] - ends[1]) / 2e-5
+        assert (gradient * direction).sum() == pytest.approx(difference, rel=1e-4, abs=1e-6), parameter_name
