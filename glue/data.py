@@ -154,10 +154,11 @@ def _lines(path: Path, split: Split) -> list[str]:
     if lines[0].endswith("\r"):
         lines = [line.removesuffix("\r") for line in lines]
     rows = len(lines) - (not split.headless)
-    if not ends_whole and rows < split.rows and not _known_without_final_newline(split):
+    # A copy of the whole file without its last line feed is accepted: its row count is the official one.
+    if not ends_whole and rows != split.rows and not _known_without_final_newline(split):
         raise InputError(
-            f"{path}:{len(lines)}: the file ends in the middle of a line, after {rows} of "
-            f"{split.rows} rows; it is cut short: fetch it again"
+            f"{path}:{len(lines)}: the file ends in the middle of a line, in row {rows} (officially "
+            f"{split.rows} rows); it is cut short: fetch it again"
         )
     return lines
 
