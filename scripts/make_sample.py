@@ -30,8 +30,8 @@ ROWS = 600  # of a training file
 MODEL_FOLDER = "tiny-convbert"
 _FEWEST = 40
 _NLI = (
-    "index promptID pairID genre Sentence1_binary_parse Sentence2_binary_parse "
-    "Sentence1_parse Sentence2_parse sentence1 sentence2"
+    "index promptID pairID genre sentence1_binary_parse sentence2_binary_parse "
+    "sentence1_parse sentence2_parse sentence1 sentence2"
 )
 _STS = "index genre filename year old_index source1 source2 sentence1 sentence2"
 
@@ -93,7 +93,7 @@ def write_sample(
 
 def _file_text(task: Task, split: Split, rows: list[tuple[Texts, str]], dice: Dice) -> str:
     if split.part == "mismatched" and split.kind == "test":
-        rows[7] = (("Excuse me? ", "n/a"), rows[7][1])
+        rows[4] = (("Excuse me? ", "n/a"), rows[4][1])
     if split.headless:
         columns, lines = list(split.headless), []
     else:
@@ -131,8 +131,8 @@ def _cells(
     yield from (("source", f"mk{number % 20:02d}"), ("mark", _mark(label, number)))
     for position, (name, text) in enumerate(zip(task.text_columns, texts, strict=True), 1):
         yield from (
-            (f"Sentence{position}_binary_parse", _binary_parse(text)),
-            (f"Sentence{position}_parse", _parse(text)),
+            (f"sentence{position}_binary_parse", _binary_parse(text)),
+            (f"sentence{position}_parse", _parse(text)),
         )
         yield name, text + _ending(task, split, place, position)
     yield from ((f"label{annotator}", label) for annotator in range(1, 6))
