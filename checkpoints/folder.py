@@ -95,7 +95,9 @@ def read_checkpoint(
     faults += [f"{key} is unexpected" for key in spare]
     if faults:
         more = f" (and {len(faults) - 4} more)" if len(faults) > 4 else ""
-        raise InputError(f"{path}: does not fit {CONFIG}: {'; '.join(faults[:4])}{more}")
+        raise InputError(
+            f"{path}: does not fit {CONFIG}: {'; '.join(faults[:4])}{more}; take both from one model"
+        )
     return Checkpoint(config, arrays, new_head, sorted(theirs))
 
 

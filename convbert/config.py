@@ -137,7 +137,7 @@ class EncoderConfig:
 
 
 _COUNTS = (
-    "vocab_size", "embedding_size", "hidden_size", "num_hidden_layers", "num_attention_heads",
+    "vocab_size", "hidden_size", "embedding_size", "num_hidden_layers", "num_attention_heads",
     "intermediate_size", "max_position_embeddings", "type_vocab_size", "head_ratio",
     "conv_kernel_size", "num_groups", "task_type_vocab_size",
 )  # fmt: skip
