@@ -1,0 +1,54 @@
+"""The golden model folders, as they are and with single things wrong; what the tests of this folder share."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from checkpoints.folder import Checkpoint, read_checkpoint, read_config
+from checkpoints.network import shapes_of
+from commands.errors import InputError
+from convbert.config import EncoderConfig
+from convbert.heads import SentenceClassifier
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+NAMES = sorted(path.parent.name for path in GOLDEN.glob("*/model.safetensors"))
+
+Tensors = dict[str, np.ndarray]
+Edited = Callable[..., Path]
+
+
+def theirs_of(folder: Path) -> Tensors:
+    """A folder's tensors under transformers' names."""
+    tensors: Tensors = safetensors.numpy.load_file(folder / "model.safetensors")
+    return tensors
+
+
+def read(folder: Path, config: EncoderConfig | None = None, **options: Any) -> Checkpoint:
+    """A folder's checkpoint for the network that its (or the given) configuration describes."""
+    config = config or read_config(folder)
+    return read_checkpoint(folder, config, shapes_of(SentenceClassifier(config)), **options)
+
+
+def write_edited(
+    folder: Path, name: str, change: Callable[[Tensors], Tensors] | None = None, **settings: Any
+) -> Path:
+    """Write a golden folder again with its tensors changed, or with other settings in its config."""
+    values = json.loads((GOLDEN / name / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps({**values, **settings}))
+    tensors = theirs_of(GOLDEN / name)
+    safetensors.numpy.save_file(change(tensors) if change else tensors, folder / "model.safetensors")
+    return folder
+
+
+def fault(function: Callable[[], Any]) -> str:
+    """The one line that an InputError says."""
+    with pytest.raises(InputError) as caught:
+        function()
+    message = str(caught.value)
+    assert "\n" not in message
+    return message

@@ -1,0 +1,221 @@
+"""The model folder: transformers' own tensors there and back, others' checkpoints, and new heads."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors
+
+from checkpoints.folder import digest_of, read_config, save_checkpoint, write_model
+from checkpoints.network import arrays_of, fill, load_classifier
+from convbert.config import HEADS
+from convbert.heads import SentenceClassifier
+from convbert.tokenizer import Tokenizer
+from tests.checkpoints.golden_folders import GOLDEN, NAMES, Edited, Tensors, fault, read, theirs_of
+
+# --- there and back -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tensors_survive_reading_and_writing(name: str, tmp_path: Path) -> None:
+    config = read_config(GOLDEN / name)
+    checkpoint = read(GOLDEN / name)
+    assert (checkpoint.new_head, checkpoint.left_aside) == ([], [])
+    model = SentenceClassifier(config)
+    fill(model, checkpoint)
+    write_model(tmp_path, config, arrays_of(model), Tokenizer(GOLDEN / "tokenizer"))
+    wanted, found = theirs_of(GOLDEN / name), theirs_of(tmp_path)
+    assert set(found) == set(wanted)
+    for key, theirs in wanted.items():
+        assert (key, found[key].dtype, found[key].shape) == (key, theirs.dtype, theirs.shape)
+        assert found[key].tobytes() == theirs.tobytes(), key
+    assert read_config(tmp_path) == config
+    with safetensors.safe_open(tmp_path / "model.safetensors", "numpy") as file:
+        assert file.metadata() == {"format": "pt"}  # without it transformers refuses the file
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_written_config_is_what_transformers_wrote(name: str, tmp_path: Path) -> None:
+    write_model(
+        tmp_path, read_config(GOLDEN / name), read(GOLDEN / name).arrays, Tokenizer(GOLDEN / "tokenizer")
+    )
+    wanted = json.loads((GOLDEN / name / "config.json").read_text(encoding="utf-8"))
+    found = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    for key in set(wanted) & set(found):
+        assert (key, found[key]) == (key, wanted[key])
+    assert found["architectures"] == wanted["architectures"]
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_a_head_of_each_kind_is_kept(head: str, tmp_path: Path) -> None:
+    config = dataclasses.replace(
+        read_config(GOLDEN / "bert"), classifier_head=head, id2label={0: "score"}, target_scale=5.0
+    )
+    model = SentenceClassifier(config)
+    save_checkpoint(tmp_path / "saved", config, arrays_of(model), Tokenizer(GOLDEN / "tokenizer"))
+    again = load_classifier(tmp_path / "saved")
+    assert again.config == config
+    assert not again.training
+    for name, array in arrays_of(model).items():
+        np.testing.assert_array_equal(arrays_of(again)[name], array)
+
+
+def test_saving_replaces_the_folder_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "best"
+    folder.mkdir()
+    (folder / "old").write_text("x")
+    config = read_config(GOLDEN / "bert")
+    save_checkpoint(folder, config, read(GOLDEN / "bert").arrays, Tokenizer(GOLDEN / "tokenizer"))
+    wanted = ["config.json", "model.safetensors", "tokenizer_config.json", "vocab.txt"]
+    assert sorted(path.name for path in folder.iterdir()) == wanted
+    assert [path.name for path in tmp_path.iterdir()] == ["best"]
+
+
+def test_a_failed_save_leaves_what_was_there(tmp_path: Path) -> None:
+    folder = tmp_path / "best"
+    config = read_config(GOLDEN / "bert")
+    arrays = read(GOLDEN / "bert").arrays
+    save_checkpoint(folder, config, arrays, Tokenizer(GOLDEN / "tokenizer"))
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    wrong: Any = {**arrays, "encoder.embeddings.word.weight": np.array(["no number"])}
+    with pytest.raises(Exception, match=r"."):
+        save_checkpoint(folder, config, wrong, Tokenizer(GOLDEN / "tokenizer"))
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["best"]
+
+
+def test_digest_changes_with_each_file(tmp_path: Path) -> None:
+    config, arrays = read_config(GOLDEN / "bert"), read(GOLDEN / "bert").arrays
+    write_model(tmp_path, config, arrays, Tokenizer(GOLDEN / "tokenizer"))
+    digests = [digest_of(tmp_path)]
+    assert digest_of(tmp_path) == digests[0]
+    for name in ("model.safetensors", "config.json", "vocab.txt"):
+        with open(tmp_path / name, "ab") as file:
+            file.write(b"\n")
+        digests.append(digest_of(tmp_path))
+    assert len(set(digests)) == 4
+
+
+# --- checkpoints of others ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_bare_encoder_has_no_prefix(name: str, edited: Edited) -> None:
+    """As transformers saves ``ConvBertModel``: names without ``convbert.``, and no classifier."""
+    base = name.split("_")[0]
+
+    def bare(tensors: Tensors) -> Tensors:
+        return {
+            key.removeprefix(f"{base}."): array
+            for key, array in tensors.items()
+            if not key.startswith("classifier.")
+        }
+
+    folder = edited(name, bare)
+    found = read(folder, may_lack_head=True)
+    wanted = read(GOLDEN / name)
+    assert set(found.arrays) == {
+        key for key in wanted.arrays if not key.startswith("head.") or "pooler" in key
+    }
+    for key, array in found.arrays.items():
+        np.testing.assert_array_equal(array, wanted.arrays[key])
+    assert set(found.new_head) == set(wanted.arrays) - set(found.arrays)
+    assert "classifier" in fault(lambda: read(folder))
+
+
+def test_gamma_and_beta(edited: Edited) -> None:
+    def old(tensors: Tensors) -> Tensors:
+        return {
+            key.replace("LayerNorm.weight", "LayerNorm.gamma").replace(
+                "LayerNorm.bias", "LayerNorm.beta"
+            ): array
+            for key, array in tensors.items()
+        }
+
+    found, wanted = read(edited("bert", old)), read(GOLDEN / "bert")
+    assert set(found.arrays) == set(wanted.arrays)
+    for key, array in found.arrays.items():
+        np.testing.assert_array_equal(array, wanted.arrays[key])
+
+
+# Names in published pretrained checkpoints (google/electra-*, YituTech/conv-bert-*, bert-base-uncased,
+# nghuyong/ernie-*).
+PRETRAINING = {
+    "convbert_small": (
+        "generator_predictions.LayerNorm.weight", "generator_predictions.dense.weight",
+        "generator_lm_head.bias", "generator_lm_head.weight", "convbert.embeddings.position_ids",
+    ),
+    "electra": (
+        "discriminator_predictions.dense.weight", "discriminator_predictions.dense_prediction.bias",
+        "electra.embeddings.position_ids",
+    ),
+    "bert": (
+        "cls.predictions.bias", "cls.predictions.transform.LayerNorm.weight",
+        "cls.predictions.transform.LayerNorm.gamma", "cls.seq_relationship.weight",
+        "bert.embeddings.position_ids",
+    ),
+    "ernie": (
+        "cls.predictions.decoder.weight", "ernie.embeddings.position_ids", "ernie.embeddings.token_type_ids",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PRETRAINING)
+def test_pretraining_heads_are_left_aside(name: str, edited: Edited) -> None:
+    spare = {key: np.ones((2, 3), np.float32) for key in PRETRAINING[name]}
+    checkpoint = read(edited(name, lambda tensors: {**tensors, **spare}))
+    assert checkpoint.left_aside == sorted({key.replace(".gamma", ".weight") for key in spare})
+    wanted = read(GOLDEN / name)
+    assert checkpoint.arrays.keys() == wanted.arrays.keys()
+
+
+def test_half_precision_is_read(edited: Edited) -> None:
+    half = {key: array.astype(np.float16) for key, array in theirs_of(GOLDEN / "electra").items()}
+    checkpoint = read(edited("electra", lambda _: half))
+    assert {array.dtype for array in checkpoint.arrays.values()} == {np.dtype(np.float32)}
+    word = checkpoint.arrays["encoder.embeddings.word.weight"]
+    np.testing.assert_array_equal(word, half["electra.embeddings.word_embeddings.weight"].astype(np.float32))
+
+
+# --- heads that do not fit ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_head_of_other_labels_begins_new_and_is_named(name: str) -> None:
+    config = dataclasses.replace(read_config(GOLDEN / name), id2label={0: "0", 1: "1"})
+    checkpoint = read(GOLDEN / name, config, may_lack_head=True)
+    assert checkpoint.new_head == ["head.projection.weight", "head.projection.bias"]
+    kept = {key for key in read(GOLDEN / name).arrays if not key.startswith("head.projection")}
+    assert set(checkpoint.arrays) == kept
+    message = fault(lambda: read(GOLDEN / name, config))
+    projection = "classifier" if config.classifier_head == "pooler" else "classifier.out_proj"
+    assert f"{projection}.weight should be (2, 32) and is (3, 32)" in message
+    assert f"{projection}.bias should be (2,) and is (3,)" in message
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_head_not_wanted_begins_new(name: str) -> None:
+    """keep_head=False: a head that would fit is of another task; BERT's pooler is the encoder's."""
+    checkpoint = read(GOLDEN / name, keep_head=False, may_lack_head=True)
+    pooler = name in ("bert", "ernie")
+    assert [key for key in checkpoint.arrays if key.startswith("head.")] == (
+        ["head.pooler.weight", "head.pooler.bias"] if pooler else []
+    )
+    expected = {"head.projection.weight", "head.projection.bias"}
+    assert set(checkpoint.new_head) == expected | (
+        set() if pooler else {"head.dense.weight", "head.dense.bias"}
+    )
+
+
+@pytest.mark.parametrize("name", ["convbert_small", "electra", "bert", "ernie"])
+def test_a_head_of_another_kind_begins_new(name: str) -> None:
+    config = dataclasses.replace(read_config(GOLDEN / name), classifier_head="linear")
+    checkpoint = read(GOLDEN / name, config, may_lack_head=True, keep_head=False)
+    assert checkpoint.new_head == ["head.projection.weight", "head.projection.bias"]
+    unused = [
+        key for key in theirs_of(GOLDEN / name) if "pooler" in key or key.startswith("classifier.dense")
+    ]
+    assert set(unused) <= set(checkpoint.left_aside)

@@ -1,0 +1,155 @@
+"""Whatever can be wrong with a model folder is one line that names the file and the fault."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from checkpoints.folder import has_weights, read_config
+from tests.checkpoints.golden_folders import GOLDEN, Edited, Tensors, fault, read
+
+
+def test_missing_folder(tmp_path: Path) -> None:
+    message = fault(lambda: read_config(tmp_path / "no"))
+    assert message.startswith(f"{tmp_path / 'no'}: no such model folder; it should hold config.json, ")
+
+
+def test_missing_files(edited: Edited) -> None:
+    folder = edited("bert")
+    assert has_weights(folder)
+    (folder / "model.safetensors").unlink()
+    assert not has_weights(folder)
+    assert fault(lambda: read(folder)).startswith(f"{folder / 'model.safetensors'}: no such file; ")
+    (folder / "config.json").unlink()
+    message = fault(lambda: read_config(folder))
+    assert message.startswith(f"{folder / 'config.json'}: no such file; a model folder holds config.json, ")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "not JSON: Expecting value"),
+        (b'{"model_type": "bert",', "not JSON: "),
+        (b"\xff\xfe", "not JSON: "),
+        (b"[1, 2]", "expected a JSON object, found a list"),
+        (b"null", "expected a JSON object, found a NoneType"),
+        (b'{"hidden_size": 32}', "no model_type; expected one of convbert, electra, bert, ernie"),
+        (b'{"model_type": "roberta"}', "model_type 'roberta' is not one of convbert, electra, bert, ernie"),
+        (b'{"model_type": ["bert"]}', "model_type ['bert'] is not one of"),
+        (b'{"model_type": "bert", "hidden_size": 10}', "hidden_size 10 does not divide among 12 heads"),
+        (b'{"model_type": "bert", "hidden_size": "768"}', "hidden_size must be a whole number of at least 1"),
+        (b'{"model_type": "bert", "hidden_dropout_prob": "0.1"}', "hidden_dropout_prob must be a number"),
+        (b'{"model_type": "bert", "id2label": ["a"]}', "id2label must map numbers to names, not ['a']"),
+        (b'{"model_type": "convbert", "conv_kernel_size": 4}', "conv_kernel_size must be odd, not 4"),
+    ],
+)  # fmt: skip
+def test_bad_config(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "config.json").write_bytes(content)
+    message = fault(lambda: read_config(tmp_path))
+    assert message.startswith(f"{tmp_path / 'config.json'}: {said}")
+
+
+def test_changes_that_do_not_fit_name_the_file(tmp_path: Path) -> None:
+    shutil.copy(GOLDEN / "bert" / "config.json", tmp_path)
+    assert read_config(tmp_path, reference_padding=True).reference_padding
+    message = fault(lambda: read_config(tmp_path, hidden_act="none"))
+    assert message == f"{tmp_path / 'config.json'}: hidden_act 'none' is not known"
+
+
+@pytest.mark.parametrize("kept", [0, 4, 8, 200, -1])
+def test_weights_cut_short(edited: Edited, kept: int) -> None:
+    folder = edited("bert")
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:kept])
+    message = fault(lambda: read(folder))
+    assert message.startswith(f"{path}: cannot be read: ")
+    assert message.endswith("is it cut short? fetch it again")
+
+
+def without(*keys: str) -> Callable[[Tensors], Tensors]:
+    return lambda tensors: {key: array for key, array in tensors.items() if key not in keys}
+
+
+def adding(key: str, shape: tuple[int, ...]) -> Callable[[Tensors], Tensors]:
+    return lambda tensors: {**tensors, key: np.ones(shape, np.float32)}
+
+
+QUERY = "bert.encoder.layer.1.attention.self.query.weight"
+
+
+def turning(key: str) -> Callable[[Tensors], Tensors]:
+    return lambda tensors: {**tensors, key: np.ascontiguousarray(tensors[key].T)}
+
+
+WORD = "bert.embeddings.word_embeddings.weight"
+TYPES = "bert.embeddings.token_type_embeddings.weight"
+NORM = "bert.embeddings.LayerNorm.bias"
+
+
+@pytest.mark.parametrize(
+    ("change", "settings", "said"),
+    [
+        (without(QUERY), {}, f"{QUERY} is missing"),
+        (without("bert.pooler.dense.bias"), {}, "bert.pooler.dense.bias is missing"),
+        (adding("extra.weight", (3,)), {}, "extra.weight is unexpected"),
+        (adding(NORM, (31,)), {}, f"{NORM} should be (32,) and is (31,)"),
+        (turning(WORD), {}, f"{WORD} should be (60, 32) and is (32, 60)"),
+        (None, {"num_hidden_layers": 1}, "is unexpected (and 12 more)"),
+        (
+            None, {"num_hidden_layers": 3},
+            "bert.encoder.layer.2.attention.self.query.weight is missing; "
+            "bert.encoder.layer.2.attention.self.query.bias is missing; "
+            "bert.encoder.layer.2.attention.self.key.weight is missing; "
+            "bert.encoder.layer.2.attention.self.key.bias is missing (and 12 more)",
+        ),
+        (None, {"vocab_size": 61}, f"{WORD} should be (61, 32) and is (60, 32)"),
+        (None, {"hidden_size": 64}, f"{WORD} should be (60, 64) and is (60, 32)"),
+        (None, {"intermediate_size": 32}, ".layer.0.intermediate.dense.weight should be (32, 32)"),
+        (None, {"type_vocab_size": 4}, f"{TYPES} should be (4, 32) and is (2, 32)"),
+        (None, {"model_type": "electra"}, "electra.embeddings.word_embeddings.weight is missing"),
+        (None, {"id2label": {"0": "a"}}, "classifier.weight should be (1, 32) and is (3, 32)"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("may_lack_head", [False, True])
+def test_weights_that_contradict_the_config(
+    edited: Edited,
+    change: Callable[[Tensors], Tensors] | None,
+    settings: dict[str, Any],
+    said: str,
+    may_lack_head: bool,
+) -> None:
+    folder = edited("bert", change, **settings)
+    if may_lack_head and said.startswith(("classifier.", "bert.pooler.")):
+        assert read(folder, may_lack_head=True).new_head
+        return
+    message = fault(lambda: read(folder, may_lack_head=may_lack_head))
+    assert message.startswith(f"{folder / 'model.safetensors'}: does not fit config.json: ")
+    assert said in message
+    assert message.endswith("; take both from one model")
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "said"),
+    [
+        ("convbert_small", {"conv_kernel_size": 7}, "depthwise.weight should be (32, 1, 7)"),
+        ("convbert_small", {"head_ratio": 1}, "conv_kernel_layer.weight should be (36, 16) and is (18, 16)"),
+        ("convbert_small", {"num_groups": 2}, "dense.weight should be (2, 16, 32) and is (64, 32)"),
+        ("convbert_grouped", {"num_groups": 1}, "dense.weight should be (64, 32) and is (2, 16, 32)"),
+        ("convbert_small", {"embedding_size": 32}, "word_embeddings.weight should be (60, 32)"),
+        ("convbert_base", {"embedding_size": 16}, "word_embeddings.weight should be (60, 16)"),
+        ("convbert_small", {"classifier_head": "linear"}, "classifier.weight is missing"),
+        ("electra", {"model_type": "convbert"}, "convbert.embeddings.word_embeddings.weight is missing"),
+        ("electra", {"classifier_head": "linear"}, "classifier.dense.weight is unexpected"),
+        ("bert", {"classifier_head": "linear"}, "bert.pooler.dense.weight is unexpected"),
+        ("ernie", {"use_task_id": False}, "ernie.embeddings.task_type_embeddings.weight is unexpected"),
+        ("ernie", {"task_type_vocab_size": 4}, "task_type_embeddings.weight should be (4, 32)"),
+    ],
+)  # fmt: skip
+def test_weights_of_another_network(edited: Edited, name: str, settings: dict[str, Any], said: str) -> None:
+    folder = edited(name, **settings)
+    message = fault(lambda: read(folder))
+    assert message.startswith(f"{folder / 'model.safetensors'}: does not fit config.json: ")
+    assert said in message
