@@ -92,10 +92,8 @@ def _read_cache(path: Path) -> Features | None:
     try:
         with np.load(path) as stored:
             return Features(stored["ids"], stored["starts"], stored["first_lengths"])
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        path.unlink(missing_ok=True)  # damaged: it is made again
+    # Whatever zipfile and NumPy say of a file that is absent, out of reach or damaged: it is made again.
+    except (OSError, ValueError, KeyError, EOFError, RuntimeError, TypeError, zipfile.BadZipFile):
         return None
 
 
