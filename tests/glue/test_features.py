@@ -1,0 +1,335 @@
+"""Rows → tokens: the cache gives what tokenising gives, and is keyed by everything that changes it."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from commands.cache import cache_dir
+from commands.errors import InputError
+from commands.files import sha256_of, write_json
+from convbert.batching import Features
+from convbert.tokenizer import Tokenizer
+from glue import features
+from glue.data import Example
+from glue.features import SplitFeatures, check_length, in_both_orders, load_split, targets_of
+from glue.tasks import TASKS
+
+VOCABULARY = Path(__file__).parents[1] / "golden" / "tokenizer" / "vocab.txt"
+MRPC = TASKS["mrpc"]
+(TRAIN,) = MRPC.of_kind("train")
+PAIRS = [
+    ("the man is good", "the good man", "1"),
+    ('a "raw" quote .', "n/a", "0"),
+    ("café film", "the film is boring . very boring . not good at all .", "0"),
+]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache for each test."""
+    monkeypatch.setenv("CONVBERT_GLUE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "features"
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return write_data(tmp_path / "data", PAIRS)
+
+
+@pytest.fixture
+def tokenizer(tmp_path: Path) -> Tokenizer:
+    (tmp_path / "model").mkdir()
+    shutil.copy(VOCABULARY, tmp_path / "model")
+    return Tokenizer(tmp_path / "model")
+
+
+@pytest.fixture
+def tokenised(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many rows were tokenised, a number a call."""
+    calls: list[int] = []
+
+    def count(rows: Any, *rest: Any) -> Features:
+        calls.append(len(rows.examples))
+        return encode(rows, *rest)
+
+    encode = features._encode
+    monkeypatch.setattr(features, "_encode", count)
+    return calls
+
+
+def write_data(folder: Path, pairs: list[tuple[str, str, str]]) -> Path:
+    lines = ["Quality\t#1 ID\t#2 ID\t#1 String\t#2 String"]
+    lines += [f"{label}\t1\t2\t{first}\t{second}" for first, second, label in pairs]
+    (folder / "MRPC").mkdir(parents=True, exist_ok=True)
+    (folder / "MRPC" / "train.tsv").write_bytes("".join(line + "\n" for line in lines).encode())
+    return folder
+
+
+def load(data: Path, tokenizer: Tokenizer, max_length: int = 128) -> SplitFeatures:
+    return load_split(MRPC, TRAIN, data, tokenizer, max_length)
+
+
+def assert_equal(found: Features, wanted: Features) -> None:
+    for name in ("ids", "starts", "first_lengths"):
+        one, other = getattr(found, name), getattr(wanted, name)
+        assert (one.dtype, one.tolist()) == (other.dtype, other.tolist())
+
+
+def rows_of(found: Features) -> list[tuple[list[int], int]]:
+    return [
+        (found.ids[start:end].tolist(), int(first))
+        for start, end, first in zip(found.starts[:-1], found.starts[1:], found.first_lengths, strict=True)
+    ]
+
+
+def texts(pairs: list[tuple[str, str, str]]) -> list[tuple[str, ...]]:
+    return [(first, second) for first, second, _ in pairs]
+
+
+# --- a split --------------------------------------------------------------------------------------
+
+
+def test_a_split_is_its_rows_in_order(data: Path, tokenizer: Tokenizer) -> None:
+    split = load(data, tokenizer, 16)
+    assert rows_of(split.features) == tokenizer.encode(texts(PAIRS), 16)
+    assert split.features.lengths.max() == 16  # the third is cut
+    assert [example.texts for example in split.examples] == texts(PAIRS)
+    assert split.path == data / "MRPC" / "train.tsv"
+    assert split.digest == sha256_of(split.path)
+    assert (split.split, split.rows, split.skipped_lines) == (TRAIN, 3, [])
+    assert split.features.targets is None
+
+
+def test_skipped_lines_are_not_tokenised(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    (tmp_path / "QQP").mkdir()
+    (tmp_path / "QQP" / "train.tsv").write_text(
+        "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n"
+        "0\t1\t2\tgood film\tbad film\t0\n"
+        "1\t1\t2\tgood film\n"
+        "2\t1\t2\twhat\twho\t1\n"
+    )
+    qqp = TASKS["qqp"]
+    split = load_split(qqp, qqp.of_kind("train")[0], tmp_path, tokenizer, 128)
+    assert (split.rows, split.skipped_lines) == (2, [3])
+    assert rows_of(split.features) == tokenizer.encode([("good film", "bad film"), ("what", "who")], 128)
+
+
+def test_tokenising_in_parts_changes_nothing(
+    data: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(features, "_CHUNK", 2)
+    assert rows_of(load(data, tokenizer).features) == tokenizer.encode(texts(PAIRS), 128)
+    assert capsys.readouterr().err == ""  # progress is for terminals
+
+
+# --- both orders ----------------------------------------------------------------------------------
+
+
+def test_both_orders(data: Path, tokenizer: Tokenizer, cache: Path, tokenised: list[int]) -> None:
+    split = load(data, tokenizer, 16)
+    both = in_both_orders(split, tokenizer, 16)
+    turned = [(second, first) for first, second in texts(PAIRS)]
+    assert rows_of(both.features) == tokenizer.encode(texts(PAIRS) + turned, 16)
+    assert [example.texts for example in both.examples] == texts(PAIRS) + turned
+    assert [example.label for example in both.examples] == ["1", "0", "0"] * 2
+    assert len(both.features) == 6
+    assert (both.digest, both.path, both.rows) == (
+        split.digest,
+        split.path,
+        3,
+    )  # still one file of three rows
+    assert len(split.examples) == 3  # and the split itself is as it was
+    assert len(list(cache.iterdir())) == 2
+    assert_equal(in_both_orders(load(data, tokenizer, 16), tokenizer, 16).features, both.features)
+    assert tokenised == [3, 3]
+
+
+# --- the cache ------------------------------------------------------------------------------------
+
+
+def test_the_second_time_is_read(data: Path, tokenizer: Tokenizer, cache: Path, tokenised: list[int]) -> None:
+    first = load(data, tokenizer)
+    (entry,) = cache.iterdir()
+    content = entry.read_bytes()
+    second = load(data, tokenizer)
+    assert tokenised == [3]
+    assert_equal(second.features, first.features)
+    assert (second.examples, second.digest) == (first.examples, first.digest)
+    assert [path.read_bytes() for path in cache.iterdir()] == [content]
+    assert cache_dir() == cache.parent
+
+
+def test_what_is_read_is_what_is_there(data: Path, tokenizer: Tokenizer, cache: Path) -> None:
+    """Not tokenised and thrown away: other tokens in the entry come out as they are."""
+    load(data, tokenizer)
+    (entry,) = cache.iterdir()
+    other = {
+        "ids": np.array([2, 3], np.int32),
+        "starts": np.array([0, 2]),
+        "first_lengths": np.array([2], np.int32),
+    }
+    np.savez(entry, **other)
+    assert rows_of(load(data, tokenizer).features) == [([2, 3], 2)]
+
+
+def test_another_length_is_another_entry(data: Path, tokenizer: Tokenizer, cache: Path) -> None:
+    for max_length in (128, 16, 128, 8):
+        assert rows_of(load(data, tokenizer, max_length).features) == tokenizer.encode(
+            texts(PAIRS), max_length
+        )
+    assert len(list(cache.iterdir())) == 3
+
+
+def test_another_file_is_another_entry(data: Path, tokenizer: Tokenizer, cache: Path) -> None:
+    load(data, tokenizer)
+    changed = [("the man is bad", "the good man", "1"), *PAIRS[1:]]
+    assert rows_of(load(write_data(data, changed), tokenizer).features) == tokenizer.encode(
+        texts(changed), 128
+    )
+    assert len(list(cache.iterdir())) == 2
+
+
+def test_the_same_file_elsewhere_is_the_same_entry(
+    data: Path, tmp_path: Path, tokenizer: Tokenizer, tokenised: list[int]
+) -> None:
+    load(data, tokenizer)
+    load(write_data(tmp_path / "copy", PAIRS), tokenizer)
+    assert tokenised == [3]
+
+
+def test_another_vocabulary_is_another_entry(
+    data: Path, tokenizer: Tokenizer, cache: Path, tmp_path: Path
+) -> None:
+    load(data, tokenizer)
+    pieces = VOCABULARY.read_text(encoding="utf-8").splitlines()
+    (tmp_path / "model" / "vocab.txt").write_text("\n".join([*pieces[:5], *pieces[:4:-1]]), "utf-8")
+    other = Tokenizer(tmp_path / "model")
+    found = load(data, other).features
+    assert rows_of(found) == other.encode(texts(PAIRS), 128) != tokenizer.encode(texts(PAIRS), 128)
+    assert len(list(cache.iterdir())) == 2
+
+
+def test_other_tokeniser_settings_are_another_entry(
+    data: Path, tokenizer: Tokenizer, cache: Path, tmp_path: Path
+) -> None:
+    load(data, tokenizer)
+    write_json(tmp_path / "model" / "tokenizer_config.json", {"do_lower_case": False})
+    other = Tokenizer(tmp_path / "model")
+    found = load(data, other).features
+    assert rows_of(found) == other.encode(texts(PAIRS), 128) != tokenizer.encode(texts(PAIRS), 128)
+    assert len(list(cache.iterdir())) == 2
+
+
+def test_another_tokeniser_version_is_another_entry(
+    data: Path, tokenizer: Tokenizer, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(data, tokenizer)
+    monkeypatch.setattr(features.tokenizers, "__version__", "99.0")
+    load(data, tokenizer)
+    assert len(list(cache.iterdir())) == 2
+
+
+def damages(content: bytes) -> Iterator[bytes]:
+    """Cut short, a bit turned (each of the zip's first header, and here and there), other files."""
+    yield from (content[:length] for length in range(0, len(content), 37))
+    bits = [*range(30 * 8), *range(30 * 8, len(content) * 8, 83)]
+    for place, bit in (divmod(bit, 8) for bit in bits):
+        yield content[:place] + bytes([content[place] ^ 1 << bit]) + content[place + 1 :]
+    yield b"not a zip"
+    yield b"\x93NUMPY"
+
+
+def test_damage_never_goes_unnoticed(data: Path, tokenizer: Tokenizer, cache: Path) -> None:
+    wanted = load(data, tokenizer).features
+    (entry,) = cache.iterdir()
+    for damaged in damages(entry.read_bytes()):
+        entry.write_bytes(damaged)
+        found = features._read_cache(entry)
+        if found is not None:  # a bit that says nothing, such as of a date
+            assert_equal(found, wanted)
+
+
+@pytest.mark.parametrize("damaged", [b"", b"not a zip", b"\x93NUMPY", b"PK\x03\x04"])
+def test_a_damaged_entry_is_made_again(
+    data: Path, tokenizer: Tokenizer, cache: Path, tokenised: list[int], damaged: bytes
+) -> None:
+    wanted = load(data, tokenizer).features
+    (entry,) = cache.iterdir()
+    entry.write_bytes(damaged)
+    for _ in range(2):
+        assert_equal(load(data, tokenizer).features, wanted)
+    assert tokenised == [3, 3]
+    assert list(cache.iterdir()) == [entry]
+
+
+def test_an_entry_cannot_run_code(data: Path, tokenizer: Tokenizer, cache: Path, tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> Any:
+            return (Path.touch, (tmp_path / "ran",))
+
+    wanted = load(data, tokenizer).features
+    (entry,) = cache.iterdir()
+    evil = np.array([Evil()], dtype=object)
+    np.savez(entry, ids=evil, starts=evil, first_lengths=evil)
+    assert_equal(load(data, tokenizer).features, wanted)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_no_cache_is_only_a_note(
+    data: Path, tokenizer: Tokenizer, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cache.parent.write_text("a file where the folder should be")
+    for _ in range(2):
+        assert rows_of(load(data, tokenizer).features) == tokenizer.encode(texts(PAIRS), 128)
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.startswith(f"note: tokens are not cached: {cache}: ")
+        assert err.count("\n") == 1
+
+
+def test_an_entry_that_cannot_be_replaced_is_only_a_note(
+    data: Path,
+    tokenizer: Tokenizer,
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    load(data, tokenizer)
+    (entry,) = cache.iterdir()
+    entry.write_bytes(b"damaged")
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(features, "atomic_write", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    assert rows_of(load(data, tokenizer).features) == tokenizer.encode(texts(PAIRS), 128)
+    assert capsys.readouterr().err == f"note: tokens are not cached: {cache}: Permission denied\n"
+
+
+# --- targets and length ---------------------------------------------------------------------------
+
+
+def test_targets_follow_the_models_labels() -> None:
+    rows = [Example(("a",), label) for label in ("neutral", "contradiction", "entailment", "neutral")]
+    table = targets_of(rows, ["contradiction", "entailment", "neutral"], 1.0)
+    assert (table.tolist(), str(table.dtype)) == ([2, 0, 1, 2], "int64")
+    assert targets_of(rows, ["entailment", "neutral", "contradiction"], 1.0).tolist() == [1, 2, 0, 1]
+
+
+def test_regression_targets_are_scaled() -> None:
+    rows = [Example(("a",), score) for score in (0.0, 2.5, 5.0, 3.2)]
+    scaled = targets_of(rows, [], 5.0)
+    assert str(scaled.dtype) == "float32"
+    np.testing.assert_allclose(scaled, [0, 0.5, 1, 0.64], rtol=1e-6)
+    np.testing.assert_array_equal(targets_of(rows, [], 1.0), np.array([0, 2.5, 5, 3.2], np.float32))
+
+
+def test_inputs_longer_than_the_model() -> None:
+    check_length(40, 40)
+    with pytest.raises(InputError, match="--max_seq_length 41: this model has 40 positions at the most"):
+        check_length(41, 40)
