@@ -6,6 +6,7 @@ config file, preset of (model size, task), default.
 
 import argparse
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,9 +46,10 @@ class Recipe:
         choices=("published", "fixed"),
     )
     weight_decay: float = setting(0.01, "decoupled weight decay; LayerNorm and biases are exempt", low=0)
-    adam_beta1: float = setting(0.9, "Adam's decay of the mean gradient", low=0, high=1)
-    adam_beta2: float = setting(0.999, "Adam's decay of the mean squared gradient", low=0, high=1)
-    adam_epsilon: float = setting(1e-6, "Adam's epsilon", low=0)
+    # At 1 and at 0 Adam would divide by zero.
+    adam_beta1: float = setting(0.9, "Adam's decay of the mean gradient", low=0, high=0.999999)
+    adam_beta2: float = setting(0.999, "Adam's decay of the mean squared gradient", low=0, high=0.999999)
+    adam_epsilon: float = setting(1e-6, "Adam's epsilon", low=1e-30)
     bias_correction: bool = setting(True, "Adam's bias correction; off in the ConvBERT authors' recipe")
     max_grad_norm: float = setting(1.0, "clip the gradients' global norm; 0: no clipping", low=0)
     gradient_accumulation_steps: int = setting(1, "batches that make one step", low=1)
@@ -76,7 +78,8 @@ def _check(field: Any, value: Any) -> None:
         raise InputError(f"{field.name}: expected {_type_name(field)}, found {value!r}")
     if choices and value not in choices:
         raise InputError(f"{field.name}: expected one of {', '.join(choices)}, found {value!r}")
-    if (low is not None and value < low) or (high is not None and value > high) or value != value:
+    beyond = (low is not None and value < low) or (high is not None and value > high)
+    if beyond or value != value or value == math.inf:
         span = f"at least {low:g}" if high is None else f"from {low:g} to {high:g}"
         raise InputError(f"{field.name}: expected a number {span}, found {value!r}")
 
@@ -121,36 +124,54 @@ def resolve(
     preset: Mapping[str, Any],
 ) -> RecipeType:
     """The recipe in force: flag over config file over preset over default."""
-    own = {field.name for field in dataclasses.fields(recipe)}
+    own = {field.name: field for field in dataclasses.fields(recipe)}
+    for key, value in config_file.items():  # also where a flag wins: a wrong line is a wrong line
+        try:
+            _check(own[key], value)
+        except InputError as error:
+            place = config_file.places[key] if isinstance(config_file, ConfigFile) else "config file"
+            raise InputError(f"{place}: {error}") from None
     given = {key: value for key, value in flags.items() if key in own}
     return recipe(**{**preset, **config_file, **given})
 
 
-def read_config_file(path: str | Path | None, allowed: set[str]) -> dict[str, Any]:
+class ConfigFile(dict[str, Any]):
+    """A config file's settings. places: where each of them stands, ``path:line``."""
+
+    places: dict[str, str]
+
+
+def read_config_file(path: str | Path | None, allowed: set[str]) -> ConfigFile:
     """The settings of a YAML file ``name: value``; an unknown or repeated name is an error with its line."""
+    settings = ConfigFile()
+    settings.places = {}
     if path is None:
-        return {}
+        return settings
     import yaml
 
     try:
         node = yaml.compose(Path(path).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such config file") from None
+    except yaml.MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise InputError(f"{path}{line}: not YAML: {error.problem}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
+    if values is None:  # an empty file
+        return settings
+    if not isinstance(node, yaml.MappingNode):
         raise InputError(f"{path}: expected lines of the form 'name: value'")
-    seen: set[str] = set()
-    for key, _ in node.value if node else []:
+    for key, _ in node.value:
         name, line = str(key.value), key.start_mark.line + 1
         if name not in allowed:
             raise InputError(f"{path}:{line}: unknown setting {name!r}; --help lists them")
-        if name in seen:
+        if name in settings:
             raise InputError(f"{path}:{line}: {name!r} stands twice")
-        seen.add(name)
-    # YAML 1.1 reads 1e-4 (without a dot) as text.
-    return {key: _number_if_float(value) for key, value in values.items()}
+        settings[name] = _number_if_float(values[name])  # YAML 1.1 reads 1e-4 (without a dot) as text
+        settings.places[name] = f"{path}:{line}"
+    return settings
 
 
 def _number_if_float(value: Any) -> Any:
