@@ -106,7 +106,9 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise InputError(f"{path}: no such file; weights are read from {WEIGHTS}")
     try:
         arrays = safetensors.numpy.load_file(path)
-    except (safetensors.SafetensorError, TypeError, KeyError) as error:
+    except TypeError as error:  # a data type that NumPy does not have, such as bfloat16
+        raise InputError(f"{path}: cannot be read: {error}; save it as float32 or float16") from None
+    except (safetensors.SafetensorError, KeyError) as error:
         raise InputError(f"{path}: cannot be read: {error}; is it cut short? fetch it again") from None
     # Google's oldest exports name LayerNorm's parameters gamma and beta.
     return {

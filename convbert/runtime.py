@@ -19,6 +19,8 @@ import os
 import sys
 from pathlib import Path
 
+from commands.errors import InputError
+
 _M_TRIM_THRESHOLD = -1  # names and numbers from glibc's malloc.h
 _M_MMAP_MAX = -4
 
@@ -35,7 +37,11 @@ def set_up() -> None:
 
 def thread_count() -> int:
     """Threads that Paddle computes with in this process."""
-    return int(os.environ.get("OMP_NUM_THREADS", "1").split(",")[0])
+    text = os.environ.get("OMP_NUM_THREADS", "1")
+    try:
+        return int(text.split(",")[0])
+    except ValueError:
+        raise InputError(f"OMP_NUM_THREADS: expected a whole number, found {text!r}") from None
 
 
 def default_threads() -> int:
