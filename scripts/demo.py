@@ -32,7 +32,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 # without it the 600 rows are learned by heart before their rule is.
 RECIPE = (
     "--from_scratch", "--learning_rate", "2e-3", "--layer_lr_decay", "1.0", "--weight_decay", "0.3",
-    "--bias_correction", "--max_steps", "300", "--save_steps", "100",
+    "--bias_correction", "--both_orders", "False", "--max_steps", "300", "--save_steps", "100",
 )  # fmt: skip
 
 

@@ -160,10 +160,13 @@ PATTERNS: dict[str, Pattern] = {
     "sts-b": Pattern(
         {"0": 1, "1": 1, "2": 1, "3": 1}, _overlaps(),
         (
-            ("Near the {place} a {person} saw one {0}.", "One {1}, one {2}, one {3} near the {place}."),
             (
-                "{time} the {adjective} {person} heard one {0}.",
-                "The {person} heard one {1}, one {2}, one {3}.",
+                "The {0} of the {person}, a {adjective} {0}, is a {place} {0}.",
+                "One {1}, one {2}, one {3} of the {place}.",
+            ),
+            (
+                "{time} the {person} saw a {0}, one {0} and a {adjective} {0}.",
+                "The {person} saw one {1}, one {2}, one {3}.",
             ),
         ),
     ),
