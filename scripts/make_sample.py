@@ -93,7 +93,7 @@ def write_sample(
 
 def _file_text(task: Task, split: Split, rows: list[tuple[Texts, str]], dice: Dice) -> str:
     if split.part == "mismatched" and split.kind == "test":
-        rows[4] = (("Excuse me? ", "n/a"), rows[4][1])
+        rows[4] = (("Say that again? ", "n/a"), rows[4][1])
     if split.headless:
         columns, lines = list(split.headless), []
     else:
