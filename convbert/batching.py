@@ -1,16 +1,14 @@
-"""Features → padded batches, grouped by length so that little of a batch is padding. No Paddle.
+"""Features → padded batches, with rows of like length together so that little is padding. No Paddle.
 
 N rows in all, B rows of a batch, T its longest row.
 """
 
+import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-
-_POOL = 8  # batches drawn at random that are sorted by length among themselves: 9 in 10 tokens are real
-# (RTE, MRPC), and which rows share a batch still changes from epoch to epoch, in small tasks too
 
 
 @dataclass(frozen=True)
@@ -71,36 +69,64 @@ def pad(features: Features, rows: np.ndarray, pad_id: int = 0) -> Batch:
     return Batch(ids, token_types, mask, None if features.targets is None else features.targets[rows], rows)
 
 
-def training_order(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
+def training_order(
+    lengths: np.ndarray, batch_size: int, seed: int, epoch: int, pool: int = 1
+) -> list[np.ndarray]:
     """Row numbers of an epoch's batches: a function of seed and epoch alone, each row once.
 
-    Rows are shuffled, sorted by length within pools of 8 batches, and the batches shuffled.
+    Rows are shuffled, sorted by length within pools of ``pool`` batches, and the batches shuffled. With a
+    pool of 1 the batches are plain random ones.
     """
     draw = np.random.default_rng([seed, epoch])
     order = draw.permutation(len(lengths))
-    pool = batch_size * _POOL
     batches = []
-    for start in range(0, len(order), pool):
-        rows = order[start : start + pool]
+    for start in range(0, len(order), batch_size * pool):
+        rows = order[start : start + batch_size * pool]
         rows = rows[np.argsort(lengths[rows], kind="stable")]
         batches += [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
     return [batches[i] for i in draw.permutation(len(batches))]
 
 
-class EpochBatches(Sequence[Batch]):
-    """An epoch's batches in training order, each padded when it is asked for."""
+def parts(lengths: np.ndarray, part_cost: float) -> list[slice]:
+    """Cut a batch of ascending lengths (B,) where that costs least: padded tokens + part_cost a part.
 
-    def __init__(self, features: Features, batch_size: int, seed: int, epoch: int, pad_id: int = 0) -> None:
-        self._features, self._pad_id = features, pad_id
-        self._rows = training_order(features.lengths, batch_size, seed, epoch)
+    The network gives a row the same in any batch and a step's loss is a sum over rows, so the parts of a
+    batch, their gradients added, are one step on the whole batch, with less padding.
+    """
+    count = len(lengths)
+    cost = np.zeros(count + 1)
+    begin = np.zeros(count + 1, dtype=int)
+    for end in range(1, count + 1):
+        choices = cost[:end] + (end - np.arange(end)) * lengths[end - 1] + part_cost
+        begin[end] = choices.argmin()
+        cost[end] = choices[begin[end]]
+    cuts = [count]
+    while cuts[-1]:
+        cuts.append(int(begin[cuts[-1]]))
+    return [slice(a, b) for a, b in itertools.pairwise(reversed(cuts))]
+
+
+class EpochBatches:
+    """An epoch's batches in training order. A slice gives the batches in it, each padded when asked for.
+
+    part_cost: cut every batch into ``parts``; infinite: leave it whole.
+    """
+
+    def __init__(
+        self, features: Features, order: Sequence[np.ndarray], pad_id: int = 0, part_cost: float = math.inf
+    ) -> None:
+        self._features, self._order, self._pad_id, self._part_cost = features, order, pad_id, part_cost
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._order)
 
-    def __getitem__(self, wanted: Any) -> Any:
-        if isinstance(wanted, slice):
-            return [pad(self._features, rows, self._pad_id) for rows in self._rows[wanted]]
-        return pad(self._features, self._rows[wanted], self._pad_id)
+    def __getitem__(self, wanted: slice) -> list[Batch]:
+        batches = []
+        for rows in self._order[wanted]:
+            lengths = self._features.lengths[rows]
+            cuts = [slice(None)] if math.isinf(self._part_cost) else parts(lengths, self._part_cost)
+            batches += [pad(self._features, rows[cut], self._pad_id) for cut in cuts]
+        return batches
 
 
 def by_length(features: Features, batch_size: int, pad_id: int = 0) -> Iterator[Batch]:

@@ -1,6 +1,7 @@
 """Fine-tuning on a sentence task, from the official files to a run's folder."""
 
 import dataclasses
+import math
 import platform
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -9,7 +10,7 @@ from typing import Any
 from checkpoints.folder import read_checkpoint, read_config, write_model
 from checkpoints.network import arrays_of, fill, shapes_of
 from commands.errors import InputError
-from convbert.batching import Batch, EpochBatches
+from convbert.batching import Batch, EpochBatches, training_order
 from convbert.config import EncoderConfig
 from convbert.encoder import depth_rules
 from convbert.framework import paddle, select_device
@@ -28,6 +29,10 @@ from training.loop import Job, Progress, fit, seed_everything
 from training.run_folder import LOG, RunFolder
 
 _LIBRARIES = ("numpy", "scipy", "scikit-learn", "tokenizers", "safetensors")
+
+# What one more part of a batch costs on a CPU, in tokens: a pass over the embeddings' gradient and the
+# operators' overhead. On other devices a batch stays whole.
+_PART_COST = 100.0
 
 
 @dataclass(frozen=True)
@@ -111,9 +116,11 @@ def _job(
     labels = [] if task.is_regression else label_names(config)
     targets = targets_of(data.train.examples, labels, config.target_scale)
     features = dataclasses.replace(data.train.features, targets=targets)
+    part_cost = _PART_COST if choices.device == "cpu" else math.inf
 
     def batches(epoch: int) -> EpochBatches:
-        return EpochBatches(features, recipe.batch_size, recipe.seed, epoch, config.pad_token_id)
+        order = training_order(features.lengths, recipe.batch_size, recipe.seed, epoch, recipe.length_pool)
+        return EpochBatches(features, order, config.pad_token_id, part_cost)
 
     def loss(batch: Batch) -> paddle.Tensor:
         assert batch.targets is not None

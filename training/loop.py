@@ -19,15 +19,18 @@ from training.run_folder import LOG, Curves, RunFolder, Scores, WriteModel
 from training.schedule import factor, warmup_steps
 
 
-class Sized(Protocol):
+class Batches(Protocol):
     def __len__(self) -> int: ...
+
+    def __getitem__(self, wanted: slice, /) -> Sequence[Any]: ...
 
 
 @dataclass(frozen=True)
 class Job:
     """What fit() trains on.
 
-    batches: epoch, counted from 0 → its batches in order, the same at every call.
+    batches: epoch, counted from 0 → its batches in order, the same at every call. Only its length and
+    slices of it are used; a slice may hold a batch in several parts.
     loss: batch → the sum of its rows' losses, a scalar with gradients.
     evaluate: → scores with ``main``, higher is better; the model is in evaluation mode meanwhile.
     write_model: writes the model's files into a folder. scales: learning-rate scale by parameter name.
@@ -35,7 +38,7 @@ class Job:
     """
 
     model: paddle.nn.Layer
-    batches: Callable[[int], Sequence[Sized]]
+    batches: Callable[[int], Batches]
     loss: Callable[[Any], paddle.Tensor]
     evaluate: Callable[[], Scores]
     write_model: Callable[..., None]

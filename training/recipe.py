@@ -35,6 +35,12 @@ class Recipe:
     """How to train, whatever the task."""
 
     batch_size: int = setting(32, "rows of a training batch", low=1)
+    length_pool: int = setting(
+        1,
+        "sort rows by length among so many random batches: fewer padded tokens, but rows of one length "
+        "meet again and again in small tasks; 1: plain random batches",
+        low=1,
+    )
     learning_rate: float = setting(5e-5, "peak learning rate", low=0)
     scheduler_type: str = setting("linear", "decay after the warm-up, to 0", choices=("linear", "cosine"))
     warmup_steps: int = setting(0, "warm-up in steps; 0: by --warmup_proportion", low=0)

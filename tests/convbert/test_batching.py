@@ -1,5 +1,7 @@
 """Batches: each row once, padding and masks worked by hand, orders of seed and epoch alone."""
 
+import itertools
+import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convbert.batching import Batch, EpochBatches, Features, by_length, pack, pad, training_order
+from convbert.batching import Batch, EpochBatches, Features, by_length, pack, pad, parts, training_order
 
 # Three rows: [CLS] a b [SEP] c [SEP]; [CLS] d [SEP]; [CLS] e [SEP] f g [SEP].
 ENCODED = [([2, 10, 11, 3, 12, 3], 4), ([2, 13, 3], 3), ([2, 14, 3, 15, 16, 3], 3)]
@@ -73,7 +75,8 @@ def test_an_epoch_shows_every_row_once(
     lengths: list[tuple[int, int]], size: int, seed: int, epoch: int
 ) -> None:
     features = made(lengths)
-    batches = EpochBatches(features, size, seed, epoch, pad_id=5)
+    order = training_order(features.lengths, size, seed, epoch)
+    batches = EpochBatches(features, order, pad_id=5)[:]
     assert len(batches) == -(-len(lengths) // size)
     assert sorted(len(batch) for batch in batches)[1:] == [size] * (len(batches) - 1)  # one may be short
     assert sorted(row for batch in batches for row in batch.rows) == list(range(len(lengths)))
@@ -116,33 +119,77 @@ def test_the_order_is_a_function_of_seed_and_epoch() -> None:
 def test_an_epoch_can_be_entered_anywhere() -> None:
     """What resuming in mid-epoch needs: batch i is the same whether or not the ones before were asked for."""
     features = made([(2 + row % 5, row % 3) for row in range(50)])
-    batches = EpochBatches(features, 4, seed=1, epoch=2)
-    whole = [batch.rows.tolist() for batch in batches]
-    fresh = EpochBatches(features, 4, seed=1, epoch=2)
-    assert [batch.rows.tolist() for batch in fresh[9:]] == whole[9:]
-    assert fresh[5].rows.tolist() == whole[5]
-    with pytest.raises(IndexError):
-        fresh[len(fresh)]
+    order = training_order(features.lengths, 4, seed=1, epoch=2)
+    whole = EpochBatches(features, order)[:]
+    fresh = EpochBatches(features, training_order(features.lengths, 4, seed=1, epoch=2))
+    assert len(fresh) == len(whole) == 13
+    assert [batch.rows.tolist() for batch in fresh[9:]] == [batch.rows.tolist() for batch in whole[9:]]
 
 
-def test_grouping_wastes_little() -> None:
+@pytest.mark.parametrize(
+    ("lengths", "part_cost", "wanted"),
+    [
+        ([5, 5, 5, 5], 1.0, [4]),  # nothing to gain
+        ([2, 2, 10, 10], 5.0, [2, 2]),  # 40 + 5 whole, 4 + 20 + 2 · 5 in halves
+        ([2, 2, 10, 10], 16.5, [4]),  # 56.5 whole, 57 in halves
+        ([1, 4, 9], 0.5, [1, 1, 1]),  # 14 + 1.5 in three, 17 + 1 in 1 + 2 and 2 + 1
+        ([1, 4, 9], 4.0, [2, 1]),  # 26 in three, 25 in 2 + 1, 27 in 1 + 2, 31 whole
+        ([7], 3.0, [1]),
+    ],
+)
+def test_parts_by_hand(lengths: list[int], part_cost: float, wanted: list[int]) -> None:
+    cuts = parts(np.array(lengths), part_cost)
+    assert [cut.stop - cut.start for cut in cuts] == wanted
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=9), st.floats(0, 80))
+def test_no_other_parts_cost_less(lengths: list[int], part_cost: float) -> None:
+    ordered = np.sort(np.array(lengths))
+
+    def cost(cuts: list[slice]) -> float:
+        return sum((cut.stop - cut.start) * int(ordered[cut.stop - 1]) + part_cost for cut in cuts)
+
+    found = parts(ordered, part_cost)
+    assert [row for cut in found for row in range(cut.start, cut.stop)] == list(range(len(lengths)))
+    count = len(lengths)
+    every = itertools.chain.from_iterable(
+        itertools.combinations(range(1, count), cuts) for cuts in range(count)
+    )
+    least = min(cost([slice(a, b) for a, b in itertools.pairwise([0, *cuts, count])]) for cuts in every)
+    assert cost(found) == pytest.approx(least)
+
+
+def test_the_parts_of_a_batch_hold_its_rows_and_waste_little() -> None:
     """Share of positions that are tokens, on lengths spread like MNLI's pairs (median 37)."""
     draw = np.random.default_rng(0)
-    lengths = np.clip(draw.lognormal(np.log(37), 0.45, 20_000).astype(int), 5, 128)
+    lengths = np.clip(draw.lognormal(np.log(37), 0.45, 3200).astype(int), 5, 128)
+    features = made([(int(length) - 1, 1) for length in lengths])
+    order = training_order(features.lengths, 32, seed=42, epoch=0)
+    useful = {}
+    for part_cost in (100.0, math.inf):
+        batches = EpochBatches(features, order, part_cost=part_cost)
+        useful[part_cost] = lengths.sum() / sum(batch.ids.size for batch in batches[:])
+        for number in range(len(batches)):
+            rows = np.concatenate([part.rows for part in batches[number : number + 1]])
+            assert rows.tolist() == order[number].tolist()
+    assert useful[math.inf] < 0.50
+    assert useful[100.0] > 0.80
 
-    def useful(batches: list[np.ndarray]) -> float:
-        return lengths.sum() / sum(len(rows) * lengths[rows].max() for rows in batches)
 
-    grouped = training_order(lengths, 32, seed=42, epoch=0)
-    shuffled = draw.permutation(len(lengths)).reshape(-1, 32)
-    assert useful(list(shuffled)) < 0.50
-    assert useful(grouped) > 0.80
+def test_a_pool_sorts_rows_among_several_batches() -> None:
+    lengths = np.random.default_rng(0).permutation(np.repeat(np.arange(3, 103), 32))
+    spread = {
+        pool: np.mean([np.ptp(lengths[rows]) for rows in training_order(lengths, 32, 0, 0, pool)])
+        for pool in (1, 8, 100)
+    }
+    assert spread[100] == 0  # all rows in one pool: every batch is of one length
+    assert spread[8] < 20 < 80 < spread[1]
 
 
 def test_neighbouring_batches_are_of_unrelated_lengths() -> None:
     """Sorting by length must not make an epoch, or a part of it, run from short rows to long ones."""
     lengths = np.arange(32_000) % 97 + 3
-    means = np.array([lengths[rows].mean() for rows in training_order(lengths, 32, seed=0, epoch=0)])
+    means = np.array([lengths[rows].mean() for rows in training_order(lengths, 32, 0, 0, pool=8)])
     assert means.std() > 20
     assert abs(np.corrcoef(means[:-1], means[1:])[0, 1]) < 0.1
     assert abs(np.corrcoef(np.arange(len(means)), means)[0, 1]) < 0.1
@@ -150,8 +197,8 @@ def test_neighbouring_batches_are_of_unrelated_lengths() -> None:
 
 @pytest.mark.parametrize("count", [127, 128, 129, 2401, 5000])
 def test_many_rows_once_each(count: int) -> None:
-    """More rows than are sorted among themselves at a time (8 batches)."""
-    batches = training_order(np.full(count, 7), 16, seed=0, epoch=0)
+    """More rows than are sorted among themselves at a time."""
+    batches = training_order(np.full(count, 7), 16, seed=0, epoch=0, pool=8)
     assert sorted(np.concatenate(batches)) == list(range(count))
     assert sum(len(rows) == 16 for rows in batches) == count // 16
 

@@ -1,5 +1,6 @@
 """Gradients of whole networks against central differences in float64, with dropout and with padding."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,9 @@ import pytest
 
 from checkpoints.network import load_classifier
 from convbert import dropout
+from convbert.batching import EpochBatches, pack
 from convbert.framework import paddle
+from engines.dynamic import tensors
 
 
 @pytest.mark.parametrize("name", ["convbert_small", "convbert_grouped", "electra", "bert", "ernie"])
@@ -39,3 +42,32 @@ def test_gradient_of_every_parameter(name: str, golden_dir: Path) -> None:
         parameter.set_value(value)
         difference = (ends[0] - ends[1]) / 2e-5
         assert (gradient * direction).sum() == pytest.approx(difference, rel=1e-4, abs=1e-6), parameter_name
+
+
+@pytest.mark.parametrize("name", ["convbert_small", "bert"])
+def test_the_parts_of_a_batch_give_the_gradient_of_the_whole(name: str, golden_dir: Path) -> None:
+    """Rows of many lengths, cut by length: no row sees its neighbours, so the sums are the same."""
+    model = load_classifier(golden_dir / name)
+    model.to(dtype="float64")
+    draw = np.random.default_rng(0)
+    rows = [(draw.integers(5, 60, length).tolist(), length // 2) for length in (3, 4, 5, 17, 18, 33)]
+    features = pack(rows, np.array([0, 1, 2, 0, 1, 2]))
+    order = [np.arange(6)]
+
+    def gradients(part_cost: float) -> tuple[int, dict[str, np.ndarray]]:
+        batches = EpochBatches(features, order, part_cost=part_cost)[:]
+        for batch in batches:
+            ids, token_types, mask = tensors(batch)
+            logits = model(ids, token_types, None if mask is None else mask.astype("float64"))
+            loss = paddle.nn.functional.cross_entropy(
+                logits, paddle.to_tensor(batch.targets), reduction="sum"
+            )
+            loss.backward()
+        found = {key: parameter.grad.numpy() for key, parameter in model.named_parameters()}
+        model.clear_gradients()
+        return len(batches), found
+
+    (one, whole), (several, cut) = gradients(math.inf), gradients(2.0)
+    assert (one, several) == (1, 3)
+    for key, wanted in whole.items():
+        np.testing.assert_allclose(cut[key], wanted, atol=1e-10, err_msg=key)
