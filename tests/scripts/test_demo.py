@@ -19,9 +19,14 @@ CHANCE = {
 }  # fmt: skip
 
 
+# Three standard deviations of a correlation of two unrelated columns of 150 rows: 3 / √150.
+NOISE = 0.25
+
+
 def main_scores(folder):
+    """The last evaluation of every run: not the best, which was picked on these very rows."""
     return {
-        path.parent.name: json.loads(path.read_text())["best"]["main"]
+        path.parent.name: json.loads(path.read_text())["last"]["main"]
         for path in folder.glob("*/scores.json")
     }
 
@@ -34,9 +39,9 @@ def run_demo(run_module, folder, *words):
 
 def assert_learned(learned, control):
     for task, score in learned.items():
-        assert score > CHANCE[task] + 0.22, f"{task} did not learn: {score:.3f}"
+        assert score > CHANCE[task] + NOISE, f"{task} did not learn: {score:.3f}"
         assert score > control[task] + 0.2, f"{task}: {score:.3f}, with shuffled labels {control[task]:.3f}"
-        assert control[task] < CHANCE[task] + 0.15, (
+        assert control[task] < CHANCE[task] + NOISE, (
             f"{task} learned from shuffled labels: {control[task]:.3f}"
         )
 
