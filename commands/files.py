@@ -82,20 +82,17 @@ def sha256_of(path: str | Path) -> str:
 def atomic_folder(path: str | Path) -> Iterator[Path]:
     """Yield a new folder that takes the name ``path`` only when the block ends without an error.
 
-    A folder that stood there is replaced; after a crash between the two renames it is found again
-    under ``.NAME.before``.
+    A folder that stood there is replaced. After a crash ``settle_folder`` puts things right.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.part")
-    before = path.with_name(f".{path.name}.before")
-    shutil.rmtree(beside, ignore_errors=True)
+    settle_folder(path)
+    beside, before = _neighbours(path)
     beside.mkdir()
     try:
         yield beside
         sync_folder(beside)
         if path.exists():
-            shutil.rmtree(before, ignore_errors=True)
             os.replace(path, before)
         os.replace(beside, path)
     except BaseException:
@@ -105,3 +102,17 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         raise
     sync_folder(path.parent)
     shutil.rmtree(before, ignore_errors=True)
+
+
+def settle_folder(path: str | Path) -> None:
+    """Undo what a killed ``atomic_folder`` left: the folder before it is back, half-written ones are gone."""
+    path = Path(path)
+    beside, before = _neighbours(path)
+    shutil.rmtree(beside, ignore_errors=True)
+    if before.exists() and not path.exists():  # killed between the two renames
+        os.replace(before, path)
+    shutil.rmtree(before, ignore_errors=True)
+
+
+def _neighbours(path: Path) -> tuple[Path, Path]:
+    return path.with_name(f".{path.name}.part"), path.with_name(f".{path.name}.before")

@@ -199,6 +199,7 @@ class _Fit:
         dropout.set_mask_state(_unplain(state["masks"]))
         self.progress = Progress(**{key: state[key] for key in vars(Progress())})
         self.run.cut_history(self.progress.step)
+        self.run.write_scores(self.job.task, self.job.main, self.progress.best, self.progress.last)
         LOG.info(f"resuming after step {self.progress.step}")
 
 

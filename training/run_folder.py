@@ -17,7 +17,7 @@ import safetensors
 import safetensors.numpy
 
 from commands.errors import InputError
-from commands.files import atomic_folder, atomic_write, write_json, write_text
+from commands.files import atomic_folder, atomic_write, settle_folder, write_json, write_text
 
 LOG = logging.getLogger("training")
 Scores = dict[str, float]
@@ -42,8 +42,18 @@ class RunFolder:
         if filled and overwrite and not resume:
             self._clear()
         self.path.mkdir(parents=True, exist_ok=True)
-        self.resumes = resume and (self.path / "last" / _STATE).is_file()
+        self.resumes = resume and self._settle()
+        if resume and not self.resumes:  # stopped before anything was saved: begin anew
+            (self.path / "history.jsonl").unlink(missing_ok=True)
         self._log_to_file()
+
+    def _settle(self) -> bool:
+        """Put right what a killed run left behind; whether there is something to go on from."""
+        settle_folder(self.path / "best")
+        settle_folder(self.path / "last")
+        for half_written in self.path.glob(".*.part"):
+            half_written.unlink()
+        return (self.path / "last" / _STATE).is_file()
 
     def _clear(self) -> None:
         """Remove what a run of ours leaves; a folder that holds anything else is not touched."""
@@ -51,6 +61,7 @@ class RunFolder:
 
         ours = {"args.json", "train.log", "history.jsonl", "scores.json", "best", "last", "visualdl"}
         ours |= {".best.before", ".last.before", ".best.part", ".last.part"}
+        self._settle()
         others = sorted(entry.name for entry in self.path.iterdir() if entry.name not in ours)
         if others:
             raise InputError(f"{self.path}: holds {others[0]!r}, which no run writes; nothing was removed")

@@ -220,3 +220,25 @@ def test_seeds_decide_the_masks() -> None:
     assert np.array_equal(draw(1), draw(1))
     assert not np.array_equal(draw(1), draw(2))
     assert math.isclose(draw(1).max(), 2.0)
+
+
+def test_a_run_killed_between_the_renames_goes_on_from_the_folder_before(tmp_path: Path) -> None:
+    fit(job(Line(), rows(2, 2)), replace(PLAIN, save_steps=1), RunFolder(tmp_path))
+    scores = (tmp_path / "scores.json").read_bytes()
+    (tmp_path / "last").rename(tmp_path / ".last.before")
+    (tmp_path / ".last.part").mkdir()
+    (tmp_path / ".scores.json.1.ab.part").write_text("{")
+    (tmp_path / "scores.json").unlink()  # killed before they were written
+    run = RunFolder(tmp_path, resume=True)
+    assert run.resumes
+    fit(job(Line(), rows(2, 2)), replace(PLAIN, save_steps=1), run)
+    assert (tmp_path / "scores.json").read_bytes() == scores
+    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_resuming_before_anything_was_saved_begins_anew(tmp_path: Path) -> None:
+    (tmp_path / "history.jsonl").write_text('{"step": 1, "loss": 9.0}\n')
+    (tmp_path / "args.json").write_text("{}")
+    fit(job(Line(), rows(2)), replace(PLAIN, logging_steps=1), RunFolder(tmp_path, resume=True))
+    assert [line["step"] for line in history(tmp_path)] == [1, 1, 2, 2]
+    assert history(tmp_path)[0]["loss"] != 9.0
