@@ -21,6 +21,18 @@ def parse_bool(text: str) -> bool:
     raise argparse.ArgumentTypeError(f"{text!r} is not a truth value: write true or false")
 
 
+def count(text: str, least: int = 1) -> int:
+    """Read a whole number of at least ``least``; anything else is a usage error."""
+    if not text.isascii() or not text.isdigit() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
+    return int(text)
+
+
+def count_or_0(text: str) -> int:
+    """Read a whole number, 0 included."""
+    return count(text, 0)
+
+
 # What makes an argument a switch: it works bare (``--use_amp``) and with a value (``--use_amp False``).
 SWITCH: dict[str, Any] = {"type": parse_bool, "nargs": "?", "const": True, "metavar": "BOOL"}
 

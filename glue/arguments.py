@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from commands.cache import cache_dir
-from commands.command_line import CommandParser
+from commands.command_line import CommandParser, count, count_or_0
 from commands.errors import InputError
 from glue.tasks import TASKS, task_named
 
@@ -41,7 +41,7 @@ def add_common(parser: CommandParser) -> None:
     )
     parser.add_argument(
         "--num_workers",
-        type=int,
+        type=count_or_0,
         default=0,
         metavar="N",
         help="threads that tokenise; 0: one a core (default)",
@@ -56,10 +56,10 @@ def add_checkpoint(parser: CommandParser) -> None:
         help="a fine-tuned model folder, or a run's folder (its best/ is taken)",
     )
     parser.add_argument(
-        "--batch_size", type=int, default=64, metavar="N", help="rows of a batch (default: 64)"
+        "--batch_size", type=count, default=64, metavar="N", help="rows of a batch (default: 64)"
     )
     parser.add_argument(
-        "--max_seq_length", type=int, metavar="N", help="longest input in tokens (default: as in training)"
+        "--max_seq_length", type=count, metavar="N", help="longest input in tokens (default: as in training)"
     )
 
 

@@ -77,11 +77,13 @@ def fine_tune(choices: Choices) -> Progress:
     seed_everything(recipe.seed)
     prepared = prepare(folder, config, keeps_head, choices.from_scratch)
     run = RunFolder(choices.output_dir, choices.resume, choices.overwrite_output_dir)
+    settings = _settings_in_force(choices, config, data)
     if run.resumes:
+        run.check_args(settings, ("task_name", "model_name_or_path", "recipe", "model", "data"))
         last = run.path / "last"
         fill(prepared.model, read_checkpoint(last, config, shapes_of(prepared.model)))
     else:
-        run.write_args(_settings_in_force(choices, config, data))
+        run.write_args(settings)
     for note in [*_data_notes(data), *prepared.notes]:
         LOG.info(note)
     return fit(_job(choices, config, tokenizer, data, prepared.model), recipe, run)

@@ -19,7 +19,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from commands.command_line import CommandParser, run
+from commands.command_line import CommandParser, count, run
 from commands.errors import InputError
 from glue.arguments import add_common, add_task, set_workers
 from glue.presets import PRESETS, GlueRecipe, default_preset, preset_settings
@@ -56,7 +56,7 @@ def make_parser() -> CommandParser:
     parser.add_argument("--config", metavar="FILE.yaml", help="settings as lines 'name: value'")
     parser.add_argument(
         "--eval_batch_size",
-        type=int,
+        type=count,
         default=32,
         metavar="N",
         help="rows of an evaluation batch (default: 32)",

@@ -85,6 +85,8 @@ class _Fit:
         accumulation = recipe.gradient_accumulation_steps
         self.epoch_steps = math.ceil(len(job.batches(0)) / accumulation)
         self.total = recipe.max_steps or math.ceil(self.epoch_steps * recipe.num_train_epochs)
+        if self.total < 1:
+            raise InputError("no steps to take: --num_train_epochs and --max_steps are both 0")
         self.warmup = warmup_steps(recipe, self.total)
         self.every = recipe.save_steps or self.epoch_steps
         if run.resumes:

@@ -8,7 +8,7 @@ resuming needs.
 import json
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,14 @@ import safetensors
 import safetensors.numpy
 
 from commands.errors import InputError
-from commands.files import atomic_folder, atomic_write, settle_folder, write_json, write_text
+from commands.files import (
+    atomic_folder,
+    atomic_write,
+    read_json_object,
+    settle_folder,
+    write_json,
+    write_text,
+)
 
 LOG = logging.getLogger("training")
 Scores = dict[str, float]
@@ -81,6 +88,22 @@ class RunFolder:
 
     def write_args(self, values: dict[str, Any]) -> None:
         write_json(self.path / "args.json", values)
+
+    def check_args(self, values: dict[str, Any], keys: Sequence[str]) -> None:
+        """InputError if a run is resumed with other settings, data or model than it was begun with."""
+        begun = read_json_object(self.path / "args.json")
+        now = json.loads(json.dumps(values))
+        for key in keys:
+            old, new = begun.get(key), now.get(key)
+            if old == new:
+                continue
+            if isinstance(old, dict) and isinstance(new, dict):
+                inner = next(name for name in {**old, **new} if old.get(name) != new.get(name))
+                key, old, new = f"{key}: {inner}", old.get(inner), new.get(inner)
+            raise InputError(
+                f"{self.path / 'args.json'}: this run was begun with {key} {old}, not {new}; "
+                "resume it as it was begun, or take another --output_dir"
+            )
 
     def add_history(self, line: dict[str, Any]) -> None:
         with open(self.path / "history.jsonl", "a", encoding="utf-8") as file:

@@ -2,12 +2,14 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from commands.errors import InputError
 from glue import run_eval, run_glue, run_predict
 from glue.tasks import TASKS
 from metrics import score
@@ -181,3 +183,37 @@ def test_config_file_stands_between_flag_and_preset(sample_dir: Path, tmp_path: 
     assert recipe["weight_decay"] == 0.2  # the file
     assert recipe["layer_lr_decay"] == 0.8  # the preset
     assert json.loads((tmp_path / "run" / "best" / "config.json").read_text())["classifier_head"] == "dense"
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--weight_decay", "0.5"], "recipe: weight_decay 0.01, not 0.5"),
+        (["--seed", "7"], "recipe: seed 42, not 7"),
+    ],
+)
+def test_resuming_with_other_settings_is_refused(
+    sample_dir: Path, tmp_path: Path, flags: list[str], said: str
+) -> None:
+    fine_tune(sample_dir, "rte", tmp_path, "--max_steps", "1")
+    with pytest.raises(InputError, match=re.escape(f"this run was begun with {said}; resume it as it was")):
+        fine_tune(sample_dir, "rte", tmp_path, "--max_steps", "1", "--resume", *flags)
+
+
+@pytest.mark.parametrize(
+    ("flag", "least", "value"),
+    [("--eval_batch_size", 1, value) for value in ("-1", "0", "1.5", "many")]
+    + [("--num_workers", 0, value) for value in ("-1", "1.5")],
+)
+def test_counts_are_whole_and_large_enough(
+    flag: str, least: int, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        run_glue.main(["--task_name", "rte", "--model_name_or_path", "x", "--output_dir", "y", flag, value])
+    assert left.value.code == 2
+    assert f"{flag}: '{value}' is not a whole number of at least {least}" in capsys.readouterr().err
+
+
+def test_no_steps_at_all(sample_dir: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no steps to take"):
+        fine_tune(sample_dir, "rte", tmp_path, "--max_steps", "0", "--num_train_epochs", "0")
