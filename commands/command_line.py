@@ -14,6 +14,10 @@ _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
 
 
+def _is_truth_value(words: Sequence[str]) -> bool:
+    return bool(words) and words[0].lower() in _TRUE | _FALSE
+
+
 def parse_bool(text: str) -> bool:
     """Read ``True``, ``false``, ``1``, ``off`` … as a bool; anything else is a usage error."""
     if text.lower() in _TRUE | _FALSE:
@@ -51,7 +55,14 @@ class CommandParser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         words = list(sys.argv[1:] if args is None else args)
-        return super().parse_known_args([self._spelled_as_declared(word) for word in words], namespace)
+        words = [self._spelled_as_declared(word) for word in words]
+        # A bare switch must not swallow the word behind it, unless that is its value.
+        for number, word in enumerate(words):
+            action = self._option_string_actions.get(word)
+            following = words[number + 1 : number + 2]
+            if action is not None and action.type is parse_bool and not _is_truth_value(following):
+                words[number] = f"{word}=true"
+        return super().parse_known_args(words, namespace)
 
     def _spelled_as_declared(self, word: str) -> str:
         if not word.startswith("--") or len(word) == 2:

@@ -118,7 +118,9 @@ def _job(
     labels = [] if task.is_regression else label_names(config)
     targets = targets_of(data.train.examples, labels, config.target_scale)
     features = dataclasses.replace(data.train.features, targets=targets)
-    part_cost = _PART_COST if choices.device == "cpu" else math.inf
+    # With the published padding a row does see its batch, so a batch must stay whole.
+    whole = choices.device != "cpu" or config.reference_padding
+    part_cost = math.inf if whole else _PART_COST
 
     def batches(epoch: int) -> EpochBatches:
         order = training_order(features.lengths, recipe.batch_size, recipe.seed, epoch, recipe.length_pool)

@@ -58,8 +58,9 @@ class RunFolder:
         """Put right what a killed run left behind; whether there is something to go on from."""
         settle_folder(self.path / "best")
         settle_folder(self.path / "last")
-        for half_written in self.path.glob(".*.part"):
-            half_written.unlink()
+        for name in ("args.json", "scores.json", "history.jsonl"):
+            for half_written in self.path.glob(f".{name}.*.part"):
+                half_written.unlink()
         return (self.path / "last" / _STATE).is_file()
 
     def _clear(self) -> None:
