@@ -20,7 +20,7 @@ from convbert.tokenizer import Tokenizer
 from engines.dynamic import tensors
 from glue.arguments import data_folder
 from glue.features import SplitFeatures, check_length, in_both_orders, load_split, targets_of
-from glue.model import config_for, label_names, prepare
+from glue.model import config_for, label_names, prepare, tokenizer_of
 from glue.presets import GlueRecipe
 from glue.scoring import dev_scores, predict
 from glue.tasks import Task
@@ -71,7 +71,7 @@ def fine_tune(choices: Choices) -> Progress:
     found = read_config(folder)
     check_length(recipe.max_seq_length, found.max_position_embeddings)
     config, keeps_head = config_for(task, found, recipe, choices.label_map)
-    tokenizer = _tokenizer(folder, config)
+    tokenizer = tokenizer_of(folder, config)
     data = _read_data(choices, tokenizer)
     select_device(choices.device)
     seed_everything(recipe.seed)
@@ -87,16 +87,6 @@ def fine_tune(choices: Choices) -> Progress:
     for note in [*_data_notes(data), *prepared.notes]:
         LOG.info(note)
     return fit(_job(choices, config, tokenizer, data, prepared.model), recipe, run)
-
-
-def _tokenizer(folder: str, config: EncoderConfig) -> Tokenizer:
-    tokenizer = Tokenizer(folder)
-    if len(tokenizer) > config.vocab_size:
-        raise InputError(
-            f"{folder}/vocab.txt: has {len(tokenizer)} pieces, "
-            f"config.json says vocab_size {config.vocab_size}"
-        )
-    return tokenizer
 
 
 def _read_data(choices: Choices, tokenizer: Tokenizer) -> Data:

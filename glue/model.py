@@ -10,6 +10,7 @@ from checkpoints.network import fill, load_classifier, shapes_of
 from commands.errors import InputError
 from convbert.config import EncoderConfig
 from convbert.heads import SentenceClassifier
+from convbert.tokenizer import Tokenizer
 from glue.presets import GlueRecipe
 from glue.tasks import Task
 
@@ -135,3 +136,14 @@ def model_folder(path: str | Path) -> Path:
 def label_names(config: EncoderConfig) -> Sequence[str]:
     """The labels in the order of the logits' columns."""
     return [config.id2label[number] for number in sorted(config.id2label)]
+
+
+def tokenizer_of(folder: str | Path, config: EncoderConfig) -> Tokenizer:
+    """A model folder's tokeniser; InputError if it knows more pieces than the network has embeddings."""
+    tokenizer = Tokenizer(folder)
+    if len(tokenizer) > config.vocab_size:
+        raise InputError(
+            f"{folder}/vocab.txt: has {len(tokenizer)} pieces, "
+            f"config.json says vocab_size {config.vocab_size}"
+        )
+    return tokenizer

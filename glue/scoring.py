@@ -8,10 +8,9 @@ import numpy as np
 
 from convbert.config import EncoderConfig
 from convbert.heads import SentenceClassifier
-from convbert.tokenizer import Tokenizer
 from engines.dynamic import predict_logits
 from glue.features import SplitFeatures, check_length, load_split, targets_of
-from glue.model import label_names, load_for_task
+from glue.model import label_names, load_for_task, tokenizer_of
 from glue.tasks import Task
 from metrics.task_scores import score_task
 
@@ -61,7 +60,7 @@ def predict_splits(
     max_length: of the inputs in tokens; None: as the checkpoint was trained.
     """
     model, config = load_for_task(folder, task, label_map)
-    tokenizer = Tokenizer(folder)
+    tokenizer = tokenizer_of(folder, config)
     length = max_length or config.max_seq_length or min(128, config.max_position_embeddings)
     check_length(length, config.max_position_embeddings)
     splits = [load_split(task, split, data_dir, tokenizer, length) for split in task.of_kind(kind)]

@@ -149,3 +149,16 @@ def test_settings_that_cannot_be(
 ) -> None:
     assert wanted in stopped(run_glue.main, capsys, *fine_tuning(workplace, *flags))
     assert not (workplace / "run").exists()
+
+
+def test_predicting_with_a_vocabulary_larger_than_the_network(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open(workplace / "model" / "vocab.txt", "a", encoding="utf-8") as file:
+        file.write("onemore\n")
+    line = stopped(
+        run_predict.main, capsys, "--task_name", "rte", "--ckpt_path", workplace / "model",
+        "--data_dir", workplace, "--output_dir", workplace / "p",
+    )  # fmt: skip
+    assert "vocab.txt: has" in line
+    assert "config.json says vocab_size" in line
