@@ -44,7 +44,7 @@ class Task:
 
     labels: in id order; empty for regression. metrics: names of functions in ``metrics.scores``.
     paper_score: the score that the ConvBERT paper's eight-task average counts; empty if it counts none.
-    majority: the most frequent training label (STS-B: about the mean score), what
+    majority: the most frequent training label, any where they balance (STS-B: about the mean score), what
     ``submission.pack --fill_missing majority`` writes. target_range: of a regression's scores.
     presets: what a recipe preset (glue/presets.py) does differently for this task.
     """

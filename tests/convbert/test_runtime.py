@@ -146,6 +146,8 @@ def test_malloc_elsewhere(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(ctypes, "CDLL", None)  # never asked for on other systems
     monkeypatch.setattr(sys, "platform", "darwin")
     runtime.set_up()
+    assert machine.told == []
+    assert machine.environ["FLAGS_use_stride_kernel"] == "0"  # the other settings still apply
 
 
 # --- in processes of their own --------------------------------------------------------------------
