@@ -1,23 +1,34 @@
 """What a folder or a zip holds of the hand-in, read once: the bytes of each file, and what is in the way."""
 
+import struct
 import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from commands.errors import InputError
 
 MISSING = "is missing"
-_LARGEST = 64 << 20  # the largest official file has some 4 MB; more is no prediction file
+LARGEST = 64 << 20  # the largest official file has some 4 MB; more is no prediction file
+
+# Whatever zipfile, and the decompressors below it, say of bytes that are not as they should be.
+DAMAGED: tuple[type[Exception], ...] = (
+    zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError, struct.error, MemoryError,
+)  # fmt: skip
+with suppress(ImportError):  # a Python may be built without it, and zipfile then says so
+    from lzma import LZMAError
+
+    DAMAGED += (LZMAError,)
 
 
 @dataclass
 class Contents:
     """raw: bytes by hand-in name. faults: hand-in name → why there are no bytes, or not only one file's.
 
-    strays: entries that do not belong into the hand-in → why.
+    strays: entries that do not belong into the hand-in, as ``shown`` → why.
     """
 
     raw: dict[str, bytes] = field(default_factory=dict)
@@ -32,11 +43,28 @@ def read_contents(path: str | Path, wanted: Collection[str]) -> Contents:
         return _read_folder(path, wanted)
     if not path.is_file():
         raise InputError(f"{path}: no such folder or zip; give what run_predict or submission.pack wrote")
-    try:
-        with zipfile.ZipFile(path) as archive:
+    with path.open("rb") as file:
+        try:
+            archive = zipfile.ZipFile(file)
+        except DAMAGED as error:
+            why = "a name in it is not UTF-8" if isinstance(error, UnicodeError) else reason(error)
+            raise InputError(f"{path}: neither a folder nor a whole zip ({why}); pack it again") from None
+        with archive:
             return _read_zip(archive, wanted)
-    except zipfile.BadZipFile as error:
-        raise InputError(f"{path}: neither a folder nor a whole zip ({error}); pack it again") from None
+
+
+def shown(text: str) -> str:
+    """Text of unknown origin as one line that no terminal takes for a command: odd characters escaped."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
+        for char in text
+    )
+
+
+def reason(error: Exception) -> str:
+    """The first line of what a library says of bytes that it cannot read."""
+    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return shown(said.splitlines()[0])
 
 
 def _read_folder(folder: Path, wanted: Collection[str]) -> Contents:
@@ -48,7 +76,7 @@ def _read_folder(folder: Path, wanted: Collection[str]) -> Contents:
         if name in wanted:
             _keep_file(path, contents)
         elif path.suffix.lower() == ".tsv" and not name.startswith("."):
-            contents.strays[name] = _why_stray(name, wanted)
+            contents.strays[shown(name)] = _why_stray(name, wanted)
     _explain_missing(contents, wanted)
     return contents
 
@@ -58,7 +86,9 @@ def _keep_file(path: Path, contents: Contents) -> None:
         contents.faults[path.name] = "is a folder; a file is wanted"
     elif not path.exists():
         contents.faults[path.name] = "is a link to nothing; write the file again"
-    elif path.stat().st_size > _LARGEST:
+    elif not path.is_file():  # a pipe would be waited for
+        contents.faults[path.name] = "is no plain file; write the file again"
+    elif path.stat().st_size > LARGEST:
         contents.faults[path.name] = _too_large(path.stat().st_size)
     else:
         contents.raw[path.name] = path.read_bytes()
@@ -70,12 +100,12 @@ def _read_zip(archive: zipfile.ZipFile, wanted: Collection[str]) -> Contents:
     for entry in archive.infolist():
         name = entry.filename
         if name not in wanted:
-            contents.strays[name] = _why_stray(name, wanted)
+            contents.strays[shown(name)] = _why_stray(name, wanted)
         elif times[name] > 1:
             contents.faults[name] = f"stands {times[name]} times in the zip; once is wanted"
         elif entry.flag_bits & 0x1:
             contents.faults[name] = "is encrypted; zip it without a password"
-        elif entry.file_size > _LARGEST:
+        elif entry.file_size > LARGEST:
             contents.faults[name] = _too_large(entry.file_size)
         else:
             _keep_entry(archive, entry, contents)
@@ -86,11 +116,11 @@ def _read_zip(archive: zipfile.ZipFile, wanted: Collection[str]) -> Contents:
 def _keep_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, contents: Contents) -> None:
     try:
         with archive.open(entry) as file:
-            raw = file.read(_LARGEST + 1)  # never more: the size in the directory may be untrue
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
-        contents.faults[entry.filename] = f"cannot be read from the zip ({error}); pack it again"
+            raw = file.read(LARGEST + 1)  # never more: the size in the directory may be untrue
+    except DAMAGED as error:
+        contents.faults[entry.filename] = f"cannot be read from the zip ({reason(error)}); pack it again"
         return
-    if len(raw) > _LARGEST:
+    if len(raw) > LARGEST:
         contents.faults[entry.filename] = _too_large(len(raw))
     else:
         contents.raw[entry.filename] = raw

@@ -75,12 +75,16 @@ def faults_of(path: Path, data_dir: Path | None, name: str) -> list[tuple[int, s
 
 
 def write_zip(
-    folder: Path, path: Path, rename: Callable[[str], str] = str, extra: Sequence[tuple[str, str]] = ()
+    folder: Path,
+    path: Path,
+    rename: Callable[[str], str] = str,
+    extra: Sequence[tuple[str, str]] = (),
+    method: int = zipfile.ZIP_DEFLATED,
 ) -> Path:
     """A zip as people make it, its entries renamed and more of them added."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(path, "w", method) as archive:
         for name in NAMES:
-            archive.write(folder / name, rename(name))
+            archive.writestr(rename(name), (folder / name).read_bytes())
         for name, text in extra:
             archive.writestr(name, text)
     return path

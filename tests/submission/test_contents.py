@@ -1,5 +1,7 @@
 """What may and may not lie in a hand-in folder, and what a zip can be."""
 
+import json
+import os
 import shutil
 import struct
 import zipfile
@@ -55,6 +57,42 @@ def test_a_file_of_absurd_size_is_not_read(folder, data_dir):
         file.truncate(3 << 30)
     [(_, message)] = faults_of(folder, data_dir, "RTE.tsv")
     assert message.startswith(f"has {3 << 30} bytes, far more than any prediction file")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_in_a_files_place_is_not_waited_for(folder, data_dir):
+    (folder / "RTE.tsv").unlink()
+    os.mkfifo(folder / "RTE.tsv")
+    assert faults_of(folder, data_dir, "RTE.tsv") == [(0, "is no plain file; write the file again")]
+
+
+_ODD_NAMES = {
+    "line feed": ("ev\nil.tsv", r"ev\nil.tsv"),
+    "terminal": ("\x1b[31mred\x1b[0m.tsv", r"\x1b[31mred\x1b[0m.tsv"),
+    "right to left": ("\u202evst.tsv", r"\u202evst.tsv"),
+    "line separator": ("a\u2028b.tsv", r"a\u2028b.tsv"),
+    "accent": ("é.tsv", "é.tsv"),
+}
+
+
+@pytest.mark.parametrize(("name", "shown"), _ODD_NAMES.values(), ids=_ODD_NAMES)
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_name_is_shown_without_its_control_characters(folder, data_dir, tmp_path, zipped, name, shown):
+    if zipped:
+        path = write_zip(folder, tmp_path / "s.zip", extra=[(name, "")])
+    else:
+        path = folder
+        (folder / name).write_bytes(b"")
+    assert faults_of(path, data_dir, shown) == [(0, "does not belong into the hand-in; remove it")]
+
+
+def test_a_name_of_a_folder_that_is_no_utf8(folder, data_dir, run_module):
+    (folder / os.fsdecode(b"\xff.tsv")).write_bytes(b"")
+    done = run_module("submission.check", folder, "--data_dir", data_dir)
+    assert done.stderr == f"error: {folder}: \\udcff.tsv does not belong into the hand-in; remove it\n"
+    assert done.stdout.splitlines()[-1].split()[:2] == ["ERROR", "\\udcff.tsv"]
+    done = run_module("submission.check", folder, "--data_dir", data_dir, "--json")
+    assert json.loads(done.stdout)["files"][-1]["file"] == "\\udcff.tsv"
 
 
 # What a zip can be
@@ -129,6 +167,53 @@ def test_a_compression_nobody_knows(folder, data_dir, tmp_path):
     assert message.startswith("cannot be read from the zip (")
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_entry_of_any_compression(folder, data_dir, tmp_path, method):
+    path = write_zip(folder, tmp_path / "s.zip", method=method)
+    assert {report.status for report in reports_of(path, data_dir).values()} == {"OK"}
+    raw = bytearray(path.read_bytes())
+    body = 30 + len(NAMES[0])
+    raw[body + 9 : body + 30] = bytes(21)
+    path.write_bytes(raw)
+    [(_, message)] = faults_of(path, data_dir, NAMES[0])
+    assert message.startswith("cannot be read from the zip (")
+    assert message.endswith("); pack it again")
+
+
+def test_an_entry_of_a_zip_of_the_future(folder, tmp_path):
+    path = write_zip(folder, tmp_path / "s.zip")
+    raw = bytearray(path.read_bytes())
+    raw[raw.index(b"PK\x01\x02") + 6] = 99  # the version needed to extract
+    path.write_bytes(raw)
+    with pytest.raises(InputError, match=r"s\.zip: .*zip file version 9\.9.*; pack it again"):
+        check.main([str(path)])
+
+
+def test_an_entry_whose_name_is_no_utf8(folder, tmp_path):
+    path = write_zip(folder, tmp_path / "s.zip", extra=[("xéx.tsv", "")])
+    path.write_bytes(path.read_bytes().replace("xéx".encode(), b"x\xff\xfex"))
+    with pytest.raises(InputError, match=r"s\.zip: .*a name in it is not UTF-8.*; pack it again"):
+        check.main([str(path)])
+
+
+def test_a_zip_without_its_middle(folder, data_dir, tmp_path, capsys):
+    path = write_zip(folder, tmp_path / "s.zip")
+    raw = path.read_bytes()
+    path.write_bytes(raw[:300] + raw[500:])
+    with pytest.raises(InputError) as error:
+        check.main([str(path), "--data_dir", str(data_dir)])
+    assert str(error.value).startswith(f"{path}: CoLA.tsv cannot be read from the zip (")
+    assert "ERROR    CoLA.tsv" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("place", ["/{}", "../{}", "C:\\{}", "/tmp/../{}"])
+def test_absolute_names_and_names_that_climb(folder, data_dir, tmp_path, place):
+    path = write_zip(folder, tmp_path / "s.zip", rename=place.format)
+    why = "lies in a folder; the zip must be flat, without folders"
+    said = [str(report.faults[0]) for report in reports_of(path, data_dir).values()]
+    assert said == [f"is missing; found {place.format(name)}: {why}" for name in NAMES]
+
+
 def test_a_zip_bomb_is_not_unpacked(folder, data_dir, tmp_path):
     (folder / "RTE.tsv").write_bytes(b"\0" * (65 << 20))
     path = write_zip(folder, tmp_path / "s.zip")
@@ -151,10 +236,14 @@ def test_a_zip_cut_short(folder, tmp_path):
         check.main([str(path)])
 
 
-@given(place=st.floats(0, 1, exclude_max=True), byte=st.integers(0, 255))
-def test_one_changed_byte_of_a_zip_never_ends_in_a_traceback(tmp_path_factory, place, byte):
+@given(
+    place=st.floats(0, 1, exclude_max=True),
+    byte=st.integers(0, 255),
+    method=st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]),
+)
+def test_one_changed_byte_of_a_zip_never_ends_in_a_traceback(tmp_path_factory, place, byte, method):
     folder = tmp_path_factory.mktemp("bytes")
-    path = write_zip(write_hand_in(folder / "predictions"), folder / "s.zip")
+    path = write_zip(write_hand_in(folder / "predictions"), folder / "s.zip", method=method)
     raw = bytearray(path.read_bytes())
     raw[int(place * len(raw))] = byte
     path.write_bytes(raw)
