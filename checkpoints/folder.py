@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors
 import safetensors.numpy
 
-from checkpoints.naming import LEFT_ASIDE, Name, names, to_ours, to_theirs
+from checkpoints.naming import LEFT_ASIDE, Name, names, their_shape, to_ours, to_theirs
+from checkpoints.safetensors_file import open_safetensors
+from checkpoints.shapes import MOST_PARAMETERS, expected_shapes, parameter_count
+from checkpoints.tensors import StoredTensor, as_float32
 from commands.errors import InputError
-from commands.files import atomic_folder, atomic_write, read_json_object, sha256_of, write_json
-from convbert.config import EncoderConfig, from_json, to_json
+from commands.files import atomic_folder, atomic_write, sha256_of, write_json
+from convbert.config import EncoderConfig, from_json, read_json, to_json
 from convbert.tokenizer import Tokenizer
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -35,17 +37,36 @@ class Checkpoint:
 
 
 def read_config(folder: str | Path, **changes: Any) -> EncoderConfig:
-    """The configuration in a model folder, with changes; InputError names the file and the fault."""
+    """The configuration in a model folder, with changes; InputError names the file and the fault.
+
+    Its sizes are held against the shapes of the encoder's tensors, or without weights against a bound,
+    so that whoever gets a configuration can build its network.
+    """
     path = Path(folder) / CONFIG
     if not Path(folder).is_dir():
         raise InputError(f"{folder}: no such model folder; it should hold {CONFIG}, {WEIGHTS} and vocab.txt")
     if not path.is_file():
         raise InputError(f"{path}: no such file; a model folder holds {CONFIG}, {WEIGHTS} and vocab.txt")
-    values = read_json_object(path)
+    values = read_json(path)
     try:
-        return dataclasses.replace(from_json(values), **changes)
+        config = dataclasses.replace(from_json(values), **changes)
     except (InputError, TypeError) as error:
         raise InputError(f"{path}: {error}") from None
+    _check_sizes(folder, config)
+    return config
+
+
+def _check_sizes(folder: str | Path, config: EncoderConfig) -> None:
+    count = parameter_count(config)
+    if count > MOST_PARAMETERS:
+        raise InputError(
+            f"{Path(folder) / CONFIG}: describes a network of {count / 1e9:.0f} billion parameters; "
+            f"more than {MOST_PARAMETERS // 10**9} billion are taken for a slip: look at its sizes"
+        )
+    if has_weights(folder):
+        path = Path(folder) / WEIGHTS
+        shapes = {name: shape for name, shape in expected_shapes(config).items() if "encoder." in name}
+        _raise(path, _match(_open(path), config, shapes).faults)
 
 
 def has_weights(folder: str | Path) -> bool:
@@ -67,10 +88,40 @@ def read_checkpoint(
     for everything else missing, unexpected or of the wrong shape, InputError lists the names.
     """
     path = Path(folder) / WEIGHTS
-    theirs = _read_arrays(path)
-    arrays: dict[str, np.ndarray] = {}
-    new_head: list[str] = []
-    faults: list[str] = []
+    match = _match(_open(path), config, shapes, keep_head, may_lack_head)
+    spare = [key for key in match.spare if not LEFT_ASIDE.search(key)]
+    if may_lack_head:
+        spare = [
+            key
+            for key in spare
+            if not key.startswith(("classifier.", "pooler.", f"{config.model_type}.pooler."))
+        ]
+    _raise(path, match.faults + [f"{key} is unexpected" for key in spare])
+    arrays = {
+        name.ours: to_ours(as_float32(path, name.theirs, tensor), name.layout)
+        for name, tensor in match.taken.items()
+    }
+    return Checkpoint(config, arrays, match.new_head, sorted(match.spare))
+
+
+@dataclass(frozen=True)
+class _Match:
+    """Stored tensors by the parameter they are for, and what was not found or not asked for."""
+
+    taken: dict[Name, StoredTensor]
+    new_head: list[str]
+    faults: list[str]
+    spare: list[str]
+
+
+def _match(
+    theirs: dict[str, StoredTensor],
+    config: EncoderConfig,
+    shapes: dict[str, tuple[int, ...]],
+    keep_head: bool = True,
+    may_lack_head: bool = False,
+) -> _Match:
+    match = _Match({}, [], [], [])
     for name in names(config):
         if name.ours not in shapes:
             continue
@@ -80,44 +131,34 @@ def read_checkpoint(
             found = None
         fault = _fault(name, found, shapes[name.ours])
         if fault and in_head and may_lack_head:
-            new_head.append(name.ours)
+            match.new_head.append(name.ours)
         elif fault:
-            faults.append(fault)
+            match.faults.append(fault)
         elif found is not None:
-            arrays[name.ours] = to_ours(found, name.layout).astype(np.float32, copy=False)
-    spare = [key for key in theirs if not LEFT_ASIDE.search(key)]
-    if may_lack_head:
-        spare = [
-            key
-            for key in spare
-            if not key.startswith(("classifier.", "pooler.", f"{config.model_type}.pooler."))
-        ]
-    faults += [f"{key} is unexpected" for key in spare]
+            match.taken[name] = found
+    match.spare.extend(theirs)
+    return match
+
+
+def _raise(path: Path, faults: list[str]) -> None:
     if faults:
         more = f" (and {len(faults) - 4} more)" if len(faults) > 4 else ""
         raise InputError(
             f"{path}: does not fit {CONFIG}: {'; '.join(faults[:4])}{more}; take both from one model"
         )
-    return Checkpoint(config, arrays, new_head, sorted(theirs))
 
 
-def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+def _open(path: Path) -> dict[str, StoredTensor]:
     if not path.is_file():
         raise InputError(f"{path}: no such file; weights are read from {WEIGHTS}")
-    try:
-        arrays = safetensors.numpy.load_file(path)
-    except TypeError as error:  # a data type that NumPy does not have, such as bfloat16
-        raise InputError(f"{path}: cannot be read: {error}; save it as float32 or float16") from None
-    except (safetensors.SafetensorError, KeyError) as error:
-        raise InputError(f"{path}: cannot be read: {error}; is it cut short? fetch it again") from None
     # Google's oldest exports name LayerNorm's parameters gamma and beta.
     return {
-        key.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias"): value
-        for key, value in arrays.items()
+        key.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias"): tensor
+        for key, tensor in open_safetensors(path).items()
     }
 
 
-def _take(theirs: dict[str, np.ndarray], name: Name, base: str) -> np.ndarray | None:
+def _take(theirs: dict[str, StoredTensor], name: Name, base: str) -> StoredTensor | None:
     """Remove and return a tensor, saved with the model type's prefix or, as a bare encoder, without."""
     for key in (name.theirs, name.theirs.removeprefix(f"{base}.")):
         if key in theirs:
@@ -125,10 +166,10 @@ def _take(theirs: dict[str, np.ndarray], name: Name, base: str) -> np.ndarray | 
     return None
 
 
-def _fault(name: Name, found: np.ndarray | None, shape: tuple[int, ...]) -> str:
+def _fault(name: Name, found: StoredTensor | None, shape: tuple[int, ...]) -> str:
     if found is None:
         return f"{name.theirs} is missing"
-    wanted = to_theirs(np.empty(shape, np.bool_), name.layout).shape
+    wanted = their_shape(shape, name.layout)
     if found.shape != wanted:
         return f"{name.theirs} should be {wanted} and is {found.shape}"
     return ""

@@ -101,6 +101,17 @@ def names(config: EncoderConfig) -> Iterator[Name]:
             yield Name(rule.ours.replace("*", str(layer)), theirs.replace("*", str(layer)), rule.layout)
 
 
+def their_shape(shape: tuple[int, ...], layout: str) -> tuple[int, ...]:
+    """The shape that an array of our shape has in their layout; see ``to_ours``."""
+    if layout == "depthwise":
+        return (shape[1], 1, shape[0])
+    if layout == "pointwise":
+        return (shape[1], shape[0], 1)
+    if layout == "column":
+        return (shape[0], 1)
+    return shape[::-1] if layout == "transposed" else shape
+
+
 def to_ours(array: np.ndarray, layout: str) -> np.ndarray:
     """Their array in our layout: transposed (out, in) → (in, out); depthwise (C, 1, K) → (K, C);
     pointwise (out, in, 1) → (in, out); column (C, 1) → (C,)."""

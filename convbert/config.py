@@ -2,13 +2,17 @@
 
 import dataclasses
 import math
+import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from commands.errors import InputError
+from commands.files import read_json_object
 
 MODEL_TYPES = ("convbert", "electra", "bert", "ernie")
 HEADS = ("linear", "dense", "pooler")
+MOST_LAYERS = 1000  # far beyond every such network: a slip, or somebody's malice
 
 
 @dataclass(frozen=True)
@@ -80,11 +84,18 @@ class EncoderConfig:
             found.append(f"conv_kernel_size must be odd, not {self.conv_kernel_size}")
         if self.hidden_size % self.num_groups or self.intermediate_size % self.num_groups:
             found.append(f"num_groups {self.num_groups} does not divide hidden_size and intermediate_size")
+        if self.num_hidden_layers > MOST_LAYERS:
+            found.append(f"num_hidden_layers must be at most {MOST_LAYERS}, not {self.num_hidden_layers}")
+        if self.max_seq_length > self.max_position_embeddings:
+            found.append(
+                f"max_seq_length {self.max_seq_length} is beyond "
+                f"max_position_embeddings {self.max_position_embeddings}"
+            )
         if self.pad_token_id >= self.vocab_size:
             found.append(f"pad_token_id {self.pad_token_id} is beyond vocab_size {self.vocab_size}")
         names = list(self.id2label.values())
         if sorted(self.id2label) != list(range(len(names))) or len(set(names)) != len(names):
-            found.append(f"id2label must name ids from 0 on, each name once, not {self.id2label!r}")
+            found.append(f"id2label must name ids from 0 on, each name once, not {shortened(self.id2label)}")
         return found
 
     def _wrong_values(self) -> list[str]:
@@ -172,12 +183,22 @@ def named(size: str, **changes: Any) -> EncoderConfig:
     return EncoderConfig(**{**SIZES[size], **changes})
 
 
+def read_json(path: str | Path) -> dict[str, Any]:
+    """The JSON object in a file of a model folder, which anybody may have written."""
+    try:
+        return read_json_object(path)
+    except RecursionError:
+        raise InputError(f"{path}: not JSON: nested too deeply") from None
+    except ValueError as error:  # a number of more digits than Python takes
+        raise InputError(f"{path}: not JSON: {error}") from None
+
+
 def from_json(values: dict[str, Any]) -> EncoderConfig:
     """Read the fields of a ``config.json``; keys that are not ours are left aside.
 
     Without a ``model_type`` or with an impossible value: InputError.
     """
-    if "model_type" not in values:
+    if values.get("model_type") is None:
         raise InputError(f"no model_type; expected one of {', '.join(MODEL_TYPES)}")
     known = {f.name for f in dataclasses.fields(EncoderConfig)}
     kept = {key: value for key, value in values.items() if key in known and value is not None}
@@ -185,11 +206,27 @@ def from_json(values: dict[str, Any]) -> EncoderConfig:
         kept["embedding_size"] = kept.get("hidden_size", EncoderConfig.hidden_size)
     elif kept["model_type"] == "electra":
         kept = {**_ELECTRA, **kept}
-    try:
-        kept["id2label"] = {int(key): str(name) for key, name in kept.get("id2label", {}).items()}
-    except (ValueError, AttributeError):
-        raise InputError(f"id2label must map numbers to names, not {values['id2label']!r}") from None
+    kept["id2label"] = _labels(kept.get("id2label", {}))
     return EncoderConfig(**kept)
+
+
+_ID = re.compile("0|[1-9][0-9]{,8}")
+
+
+def _labels(found: Any) -> dict[int, str]:
+    """JSON's keys are text: "0" stands for 0, while "00" and " 0" stand for nothing."""
+    labels = {}
+    if isinstance(found, dict):
+        labels = {int(key): str(name) for key, name in found.items() if _ID.fullmatch(str(key))}
+    if not isinstance(found, dict) or len(labels) != len(found):
+        raise InputError(f"id2label must map numbers to names, not {shortened(found)}")
+    return labels
+
+
+def shortened(value: Any) -> str:
+    """A value as Python writes it, its middle left out where it is long."""
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:150]} … {text[-40:]}"
 
 
 def to_json(config: EncoderConfig) -> dict[str, Any]:

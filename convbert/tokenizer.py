@@ -16,7 +16,8 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import BertProcessing
 
 from commands.errors import InputError
-from commands.files import read_json_object, sha256_of, write_json, write_text
+from commands.files import sha256_of, write_json, write_text
+from convbert.config import read_json
 
 PAD, UNKNOWN, FIRST, SEPARATOR, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 SPECIALS = (PAD, UNKNOWN, FIRST, SEPARATOR, MASK)
@@ -86,7 +87,8 @@ def _read_vocabulary(path: Path) -> dict[str, int]:
         raise InputError(f"{path}: no such file; a model folder holds its WordPiece vocabulary there")
     raw = path.read_bytes()
     try:
-        pieces = raw.decode("utf-8").removesuffix("\n").split("\n")
+        # With or without a byte order mark: it is no part of the first piece, and ids count lines.
+        pieces = raw.decode("utf-8-sig").removesuffix("\n").split("\n")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise InputError(
@@ -107,7 +109,7 @@ def _read_vocabulary(path: Path) -> dict[str, int]:
 def _read_settings(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
-    values = read_json_object(path)
+    values = read_json(path)
     found = {key: values[key] for key in _SETTINGS if key in values}
     for key, value in found.items():
         if not isinstance(value, bool) and not (key == "strip_accents" and value is None):

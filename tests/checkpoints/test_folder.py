@@ -69,7 +69,7 @@ def test_saving_replaces_the_folder_whole(tmp_path: Path) -> None:
     (folder / "old").write_text("x")
     config = read_config(GOLDEN / "bert")
     save_checkpoint(folder, config, read(GOLDEN / "bert").arrays, Tokenizer(GOLDEN / "tokenizer"))
-    wanted = ["config.json", "model.safetensors", "tokenizer_config.json", "vocab.txt"]
+    wanted = ["config.json", "manifest.json", "model.safetensors", "tokenizer_config.json", "vocab.txt"]
     assert sorted(path.name for path in folder.iterdir()) == wanted
     assert [path.name for path in tmp_path.iterdir()] == ["best"]
 

@@ -1,6 +1,5 @@
 """Whatever can be wrong with a model folder is one line that names the file and the fault."""
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -60,7 +59,7 @@ def test_changes_that_do_not_fit_name_the_file(tmp_path: Path) -> None:
     assert message == f"{tmp_path / 'config.json'}: hidden_act 'none' is not known"
 
 
-@pytest.mark.parametrize("kept", [0, 4, 8, 200, -1])
+@pytest.mark.parametrize("kept", [0, 4, 8, 200])
 def test_weights_cut_short(edited: Edited, kept: int) -> None:
     folder = edited("bert")
     path = folder / "model.safetensors"
@@ -154,13 +153,3 @@ def test_weights_of_another_network(edited: Edited, name: str, settings: dict[st
     message = fault(lambda: read(folder))
     assert message.startswith(f"{folder / 'model.safetensors'}: does not fit config.json: ")
     assert said in message
-
-
-def test_a_data_type_numpy_lacks_says_what_to_save_instead(edited: Edited) -> None:
-    folder = edited("bert")
-    header = json.dumps({"x": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}).encode()
-    (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
-    assert fault(lambda: read(folder)) == (
-        f"{folder / 'model.safetensors'}: cannot be read: data type 'bfloat16' not understood; "
-        "save it as float32 or float16"
-    )

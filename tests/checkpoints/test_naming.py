@@ -1,13 +1,15 @@
 """Names and layouts of parameters: the table is reversible, and names what transformers names."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
 
 from checkpoints.folder import read_config
-from checkpoints.naming import names, rules, to_ours, to_theirs
+from checkpoints.naming import names, rules, their_shape, to_ours, to_theirs
 from checkpoints.network import shapes_of
+from checkpoints.shapes import expected_shapes, parameter_count
 from convbert.config import HEADS
 from convbert.heads import SentenceClassifier
 from tests.checkpoints.golden_folders import GOLDEN, NAMES, theirs_of
@@ -21,6 +23,15 @@ def test_every_parameter_has_one_name_on_either_side(name: str, head: str) -> No
     assert len({row.ours for row in table}) == len({row.theirs for row in table}) == len(table)
     assert set(shapes_of(SentenceClassifier(config))) <= {row.ours for row in table}
     assert len({rule.ours for rule in rules(config)}) == len(rules(config))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("head", HEADS)
+def test_shapes_are_known_before_a_network_is_built(name: str, head: str) -> None:
+    config = dataclasses.replace(read_config(GOLDEN / name), classifier_head=head)
+    shapes = shapes_of(SentenceClassifier(config))
+    assert expected_shapes(config) == shapes
+    assert parameter_count(config) == sum(math.prod(shape) for shape in shapes.values())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -38,6 +49,7 @@ def test_every_layout_is_reversible(name: str) -> None:
         if row.ours in shapes:
             theirs = theirs_of(GOLDEN / name)[row.theirs]
             ours = to_ours(theirs, row.layout)
+            assert their_shape(ours.shape, row.layout) == theirs.shape
             assert ours.shape == shapes[row.ours]
             again = to_theirs(ours, row.layout)
             assert (again.shape, again.tobytes()) == (theirs.shape, theirs.tobytes())

@@ -153,6 +153,8 @@ def test_positive_numbers(name: str, value: Any) -> None:
         ({"use_task_id": "yes"}, "use_task_id must be a bool, not 'yes'"),
         ({"reference_padding": 1}, "reference_padding must be a bool, not 1"),
         ({"finetuning_task": 3}, "finetuning_task must be a str, not 3"),
+        ({"num_hidden_layers": 1001}, "num_hidden_layers must be at most 1000, not 1001"),
+        ({"max_seq_length": 513}, "max_seq_length 513 is beyond max_position_embeddings 512"),
     ],
 )  # fmt: skip
 def test_impossible(values: dict[str, Any], said: str) -> None:
@@ -219,12 +221,15 @@ def test_defaults_of_absent_keys_are_those_of_transformers() -> None:
     assert from_json({"model_type": "convbert", "id2label": None, "hidden_act": None}) == EncoderConfig()
 
 
-@pytest.mark.parametrize("labels", [["a", "b"], {"x": "a"}, "a", 3])
+@pytest.mark.parametrize(
+    "labels", [["a", "b"], {"x": "a"}, "a", 3, {"0": "a", "00": "b"}, {"0": "a", " 1": "b"}, {"٠": "a"}]
+)
 def test_labels_that_are_no_map(labels: Any) -> None:
     with pytest.raises(InputError, match="id2label must map numbers to names, not "):
         from_json({"model_type": "convbert", "id2label": labels})
 
 
-def test_json_without_model_type() -> None:
+@pytest.mark.parametrize("values", [{"hidden_size": 32}, {"model_type": None}])
+def test_json_without_model_type(values: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="no model_type; expected one of convbert, electra, bert, ernie"):
-        from_json({"hidden_size": 32})
+        from_json(values)

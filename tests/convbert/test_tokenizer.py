@@ -185,3 +185,17 @@ def test_damaged_settings(folder: Path, content: bytes, said: str) -> None:
     message = fault(folder)
     assert message.startswith(f"{folder / 'tokenizer_config.json'}: ")
     assert said in message
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_piece(tmp_path: Path) -> None:
+    """Ids count lines, so that accepting the mark leaves every id what it is without."""
+    content = (GOLDEN / "vocab.txt").read_bytes()
+    marked = with_vocabulary(tmp_path, b"\xef\xbb\xbf" + content)
+    assert marked.vocabulary == Tokenizer(GOLDEN).vocabulary
+    marked.save(tmp_path / "copy")
+    assert (tmp_path / "copy" / "vocab.txt").read_bytes() == content
+
+
+def test_settings_nested_too_deeply(folder: Path) -> None:
+    (folder / "tokenizer_config.json").write_bytes(b'{"x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}")
+    assert fault(folder) == f"{folder / 'tokenizer_config.json'}: not JSON: nested too deeply"
