@@ -4,11 +4,13 @@ Exit 0: done. 1: the input or the data is wrong (one line on stderr). 2: wrong u
 """
 
 import argparse
+import io
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from commands.errors import InputError
+from commands.errors import InputError, UsageError
 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
@@ -30,6 +32,13 @@ def count(text: str, least: int = 1) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < least:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
     return int(text)
+
+
+def path(text: str) -> str:
+    """A path as it stands; an empty one, as an unset variable gives, is a usage error."""
+    if not text:
+        raise argparse.ArgumentTypeError("is empty; name a path")
+    return text
 
 
 def count_or_0(text: str) -> int:
@@ -74,14 +83,24 @@ class CommandParser(argparse.ArgumentParser):
         return word
 
 
+def _one_line(message: Warning | str, *_: Any, **__: Any) -> str:
+    """A warning as a user should see it: without the line of our code that gave it."""
+    return f"warning: {message}\n"
+
+
 def run(main: Callable[[Sequence[str] | None], int | None]) -> NoReturn:
     """Run a command's ``main`` and leave with its exit code; bad input is one line, no traceback."""
+    warnings.formatwarning = _one_line
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # closed ones are None
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal of fewer letters is no reason to fail
     try:
         code = main(None) or 0
-        sys.stdout.flush()
+        if sys.stdout:
+            sys.stdout.flush()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
-        code = 1
+        code = 2 if isinstance(error, UsageError) else 1
     except BrokenPipeError:
         sys.stderr.close()
         code = 1

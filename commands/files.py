@@ -1,4 +1,4 @@
-"""Artefacts that appear whole or not at all: write beside, fsync, rename."""
+"""Artefacts that appear whole or not at all: write beside, fsync, rename; manifests; locks."""
 
 import hashlib
 import json
@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from commands.errors import InputError
+
+MANIFEST = "manifest.json"
 
 
 @contextmanager
@@ -29,6 +31,11 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        # A full disk names no file, and a forbidden one only the file beside.
+        about_this = error.errno is not None and error.filename in (None, str(beside))
+        raise (OSError(error.errno, error.strerror, str(path)) if about_this else error) from None
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
@@ -49,6 +56,13 @@ def write_text(path: str | Path, text: str) -> None:
     """Write UTF-8 text atomically, with the line ends as they are in ``text``."""
     with atomic_write(path) as file:
         file.write(text.encode("utf-8"))
+
+
+def write_through(file: IO[bytes], content: bytes) -> None:
+    """Write and make sure that it is on the disk: afterwards only the renaming can fail."""
+    file.write(content)
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def write_json(path: str | Path, value: Any) -> None:
@@ -79,26 +93,30 @@ def sha256_of(path: str | Path) -> str:
 
 
 @contextmanager
-def atomic_folder(path: str | Path) -> Iterator[Path]:
+def atomic_folder(path: str | Path, keep_before: str = "") -> Iterator[Path]:
     """Yield a new folder that takes the name ``path`` only when the block ends without an error.
 
-    A folder that stood there is replaced. After a crash ``settle_folder`` puts things right.
+    It gets a manifest of its files. A folder that stood there is replaced, or with keep_before takes
+    that name beside it. After a crash ``settle_folder`` puts things right.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     settle_folder(path)
     beside, before = _neighbours(path)
+    kept = path.with_name(keep_before) if keep_before else before
     beside.mkdir()
     try:
         yield beside
+        write_manifest(beside)
         sync_folder(beside)
         if path.exists():
-            os.replace(path, before)
+            shutil.rmtree(kept, ignore_errors=True)
+            os.replace(path, kept)
         os.replace(beside, path)
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
-        if before.exists() and not path.exists():
-            os.replace(before, path)
+        if kept.exists() and not path.exists():
+            os.replace(kept, path)
         raise
     sync_folder(path.parent)
     shutil.rmtree(before, ignore_errors=True)
@@ -116,3 +134,51 @@ def settle_folder(path: str | Path) -> None:
 
 def _neighbours(path: Path) -> tuple[Path, Path]:
     return path.with_name(f".{path.name}.part"), path.with_name(f".{path.name}.before")
+
+
+def write_manifest(folder: Path) -> None:
+    """Write ``manifest.json``: the SHA-256 of every other file in a folder."""
+    digests = {entry.name: sha256_of(entry) for entry in sorted(folder.iterdir()) if entry.name != MANIFEST}
+    write_json(folder / MANIFEST, {"sha256": digests})
+
+
+def damage(folder: Path) -> str:
+    """What is not as the folder's manifest says, in one line; empty if all is well.
+
+    A folder without a manifest is damaged too.
+    """
+    try:
+        digests = read_json_object(folder / MANIFEST)["sha256"]
+        wrong = [name for name, digest in digests.items() if sha256_of(folder / name) != digest]
+    except InputError as error:
+        return str(error)
+    except FileNotFoundError as error:
+        return f"{error.filename}: no such file"
+    except (KeyError, AttributeError, TypeError):
+        return f"{folder / MANIFEST}: not a manifest"
+    return f"{folder / wrong[0]}: is not what {MANIFEST} says (SHA-256)" if wrong else ""
+
+
+class Lock:
+    """A file that one process at a time can hold; it is free again when that process ends, however.
+
+    Where there is no ``fcntl`` (Windows) everybody gets it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """InputError if another process holds it."""
+        self._file = open(path, "a+", encoding="ascii")  # noqa: SIM115 (held until free())
+        try:
+            import fcntl
+
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ImportError:
+            return
+        except OSError:
+            self._file.close()
+            raise InputError(
+                f"{path.parent}: another run is at work there; wait for it, or stop it"
+            ) from None
+
+    def free(self) -> None:
+        self._file.close()

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from functools import partial
 from pathlib import Path
 
 from commands.cache import cache_dir
@@ -59,7 +60,10 @@ def add_checkpoint(parser: CommandParser) -> None:
         "--batch_size", type=count, default=64, metavar="N", help="rows of a batch (default: 64)"
     )
     parser.add_argument(
-        "--max_seq_length", type=count, metavar="N", help="longest input in tokens (default: as in training)"
+        "--max_seq_length",
+        type=partial(count, least=3),
+        metavar="N",
+        help="longest input in tokens, [CLS] and [SEP] included (default: as in training)",
     )
 
 

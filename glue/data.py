@@ -6,12 +6,14 @@ the one exception is QQP's training file, whose known defects are counted and re
 
 import codecs
 import math
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from commands.errors import InputError
 from glue.tasks import Split, Task
 
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)  # float() takes " ٣" and "0_1" too
 _MOST_DEFECTS = 100  # QQP's official train.tsv has some two dozen
 
 
@@ -118,10 +120,7 @@ def _label(cell: str, task: Task) -> str | float:
             raise _BadLabel(f"unknown label {cell!r}; expected one of {', '.join(task.labels)}")
         return cell
     low, high = task.target_range
-    try:
-        score = float(cell)
-    except ValueError:
-        score = math.nan
+    score = float(cell) if _NUMBER.fullmatch(cell) else math.nan
     if not low <= score <= high:
         raise _BadLabel(f"expected a score from {low:g} to {high:g}, found {cell!r}")
     return score

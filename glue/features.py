@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+import tokenize
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from convbert.tokenizer import Tokenizer
 from glue.data import Example, Rows, read_split
 from glue.tasks import Split, Task
 
-_FORMAT = 1  # of the cached file; a new number leaves old files unread
+_FORMAT = 2  # of the cached file; a new number leaves old files unread
 _CHUNK = 10_000
 
 
@@ -35,6 +36,11 @@ class SplitFeatures:
     skipped_lines: list[int]
     rows: int
 
+    def described(self) -> str:
+        """The file and its row count, beside the official one where they differ."""
+        official = "" if self.rows == self.split.rows else f" (the official file has {self.split.rows})"
+        return f"{self.path}: {self.rows} rows{official}"
+
 
 def load_split(
     task: Task, split: Split, data_dir: str | Path, tokenizer: Tokenizer, max_length: int
@@ -42,7 +48,7 @@ def load_split(
     """Read an official file and tokenise it, or take its tokens from the cache."""
     rows = read_split(task, split, data_dir)
     digest = sha256_of(rows.path)
-    features = _tokenised(rows, digest, tokenizer, max_length)
+    features = _tokenised(rows, tokenizer, max_length)
     return SplitFeatures(
         split, rows.path, digest, rows.examples, features, rows.skipped_lines, len(rows.examples)
     )
@@ -62,7 +68,7 @@ def in_both_orders(split: SplitFeatures, tokenizer: Tokenizer, max_length: int) 
     """The pairs as they are, and then each with its sentences exchanged."""
     turned = [Example(example.texts[::-1], example.label) for example in split.examples]
     rows = Rows(split.path, turned)
-    second = _tokenised(rows, split.digest + "turned", tokenizer, max_length)
+    second = _tokenised(rows, tokenizer, max_length)
     first = split.features
     both = Features(
         np.concatenate([first.ids, second.ids]),
@@ -72,10 +78,14 @@ def in_both_orders(split: SplitFeatures, tokenizer: Tokenizer, max_length: int) 
     return replace(split, examples=split.examples + turned, features=both)
 
 
-def _tokenised(rows: Rows, digest: str, tokenizer: Tokenizer, max_length: int) -> Features:
-    parts = [_FORMAT, tokenizers.__version__, digest, len(rows.examples), tokenizer.digest, max_length]
-    key = hashlib.sha256(repr(parts).encode()).hexdigest()
-    path = cache_dir() / "features" / f"{key}.npz"
+def _tokenised(rows: Rows, tokenizer: Tokenizer, max_length: int) -> Features:
+    """The rows' tokens. They follow from texts, tokeniser and length, so these are the cache's key."""
+    parts = [_FORMAT, tokenizers.__version__, len(rows.examples), tokenizer.digest, max_length]
+    key = hashlib.sha256(repr(parts).encode())
+    key.update(
+        "\n".join("\t".join(example.texts) for example in rows.examples).encode()
+    )  # no cell holds either
+    path = cache_dir() / "features" / f"{key.hexdigest()}.npz"
     cached = _read_cache(path)
     if cached is not None:
         return cached
@@ -93,7 +103,9 @@ def _read_cache(path: Path) -> Features | None:
         with np.load(path) as stored:
             return Features(stored["ids"], stored["starts"], stored["first_lengths"])
     # Whatever zipfile and NumPy say of a file that is absent, out of reach or damaged: it is made again.
-    except (OSError, ValueError, KeyError, EOFError, RuntimeError, TypeError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, EOFError, RuntimeError, TypeError, SyntaxError):
+        return None
+    except (zipfile.BadZipFile, tokenize.TokenError):  # NumPy parses an array's header as Python's literals
         return None
 
 

@@ -5,6 +5,7 @@ import math
 import platform
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from checkpoints.folder import read_checkpoint, read_config, write_model
@@ -76,17 +77,27 @@ def fine_tune(choices: Choices) -> Progress:
     select_device(choices.device)
     seed_everything(recipe.seed)
     prepared = prepare(folder, config, keeps_head, choices.from_scratch)
-    run = RunFolder(choices.output_dir, choices.resume, choices.overwrite_output_dir)
     settings = _settings_in_force(choices, config, data)
-    if run.resumes:
-        run.check_args(settings, ("task_name", "model_name_or_path", "recipe", "model", "data"))
-        last = run.path / "last"
-        fill(prepared.model, read_checkpoint(last, config, shapes_of(prepared.model)))
-    else:
-        run.write_args(settings)
-    for note in [*_data_notes(data), *prepared.notes]:
-        LOG.info(note)
-    return fit(_job(choices, config, tokenizer, data, prepared.model), recipe, run)
+    _refuse_own_sources(choices)
+    with RunFolder(choices.output_dir, choices.resume, choices.overwrite_output_dir) as run:
+        if run.resumes:
+            run.check_args(settings, ("task_name", "model_name_or_path", "recipe", "model", "data"))
+            fill(prepared.model, read_checkpoint(run.source, config, shapes_of(prepared.model)))
+        else:
+            run.write_args(settings)
+        for note in [*_data_notes(data), *prepared.notes]:
+            LOG.info(note)
+        return fit(_job(choices, config, tokenizer, data, prepared.model), recipe, run)
+
+
+def _refuse_own_sources(choices: Choices) -> None:
+    """InputError if the run would lie over the model or the data that it starts from."""
+    target = Path(choices.output_dir).resolve()
+    for source in (Path(choices.model_name_or_path), data_folder(choices.data_dir)):
+        if source.resolve().is_relative_to(target):
+            raise InputError(
+                f"{choices.output_dir}: holds {source}, which this run starts from; take another --output_dir"
+            )
 
 
 def _read_data(choices: Choices, tokenizer: Tokenizer) -> Data:
@@ -148,8 +159,7 @@ def _data_notes(data: Data) -> list[str]:
         if part.skipped_lines:
             lines = ", ".join(map(str, part.skipped_lines))
             notes.append(f"{part.path}: skipped {len(part.skipped_lines)} defective rows, lines {lines}")
-        official = "" if part.rows == part.split.rows else f" (the official file has {part.split.rows})"
-        notes.append(f"{part.path}: {part.rows} rows{official}")
+        notes.append(part.described())
     return notes
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from checkpoints.folder import has_weights, read_checkpoint, read_config
 from checkpoints.network import fill, load_classifier, shapes_of
 from commands.errors import InputError
+from commands.files import MANIFEST, damage
 from convbert.config import EncoderConfig
 from convbert.heads import SentenceClassifier
 from convbert.tokenizer import Tokenizer
@@ -35,6 +36,11 @@ def config_for(
     scale = task.target_range[1] if task.target_range and recipe.scale_targets else 1.0
     if keeps and task.is_regression:
         scale = named.target_scale
+    if label_map and not keeps:
+        raise InputError(
+            f"--label_map {label_map}: names the outputs of a head that is not kept: the checkpoint's is "
+            f"{named.classifier_head}, this run's {head}; --classifier_head {named.classifier_head} keeps it"
+        )
     wanted = named.classifier_head if keeps else _default_head(found) if head == "auto" else head
     if wanted == "pooler" and found.model_type in ("convbert", "electra"):
         raise InputError(f"--classifier_head pooler: {found.model_type} has no pretrained pooler")
@@ -62,11 +68,18 @@ def with_labels(config: EncoderConfig, task: Task, label_map: str | None) -> Enc
     """The configuration with its outputs named by --label_map, a comma list in the order of its ids."""
     if not label_map:
         return config
+    if task.is_regression:
+        raise InputError(f"--label_map {label_map}: {task.name} is a regression and has no labels")
     names = [name.strip() for name in label_map.split(",")]
     if sorted(names) != sorted(task.labels):
         raise InputError(
             f"--label_map {label_map}: expected {', '.join(task.labels)}, each once, in the order of the "
             "checkpoint's ids"
+        )
+    own = list(label_names(config))
+    if sorted(own) == sorted(names) and own != names:
+        raise InputError(
+            f"--label_map {label_map}: the checkpoint itself says {', '.join(own)}; leave it out"
         )
     if config.id2label and len(config.id2label) != len(names):
         raise InputError(
@@ -94,6 +107,7 @@ def prepare(folder: str | Path, config: EncoderConfig, keeps_head: bool, from_sc
         if has_weights(folder):
             raise InputError(f"{folder}: holds weights; leave out --from_scratch to begin with them")
         return Prepared(model, [f"{folder}: every weight begins at random (--from_scratch)"])
+    check_manifest(folder)
     checkpoint = read_checkpoint(folder, config, shapes_of(model), keep_head=keeps_head, may_lack_head=True)
     fill(model, checkpoint)
     notes = []
@@ -111,6 +125,7 @@ def load_for_task(
 
     A run's folder stands for its ``best/``.
     """
+    check_manifest(folder)
     config = with_labels(read_config(folder), task, label_map)
     if config.finetuning_task and config.finetuning_task.lower() != task.name:
         raise InputError(f"{folder}: is a checkpoint of {config.finetuning_task}, not of {task.name}")
@@ -124,6 +139,12 @@ def load_for_task(
             "if it is a checkpoint of this task, name its labels with --label_map"
         )
     return load_classifier(folder), config
+
+
+def check_manifest(folder: str | Path) -> None:
+    """InputError if a folder of ours has been damaged; foreign folders have no manifest."""
+    if (Path(folder) / MANIFEST).is_file() and (fault := damage(Path(folder))):
+        raise InputError(f"{fault}; damaged? take another copy, or remove {MANIFEST} if you changed it")
 
 
 def model_folder(path: str | Path) -> Path:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from convbert.config import EncoderConfig
-from glue.tasks import Task
+from glue.tasks import TASKS, Task
 from training.recipe import Recipe, setting
 
 _COMMON = {
@@ -18,6 +18,7 @@ _COMMON = {
     "weight_decay": 0.01, "adam_epsilon": 1e-6, "num_train_epochs": 3.0,
 }  # fmt: skip
 _AUTHORS_RATES = {"small": 3e-4, "medium-small": 3e-4, "base": 1e-4}
+_OTHER_RATE = 1e-4
 
 PRESETS: dict[str, dict[str, Any]] = {
     "authors": {**_COMMON, "max_grad_norm": 1.0, "bias_correction": False, "classifier_head": "linear"},
@@ -53,7 +54,24 @@ def preset_settings(preset: str, config: EncoderConfig, task: Task) -> dict[str,
     if not preset:
         return {}
     settings = dict(PRESETS[preset])
-    settings.setdefault("learning_rate", _AUTHORS_RATES.get(config.size, 1e-4))
+    settings.setdefault("learning_rate", _AUTHORS_RATES.get(config.size, _OTHER_RATE))
     if config.model_type in ("bert", "ernie"):  # their pretrained pooler is part of their weights
         settings["classifier_head"] = "pooler"
     return {**settings, **task.presets.get(preset, {})}
+
+
+def preset_lines() -> list[str]:
+    """What each preset sets, for people: the settings, then what differs by size and by task."""
+    lines = []
+    for name, settings in PRESETS.items():
+        lines.append(f"preset {name}: {_said(settings)}")
+        if "learning_rate" not in settings:
+            lines.append(f"  learning_rate {_said(_AUTHORS_RATES)}, other sizes {_OTHER_RATE:g}")
+        own = {task.name: task.presets.get(name, {}) for task in TASKS.values()}
+        lines += [f"  {task}: {_said(changes)}" for task, changes in own.items() if changes]
+        lines.append("  bert and ernie keep their pooler as head")
+    return lines
+
+
+def _said(settings: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in settings.items())

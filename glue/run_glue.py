@@ -19,10 +19,10 @@ from argparse import Namespace
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from commands.command_line import CommandParser, count, run
+from commands.command_line import CommandParser, count, path, run
 from commands.errors import InputError
 from glue.arguments import add_common, add_task, set_workers
-from glue.presets import PRESETS, GlueRecipe, default_preset, preset_settings
+from glue.presets import PRESETS, GlueRecipe, default_preset, preset_lines, preset_settings
 from glue.tasks import Task, task_named
 from training.recipe import add_flags, read_config_file, resolve
 
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 
 def make_parser() -> CommandParser:
-    parser = CommandParser(prog="python -m glue.run_glue", description=__doc__)
+    parser = CommandParser(
+        prog="python -m glue.run_glue", description=__doc__, epilog="\n".join(preset_lines())
+    )
     add_task(parser)
     parser.add_argument(
         "--model_name_or_path",
@@ -40,7 +42,11 @@ def make_parser() -> CommandParser:
         help="model folder: config.json, model.safetensors, vocab.txt",
     )
     parser.add_argument(
-        "--output_dir", required=True, metavar="DIR", help="the run's folder; must be empty or new"
+        "--output_dir",
+        required=True,
+        type=path,
+        metavar="DIR",
+        help="the run's folder; must be empty or new, or go with --resume or --overwrite_output_dir",
     )
     add_common(parser)
     parser.add_argument(
@@ -53,7 +59,11 @@ def make_parser() -> CommandParser:
         choices=tuple(PRESETS),
         help="a published recipe (default: authors for convbert and electra, else none)",
     )
-    parser.add_argument("--config", metavar="FILE.yaml", help="settings as lines 'name: value'")
+    parser.add_argument(
+        "--config",
+        metavar="FILE.yaml",
+        help="training settings (the list below) as lines 'name: value', such as 'learning_rate: 1e-4'",
+    )
     parser.add_argument(
         "--eval_batch_size",
         type=count,

@@ -15,12 +15,14 @@ if not __package__:  # started by path: what is importable is the clone, not thi
 
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+import io
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commands.command_line import CommandParser, run
-from commands.files import atomic_write, write_text
+from commands.command_line import CommandParser, path, run
+from commands.files import atomic_write, write_through
 from glue.arguments import add_checkpoint, add_common, add_task, data_folder, set_workers
 from glue.tasks import task_named
 
@@ -34,7 +36,10 @@ def make_parser() -> CommandParser:
     add_checkpoint(parser)
     add_common(parser)
     parser.add_argument(
-        "--output_dir", metavar="DIR", help="where to (default: predictions/SPLIT in the checkpoint's folder)"
+        "--output_dir",
+        type=path,
+        metavar="DIR",
+        help="where to (default: predictions/SPLIT in the run's folder, or in the model folder of no run)",
     )
     parser.add_argument(
         "--split",
@@ -62,29 +67,32 @@ def main(argv: Sequence[str] | None = None) -> None:
     task = task_named(flags.task_name)
     select_device(flags.device)
     folder, data = model_folder(flags.ckpt_path), data_folder(flags.data_dir)
-    target = Path(flags.output_dir or folder / "predictions" / flags.split)
+    in_run = (folder.resolve().parent / "args.json").is_file()  # best/ is replaced by a better one
+    beside = folder.resolve().parent if in_run else folder
+    target = Path(flags.output_dir or beside / "predictions" / flags.split)
     _, predictions = predict_splits(
         folder, task, flags.split, data, flags.label_map, flags.max_seq_length, flags.batch_size
     )
-    digest = digest_of(folder)
-    for part in predictions:  # only now, so that no file of a task is there without the others
-        write_predictions(target / part.split.split.hand_in, part, digest)
+    write_predictions(target, predictions, digest_of(folder))
+    for part in predictions:
         print(f"{target / part.split.split.hand_in}: {len(part.answers)} rows")
 
 
-def write_predictions(path: Path, predictions: "Predictions", digest: str) -> None:
-    """Write one hand-in file and the .npz of what it was made from."""
+def write_predictions(folder: Path, predictions: "Sequence[Predictions]", digest: str) -> None:
+    """Write a task's hand-in files and the .npz of what they were made from: all of them, or none."""
     import numpy as np
 
-    lines = [f"{row}\t{answer}\n" for row, answer in enumerate(predictions.answers)]
-    write_text(path, "index\tprediction\n" + "".join(lines))
-    with atomic_write(path.with_suffix(".npz")) as file:
-        np.savez(
-            file,
-            logits=predictions.logits,
-            labels=np.array(predictions.labels),
-            checkpoint_digest=np.array(digest),
-        )
+    with ExitStack() as files:  # they take their names when every byte of all is on the disk
+        for part in predictions:
+            target = folder / part.split.split.hand_in
+            lines = [f"{row}\t{answer}\n" for row, answer in enumerate(part.answers)]
+            text = "index\tprediction\n" + "".join(lines)
+            write_through(files.enter_context(atomic_write(target)), text.encode())
+            content = io.BytesIO()
+            np.savez(
+                content, logits=part.logits, labels=np.array(part.labels), checkpoint_digest=np.array(digest)
+            )
+            write_through(files.enter_context(atomic_write(target.with_suffix(".npz"))), content.getvalue())
 
 
 if __name__ == "__main__":

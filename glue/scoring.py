@@ -1,11 +1,13 @@
 """Logits → predictions → dev scores, with the loss over all rows."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from commands.errors import InputError
 from convbert.config import EncoderConfig
 from convbert.heads import SentenceClassifier
 from engines.dynamic import predict_logits
@@ -38,6 +40,11 @@ def predict(
 ) -> Predictions:
     """Run a model over a split. A label is read off the checkpoint's own map, never off the table."""
     logits = predict_logits(model, split.features, batch_size, progress)
+    if not np.isfinite(logits).all():
+        row = int(np.flatnonzero(~np.isfinite(logits).all(axis=1))[0])
+        raise InputError(
+            f"{split.path}: the model's answer to row {row} is not a number; are its weights sound?"
+        )
     labels = label_names(config)
     if task.target_range is None:
         return Predictions(split, logits, labels, [labels[best] for best in logits.argmax(axis=1)])
@@ -64,6 +71,9 @@ def predict_splits(
     length = max_length or config.max_seq_length or min(128, config.max_position_embeddings)
     check_length(length, config.max_position_embeddings)
     splits = [load_split(task, split, data_dir, tokenizer, length) for split in task.of_kind(kind)]
+    for split in splits:
+        if split.rows != split.split.rows:
+            print(f"note: {split.described()}", file=sys.stderr)
     return config, [predict(model, config, task, part, batch_size, part.split.hand_in) for part in splits]
 
 

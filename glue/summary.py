@@ -13,13 +13,14 @@ if not __package__:  # started by path: what is importable is the clone, not thi
 
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from commands.command_line import CommandParser, run
 from commands.errors import InputError
+from commands.files import read_json_object
 from glue.tasks import TASKS
 from metrics.averages import leaderboard_average, missing_scores, paper_average
 
@@ -43,18 +44,31 @@ def read_runs(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
         raise InputError(f"{folder}: no such folder")
     runs = []
     for path in sorted(folder.glob("**/scores.json")):
-        try:
-            scores = json.loads(path.read_text(encoding="utf-8"))
-            if scores["task"] not in TASKS:
-                continue
-            float(scores["best"]["main"]), float(scores["last"]["main"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{path}: not the scores of a run: {error!r}") from None
-        runs.append((path.parent, scores))
+        if any(part.startswith(".") for part in path.relative_to(folder).parts):
+            continue  # a copy that somebody put aside
+        scores = read_json_object(path)
+        if scores.get("task") in TASKS:
+            _check(path, scores)
+            runs.append((path.parent, scores))
     if not runs:
         raise InputError(f"{folder}: no scores.json of a run below it")
     order = list(TASKS)
     return sorted(runs, key=lambda item: order.index(item[1]["task"]))
+
+
+def _check(path: Path, scores: dict[str, Any]) -> None:
+    """InputError unless both evaluations hold the task's scores as numbers."""
+    for kind in ("best", "last"):
+        for key in ("step", "main", *TASKS[scores["task"]].score_keys):
+            value = scores[kind].get(key) if isinstance(scores.get(kind), dict) else None
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                raise InputError(f"{path}: not the scores of a run: {kind}: {key} is {value!r}, not a number")
+
+
+def _is_finished(run: Path) -> bool:
+    """Whether a run took its last step; also where that cannot be told any more."""
+    state = run / "last" / "state.json"
+    return not state.is_file() or read_json_object(state).get("finished") is not False
 
 
 def table(folder: Path, runs: list[tuple[Path, dict[str, Any]]]) -> list[str]:
@@ -71,6 +85,7 @@ def table(folder: Path, runs: list[tuple[Path, dict[str, Any]]]) -> list[str]:
         lines.append(
             f"{task.name:<7} {100 * best['main']:6.2f} {100 * scores['last']['main']:6.2f} "
             f"{best['step']:7.0f}  {parts:<48} {path.relative_to(folder)}"
+            + ("" if _is_finished(path) else " (unfinished)")
         )
     for name, average, paper in (
         ("leaderboard average (nine tasks, dev)", leaderboard_average, False),

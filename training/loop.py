@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from tqdm import tqdm
 
-from commands.errors import InputError
+from commands.errors import InputError, UsageError
 from convbert import dropout
 from convbert.framework import paddle
 from training.optimizer import AdamW, make_optimizer, optimizer_arrays, restore_optimizer
@@ -86,7 +86,7 @@ class _Fit:
         self.epoch_steps = math.ceil(len(job.batches(0)) / accumulation)
         self.total = recipe.max_steps or math.ceil(self.epoch_steps * recipe.num_train_epochs)
         if self.total < 1:
-            raise InputError("no steps to take: --num_train_epochs and --max_steps are both 0")
+            raise UsageError("no steps to take: --num_train_epochs and --max_steps are both 0")
         self.warmup = warmup_steps(recipe, self.total)
         self.every = recipe.save_steps or self.epoch_steps
         if run.resumes:
@@ -102,16 +102,18 @@ class _Fit:
     def go(self) -> Progress:
         LOG.info(f"{self.total} steps, {self.warmup} of them warm-up; {self.epoch_steps} an epoch")
         bar = tqdm(total=self.total, initial=self.progress.step, unit="step", disable=not sys.stderr.isatty())
-        started, rows_seen = time.monotonic(), 0
+        rows_seen, seconds = 0, 0.0
         while self.progress.step < self.total and not self.progress.finished:
             epoch, position = divmod(self.progress.step, self.epoch_steps)
             batches = self.job.batches(epoch)
             accumulation = self.recipe.gradient_accumulation_steps
             for start in range(position * accumulation, len(batches), accumulation):
+                started = time.monotonic()
                 rows_seen += self._step(batches[start : start + accumulation])
+                seconds += time.monotonic() - started
                 bar.update()
                 if self.progress.step % self.recipe.logging_steps == 0:
-                    self._log(rows_seen / (time.monotonic() - started))
+                    self._log(rows_seen / seconds)
                 last = self.progress.step >= self.total
                 if last or self.progress.step % self.every == 0:
                     self._evaluate_and_save()
@@ -191,15 +193,20 @@ class _Fit:
 
     def _restore(self) -> None:
         """Take up optimiser, position and random state; the weights are in the model already."""
-        folder, state, moments = self.run.read_last()
-        if state["total"] != self.total:
+        state, moments = self.run.read_state()
+        if state.get("total") != self.total:
             raise InputError(
-                f"{folder}: that run was to take {state['total']} steps, this one {self.total}; "
+                f"{self.run.source}: that run was to take {state.get('total')} steps, this one {self.total}; "
                 "resume with the settings it was begun with"
             )
-        restore_optimizer(self.job.model, self.optimizer, moments)
-        dropout.set_mask_state(_unplain(state["masks"]))
-        self.progress = Progress(**{key: state[key] for key in vars(Progress())})
+        try:
+            restore_optimizer(self.job.model, self.optimizer, moments)
+            dropout.set_mask_state(_unplain(state["masks"]))
+            self.progress = Progress(**{key: state[key] for key in vars(Progress())})
+            if not 0 <= self.progress.step <= self.total or not self.progress.last:
+                raise ValueError(f"step {self.progress.step}")
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise InputError(f"{self.run.source}: is not the state of this run: {error!r}") from None
         self.run.cut_history(self.progress.step)
         self.run.write_scores(self.job.task, self.job.main, self.progress.best, self.progress.last)
         LOG.info(f"resuming after step {self.progress.step}")

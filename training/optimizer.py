@@ -71,10 +71,13 @@ def optimizer_arrays(model: paddle.nn.Layer, optimizer: AdamW) -> dict[str, np.n
 
 
 def restore_optimizer(model: paddle.nn.Layer, optimizer: AdamW, arrays: Mapping[str, np.ndarray]) -> None:
-    """Put back what ``optimizer_arrays`` gave."""
+    """Put back what ``optimizer_arrays`` gave; ValueError if that was of another network."""
+    parameters = dict(model.named_parameters())
     state = {}
-    for name, parameter in model.named_parameters():
-        for kind in _MOMENTS:
-            if f"{name}:{kind}" in arrays:
-                state[f"{parameter.name}_{kind}_0"] = paddle.to_tensor(arrays[f"{name}:{kind}"])
+    for key, array in arrays.items():
+        name, _, kind = key.rpartition(":")
+        wanted = parameters[name].shape if name in parameters and kind in _MOMENTS[:2] else [1]
+        if name not in parameters or kind not in _MOMENTS or list(array.shape) != wanted:
+            raise ValueError(f"{key} of shape {array.shape} does not fit this network")
+        state[f"{parameters[name].name}_{kind}_0"] = paddle.to_tensor(array)
     optimizer.set_state_dict(state)

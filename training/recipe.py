@@ -7,7 +7,7 @@ config file, preset of (model size, task), default.
 import argparse
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -66,7 +66,7 @@ class Recipe:
     early_stopping_patience: int = setting(
         0, "stop after so many evaluations without a better one; 0: never", low=0
     )
-    seed: int = setting(42, "seed of initialisation, order and dropout", low=0)
+    seed: int = setting(42, "seed of initialisation, order and dropout", low=0, high=2**32 - 1)
     use_amp: bool = setting(False, "mixed precision on GPUs; a CPU trains in float32 and says so")
 
     def __post_init__(self) -> None:
@@ -86,7 +86,7 @@ def _check(field: Any, value: Any) -> None:
         raise InputError(f"{field.name}: expected one of {', '.join(choices)}, found {value!r}")
     beyond = (low is not None and value < low) or (high is not None and value > high)
     if beyond or value != value or value == math.inf:
-        span = f"at least {low:g}" if high is None else f"from {low:g} to {high:g}"
+        span = f"at least {low:g}" if high is None else f"from {low:.10g} to {high:.10g}"
         raise InputError(f"{field.name}: expected a number {span}, found {value!r}")
 
 
@@ -113,10 +113,25 @@ def add_flags(parser: CommandParser, recipe: type[Recipe]) -> None:
         elif field.metadata["choices"]:
             group.add_argument(flag, choices=field.metadata["choices"], help=text, default=argparse.SUPPRESS)
         else:
-            kind = _type_of(field)
+            name = _type_of(field).__name__
             group.add_argument(
-                flag, type=kind, metavar=kind.__name__.upper(), help=text, default=argparse.SUPPRESS
+                flag, type=_reader(field), metavar=name.upper(), help=text, default=argparse.SUPPRESS
             )
+
+
+def _reader(field: Any) -> Callable[[str], Any]:
+    """Text → the checked value of a setting; what is out of its range is a usage error."""
+
+    def read(text: str) -> Any:
+        value = _type_of(field)(text)
+        try:
+            _check(field, value)
+        except InputError as error:
+            raise argparse.ArgumentTypeError(str(error).partition(": ")[2]) from None
+        return value
+
+    read.__name__ = _type_of(field).__name__  # argparse says "invalid int value"
+    return read
 
 
 def _shown(value: Any) -> str:

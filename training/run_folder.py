@@ -2,13 +2,15 @@
 
 ``args.json`` every setting in force · ``train.log`` · ``history.jsonl`` a line per log and per
 evaluation · ``scores.json`` · ``best/`` a model folder · ``last/`` a model folder and all that
-resuming needs.
+resuming needs · ``previous/`` the ``last/`` before it, for the day when that one is damaged.
 """
 
 import json
 import logging
+import shutil
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,12 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from commands.errors import InputError
+from commands.errors import InputError, UsageError
 from commands.files import (
+    Lock,
     atomic_folder,
     atomic_write,
+    damage,
     read_json_object,
     settle_folder,
     write_json,
@@ -30,60 +34,108 @@ LOG = logging.getLogger("training")
 Scores = dict[str, float]
 WriteModel = Callable[[Path], None]
 
-_STATE, _MOMENTS = "state.json", "optimizer.safetensors"
+_STATE, _MOMENTS, _LOCK = "state.json", "optimizer.safetensors", ".lock"
+_FILES = ("args.json", "train.log", "history.jsonl", "scores.json", _LOCK)
+_FOLDERS = ("best", "last", "previous", "visualdl", "predictions")
 
 
 class RunFolder:
-    """A run's folder. resume: go on from ``last/``. overwrite: take what stands there away first.
+    """A run's folder, held against other runs until it is closed; use it in a ``with`` statement.
 
-    A folder with something in it, and neither of the two, is an InputError.
+    resume: go on from ``last/``. overwrite: take what stands there away first.
+    A folder with something in it, and neither of the two, is an InputError; so is one to resume in that
+    no run made, or whose run has lost what resuming needs. A run that was stopped before it saved
+    anything begins anew.
     """
 
     def __init__(self, path: str | Path, resume: bool = False, overwrite: bool = False) -> None:
         self.path = Path(path)
+        if resume and overwrite:
+            raise UsageError("--resume and --overwrite_output_dir exclude each other")
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"{self.path}: is a file; --output_dir names a folder")
-        filled = self.path.is_dir() and any(self.path.iterdir())
+        existed = self.path.is_dir()
+        filled = existed and any(entry.name != _LOCK for entry in self.path.iterdir())
         if filled and not (resume or overwrite):
             raise InputError(f"{self.path}: is not empty; give --resume to go on, or --overwrite_output_dir")
-        if filled and overwrite and not resume:
-            self._clear()
+        if filled:
+            self._refuse_what_is_no_run()
         self.path.mkdir(parents=True, exist_ok=True)
-        self.resumes = resume and self._settle()
-        if resume and not self.resumes:  # stopped before anything was saved: begin anew
-            (self.path / "history.jsonl").unlink(missing_ok=True)
-        self._log_to_file()
+        self._lock = Lock(self.path / _LOCK)
+        try:
+            self._settle()
+            if filled and overwrite:
+                self._clear()
+            self._source = self._to_go_on_from() if filled and resume else None
+            self.resumes = self._source is not None
+            if not self.resumes:
+                (self.path / "history.jsonl").unlink(missing_ok=True)
+            self._log_to_file()
+        except BaseException:
+            self._lock.free()
+            raise
 
-    def _settle(self) -> bool:
-        """Put right what a killed run left behind; whether there is something to go on from."""
+    def __enter__(self) -> "RunFolder":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the log and let others have the folder."""
+        for handler in list(LOG.handlers):
+            LOG.removeHandler(handler)
+            handler.close()
+        self._lock.free()
+
+    def _refuse_what_is_no_run(self) -> None:
+        """A folder that holds anything but what runs write is not touched."""
+        hidden = (".best.", ".last.", *(f".{name}." for name in _FILES))
+        for entry in sorted(self.path.iterdir()):
+            known = entry.name in (_FOLDERS if entry.is_dir() else _FILES)
+            if not known and not entry.name.startswith(hidden):
+                raise InputError(
+                    f"{self.path}: holds {entry.name!r}, which no run writes; take another --output_dir"
+                )
+
+    def _settle(self) -> None:
+        """Put right what a killed run left behind."""
         settle_folder(self.path / "best")
         settle_folder(self.path / "last")
-        for name in ("args.json", "scores.json", "history.jsonl"):
+        for name in _FILES:
             for half_written in self.path.glob(f".{name}.*.part"):
                 half_written.unlink()
-        return (self.path / "last" / _STATE).is_file()
 
     def _clear(self) -> None:
-        """Remove what a run of ours leaves; a folder that holds anything else is not touched."""
-        import shutil
-
-        ours = {"args.json", "train.log", "history.jsonl", "scores.json", "best", "last", "visualdl"}
-        ours |= {".best.before", ".last.before", ".best.part", ".last.part"}
-        self._settle()
-        others = sorted(entry.name for entry in self.path.iterdir() if entry.name not in ours)
-        if others:
-            raise InputError(f"{self.path}: holds {others[0]!r}, which no run writes; nothing was removed")
         for entry in self.path.iterdir():
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+            if entry.name != _LOCK:
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+    def _to_go_on_from(self) -> Path | None:
+        """``last/``, or where it is damaged or missing ``previous/``; None if none was ever saved."""
+        found = [self.path / name for name in ("last", "previous") if (self.path / name).is_dir()]
+        faults = [damage(folder) for folder in found]
+        for folder, fault in zip(found, faults, strict=True):
+            if not fault:
+                skipped = faults[0] if folder is not found[0] else ""
+                if skipped or folder.name != "last":
+                    reason = skipped or f"{self.path / 'last'} is missing"
+                    print(f"warning: {reason}; going on from {folder}", file=sys.stderr)
+                return folder
+        if faults:
+            raise InputError(f"{faults[0]}; this run cannot be resumed: --overwrite_output_dir begins anew")
+        if (self.path / "scores.json").exists() or (self.path / "best").exists():
+            raise InputError(
+                f"{self.path / 'last'}: is missing, so this run cannot be resumed; "
+                "--overwrite_output_dir begins anew"
+            )
+        return None
 
     def _log_to_file(self) -> None:
         LOG.setLevel(logging.INFO)
         LOG.propagate = False
-        for handler in list(LOG.handlers):
-            LOG.removeHandler(handler)
-            handler.close()
         LOG.addHandler(logging.StreamHandler(sys.stderr))
-        to_file = logging.FileHandler(self.path / "train.log", encoding="utf-8")
+        to_file = logging.FileHandler(self.path / "train.log", encoding="utf-8", errors="backslashreplace")
         to_file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
         LOG.addHandler(to_file)
 
@@ -114,9 +166,8 @@ class RunFolder:
         """Forget the lines after a step: a resumed run writes them again."""
         path = self.path / "history.jsonl"
         if path.is_file():
-            lines = path.read_text(encoding="utf-8").splitlines()
-            kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
-            write_text(path, "".join(line + "\n" for line in kept))
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+            write_text(path, "".join(line + "\n" for line in lines if _step_of(line) <= step))
 
     def write_scores(self, task: str, main: str, best: Scores, last: Scores) -> None:
         write_json(self.path / "scores.json", {"task": task, "main": main, "best": best, "last": last})
@@ -129,21 +180,33 @@ class RunFolder:
         self, write_model: WriteModel, state: dict[str, Any], moments: dict[str, np.ndarray]
     ) -> None:
         """Write ``last/``: the model, the optimiser's moments, and the position with the random states."""
-        with atomic_folder(self.path / "last") as folder:
+        with atomic_folder(self.path / "last", keep_before="previous") as folder:
             write_model(folder)
             with atomic_write(folder / _MOMENTS) as file:
                 file.write(safetensors.numpy.save(moments))
             write_json(folder / _STATE, state)
 
-    def read_last(self) -> tuple[Path, dict[str, Any], dict[str, np.ndarray]]:
-        """The folder ``last/``, its state and the moments; InputError if one cannot be read."""
-        folder = self.path / "last"
+    @property
+    def source(self) -> Path:
+        """The model folder to go on from; only where ``resumes`` is true."""
+        assert self._source is not None
+        return self._source
+
+    def read_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """The state to go on from, and the moments; InputError if one cannot be read."""
+        state = read_json_object(self.source / _STATE)
         try:
-            state = json.loads((folder / _STATE).read_text(encoding="utf-8"))
-            moments = safetensors.numpy.load_file(folder / _MOMENTS)
-        except (OSError, ValueError, safetensors.SafetensorError) as error:
-            raise InputError(f"{folder}: cannot be resumed from: {error}") from None
-        return folder, state, moments
+            return state, safetensors.numpy.load_file(self.source / _MOMENTS)
+        except (OSError, safetensors.SafetensorError) as error:
+            raise InputError(f"{self.source / _MOMENTS}: cannot be read: {error}") from None
+
+
+def _step_of(line: str) -> float:
+    """The step of a line of ``history.jsonl``; infinity for a line that was cut short."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return float("inf")
 
 
 class Curves:
@@ -151,12 +214,14 @@ class Curves:
 
     def __init__(self, folder: Path) -> None:
         try:
-            from visualdl import LogWriter
+            with redirect_stdout(sys.stderr):  # it prints there, where results belong
+                from visualdl import LogWriter
 
-            self._writer = LogWriter(logdir=str(folder / "visualdl"))
+                self._writer = LogWriter(logdir=str(folder / "visualdl"))
         except ImportError:
             self._writer = None
 
     def add(self, name: str, value: float, step: int) -> None:
         if self._writer is not None:
-            self._writer.add_scalar(tag=name, value=value, step=step)
+            with redirect_stdout(sys.stderr):
+                self._writer.add_scalar(tag=name, value=value, step=step)

@@ -57,7 +57,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "cut weights": (
         lambda d: edit(d / "model/model.safetensors", lambda b: b[:-100]),
-        "model/model.safetensors: cannot be read",
+        "model/model.safetensors: is cut short",
     ),
     "config that contradicts its weights": (
         lambda d: set_in_config(d, "hidden_size", 32),
@@ -137,7 +137,10 @@ def test_predicting_with_a_checkpoint_of_another_task(
     ("flags", "wanted"),
     [
         (["--model_type", "bert"], "--model_type bert: "),
-        (["--learning_rate", "-1"], "learning_rate: expected a number at least 0, found -1.0"),
+        (
+            ["--label_map", "not_entailment,entailment"],
+            "itself says entailment, not_entailment; leave",
+        ),
         (["--max_seq_length", "4096"], "--max_seq_length 4096: this model has 128 positions"),
         (["--classifier_head", "pooler"], "convbert has no pretrained pooler"),
         (["--from_scratch"], "holds weights; leave out --from_scratch"),

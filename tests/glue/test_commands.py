@@ -1,8 +1,10 @@
 """The commands on the embedded sample: from the official formats to files that can be handed in."""
 
 import csv
+import errno
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -217,3 +219,72 @@ def test_counts_are_whole_and_large_enough(
 def test_no_steps_at_all(sample_dir: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no steps to take"):
         fine_tune(sample_dir, "rte", tmp_path, "--max_steps", "0", "--num_train_epochs", "0")
+
+
+def test_predictions_of_a_run_lie_beside_its_best_and_the_row_counts_are_said(
+    runs: Path, sample_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for ckpt in (runs / "cola", runs / "cola" / "best"):
+        run_predict.main(["--task_name", "cola", "--ckpt_path", str(ckpt), "--data_dir", str(sample_dir)])
+        printed = capsys.readouterr()
+        assert printed.out.startswith(f"{runs / 'cola' / 'predictions' / 'test' / 'CoLA.tsv'}: ")
+        rows = printed.out.split()[-2]
+        assert f"CoLA/test.tsv: {rows} rows (the official file has 1063)" in printed.err
+
+
+def test_a_full_disk_leaves_none_of_a_tasks_files(
+    runs: Path, sample_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = iter(range(100))
+    through = run_predict.write_through
+
+    def full_at_the_fourth(file: Any, content: bytes) -> None:
+        if next(calls) == 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        through(file, content)
+
+    monkeypatch.setattr(run_predict, "write_through", full_at_the_fourth)
+    words = ["--task_name", "mnli", "--ckpt_path", str(runs / "mnli"), "--data_dir", str(sample_dir)]
+    with pytest.raises(OSError, match="No space left") as raised:
+        run_predict.main([*words, "--output_dir", str(tmp_path / "p")])
+    assert raised.value.filename == str(tmp_path / "p" / "MNLI-mm.npz")
+    assert list((tmp_path / "p").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--batch_size", "0"], "argument --batch_size: expected a number at least 1, found 0"),
+        (["--learning_rate", "nan"], "argument --learning_rate: expected a number at least 0, found nan"),
+        (["--learning_rate", "fast"], "argument --learning_rate: invalid float value: 'fast'"),
+        (["--seed", str(2**32)], "argument --seed: expected a number from 0 to 4294967295"),
+        (["--output_dir", ""], "argument --output_dir: is empty; name a path"),
+    ],
+)
+def test_values_out_of_range_are_wrong_usage(
+    flags: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        run_glue.main(["--task_name", "rte", "--model_name_or_path", "m", "--output_dir", "o", *flags])
+    assert left.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", ["--overwrite_output_dir", "--resume"])
+def test_a_run_never_lies_over_what_it_starts_from(
+    runs: Path, sample_dir: Path, tmp_path: Path, flag: str
+) -> None:
+    shutil.copytree(runs / "cola", tmp_path / "run")
+    words = ["--task_name", "cola", "--model_name_or_path", str(tmp_path / "run" / "best")]
+    more = ["--data_dir", str(sample_dir), "--output_dir", str(tmp_path / "run")]
+    with pytest.raises(InputError, match=r"run: holds .*best, which this run starts from"):
+        run_glue.main([*words, *more, *FEW_STEPS, flag])
+    assert (tmp_path / "run" / "best" / "model.safetensors").is_file()
+
+
+def test_help_shows_what_the_presets_set(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run_glue.main(["--help"])
+    said = capsys.readouterr().out
+    assert "learning_rate small 0.0003, medium-small 0.0003, base 0.0001, other sizes 0.0001" in said
+    assert "  mrpc: both_orders True\n" in said

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from checkpoints.folder import read_config, write_model
+from checkpoints.folder import read_config, save_checkpoint, write_model
 from checkpoints.network import arrays_of
 from commands.errors import InputError
 from convbert.config import EncoderConfig
@@ -18,7 +18,7 @@ from glue.tasks import TASKS
 
 TINY = EncoderConfig(
     model_type="convbert", vocab_size=343, embedding_size=8, hidden_size=16, num_hidden_layers=1,
-    num_attention_heads=2, intermediate_size=16, max_position_embeddings=40,
+    num_attention_heads=2, intermediate_size=16, max_position_embeddings=128,
 )  # fmt: skip
 
 
@@ -86,6 +86,45 @@ def test_label_0_needs_a_label_map(tmp_path: Path, golden_dir: Path) -> None:
         load_for_task(tmp_path / "m", TASKS["rte"], None)
     _, config = load_for_task(tmp_path / "m", TASKS["rte"], "not_entailment,entailment")
     assert label_names(config) == ["not_entailment", "entailment"]
+
+
+def test_a_label_map_cannot_contradict_the_checkpoints_own_names() -> None:
+    named = dataclasses.replace(TINY, id2label={0: "entailment", 1: "not_entailment"})
+    with pytest.raises(InputError, match="the checkpoint itself says entailment, not_entailment"):
+        with_labels(named, TASKS["rte"], "not_entailment,entailment")
+    assert with_labels(named, TASKS["rte"], "entailment, not_entailment") == named
+    foreign = dataclasses.replace(TINY, id2label={0: "duplicate", 1: "different"})
+    assert with_labels(foreign, TASKS["qqp"], "1,0").id2label == {0: "1", 1: "0"}
+
+
+def test_a_label_map_for_a_head_that_is_not_kept_is_refused() -> None:
+    foreign = dataclasses.replace(TINY, id2label={0: "LABEL_0", 1: "LABEL_1"}, classifier_head="dense")
+    with pytest.raises(InputError, match="this run's linear; --classifier_head dense keeps it"):
+        config_for(TASKS["rte"], foreign, GlueRecipe(classifier_head="linear"), "not_entailment,entailment")
+    config, keeps = config_for(TASKS["rte"], foreign, GlueRecipe(), "not_entailment,entailment")
+    assert keeps
+    assert label_names(config) == ["not_entailment", "entailment"]
+
+
+def test_a_regression_takes_no_label_map() -> None:
+    with pytest.raises(InputError, match="--label_map score: sts-b is a regression and has no labels"):
+        with_labels(TINY, TASKS["sts-b"], "score")
+
+
+def test_a_damaged_model_of_ours_is_refused(tmp_path: Path, golden_dir: Path) -> None:
+    labels = {0: "entailment", 1: "not_entailment"}
+    config = dataclasses.replace(TINY, id2label=labels, finetuning_task="rte")
+    model = SentenceClassifier(config)
+    save_checkpoint(tmp_path / "m", config, arrays_of(model), Tokenizer(golden_dir / "tokenizer"))
+    load_for_task(tmp_path / "m", TASKS["rte"], None)
+    weights = tmp_path / "m" / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(InputError, match=r"model\.safetensors: is not what manifest\.json says"):
+        load_for_task(tmp_path / "m", TASKS["rte"], None)
+    with pytest.raises(InputError, match=r"model\.safetensors: is not what manifest\.json says"):
+        prepare(tmp_path / "m", config, True, from_scratch=False)
 
 
 @pytest.mark.parametrize(

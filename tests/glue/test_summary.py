@@ -55,11 +55,53 @@ def test_an_average_over_fewer_tasks_is_never_printed(
     assert lines[-1].endswith(": 50.00")
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"task": "rte"}', '{"task": "rte", "best": {}, "last": {}}'])
-def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
+RTE = {"step": 1, "accuracy": 0.5, "main": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "scores.json: not JSON"),
+        ("[]", "scores.json: expected a JSON object, found a list"),
+        ('{"task": "rte"}', "best: step is None, not a number"),
+        ('{"task": "rte", "best": [], "last": {}}', "best: step is None"),
+        (json.dumps({"task": "rte", "best": RTE, "last": {**RTE, "main": None}}), "last: main is None"),
+        (json.dumps({"task": "rte", "best": {**RTE, "accuracy": "x"}, "last": RTE}), "best: accuracy is 'x'"),
+        (
+            json.dumps({"task": "rte", "best": {**RTE, "main": float("nan")}, "last": RTE}),
+            "best: main is nan",
+        ),
+        (json.dumps({"task": "rte", "best": {**RTE, "step": True}, "last": RTE}), "best: step is True"),
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "scores.json").write_text(text)
-    with pytest.raises(InputError, match=r"scores\.json: not the scores of a run"):
+    with pytest.raises(InputError) as raised:
         summary.main([str(tmp_path)])
+    assert str(raised.value).startswith(str(tmp_path / "scores.json"))
+    assert said in str(raised.value)
+
+
+def test_folders_put_aside_and_foreign_scores_do_not_count(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_run(tmp_path / "rte", "rte", 0.5)
+    write_run(tmp_path / ".old" / "rte", "rte", 0.9)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "scores.json").write_text('{"task": "squad"}')
+    lines = printed(capsys, tmp_path)
+    assert len(lines) == 4
+    assert lines[1].endswith(" rte")
+
+
+def test_a_run_that_goes_on_is_marked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, finished in (("a", False), ("b", True)):
+        write_run(tmp_path / name, "rte", 0.5)
+        (tmp_path / name / "last").mkdir()
+        (tmp_path / name / "last" / "state.json").write_text(json.dumps({"finished": finished}))
+    lines = printed(capsys, tmp_path)
+    assert lines[1].endswith(" a (unfinished)")
+    assert lines[2].endswith(" b")
 
 
 def test_an_empty_folder_and_a_missing_one(tmp_path: Path) -> None:

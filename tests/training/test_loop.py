@@ -12,7 +12,7 @@ import pytest
 from commands.errors import InputError
 from convbert.dropout import Dropout
 from convbert.framework import paddle
-from training.loop import Job, fit, seed_everything
+from training.loop import Job, Progress, fit, seed_everything
 from training.recipe import Recipe
 from training.run_folder import RunFolder
 
@@ -62,6 +62,11 @@ def job(model: Line, batches: list[Rows], mains: list[float] | None = None) -> J
     return Job(model, lambda epoch: batches, loss, evaluate, write_model, {"weight": 1.0}, "toy", "score")
 
 
+def train(the_job: Job, recipe: Recipe, folder: Path, resume: bool = False) -> Progress:
+    with RunFolder(folder, resume=resume) as run:
+        return fit(the_job, recipe, run)
+
+
 def history(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
 
@@ -71,24 +76,24 @@ def evaluations(folder: Path) -> list[int]:
 
 
 def test_evaluates_every_epoch_and_the_last_step_always(tmp_path: Path) -> None:
-    fit(job(Line(), rows(2, 2, 2)), replace(PLAIN, num_train_epochs=2.5), RunFolder(tmp_path))
+    train(job(Line(), rows(2, 2, 2)), replace(PLAIN, num_train_epochs=2.5), tmp_path)
     assert evaluations(tmp_path) == [3, 6, 8]  # 3 steps an epoch, ceil(7.5) in all
 
 
 def test_evaluates_every_save_steps_and_the_last_step_once(tmp_path: Path) -> None:
-    fit(job(Line(), rows(2, 2, 2)), replace(PLAIN, save_steps=2), RunFolder(tmp_path))
+    train(job(Line(), rows(2, 2, 2)), replace(PLAIN, save_steps=2), tmp_path)
     assert evaluations(tmp_path) == [2, 4, 6]
 
 
 def test_max_steps_wins_over_epochs(tmp_path: Path) -> None:
-    fit(job(Line(), rows(2, 2, 2)), replace(PLAIN, max_steps=4), RunFolder(tmp_path))
+    train(job(Line(), rows(2, 2, 2)), replace(PLAIN, max_steps=4), tmp_path)
     assert evaluations(tmp_path) == [3, 4]
 
 
 def test_best_is_the_highest_and_of_equals_the_earliest(tmp_path: Path) -> None:
     model = Line()
-    progress = fit(
-        job(model, rows(2), [0.1, 0.7, 0.7, 0.3]), replace(PLAIN, num_train_epochs=4.0), RunFolder(tmp_path)
+    progress = train(
+        job(model, rows(2), [0.1, 0.7, 0.7, 0.3]), replace(PLAIN, num_train_epochs=4.0), tmp_path
     )
     assert (progress.best["step"], progress.last["step"]) == (2, 4)
     scores = json.loads((tmp_path / "scores.json").read_text())
@@ -104,7 +109,7 @@ def test_best_is_the_highest_and_of_equals_the_earliest(tmp_path: Path) -> None:
 def test_early_stopping_counts_evaluations_without_gain(tmp_path: Path) -> None:
     mains = [0.5, 0.4, 0.6, 0.6, 0.5, 0.9]
     recipe = replace(PLAIN, num_train_epochs=6.0, early_stopping_patience=2)
-    progress = fit(job(Line(), rows(2), mains), recipe, RunFolder(tmp_path))
+    progress = train(job(Line(), rows(2), mains), recipe, tmp_path)
     assert evaluations(tmp_path) == [1, 2, 3, 4, 5]
     assert progress.best["step"] == 3
 
@@ -115,8 +120,8 @@ def test_accumulated_uneven_batches_equal_one_batch(tmp_path: Path) -> None:
     whole = [Rows(np.concatenate([part.x for part in parts]))]
     recipe = replace(PLAIN, num_train_epochs=3.0, max_grad_norm=1.0)
     first, second = Line(), Line()
-    fit(job(first, parts), replace(recipe, gradient_accumulation_steps=2), RunFolder(tmp_path / "a"))
-    fit(job(second, whole), recipe, RunFolder(tmp_path / "b"))
+    train(job(first, parts), replace(recipe, gradient_accumulation_steps=2), tmp_path / "a")
+    train(job(second, whole), recipe, tmp_path / "b")
     np.testing.assert_allclose(first.weight.numpy(), second.weight.numpy(), atol=1e-6)
     assert evaluations(tmp_path / "a") == evaluations(tmp_path / "b") == [1, 2, 3]
 
@@ -124,7 +129,7 @@ def test_accumulated_uneven_batches_equal_one_batch(tmp_path: Path) -> None:
 def test_logged_loss_is_the_mean_over_the_rows_since_the_last_log(tmp_path: Path) -> None:
     batches = rows(4, 1, 3)
     frozen = replace(PLAIN, learning_rate=0.0, num_train_epochs=1.0, logging_steps=2)
-    fit(job(Line(), batches), frozen, RunFolder(tmp_path))
+    train(job(Line(), batches), frozen, tmp_path)
     (line,) = [line for line in history(tmp_path) if "loss" in line]
     x = np.concatenate([batches[0].x, batches[1].x]).astype(np.float64)
     assert line["step"] == 2
@@ -133,7 +138,7 @@ def test_logged_loss_is_the_mean_over_the_rows_since_the_last_log(tmp_path: Path
 
 def test_rates_of_the_steps_are_those_of_the_schedule(tmp_path: Path) -> None:
     recipe = replace(PLAIN, learning_rate=1.0, warmup_steps=2, max_steps=6, logging_steps=1)
-    fit(job(Line(), rows(2, 2)), recipe, RunFolder(tmp_path))
+    train(job(Line(), rows(2, 2)), recipe, tmp_path)
     rates = [line["learning_rate"] for line in history(tmp_path) if "loss" in line]
     assert rates == pytest.approx([0.0, 0.5, 1.0, 0.75, 0.5, 0.25])
 
@@ -142,7 +147,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_what_was_saved(tmp_path: Path
     batches = [*rows(2), Rows(np.full((2, 3), np.nan, dtype=np.float32))]
     model = Line()
     with pytest.raises(InputError, match=r"the loss became nan in step 2; .*--learning_rate"):
-        fit(job(model, batches), replace(PLAIN, save_steps=1), RunFolder(tmp_path))
+        train(job(model, batches), replace(PLAIN, save_steps=1), tmp_path)
     saved = np.load(tmp_path / "last" / "weight.npy")
     assert np.isfinite(saved).all()
     assert np.array_equal(saved, model.weight.numpy())  # the bad step changed nothing
@@ -156,7 +161,6 @@ def test_resumed_run_equals_the_uninterrupted_one_bit_for_bit(tmp_path: Path) ->
         seed_everything(recipe.seed)
         model = Line(dropout=0.3)
         the_job = job(model, batches)
-        run = RunFolder(folder, resume=resume)
         if resume:
             model.weight.set_value(np.load(folder / "last" / "weight.npy"))
         if stop_after is not None:
@@ -170,10 +174,10 @@ def test_resumed_run_equals_the_uninterrupted_one_bit_for_bit(tmp_path: Path) ->
 
             the_job = replace(the_job, loss=loss)
         if stop_after is None:
-            fit(the_job, recipe, run)
+            train(the_job, recipe, folder, resume)
         else:
             with pytest.raises(KeyboardInterrupt):
-                fit(the_job, recipe, run)
+                train(the_job, recipe, folder, resume)
         return model
 
     straight = start(tmp_path / "straight", resume=False)
@@ -182,7 +186,8 @@ def test_resumed_run_equals_the_uninterrupted_one_bit_for_bit(tmp_path: Path) ->
         start(folder, resume=False, stop_after=stop)
         resumed = start(folder, resume=(folder / "last").is_dir()) if stop > 1 else None
         if resumed is None:  # nothing was saved yet: --resume begins anew
-            assert not RunFolder(folder, resume=True).resumes
+            with RunFolder(folder, resume=True) as run:
+                assert not run.resumes
             continue
         assert np.array_equal(resumed.weight.numpy(), straight.weight.numpy()), stop
         assert history(folder) == history(tmp_path / "straight")
@@ -190,24 +195,9 @@ def test_resumed_run_equals_the_uninterrupted_one_bit_for_bit(tmp_path: Path) ->
 
 
 def test_resuming_with_other_settings_is_refused(tmp_path: Path) -> None:
-    fit(job(Line(), rows(2, 2)), replace(PLAIN, save_steps=1), RunFolder(tmp_path))
+    train(job(Line(), rows(2, 2)), replace(PLAIN, save_steps=1), tmp_path)
     with pytest.raises(InputError, match="was to take 4 steps, this one 6"):
-        fit(job(Line(), rows(2, 2)), replace(PLAIN, num_train_epochs=3.0), RunFolder(tmp_path, resume=True))
-
-
-def test_a_filled_folder_is_kept_unless_told_otherwise(tmp_path: Path) -> None:
-    fit(job(Line(), rows(2)), PLAIN, RunFolder(tmp_path))
-    with pytest.raises(InputError, match="is not empty; give --resume"):
-        RunFolder(tmp_path)
-    RunFolder(tmp_path, overwrite=True)
-    assert [entry.name for entry in tmp_path.iterdir()] == ["train.log"]
-
-
-def test_overwriting_never_removes_what_no_run_wrote(tmp_path: Path) -> None:
-    (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(InputError, match=r"holds 'thesis\.tex', which no run writes; nothing was removed"):
-        RunFolder(tmp_path, overwrite=True)
-    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+        train(job(Line(), rows(2, 2)), replace(PLAIN, num_train_epochs=3.0), tmp_path, resume=True)
 
 
 def test_seeds_decide_the_masks() -> None:
@@ -220,25 +210,3 @@ def test_seeds_decide_the_masks() -> None:
     assert np.array_equal(draw(1), draw(1))
     assert not np.array_equal(draw(1), draw(2))
     assert math.isclose(draw(1).max(), 2.0)
-
-
-def test_a_run_killed_between_the_renames_goes_on_from_the_folder_before(tmp_path: Path) -> None:
-    fit(job(Line(), rows(2, 2)), replace(PLAIN, save_steps=1), RunFolder(tmp_path))
-    scores = (tmp_path / "scores.json").read_bytes()
-    (tmp_path / "last").rename(tmp_path / ".last.before")
-    (tmp_path / ".last.part").mkdir()
-    (tmp_path / ".scores.json.1.ab.part").write_text("{")
-    (tmp_path / "scores.json").unlink()  # killed before they were written
-    run = RunFolder(tmp_path, resume=True)
-    assert run.resumes
-    fit(job(Line(), rows(2, 2)), replace(PLAIN, save_steps=1), run)
-    assert (tmp_path / "scores.json").read_bytes() == scores
-    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
-
-
-def test_resuming_before_anything_was_saved_begins_anew(tmp_path: Path) -> None:
-    (tmp_path / "history.jsonl").write_text('{"step": 1, "loss": 9.0}\n')
-    (tmp_path / "args.json").write_text("{}")
-    fit(job(Line(), rows(2)), replace(PLAIN, logging_steps=1), RunFolder(tmp_path, resume=True))
-    assert [line["step"] for line in history(tmp_path)] == [1, 1, 2, 2]
-    assert history(tmp_path)[0]["loss"] != 9.0

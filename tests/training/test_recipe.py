@@ -170,12 +170,12 @@ def test_help_with_a_percent_sign() -> None:
 AT_LEAST = {
     "batch_size": 1, "learning_rate": 0, "warmup_steps": 0, "weight_decay": 0, "adam_epsilon": 1e-30,
     "max_grad_norm": 0, "gradient_accumulation_steps": 1, "num_train_epochs": 0, "max_steps": 0,
-    "logging_steps": 1, "save_steps": 0, "early_stopping_patience": 0, "seed": 0, "max_seq_length": 3,
+    "logging_steps": 1, "save_steps": 0, "early_stopping_patience": 0, "max_seq_length": 3,
     "length_pool": 1,
 }  # fmt: skip
 SPANS = {
     "warmup_proportion": (0, 1), "layer_lr_decay": (0, 1), "adam_beta1": (0, 0.999999),
-    "adam_beta2": (0, 0.999999),
+    "adam_beta2": (0, 0.999999), "seed": (0, 2**32 - 1),
 }  # fmt: skip
 CHOICES = {
     "scheduler_type": ("linear", "cosine"),
@@ -200,11 +200,12 @@ def test_least_values(name: str, low: float) -> None:
 @pytest.mark.parametrize(("name", "span"), SPANS.items())
 def test_spans(name: str, span: tuple[float, float]) -> None:
     low, high = span
-    for value in (low, (low + high) / 2, high):
+    whole = isinstance(getattr(GlueRecipe(), name), int)
+    for value in (low, high // 2 if whole else (low + high) / 2, high):
         assert getattr(GlueRecipe(**{name: value}), name) == value
-    for value in (low - 0.001, high + 0.001):
+    for value in (low - 1, high + 1) if whole else (low - 0.001, high + 0.001):
         message = fault(GlueRecipe, **{name: value})
-        assert message == f"{name}: expected a number from {low:g} to {high:g}, found {value!r}"
+        assert message == f"{name}: expected a number from {low:.10g} to {high:.10g}, found {value!r}"
 
 
 @pytest.mark.parametrize(("name", "choices"), CHOICES.items())

@@ -1,0 +1,68 @@
+"""Flags in their spellings, and what a user sees of a fault: one line and an exit code."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from commands.command_line import CommandParser
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (["p"], (False, "p")),
+        (["--as-json", "p"], (True, "p")),
+        (["p", "--as_json"], (True, "p")),
+        (["--as_json", "False", "p"], (False, "p")),
+        (["--as_json=off", "p"], (False, "p")),
+        (["--as-json", "on", "p"], (True, "p")),
+    ],
+)
+def test_switches(words: list[str], wanted: tuple[bool, str]) -> None:
+    parser = CommandParser()
+    parser.add_argument("path")
+    parser.add_switch("--as_json")
+    found = parser.parse_args(words)
+    assert (found.as_json, found.path) == wanted
+
+
+def ended(project_dir: Path, body: str, **settings: object) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a command whose ``main`` is ``body``."""
+    code = f"""
+import errno, sys, warnings
+from commands.command_line import run
+from commands.errors import InputError, UsageError
+def main(argv=None):
+    {body}
+run(main)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=project_dir, capture_output=True, encoding="utf-8", **settings
+    )  # type: ignore[call-overload]
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("body", "wanted"),
+    [
+        ("print(1)", (0, "1\n", "")),
+        ("return 3", (3, "", "")),
+        ("raise InputError('a.tsv:3: bad')", (1, "", "error: a.tsv:3: bad\n")),
+        ("raise UsageError('--a and --b')", (2, "", "error: --a and --b\n")),
+        ("open('/nowhere/x')", (1, "", "error: /nowhere/x: No such file or directory\n")),
+        ("raise KeyboardInterrupt", (130, "", "interrupted\n")),
+        ("warnings.warn('all are equal')", (0, "", "warning: all are equal\n")),
+        ("sys.stdout.close(); sys.stdout = None; print(1)", (0, "", "")),
+    ],
+)
+def test_how_commands_end(project_dir: Path, body: str, wanted: tuple[int, str, str]) -> None:
+    assert ended(project_dir, body) == wanted
+
+
+def test_a_terminal_of_fewer_letters_is_no_reason_to_fail(project_dir: Path) -> None:
+    code, out, err = ended(
+        project_dir, "print('a\u2026'); raise InputError('\u2026')", env={"PYTHONIOENCODING": "ascii"}
+    )
+    assert (code, out, err) == (1, "a\\u2026\n", "error: \\u2026\n")

@@ -1,0 +1,193 @@
+"""What stands in a run's folder decides what a new run there may do; damage is found, nothing is lost."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from commands.errors import InputError, UsageError
+from training.run_folder import RunFolder
+
+MOMENTS = {"w:moment1": np.arange(3, dtype=np.float32)}
+
+
+def save(run: RunFolder, step: int) -> None:
+    """A save as the loop makes it, of a model that is one file holding the step."""
+
+    def write_model(folder: Path) -> None:
+        (folder / "weights").write_text(str(step))
+
+    run.add_history({"step": step, "loss": 1.0})
+    run.save_best(write_model)
+    run.save_last(write_model, {"step": step}, MOMENTS)
+    run.write_scores("toy", "score", {"main": 1.0}, {"main": 1.0})
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A run that saved after steps 1 and 2."""
+    with RunFolder(tmp_path / "run") as run:
+        run.write_args({"seed": 1})
+        save(run, 1)
+        save(run, 2)
+    return tmp_path / "run"
+
+
+def listing(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder and its bytes; of the log and the lock only that they are there."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {
+        str(path.relative_to(folder)): b"" if path.name in ("train.log", ".lock") else path.read_bytes()
+        for path in files
+    }
+
+
+def resumed_step(folder: Path) -> Any:
+    with RunFolder(folder, resume=True) as run:
+        state, moments = run.read_state()
+        assert np.array_equal(moments["w:moment1"], MOMENTS["w:moment1"])
+        assert (run.source / "weights").read_text() == str(state["step"])
+        return state["step"]
+
+
+def test_resuming_takes_the_last_save(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert resumed_step(folder) == 2
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("name", ["weights", "state.json", "optimizer.safetensors", "manifest.json"])
+@pytest.mark.parametrize("harm", ["cut", "flipped", "gone"])
+def test_a_damaged_save_is_noticed_and_the_one_before_is_used(
+    folder: Path, name: str, harm: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = folder / "last" / name
+    content = path.read_bytes()
+    if harm == "gone":
+        path.unlink()
+    else:
+        middle = len(content) // 2
+        flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+        path.write_bytes(content[:-2] if harm == "cut" else flipped)
+    assert resumed_step(folder) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"warning: {folder / 'last'}/")
+    assert said.endswith(f"going on from {folder / 'previous'}\n")
+
+
+def test_nothing_is_begun_anew_over_two_damaged_saves(folder: Path) -> None:
+    for name in ("last", "previous"):
+        (folder / name / "weights").write_text("x")
+    before = listing(folder)
+    with pytest.raises(InputError, match=r"last/weights: is not what manifest\.json says.*cannot be resumed"):
+        RunFolder(folder, resume=True)
+    assert listing(folder) == before
+
+
+def test_nothing_is_begun_anew_over_a_run_without_saves(folder: Path) -> None:
+    import shutil
+
+    for name in ("last", "previous"):
+        shutil.rmtree(folder / name)
+    before = listing(folder)
+    with pytest.raises(InputError, match="last: is missing, so this run cannot be resumed"):
+        RunFolder(folder, resume=True)
+    assert listing(folder) == before
+
+
+def test_a_run_killed_between_the_renames_goes_on_from_the_save_before(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import shutil
+
+    shutil.rmtree(folder / "previous")
+    (folder / "last").rename(folder / "previous")
+    (folder / ".last.part").mkdir()
+    (folder / "best").rename(folder / ".best.before")
+    (folder / ".scores.json.1.ab.part").write_text("{")
+    assert resumed_step(folder) == 2
+    assert "last is missing; going on from" in capsys.readouterr().err
+    assert (folder / "best" / "weights").read_text() == "2"
+    assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == [".lock"]
+
+
+def test_a_run_stopped_before_any_save_begins_anew(tmp_path: Path) -> None:
+    with RunFolder(tmp_path) as run:
+        run.write_args({})
+        run.add_history({"step": 1, "loss": 9.0})
+    with RunFolder(tmp_path, resume=True) as run:
+        assert not run.resumes
+        assert not (tmp_path / "history.jsonl").exists()
+
+
+def test_a_new_folder_may_be_resumed_in(tmp_path: Path) -> None:
+    with RunFolder(tmp_path / "new", resume=True) as run:
+        assert not run.resumes
+
+
+def test_history_after_the_save_is_forgotten_and_so_are_torn_lines(folder: Path) -> None:
+    with open(folder / "history.jsonl", "ab") as file:
+        file.write(b'{"step": 3, "loss": 1.0}\n[1]\n{"loss": 2}\n{"step": 2, "lo\xff')
+    with RunFolder(folder, resume=True) as run:
+        run.cut_history(2)
+    assert [json.loads(line)["step"] for line in (folder / "history.jsonl").read_text().splitlines()] == [
+        1,
+        2,
+    ]
+
+
+def test_a_filled_folder_is_kept_unless_told_otherwise(folder: Path) -> None:
+    before = listing(folder)
+    with pytest.raises(InputError, match="is not empty; give --resume"):
+        RunFolder(folder)
+    with pytest.raises(UsageError, match="exclude each other"):
+        RunFolder(folder, resume=True, overwrite=True)
+    assert listing(folder) == before
+    with RunFolder(folder, overwrite=True):
+        assert set(listing(folder)) == {"train.log", ".lock"}
+
+
+@pytest.mark.parametrize("way", ["resume", "overwrite"])
+@pytest.mark.parametrize("name", ["thesis.tex", "config.json", "last"])
+def test_what_no_run_wrote_is_never_touched(tmp_path: Path, way: str, name: str) -> None:
+    (tmp_path / name).write_text("years of work")  # `last` is a run's only as a folder
+    with pytest.raises(InputError, match=f"holds '{name}', which no run writes"):
+        RunFolder(tmp_path, **{way: True})
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "years of work"
+
+
+HOLDER = """
+import sys
+from training.run_folder import RunFolder
+with RunFolder(sys.argv[1], overwrite=True):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_two_runs_never_share_a_folder(tmp_path: Path, project_dir: Path) -> None:
+    words = [sys.executable, "-c", HOLDER, str(tmp_path)]
+    first = subprocess.Popen(
+        words, cwd=project_dir, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert first.stdout is not None
+    assert first.stdout.readline() == b"held\n"
+    for way in ("resume", "overwrite"):
+        with pytest.raises(InputError, match=f"{tmp_path}: another run is at work there"):
+            RunFolder(tmp_path, **{way: True})
+    first.kill()  # however it ends, the folder is free again
+    first.wait()
+    with RunFolder(tmp_path, resume=True) as run:
+        assert not run.resumes
+
+
+def test_a_fault_leaves_the_folder_free(folder: Path) -> None:
+    (folder / "last" / "weights").write_text("x")
+    (folder / "previous" / "weights").write_text("x")
+    for _ in range(2):
+        with pytest.raises(InputError, match="cannot be resumed"):
+            RunFolder(folder, resume=True)
