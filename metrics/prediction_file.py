@@ -6,6 +6,7 @@ It is what the leaderboard takes and what scoring reads. No NumPy: the largest o
 
 import codecs
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ HEADER = "index\tprediction"
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _NO_NUMBER = re.compile(r"[+-]?(nan|inf(inity)?)", re.ASCII | re.IGNORECASE)
 _INDEX = re.compile(r"0|[1-9]\d{0,11}", re.ASCII)
+_BEYOND = 1000  # lines looked at after those expected; what follows is no longer a slip and only counted
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,13 @@ class Fault:
 
 @dataclass
 class PredictionFile:
-    """What was read: the predictions as written, in file order, and every fault, by line."""
+    """What was read: the predictions as written, in file order, and every fault, by line.
+
+    rows: how many there are; None if the file could not be read, or not to its end.
+    """
 
     predictions: list[str] = field(default_factory=list)
+    rows: int | None = None
     faults: list[Fault] = field(default_factory=list)
     warnings: list[Fault] = field(default_factory=list)
 
@@ -60,24 +66,21 @@ def parse_predictions(raw: bytes, form: Form, rows: int) -> PredictionFile:
     faults = _Faults()
     text = _decode(raw, faults)
     if text is not None:
-        lines = text.removesuffix("\n").split("\n")
+        lines = text.removesuffix("\n").split("\n", rows + 1 + _BEYOND)
+        rest = lines.pop() if len(lines) > rows + 1 + _BEYOND else None
+        total = len(lines) + (0 if rest is None else rest.count("\n") + 1)
         if not text.endswith("\n"):
             file.warnings.append(
-                Fault("unfinished", len(lines), "the last line has no line end; is it cut short?")
+                Fault("unfinished", total, "the last line has no line end; is it cut short?")
             )
         first = _check_header(lines[0], faults)
-        reader = _Rows(form, faults)
-        file.predictions = reader.read(lines[first - 1 :], first)
-        if len(file.predictions) < rows:
-            faults.add(
-                "rows", len(lines), f"the file ends after {len(file.predictions)} rows; expected {rows}"
-            )
-        elif len(file.predictions) > rows:
-            surplus = [number for number, line in enumerate(lines, 1) if line.strip() and number >= first][
-                rows
-            ]
-            faults.add("rows", surplus, f"the file has {len(file.predictions)} rows; expected {rows}")
-    file.faults = sorted(faults.found.values(), key=lambda fault: fault.line)
+        file.predictions = _Rows(form, faults).read(lines[first - 1 :], first)
+        if rest is None:
+            file.rows = len(file.predictions)
+            _check_count(lines, first, file.rows, rows, faults)
+        else:
+            faults.add("rows", first + rows, f"the file has {total} lines; expected {rows + 1}")
+    file.faults = faults.by_line()
     return file
 
 
@@ -92,14 +95,20 @@ def read_predictions(path: str | Path, form: Form, rows: int) -> list[str]:
 
 
 class _Faults:
-    """The first fault of each kind, with how often it occurs."""
+    """The first fault of each kind, and how often it occurs."""
 
     def __init__(self) -> None:
-        self.found: dict[str, Fault] = {}
+        self._first: dict[str, Fault] = {}
+        self._times: Counter[str] = Counter()
 
-    def add(self, kind: str, line: int, message: str) -> None:
-        first = self.found.get(kind)
-        self.found[kind] = replace(first, count=first.count + 1) if first else Fault(kind, line, message)
+    def add(self, kind: str, line: int, message: str, times: int = 1) -> None:
+        self._times[kind] += times
+        if kind not in self._first:
+            self._first[kind] = Fault(kind, line, message)
+
+    def by_line(self) -> list[Fault]:
+        found = [replace(fault, count=self._times[kind]) for kind, fault in self._first.items()]
+        return sorted(found, key=lambda fault: fault.line)
 
 
 class _Rows:
@@ -126,16 +135,17 @@ class _Rows:
         return predictions
 
     def _look_at(self, number: int, line: str) -> str:
-        cells = line.split("\t")
-        self._check_index(number, cells[0])
-        if len(cells) != 2:
-            self._faults.add("columns", number, f"expected 2 columns, found {len(cells)}: {_short(line)}")
+        columns = line.count("\t") + 1
+        index, _, cell = line.partition("\t")
+        self._check_index(number, index)
+        if columns != 2:
+            self._faults.add("columns", number, f"expected 2 columns, found {columns}: {_short(line)}")
             return ""
-        problem = _problem(cells[1], self._form)
+        problem = _problem(cell, self._form)
         if problem:
             kind, message = problem
             self._faults.add(kind, number, message)
-        return cells[1]
+        return cell
 
     def _check_index(self, number: int, cell: str) -> None:
         expected = self._expected
@@ -175,9 +185,17 @@ def _decode(raw: bytes, faults: _Faults) -> str | None:
     if "\r" in text:
         line = text.count("\n", 0, text.index("\r")) + 1
         message = "carriage return (Windows line end); end lines with LF alone"
-        faults.found["crlf"] = Fault("crlf", line, message, text.count("\r"))
+        faults.add("crlf", line, message, text.count("\r"))
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     return text
+
+
+def _check_count(lines: Sequence[str], first: int, found: int, expected: int, faults: _Faults) -> None:
+    if found < expected:
+        faults.add("rows", len(lines), f"the file ends after {found} rows; expected {expected}")
+    elif found > expected:
+        rows = [number for number, line in enumerate(lines, 1) if line.strip() and number >= first]
+        faults.add("rows", rows[expected], f"the file has {found} rows; expected {expected}")
 
 
 def _check_header(line: str, faults: _Faults) -> int:

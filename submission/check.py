@@ -126,8 +126,7 @@ def _check_file(task: Task, split: Split, contents: Contents, counts: RowCounts)
         return report
     file = parse_predictions(contents.raw[name], Form(task.labels, task.target_range), rows)
     report.faults, report.warnings, report.predictions = file.faults, file.warnings, file.predictions
-    if not any(fault.kind in ("encoding", "empty") for fault in file.faults):
-        report.rows = len(file.predictions)
+    report.rows = file.rows
     if not file.faults and rows > 1 and len(set(file.predictions)) == 1:
         _add_constant(task, file.predictions[0], report)
     return report

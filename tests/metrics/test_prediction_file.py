@@ -1,5 +1,7 @@
 """Every fault a prediction file can have: what is said of it, and at which line."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -116,6 +118,51 @@ def test_one_gap_is_one_fault_and_a_later_repeat_is_known_as_one():
     assert _faults(text, rows=6) == [
         (4, "expected index 2, found 3"),
         (7, "index 4 stands here again; expected 6"),
+    ]
+
+
+def test_of_a_file_far_too_long_the_first_rows_are_read_and_the_lines_counted():
+    text = "index\tprediction\n" + "".join(f"{row}\t{row // 3000}\n" for row in range(10_000))
+    file = parse_predictions(text.encode(), DIGITS, 4)
+    message = "the file has 10001 lines; expected 5"
+    assert [(fault.line, str(fault)) for fault in file.faults] == [(6, message)]
+    assert file.rows is None
+    file = parse_predictions(text.rstrip("\n").encode(), DIGITS, 4)
+    assert [fault.line for fault in file.warnings] == [10001]
+
+
+_FAULTY = {
+    "no index": b"x\n",
+    "blank": b"\n",
+    "repeats": b"0\t1\n",
+    "columns": b"\t\t\t\n",
+    "unknown": b"7\tmaybe\n",
+    "Windows": b"0\t1\r\n",
+    "Macintosh": b"\r",
+    "one line of tabs": b"\t",
+    "one line of digits": b"1",
+}
+
+
+@pytest.mark.parametrize("unit", _FAULTY.values(), ids=_FAULTY)
+def test_sixty_faulty_megabytes_take_no_longer_than_the_rows_that_were_expected(unit):
+    raw = b"index\tprediction\n" + unit * ((60 << 20) // len(unit))
+    start = time.process_time()
+    file = parse_predictions(raw, DIGITS, 10_000)
+    assert time.process_time() - start < 3
+    assert file.faults
+    assert max(len(str(fault)) for fault in file.faults) < 120
+
+
+def test_a_full_size_file_without_a_good_line_is_read_in_a_second_or_two():
+    raw = b"index\tprediction\n" + b"7\tmaybe\n" * 390_965
+    start = time.process_time()
+    faults = parse_predictions(raw, DIGITS, 390_965).faults
+    assert time.process_time() - start < 3
+    assert [str(fault) for fault in faults] == [
+        "expected index 0, found 7",
+        "unknown label 'maybe'; expected one of 0, 1 (390965 such lines)",
+        "index 7 stands here again; expected 8 (390964 such lines)",
     ]
 
 
