@@ -1,0 +1,103 @@
+"""The official precision-recall analysis of SQuAD 2.0: average precisions, curves, histograms."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from commands.errors import InputError
+from commands.files import atomic_write
+from squad.official import Golds, raw_scores
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Precision over recall, both in [0, 1], and the area under the steps as a percentage."""
+
+    title: str
+    precisions: list[float]
+    recalls: list[float]
+    average_precision: float
+
+
+def precision_recall(
+    golds: Golds, predictions: Mapping[str, str], no_answer: Mapping[str, float]
+) -> dict[str, Curve]:
+    """The curves ``pr_exact``, ``pr_f1`` and ``pr_oracle``; none where no question has an answer.
+
+    Questions are answered in the order of their no-answer scores. A score for a question that is not in
+    the data is an InputError (the official script dies of it).
+    """
+    has_answer = {name: bool(answers) for name, answers in golds}
+    if not any(has_answer.values()):
+        return {}
+    unknown = [name for name in no_answer if name not in has_answer]
+    if unknown:
+        raise InputError(f"no-answer score for {unknown[0]!r}, which is no question of the data")
+    exact, f1 = raw_scores(golds, predictions)
+    oracle = {name: float(has) for name, has in has_answer.items()}
+    return {
+        "pr_exact": _curve("Precision-Recall curve for Exact Match score", exact, no_answer, has_answer),
+        "pr_f1": _curve("Precision-Recall curve for F1 score", f1, no_answer, has_answer),
+        "pr_oracle": _curve(
+            "Oracle Precision-Recall curve (binary task of HasAns vs. NoAns)", oracle, no_answer, has_answer
+        ),
+    }
+
+
+def _curve(
+    title: str, scores: Mapping[str, float], no_answer: Mapping[str, float], has_answer: Mapping[str, bool]
+) -> Curve:
+    names = sorted(no_answer, key=no_answer.__getitem__)
+    answerable = float(sum(has_answer.values()))
+    precisions, recalls, area, right = [1.0], [0.0], 0.0, 0.0
+    for number, name in enumerate(names, start=1):
+        if has_answer[name]:
+            right += scores[name]
+        if number < len(names) and no_answer[name] == no_answer[names[number]]:
+            continue  # no threshold lies between two equal scores
+        precision, recall = right / float(number), right / answerable
+        area += precision * (recall - recalls[-1])
+        precisions.append(precision)
+        recalls.append(recall)
+    return Curve(title, precisions, recalls, 100.0 * area)
+
+
+def draw(folder: Path, golds: Golds, curves: Mapping[str, Curve], no_answer: Mapping[str, float]) -> None:
+    """Write ``pr_exact.png``, ``pr_f1.png``, ``pr_oracle.png`` and ``na_prob_hist_{hasAns,noAns}.png``."""
+    figure_class = _figure_class()
+    for name, curve in curves.items():
+        figure = figure_class()
+        axes = figure.subplots()
+        axes.step(curve.recalls, curve.precisions, color="b", alpha=0.2, where="post")
+        axes.fill_between(curve.recalls, curve.precisions, step="post", alpha=0.2, color="b")
+        axes.set(xlabel="Recall", ylabel="Precision", xlim=(0.0, 1.05), ylim=(0.0, 1.05), title=curve.title)
+        _save(figure, folder / f"{name}.png")
+    values = list(no_answer.values())
+    # Odds, unlike probabilities, lie anywhere: then the range is theirs.
+    span = (0.0, 1.0) if all(0 <= value <= 1 for value in values) else (min(values), max(values))
+    for group, wanted in (("hasAns", True), ("noAns", False)):
+        chosen = [no_answer[name] for name, answers in golds if bool(answers) == wanted]
+        if chosen:
+            figure = figure_class()
+            axes = figure.subplots()
+            axes.hist(chosen, weights=[1 / len(chosen)] * len(chosen), bins=20, range=span)
+            axes.set(
+                xlabel="Model probability of no-answer",
+                ylabel="Proportion of dataset",
+                title=f"Histogram of no-answer probability: {group}",
+            )
+            _save(figure, folder / f"na_prob_hist_{group}.png")
+
+
+def _figure_class() -> Any:
+    try:
+        from matplotlib.figure import Figure  # needs no display and keeps no list of figures
+    except ImportError:
+        raise InputError("--out-image-dir: matplotlib is not installed: pip install -e '.[plots]'") from None
+    return Figure
+
+
+def _save(figure: Any, path: Path) -> None:
+    with atomic_write(path) as file:
+        figure.savefig(file, format="png")
