@@ -21,6 +21,7 @@ from pathlib import Path
 
 from commands.errors import InputError
 
+_RECORDED = ("OMP_NUM_THREADS", "MKL_DEBUG_CPU_TYPE", "FLAGS_use_stride_kernel", "MKL_CBWR")
 _M_TRIM_THRESHOLD = -1  # names and numbers from glibc's malloc.h
 _M_MMAP_MAX = -4
 
@@ -33,6 +34,11 @@ def set_up() -> None:
         os.environ.setdefault("MKL_DEBUG_CPU_TYPE", "5")
     os.environ.setdefault("FLAGS_use_stride_kernel", "0")
     _keep_freed_memory()
+
+
+def settings_in_force() -> dict[str, str | None]:
+    """The environment variables that decide which kernels run, for a record beside results."""
+    return {name: os.environ.get(name) for name in _RECORDED}
 
 
 def thread_count() -> int:

@@ -16,7 +16,7 @@ from convbert.config import EncoderConfig
 from convbert.encoder import depth_rules
 from convbert.framework import paddle, select_device
 from convbert.heads import SentenceClassifier, sentence_loss
-from convbert.runtime import thread_count
+from convbert.runtime import settings_in_force, thread_count
 from convbert.tokenizer import Tokenizer
 from engines.dynamic import tensors
 from glue.arguments import data_folder
@@ -81,7 +81,11 @@ def fine_tune(choices: Choices) -> Progress:
     _refuse_own_sources(choices)
     with RunFolder(choices.output_dir, choices.resume, choices.overwrite_output_dir) as run:
         if run.resumes:
-            run.check_args(settings, ("task_name", "model_name_or_path", "recipe", "model", "data"))
+            run.check_args(
+                settings,
+                same=("task_name", "model_name_or_path", "recipe", "model", "data"),
+                alike=("threads", "environment", "versions", "device"),
+            )
             fill(prepared.model, read_checkpoint(run.source, config, shapes_of(prepared.model)))
         else:
             run.write_args(settings)
@@ -174,6 +178,7 @@ def _settings_in_force(choices: Choices, config: EncoderConfig, data: Data) -> d
         "recipe": dataclasses.asdict(choices.recipe),
         "model": dataclasses.asdict(config),
         "threads": thread_count(),
+        "environment": settings_in_force(),
         "versions": {"python": platform.python_version(), "paddle": paddle.__version__, **versions},
         "data": {
             part.split.file: {"rows": part.rows, "sha256": part.digest} for part in [data.train, *data.dev]

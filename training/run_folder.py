@@ -142,21 +142,22 @@ class RunFolder:
     def write_args(self, values: dict[str, Any]) -> None:
         write_json(self.path / "args.json", values)
 
-    def check_args(self, values: dict[str, Any], keys: Sequence[str]) -> None:
-        """InputError if a run is resumed with other settings, data or model than it was begun with."""
-        begun = read_json_object(self.path / "args.json")
+    def check_args(self, values: dict[str, Any], same: Sequence[str], alike: Sequence[str] = ()) -> None:
+        """Compare the settings of a resumed run with those it was begun with.
+
+        same: an InputError where they differ. alike: a warning, that not every bit will be the same.
+        """
+        begun, path = read_json_object(self.path / "args.json"), self.path / "args.json"
         now = json.loads(json.dumps(values))
-        for key in keys:
-            old, new = begun.get(key), now.get(key)
-            if old == new:
-                continue
-            if isinstance(old, dict) and isinstance(new, dict):
-                inner = next(name for name in {**old, **new} if old.get(name) != new.get(name))
-                key, old, new = f"{key}: {inner}", old.get(inner), new.get(inner)
-            raise InputError(
-                f"{self.path / 'args.json'}: this run was begun with {key} {old}, not {new}; "
-                "resume it as it was begun, or take another --output_dir"
-            )
+        for key in same:
+            if difference := _difference(key, begun.get(key), now.get(key)):
+                raise InputError(
+                    f"{path}: this run was begun with {difference}; "
+                    "resume it as it was begun, or take another --output_dir"
+                )
+        for key in alike:
+            if difference := _difference(key, begun.get(key), now.get(key)):
+                LOG.warning(f"warning: {path}: begun with {difference}: the last digits may differ")
 
     def add_history(self, line: dict[str, Any]) -> None:
         with open(self.path / "history.jsonl", "a", encoding="utf-8") as file:
@@ -199,6 +200,16 @@ class RunFolder:
             return state, safetensors.numpy.load_file(self.source / _MOMENTS)
         except (OSError, safetensors.SafetensorError) as error:
             raise InputError(f"{self.source / _MOMENTS}: cannot be read: {error}") from None
+
+
+def _difference(key: str, old: Any, new: Any) -> str:
+    """``KEY OLD, not NEW``, for the first key inside that differs; empty if none does."""
+    if old == new:
+        return ""
+    if isinstance(old, dict) and isinstance(new, dict):
+        inner = next(name for name in {**old, **new} if old.get(name) != new.get(name))
+        return f"{key}: {_difference(inner, old.get(inner), new.get(inner))}"
+    return f"{key} {old}, not {new}"
 
 
 def _step_of(line: str) -> float:

@@ -1,0 +1,75 @@
+"""A run killed with SIGKILL at any moment and resumed gives the bytes of the run that was left alone."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+KILLS = 30
+STEPS, SAVE_STEPS = 80, 2
+SAME = ("last/model.safetensors", "last/optimizer.safetensors", "best/model.safetensors", "history.jsonl",
+        "scores.json")  # fmt: skip
+
+
+def start(project_dir: Path, sample_dir: Path, run: Path) -> subprocess.Popen[str]:
+    words = [
+        "--task_name", "rte", "--model_name_or_path", sample_dir / "tiny-convbert", "--from_scratch",
+        "--data_dir", sample_dir, "--output_dir", run, "--max_steps", STEPS, "--save_steps", SAVE_STEPS,
+        "--logging_steps", 3, "--learning_rate", 1e-3, "--resume",
+    ]  # fmt: skip
+    return subprocess.Popen(
+        [sys.executable, "-m", "glue.run_glue", *map(str, words)],
+        cwd=project_dir, env={**os.environ, "OMP_NUM_THREADS": "2"},
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8",
+    )  # fmt: skip
+
+
+def moment_of(run: Path) -> str:
+    """What a killed run was about, as far as its folder tells."""
+    if any((run / name).exists() for name in (".last.part", ".best.part")):
+        return "saving"
+    if not (run / "last").exists():
+        return "before the first save" if not (run / "previous").exists() else "between two renames"
+    history = (run / "history.jsonl").read_text().splitlines()
+    saved = json.loads((run / "last" / "state.json").read_text())["step"]
+    evaluated = max((json.loads(line)["step"] for line in history if "evaluation" in line), default=0)
+    return "evaluated, not yet saved" if evaluated > saved else "training or evaluating"
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
+def test_killed_thirty_times(project_dir: Path, sample_dir: Path, tmp_path: Path) -> None:
+    """Prints what the kills hit; `pytest -s` shows it."""
+    whole = start(project_dir, sample_dir, tmp_path / "whole")
+    assert whole.wait() == 0, whole.stderr and whole.stderr.read()
+    again = start(project_dir, sample_dir, tmp_path / "again")  # two uninterrupted runs agree
+    assert again.wait() == 0
+    wanted = {name: (tmp_path / "whole" / name).read_bytes() for name in SAME}
+    assert {name: (tmp_path / "again" / name).read_bytes() for name in SAME} == wanted
+    draw, moments, runs = random.Random(), [], 0
+    while len(moments) < KILLS:
+        runs += 1
+        run = tmp_path / f"killed{runs}"
+        for _ in range(100):
+            process = start(project_dir, sample_dir, run)
+            assert process.stderr is not None
+            for line in process.stderr:
+                if "steps, " in line or "resuming after" in line:
+                    break
+            time.sleep(draw.uniform(0, 1.5))
+            process.kill()
+            said = process.stderr.read()
+            if process.wait() == 0:
+                break
+            assert process.returncode == -signal.SIGKILL, said
+            moments.append(moment_of(run))
+        assert {name: (run / name).read_bytes() for name in SAME} == wanted, moments
+        assert not [path.name for path in run.iterdir() if path.name.startswith(".") and path.name != ".lock"]
+    counts = {moment: moments.count(moment) for moment in sorted(set(moments))}
+    print(f"\n{len(moments)} kills in {runs} runs of {STEPS} steps: {counts}")
