@@ -14,6 +14,8 @@ from commands.errors import InputError
 MISSING = "is missing"
 LARGEST = 64 << 20  # the largest official file has some 4 MB; more is no prediction file
 
+_LONGEST_REASON = 120
+
 # Whatever zipfile, and the decompressors below it, say of bytes that are not as they should be.
 DAMAGED: tuple[type[Exception], ...] = (
     zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError, struct.error, MemoryError,
@@ -62,9 +64,9 @@ def shown(text: str) -> str:
 
 
 def reason(error: Exception) -> str:
-    """The first line of what a library says of bytes that it cannot read."""
+    """The beginning of what a library says of bytes that it cannot read."""
     said = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return shown(said.splitlines()[0])
+    return shown(said.splitlines()[0][:_LONGEST_REASON])
 
 
 def _read_folder(folder: Path, wanted: Collection[str]) -> Contents:

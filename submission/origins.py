@@ -5,8 +5,9 @@ Beside NAME.tsv may lie NAME.npz, written by the same prediction run: ``logits``
 from another model is the fault that no look at the .tsv alone can find.
 """
 
+import tokenize
+import warnings
 import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,16 +15,22 @@ from typing import TYPE_CHECKING, Any
 
 from commands.errors import InputError
 from glue.tasks import Task, hand_in_files
+from submission.contents import DAMAGED, LARGEST, reason, shown
 
 if TYPE_CHECKING:
     import numpy as np
 
 _REGRESSION_TOLERANCE = 1e-3  # a .tsv holds three decimals at least
+_REMEDY = "predict again, or remove it"
+# What NumPy besides says of an array's header, which it reads as a Python literal.
+_NO_ARRAY: tuple[type[Exception], ...] = (
+    *DAMAGED, SyntaxError, tokenize.TokenError, TypeError, LookupError, AttributeError, SystemError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Logits:
-    """One .npz: what the model gave for the file beside it."""
+    """One .npz: what the model gave for the file beside it. logits: (rows, labels), or (rows, 1)."""
 
     path: Path
     logits: "np.ndarray[Any, Any]"
@@ -43,7 +50,7 @@ def check_origins(folder: Path, predictions: dict[str, list[str]]) -> list[str]:
         path = folder / Path(split.hand_in).with_suffix(".npz")
         if split.hand_in not in predictions:
             continue
-        if not path.is_file():
+        if not path.exists() and not path.is_symlink():
             unknown.setdefault(task.name, []).append(split.hand_in)
             continue
         logits = _read_logits(path)
@@ -62,19 +69,46 @@ def check_origins(folder: Path, predictions: dict[str, list[str]]) -> list[str]:
 def _read_logits(path: Path) -> Logits:
     import numpy as np
 
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            logits = np.asarray(arrays["logits"])
-            labels = [str(label) for label in arrays["labels"].ravel()]
-            digest = str(arrays["checkpoint_digest"].item())
-    except KeyError as error:
-        raise InputError(f"{path}: {error.args[0]}; predict again, or remove this file") from None
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path}: not a whole .npz ({error}); predict again, or remove it") from None
+    if not path.is_file():
+        raise InputError(f"{path}: not a file; remove it, or predict again")
+    logits, labels, digest = _read_arrays(path, ("logits", "labels", "checkpoint_digest"))
+    if labels.ndim != 1 or (labels.size and labels.dtype.kind != "U"):
+        found = f"shape {labels.shape} and type {labels.dtype}"
+        raise InputError(f"{path}: expected labels as a row of words, found {found}; {_REMEDY}")
+    if digest.ndim or digest.dtype.kind != "U":
+        found = f"shape {digest.shape} and type {digest.dtype}"
+        raise InputError(f"{path}: expected one word as checkpoint_digest, found {found}; {_REMEDY}")
     if logits.ndim != 2 or logits.shape[1] != max(1, len(labels)) or logits.dtype.kind != "f":
         found = f"logits of shape {logits.shape} and type {logits.dtype}"
-        raise InputError(f"{path}: {found} do not fit {len(labels)} labels; predict again")
-    return Logits(path, logits, labels, digest)
+        raise InputError(f"{path}: {found} do not fit {len(labels)} labels; {_REMEDY}")
+    odd = ~np.isfinite(logits).all(axis=1)
+    if odd.any():
+        found = f"the logits of row {odd.argmax()} are not finite ({odd.sum()} such rows)"
+        raise InputError(f"{path}: {found}; train and predict again")
+    return Logits(path, logits, [str(label) for label in labels], str(digest))
+
+
+def _read_arrays(path: Path, names: Sequence[str]) -> "list[np.ndarray[Any, Any]]":
+    """The arrays of an .npz. No pickle is ever read, so nothing in the file can run."""
+    from numpy.lib import format as npy
+
+    arrays = []
+    try:
+        with warnings.catch_warnings(), zipfile.ZipFile(path) as archive:
+            warnings.simplefilter("ignore")  # of what is odd in a header the error says enough
+            for name in names:
+                if f"{name}.npy" not in archive.namelist():
+                    raise ValueError(f"it holds no {name}")
+                entry = archive.getinfo(f"{name}.npy")
+                if entry.file_size > LARGEST:
+                    raise ValueError(f"{name} has {entry.file_size} bytes")
+                with archive.open(entry) as file:
+                    arrays.append(npy.read_array(file, allow_pickle=False))
+                if arrays[-1].dtype.kind == "U":
+                    arrays[-1].tolist()  # fails here if a word is made of no characters
+    except _NO_ARRAY as error:
+        raise InputError(f"{path}: not a whole .npz ({reason(error)}); {_REMEDY}") from None
+    return arrays
 
 
 def _compare_rows(task: Task, tsv: Path, predictions: Sequence[str], logits: Logits) -> None:
@@ -84,7 +118,7 @@ def _compare_rows(task: Task, tsv: Path, predictions: Sequence[str], logits: Log
         found = f"{len(predictions)} rows, but {logits.path.name} has {len(logits.logits)}"
         raise InputError(f"{tsv}: {found}; one of them is left over from another run: predict again")
     if sorted(logits.labels) != sorted(task.labels) and not task.is_regression:
-        found, wanted = ", ".join(logits.labels) or "none", ", ".join(task.labels)
+        found, wanted = (", ".join(map(shown, labels)) or "none" for labels in (logits.labels, task.labels))
         raise InputError(f"{logits.path}: expected the labels {wanted}, found {found}; predict again")
     if task.target_range is not None:
         expected = np.clip(logits.logits[:, 0], *task.target_range)
@@ -106,6 +140,7 @@ def _compare_digests(folder: Path, task_name: str, digests: dict[str, str]) -> N
     for name, other in others:
         if other != digest:
             raise InputError(
-                f"{folder / name}: predicted by checkpoint {other[:12]}, but {first} by {digest[:12]}; "
+                f"{folder / name}: predicted by checkpoint {shown(other[:12])}, "
+                f"but {first} by {shown(digest[:12])}; "
                 f"write both with one checkpoint: python -m glue.run_predict --task_name {task_name}"
             )

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from commands.command_line import CommandParser, run
-from commands.errors import InputError
+from commands.errors import InputError, UsageError
 from commands.files import atomic_write
 from glue.tasks import Task, hand_in_files
 from metrics.prediction_file import HEADER
@@ -41,8 +41,11 @@ def pack(
 
     fill_missing: write the most frequent training label for files that are missing.
     Errors: InputError for anything ``submission.check`` calls an error, for a file that disagrees with
-    its logits, and for files of one task from different checkpoints; then nothing is written.
+    its logits, and for files of one task from different checkpoints; UsageError for an output that is
+    not named as a zip. Then nothing is written.
     """
+    if Path(output).suffix.lower() != ".zip":  # so that it never takes the place of a prediction file
+        raise UsageError(f"--output {output}: give a name that ends in .zip")
     folder = Path(predictions)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; --predictions names what run_predict wrote into")
@@ -65,12 +68,19 @@ def pack(
 
 def write_zip(output: str | Path, files: Mapping[str, bytes]) -> None:
     """Write the hand-in files, by name, as a zip whose bytes depend on nothing else."""
-    with atomic_write(output) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for name in hand_in_names():
-            entry = zipfile.ZipInfo(name, _DATE)
-            entry.create_system = _UNIX
-            entry.external_attr = _PLAIN_FILE
-            archive.writestr(entry, files[name])
+    output = Path(output)
+    remedy = "name another file with --output"
+    if output.is_symlink() and not output.exists():
+        raise InputError(f"{output}: is a link to nothing; {remedy}")
+    try:
+        with atomic_write(output) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            for name in hand_in_names():
+                entry = zipfile.ZipInfo(name, _DATE)
+                entry.create_system = _UNIX
+                entry.external_attr = _PLAIN_FILE
+                archive.writestr(entry, files[name])
+    except OSError as error:
+        raise InputError(f"{output}: cannot be written ({error.strerror or error}); {remedy}") from None
 
 
 def _fill(task: Task, rows: int, report: FileReport) -> bytes:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from submission import pack
 from tests.submission.hand_in_samples import write_data, write_hand_in
 
 
@@ -13,3 +14,17 @@ def folder(tmp_path):
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory):
     return write_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture
+def packed(folder, data_dir, tmp_path):
+    """Pack ``folder`` with more flags; the zip's path."""
+
+    def run(*flags):
+        output = tmp_path / "out" / "submission.zip"
+        pack.main(
+            ["--predictions", str(folder), "--output", str(output), "--data_dir", str(data_dir), *flags]
+        )
+        return output
+
+    return run

@@ -5,7 +5,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from commands.errors import InputError
 from glue.tasks import Task, hand_in_files
 from submission.check import FileReport, check_contents, hand_in_names
 from submission.contents import read_contents
@@ -72,6 +74,14 @@ def faults_of(path: Path, data_dir: Path | None, name: str) -> list[tuple[int, s
     reports = reports_of(path, data_dir)
     assert [other for other in reports if reports[other].status != "OK"] == [name]
     return [(fault.line, str(fault)) for fault in reports[name].faults]
+
+
+def refused(packed: Callable[..., Path], tmp_path: Path, *flags: str) -> str:
+    """What submission.pack says of a hand-in, after which nothing lies where the zip would."""
+    with pytest.raises(InputError) as error:
+        packed(*flags)
+    assert not (tmp_path / "out").exists()
+    return str(error.value)
 
 
 def write_zip(

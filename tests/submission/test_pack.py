@@ -1,51 +1,30 @@
 """submission.pack: the same bytes anywhere, nothing on failure, and no file of another checkpoint."""
 
+import errno
 import hashlib
 import os
 import struct
 import time
 import zipfile
 import zlib
+from pathlib import Path
 
-import numpy as np
 import pytest
 
-from commands.errors import InputError
+from commands.errors import InputError, UsageError
 from submission import check, pack
 from tests.submission.hand_in_samples import (
-    CLASSIFIED,
     FILES,
     NAMES,
     ROWS,
     predictions,
+    refused,
     tsv,
     write_logits,
 )
 
 _EACH_FILE = pytest.mark.parametrize(("task", "split"), FILES, ids=NAMES)
 _OF_ONE_TASK = [name for task, split in FILES for name in [split.hand_in] if len(task.of_kind("test")) > 1]
-
-
-@pytest.fixture
-def packed(folder, data_dir, tmp_path):
-    """Pack ``folder`` with more flags; the zip's path."""
-
-    def run(*flags):
-        output = tmp_path / "out" / "submission.zip"
-        pack.main(
-            ["--predictions", str(folder), "--output", str(output), "--data_dir", str(data_dir), *flags]
-        )
-        return output
-
-    return run
-
-
-def _refused(packed, tmp_path, *flags):
-    """The message of a refusal, after which nothing lies where the zip would."""
-    with pytest.raises(InputError) as error:
-        packed(*flags)
-    assert not (tmp_path / "out").exists()
-    return str(error.value)
 
 
 def test_the_zip_holds_the_files_as_they_are_and_passes_the_check(folder, packed, data_dir, capsys):
@@ -109,7 +88,7 @@ def test_entries_are_stored_with_a_fixed_date_and_mode(packed):
 @_EACH_FILE
 def test_a_missing_file_is_named_with_the_remedy(folder, packed, tmp_path, task, split):
     (folder / split.hand_in).unlink()
-    message = _refused(packed, tmp_path)
+    message = refused(packed, tmp_path)
     assert message.startswith(
         f"{folder}: missing: {split.hand_in}; write them with python -m glue.run_predict"
     )
@@ -119,7 +98,7 @@ def test_a_missing_file_is_named_with_the_remedy(folder, packed, tmp_path, task,
 def test_files_missing_of_one_task_name_it_once(folder, packed, tmp_path):
     for name in _OF_ONE_TASK:
         (folder / name).unlink()
-    message = _refused(packed, tmp_path)
+    message = refused(packed, tmp_path)
     assert "missing: MNLI-m.tsv, MNLI-mm.tsv, AX.tsv;" in message
     assert "(tasks: mnli)" in message
 
@@ -157,7 +136,7 @@ def test_what_the_check_refuses_is_not_packed(folder, packed, tmp_path, capsys, 
     cells = predictions(task, ROWS[split.hand_in])
     (folder / split.hand_in).write_text(tsv([*cells[:3], "maybe", *cells[4:]]))
     for flags in ((), ("--fill_missing", "majority")):
-        message = _refused(packed, tmp_path, *flags)
+        message = refused(packed, tmp_path, *flags)
         assert message.startswith(f"{folder}: {split.hand_in}:5: ")
         assert message.endswith("; nothing was written")
         assert f"ERROR    {split.hand_in}" in capsys.readouterr().err
@@ -165,7 +144,7 @@ def test_what_the_check_refuses_is_not_packed(folder, packed, tmp_path, capsys, 
 
 def test_a_misnamed_file_is_not_filled_over(folder, packed, tmp_path):
     (folder / "RTE.tsv").rename(folder / "rte.tsv")
-    message = _refused(packed, tmp_path, "--fill_missing", "majority")
+    message = refused(packed, tmp_path, "--fill_missing", "majority")
     assert "RTE.tsv is missing; found rte.tsv: the wanted name is RTE.tsv" in message
 
 
@@ -181,7 +160,7 @@ def test_a_failure_leaves_an_older_zip_as_it_was(folder, packed, tmp_path, monke
         raise OSError("disk full")
 
     monkeypatch.setattr(zipfile.ZipFile, "writestr", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(InputError, match=r"submission\.zip: cannot be written \(disk full\)"):
         packed("--fill_missing", "majority")
     assert output.read_bytes() == before
     assert list(output.parent.iterdir()) == [output]
@@ -193,119 +172,74 @@ def test_a_folder_that_is_none(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-# The logits beside the predictions
+# Where the zip goes
 
 
-def _write_all_logits(folder):
-    return {split.hand_in: write_logits(folder, task, split.hand_in) for task, split in FILES}
+def _pack_to(folder, data_dir, output):
+    pack.main(["--predictions", str(folder), "--output", str(output), "--data_dir", str(data_dir)])
 
 
-def test_files_that_agree_with_their_logits_are_packed(folder, packed, capsys):
-    _write_all_logits(folder)
-    packed()
-    assert capsys.readouterr().err == ""
+@pytest.mark.parametrize("name", ["CoLA.tsv", "CoLA.npz", "", "submission", ".zip", "s.zip.tsv"])
+def test_the_output_must_be_named_as_a_zip(folder, data_dir, name):
+    write_logits(folder, FILES[0][0], "CoLA.tsv")
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(UsageError, match=r"--output .*: give a name that ends in \.zip"):
+        _pack_to(folder, data_dir, folder / name)
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
-@pytest.mark.parametrize("name", _OF_ONE_TASK)
-def test_files_of_one_task_must_come_from_one_checkpoint(folder, packed, tmp_path, name):
-    _write_all_logits(folder)
-    task = next(task for task, split in FILES if split.hand_in == name)
-    write_logits(folder, task, name, digest="e" * 64)
-    message = _refused(packed, tmp_path)
-    assert message.startswith(f"{folder}/")
-    assert "predicted by checkpoint" in message
-    assert name.replace(".tsv", ".npz") in message or name == _OF_ONE_TASK[0]
-    assert "d" * 12 in message
-    assert "e" * 12 in message
-    assert message.endswith(f"python -m glue.run_predict --task_name {task.name}")
+def test_a_wrong_name_is_wrong_usage(folder, data_dir, run_module):
+    words = ("--predictions", folder, "--output", folder / "CoLA.tsv", "--data_dir", data_dir)
+    done = run_module("submission.pack", *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"error: --output {folder}/CoLA.tsv: give a name that ends in .zip\n"
 
 
-def test_tasks_may_come_from_different_checkpoints(folder, packed):
-    for place, (task, split) in enumerate(FILES):
-        write_logits(folder, task, split.hand_in, digest="d" if split.hand_in in _OF_ONE_TASK else str(place))
-    assert packed().exists()
+def test_a_zip_beside_the_predictions_is_in_nobodys_way(folder, data_dir):
+    for _ in range(2):
+        _pack_to(folder, data_dir, folder / "submission.ZIP")
+    check.main([str(folder), "--data_dir", str(data_dir)])
+    check.main([str(folder / "submission.ZIP"), "--data_dir", str(data_dir)])
 
 
-def test_a_file_without_logits_beside_siblings_that_have_them_is_pointed_out(folder, packed, capsys):
-    _write_all_logits(folder)
-    (folder / "AX.npz").unlink()
-    packed()
-    said = "warning: AX.tsv has no .npz beside it: is it of the checkpoint that wrote MNLI-m.npz?\n"
-    assert capsys.readouterr().err == said
+def _link(path):
+    path.symlink_to("nowhere")
 
 
-@pytest.mark.parametrize(("task", "split"), CLASSIFIED, ids=[split.hand_in for _, split in CLASSIFIED])
-def test_an_edited_label_is_found_whatever_the_checkpoints_label_order(folder, packed, tmp_path, task, split):
-    name = split.hand_in
-    write_logits(folder, task, name, labels=list(reversed(task.labels)))
-    assert packed().exists()
-    (tmp_path / "out" / "submission.zip").unlink()
-    (tmp_path / "out").rmdir()
-    cells = predictions(task, ROWS[name])
-    old, cells[3] = cells[3], next(label for label in task.labels if label != cells[3])
-    (folder / name).write_text(tsv(cells))
-    message = _refused(packed, tmp_path)
-    npz = name.replace(".tsv", ".npz")
-    expected = f"{folder / name}:5: the file says {cells[3]}, but the logits in {npz} say {old} (1 such rows)"
-    assert message.startswith(expected)
+def _link_above(path):
+    path.parent.rmdir()
+    path.parent.symlink_to("nowhere")
 
 
-def _regression():
-    return next((task, split.hand_in) for task, split in FILES if task.is_regression)
+def _file_above(path):
+    path.parent.rmdir()
+    path.parent.write_text("in the way")
 
 
-@pytest.mark.parametrize(
-    ("logit", "cell", "agrees"),
-    [
-        (2.71828, "2.718", True),
-        (2.71828, "2.7", False),
-        (5.3, "5.000", True),
-        (-0.2, "0", True),
-        (5.3, "4.9", False),
-    ],
-)
-def test_a_regressions_logits_are_clipped_and_compared_to_three_decimals(
-    folder, packed, tmp_path, logit, cell, agrees
-):
-    task, name = _regression()
-    cells = predictions(task, ROWS[name])
-    path = write_logits(folder, task, name)
-    arrays = dict(np.load(path))
-    arrays["logits"][2, 0] = logit
-    np.savez(path, **arrays)
-    cells[2] = cell
-    (folder / name).write_text(tsv(cells))
-    if agrees:
-        assert packed().exists()
-    else:
-        assert f"{name}:4: the file says {cell}, but the logits in" in _refused(packed, tmp_path)
+@pytest.mark.parametrize("obstacle", [Path.mkdir, _link, _link_above, _file_above])
+def test_a_place_where_no_zip_can_be_written(folder, data_dir, tmp_path, obstacle):
+    output = tmp_path / "out" / "s.zip"
+    output.parent.mkdir()
+    obstacle(output)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(InputError) as error:
+        _pack_to(folder, data_dir, output)
+    assert str(error.value).startswith(f"{output}: ")
+    assert str(error.value).endswith("; name another file with --output")
+    assert ".part" not in str(error.value)
+    assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda arrays: arrays.update(logits=arrays["logits"][:-1]), "rows, but RTE.npz has"),
-        (lambda arrays: arrays.update(logits=arrays["logits"][:, :1]), r"logits of shape \(15, 1\) and type"),
-        (lambda arrays: arrays.update(logits=arrays["logits"].astype(int)), "and type int64 do not fit"),
-        (lambda arrays: arrays.update(labels=np.array(["no", "yes"])), "expected the labels entailment"),
-        (lambda arrays: arrays.pop("checkpoint_digest"), "checkpoint_digest is not a file in the archive"),
-        (lambda arrays: arrays.update(labels=np.array([None, 1], dtype=object)), "not a whole .npz"),
-    ],
-    ids=["rows", "columns", "type", "labels", "no digest", "pickled"],
-)  # fmt: skip
-def test_an_npz_that_does_not_fit(folder, packed, tmp_path, change, message):
-    task = next(task for task, split in FILES if split.hand_in == "RTE.tsv")
-    path = write_logits(folder, task, "RTE.tsv")
-    arrays = dict(np.load(path))
-    change(arrays)
-    np.savez(path, **arrays)
-    with pytest.raises(InputError, match=message) as error:
-        packed()
-    assert "RTE." in str(error.value)
-    assert not (tmp_path / "out").exists()
+def test_a_folder_that_may_not_be_written_to(folder, data_dir, tmp_path, monkeypatch):
+    """As an unprivileged user sees it."""
+    output = tmp_path / "s.zip"
 
+    def forbidden(path, *_):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
-@pytest.mark.parametrize("raw", [b"", b"PK\x03\x04 no zip", b"\x93NUMPY"])
-def test_a_damaged_npz(folder, packed, tmp_path, raw):
-    (folder / "RTE.npz").write_bytes(raw)
-    assert _refused(packed, tmp_path).startswith(f"{folder / 'RTE.npz'}: not a whole .npz (")
+    monkeypatch.setattr("builtins.open", forbidden)
+    with pytest.raises(InputError) as error:
+        pack.write_zip(output, {})
+    assert str(error.value) == (
+        f"{output}: cannot be written (Permission denied); name another file with --output"
+    )

@@ -1,0 +1,241 @@
+"""The logits beside the predictions: they agree, they are of one checkpoint, or it is said in a line."""
+
+import io
+import os
+import pickle
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.submission.hand_in_samples import (
+    CLASSIFIED,
+    FILES,
+    ROWS,
+    predictions,
+    refused,
+    tsv,
+    write_logits,
+)
+
+_TASK = next(task for task, split in FILES if split.hand_in == "RTE.tsv")
+_OF_ONE_TASK = [name for task, split in FILES for name in [split.hand_in] if len(task.of_kind("test")) > 1]
+
+
+def _write_all_logits(folder):
+    return {split.hand_in: write_logits(folder, task, split.hand_in) for task, split in FILES}
+
+
+def test_files_that_agree_with_their_logits_are_packed(folder, packed, capsys):
+    _write_all_logits(folder)
+    packed()
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("name", _OF_ONE_TASK)
+def test_files_of_one_task_must_come_from_one_checkpoint(folder, packed, tmp_path, name):
+    _write_all_logits(folder)
+    task = next(task for task, split in FILES if split.hand_in == name)
+    write_logits(folder, task, name, digest="e" * 64)
+    message = refused(packed, tmp_path)
+    assert message.startswith(f"{folder}/")
+    assert "predicted by checkpoint" in message
+    assert name.replace(".tsv", ".npz") in message or name == _OF_ONE_TASK[0]
+    assert "d" * 12 in message
+    assert "e" * 12 in message
+    assert message.endswith(f"python -m glue.run_predict --task_name {task.name}")
+
+
+def test_tasks_may_come_from_different_checkpoints(folder, packed):
+    for place, (task, split) in enumerate(FILES):
+        write_logits(folder, task, split.hand_in, digest="d" if split.hand_in in _OF_ONE_TASK else str(place))
+    assert packed().exists()
+
+
+def test_a_file_without_logits_beside_siblings_that_have_them_is_pointed_out(folder, packed, capsys):
+    _write_all_logits(folder)
+    (folder / "AX.npz").unlink()
+    packed()
+    said = "warning: AX.tsv has no .npz beside it: is it of the checkpoint that wrote MNLI-m.npz?\n"
+    assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize(("task", "split"), CLASSIFIED, ids=[split.hand_in for _, split in CLASSIFIED])
+def test_an_edited_label_is_found_whatever_the_checkpoints_label_order(folder, packed, tmp_path, task, split):
+    name = split.hand_in
+    write_logits(folder, task, name, labels=list(reversed(task.labels)))
+    assert packed().exists()
+    (tmp_path / "out" / "submission.zip").unlink()
+    (tmp_path / "out").rmdir()
+    cells = predictions(task, ROWS[name])
+    old, cells[3] = cells[3], next(label for label in task.labels if label != cells[3])
+    (folder / name).write_text(tsv(cells))
+    message = refused(packed, tmp_path)
+    npz = name.replace(".tsv", ".npz")
+    expected = f"{folder / name}:5: the file says {cells[3]}, but the logits in {npz} say {old} (1 such rows)"
+    assert message.startswith(expected)
+
+
+def _regression():
+    return next((task, split.hand_in) for task, split in FILES if task.is_regression)
+
+
+@pytest.mark.parametrize(
+    ("logit", "cell", "agrees"),
+    [
+        (2.71828, "2.718", True),
+        (2.71828, "2.7", False),
+        (5.3, "5.000", True),
+        (-0.2, "0", True),
+        (5.3, "4.9", False),
+    ],
+)
+def test_a_regressions_logits_are_clipped_and_compared_to_three_decimals(
+    folder, packed, tmp_path, logit, cell, agrees
+):
+    task, name = _regression()
+    cells = predictions(task, ROWS[name])
+    path = write_logits(folder, task, name)
+    arrays = dict(np.load(path))
+    arrays["logits"][2, 0] = logit
+    np.savez(path, **arrays)
+    cells[2] = cell
+    (folder / name).write_text(tsv(cells))
+    if agrees:
+        assert packed().exists()
+    else:
+        assert f"{name}:4: the file says {cell}, but the logits in" in refused(packed, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda arrays: arrays.update(logits=arrays["logits"][:-1]), "rows, but RTE.npz has"),
+        (lambda arrays: arrays.update(logits=arrays["logits"][:, :1]), "logits of shape (15, 1) and type"),
+        (lambda arrays: arrays.update(logits=arrays["logits"].astype(int)), "and type int64 do not fit"),
+        (lambda arrays: arrays.update(labels=np.array(["no", "yes"])), "expected the labels entailment"),
+        (lambda arrays: arrays.pop("checkpoint_digest"), "not a whole .npz (it holds no checkpoint_dig"),
+        (lambda arrays: arrays.update(labels=np.array([None, 1], dtype=object)), "not a whole .npz"),
+        (lambda arrays: arrays.update(logits=arrays["logits"][:, 0]), "logits of shape (15,) and type"),
+        (lambda arrays: arrays.update(logits=arrays["logits"].astype(complex)), "and type complex128 do not"),
+        (lambda arrays: arrays.update(logits=arrays["logits"].astype("f4,f4")), "do not fit 2 labels"),
+        (lambda arrays: arrays.update(labels=np.array([0, 1])), "expected labels as a row of words, found"),
+        (lambda arrays: arrays.update(labels=arrays["labels"][None]), "expected labels as a row of words"),
+        (lambda arrays: arrays.update(labels=np.array(["\x1b[2J", "a\nb"])), r"found \x1b[2J, a\nb; predict"),
+        (lambda arrays: arrays.update(checkpoint_digest=np.array(["a", "b"])), "expected one word as check"),
+        (lambda arrays: arrays.update(checkpoint_digest=np.array(7)), "expected one word as check"),
+    ],
+    ids=[
+        "rows", "columns", "type", "labels", "no digest", "pickled", "one column", "complex", "structured",
+        "label ids", "labels in two rows", "control characters", "two digests", "number as digest",
+    ],
+)  # fmt: skip
+def test_an_npz_that_does_not_fit(folder, packed, tmp_path, change, message):
+    path = write_logits(folder, _TASK, "RTE.tsv")
+    arrays = dict(np.load(path))
+    change(arrays)
+    np.savez(path, **arrays)
+    said = refused(packed, tmp_path)
+    assert message in said
+    assert "RTE." in said
+    assert said.isprintable()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(("task", "split"), FILES, ids=[split.hand_in for _, split in FILES])
+def test_logits_that_are_no_finite_numbers(folder, packed, tmp_path, task, split, value):
+    path = write_logits(folder, task, split.hand_in)
+    arrays = dict(np.load(path))
+    arrays["logits"][3, -1] = value
+    np.savez(path, **arrays)
+    said = refused(packed, tmp_path)
+    assert said == f"{path}: the logits of row 3 are not finite (1 such rows); train and predict again"
+
+
+def _npy(array):
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+def _zip(**members):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, raw in members.items():
+            archive.writestr(name.replace("_npy", ".npy"), raw)
+    return file.getvalue()
+
+
+_HUGE = _npy(np.zeros((15, 2), np.float32)).replace(b"(15, 2)", b"(9999999999999, 2)".ljust(7))
+_NO_NPZ = {
+    "empty": b"",
+    "cut short": b"PK\x03\x04 no zip",
+    "no array": b"\x93NUMPY",
+    "an .npy": _npy(np.zeros((15, 2), np.float32)),
+    "text": b"index\tprediction\n",
+    "a zip of other things": _zip(notes=b"none"),
+    "members that are no arrays": _zip(logits=b"1", labels=b"2", checkpoint_digest=b"3"),
+    "members named as arrays": _zip(logits_npy=b"1", labels_npy=b"2", checkpoint_digest_npy=b"3"),
+    "rows beyond any memory": _zip(logits_npy=_HUGE, labels_npy=_npy(["a", "b"])),
+    "a header of nonsense": _zip(logits_npy=b"\x93NUMPY\1\0\x10\0" + b"{'descr': '<f4'(" + bytes(99)),
+    "words of no characters": _zip(
+        logits_npy=_npy(np.zeros((15, 2), np.float32)),
+        labels_npy=_npy(np.array(["a", "b"])).replace(b"b\0\0\0", b"\xff" * 4),
+        checkpoint_digest_npy=_npy(np.array("d")),
+    ),
+    "a bomb": _zip(logits_npy=bytes(65 << 20)),
+    "an endless header": _zip(logits_npy=b"\x93NUMPY\1\0\xff\xff" + b"(" * 70_000),
+}
+
+
+@pytest.mark.parametrize("raw", _NO_NPZ.values(), ids=_NO_NPZ)
+def test_a_file_that_is_no_npz(folder, packed, tmp_path, raw):
+    path = folder / "RTE.npz"
+    path.write_bytes(raw)
+    said = refused(packed, tmp_path)
+    assert said.startswith(f"{path}: ")
+    assert said.endswith("; predict again, or remove it")
+    assert said.isprintable()
+    assert len(said) < len(str(path)) + 200
+    assert "allow_pickle" not in said
+
+
+class _Trap:
+    """A pickle of this makes a folder when it is read."""
+
+    def __init__(self, folder):
+        self._folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (str(self._folder),)
+
+
+@pytest.mark.parametrize("name", ["logits", "labels", "checkpoint_digest", ""])
+def test_a_pickle_is_refused_and_runs_nothing(folder, packed, tmp_path, name):
+    trap = tmp_path / "sprung"
+    path = write_logits(folder, _TASK, "RTE.tsv")
+    if name:
+        np.savez(path, **{**np.load(path), name: np.array([_Trap(trap)], dtype=object)})
+    else:
+        path.write_bytes(pickle.dumps(_Trap(trap)))
+    said = refused(packed, tmp_path)
+    assert said.startswith(f"{path}: not a whole .npz (")
+    assert said.isprintable()
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("nowhere")])
+def test_what_is_no_file_in_the_place_of_an_npz(folder, packed, tmp_path, make):
+    path = folder / "RTE.npz"
+    make(path)
+    assert refused(packed, tmp_path) == f"{path}: not a file; remove it, or predict again"
+
+
+def test_a_digest_of_control_characters_is_shown_without_them(folder, packed, tmp_path):
+    for task, split in FILES:
+        digest = "\x1b[2J" if split.hand_in == _OF_ONE_TASK[-1] else "d" * 64
+        write_logits(folder, task, split.hand_in, digest=digest)
+    said = refused(packed, tmp_path)
+    assert r"\x1b[2J" in said
+    assert said.isprintable()
