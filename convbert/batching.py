@@ -123,6 +123,8 @@ class EpochBatches:
     def __getitem__(self, wanted: slice) -> list[Batch]:
         batches = []
         for rows in self._order[wanted]:
+            if not len(rows):  # more processes than rows
+                continue
             lengths = self._features.lengths[rows]
             cuts = [slice(None)] if math.isinf(self._part_cost) else parts(lengths, self._part_cost)
             batches += [pad(self._features, rows[cut], self._pad_id) for cut in cuts]

@@ -10,9 +10,9 @@ from convbert.framework import paddle
 _MASKS = np.random.Generator(np.random.SFC64(0))
 
 
-def seed_masks(seed: int) -> None:
-    """Start the mask generator anew."""
-    set_mask_state(np.random.SFC64(seed).state)
+def seed_masks(seed: int, rank: int = 0) -> None:
+    """Start the mask generator anew; every process of a job draws its own masks."""
+    set_mask_state(np.random.SFC64([seed, rank] if rank else seed).state)
 
 
 def mask_state() -> dict[str, Any]:

@@ -5,6 +5,7 @@ import sys
 import numpy as np
 from tqdm import tqdm
 
+from convbert import ranks
 from convbert.batching import Batch, Features, by_length
 from convbert.framework import paddle
 from convbert.heads import SentenceClassifier
@@ -21,12 +22,14 @@ def predict_logits(
 ) -> np.ndarray:
     """(N, L) float32 logits in the order of the features; the model must be in evaluation mode.
 
+    Of several processes each runs its share, and all get all logits.
     progress: the progress bar's title; no bar without one, or where stderr is no terminal.
     """
-    out = np.empty((len(features), model.outputs), dtype=np.float32)
+    out = np.zeros((len(features), model.outputs), dtype=np.float32)
     hidden = not progress or not sys.stderr.isatty()
     with paddle.no_grad(), tqdm(total=len(features), unit="row", desc=progress, disable=hidden) as bar:
-        for batch in by_length(features, batch_size, model.config.pad_token_id):
-            out[batch.rows] = model(*tensors(batch)).astype("float32").numpy()
+        for number, batch in enumerate(by_length(features, batch_size, model.config.pad_token_id)):
+            if number % ranks.world() == ranks.rank():
+                out[batch.rows] = model(*tensors(batch)).astype("float32").numpy()
             bar.update(len(batch))
-    return out
+    return ranks.total_of(out)  # a row is 0 in all processes but one

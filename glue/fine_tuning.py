@@ -11,6 +11,7 @@ from typing import Any
 from checkpoints.folder import read_checkpoint, read_config, write_model
 from checkpoints.network import arrays_of, fill, shapes_of
 from commands.errors import InputError
+from convbert import ranks
 from convbert.batching import Batch, EpochBatches, training_order
 from convbert.config import EncoderConfig
 from convbert.encoder import depth_rules
@@ -27,7 +28,7 @@ from glue.scoring import dev_scores, predict
 from glue.tasks import Task
 from training.layer_decay import scales
 from training.loop import Job, Progress, fit, seed_everything
-from training.run_folder import LOG, RunFolder
+from training.run_folder import LOG, open_run
 
 _LIBRARIES = ("numpy", "scipy", "scikit-learn", "tokenizers", "safetensors")
 
@@ -75,15 +76,16 @@ def fine_tune(choices: Choices) -> Progress:
     tokenizer = tokenizer_of(folder, config)
     data = _read_data(choices, tokenizer)
     select_device(choices.device)
+    ranks.start()
     seed_everything(recipe.seed)
     prepared = prepare(folder, config, keeps_head, choices.from_scratch)
     settings = _settings_in_force(choices, config, data)
     _refuse_own_sources(choices)
-    with RunFolder(choices.output_dir, choices.resume, choices.overwrite_output_dir) as run:
+    with open_run(choices.output_dir, choices.resume, choices.overwrite_output_dir) as run:
         if run.resumes:
             run.check_args(
                 settings,
-                same=("task_name", "model_name_or_path", "recipe", "model", "data"),
+                same=("task_name", "model_name_or_path", "recipe", "model", "data", "processes"),
                 alike=("threads", "environment", "versions", "device"),
             )
             fill(prepared.model, read_checkpoint(run.source, config, shapes_of(prepared.model)))
@@ -128,8 +130,9 @@ def _job(
     part_cost = math.inf if whole else _PART_COST
 
     def batches(epoch: int) -> EpochBatches:
-        order = training_order(features.lengths, recipe.batch_size, recipe.seed, epoch, recipe.length_pool)
-        return EpochBatches(features, order, config.pad_token_id, part_cost)
+        rows = recipe.batch_size * ranks.world()
+        order = training_order(features.lengths, rows, recipe.seed, epoch, recipe.length_pool)
+        return EpochBatches(features, [ranks.share(batch) for batch in order], config.pad_token_id, part_cost)
 
     def loss(batch: Batch) -> paddle.Tensor:
         assert batch.targets is not None
@@ -177,6 +180,7 @@ def _settings_in_force(choices: Choices, config: EncoderConfig, data: Data) -> d
         **{name: getattr(choices, name) for name in fields},
         "recipe": dataclasses.asdict(choices.recipe),
         "model": dataclasses.asdict(config),
+        "processes": ranks.world(),
         "threads": thread_count(),
         "environment": settings_in_force(),
         "versions": {"python": platform.python_version(), "paddle": paddle.__version__, **versions},

@@ -29,17 +29,20 @@ def make_parser() -> CommandParser:
 def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
     set_workers(flags.num_workers)
+    from convbert import ranks
     from convbert.framework import select_device
     from glue.model import model_folder
     from glue.scoring import dev_scores, predict_splits
 
     task = task_named(flags.task_name)
     select_device(flags.device)
+    ranks.start()
     folder, data = model_folder(flags.ckpt_path), data_folder(flags.data_dir)
     config, predictions = predict_splits(
         folder, task, "dev", data, flags.label_map, flags.max_seq_length, flags.batch_size
     )
-    print(json.dumps(dev_scores(task, config, predictions)))
+    if ranks.is_first():
+        print(json.dumps(dev_scores(task, config, predictions)))
 
 
 if __name__ == "__main__":

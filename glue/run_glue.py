@@ -82,6 +82,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
     set_workers(flags.num_workers)
     from checkpoints.folder import read_config
+    from convbert import ranks
     from glue.fine_tuning import Choices, fine_tune
 
     task = task_named(flags.task_name)
@@ -89,6 +90,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     preset, recipe = choose_recipe(flags, task, found)
     flags.preset = preset
     progress = fine_tune(Choices(task=task, recipe=recipe, **_choices(flags)))
+    if not ranks.is_first():
+        return
     best, last = progress.best, progress.last
     print(
         f"{task.name}: {task.main} best {best['main']:.4f} at step {best['step']:.0f}, "

@@ -60,12 +60,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
     set_workers(flags.num_workers)
     from checkpoints.folder import digest_of
+    from convbert import ranks
     from convbert.framework import select_device
     from glue.model import model_folder
     from glue.scoring import predict_splits
 
     task = task_named(flags.task_name)
     select_device(flags.device)
+    ranks.start()
     folder, data = model_folder(flags.ckpt_path), data_folder(flags.data_dir)
     in_run = (folder.resolve().parent / "args.json").is_file()  # best/ is replaced by a better one
     beside = folder.resolve().parent if in_run else folder
@@ -73,6 +75,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     _, predictions = predict_splits(
         folder, task, flags.split, data, flags.label_map, flags.max_seq_length, flags.batch_size
     )
+    if not ranks.is_first():
+        return
     write_predictions(target, predictions, digest_of(folder))
     for part in predictions:
         print(f"{target / part.split.split.hand_in}: {len(part.answers)} rows")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from commands.errors import InputError
+from convbert import ranks
 from convbert.config import EncoderConfig
 from convbert.heads import SentenceClassifier
 from engines.dynamic import predict_logits
@@ -72,7 +73,7 @@ def predict_splits(
     check_length(length, config.max_position_embeddings)
     splits = [load_split(task, split, data_dir, tokenizer, length) for split in task.of_kind(kind)]
     for split in splits:
-        if split.rows != split.split.rows:
+        if split.rows != split.split.rows and ranks.is_first():
             print(f"note: {split.described()}", file=sys.stderr)
     return config, [predict(model, config, task, part, batch_size, part.split.hand_in) for part in splits]
 

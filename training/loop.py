@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from commands.errors import InputError, UsageError
-from convbert import dropout
+from convbert import dropout, ranks
 from convbert.framework import paddle
 from training.optimizer import AdamW, make_optimizer, optimizer_arrays, restore_optimizer
 from training.recipe import Recipe
@@ -63,7 +63,7 @@ class Progress:
 def seed_everything(seed: int) -> None:
     """Seed Paddle's generators and the dropout masks; data order depends on the seed by itself."""
     paddle.seed(seed)
-    dropout.seed_masks(seed)
+    dropout.seed_masks(seed, ranks.rank())
 
 
 def fit(job: Job, recipe: Recipe, run: RunFolder) -> Progress:
@@ -125,7 +125,7 @@ class _Fit:
     def _step(self, batches: Sequence[Any]) -> int:
         """One step on one or more accumulated batches, every row weighing alike; returns the rows."""
         self.job.model.train()
-        rows = sum(len(batch) for batch in batches)
+        rows = int(ranks.total(sum(len(batch) for batch in batches)))
         rate = self.recipe.learning_rate * factor(
             self.progress.step, self.warmup, self.total, self.recipe.scheduler_type
         )
@@ -136,10 +136,12 @@ class _Fit:
                 loss = self.job.loss(batch) / rows
             (self.scaler.scale(loss) if self.scaler else loss).backward()
             total += float(loss)
+        total = ranks.total(total)
         if not math.isfinite(total):
             raise InputError(
                 f"the loss became {total} in step {self.progress.step + 1}; try a smaller --learning_rate"
             )
+        ranks.add_gradients(self.job.model.parameters())
         self.scaler.step(self.optimizer) if self.scaler else self.optimizer.step()
         if self.scaler:
             self.scaler.update()
@@ -187,7 +189,7 @@ class _Fit:
                 LOG.info(f"no better score in {patience} evaluations: stopping at step {progress.step}")
                 progress.finished = True
         progress.finished = progress.finished or progress.step >= self.total
-        state = {**vars(progress), "total": self.total, "masks": _plain(dropout.mask_state())}
+        state = {**vars(progress), "total": self.total, "masks": ranks.of_all(_plain(dropout.mask_state()))}
         self.run.save_last(self.job.write_model, state, optimizer_arrays(self.job.model, self.optimizer))
         self.run.write_scores(self.job.task, self.job.main, progress.best, progress.last)
 
@@ -201,7 +203,7 @@ class _Fit:
             )
         try:
             restore_optimizer(self.job.model, self.optimizer, moments)
-            dropout.set_mask_state(_unplain(state["masks"]))
+            dropout.set_mask_state(_unplain(state["masks"][ranks.rank()]))
             self.progress = Progress(**{key: state[key] for key in vars(Progress())})
             if not 0 <= self.progress.step <= self.total or not self.progress.last:
                 raise ValueError(f"step {self.progress.step}")

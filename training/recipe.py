@@ -34,7 +34,7 @@ def setting(
 class Recipe:
     """How to train, whatever the task."""
 
-    batch_size: int = setting(32, "rows of a training batch", low=1)
+    batch_size: int = setting(32, "rows of a training batch, of each process where there are several", low=1)
     length_pool: int = setting(
         1,
         "sort rows by length among so many random batches: fewer padded tokens, but rows of one length "

@@ -29,6 +29,7 @@ from commands.files import (
     write_json,
     write_text,
 )
+from convbert import ranks
 
 LOG = logging.getLogger("training")
 Scores = dict[str, float]
@@ -220,17 +221,59 @@ def _step_of(line: str) -> float:
         return float("inf")
 
 
+class _Onlooker(RunFolder):
+    """The folder of a run as the other processes have it: read, never written."""
+
+    def __init__(self, path: str | Path, source: Path | None) -> None:
+        self.path, self._source, self.resumes = Path(path), source, source is not None
+        LOG.addHandler(logging.NullHandler())
+        LOG.propagate = False
+
+    def close(self) -> None: ...
+
+    def write_args(self, values: dict[str, Any]) -> None: ...
+
+    def add_history(self, line: dict[str, Any]) -> None: ...
+
+    def cut_history(self, step: int) -> None: ...
+
+    def write_scores(self, *_: Any) -> None: ...
+
+    def save_best(self, *_: Any) -> None: ...
+
+    def save_last(self, *_: Any) -> None: ...
+
+
+def open_run(path: str | Path, resume: bool = False, overwrite: bool = False) -> RunFolder:
+    """The RunFolder of the first process; the others look on. What stops one stops all."""
+    run: RunFolder | None = None
+    outcome: Path | InputError | None = None
+    if ranks.is_first():
+        try:
+            run = RunFolder(path, resume, overwrite)
+            outcome = run.source if run.resumes else None
+        except InputError as error:
+            outcome = error
+    outcome = ranks.from_first(outcome)
+    if isinstance(outcome, InputError):
+        raise outcome
+    return run or _Onlooker(path, outcome)
+
+
 class Curves:
     """VisualDL scalars under the run's folder, where VisualDL is installed; else nothing."""
 
     def __init__(self, folder: Path) -> None:
+        self._writer = None
+        if not ranks.is_first():
+            return
         try:
             with redirect_stdout(sys.stderr):  # it prints there, where results belong
                 from visualdl import LogWriter
 
                 self._writer = LogWriter(logdir=str(folder / "visualdl"))
         except ImportError:
-            self._writer = None
+            return
 
     def add(self, name: str, value: float, step: int) -> None:
         if self._writer is not None:

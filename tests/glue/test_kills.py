@@ -30,6 +30,13 @@ def start(project_dir: Path, sample_dir: Path, run: Path) -> subprocess.Popen[st
     )  # fmt: skip
 
 
+def until_it_trains(process: subprocess.Popen[str]) -> None:
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "of them warm-up" in line:
+            return
+
+
 def moment_of(run: Path) -> str:
     """What a killed run was about, as far as its folder tells."""
     if any((run / name).exists() for name in (".last.part", ".best.part")):
@@ -47,7 +54,10 @@ def moment_of(run: Path) -> str:
 def test_killed_thirty_times(project_dir: Path, sample_dir: Path, tmp_path: Path) -> None:
     """Prints what the kills hit; `pytest -s` shows it."""
     whole = start(project_dir, sample_dir, tmp_path / "whole")
+    until_it_trains(whole)
+    started = time.monotonic()
     assert whole.wait() == 0, whole.stderr and whole.stderr.read()
+    interval = (time.monotonic() - started) * SAVE_STEPS / STEPS
     again = start(project_dir, sample_dir, tmp_path / "again")  # two uninterrupted runs agree
     assert again.wait() == 0
     wanted = {name: (tmp_path / "whole" / name).read_bytes() for name in SAME}
@@ -56,15 +66,12 @@ def test_killed_thirty_times(project_dir: Path, sample_dir: Path, tmp_path: Path
     while len(moments) < KILLS:
         runs += 1
         run = tmp_path / f"killed{runs}"
-        for _ in range(100):
+        for _ in range(3 * KILLS):
             process = start(project_dir, sample_dir, run)
-            assert process.stderr is not None
-            for line in process.stderr:
-                if "steps, " in line or "resuming after" in line:
-                    break
-            time.sleep(draw.uniform(0, 1.5))
+            until_it_trains(process)
+            time.sleep(draw.uniform(0, 4 * interval))  # two saves on average
             process.kill()
-            said = process.stderr.read()
+            said = process.stderr and process.stderr.read()
             if process.wait() == 0:
                 break
             assert process.returncode == -signal.SIGKILL, said
