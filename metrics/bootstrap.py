@@ -13,6 +13,7 @@ The scores of a resample are those of ``metrics.scores``: undefined ones are 0.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from metrics.scores import POSITIVE_ID
@@ -31,35 +32,54 @@ def resampled_scores(
 ) -> dict[str, Array]:
     """Metric → array (resamples, 2): each resample's score of A and of B."""
     import numpy as np
+    from tqdm import tqdm
 
     if set(metrics) <= set(_FROM_CONFUSION):
-        confusions = _resampled_confusions(gold, systems, resamples, generator)
-        return {name: _FROM_CONFUSION[name](confusions) for name in metrics}
-    if not set(metrics) <= set(_FROM_WEIGHTS):
+        draw, values = _from_confusions, _label_count(gold, systems) ** 3
+    elif set(metrics) <= set(_FROM_WEIGHTS):
+        draw, values = _from_weights, len(gold)
+    else:
         raise ValueError(f"no resampling for {', '.join(metrics)}")
-    rows = len(gold)
-    chunks: dict[str, list[Array]] = {name: [] for name in metrics}
-    for start in range(0, resamples, max(1, _CHUNK_VALUES // rows)):
-        count = min(resamples - start, max(1, _CHUNK_VALUES // rows))
-        weights = _draw_counts(rows, count, generator)
-        for name in metrics:
-            pairs = [_FROM_WEIGHTS[name](weights, gold, system) for system in systems]
-            chunks[name].append(np.stack(pairs, axis=1))
-    return {name: np.concatenate(parts) for name, parts in chunks.items()}
+    size = max(1, _CHUNK_VALUES // values)
+    chunks = []
+    with tqdm(total=resamples, desc="resampling", leave=False, disable=not sys.stderr.isatty()) as bar:
+        for start in range(0, resamples, size):
+            number = min(size, resamples - start)
+            chunks.append(draw(metrics, gold, systems, number, generator))
+            bar.update(number)
+    return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in metrics}
 
 
-def _resampled_confusions(
-    gold: Array, systems: tuple[Array, Array], resamples: int, generator: Generator
-) -> Array:
-    """(resamples, 2, labels, labels): each system's confusion counts, gold label first."""
+def _from_confusions(
+    metrics: tuple[str, ...], gold: Array, systems: tuple[Array, Array], resamples: int, generator: Generator
+) -> dict[str, Array]:
+    """By the counts of the few combinations of labels."""
     import numpy as np
 
-    labels = int(max(gold.max(), systems[0].max(), systems[1].max(), POSITIVE_ID)) + 1
+    labels = _label_count(gold, systems)
     a, b = (system.astype(np.int64) for system in systems)
     cells = np.bincount((gold.astype(np.int64) * labels + a) * labels + b, minlength=labels**3)
     draws = generator.multinomial(len(gold), cells / len(gold), size=resamples)
     draws = draws.reshape(resamples, labels, labels, labels)  # (R, gold, A, B)
-    return np.stack([draws.sum(axis=3), draws.sum(axis=2)], axis=1)
+    confusions = np.stack([draws.sum(axis=3), draws.sum(axis=2)], axis=1)  # (R, 2, gold, predicted)
+    return {name: _FROM_CONFUSION[name](confusions) for name in metrics}
+
+
+def _from_weights(
+    metrics: tuple[str, ...], gold: Array, systems: tuple[Array, Array], resamples: int, generator: Generator
+) -> dict[str, Array]:
+    """By how often each row was drawn."""
+    import numpy as np
+
+    weights = _draw_counts(len(gold), resamples, generator)
+    return {
+        name: np.stack([_FROM_WEIGHTS[name](weights, gold, system) for system in systems], axis=1)
+        for name in metrics
+    }
+
+
+def _label_count(gold: Array, systems: tuple[Array, Array]) -> int:
+    return int(max(gold.max(), systems[0].max(), systems[1].max(), POSITIVE_ID)) + 1
 
 
 def _draw_counts(rows: int, resamples: int, generator: Generator) -> Array:

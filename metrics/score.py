@@ -13,17 +13,15 @@ if not __package__:  # started by path: what is importable is the clone, not thi
 
 import json
 import sys
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from commands.command_line import CommandParser, run
-from commands.errors import InputError
+from commands.command_line import CommandParser, path, run
+from commands.errors import InputError, UsageError
 from glue.data import read_gold
-from glue.tasks import TASKS, Split, Task, task_named
+from glue.tasks import TASKS, Split, Task
 from metrics.prediction_file import Form, read_predictions
 from metrics.task_scores import score_task, signature
 
@@ -31,6 +29,10 @@ if TYPE_CHECKING:
     import numpy as np
 
     Array = np.ndarray[Any, np.dtype[Any]]
+
+
+# What a flag takes that names a file for each dev file.
+FILES: dict[str, Any] = {"required": True, "nargs": "+", "type": path, "metavar": "FILE.tsv"}
 
 
 @dataclass(frozen=True)
@@ -81,23 +83,13 @@ def read_predicted(task: Task, golds: Sequence[Gold], paths: Sequence[str]) -> l
     import numpy as np
 
     if len(paths) != len(golds):
-        raise InputError(f"{len(paths)} prediction files but {len(golds)} gold files; give one for each")
+        raise UsageError(f"{len(paths)} prediction files but {len(golds)} gold files; give one for each")
     form = Form(task.labels, task.target_range)
     files = [read_predictions(paths[gold.place], form, len(gold.values)) for gold in golds]
     return [
         np.array([float(cell) if task.is_regression else task.labels.index(cell) for cell in cells])
         for cells in files
     ]
-
-
-@contextmanager
-def warnings_on_stderr() -> Iterator[None]:
-    """Print warnings as one plain line each, without the place in the code."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        yield
-    for message in dict.fromkeys(str(warning.message) for warning in caught):
-        print(f"warning: {message}", file=sys.stderr)
 
 
 def _read_gold(task: Task, path: str, place: int) -> Gold:
@@ -124,25 +116,35 @@ def _split_name(split: Split) -> str:
     return f"{split.kind}_{split.part}" if split.part else split.kind
 
 
+def add_task(parser: CommandParser) -> None:
+    """The flag that names the task, in any case; an unknown one is a usage error."""
+    names = ", ".join(TASKS)
+    parser.add_argument(
+        "--task_name",
+        required=True,
+        type=str.lower,
+        choices=list(TASKS),
+        metavar="TASK",
+        help=f"one of {names}",
+    )
+
+
 def _parser() -> CommandParser:
     parser = CommandParser(prog="python -m metrics.score", description=__doc__)
-    parser.add_argument("--task_name", required=True, metavar="TASK", help=f"one of {', '.join(TASKS)}")
-    parser.add_argument(
-        "--predictions", required=True, nargs="+", metavar="FILE.tsv", help="index, prediction"
-    )
-    parser.add_argument("--gold", required=True, nargs="+", metavar="FILE.tsv", help="official dev file")
+    add_task(parser)
+    parser.add_argument("--predictions", **FILES, help="index, prediction")
+    parser.add_argument("--gold", **FILES, help="official dev file")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = _parser().parse_args(argv)
-    task = task_named(args.task_name)
+    task = TASKS[args.task_name]
     golds = read_golds(task, args.gold)
     scored = splits_scored(task, golds)
     predicted = read_predicted(task, golds, args.predictions)
     parts = [(gold.values, values) for gold, values in zip(golds, predicted, strict=True)]
-    with warnings_on_stderr():
-        scores = score_task(scored, parts)
+    scores = score_task(scored, parts)
     if not scored.main:
         del scores["main"]
     line = signature(scored, scored.split, [gold.values for gold in golds])

@@ -23,7 +23,15 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
 
 POSITIVE_ID = 1
-_NEARLY_CONSTANT = 1e-13  # SciPy's own limit (NearConstantInputWarning): below it a correlation is noise
+
+
+class UndefinedScoreWarning(UserWarning):
+    """A score counts as 0.0 because it is undefined; the libraries' own warnings of that never show."""
+
+
+# A spread below it, relative to the size of the numbers, is noise: a little above every limit that SciPy
+# has had for its NearConstantInputWarning, which compares the square root of the sum of squares.
+_NEARLY_CONSTANT = 3e-12
 
 
 def accuracy(gold: ArrayLike, predicted: ArrayLike) -> float:
@@ -82,7 +90,7 @@ def pearson(gold: ArrayLike, predicted: ArrayLike) -> float:
     constant = _which_is_constant(golds, predictions, _NEARLY_CONSTANT)
     if constant:
         return _undefined("pearson", constant)
-    return float(pearsonr(golds, predictions)[0])
+    return float(pearsonr(_scaled(golds), _scaled(predictions))[0])
 
 
 def spearman(gold: ArrayLike, predicted: ArrayLike) -> float:
@@ -108,13 +116,24 @@ METRICS: dict[str, Callable[[Any, Any], float]] = {
 def _which_is_constant(golds: Array, predictions: Array, limit: float = 0.0) -> str:
     """Say which array has no spread (relative to its size at most ``limit``), or nothing."""
     for name, values in (("every prediction", predictions), ("every gold value", golds)):
-        if values.max() - values.min() <= limit * abs(values).max():
+        scaled = _scaled(values)
+        if values.min() == values.max() or scaled.max() - scaled.min() <= limit * abs(scaled).max():
             return f"{name} is {values[0]:g}"
     return ""
 
 
+def _scaled(values: Array) -> Array:
+    """Times the power of two that brings the largest below 1: exact, and nothing overflows after it."""
+    import numpy as np
+
+    _, exponent = np.frexp(abs(values).max())
+    return np.ldexp(values, -exponent)
+
+
 def _undefined(score: str, reason: str) -> float:
-    warnings.warn(f"{score} is undefined here: {reason}; it counts as 0.0", UserWarning, stacklevel=3)
+    warnings.warn(
+        f"{score} is undefined here: {reason}; it counts as 0.0", UndefinedScoreWarning, stacklevel=3
+    )
     return 0.0
 
 

@@ -1,6 +1,7 @@
 """The bootstrap's shortcuts against scoring each resample row by row, and p against exact enumeration."""
 
 import itertools
+import tracemalloc
 from collections import Counter
 
 import numpy as np
@@ -139,6 +140,33 @@ def test_the_seed_fixes_the_result_and_chunks_do_not_change_its_meaning(monkeypa
     assert draw(1).shape == (50, 2)
     assert (draw(1) == draw(1)).all()
     assert len(np.unique(draw(1)[:, 0])) == 50
+
+
+@pytest.mark.parametrize("metrics", [("accuracy",), ("f1", "accuracy"), ("matthews",)])
+def test_confusions_drawn_in_chunks_are_those_drawn_at_once(metrics, monkeypatch):
+    gold, *systems = _labels(50, 2, seed=3)
+
+    def draw():
+        return resampled_scores(metrics, gold, tuple(systems), 1000, np.random.default_rng(1))
+
+    whole = draw()
+    monkeypatch.setattr(bootstrap, "_CHUNK_VALUES", 8 * 7)
+    parts = draw()
+    assert list(parts) == list(metrics)
+    for name in metrics:
+        assert (parts[name] == whole[name]).all()
+
+
+@pytest.mark.parametrize("metrics", [("accuracy",), ("pearson", "spearman")])
+def test_memory_does_not_grow_with_the_resamples(metrics, monkeypatch):
+    """But for the scores themselves: two numbers of eight bytes a score and resample."""
+    gold, *systems = _labels(40, 3, seed=8)
+    monkeypatch.setattr(bootstrap, "_CHUNK_VALUES", 20_000)
+    tracemalloc.start()
+    resampled_scores(metrics, gold, tuple(systems), 50_000, np.random.default_rng(0))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2 * 50_000 * 16 * len(metrics) + 30 * 8 * 20_000
 
 
 def test_p_is_never_zero():

@@ -142,13 +142,32 @@ def test_a_wrong_prediction_stops_with_file_and_line(task, tmp_path):
     assert "'maybe'" in str(error.value)
 
 
-def test_a_constant_prediction_is_zero_with_one_warning(tmp_path, capsys):
+def test_a_constant_prediction_is_zero_with_one_warning(tmp_path, run_module):
     golds, _ = _files(tmp_path, TASKS["cola"])
     predictions = write_predictions(tmp_path / "p.tsv", ["1"] * _ROWS)
-    score.main(["--task_name", "cola", "--predictions", predictions, "--gold", *golds])
-    out, err = capsys.readouterr()
-    assert json.loads(out)["matthews"] == 0.0
-    assert err == "warning: matthews is undefined here: every prediction is 1; it counts as 0.0\n"
+    said = "warning: matthews is undefined here: every prediction is 1; it counts as 0.0\n"
+    done = run_module("metrics.score", "--task_name=cola", "--predictions", predictions, "--gold", *golds)
+    assert (done.returncode, json.loads(done.stdout)["matthews"], done.stderr) == (0, 0.0, said)
+    both = ("--a", predictions, "--b", predictions, "--resamples", 100)
+    done = run_module("metrics.compare", "--task_name=cola", *both, "--gold", *golds)
+    assert done.stderr == said + "main: no difference shown (p 1)\n"
+
+
+def test_constant_numbers_are_zero_with_a_line_for_each_score(tmp_path, run_module):
+    golds, _ = _files(tmp_path, TASKS["sts-b"])
+    predictions = write_predictions(tmp_path / "p.tsv", ["2.7"] * _ROWS)
+    done = run_module("metrics.score", "--task_name=sts-b", "--predictions", predictions, "--gold", *golds)
+    assert json.loads(done.stdout)["main"] == 0.0
+    reason = "is undefined here: every prediction is 2.7; it counts as 0.0"
+    assert done.stderr.splitlines() == [f"warning: {name} {reason}" for name in ("pearson", "spearman")]
+
+
+@pytest.mark.parametrize("cell", ["nan", "inf", "-Infinity", "1e400"])
+def test_predictions_that_are_no_finite_numbers(tmp_path, cell):
+    golds, predictions = _files(tmp_path, TASKS["sts-b"])
+    write_predictions(tmp_path / "STS-B.tsv", ["1.5", cell, *["2"] * (_ROWS - 2)])
+    with pytest.raises(InputError, match=r"STS-B\.tsv:3: .*expected a number from 0 to 5"):
+        score.main(["--task_name", "sts-b", "--predictions", *predictions, "--gold", *golds])
 
 
 def test_comparing_says_who_is_better(tmp_path, capsys):
@@ -180,25 +199,60 @@ def test_comparing_works_for_every_task(task, tmp_path, capsys):
     assert printed["main"]["p"] == 1.0
 
 
-def test_too_few_resamples_are_refused():
-    with pytest.raises(InputError, match="--resamples 10 "):
-        compare.main(["--task_name", "rte", "--a", "x", "--b", "x", "--gold", "x", "--resamples", "10"])
+_FILES_OF = {score: ["--predictions", "x"], compare: ["--a", "x", "--b", "x"]}
+
+
+@pytest.mark.parametrize(
+    ("command", "words", "said"),
+    [
+        (score, ["--task_name", "sst3"], "argument --task_name: invalid choice: 'sst3' (choose from "),
+        (compare, ["--task_name", "sst3"], "argument --task_name: invalid choice: 'sst3' (choose from "),
+        (score, ["--gold", ""], "argument --gold: is empty; name a path"),
+        (score, ["--predictions", ""], "argument --predictions: is empty; name a path"),
+        (compare, ["--b", ""], "argument --b: is empty; name a path"),
+        (compare, ["--resamples", "10"], "argument --resamples: '10' is not a whole number of at least 100"),
+        (compare, ["--resamples", "-5"], "argument --resamples: '-5' is not a whole number of at least 100"),
+        (
+            compare,
+            ["--resamples", "1e5"],
+            "argument --resamples: '1e5' is not a whole number of at least 100",
+        ),
+        (compare, ["--resamples", "1000001"], "argument --resamples: '1000001' is more than 1000000"),
+        (compare, ["--seed", "-1"], "argument --seed: '-1' is not a whole number of at least 0"),
+    ],
+)
+def test_a_value_that_cannot_be_is_wrong_usage(command, words, said, capsys):
+    with pytest.raises(SystemExit) as left:
+        command.main(["--task_name", "rte", *_FILES_OF[command], "--gold", "x", *words])
+    assert left.value.code == 2
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("args", "code", "said"),
     [
         (["--task_name=rte", "--predictions=x.tsv", "--gold=none.tsv"], 1, "error: none.tsv: no such file"),
-        (["--task_name=sst3", "--predictions=x.tsv", "--gold=x.tsv"], 1, "error: unknown task 'sst3'"),
+        (
+            ["--task_name=sst3", "--predictions=x.tsv", "--gold=x.tsv"],
+            2,
+            "--task_name: invalid choice: 'sst3'",
+        ),
         (["--task_name=rte"], 2, "--predictions"),
     ],
 )
-def test_exit_codes_and_one_line_on_stderr(args, code, said):
-    done = subprocess.run([sys.executable, "-m", "metrics.score", *args], capture_output=True, text=True)
+def test_exit_codes_and_one_line_on_stderr(args, code, said, run_module):
+    done = run_module("metrics.score", *args)
     assert done.returncode == code
     assert said in done.stderr
     assert code == 2 or done.stderr.count("\n") == 1
     assert done.stdout == ""
+
+
+def test_one_prediction_file_for_two_gold_files_is_wrong_usage(tmp_path, run_module):
+    gold_m, gold_mm, pred_m, _ = _two_dev_files(tmp_path)
+    done = run_module("metrics.score", "--task_name=mnli", "--predictions", pred_m, "--gold", gold_m, gold_mm)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1] == "error: 1 prediction files but 2 gold files; give one for each"
 
 
 @pytest.mark.parametrize("module", ["metrics.score", "metrics.compare", "metrics.averages"])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from commands.errors import InputError
-from metrics.scores import METRICS, accuracy, f1, matthews, pearson, spearman
+from metrics.scores import METRICS, UndefinedScoreWarning, accuracy, f1, matthews, pearson, spearman
 
 # gold and predicted with TP 3, FN 1, FP 2, TN 4
 GOLD = [1, 1, 1, 1, 0, 0, 0, 0, 0, 0]
@@ -52,6 +52,7 @@ def test_f1_is_that_of_the_second_label():
         (pearson, [1.0, 2.0], [2.7, 2.7], "every prediction is 2.7"),
         (pearson, [3.0, 3.0], [2.7, 2.9], "every gold value is 3"),
         (pearson, [1.0, 2.0, 3.0], [2.7, 2.7 + 4e-16, 2.7], "every prediction is 2.7"),
+        (pearson, [1.0, 2.0, 3.0], [2.7, 2.7 + 8e-13, 2.7], "every prediction is 2.7"),  # SciPy warns, too
         (pearson, [1.0], [1.0], "every prediction is 1"),
         (spearman, [1.0, 2.0], [2.7, 2.7], "every prediction is 2.7"),
         (spearman, [3.0, 3.0], [2.7, 2.9], "every gold value is 3"),
@@ -63,6 +64,7 @@ def test_an_undefined_score_is_zero_with_one_warning(score, gold, predicted, rea
         warnings.simplefilter("always")
         assert score(gold, predicted) == 0.0
     assert len(caught) == 1
+    assert caught[0].category is UndefinedScoreWarning
     message = str(caught[0].message)
     assert message.startswith(f"{score.__name__} is undefined here: {reason}")
 
@@ -111,3 +113,31 @@ def test_never_nan_symmetric_and_within_its_range(score, pair):
     value = score(gold, predicted)
     assert -1 - 1e-12 <= value <= 1 + 1e-12
     assert score(predicted, gold) == pytest.approx(value, abs=1e-12)
+
+
+_NUMBERS = st.sampled_from([0.0, 1.0, 2.7, 2.7 + 8e-13, 2.7 + 9e-12, 5e-324, 1e-200, 1e154, 1e308, -1.7e308])
+_NUMBER_PAIRS = st.integers(1, 6).flatmap(
+    lambda rows: st.tuples(*[st.lists(_NUMBERS, min_size=rows, max_size=rows) for _ in range(2)])
+)
+
+
+@pytest.mark.parametrize(
+    ("score", "strategy"),
+    [*[(score, _PAIRS) for score in METRICS.values()], (pearson, _NUMBER_PAIRS), (spearman, _NUMBER_PAIRS)],
+)
+@given(data=st.data())
+def test_the_libraries_own_warnings_never_show_and_numbers_of_any_size_have_a_score(score, strategy, data):
+    gold, predicted = data.draw(strategy)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        value = score(gold, predicted)
+    assert -1 - 1e-12 <= value <= 1 + 1e-12
+    assert [warning.category for warning in caught] in ([], [UndefinedScoreWarning])
+    assert not caught or value == 0.0
+
+
+def test_numbers_near_the_largest_correlate_as_small_ones_do():
+    gold, predicted = [1.0, 2.0, 4.0, 1.0], [0.5, 2.0, 3.0, 1.5]
+    expected = pearson(gold, predicted)
+    assert pearson([x * 2.0**1000 for x in gold], [-x * 2.0**1021 for x in predicted]) == -expected
+    assert pearson([x * 2.0**-1000 for x in gold], [x * 2.0**-1070 for x in predicted]) == expected
