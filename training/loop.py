@@ -79,7 +79,8 @@ class _Fit:
     def __init__(self, job: Job, recipe: Recipe, run: RunFolder) -> None:
         self.job, self.recipe, self.run = job, recipe, run
         self.optimizer: AdamW = make_optimizer(job.model, recipe, job.scales)
-        self.scaler = paddle.amp.GradScaler() if self._mixed() else None
+        self.amp_type = self._amp_type()
+        self.scaler: Any = paddle.amp.GradScaler() if self.amp_type == "float16" else None
         self.progress = Progress()
         self.curves = Curves(run.path)
         accumulation = recipe.gradient_accumulation_steps
@@ -92,12 +93,17 @@ class _Fit:
         if run.resumes:
             self._restore()
 
-    def _mixed(self) -> bool:
-        """Whether to train in mixed precision (not run by the authors' tests: they have no GPU)."""
-        if self.recipe.use_amp and paddle.get_device().startswith("cpu"):
+    def _amp_type(self) -> str:
+        """What --use_amp computes in: bfloat16 where the device has it, else float16 with loss scaling.
+
+        Empty: float32. (Only that was run by the authors' tests: they have no GPU.)
+        """
+        if not self.recipe.use_amp:
+            return ""
+        if _on_cpu():
             LOG.info("--use_amp: no effect on a CPU (Paddle's autocast does nothing there); float32 it is")
-            return False
-        return self.recipe.use_amp
+            return ""
+        return "bfloat16" if paddle.amp.is_bfloat16_supported() else "float16"
 
     def go(self) -> Progress:
         LOG.info(f"{self.total} steps, {self.warmup} of them warm-up; {self.epoch_steps} an epoch")
@@ -125,6 +131,8 @@ class _Fit:
     def _step(self, batches: Sequence[Any]) -> int:
         """One step on one or more accumulated batches, every row weighing alike; returns the rows."""
         self.job.model.train()
+        if not _on_cpu():  # dropout there draws from Paddle's generator: no state of it needs to be kept
+            paddle.seed(hash((self.recipe.seed, ranks.rank(), self.progress.step)) % 2**31)
         rows = int(ranks.total(sum(len(batch) for batch in batches)))
         rate = self.recipe.learning_rate * factor(
             self.progress.step, self.warmup, self.total, self.recipe.scheduler_type
@@ -132,7 +140,7 @@ class _Fit:
         self.optimizer.set_lr(rate)
         total = 0.0
         for batch in batches:
-            with paddle.amp.auto_cast(enable=self.scaler is not None):
+            with paddle.amp.auto_cast(enable=bool(self.amp_type), dtype=self.amp_type or "float16"):
                 loss = self.job.loss(batch) / rows
             (self.scaler.scale(loss) if self.scaler else loss).backward()
             total += float(loss)
@@ -189,7 +197,12 @@ class _Fit:
                 LOG.info(f"no better score in {patience} evaluations: stopping at step {progress.step}")
                 progress.finished = True
         progress.finished = progress.finished or progress.step >= self.total
-        state = {**vars(progress), "total": self.total, "masks": ranks.of_all(_plain(dropout.mask_state()))}
+        state = {
+            **vars(progress),
+            "total": self.total,
+            "masks": ranks.of_all(_plain(dropout.mask_state())),
+            "loss_scale": _listed(self.scaler.state_dict()) if self.scaler else {},
+        }
         self.run.save_last(self.job.write_model, state, optimizer_arrays(self.job.model, self.optimizer))
         self.run.write_scores(self.job.task, self.job.main, progress.best, progress.last)
 
@@ -203,6 +216,8 @@ class _Fit:
             )
         try:
             restore_optimizer(self.job.model, self.optimizer, moments)
+            if self.scaler:
+                self.scaler.load_state_dict(state["loss_scale"])
             dropout.set_mask_state(_unplain(state["masks"][ranks.rank()]))
             self.progress = Progress(**{key: state[key] for key in vars(Progress())})
             if not 0 <= self.progress.step <= self.total or not self.progress.last:
@@ -214,10 +229,18 @@ class _Fit:
         LOG.info(f"resuming after step {self.progress.step}")
 
 
+def _on_cpu() -> bool:
+    return bool(paddle.get_device().startswith("cpu"))
+
+
+def _listed(state: dict[str, Any]) -> dict[str, Any]:
+    """A loss scaler's state, arrays and plain numbers, as JSON can hold it."""
+    return {key: np.asarray(value).tolist() for key, value in state.items()}
+
+
 def _plain(state: dict[str, Any]) -> dict[str, Any]:
     """A NumPy generator's state as JSON can hold it."""
-    inner = {key: np.asarray(value).tolist() for key, value in state["state"].items()}
-    return {**state, "state": inner}
+    return {**state, "state": _listed(state["state"])}
 
 
 def _unplain(state: dict[str, Any]) -> dict[str, Any]:
