@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from tqdm import tqdm
@@ -93,7 +93,7 @@ class _Fit:
         if run.resumes:
             self._restore()
 
-    def _amp_type(self) -> str:
+    def _amp_type(self) -> Literal["", "float16", "bfloat16"]:
         """What --use_amp computes in: bfloat16 where the device has it, else float16 with loss scaling.
 
         Empty: float32. (Only that was run by the authors' tests: they have no GPU.)
