@@ -1,6 +1,7 @@
 """Read and write a model folder: configuration, weights, vocabulary and tokeniser settings.
 
-Nothing in a folder can run code: weights are safetensors, the rest JSON and text.
+Nothing in a folder can run code: what is written is safetensors, JSON and text; of others' folders
+pickles are read too, but never run (see unpickling.py).
 """
 
 import dataclasses
@@ -12,16 +13,17 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 
-from checkpoints.naming import LEFT_ASIDE, Name, names, their_shape, to_ours, to_theirs
-from checkpoints.safetensors_file import open_safetensors
+from checkpoints.model_config import CONFIG, config_path, read_values
+from checkpoints.naming import LEFT_ASIDE, Name, convention_of, names, their_shape, to_ours, to_theirs
 from checkpoints.shapes import MOST_PARAMETERS, expected_shapes, parameter_count
 from checkpoints.tensors import StoredTensor, as_float32
+from checkpoints.weights import SAFETENSORS, open_weights, weights_path
 from commands.errors import InputError
 from commands.files import atomic_folder, atomic_write, sha256_of, write_json
-from convbert.config import EncoderConfig, from_json, read_json, to_json
+from convbert.config import EncoderConfig, from_json, to_json
 from convbert.tokenizer import Tokenizer
 
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
+WEIGHTS = SAFETENSORS  # what is written
 _CLASSES = {"convbert": "ConvBert", "electra": "Electra", "bert": "Bert", "ernie": "Ernie"}
 
 
@@ -42,16 +44,14 @@ def read_config(folder: str | Path, **changes: Any) -> EncoderConfig:
     Its sizes are held against the shapes of the encoder's tensors, or without weights against a bound,
     so that whoever gets a configuration can build its network.
     """
-    path = Path(folder) / CONFIG
-    if not Path(folder).is_dir():
-        raise InputError(f"{folder}: no such model folder; it should hold {CONFIG}, {WEIGHTS} and vocab.txt")
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; a model folder holds {CONFIG}, {WEIGHTS} and vocab.txt")
-    values = read_json(path)
+    path = config_path(folder)
     try:
-        config = dataclasses.replace(from_json(values), **changes)
-    except (InputError, TypeError) as error:
+        config = dataclasses.replace(from_json(read_values(folder)), **changes)
+    except TypeError as error:
         raise InputError(f"{path}: {error}") from None
+    except InputError as error:
+        said = str(error)
+        raise InputError(said if said.startswith(str(path)) else f"{path}: {said}") from None
     _check_sizes(folder, config)
     return config
 
@@ -60,17 +60,17 @@ def _check_sizes(folder: str | Path, config: EncoderConfig) -> None:
     count = parameter_count(config)
     if count > MOST_PARAMETERS:
         raise InputError(
-            f"{Path(folder) / CONFIG}: describes a network of {count / 1e9:.0f} billion parameters; "
+            f"{config_path(folder)}: describes a network of {count / 1e9:.0f} billion parameters; "
             f"more than {MOST_PARAMETERS // 10**9} billion are taken for a slip: look at its sizes"
         )
     if has_weights(folder):
-        path = Path(folder) / WEIGHTS
         shapes = {name: shape for name, shape in expected_shapes(config).items() if "encoder." in name}
-        _raise(path, _match(_open(path), config, shapes).faults)
+        path, stored = open_weights(folder)
+        _raise(path, folder, _match(stored, config, shapes).faults)
 
 
 def has_weights(folder: str | Path) -> bool:
-    return (Path(folder) / WEIGHTS).is_file()
+    return weights_path(folder) is not None
 
 
 def read_checkpoint(
@@ -87,8 +87,8 @@ def read_checkpoint(
     may_lack_head: fine-tuning begins with a new head where the folder's does not fit; otherwise, and
     for everything else missing, unexpected or of the wrong shape, InputError lists the names.
     """
-    path = Path(folder) / WEIGHTS
-    match = _match(_open(path), config, shapes, keep_head, may_lack_head)
+    path, stored = open_weights(folder)
+    match = _match(stored, config, shapes, keep_head, may_lack_head)
     spare = [key for key in match.spare if not LEFT_ASIDE.search(key)]
     if may_lack_head:
         spare = [
@@ -96,7 +96,7 @@ def read_checkpoint(
             for key in spare
             if not key.startswith(("classifier.", "pooler.", f"{config.model_type}.pooler."))
         ]
-    _raise(path, match.faults + [f"{key} is unexpected" for key in spare])
+    _raise(path, folder, match.faults + [f"{key} is unexpected" for key in spare])
     arrays = {
         name.ours: to_ours(as_float32(path, name.theirs, tensor), name.layout)
         for name, tensor in match.taken.items()
@@ -122,7 +122,7 @@ def _match(
     may_lack_head: bool = False,
 ) -> _Match:
     match = _Match({}, [], [], [])
-    for name in names(config):
+    for name in names(config, convention_of(list(theirs))):
         if name.ours not in shapes:
             continue
         found = _take(theirs, name, config.model_type)
@@ -140,22 +140,13 @@ def _match(
     return match
 
 
-def _raise(path: Path, faults: list[str]) -> None:
+def _raise(path: Path, folder: str | Path, faults: list[str]) -> None:
     if faults:
         more = f" (and {len(faults) - 4} more)" if len(faults) > 4 else ""
         raise InputError(
-            f"{path}: does not fit {CONFIG}: {'; '.join(faults[:4])}{more}; take both from one model"
+            f"{path}: does not fit {config_path(folder).name}: {'; '.join(faults[:4])}{more}; "
+            "take both from one model"
         )
-
-
-def _open(path: Path) -> dict[str, StoredTensor]:
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; weights are read from {WEIGHTS}")
-    # Google's oldest exports name LayerNorm's parameters gamma and beta.
-    return {
-        key.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias"): tensor
-        for key, tensor in open_safetensors(path).items()
-    }
 
 
 def _take(theirs: dict[str, StoredTensor], name: Name, base: str) -> StoredTensor | None:
@@ -201,5 +192,6 @@ def write_model(
 
 def digest_of(folder: str | Path) -> str:
     """What a prediction came from: SHA-256 over a folder's weights, configuration and vocabulary."""
-    parts = [sha256_of(Path(folder) / name) for name in (WEIGHTS, CONFIG, "vocab.txt")]
+    weights = weights_path(folder) or Path(folder) / WEIGHTS
+    parts = [sha256_of(path) for path in (weights, config_path(folder), Path(folder) / "vocab.txt")]
     return hashlib.sha256("".join(parts).encode()).hexdigest()

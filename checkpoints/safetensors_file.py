@@ -5,13 +5,15 @@ import json
 import math
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import safetensors
 
 from checkpoints.tensors import FLOATS, StoredTensor
 from commands.errors import InputError
+
+_WIDTH_ORDER = ("F16", "BF16", "F32", "F64")
 
 
 def open_safetensors(path: Path) -> dict[str, StoredTensor]:
@@ -71,3 +73,19 @@ def _check_length(path: Path, header: dict[str, Any], begin: int) -> None:
         )
     if size > wanted:
         raise InputError(f"{path}: holds {size} bytes, its header says {wanted}; fetch it again")
+
+
+def write_safetensors(file: IO[bytes], arrays: dict[str, tuple[str, np.ndarray]]) -> None:
+    """Write name → (kind, array): byte for byte what the library writes, which NumPy's lack of bfloat16
+    keeps from being used. Wider kinds come first, so that every tensor is aligned."""
+    order = sorted(arrays.items(), key=lambda item: (-_WIDTH_ORDER.index(item[1][0]), item[0]))
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for name, (kind, array) in order:
+        header[name] = {"dtype": kind, "shape": array.shape, "data_offsets": [end, end + array.nbytes]}
+        end += array.nbytes
+    raw = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    raw += b" " * (-len(raw) % 8)
+    file.write(len(raw).to_bytes(8, "little") + raw)
+    for _, (_, array) in order:
+        file.write(np.ascontiguousarray(array).data)

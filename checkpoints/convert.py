@@ -1,0 +1,169 @@
+"""Convert a model folder between Hugging Face's layout and PaddleNLP's.
+
+Example:
+  python -m checkpoints.convert convbert-base-paddle convbert-base --to huggingface
+
+Weights are renamed and turned, never rounded: there and back gives the same bytes. Heads of pre-training
+go along. Prints the new folder's path.
+"""
+
+if not __package__:  # started by path: what is importable is the clone, not this folder
+    import sys
+    from pathlib import Path
+
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from commands.command_line import CommandParser, run
+from commands.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from checkpoints.naming import Rule
+    from checkpoints.tensors import StoredTensor
+    from convbert.config import EncoderConfig
+
+# Classes that the two call differently.
+_CLASSES = {
+    "ConvBertForMaskedLM": "ConvBertGenerator",
+    "ElectraForMaskedLM": "ElectraGenerator",
+    "ElectraForPreTraining": "ElectraDiscriminator",
+    "BertForPreTraining": "BertForPretraining",
+    "ErnieForPreTraining": "ErnieForPretraining",
+}
+# What only one of the two has in its configuration.
+_OF_ONE_SIDE = (
+    "transformers_version",
+    "paddlenlp_version",
+    "init_class",
+    "torch_dtype",
+    "dtype",
+    "num_labels",
+)
+# What a tensor may be that is worked out anew and has no weights in it.
+_BUFFERS = ("position_ids", "token_type_ids")
+
+
+def make_parser() -> CommandParser:
+    parser = CommandParser(prog="python -m checkpoints.convert", description=__doc__)
+    parser.add_argument("source", metavar="SRC", help="a model folder of either layout")
+    parser.add_argument("target", metavar="DST", help="the folder to write; must be empty or new")
+    parser.add_argument("--to", required=True, choices=("huggingface", "paddlenlp"), help="the layout of DST")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    flags = make_parser().parse_args(argv)
+    for note in convert(Path(flags.source), Path(flags.target), flags.to):
+        print(f"note: {note}", file=sys.stderr)
+    print(flags.target)
+
+
+def convert(source: Path, target: Path, to: str) -> list[str]:
+    """Write source's model into the folder target in the layout ``huggingface`` or ``paddlenlp``.
+
+    Returns what a user should know. A tensor without a name on the other side: InputError.
+    """
+    from checkpoints.folder import read_config
+    from checkpoints.model_config import architecture_of, read_values
+    from checkpoints.weights import open_weights
+
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise InputError(f"{target}: is not empty; name a new folder")
+    config, values = read_config(source), read_values(source)
+    path, stored = open_weights(source)
+    architecture = architecture_of(values)
+    arrays, notes = _renamed(path, stored, config, architecture.endswith("ForQuestionAnswering"), to)
+    if any("pooler" in name for name in arrays) and config.is_conv:
+        notes.append(
+            "convbert.pooler goes along: newer PaddleNLP classifies through it, transformers and this "
+            "project's network have none, so a classifier fine-tuned there answers differently elsewhere"
+        )
+    _write(source, target, to, arrays, _settings(values, config, architecture, to))
+    return notes
+
+
+def _renamed(
+    path: Path, stored: "dict[str, StoredTensor]", config: "EncoderConfig", answers_questions: bool, to: str
+) -> "tuple[dict[str, tuple[str, np.ndarray]], list[str]]":
+    """Name on the other side → kind and array, not rounded; and what was left out."""
+    from checkpoints.naming import all_rules, convention_of, to_ours, to_theirs
+    from checkpoints.tensors import FLOATS
+
+    source = convention_of(list(stored))
+    table = _by_name(all_rules(config, answers_questions), config, source)
+    arrays: dict[str, tuple[str, np.ndarray]] = {}
+    left_out, unknown = [], []
+    for key, tensor in stored.items():
+        if key.rsplit(".", 1)[-1] in _BUFFERS:
+            left_out.append(key)
+            continue
+        rule, layer, prefix = table.get(key, (None, 0, ""))
+        if rule is None or tensor.kind not in FLOATS:
+            unknown.append(key if rule is None else f"{key} (stored as {tensor.kind})")
+            continue
+        array = to_theirs(to_ours(tensor.load(), rule.side(source).layout), rule.side(to).layout)
+        name = rule.side(to).name.format(base=config.model_type).replace("*", str(layer))
+        arrays[name if prefix else name.removeprefix(f"{config.model_type}.")] = (tensor.kind, array)
+    if unknown:
+        more = f" (and {len(unknown) - 4} more)" if len(unknown) > 4 else ""
+        raise InputError(f"{path}: nothing on the other side is called {', '.join(unknown[:4])}{more}")
+    return arrays, [f"left out, made anew from the sizes: {', '.join(left_out)}"] if left_out else []
+
+
+def _by_name(
+    rules: "list[Rule]", config: "EncoderConfig", convention: str
+) -> "dict[str, tuple[Rule | None, int, str]]":
+    """A tensor's name → its rule, its layer, and its prefix; a bare encoder's names have none."""
+    table: dict[str, tuple[Rule | None, int, str]] = {}
+    prefix = f"{config.model_type}."
+    for rule in rules:
+        pattern = rule.side(convention).name
+        for layer in range(config.num_hidden_layers) if "*" in pattern else [0]:
+            name = pattern.format(base=config.model_type).replace("*", str(layer))
+            table[name] = (rule, layer, prefix)
+            if name.startswith(prefix):
+                table[name.removeprefix(prefix)] = (rule, layer, "")
+    return table
+
+
+def _settings(values: dict[str, Any], config: "EncoderConfig", architecture: str, to: str) -> dict[str, Any]:
+    """The new ``config.json``: every setting spelled out, as the two differ in what they take by default."""
+    from convbert.config import to_json
+
+    settings = {key: value for key, value in values.items() if key not in _OF_ONE_SIDE} | to_json(config)
+    if not config.id2label:
+        del settings["id2label"], settings["label2id"]
+    renamed = _CLASSES if to == "paddlenlp" else {theirs: ours for ours, theirs in _CLASSES.items()}
+    if architecture:
+        settings["architectures"] = [renamed.get(architecture, architecture)]
+    return settings
+
+
+def _write(
+    source: Path, target: Path, to: str, arrays: "dict[str, tuple[str, np.ndarray]]", settings: dict[str, Any]
+) -> None:
+    from checkpoints.model_config import CONFIG
+    from checkpoints.paddle_file import write_paddle
+    from checkpoints.safetensors_file import write_safetensors
+    from checkpoints.weights import PADDLE, SAFETENSORS
+    from commands.files import atomic_folder, atomic_write, write_json
+
+    with atomic_folder(target) as folder:
+        name, write = (PADDLE, write_paddle) if to == "paddlenlp" else (SAFETENSORS, write_safetensors)
+        with atomic_write(folder / name) as file:
+            write(file, arrays)
+        write_json(folder / CONFIG, settings)
+        for extra in ("vocab.txt", "tokenizer_config.json"):
+            if (source / extra).is_file():
+                shutil.copyfile(source / extra, folder / extra)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,72 @@
+"""Make the golden folders of paddlenlp/ with PaddleNLP; see README.md. Not run by the tests.
+
+    python tests/golden/make_paddlenlp.py
+
+As make_golden.py: random weights of a fixed seed, every kind away from its neutral value. A folder is what
+``save_pretrained`` writes, with ``outputs.npz``: input_ids, token_type_ids, last_hidden_state, logits.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import paddle
+from paddlenlp import transformers
+
+HERE = Path(__file__).resolve().parent / "paddlenlp"
+SHARED: dict[str, Any] = {
+    "vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "intermediate_size": 32, "max_position_embeddings": 20, "num_labels": 3,
+}  # fmt: skip
+MODELS: dict[str, tuple[str, dict[str, Any], int]] = {
+    "convbert": ("ConvBert", {"embedding_size": 8}, 1),
+    "convbert_grouped": ("ConvBert", {"embedding_size": 8, "num_groups": 2}, 2),
+    "electra": ("Electra", {"embedding_size": 8}, 3),
+    "bert": ("Bert", {}, 4),
+    "ernie": ("Ernie", {"hidden_act": "relu", "use_task_id": True, "task_type_vocab_size": 3}, 5),
+}
+
+
+def make_model(name: str) -> None:
+    family, settings, seed = MODELS[name]
+    config = getattr(transformers, f"{family}Config")(**SHARED, **settings)
+    model = getattr(transformers, f"{family}ForSequenceClassification")(config)
+    random = np.random.default_rng(seed)
+    for key, parameter in sorted(model.named_parameters()):
+        values = random.standard_normal(parameter.shape).astype(np.float32)
+        if "norm" in key and key.endswith("weight"):
+            values = 1 + 0.2 * values
+        else:
+            values = (0.03 if "embeddings.weight" in key else 0.2) * values
+        parameter.set_value(values)
+    model.eval()
+    model.save_pretrained(HERE / name)
+    ids = random.integers(5, SHARED["vocab_size"], (3, 12))
+    types = (np.arange(12) >= np.array([[4], [7], [9]])).astype(np.int64)
+    inputs = [paddle.to_tensor(ids), paddle.to_tensor(types)]
+    with paddle.no_grad():
+        answer = getattr(model, config.model_type)(*inputs)
+        hidden = answer[0] if isinstance(answer, tuple | list) else answer
+        logits = model(*inputs)
+    np.savez(
+        HERE / name / "outputs.npz",
+        input_ids=ids, token_type_ids=types, last_hidden_state=hidden.numpy(), logits=logits.numpy(),
+    )  # fmt: skip
+
+
+def make_old_pickles() -> None:
+    """What ``paddle.save`` made of a state dict in protocol 2, its default in 2.0, and in nested form."""
+    layer = paddle.nn.Linear(2, 3)
+    layer.weight.set_value(np.arange(6, dtype=np.float32).reshape(2, 3) - 2.5)
+    layer.bias.set_value(np.array([0.5, -1, 200], np.float32))
+    paddle.save(layer.state_dict(), str(HERE / "protocol2.pdparams"), protocol=2)
+    half, brain = layer.bias.astype("float16"), layer.bias.astype("bfloat16")
+    paddle.save({**layer.state_dict(), "half": half, "brain": brain}, str(HERE / "kinds.pdparams"))
+
+
+if __name__ == "__main__":
+    for name in MODELS:
+        make_model(name)
+    make_old_pickles()
+    print(json.dumps({"paddle": paddle.__version__, "numpy": np.__version__}))
