@@ -17,11 +17,13 @@ if not __package__:  # started by path: what is importable is the clone, not thi
 
 import sys
 from collections.abc import Iterator, Sequence
+from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from commands.command_line import CommandParser, run
-from commands.errors import InputError
-from commands.files import write_text
+from commands.command_line import CommandParser, count, path, run
+from commands.errors import InputError, UsageError
+from commands.files import sha256_of, write_text
 from glue.tasks import TASKS, Split, Task
 from scripts.sample_language import PATTERNS, Dice, Texts, make_rows
 from scripts.tiny_model import write_model_folder
@@ -71,15 +73,36 @@ def row_counts(rows: int = ROWS) -> dict[str, int]:
 
 
 def write_sample(
-    folder: str | Path, rows: int = ROWS, seed: int = 0, shuffle_train_labels: bool = False
+    folder: str | Path,
+    rows: int = ROWS,
+    seed: int = 0,
+    shuffle_train_labels: bool = False,
+    overwrite: bool = False,
 ) -> None:
     """Write the nine tasks, AX and the model folder ``tiny-convbert`` below ``folder``.
 
     rows: of each training file, at least 40; dev files have a quarter, test files an eighth.
     shuffle_train_labels: the control: training files with the same texts, the same labels, unrelated.
+    overwrite: take a folder that holds other files; without it they are an InputError, and nothing is
+    written. Files of this very sample are no hindrance.
     """
+    from tqdm import tqdm
+
     if rows < _FEWEST:
-        raise InputError(f"--rows {rows}: at least {_FEWEST} are needed")
+        raise UsageError(f"--rows {rows}: at least {_FEWEST} are needed")
+    root = Path(folder)
+    if not overwrite and root.is_dir() and any(root.iterdir()):
+        _refuse_other_files(root, _texts(rows, seed, shuffle_train_labels))
+    counts = row_counts(rows)
+    with tqdm(total=sum(counts.values()), unit="row", disable=not sys.stderr.isatty()) as bar:
+        for name, text in _texts(rows, seed, shuffle_train_labels):
+            write_text(root / name, text)
+            bar.update(counts[name])
+    write_model_folder(root / MODEL_FOLDER)
+
+
+def _texts(rows: int, seed: int, shuffle_train_labels: bool) -> Iterator[tuple[str, str]]:
+    """(path below the data folder, text) of every data file; one at a time is held."""
     for task in TASKS.values():
         dice, used = Dice(seed, task.name), set[Texts]()
         for split in task.splits:
@@ -87,8 +110,22 @@ def write_sample(
             if split.kind == "train" and shuffle_train_labels:
                 labels = Dice(seed, task.name, "shuffled").shuffled([label for _, label in made])
                 made = [(texts, label) for (texts, _), label in zip(made, labels, strict=True)]
-            write_text(Path(folder) / split.file, _file_text(task, split, made, dice))
-    write_model_folder(Path(folder) / MODEL_FOLDER)
+            yield split.file, _file_text(task, split, made, dice)
+
+
+def _refuse_other_files(root: Path, texts: Iterator[tuple[str, str]]) -> None:
+    """InputError for a file below ``root`` that is not, byte for byte, one of the sample's."""
+    own = {name: sha256(text.encode("utf-8")).hexdigest() for name, text in texts}
+    with TemporaryDirectory() as fresh:
+        write_model_folder(Path(fresh) / MODEL_FOLDER)
+        for written in Path(fresh, MODEL_FOLDER).iterdir():
+            own[f"{MODEL_FOLDER}/{written.name}"] = sha256_of(written)
+    for found in root.rglob("*"):
+        name = found.relative_to(root).as_posix()
+        if not found.is_dir() and (name not in own or sha256_of(found) != own[name]):
+            raise InputError(
+                f"{found}: is no file of this sample; give an empty folder, or write over it with --overwrite"
+            )
 
 
 def _file_text(task: Task, split: Split, rows: list[tuple[Texts, str]], dice: Dice) -> str:
@@ -168,9 +205,9 @@ def _parse(text: str) -> str:
 
 def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m scripts.make_sample", description=__doc__)
-    parser.add_argument("--output_dir", required=True, metavar="DIR", help="folder to write into")
+    parser.add_argument("--output_dir", required=True, type=path, metavar="DIR", help="folder to write into")
     parser.add_argument(
-        "--rows", type=int, default=ROWS, metavar="N", help=f"rows of a training file (default: {ROWS})"
+        "--rows", type=count, default=ROWS, metavar="N", help=f"rows of a training file (default: {ROWS})"
     )
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="another seed, another sample (default: 0)"
@@ -178,12 +215,13 @@ def make_parser() -> CommandParser:
     parser.add_switch(
         "--shuffle_train_labels", help="a control: training labels that say nothing of the texts"
     )
+    parser.add_switch("--overwrite", help="also into a folder that holds other files")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
-    write_sample(flags.output_dir, flags.rows, flags.seed, flags.shuffle_train_labels)
+    write_sample(flags.output_dir, flags.rows, flags.seed, flags.shuffle_train_labels, flags.overwrite)
     counts = row_counts(flags.rows)
     print(
         f"{len(counts)} files, {sum(counts.values())} rows, and {MODEL_FOLDER}/ in {flags.output_dir}",

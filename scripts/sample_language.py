@@ -233,6 +233,7 @@ DECORATIONS = (
     "{} € 20 & ½!", "naïve: {}",
 )  # fmt: skip
 _LONG, _DECORATED = 19, 11  # every so many rows
+_REPEATS = 2000  # drawn again, besides one a row; a task's texts are nearly used up when these are
 
 
 def make_rows(task: str, part: str, number: int, dice: Dice, used: set[Texts]) -> list[tuple[Texts, str]]:
@@ -244,14 +245,16 @@ def make_rows(task: str, part: str, number: int, dice: Dice, used: set[Texts]) -
     """
     pattern = PATTERNS[task]
     rows = []
+    repeats_left = number + _REPEATS
     for place, (label, cell) in enumerate(_plan(pattern, number, dice)):
         for _ in range(100):
             words = {str(position): word for position, word in enumerate(cell)}
             if pattern.nouns:
                 words["noun"] = dice.pick(LEXICON[pattern.nouns[part]])
             texts = tuple(_fill(template, words, dice) for template in dice.pick(pattern.templates))
-            if texts not in used:
+            if texts not in used or not repeats_left:
                 break
+            repeats_left -= 1
         used.add(texts)
         rows.append((_varied(texts, place, dice, lower=task == "sst-2"), label))
     return rows

@@ -17,6 +17,7 @@ from convbert.tokenizer import SPECIALS, Tokenizer
 from glue.data import read_split
 from glue.tasks import TASKS
 from scripts.make_sample import MODEL_FOLDER, row_counts, write_sample
+from scripts.sample_language import Dice, make_rows
 
 FILES = {split.file: (task, split) for task in TASKS.values() for split in task.splits}
 # Of all files of the default sample in order of their names; the same on Python 3.10, 3.11, 3.12, 3.13.
@@ -147,6 +148,73 @@ def test_the_command(tmp_path, run_module):
     done = run_module("scripts.make_sample", "--output-dir", tmp_path / "sample", "--rows", 40)
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr == f"30 files, 515 rows, and tiny-convbert/ in {tmp_path}/sample\n"
+
+
+def files_of(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_too_few_rows_are_wrong_usage(tmp_path, run_module):
+    done = run_module("scripts.make_sample", "--output_dir", tmp_path / "sample", "--rows", 39)
+    assert (done.returncode, done.stderr) == (2, "error: --rows 39: at least 40 are needed\n")
+
+
+def test_the_same_sample_is_written_over_itself_whole_or_in_part(tmp_path):
+    write_sample(tmp_path, rows=40)
+    whole = files_of(tmp_path)
+    for name in ("CoLA/dev.tsv", f"{MODEL_FOLDER}/vocab.txt"):
+        (tmp_path / name).unlink()
+    write_sample(tmp_path, rows=40)
+    assert files_of(tmp_path) == whole
+
+
+@pytest.mark.parametrize(
+    "name", ["CoLA/train.tsv", "CoLA/train.csv", f"{MODEL_FOLDER}/vocab.txt", "notes.txt"]
+)
+def test_a_file_that_is_not_the_samples_own_is_never_written_over_unasked(tmp_path, name, run_module):
+    path = tmp_path / "data" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("mine")
+    words = ("--output_dir", tmp_path / "data", "--rows", 40)
+    done = run_module("scripts.make_sample", *words)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"error: {path}: is no file of this sample; give an empty folder, or write over it with --overwrite\n"
+    )
+    assert files_of(tmp_path) == {path: b"mine"}
+    assert run_module("scripts.make_sample", *words, "--overwrite").returncode == 0
+    assert len(examples(tmp_path / "data", "CoLA/train.tsv")) == 40
+    if name in ("CoLA/train.csv", "notes.txt"):
+        assert path.read_text() == "mine"
+
+
+@pytest.mark.parametrize("other", [{"rows": 41}, {"seed": 1}, {"shuffle_train_labels": True}])
+def test_another_sample_is_not_written_over_unasked(tmp_path, other):
+    write_sample(tmp_path, rows=40)
+    before = files_of(tmp_path)
+    with pytest.raises(InputError, match=r"\.tsv: is no file of this sample"):
+        write_sample(tmp_path, **{"rows": 40, **other})
+    assert files_of(tmp_path) == before
+    write_sample(tmp_path, **{"rows": 40, **other}, overwrite=True)
+    assert files_of(tmp_path) != before
+
+
+def test_the_work_for_many_rows_grows_with_their_number():
+    """Also where nearly all texts that a task can have are used up: RTE has some three thousand."""
+
+    class CountingDice(Dice):
+        thrown = 0
+
+        def below(self, number):
+            self.thrown += 1
+            return super().below(number)
+
+    def work(rows):
+        dice = CountingDice(0)
+        assert len(make_rows("rte", "", rows, dice, set())) == rows
+        return dice.thrown
+
+    assert work(20_000) < 12 * work(2_000)
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=list(TASKS))
