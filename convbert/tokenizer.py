@@ -28,13 +28,13 @@ class Tokenizer:
     """Texts → token ids of ``[CLS] a [SEP]`` or ``[CLS] a [SEP] b [SEP]``.
 
     folder: a model folder with ``vocab.txt`` (one piece a line) and, where it has one,
-    ``tokenizer_config.json`` (``do_lower_case``, default true).
+    ``tokenizer_config.json`` (``do_lower_case``, default true). changes: settings that win over it.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, **changes: bool) -> None:
         self.folder = Path(folder)
         self.vocabulary = _read_vocabulary(self.folder / "vocab.txt")
-        self.settings = {**_SETTINGS, **_read_settings(self.folder / "tokenizer_config.json")}
+        self.settings = {**_SETTINGS, **_read_settings(self.folder / "tokenizer_config.json"), **changes}
         self._rust = self._build()
 
     def _build(self) -> RustTokenizer:
@@ -68,6 +68,17 @@ class Tokenizer:
         inputs: list[Any] = [pair[0] if len(pair) == 1 else pair for pair in texts]
         encodings = self._rust.encode_batch_fast(inputs)
         return [(e.ids, len(e.ids) - sum(e.type_ids)) for e in encodings]
+
+    def encode_with_offsets(self, texts: Sequence[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
+        """Token ids of each text, none added or cut, and of each token where it stands in the text: the
+        number of its first character and of the one behind its last.
+
+        Characters that the normaliser drops belong to no token or lie inside one. Tokens made from one
+        character (Hangul taken apart, say) share its place.
+        """
+        self._rust.no_truncation()
+        encodings = self._rust.encode_batch(list(texts), add_special_tokens=False)
+        return [(encoding.ids, encoding.offsets) for encoding in encodings]
 
     def save(self, folder: str | Path) -> None:
         """Write ``vocab.txt`` and ``tokenizer_config.json`` into a model folder."""

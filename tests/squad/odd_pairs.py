@@ -10,8 +10,9 @@ from typing import Any
 PIECES = (
     "", "a", "an", "the", "The", "THE", "a.n", "t-h-e", "_a_", "theory", "an’t", "à", "cat", "Cat.",
     "cat cat", "dog", "the dog", "a the an", ".", "!?", "…", "—", "“cat”", "'cat'", "U.S.", "1,000", "1000",
-    "3.5%", "½", "İstanbul", "ẞ", "ß", "ΣΑΣ", "Łódź", "e\u0301", "é", "東京", "한국", "ไทย", "🙂", "\u200b", "\ufeff",
-    "n/a", "null", "x" * 60, "cat\tdog", "cat\ndog", "cat\u00a0dog", "cat\u2003dog", "cat\x1cdog", "cat  dog",
+    "3.5%", "½", "İstanbul", "ẞ", "ß", "ΣΑΣ", "Łódź", "e\u0301", "é", "東京", "한국", "ไทย", "🙂", "\u200b",
+    "\ufeff", "n/a", "null", "x" * 60, "cat\tdog", "cat\ndog", "cat\u00a0dog", "cat\u2003dog", "cat\x1cdog",
+    "cat  dog",
 )  # fmt: skip
 THRESHOLDS = (1.0, 1.0, 0.5, 0.0, -1.0, 2.5)
 SCORES = (0, 1, 0.0, 0.25, 0.5, 0.5, 0.75, 1.0, -3.5, 7.25, 1e-9)

@@ -1,0 +1,335 @@
+"""Windows: every token's characters, the cutting, the labels."""
+
+import itertools
+import os
+import unicodedata
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from commands.errors import InputError
+from commands.files import write_json, write_text
+from convbert.tokenizer import SPECIALS, Tokenizer
+from squad.data import Answer, Dataset, Question, read_squad
+from squad.windows import label, make_windows, max_context, tokenise
+
+FOLDER = Path(os.environ.get("SQUAD_DATA_DIR") or "-")
+real_data = [pytest.mark.real_data, pytest.mark.skipif(not FOLDER.is_dir(), reason="no SQUAD_DATA_DIR")]
+
+WORDS = ["cat", "##s", "the", "un", "##able"]
+
+
+def write_vocabulary(folder, pieces, lower):
+    write_text(folder / "vocab.txt", "".join(f"{piece}\n" for piece in dict.fromkeys([*SPECIALS, *pieces])))
+    write_json(folder / "tokenizer_config.json", {"do_lower_case": lower})
+    tokenizer = Tokenizer(folder)
+    tokenizer.pieces = list(tokenizer.vocabulary)
+    return tokenizer
+
+
+def is_assigned(number):
+    return unicodedata.category(chr(number)) not in ("Cn", "Cs", "Co")
+
+
+@pytest.fixture(scope="module")
+def tokenizers(tmp_path_factory):
+    """By "uncased" and "cased": vocabularies with every character alone, so that hardly a word is unknown."""
+    letters = [chr(i) for i in range(0x110000) if is_assigned(i) and not chr(i).isspace()]
+    made = {}
+    for name, lower in (("uncased", True), ("cased", False)):
+        pieces = {*letters, *(piece for letter in letters for piece in normal(letter, lower))}
+        folder = tmp_path_factory.mktemp(name)
+        made[name] = write_vocabulary(
+            folder, [*WORDS, *sorted(pieces), *(f"##{p}" for p in sorted(pieces))], lower
+        )
+    return made
+
+
+def normal(cut, lower):
+    """What BERT's normaliser leaves of a piece without spaces, after its description."""
+    kept = [c for c in cut if c not in "\0\ufffd" and not unicodedata.category(c).startswith("C")]
+    if not lower:
+        return "".join(kept)
+    bare = [c for c in unicodedata.normalize("NFD", "".join(kept)) if unicodedata.category(c) != "Mn"]
+    return "".join(c.lower() for c in bare)
+
+
+def settled(text):
+    """The text without the marks and controls on which versions of Unicode differ, since the tokenizers
+    library and Python have tables of different years."""
+    old = unicodedata.ucd_3_2_0
+    kinds = [(c, unicodedata.category(c), old.category(c)) for c in text]
+    return "".join(c for c, now, then in kinds if now == then or (then == "Cn" and now[0] not in "MC"))
+
+
+def cuts(tokenizer, text):
+    tokens = tokenise([text], tokenizer)
+    return [text[first:behind] for first, behind in zip(tokens.first, tokens.behind, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("text", "uncased", "cased"),
+    [
+        ("  the  cats ", ["the", "cat", "s"], None),
+        ("#cat ##s", ["#", "cat", "#", "#", "s"], None),
+        ("a\u200bb c", ["a\u200bb"[0], "b", "c"], None),
+        ("\ufeffcat", ["cat"], None),
+        # The accent, a character of its own, stays with its letter, inside a word and at its end.
+        ("cafe\u0301 te\u0301a", ["c", "a", "f", "e\u0301", "t", "e\u0301", "a"],
+         ["c", "a", "f", "e", "\u0301", "t", "e", "\u0301", "a"]),
+        ("e\u0301\u0302 x", ["e\u0301\u0302", "x"], ["e", "\u0301", "\u0302", "x"]),
+        ("x \u0301 y", ["x", "y"], ["x", "\u0301", "y"]),
+        ("café", ["c", "a", "f", "é"], None),
+        ("a\x00b\x07 c\td\u0085e", ["a", "b", "c", "d", "e"], None),
+        ("🙂\ufe0f!", ["🙂\ufe0f", "!"], ["🙂", "\ufe0f", "!"]),
+        ("東京 cat", ["東", "京", "cat"], None),
+        # Hangul is taken apart into jamo, which share their syllable's place.
+        ("한국", ["한"] * 3 + ["국"] * 3, ["한", "국"]),
+        ("ไทยกำ", ["ไ", "ท", "ย", "ก", "ำ"], None),
+        ("हिन्दी", ["ह", "ि", "न्", "द", "ी"], ["ह", "ि", "न", "्", "द", "ी"]),
+        ("ΟΔΟΣ", list("ΟΔΟΣ"), None),
+        ("İx", ["İ", "x"], None),
+        ("ﬁx", ["ﬁ", "x"], None),
+        ("a" * 101 + " cat", ["a" * 101, "cat"], None),
+        ("a [UNK] b[SEP]c", ["a", "[UNK]", "b", "[SEP]", "c"], None),
+        ("half \ud83d pair", list("half") + list("pair"), None),
+        ("", [], None),
+    ],
+)  # fmt: skip
+def test_the_characters_of_every_token(tokenizers, text, uncased, cased):
+    assert cuts(tokenizers["uncased"], text) == uncased
+    assert cuts(tokenizers["cased"], text) == (uncased if cased is None else cased)
+
+
+def test_words_are_cut_into_pieces_of_the_vocabulary(tokenizers):
+    text = "Unable cats"
+    assert cuts(tokenizers["uncased"], text) == ["Un", "able", "cat", "s"]
+
+
+def check_offsets(tokenizer, texts):
+    """Offsets ascend and lie inside the text; tokens that share one span, joined, are the cut, normalised."""
+    lower = tokenizer.settings["do_lower_case"]
+    tokens = tokenise(texts, tokenizer)
+    for text, low, high in zip(texts, tokens.starts[:-1], tokens.starts[1:], strict=True):
+        first, behind = tokens.first[low:high].tolist(), tokens.behind[low:high].tolist()
+        assert first == sorted(first)
+        assert behind == sorted(behind)
+        assert all(0 <= a < b <= len(text) for a, b in zip(first, behind, strict=True))
+        names = [tokenizer.pieces[number] for number in tokens.ids[low:high].tolist()]
+        grouped = itertools.groupby(zip(first, behind, names, strict=True), key=lambda row: row[:2])
+        for (a, b), rows in grouped:
+            joined = "".join(row[2].removeprefix("##") if len(row[2]) > 2 else row[2] for row in rows)
+            whole = text[a:b] if text[a:b] in SPECIALS else normal(text[a:b], lower)
+            assert settled(joined) == settled(whole) or len(whole) > 100, (text, a, b)
+        # and no character is lost: what stands between tokens is dropped or space
+        covered = set(itertools.chain.from_iterable(map(range, first, behind)))
+        between = settled("".join(c for i, c in enumerate(text) if i not in covered))
+        assert all(c.isspace() or not normal(c, lower) for c in between), text
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs", "Cn", "Co"]), max_size=30)
+SPICES = st.sampled_from(["  ", "e\u0301", "##", "한", "\u200d", "cats", "\u0344", "ﬁ"])
+SPICED = st.lists(st.one_of(TEXT, SPICES), max_size=8).map("".join)
+
+
+@pytest.mark.parametrize("case", ["uncased", "cased"])
+@given(text=SPICED)
+def test_offsets_of_any_text(tokenizers, case, text):
+    check_offsets(tokenizers[case], [text])
+
+
+@pytest.mark.parametrize("case", ["uncased", "cased"])
+@pytest.mark.parametrize(
+    "every", [61, pytest.param(1, marks=pytest.mark.long)], ids=["a sample", "all of them"]
+)
+def test_offsets_of_every_assigned_character(tokenizers, case, every):
+    characters = [chr(i) for i in range(0, 0x110000, every) if is_assigned(i)]
+    for start in range(0, len(characters), 5000):
+        check_offsets(tokenizers[case], [f"a{c}b {c} {c}é" for c in characters[start : start + 5000]])
+
+
+def dataset(texts, questions):
+    """questions: (text's number, question, [(answer, start)])."""
+    return Dataset(
+        Path("data.json"),
+        list(texts),
+        [
+            Question(f"q{number}", asked, text, tuple(Answer(*answer) for answer in answers))
+            for number, (text, asked, answers) in enumerate(questions)
+        ],
+        any(not answers for _, _, answers in questions),
+    )
+
+
+def rows(windows):
+    """Each row's ids."""
+    return [part.tolist() for part in np.split(windows.features.ids, windows.features.starts[1:-1])]
+
+
+@pytest.fixture(scope="module")
+def letters(tmp_path_factory):
+    alphabet = [chr(i) for i in range(ord("a"), ord("z") + 1)]
+    return write_vocabulary(tmp_path_factory.mktemp("letters"), alphabet, True)
+
+
+def google_windows(asked, text, max_length, step, max_query):
+    """The loop of Google's run_squad.py, word for word a token: (row, first token, count)."""
+    asked = asked[:max_query]
+    room, made, start = max_length - len(asked) - 3, [], 0
+    while start < len(text):
+        length = min(len(text) - start, room)
+        made.append((["[CLS]", *asked, "[SEP]", *text[start : start + length], "[SEP]"], start, length))
+        if start + length == len(text):
+            break
+        start += min(length, step)
+    return made
+
+
+@given(
+    texts=st.lists(st.text("abcdefgh", min_size=1, max_size=40), min_size=1, max_size=3),
+    asked=st.lists(st.tuples(st.integers(0, 9), st.text("xyz", max_size=9)), min_size=1, max_size=5),
+    step=st.integers(1, 40),
+    max_query=st.integers(1, 6),
+    room=st.integers(1, 20),
+)
+@example(texts=["abcdefgh"], asked=[(0, "xyzxyz")], step=3, max_query=2, room=4)
+@example(texts=["ab" * 280], asked=[(0, "x")], step=380, max_query=1, room=400)  # where lengths matter
+def test_windows_and_max_context_are_googles(letters, texts, asked, step, max_query, room):
+    questions = [(number % len(texts), " ".join(text), []) for number, text in asked]
+    data = dataset([" ".join(text) for text in texts], questions)
+    windows = make_windows(data, letters, room + max_query + 3, step, max_query)
+    expected = [
+        (number, *window)
+        for number, (text, question, _) in enumerate(questions)
+        for window in google_windows(question.split(), texts[text], room + max_query + 3, step, max_query)
+    ]
+    ids = [[letters.vocabulary[piece] for piece in row] for _, row, _, _ in expected]
+    assert rows(windows) == ids
+    assert windows.question.tolist() == [number for number, _, _, _ in expected]
+    assert windows.count.tolist() == [count for _, _, _, count in expected]
+    first = [start + windows.texts.starts[data.questions[number].context] for number, _, start, _ in expected]
+    assert windows.token.tolist() == first
+    best = iter(max_context(windows).tolist())
+    for mine, (number, _, start, count) in enumerate(expected):
+        for position in range(start, start + count):
+            scores = [
+                (min(position - s, s + c - 1 - position) + 0.01 * c, -row)
+                for row, (other, _, s, c) in enumerate(expected)
+                if other == number and s <= position < s + c
+            ]
+            assert next(best) == (-max(scores)[1] == mine)
+
+
+def test_a_text_without_tokens_still_has_its_window(letters):
+    windows = make_windows(dataset(["", " \u200b"], [(0, "x", []), (1, "y", [])]), letters, 12, 4, 4)
+    assert windows.count.tolist() == [0, 0]
+    assert [len(row) for row in rows(windows)] == [4, 4]
+    assert len(max_context(windows)) == 0
+
+
+def test_no_room_is_a_clear_error(letters):
+    with pytest.raises(InputError, match="--max_seq_length 67: leaves no room"):
+        make_windows(dataset(["a"], [(0, "x", [])]), letters, 67, 128)
+
+
+def test_a_text_is_tokenised_once(letters, monkeypatch):
+    seen = []
+    encode = Tokenizer.encode_with_offsets
+    monkeypatch.setattr(
+        Tokenizer, "encode_with_offsets", lambda self, texts: (seen.extend(texts), encode(self, texts))[1]
+    )
+    make_windows(dataset(["a b"], [(0, asked, []) for asked in "xyz"]), letters, 12, 4, 4)
+    assert seen == ["a b", "x", "y", "z"]
+
+
+TEXT10 = "a b c d e f g h i j"
+
+
+@pytest.mark.parametrize(
+    ("answer", "start", "targets"),
+    [
+        # room for 4 tokens, step 2: windows abcd, cdef, efgh, ghij; the text begins at position 3
+        ("b c", 2, [(4, 5), (0, 0), (0, 0), (0, 0)]),
+        ("c", 4, [(5, 5), (3, 3), (0, 0), (0, 0)]),
+        ("d e", 6, [(0, 0), (4, 5), (0, 0), (0, 0)]),  # the first window holds only half of it
+        (" d ", 5, [(6, 6), (4, 4), (0, 0), (0, 0)]),  # spaces around belong to no token
+        ("j", 18, [(0, 0), (0, 0), (0, 0), (6, 6)]),
+        ("b c d e f", 2, [(0, 0)] * 4),  # in no window as a whole
+    ],
+)
+def test_labels(letters, answer, start, targets):
+    data = dataset([TEXT10], [(0, "x", [(answer, start), ("a", 0)]), (0, "y", [])])
+    windows = make_windows(data, letters, 8, 2, 2)
+    found = label(windows, data)
+    assert found.windows.features.targets.tolist() == [list(pair) for pair in targets + [(0, 0)] * 4]
+    assert found.impossible.tolist() == [False] * 4 + [True] * 4
+    assert found.skipped == []
+    dropped = label(windows, data, drop=True)
+    whole = [number for number, pair in enumerate(targets) if pair != (0, 0)] + [4, 5, 6, 7]
+    assert rows(dropped.windows) == [rows(windows)[number] for number in whole]
+    assert dropped.windows.features.targets.tolist() == [
+        list((targets + [(0, 0)] * 4)[number]) for number in whole
+    ]
+
+
+@pytest.mark.parametrize("answer", [(" ", 1), ("a", None)])
+def test_an_answer_without_a_token_is_left_out_and_named(letters, answer):
+    data = dataset([TEXT10], [(0, "x", [answer]), (0, "y", [("b", 2)])])
+    found = label(make_windows(data, letters, 20, 8, 2), data)
+    assert found.skipped == ["q0"]
+    assert found.windows.question.tolist() == [1]
+    assert found.windows.features.targets.tolist() == [[4, 4]]
+
+
+def test_an_answer_inside_a_word_takes_the_whole_token(tokenizers):
+    data = dataset(["the unable cats"], [(0, "?", [("ab", 6)])])
+    windows = make_windows(data, tokenizers["uncased"], 12, 4, 1)
+    assert label(windows, data).windows.features.targets.tolist() == [[5, 5]]
+
+
+@pytest.mark.parametrize("case", ["uncased", "cased"])
+@given(text=SPICED, room=st.integers(1, 12), step=st.integers(1, 12), pick=st.data())
+@settings(max_examples=60)
+def test_span_to_answer_to_span_is_stable(tokenizers, case, text, room, step, pick):
+    """The text of any run of tokens, labelled, gives that text again: in every window that holds it."""
+    tokens = tokenise([text], tokenizers[case])
+    count = len(tokens.ids)
+    if not count:
+        return
+    first = pick.draw(st.integers(0, count - 1))
+    last = pick.draw(st.integers(first, min(count - 1, first + 8)))
+    start, end = int(tokens.first[first]), int(tokens.behind[last])
+    data = dataset([text], [(0, "?", [(text[start:end], start)])])
+    found = label(make_windows(data, tokenizers[case], room + 4, step, 1), data).windows
+    shift = found.token - found.features.first_lengths
+    for (a, b), offset in zip(found.features.targets, shift, strict=True):
+        if b:
+            assert (tokens.first[a + offset], tokens.behind[b + offset]) == (start, end)
+    assert found.features.targets.any() or count > room
+
+
+class TestRealData:
+    pytestmark = real_data
+
+    @pytest.mark.parametrize("file", ["train-v1.1.json", "train-v2.0.json", "dev-v1.1.json", "dev-v2.0.json"])
+    def test_the_first_gold_answer_lies_in_its_labels(self, tokenizers, file):
+        data = read_squad(FOLDER / file)
+        found = label(make_windows(data, tokenizers["uncased"], 512, 128), data)
+        assert found.skipped == []
+        windows, answered = found.windows, set()
+        shift = windows.token - windows.features.first_lengths
+        for (a, b), offset, number in zip(windows.features.targets, shift, windows.question, strict=True):
+            if b:
+                question = data.questions[number]
+                start, end = windows.texts.first[a + offset], windows.texts.behind[b + offset]
+                # all of it, and of its neighbours no more than their token has
+                answer = question.answers[0]
+                assert start <= answer.start
+                assert answer.end <= end
+                assert windows.texts.behind[a + offset] > answer.start
+                assert windows.texts.first[b + offset] < answer.end
+                answered.add(question.name)
+        assert answered == {question.name for question in data.questions if question.answers}
