@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from commands.command_line import CommandParser, run
+from commands.command_line import CommandParser, path, run
 from commands.errors import InputError
 from glue.data import find_file
 from glue.tasks import Split, Task, hand_in_files
@@ -98,7 +98,11 @@ class RowCounts:
             return split.rows, ""
         if not self._lies_there(split):
             return split.rows, f"official row count: no {split.file} below {self._data_dir}"
-        return count_lines(find_file(self._data_dir, split)) - (not split.headless), ""
+        file = find_file(self._data_dir, split)
+        rows = count_lines(file) - (not split.headless)
+        if rows < 1:
+            raise InputError(f"{file}: no rows; expected the official {split.rows}")
+        return rows, ""
 
     def _lies_there(self, split: Split) -> bool:
         names = (split.file, *split.other_files)
@@ -147,8 +151,8 @@ def _with_line(fault: Fault) -> str:
 
 def _parser() -> CommandParser:
     parser = CommandParser(prog="python -m submission.check", description=__doc__)
-    parser.add_argument("path", metavar="PATH", help="folder of prediction files, or zip")
-    parser.add_argument("--data_dir", metavar="DIR", help="the GLUE files whose test rows count")
+    parser.add_argument("path", type=path, metavar="PATH", help="folder of prediction files, or zip")
+    parser.add_argument("--data_dir", type=path, metavar="DIR", help="the GLUE files whose test rows count")
     parser.add_switch("--json", help="print one JSON object instead of lines")
     return parser
 

@@ -16,8 +16,9 @@ import sys
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from commands.command_line import CommandParser, run
+from commands.command_line import CommandParser, path, run
 from commands.errors import InputError, UsageError
 from commands.files import atomic_write
 from glue.tasks import Task, hand_in_files
@@ -110,9 +111,10 @@ def _missing_message(folder: Path, missing: Sequence[FileReport]) -> str:
 
 def _parser() -> CommandParser:
     parser = CommandParser(prog="python -m submission.pack", description=__doc__)
-    parser.add_argument("--predictions", required=True, metavar="DIR", help="folder of prediction files")
-    parser.add_argument("--output", required=True, metavar="FILE.zip", help="the zip to write")
-    parser.add_argument("--data_dir", metavar="DIR", help="the GLUE files whose test rows count")
+    wanted: dict[str, Any] = {"required": True, "type": path}
+    parser.add_argument("--predictions", **wanted, metavar="DIR", help="folder of prediction files")
+    parser.add_argument("--output", **wanted, metavar="FILE.zip", help="the zip to write")
+    parser.add_argument("--data_dir", type=path, metavar="DIR", help="the GLUE files whose test rows count")
     parser.add_argument("--fill_missing", choices=["majority"], help="what to write for a missing file")
     return parser
 

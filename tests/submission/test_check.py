@@ -7,13 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from commands.errors import InputError
 from glue.tasks import hand_in_files
 from submission import check
-from submission.check import count_lines
 from tests.submission.hand_in_samples import (
     FILES,
     NAMES,
@@ -22,7 +19,6 @@ from tests.submission.hand_in_samples import (
     predictions,
     reports_of,
     tsv,
-    write_data,
     write_zip,
 )
 
@@ -158,67 +154,6 @@ def test_a_warning_is_no_error(folder, data_dir, capsys):
     assert f"line {ROWS['RTE.tsv'] + 1}: the last line has no line end" in capsys.readouterr().out
 
 
-# Row counts
-
-
-def test_without_data_the_official_counts_hold(folder):
-    reports = reports_of(folder, None)
-    for _, split in FILES:
-        found = str(reports[split.hand_in].faults[0])
-        assert found == f"the file ends after {ROWS[split.hand_in]} rows; expected {split.rows}"
-
-
-@_EACH_FILE
-def test_a_test_file_that_is_not_there_falls_back_to_the_official_count_and_says_so(
-    folder, tmp_path, task, split
-):
-    data_dir = write_data(tmp_path / "data")
-    (data_dir / split.file).unlink()
-    report = reports_of(folder, data_dir)[split.hand_in]
-    assert f"expected {split.rows}" in str(report.faults[0])
-    assert report.notes == [f"official row count: no {split.file} below {data_dir}"]
-
-
-@pytest.mark.parametrize(
-    ("split", "place"),
-    [pytest.param(split, place, id=place) for _, split in FILES for place in split.other_files],
-)
-def test_a_test_file_in_another_known_place_is_counted(folder, tmp_path, split, place):
-    data_dir = write_data(tmp_path / "data")
-    (data_dir / place).parent.mkdir(exist_ok=True)
-    (data_dir / split.file).rename(data_dir / place)
-    report = reports_of(folder, data_dir)[split.hand_in]
-    assert (report.status, report.notes) == ("OK", [])
-
-
-@pytest.mark.parametrize(("name", "said"), [("nowhere", "no such folder"), ("empty", "no such file")])
-def test_a_data_folder_without_any_test_file_is_an_error(folder, tmp_path, name, said):
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=said):
-        check.main([str(folder), "--data_dir", str(tmp_path / name)])
-
-
-@given(text=st.lists(st.sampled_from(["", "a", "b\r", "a\x0bb", "\x85"])).map("\n".join))
-def test_lines_are_counted_as_cutting_at_line_feeds_does(tmp_path_factory, text):
-    path = tmp_path_factory.mktemp("lines") / "x.tsv"
-    path.write_bytes(text.encode())
-    assert count_lines(path) == len(text.removesuffix("\n").split("\n")) - (text == "")
-
-
-def test_counting_crosses_its_blocks(tmp_path):
-    path = tmp_path / "x.tsv"
-    path.write_bytes(b"a\n" * (1 << 20) + b"end")
-    assert count_lines(path) == (1 << 20) + 1
-
-
-@pytest.mark.real_data
-@_EACH_FILE
-def test_the_official_test_files_have_the_tables_row_counts(glue_data_dir, task, split):
-    rows, note = check.RowCounts(glue_data_dir).of(split)
-    assert rows == split.rows
-    assert note == "" or not (glue_data_dir / split.file).exists()
-
-
 # The command
 
 
@@ -262,6 +197,22 @@ def test_a_file_with_many_kinds_of_fault_shows_the_first_three(folder, data_dir,
     [line] = [line for line in capsys.readouterr().out.splitlines() if "RTE.tsv" in line]
     assert line.count("line ") == 4  # three faults, one of which says "Windows line end"
     assert line.endswith("; further kinds of fault: 5")
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        ("submission.check", [""]),
+        ("submission.check", [".", "--data_dir", ""]),
+        ("submission.pack", ["--predictions", "", "--output", "s.zip"]),
+        ("submission.pack", ["--predictions", ".", "--output", ""]),
+        ("submission.pack", ["--predictions", ".", "--output", "s.zip", "--data_dir="]),
+    ],
+)
+def test_an_empty_path_as_an_unset_variable_gives_is_wrong_usage(module, words, run_module):
+    done = run_module(module, *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "is empty; name a path" in done.stderr
 
 
 def test_no_such_path(tmp_path):
