@@ -1,0 +1,274 @@
+"""Logits → the best spans of every question, as slices of its text. No Paddle.
+
+N windows, Q questions, C candidate spans. All windows are worked on at once, in chunks; there is no loop
+over spans, and none over windows but to write the files.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from commands.errors import InputError
+from commands.files import atomic_write, write_json
+from squad.data import Dataset
+from squad.windows import Windows, max_context, ragged
+
+_LIMIT = 1e30  # infinite logits count as this much, so that every sum is a number
+_CHUNK = 1 << 18  # padded tokens of the windows that are worked on at once
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How answers are chosen. n_best: spans kept of a question. max_length: tokens of an answer.
+
+    max_context: a span begins only in the window that shows most around its first token. nullable: whether
+    the answer may be nothing, which it is where the null odds are above the threshold.
+    """
+
+    n_best: int = 20
+    max_length: int = 30
+    max_context: bool = True
+    nullable: bool = False
+    threshold: float = 0.0
+
+
+@dataclass(frozen=True)
+class Spans:
+    """Candidates, (C,) each. window: its number. first, last: token numbers within the window's part of the
+    text. start, end: float32 scores, whose sum is the span's."""
+
+    window: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+
+
+@dataclass(frozen=True)
+class Nulls:
+    """What speaks for no answer. start, end: (N,) scores of the first token, to be listed among the n best;
+    None where they are not on the spans' scale. odds: (N,) or None: then null score less best span's."""
+
+    start: np.ndarray | None = None
+    end: np.ndarray | None = None
+    odds: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The best spans, question by question and best first: question q has ``starts[q]:starts[q + 1]``.
+
+    first, behind: characters of a span in its text. start, end: float32 scores. null_start, null_end: (Q,)
+    float32 or None. odds: (Q,) float64, how much more there is for no answer than for the best span.
+    """
+
+    data: Dataset
+    rules: Rules
+    starts: np.ndarray
+    first: np.ndarray
+    behind: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+    null_start: np.ndarray | None
+    null_end: np.ndarray | None
+    odds: np.ndarray
+
+    def text(self, span: int, question: int) -> str:
+        """A span's text: a slice of the context, whatever the model said."""
+        context = self.data.contexts[self.data.questions[question].context]
+        return context[self.first[span] : self.behind[span]]
+
+    def not_null(self) -> dict[str, str]:
+        """Question id → the best span, also where nothing is the better answer; "" if it has no token."""
+        return {
+            question.name: self.text(low, number) if low < high else ""
+            for number, (question, low, high) in enumerate(
+                zip(self.data.questions, self.starts[:-1], self.starts[1:], strict=True)
+            )
+        }
+
+    def predictions(self) -> dict[str, str]:
+        """Question id → the answer; for SQuAD 2.0 nothing, "", where the odds are above the threshold."""
+        found = self.not_null()
+        if not self.rules.nullable:
+            return found
+        emptied = self.odds > self.rules.threshold
+        return {name: "" if no else text for (name, text), no in zip(found.items(), emptied, strict=True)}
+
+    def null_odds(self) -> dict[str, float]:
+        return {
+            question.name: float(odds) for question, odds in zip(self.data.questions, self.odds, strict=True)
+        }
+
+    def n_best(self) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+        """Id and n best of every question: text, probability among these, start and end score."""
+        for number, question in enumerate(self.data.questions):
+            low, high = self.starts[number : number + 2]
+            rows = [
+                (self.text(span, number), float(self.start[span]), float(self.end[span]))
+                for span in range(low, high)
+            ]
+            if self.rules.nullable and self.null_start is not None and self.null_end is not None:
+                rows.append(("", float(self.null_start[number]), float(self.null_end[number])))
+            rows = sorted(rows, key=lambda row: -(row[1] + row[2])) or [("", 0.0, 0.0)]
+            score = np.array([start + end for _, start, end in rows])
+            share = np.exp(score - score.max())
+            share /= share.sum()
+            yield (
+                question.name,
+                [
+                    {"text": text, "probability": float(p), "start_logit": start, "end_logit": end}
+                    for (text, start, end), p in zip(rows, share, strict=True)
+                ],
+            )
+
+
+def best_answers(
+    windows: Windows, data: Dataset, start_logits: np.ndarray, end_logits: np.ndarray, rules: Rules
+) -> Answers:
+    """The best spans by start + end logit.
+
+    start_logits, end_logits: float32, flat as ``windows.features.ids``, without padding. A NaN is an
+    InputError with the question's id; infinite logits count as ±1e30.
+    """
+    start, end = (_numbers(logits, windows, data) for logits in (start_logits, end_logits))
+    firsts = windows.features.starts[:-1]
+    spans = best_spans(windows, start, end, rules)
+    return rank(spans, Nulls(start[firsts], end[firsts]), windows, data, rules)
+
+
+def _numbers(logits: np.ndarray, windows: Windows, data: Dataset) -> np.ndarray:
+    wrong = np.flatnonzero(np.isnan(logits))
+    if len(wrong):
+        refuse_nan(int(np.searchsorted(windows.features.starts, wrong[0], side="right")) - 1, windows, data)
+    return np.clip(logits, -_LIMIT, _LIMIT).astype(np.float32)
+
+
+def refuse_nan(window: int, windows: Windows, data: Dataset) -> NoReturn:
+    """Say of which question the model's answer is not a number."""
+    name = data.questions[windows.question[window]].name
+    raise InputError(f"question {name!r}: the model's logits are NaN; did its training diverge?")
+
+
+def best_spans(windows: Windows, start: np.ndarray, end: np.ndarray, rules: Rules) -> Spans:
+    """Of every window the ``n_best`` spans of at most ``max_length`` tokens inside its part of the text.
+
+    Exactly these: of equal ones the earlier, then the shorter. start, end: flat finite logits.
+    """
+    begin = windows.features.starts[:-1] + windows.features.first_lengths
+    allowed = max_context(windows) if rules.max_context else None
+    parts = np.concatenate([[0], np.cumsum(windows.count)])
+    found = []
+    low = 0
+    while low < len(windows):
+        width = np.maximum.accumulate(windows.count[low:])
+        size = max(1, int(np.searchsorted(width * np.arange(1, len(width) + 1), _CHUNK)))
+        rows = slice(low, low + size)
+        low += size
+        count = windows.count[rows]
+        if not count.max():
+            continue
+        real = np.arange(count.max()) < count[:, None]
+        places = ragged(begin[rows], count)
+        s, e = (np.full(real.shape, -np.inf, dtype=np.float32) for _ in "se")
+        s[real], e[real] = start[places], end[places]
+        if allowed is not None:
+            s[real] = np.where(allowed[parts[rows.start] : parts[rows.start + len(count)]], s[real], -np.inf)
+        found.append(_best_of_chunk(s, e, rules, rows.start))
+    none = [np.empty(0, dtype=kind) for kind in (np.int64, np.int64, np.int64, np.float32, np.float32)]
+    return Spans(*(np.concatenate(column) for column in zip(none, *found, strict=True)))
+
+
+def _best_of_chunk(s: np.ndarray, e: np.ndarray, rules: Rules, low: int) -> tuple[np.ndarray, ...]:
+    """s, e: (W, T) logits, −∞ where nothing may start or end → the columns of Spans."""
+    rows, width = s.shape
+    longest = min(rules.max_length, width)
+    best = np.full_like(s, -np.inf)  # of all spans that begin at a token
+    for more in range(longest):
+        np.maximum(best[:, : width - more], s[:, : width - more] + e[:, more:], out=best[:, : width - more])
+    # Who is among the n best spans begins at one of the n best beginnings: each of these, where it is
+    # better or equal and earlier, has a span that comes before it.
+    tops = np.sort(np.argsort(-best, axis=1, kind="stable")[:, : rules.n_best], axis=1)  # (W, n)
+    lasts = tops[:, :, None] + np.arange(longest)  # (W, n, L)
+    row = np.arange(rows)[:, None]
+    score = s[row, tops][:, :, None] + np.where(
+        lasts < width, e[row[:, :, None], np.minimum(lasts, width - 1)], -np.inf
+    )
+    score = score.reshape(rows, -1)
+    order = np.argsort(-score, axis=1, kind="stable")[:, : rules.n_best]
+    window, place = np.broadcast_to(row, order.shape), np.take_along_axis(score, order, axis=1)
+    kept = np.isfinite(place)
+    window, order = window[kept], order[kept]
+    first = tops[window, order // longest]
+    last = first + order % longest
+    return window + low, first, last, s[window, first], e[window, last]
+
+
+def rank(spans: Spans, nulls: Nulls, windows: Windows, data: Dataset, rules: Rules) -> Answers:
+    """Put together what the windows of a question say: each run of characters once, the n best kept.
+
+    Of equal scores the earlier, then the shorter span comes first. The smallest null score counts.
+    """
+    question = windows.question[spans.window]
+    token = windows.token[spans.window]
+    first, behind = windows.texts.first[token + spans.first], windows.texts.behind[token + spans.last]
+    score = spans.start.astype(np.float64) + spans.end
+    order = np.lexsort((spans.window, -score, behind, first, question))
+    same = np.zeros(len(order), dtype=bool)
+    for column in (key[order] for key in (question, first, behind)):
+        same |= np.diff(column, prepend=-1) != 0
+    kept = order[same]
+    kept = kept[np.lexsort((behind[kept], first[kept], -score[kept], question[kept]))]
+    count = np.bincount(question[kept], minlength=len(data.questions))
+    place = ragged(np.zeros(len(count), np.int64), count)
+    kept = kept[place < rules.n_best]
+    starts = np.concatenate([[0], np.cumsum(np.minimum(count, rules.n_best))])
+    best = np.full(len(count), -np.inf)
+    has = count > 0
+    best[has] = score[kept][starts[:-1][has]]
+    null_start, null_end, odds = _null(nulls, windows.question, best)
+    return Answers(
+        data, rules, starts, first[kept], behind[kept], spans.start[kept], spans.end[kept],
+        null_start, null_end, np.minimum(odds, _LIMIT),
+    )  # fmt: skip
+
+
+def _null(
+    nulls: Nulls, question: np.ndarray, best: np.ndarray
+) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray]:
+    """Each question's null scores, from the window where they are least, and its odds."""
+    if nulls.odds is not None:
+        rows = _least(nulls.odds, question)
+        # Without a span there is nothing but nothing to answer.
+        return None, None, np.where(np.isfinite(best), nulls.odds[rows].astype(np.float64), np.inf)
+    assert nulls.start is not None
+    assert nulls.end is not None
+    score = nulls.start.astype(np.float64) + nulls.end
+    rows = _least(score, question)
+    return nulls.start[rows], nulls.end[rows], score[rows] - best
+
+
+def _least(values: np.ndarray, question: np.ndarray) -> np.ndarray:
+    """(Q,) the window of each question with the smallest value, the first of equals."""
+    order = np.lexsort((np.arange(len(values)), values, question))
+    return order[np.diff(question[order], prepend=-1) != 0]
+
+
+def write_answers(answers: Answers, folder: str | Path) -> None:
+    """Write ``predictions.json``, ``nbest_predictions.json`` and, for SQuAD 2.0, ``null_odds.json`` and
+    ``predictions_not_null.json`` (what the best threshold is found with), as ASCII."""
+    folder = Path(folder)
+    write_json(folder / "predictions.json", answers.predictions())
+    if answers.rules.nullable:
+        write_json(folder / "predictions_not_null.json", answers.not_null())
+        write_json(folder / "null_odds.json", answers.null_odds())
+    with atomic_write(folder / "nbest_predictions.json") as file:
+        lead = b"{\n"
+        for name, rows in answers.n_best():
+            file.write(lead + f"{json.dumps(name)}: {json.dumps(rows)}".encode("ascii"))
+            lead = b",\n"
+        file.write(b"\n}\n")
