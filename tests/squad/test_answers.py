@@ -182,12 +182,13 @@ def test_equal_logits_give_the_first_token(one):
     assert answered(one, [0] * 6, [0] * 6).predictions() == {"q0": "a"}
 
 
-@pytest.mark.parametrize("side", [0, 1])
-def test_nan_is_refused_with_the_question(letters, tmp_path_factory, side):
+@pytest.mark.parametrize(("side", "place"), [(0, "first"), (0, "last"), (1, "last")])
+def test_nan_is_refused_with_the_question(letters, tmp_path_factory, side, place):
     data = dataset(tmp_path_factory, ["a b c d e f", "a"], [1, 0, 1])
     windows = make_windows(data, letters, 8, 2, 1)
     logits = np.zeros((2, len(windows.features.ids)), dtype=np.float32)
-    logits[side, windows.features.starts[3] - 1] = np.nan  # the last of the second question's
+    starts = windows.features.starts  # of four windows, the second and third of which are q1's
+    logits[side, starts[1] if place == "first" else starts[3] - 1] = np.nan
     with pytest.raises(InputError, match="question 'q1': the model's logits are NaN"):
         best_answers(windows, data, *logits, Rules())
 
