@@ -1,0 +1,222 @@
+"""Fetch a file over HTTP into its place: whole, checked, once. No Paddle.
+
+A transfer that was cut goes on where it stopped, in this process or the next; a file takes its name only
+when its size and digest are right; of several processes that want it one fetches and the others wait.
+"""
+
+import contextlib
+import hashlib
+import http.client
+import os
+import shutil
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from tqdm import tqdm
+
+from commands.errors import InputError
+from commands.files import sync_folder
+
+ATTEMPTS = 5
+_BLOCK = 1 << 20
+_TIMEOUT = 30  # seconds without a byte
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file on a server. size: bytes, 0 where not known. digest: ``sha256:…`` or ``md5:…``, or empty."""
+
+    url: str
+    size: int = 0
+    digest: str = ""
+
+
+class _CutError(Exception):
+    """The transfer ended early, or the server asks to come again."""
+
+
+def is_offline() -> bool:
+    """Whether ``HF_HUB_OFFLINE`` forbids all downloads."""
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+
+
+def fetch(source: Source, path: Path, pause: float = 1.0) -> Path:
+    """Make sure that the file is at path, and return path.
+
+    pause: seconds before the second attempt, doubled each time. No network, a missing file, a wrong
+    digest, a full disk: InputError with the remedy.
+    """
+    if path.is_file() and not _wrong(source, path):
+        return path
+    if is_offline():
+        raise InputError(f"{path}: not there, and HF_HUB_OFFLINE forbids to fetch {source.url}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    with _alone(path):
+        if path.is_file() and not _wrong(source, path):  # another process fetched it meanwhile
+            return path
+        try:
+            _fetch_part(source, part, pause)
+        except OSError as error:
+            raise InputError(
+                f"{path}: cannot be written: {error.strerror or error}; what was fetched is kept: "
+                "make room and start again"
+            ) from None
+        os.replace(part, path)
+        _note(part).unlink(missing_ok=True)
+        sync_folder(path.parent)
+    return path
+
+
+def _fetch_part(source: Source, part: Path, pause: float) -> None:
+    """Fill the part file and check it; on a wrong digest once more from the beginning if it was resumed."""
+    resumed = part.is_file()
+    _with_patience(source, part, pause)
+    fault = _wrong(source, part)
+    if fault and resumed:
+        _forget(part)
+        _with_patience(source, part, pause)
+        fault = _wrong(source, part)
+    if fault:
+        _forget(part)
+        raise InputError(f"{source.url}: {fault}; it was not kept. Is it the right address, or a newer file?")
+
+
+def _with_patience(source: Source, part: Path, pause: float) -> None:
+    for attempt in range(ATTEMPTS):
+        had = part.stat().st_size if part.is_file() else 0
+        try:
+            return _transfer(source, part)
+        except urllib.error.HTTPError as error:
+            if error.code == 416:  # what we have is not the beginning of what is there
+                _forget(part)
+            elif error.code not in (408, 425, 429, 500, 502, 503, 504):
+                raise InputError(f"{source.url}: HTTP {error.code} ({error.reason})") from None
+            reason = f"HTTP {error.code} ({error.reason})"
+        except urllib.error.URLError as error:
+            reason = str(error.reason)
+        except (_CutError, TimeoutError, ConnectionError, http.client.HTTPException) as error:
+            reason = str(error) or type(error).__name__
+        now = part.stat().st_size if part.is_file() else 0
+        print(f"{source.url}: {reason}, at {now} bytes (had {had})", file=sys.stderr)
+        if attempt + 1 < ATTEMPTS:
+            time.sleep(pause * 2**attempt)
+    raise InputError(
+        f"{source.url}: cannot be fetched: {reason}; start again later (what was fetched is kept), "
+        "or put the file there yourself"
+    )
+
+
+def _transfer(source: Source, part: Path) -> None:
+    """One request, from where the part ends; _CutError if less came than was promised."""
+    have = part.stat().st_size if part.is_file() else 0
+    if have and have == source.size:
+        return
+    etag = _note(part).read_text(encoding="utf-8") if _note(part).is_file() else ""
+    if have and not etag and not source.digest:  # nothing says that the file is still the same
+        have = 0
+    request = urllib.request.Request(source.url, headers={"User-Agent": "convbert-glue"})
+    if have:
+        request.add_header("Range", f"bytes={have}-")
+        if etag:
+            request.add_header("If-Range", etag)
+    with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
+        if have and not _goes_on(answer, have):
+            have = 0
+        _note(part).write_text(answer.headers.get("ETag", ""), encoding="utf-8")
+        length = int(answer.headers.get("Content-Length") or 0)
+        total = have + length if length else source.size
+        _check_room(part, total - have)
+        with open(part, "r+b" if have else "wb") as file:
+            file.seek(have)
+            _copy(answer, file, have, total, part.name.strip("."))
+            file.truncate()
+            file.flush()
+            os.fsync(file.fileno())
+    if total and part.stat().st_size < total:
+        raise _CutError(f"cut short: {part.stat().st_size} of {total} bytes")
+
+
+def _goes_on(answer: http.client.HTTPResponse, have: int) -> bool:
+    wanted = f"bytes {have}-"
+    return answer.status == 206 and (answer.headers.get("Content-Range") or "").startswith(wanted)
+
+
+def _copy(answer: http.client.HTTPResponse, file: IO[bytes], have: int, total: int, name: str) -> None:
+    """Bytes are written as they come, so that whatever ends the transfer, they are kept."""
+    with tqdm(
+        total=total or None, initial=have, unit="B", unit_scale=True, desc=name, disable=None, file=sys.stderr
+    ) as bar:
+        while block := _next(answer):
+            file.write(block)
+            bar.update(len(block))
+
+
+def _next(answer: http.client.HTTPResponse) -> bytes:
+    try:
+        return answer.read1(_BLOCK)
+    except (OSError, http.client.HTTPException) as error:  # of the connection, not of the disk
+        raise _CutError(str(error) or type(error).__name__) from None
+
+
+def _check_room(part: Path, wanted: int) -> None:
+    free = shutil.disk_usage(part.parent).free
+    if wanted > free:
+        raise InputError(
+            f"{part.parent}: has {free} bytes left, {wanted} are to come; make room and start again"
+        )
+
+
+def _wrong(source: Source, path: Path) -> str:
+    """What is wrong with a fetched file; empty if nothing is."""
+    size = path.stat().st_size
+    if source.size and size != source.size:
+        return f"has {size} bytes, expected were {source.size}"
+    if source.digest:
+        kind, _, wanted = source.digest.partition(":")
+        found = digest_of(path, kind)
+        if found != wanted:
+            return f"has {kind} {found}, expected was {wanted}"
+    return ""
+
+
+def digest_of(path: Path, kind: str) -> str:
+    """The digest of a file's bytes, in hex. kind: ``sha256`` or ``md5``."""
+    digest = hashlib.new(kind, usedforsecurity=False)
+    with open(path, "rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _note(part: Path) -> Path:
+    """Where the server's ETag of a part is kept."""
+    return part.with_name(f"{part.name}.etag")
+
+
+def _forget(part: Path) -> None:
+    part.unlink(missing_ok=True)
+    _note(part).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Wait until no other process fetches this file. Without ``fcntl`` (Windows) nobody waits."""
+    with open(path.with_name(f".{path.name}.lock"), "a", encoding="ascii") as file:
+        try:
+            import fcntl
+        except ImportError:
+            yield
+            return
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"{path}: another process is fetching it; waiting", file=sys.stderr)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield

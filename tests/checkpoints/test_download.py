@@ -1,0 +1,260 @@
+"""The downloader against a local server: cuts, wrong digests, no network, full disks, rivals."""
+
+import hashlib
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from checkpoints import download
+from checkpoints.download import ATTEMPTS, Source, fetch
+from tests.checkpoints.golden_folders import fault
+from tests.checkpoints.web import Web, serving
+
+CONTENT = random.Random(0).randbytes(3_000_000)
+SHA = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
+PROJECT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    with serving() as server:
+        server.files["/file"] = CONTENT
+        yield server
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if not path.name.endswith(".lock"))
+
+
+def known(web: Web) -> Source:
+    return Source(f"{web.url}/file", len(CONTENT), SHA)
+
+
+@pytest.mark.parametrize("digest", [SHA, f"md5:{hashlib.md5(CONTENT).hexdigest()}", ""])
+@pytest.mark.parametrize("size", [len(CONTENT), 0])
+def test_a_file_arrives_whole_and_once(web: Web, tmp_path: Path, digest: str, size: int) -> None:
+    source = Source(f"{web.url}/file", size, digest)
+    for _ in range(2):
+        assert fetch(source, tmp_path / "sub" / "x", pause=0) == tmp_path / "sub" / "x"
+    assert (tmp_path / "sub" / "x").read_bytes() == CONTENT
+    assert names_in(tmp_path / "sub") == ["x"]
+    assert web.requests == [("/file", "")]
+
+
+def test_a_cut_transfer_goes_on_where_it_stopped(web: Web, tmp_path: Path) -> None:
+    web.cuts = [1_000_000, 700_000]
+    fetch(known(web), tmp_path / "x", pause=0)
+    assert (tmp_path / "x").read_bytes() == CONTENT
+    assert web.requests == [("/file", ""), ("/file", "bytes=1000000-"), ("/file", "bytes=1700000-")]
+
+
+def test_a_process_that_was_killed_is_gone_on_from(web: Web, tmp_path: Path) -> None:
+    (tmp_path / ".x.part").write_bytes(CONTENT[:2_000_000])
+    fetch(known(web), tmp_path / "x", pause=0)
+    assert (tmp_path / "x").read_bytes() == CONTENT
+    assert web.requests == [("/file", "bytes=2000000-")]
+
+
+def test_a_complete_part_is_not_fetched_again(web: Web, tmp_path: Path) -> None:
+    (tmp_path / ".x.part").write_bytes(CONTENT)
+    fetch(known(web), tmp_path / "x", pause=0)
+    assert (names_in(tmp_path), web.requests) == (["x"], [])
+
+
+def test_a_part_of_something_else_is_thrown_away(web: Web, tmp_path: Path) -> None:
+    (tmp_path / ".x.part").write_bytes(b"x" * 2_000_000)
+    fetch(known(web), tmp_path / "x", pause=0)
+    assert (tmp_path / "x").read_bytes() == CONTENT
+    assert web.requests == [("/file", "bytes=2000000-"), ("/file", "")]
+
+
+@pytest.mark.parametrize("size", [len(CONTENT) + 5, len(CONTENT) * 2])
+def test_a_part_longer_than_the_file(web: Web, tmp_path: Path, size: int) -> None:
+    (tmp_path / ".x.part").write_bytes((CONTENT * 2)[:size])
+    fetch(known(web), tmp_path / "x", pause=0)
+    assert (tmp_path / "x").read_bytes() == CONTENT
+
+
+def test_without_a_digest_only_an_unchanged_file_is_gone_on_with(web: Web, tmp_path: Path) -> None:
+    source = Source(f"{web.url}/file")
+    web.cuts = [1_000_000] * ATTEMPTS
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(download, "ATTEMPTS", 1)
+        fault(lambda: fetch(source, tmp_path / "x", pause=0))
+    web.cuts = []
+    changed = web.files["/file"] = CONTENT[::-1]
+    fetch(source, tmp_path / "x", pause=0)
+    assert (tmp_path / "x").read_bytes() == changed
+    (tmp_path / "y").unlink(missing_ok=True)
+    (tmp_path / ".y.part").write_bytes(b"of unknown origin")  # and no note of what it was a part of
+    fetch(source, tmp_path / "y", pause=0)
+    assert (tmp_path / "y").read_bytes() == changed
+
+
+def test_a_server_without_ranges(web: Web, tmp_path: Path) -> None:
+    web.ranges, web.cuts = False, [1_000_000]
+    fetch(known(web), tmp_path / "x", pause=0)
+    assert (tmp_path / "x").read_bytes() == CONTENT
+
+
+def test_a_server_that_tells_no_length(web: Web, tmp_path: Path) -> None:
+    web.lengths = False
+    fetch(Source(f"{web.url}/file", digest=SHA), tmp_path / "x", pause=0)
+    assert (tmp_path / "x").read_bytes() == CONTENT
+
+
+def test_a_busy_server_is_asked_again(web: Web, tmp_path: Path) -> None:
+    web.faults = [503, 429, 500]
+    fetch(known(web), tmp_path / "x", pause=0)
+    assert (tmp_path / "x").read_bytes() == CONTENT
+
+
+def test_a_server_that_always_breaks_off(web: Web, tmp_path: Path) -> None:
+    web.cuts = [1000] * ATTEMPTS
+    message = fault(lambda: fetch(known(web), tmp_path / "x", pause=0))
+    assert message == (
+        f"{web.url}/file: cannot be fetched: cut short: 5000 of 3000000 bytes; start again later (what was "
+        "fetched is kept), or put the file there yourself"
+    )
+    fetch(known(web), tmp_path / "x", pause=0)
+    assert web.requests[-1] == ("/file", "bytes=5000-")
+    assert (tmp_path / "x").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("size", "digest", "said"),
+    [
+        (0, "sha256:" + "0" * 64, f"has {SHA.replace(':', ' ')}, expected was {'0' * 64}"),
+        (0, "md5:" + "0" * 32, f"has md5 {hashlib.md5(CONTENT).hexdigest()}, expected was {'0' * 32}"),
+        (2_999_999, SHA, "has 3000000 bytes, expected were 2999999"),
+    ],
+)
+def test_a_wrong_file_is_not_kept(web: Web, tmp_path: Path, size: int, digest: str, said: str) -> None:
+    source = Source(f"{web.url}/file", size, digest)
+    assert fault(lambda: fetch(source, tmp_path / "x", pause=0)) == (
+        f"{source.url}: {said}; it was not kept. Is it the right address, or a newer file?"
+    )
+    assert names_in(tmp_path) == []
+
+
+def test_a_damaged_file_in_its_place_is_fetched_again(web: Web, tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"?" + CONTENT[1:])
+    fetch(known(web), tmp_path / "x", pause=0)
+    assert (tmp_path / "x").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(("code", "reason"), [(404, "Not Found"), (403, "Forbidden"), (410, "Gone")])
+def test_an_absent_file_is_asked_for_once(web: Web, tmp_path: Path, code: int, reason: str) -> None:
+    web.faults = [code]
+    message = fault(lambda: fetch(known(web), tmp_path / "x", pause=0))
+    assert message == f"{web.url}/file: HTTP {code} ({reason})"
+    assert (names_in(tmp_path), len(web.requests)) == ([], 1)
+
+
+def test_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,nowhere.invalid")
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        refused = f"http://127.0.0.1:{unused.getsockname()[1]}/x"
+        for url in (refused, "http://nowhere.invalid/x"):
+            message = fault(lambda url=url: fetch(Source(url), tmp_path / "x", pause=0))  # type: ignore[misc]
+            assert message.startswith(f"{url}: cannot be fetched: ")
+            assert message.endswith("or put the file there yourself")
+
+
+@pytest.mark.parametrize("value", ["1", "true", "ON"])
+def test_offline_nothing_is_asked_for(
+    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", value)
+    message = fault(lambda: fetch(known(web), tmp_path / "x"))
+    assert message == f"{tmp_path / 'x'}: not there, and HF_HUB_OFFLINE forbids to fetch {web.url}/file"
+    (tmp_path / "x").write_bytes(CONTENT)
+    assert fetch(known(web), tmp_path / "x") == tmp_path / "x"
+    assert web.requests == []
+
+
+def test_a_disk_too_small_is_said_before(web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=2_999_999))
+    message = fault(lambda: fetch(known(web), tmp_path / "x", pause=0))
+    assert message == f"{tmp_path}: has 2999999 bytes left, 3000000 are to come; make room and start again"
+    (tmp_path / ".x.part").write_bytes(CONTENT[:10])  # less is to come
+    fetch(known(web), tmp_path / "x", pause=0)
+    assert (tmp_path / "x").read_bytes() == CONTENT
+
+
+# A process that may write files of no more than 1 MB: the kernel refuses the rest, as on a full disk.
+_LIMITED = """
+import resource, signal, sys
+from pathlib import Path
+from checkpoints.download import Source, fetch
+from commands.errors import InputError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+try:
+    fetch(Source(sys.argv[1], int(sys.argv[2]), sys.argv[3]), Path(sys.argv[4]), pause=0)
+except InputError as error:
+    print(error)
+"""
+
+
+def start(code: str, web: Web, path: Path, **options: int) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-c", code, f"{web.url}/file", str(len(CONTENT)), SHA, str(path)],
+        cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", **options,
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such limits")
+def test_a_disk_that_fills_up_keeps_what_was_fetched(web: Web, tmp_path: Path) -> None:
+    out, err = start(_LIMITED, web, tmp_path / "x").communicate(timeout=60)
+    assert out == (
+        f"{tmp_path / 'x'}: cannot be written: File too large; what was fetched is kept: make room and start "
+        "again\n"
+    ), err
+    kept = (tmp_path / ".x.part").stat().st_size
+    assert 900_000 < kept <= 1_000_000
+    fetch(known(web), tmp_path / "x", pause=0)
+    assert web.requests[-1] == ("/file", f"bytes={kept}-")
+    assert (tmp_path / "x").read_bytes() == CONTENT
+
+
+_FETCH = _LIMITED.replace("resource.setrlimit", "#")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nobody waits there")
+def test_of_two_processes_one_fetches(web: Web, tmp_path: Path) -> None:
+    web.slow = 1.0
+    rivals = [start(_FETCH, web, tmp_path / "x") for _ in range(3)]
+    answers = [rival.communicate(timeout=60) for rival in rivals]
+    assert [rival.returncode for rival in rivals] == [0, 0, 0]
+    assert [out for out, _ in answers] == ["", "", ""]
+    assert sum("another process is fetching it; waiting" in err for _, err in answers) == 2
+    assert len(web.requests) == 1
+    assert (tmp_path / "x").read_bytes() == CONTENT
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nobody waits there")
+def test_a_killed_process_frees_the_way(web: Web, tmp_path: Path) -> None:
+    web.slow = 30
+    killed = start(_FETCH, web, tmp_path / "x")
+    while not web.requests:
+        time.sleep(0.02)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    web.slow = 0
+    fetch(known(web), tmp_path / "x", pause=0)
+    assert (tmp_path / "x").read_bytes() == CONTENT

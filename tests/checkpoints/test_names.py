@@ -1,0 +1,226 @@
+"""Names of models: PaddleNLP's store and the Hugging Face hub, both played by a local server."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from checkpoints import download
+from checkpoints.folder import read_config
+from checkpoints.names import PADDLENLP_MODELS, StoredModel, resolve
+from convbert.config import EncoderConfig
+from convbert.tokenizer import Tokenizer
+from tests.checkpoints.golden_folders import GOLDEN, fault, read
+from tests.checkpoints.web import Web, serving
+
+PROJECT = Path(__file__).parents[2]
+REPOSITORY, COMMIT = "YituTech/conv-bert-tiny", "0123456789abcdef0123456789abcdef01234567"
+OTHER = "fedcba9876543210fedcba9876543210fedcba98"
+
+
+@pytest.fixture
+def web(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Web]:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("CONVBERT_GLUE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(download, "ATTEMPTS", 1)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    with serving() as server:
+        monkeypatch.setenv("CONVBERT_GLUE_STORE", server.url)
+        yield server
+
+
+# --- paths -----------------------------------------------------------------------------------------
+
+
+def test_a_path_is_taken_as_it_is(web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "convbert-base").mkdir()
+    (tmp_path / "org" / "name").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    for path in ("convbert-base", "org/name", tmp_path, "./absent", "a/b/c", tmp_path / "absent", ".."):
+        assert resolve(path) == Path(path)
+    assert web.requests == []
+
+
+def test_a_name_that_nobody_knows(web: Web) -> None:
+    message = fault(lambda: resolve("convbert-huge"))
+    assert message.startswith("convbert-huge: no such model folder, and no name known here: convbert-small, ")
+    assert web.requests == []
+
+
+# --- PaddleNLP's store -----------------------------------------------------------------------------
+
+
+def tiny_store(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``tiny`` becomes a name, the golden model its weights."""
+    settings = json.loads((GOLDEN / "paddlenlp" / "convbert" / "config.json").read_text(encoding="utf-8"))
+    known = EncoderConfig.__dataclass_fields__.keys() - {"id2label"}
+    kept = {key: value for key, value in settings.items() if key in known}
+    monkeypatch.setitem(PADDLENLP_MODELS, "tiny", StoredModel("m/weights", "m/vocab.txt", kept))
+    web.files["/m/weights"] = (GOLDEN / "paddlenlp" / "convbert" / "model_state.pdparams").read_bytes()
+    web.files["/m/vocab.txt"] = (GOLDEN / "tokenizer" / "vocab.txt").read_bytes()
+
+
+def test_a_model_of_the_store(web: Web, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    tiny_store(web, monkeypatch)
+    folder = resolve("tiny")
+    assert folder == tmp_path / "cache" / "models" / "tiny"
+    found = read(folder, may_lack_head=True)
+    wanted = read(GOLDEN / "paddlenlp" / "convbert", may_lack_head=True)
+    assert {key for key in wanted.arrays if "encoder" in key} <= found.arrays.keys()
+    assert (read_config(folder).id2label, read_config(folder).embedding_size) == ({}, 8)
+    assert Tokenizer(folder).settings["do_lower_case"] is True
+    assert resolve("tiny") == folder
+    assert (web.served("/m/weights"), web.served("/m/vocab.txt")) == (1, 1)
+
+
+def test_the_store_without_network(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny_store(web, monkeypatch)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert "HF_HUB_OFFLINE forbids to fetch" in fault(lambda: resolve("tiny"))
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    del web.files["/m/weights"]
+    assert fault(lambda: resolve("tiny")) == f"{web.url}/m/weights: HTTP 404 (Not Found)"
+
+
+def test_names_of_paddlenlp() -> None:
+    """Sizes of the published encoders, in millions of parameters, each one's pooler apart."""
+    from checkpoints.shapes import expected_shapes
+
+    counts = {}
+    for name, model in PADDLENLP_MODELS.items():
+        shapes = expected_shapes(EncoderConfig(**model.settings))
+        sizes = [shape for key, shape in shapes.items() if key.startswith("encoder.")]
+        counts[name] = round(sum(shape[0] * (shape[1] if len(shape) > 1 else 1) for shape in sizes) / 1e6)
+    # Grouped weights have three dimensions, of which two are counted here.
+    del counts["convbert-medium-small"]
+    assert counts == {
+        "convbert-small": 13, "convbert-base": 106, "bert-base-uncased": 109, "bert-large-uncased": 334,
+        "bert-base-cased": 108, "bert-large-cased": 333, "electra-small": 13, "electra-base": 109,
+        "electra-large": 334, "ernie-2.0-base-en": 109, "ernie-2.0-large-en": 334,
+    }  # fmt: skip
+
+
+# --- the hub ---------------------------------------------------------------------------------------
+
+
+def put_on_hub(web: Web, commit: str, folder: Path, weights: str = "model.safetensors") -> None:
+    """Serve a folder's files as the hub does, under the commit's name."""
+    files = {
+        "config.json": (folder / "config.json").read_bytes(),
+        weights: (folder / weights).read_bytes(),
+        "vocab.txt": (GOLDEN / "tokenizer" / "vocab.txt").read_bytes(),
+    }
+    absent = {"tokenizer_config.json", "model.safetensors", "pytorch_model.bin", "model_state.pdparams"}
+    for revision in ("main", commit):
+        for name, content in files.items():
+            path = f"/{REPOSITORY}/resolve/{revision}/{name}"
+            web.files[path] = content
+            web.headers[path] = {"X-Repo-Commit": commit}
+        for name in absent - set(files):
+            path = f"/{REPOSITORY}/resolve/{revision}/{name}"
+            web.files.pop(path, None)
+            web.headers[path] = {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": commit}
+
+
+def run(web: Web, tmp_path: Path, name: str = REPOSITORY, **changes: str) -> str:
+    """What resolve() answers in a process of its own, whose hub the local server is; an error as its line."""
+    code = (
+        "import sys\nfrom checkpoints.names import resolve\nfrom commands.errors import InputError\n"
+        "try:\n    print(resolve(sys.argv[1]))\nexcept InputError as error:\n    print('error:', error)"
+    )
+    env = {
+        **os.environ, "HF_ENDPOINT": web.url, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_ETAG_TIMEOUT": "3",
+        "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1", "PYTHONPATH": str(PROJECT), **changes,
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", code, name], env=env, cwd=tmp_path, capture_output=True, encoding="utf-8",
+        timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("source", "weights"),
+    [("convbert_small", "model.safetensors"), ("paddlenlp/convbert", "model_state.pdparams")],
+)
+def test_a_model_of_the_hub_is_fetched_once(web: Web, tmp_path: Path, source: str, weights: str) -> None:
+    put_on_hub(web, COMMIT, GOLDEN / source, weights)
+    folder = Path(run(web, tmp_path))
+    assert folder.parts[-2:] == ("snapshots", COMMIT)
+    assert (
+        read(folder, may_lack_head=True).arrays.keys()
+        == read(GOLDEN / source, may_lack_head=True).arrays.keys()
+    )
+    assert len(Tokenizer(folder)) == 343
+    before = len(web.requests)
+    assert Path(run(web, tmp_path)) == folder
+    assert Path(run(web, tmp_path, HF_HUB_OFFLINE="1")) == folder
+    assert len(web.requests) == before
+
+
+def test_a_model_stays_what_it_was_at_first(web: Web, tmp_path: Path) -> None:
+    """The hub's main moves on: without another revision named, nothing changes here."""
+    put_on_hub(web, COMMIT, GOLDEN / "convbert_small")
+    folder = run(web, tmp_path)
+    put_on_hub(web, OTHER, GOLDEN / "convbert_base")
+    assert run(web, tmp_path) == folder
+    shutil.rmtree(tmp_path / "hf")  # the cache was cleared: the same commit is fetched again
+    put_on_hub(web, COMMIT, GOLDEN / "convbert_small")
+    put_on_hub(web, OTHER, GOLDEN / "convbert_base")
+    assert run(web, tmp_path) == folder
+    named = Path(run(web, tmp_path, f"{REPOSITORY}@{OTHER}"))
+    assert named.name == OTHER
+    assert read_config(named) == read_config(GOLDEN / "convbert_base")
+    assert run(web, tmp_path) == folder
+
+
+def test_a_cut_transfer_from_the_hub(web: Web, tmp_path: Path) -> None:
+    put_on_hub(web, COMMIT, GOLDEN / "convbert_small")
+    web.cuts = [10_000, 10_000, 40_000]  # the first is longer than config.json
+    folder = Path(run(web, tmp_path))
+    assert read(folder).arrays.keys() == read(GOLDEN / "convbert_small").arrays.keys()
+    # huggingface_hub goes on from what it has on disk, which it writes in pieces of 10 MB.
+    assert web.served(f"/{REPOSITORY}/resolve/{COMMIT}/model.safetensors") == 3
+
+
+def test_what_the_hub_may_refuse(web: Web, tmp_path: Path) -> None:
+    path = f"/{REPOSITORY}/resolve/main/config.json"
+    for code, said in (
+        ("RepoNotFound", "config.json cannot be fetched: no such folder here, and no such model on the hub"),
+        ("RevisionNotFound", "config.json cannot be fetched: the model has no such revision"),
+        ("EntryNotFound", "config.json cannot be fetched: the model has no such file"),
+    ):
+        web.headers[path] = {"X-Error-Code": code}
+        answer = run(web, tmp_path)
+        assert answer.startswith(f"error: {REPOSITORY}@main: {said}")
+    put_on_hub(web, COMMIT, GOLDEN / "convbert_small")
+    for revision in ("main", COMMIT):
+        path = f"/{REPOSITORY}/resolve/{revision}/model.safetensors"
+        del web.files[path]
+        web.headers[path] = {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT}
+    assert run(web, tmp_path) == (
+        f"error: {REPOSITORY}@{COMMIT}: has none of model.safetensors, pytorch_model.bin, "
+        "model_state.pdparams"
+    )
+
+
+def test_offline(web: Web, tmp_path: Path) -> None:
+    answer = run(web, tmp_path, HF_HUB_OFFLINE="1")
+    assert answer == (
+        f"error: {REPOSITORY}@main: config.json is not in the hub's cache, and HF_HUB_OFFLINE forbids to "
+        "fetch it"
+    )
+    assert web.requests == []
+
+
+@pytest.mark.long  # huggingface_hub tries again for 20 seconds
+def test_no_network(web: Web, tmp_path: Path) -> None:
+    answer = run(web, tmp_path, HF_ENDPOINT="http://127.0.0.1:9")
+    assert answer.startswith(f"error: {REPOSITORY}@main: config.json cannot be fetched: ")
+    assert web.requests == []
