@@ -7,6 +7,7 @@ RUN := .venv/bin/python
 RUN26 := .venv-paddle26/bin/python
 READY := .venv/.ready
 READY26 := .venv-paddle26/.ready
+READYNLP := .venv-paddlenlp/.ready
 # Twice quiet: errors only.
 PIP := -m pip install --quiet --quiet --disable-pip-version-check
 
@@ -23,8 +24,9 @@ demo: $(READY)  ## the main job on the embedded sample: train, score, predict, p
 test: $(READY)  ## the tests (seconds to a few minutes)
 	@$(RUN) -m pytest $(ARGS)
 
-test-long: $(READY) $(READY26)  ## the slow tests, real data (GLUE_DATA_DIR=folder), and Paddle 2.6.2
-	@$(RUN) -m pytest -m "long or real_data" $(ARGS)
+test-long: $(READY) $(READY26) $(READYNLP)  ## the slow tests, real data (GLUE_DATA_DIR=folder), Paddle 2.6.2, PaddleNLP
+	@PADDLENLP_PYTHON="$${PADDLENLP_PYTHON:-$(CURDIR)/.venv-paddlenlp/bin/python}" \
+	  $(RUN) -m pytest -m "long or real_data" $(ARGS)
 	@$(RUN26) -m pytest $(ARGS)
 
 check: $(READY)  ## ruff, mypy, import contracts, tests
@@ -56,6 +58,18 @@ $(READY26): pyproject.toml constraints-paddle26.txt
 	echo "Installing Paddle 2.6.2 into .venv-paddle26 with $$found" >&2; \
 	test -x $(RUN26) || $$found -m venv .venv-paddle26 || { rm -rf .venv-paddle26; exit 1; }
 	@$(RUN26) $(PIP) -c constraints-paddle26.txt 'paddlepaddle==2.6.2' -e '.[test,visualdl]'
+	@touch $@
+
+# PaddleNLP's pins exclude ours; only the tests that compare with it use this environment.
+$(READYNLP): pyproject.toml
+	@for python in $(PYTHON26) $(PYTHON) python3.12 python3.11 python3.10; do \
+	  if $(call is_python,$$python,(3, 10),(3, 12)); then found=$$python; break; fi; done; \
+	if [ -z "$$found" ]; then \
+	  echo 'error: no Python 3.10 to 3.12 found for PaddleNLP: name one, as in: make test-long PYTHON26=python3.11' >&2; \
+	  exit 1; fi; \
+	echo "Installing PaddleNLP into .venv-paddlenlp with $$found" >&2; \
+	test -x .venv-paddlenlp/bin/python || $$found -m venv .venv-paddlenlp || { rm -rf .venv-paddlenlp; exit 1; }
+	@.venv-paddlenlp/bin/python $(PIP) -e '.[paddlenlp]'
 	@touch $@
 
 # One set of versions for all Pythons and systems, by markers. Needs uv.

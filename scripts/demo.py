@@ -54,7 +54,7 @@ def make_parser() -> CommandParser:
 def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
     folder, started = Path(flags.output_dir), time.monotonic()
-    write_sample(folder / "data", shuffle_train_labels=flags.shuffle_train_labels)
+    write_sample(folder / "data", shuffle_train_labels=flags.shuffle_train_labels, overwrite=True)
     _say(f"sample written to {folder / 'data'}")
     tasks = flags.tasks or list(TASKS)
     train_all(folder, tasks, flags.seed)

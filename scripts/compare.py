@@ -1,0 +1,212 @@
+"""Compare our hidden states with those of transformers and PaddleNLP, for one and the same model folder.
+
+Example:
+  python -m scripts.compare --model conv-bert-base --against huggingface \\
+      --huggingface_python ../transformers-env/bin/python
+  python -m scripts.compare --random_weights small --against paddlenlp \\
+      --paddlenlp_python ../paddlenlp-env/bin/python
+
+Prints mean and largest difference of the last hidden state over real tokens, for rows without padding and
+for a padded batch. The peers need packages that exclude each other (and ours), so each runs in a process of
+an environment of its own: transformers 5.23.0 with torch 2.13.0; the `paddlenlp` extra.
+Exit 1 if rows without padding, or padded ones computed as the peer pads, differ by more than 1e-5.
+"""
+
+if not __package__:  # started by path: what is importable is the clone, not this folder
+    import sys
+    from pathlib import Path
+
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from commands.command_line import CommandParser, run
+from commands.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+PEERS = ("huggingface", "paddlenlp")
+TOLERANCE = 1e-5
+WHY = {
+    "huggingface": "Padded rows differ by design: published code lets padding reach real tokens through "
+    "the convolution, ours does not; with reference_padding ours does too.",
+    "paddlenlp": "PaddleNLP 2.8.1 lets padding reach real tokens as well, and besides embeds [PAD] as zeros, "
+    "whatever the weights say; with reference_padding and that row of the embedding at zero ours agrees. "
+    "Its sequence classifier goes through an extra dense + tanh pooler that the published weights do not "
+    "have; it ignores position_ids; a head_ratio other than 2 stops it.",
+}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Of two sets of hidden states, over the real tokens."""
+
+    what: str
+    mean: float
+    largest: float
+    must_agree: bool
+
+
+def make_parser() -> CommandParser:
+    parser = CommandParser(prog="python -m scripts.compare", description=__doc__)
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--model", metavar="FOLDER", help="a model folder")
+    which.add_argument(
+        "--random_weights",
+        choices=("small", "medium-small", "base"),
+        help="a ConvBERT of this size with random weights, where real ones cannot be had",
+    )
+    parser.add_argument(
+        "--against", nargs="+", choices=PEERS, default=list(PEERS), help="the peers (default: both)"
+    )
+    for peer in PEERS:
+        parser.add_argument(
+            f"--{peer}_python", default=sys.executable, metavar="PYTHON",
+            help=f"the Python of an environment with {peer}'s packages (default: this one)",
+        )  # fmt: skip
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    flags = make_parser().parse_args(argv)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(flags.model) if flags.model else _random_model(Path(scratch), flags.random_weights)
+        apart = []
+        for peer in flags.against:
+            found, versions = compare(folder, peer, getattr(flags, f"{peer}_python"), Path(scratch))
+            print(f"{flags.model or 'random ' + flags.random_weights} against {versions}")
+            for difference in found:
+                print(f"  {difference.what:<58} mean {difference.mean:.1e}  max {difference.largest:.1e}")
+                if difference.must_agree and not difference.largest <= TOLERANCE:
+                    apart.append(f"{peer}: {difference.what}: {difference.largest:.1e}")
+            print(f"  {WHY[peer]}")
+    if apart:
+        raise InputError(
+            f"{flags.model or flags.random_weights}: over {TOLERANCE:g} apart: {'; '.join(apart)}"
+        )
+
+
+def compare(folder: Path, peer: str, python: str, scratch: Path) -> tuple[list[Difference], str]:
+    """The differences between a peer's hidden states of a folder and ours, and the peer's versions."""
+    import numpy as np
+
+    from checkpoints.convert import convert
+    from checkpoints.folder import read_config
+
+    config = read_config(folder)
+    theirs_folder = folder
+    if peer == "paddlenlp":
+        theirs_folder = scratch / "paddlenlp"
+        convert(folder, theirs_folder, "paddlenlp")
+    alone, padded = _batches(config.vocab_size, config.max_position_embeddings, config.pad_token_id)
+    np.savez(scratch / "batches.npz", alone=alone, padded=padded, pad=config.pad_token_id)
+    versions = _run_peer(peer, python, theirs_folder, scratch)
+    with np.load(scratch / "hidden.npz") as stored:
+        theirs = {name: stored[name] for name in ("alone", "padded")}
+    real = padded != config.pad_token_id
+    found = [
+        _difference("rows without padding", theirs["alone"], _hidden(folder, alone), must_agree=True),
+        _difference("padded rows, ours as it is", theirs["padded"][real], _hidden(folder, padded)[real]),
+    ]
+    if config.is_conv:
+        as_published = _hidden(folder, padded, reference_padding=True)[real]
+        must = peer == "huggingface"
+        found.append(
+            _difference("padded rows, reference_padding", theirs["padded"][real], as_published, must)
+        )
+    if config.is_conv and peer == "paddlenlp":
+        as_theirs = _hidden(folder, padded, reference_padding=True, zero_pad=True)[real]
+        what = "padded rows, reference_padding, [PAD] embedded as zeros"
+        found.append(_difference(what, theirs["padded"][real], as_theirs, must_agree=True))
+    return found, versions
+
+
+def _batches(vocabulary: int, positions: int, pad: int) -> "tuple[np.ndarray, np.ndarray]":
+    """(4, T) ids without padding, and (6, T) of shrinking rows, padded; the same at every call."""
+    import numpy as np
+
+    length = min(64, positions)
+    draw = np.random.default_rng(0)
+    alone = draw.integers(5, vocabulary, size=(4, length))
+    padded = draw.integers(5, vocabulary, size=(6, length))
+    padded[np.arange(length) >= (length - np.arange(6) * length // 7)[:, None]] = pad
+    return alone, padded
+
+
+def _hidden(
+    folder: Path, ids: "np.ndarray", reference_padding: bool = False, zero_pad: bool = False
+) -> "np.ndarray":
+    """(B, T, H) last hidden states of our network."""
+    from checkpoints.folder import read_checkpoint, read_config
+    from checkpoints.network import fill, shapes_of
+    from convbert.framework import paddle
+    from convbert.heads import SentenceClassifier
+
+    config = read_config(folder, reference_padding=reference_padding)
+    model = SentenceClassifier(config)
+    checkpoint = read_checkpoint(folder, config, shapes_of(model), keep_head=False, may_lack_head=True)
+    if zero_pad:
+        checkpoint.arrays["encoder.embeddings.word.weight"][config.pad_token_id] = 0.0
+    fill(model, checkpoint)
+    model.eval()
+    mask = paddle.to_tensor((ids != config.pad_token_id).astype("float32"))
+    tokens = paddle.to_tensor(ids.astype("int64"))
+    with paddle.no_grad():
+        return model.encoder(tokens, paddle.zeros_like(tokens), mask).numpy()
+
+
+def _difference(what: str, theirs: "np.ndarray", ours: "np.ndarray", must_agree: bool = False) -> Difference:
+    import numpy as np
+
+    apart = np.abs(theirs.astype(np.float64) - ours)
+    return Difference(what, float(apart.mean()), float(apart.max()), must_agree)
+
+
+def _run_peer(peer: str, python: str, folder: Path, scratch: Path) -> str:
+    """Let the peer's process write hidden.npz; returns its versions."""
+    worker = Path(__file__).with_name(f"hidden_states_{peer}.py")
+    words = [
+        python,
+        str(worker),
+        str(folder.resolve()),
+        str(scratch / "batches.npz"),
+        str(scratch / "hidden.npz"),
+    ]
+    try:
+        done = subprocess.run(words, cwd=scratch, capture_output=True, encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise InputError(f"--{peer}_python {python}: {error.strerror}") from None
+    if done.returncode:
+        said = [line for line in done.stderr.strip().splitlines() if line.strip()] or ["nothing said"]
+        raise InputError(f"--{peer}_python {python}: {said[-1]} (exit {done.returncode})")
+    return str(json.loads(done.stdout.strip().splitlines()[-1])["versions"])
+
+
+def _random_model(scratch: Path, size: str) -> Path:
+    """A model folder of a published size with random weights."""
+    from checkpoints.folder import save_checkpoint
+    from checkpoints.network import arrays_of
+    from convbert.config import named
+    from convbert.framework import paddle
+    from convbert.heads import SentenceClassifier
+    from convbert.tokenizer import Tokenizer
+    from scripts.tiny_model import write_model_folder
+
+    paddle.seed(0)
+    config = named(size)
+    write_model_folder(scratch / "words")
+    folder = scratch / size
+    save_checkpoint(folder, config, arrays_of(SentenceClassifier(config)), Tokenizer(scratch / "words"))
+    return folder
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,24 @@
+"""Run by scripts/compare.py in the environment of PaddleNLP: FOLDER BATCHES.npz HIDDEN.npz."""
+
+import json
+import sys
+
+import numpy as np
+import paddle
+import paddlenlp
+from paddlenlp import transformers
+
+folder, batches, target = sys.argv[1:]
+with open(f"{folder}/config.json", encoding="utf-8") as file:
+    kind = {"convbert": "ConvBert", "electra": "Electra", "bert": "Bert", "ernie": "Ernie"}[
+        json.load(file)["model_type"]
+    ]
+model = getattr(transformers, f"{kind}Model").from_pretrained(folder)
+model.eval()
+with np.load(batches) as stored, paddle.no_grad():
+    hidden = {}
+    for name in ("alone", "padded"):
+        found = model(paddle.to_tensor(stored[name].astype(np.int64)))  # it masks its pad_token_id itself
+        hidden[name] = (found[0] if isinstance(found, tuple | list) else found).numpy()
+np.savez(target, **hidden)
+print(json.dumps({"versions": f"PaddleNLP {paddlenlp.__version__}, PaddlePaddle {paddle.__version__}"}))
