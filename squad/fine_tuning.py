@@ -1,0 +1,256 @@
+"""Fine-tuning on SQuAD and answering, from the official files to a run's folder."""
+
+import dataclasses
+import math
+import platform
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from checkpoints.folder import read_config
+from commands.errors import InputError
+from commands.files import sha256_of, write_json
+from convbert import ranks
+from convbert.batching import Batch, EpochBatches, training_order
+from convbert.config import EncoderConfig
+from convbert.framework import paddle, select_device
+from convbert.runtime import settings_in_force, thread_count
+from convbert.span_heads import SpanModel
+from convbert.tokenizer import Tokenizer
+from engines.dynamic import tensors
+from squad import model as span_model
+from squad.answers import Answers, write_answers
+from squad.data import Dataset, read_squad
+from squad.prediction import answer, dev_scores, rules_of
+from squad.presets import SquadRecipe
+from squad.windows import Labelled, Windows, label, make_windows
+from training.layer_decay import scales
+from training.loop import Job, Progress, fit, seed_everything
+from training.run_folder import LOG, RunFolder, open_run
+
+_LIBRARIES = ("numpy", "tokenizers", "safetensors")
+
+# What one more part of a batch costs on a CPU, in tokens: a pass over the embeddings' gradient and the
+# operators' overhead. On other devices a batch stays whole.
+_PART_COST = 100.0
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a user chose, besides the recipe: the flags of ``run_squad``."""
+
+    recipe: SquadRecipe
+    model_name_or_path: str
+    output_dir: str
+    predict_file: Path
+    train_file: Path | None = None
+    version_2_with_negative: bool | None = None
+    do_lower_case: bool | None = None
+    preset: str = ""
+    device: str = "cpu"
+    eval_batch_size: int = 32
+    do_predict: bool = False
+    resume: bool = False
+    overwrite_output_dir: bool = False
+    from_scratch: bool = False
+
+
+@dataclass(frozen=True)
+class Data:
+    """Both files, the training windows with their labels, and the dev windows."""
+
+    train: Dataset
+    labelled: Labelled
+    dev: Dataset
+    windows: Windows
+
+
+def fine_tune(choices: Choices) -> tuple[Progress, Answers | None]:
+    """Read, cut into windows, train, evaluate, save; with do_predict the best model's answers are written.
+
+    Everything is checked before the first step; bad input of any kind is an InputError.
+    """
+    recipe, folder = choices.recipe, choices.model_name_or_path
+    found = read_config(folder)
+    span_model.check_length(recipe.max_seq_length, found)
+    tokenizer = span_model.tokenizer_of(folder, found, choices.do_lower_case)
+    data = _read_data(choices, tokenizer)
+    config = span_model.config_for(found, data.train.version, recipe.max_seq_length)
+    select_device(choices.device)
+    ranks.start()
+    seed_everything(recipe.seed)
+    model, notes = span_model.prepare(folder, config, recipe, choices.from_scratch)
+    settings = _settings(choices, config, data)
+    _refuse_own_sources(choices)
+    with open_run(choices.output_dir, choices.resume, choices.overwrite_output_dir) as run:
+        if run.resumes:
+            run.check_args(
+                settings,
+                same=(
+                    "task_name",
+                    "model_name_or_path",
+                    "do_lower_case",
+                    "recipe",
+                    "model",
+                    "data",
+                    "processes",
+                ),
+                alike=("threads", "environment", "versions", "device"),
+            )
+            span_model.fill(model, run.source, config, recipe.qa_head)
+        else:
+            run.write_args(settings)
+        for note in [*_data_notes(data), *notes]:
+            LOG.info(note)
+        progress = fit(_job(choices, config, tokenizer, data, model), recipe, run)
+        return progress, _answer_with_best(choices, config, data, model, run) if choices.do_predict else None
+
+
+def _read_data(choices: Choices, tokenizer: Tokenizer) -> Data:
+    recipe = choices.recipe
+    assert choices.train_file is not None
+    train = read_squad(choices.train_file, choices.version_2_with_negative)
+    dev = read_squad(choices.predict_file, choices.version_2_with_negative)
+    if train.has_unanswerable != dev.has_unanswerable:
+        raise InputError(
+            f"{train.path} is SQuAD {train.version}, but {dev.path} is SQuAD {dev.version}; take both of one"
+        )
+    lengths = recipe.max_seq_length, recipe.doc_stride, recipe.max_query_length
+    labelled = label(make_windows(train, tokenizer, *lengths), train, recipe.drop_partial_windows)
+    if not len(labelled.windows):
+        raise InputError(f"{train.path}: no window is left to train on")
+    return Data(train, labelled, dev, make_windows(dev, tokenizer, *lengths))
+
+
+def _job(choices: Choices, config: EncoderConfig, tokenizer: Tokenizer, data: Data, model: SpanModel) -> Job:
+    recipe, features = choices.recipe, data.labelled.windows.features
+    impossible = data.labelled.impossible.astype("float32")
+    # With the published padding a row does see its batch, so a batch must stay whole.
+    whole = choices.device != "cpu" or config.reference_padding
+    part_cost = math.inf if whole else _PART_COST
+
+    def batches(epoch: int) -> EpochBatches:
+        rows = recipe.batch_size * ranks.world()
+        order = training_order(features.lengths, rows, recipe.seed, epoch, recipe.length_pool)
+        return EpochBatches(features, [ranks.share(batch) for batch in order], config.pad_token_id, part_cost)
+
+    def loss(batch: Batch) -> paddle.Tensor:
+        assert batch.targets is not None
+        targets = paddle.to_tensor(batch.targets)
+        return model.loss(*tensors(batch), targets, paddle.to_tensor(impossible[batch.rows]))
+
+    def evaluate() -> dict[str, float]:
+        return dev_scores(_answers(choices, data.dev, data.windows, model))
+
+    return Job(
+        model=model,
+        batches=batches,
+        loss=loss,
+        evaluate=evaluate,
+        write_model=lambda folder: span_model.write(folder, config, model, recipe, tokenizer),
+        scales=scales(
+            [name for name, _ in model.named_parameters()],
+            span_model.depths(config),
+            config.num_hidden_layers,
+            recipe.layer_lr_decay,
+            recipe.layer_lr_decay_mode,
+        ),
+        task=config.finetuning_task,
+        main="f1",
+    )
+
+
+def _answers(choices: Choices, data: Dataset, windows: Windows, model: SpanModel) -> Answers:
+    rules = rules_of(choices.recipe, data)
+    return answer(model, windows, data, rules, choices.eval_batch_size, "answering")
+
+
+def _answer_with_best(
+    choices: Choices, config: EncoderConfig, data: Data, model: SpanModel, run: RunFolder
+) -> Answers:
+    """The answers of the best checkpoint, whose scores are those in ``scores.json``."""
+    span_model.fill(model, run.path / "best", config, choices.recipe.qa_head)
+    model.eval()
+    answers = _answers(choices, data.dev, data.windows, model)
+    if ranks.is_first():
+        write_answers(answers, choices.output_dir)
+    return answers
+
+
+def predict(choices: Choices) -> Answers:
+    """Answer a file's questions with a fine-tuned model; writes the answers, and ``scores.json`` where no run
+    has left one."""
+    recipe, folder = choices.recipe, span_model.model_folder(choices.model_name_or_path)
+    config = read_config(folder)
+    span_model.check_length(recipe.max_seq_length, config)
+    tokenizer = span_model.tokenizer_of(folder, config, choices.do_lower_case)
+    data = read_squad(choices.predict_file, choices.version_2_with_negative)
+    trained_for = span_model.saved_head(folder).version
+    if trained_for not in ("", data.version):
+        raise InputError(
+            f"{data.path}: is SQuAD {data.version}, but {folder} was trained on SQuAD {trained_for}"
+        )
+    windows = make_windows(data, tokenizer, recipe.max_seq_length, recipe.doc_stride, recipe.max_query_length)
+    select_device(choices.device)
+    ranks.start()
+    model = span_model.load(folder, config)
+    answers = _answers(choices, data, windows, model)
+    if ranks.is_first():
+        target = Path(choices.output_dir)
+        write_answers(answers, target)
+        if not (target / "args.json").exists():  # else it is a run's folder, with the run's scores
+            scores = dev_scores(answers)
+            task = span_model.task_name(data.version)
+            write_json(target / "scores.json", {"task": task, "main": "f1", "best": scores, "last": scores})
+    return answers
+
+
+def _refuse_own_sources(choices: Choices) -> None:
+    """InputError if the run would lie over the model or the data that it starts from."""
+    target = Path(choices.output_dir).resolve()
+    for source in (choices.model_name_or_path, choices.train_file, choices.predict_file):
+        if source and Path(source).resolve().is_relative_to(target):
+            raise InputError(
+                f"{choices.output_dir}: holds {source}, which this run starts from; take another --output_dir"
+            )
+
+
+def _data_notes(data: Data) -> list[str]:
+    notes = [*data.train.notes(), *data.dev.notes()]
+    windows = data.labelled.windows
+    assert windows.features.targets is not None
+    empty = int((windows.features.targets == 0).all(axis=1).sum())
+    notes.append(
+        f"{data.train.path}: {len(windows)} windows, {empty} of them labelled with the first token; "
+        f"{data.dev.path}: {len(data.windows)} windows"
+    )
+    if data.labelled.skipped:
+        names = ", ".join(data.labelled.skipped)
+        notes.append(
+            f"{data.train.path}: {len(data.labelled.skipped)} questions are left out, since their answer "
+            f"has no token in the text: {names}"
+        )
+    return notes
+
+
+def _settings(choices: Choices, config: EncoderConfig, data: Data) -> dict[str, Any]:
+    """What ``args.json`` holds: enough to run the same again."""
+    left_out = ("recipe", "output_dir", "resume", "overwrite_output_dir", "do_predict")
+    fields = [field.name for field in dataclasses.fields(choices) if field.name not in left_out]
+    files = {name: getattr(choices, name) for name in fields}
+    versions = {name: version(name) for name in _LIBRARIES}
+    return {
+        "task_name": config.finetuning_task,
+        **{name: str(value) if isinstance(value, Path) else value for name, value in files.items()},
+        "recipe": dataclasses.asdict(choices.recipe),
+        "model": dataclasses.asdict(config),
+        "processes": ranks.world(),
+        "threads": thread_count(),
+        "environment": settings_in_force(),
+        "versions": {"python": platform.python_version(), "paddle": paddle.__version__, **versions},
+        "data": {
+            name: {"questions": len(part.questions), "sha256": sha256_of(part.path)}
+            for name, part in (("train", data.train), ("dev", data.dev))
+        },
+    }

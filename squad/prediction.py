@@ -1,0 +1,101 @@
+"""A trained model over a file's windows → answers → the official scores."""
+
+import sys
+
+import numpy as np
+from tqdm import tqdm
+
+from convbert import ranks
+from convbert.batching import by_length
+from convbert.framework import paddle
+from convbert.span_heads import Beams, SpanModel
+from engines.dynamic import tensors
+from squad.answers import Answers, Nulls, Rules, Spans, best_answers, rank, refuse_nan
+from squad.data import Dataset
+from squad.official import always_null, score_v11, score_v20
+from squad.presets import SquadRecipe
+from squad.windows import Windows, max_context
+
+
+def rules_of(recipe: SquadRecipe, data: Dataset) -> Rules:
+    """How a recipe wants answers to be chosen in a file."""
+    return Rules(
+        n_best=recipe.n_best_size,
+        max_length=recipe.max_answer_length,
+        max_context=recipe.max_context,
+        nullable=data.has_unanswerable,
+        threshold=recipe.null_score_diff_threshold,
+    )
+
+
+def answer(
+    model: SpanModel, windows: Windows, data: Dataset, rules: Rules, batch_size: int, progress: str = ""
+) -> Answers:
+    """Run a model, which must be in evaluation mode, over all windows. Of several processes each runs its
+    share, and all get all answers. progress: the progress bar's title, where stderr is a terminal."""
+    features = windows.features
+    flat = np.zeros((2, len(features.ids)), dtype=np.float32)
+    beams: list[tuple[np.ndarray, list[np.ndarray]]] = []
+    hidden = not progress or not sys.stderr.isatty()
+    with paddle.no_grad(), tqdm(total=len(windows), unit="window", desc=progress, disable=hidden) as bar:
+        for number, batch in enumerate(by_length(features, batch_size, model.config.pad_token_id)):
+            bar.update(len(batch))
+            if number % ranks.world() != ranks.rank():
+                continue
+            out = model(*tensors(batch))
+            if isinstance(out, Beams):
+                beams.append((batch.rows, [part.numpy() for part in out]))
+                continue
+            lengths = features.lengths[batch.rows]
+            real = np.arange(batch.ids.shape[1]) < lengths[:, None]
+            places = (features.starts[batch.rows][:, None] + np.arange(batch.ids.shape[1]))[real]
+            for logits, part in zip(flat, out, strict=True):
+                logits[places] = part.numpy()[real]
+    gathered = [part for parts in ranks.of_all(beams) for part in parts]
+    if gathered:
+        return _of_beams(gathered, windows, data, rules)
+    start, end = ranks.total_of(flat)  # a logit is 0 in all processes but one
+    return best_answers(windows, data, start, end, rules)
+
+
+def _of_beams(
+    beams: list[tuple[np.ndarray, list[np.ndarray]]], windows: Windows, data: Dataset, rules: Rules
+) -> Answers:
+    """Answers of the joint head: its pairs that lie inside the text and are no longer than allowed, and as
+    odds what its classifier says, where it says least."""
+    odds = np.zeros(len(windows), dtype=np.float32)
+    found = []
+    parts = np.concatenate([[0], np.cumsum(windows.count)])
+    allowed = max_context(windows) if rules.max_context else np.ones(int(parts[-1]), dtype=bool)
+    for rows, (start, start_at, end, end_at, impossible) in beams:
+        odds[rows] = impossible
+        window, first, _ = np.meshgrid(rows, *map(np.arange, end.shape[1:]), indexing="ij")
+        at = np.broadcast_to(start_at[:, :, None], end.shape)
+        chance = np.broadcast_to(start[:, :, None], end.shape)
+        lead, count = windows.features.first_lengths[window], windows.count[window]
+        first, last = at - lead, end_at - lead
+        good = (first >= 0) & (last < count) & (last >= first) & (last - first < rules.max_length)
+        good[good] &= allowed[(parts[window] + first)[good]]
+        found.append([column[good] for column in (window, first, last, chance, end)])
+    wrong = np.flatnonzero(np.isnan(odds))
+    if len(wrong):
+        refuse_nan(int(wrong[0]), windows, data)
+    spans = Spans(*(np.concatenate(column) for column in zip(*found, strict=True)))
+    return rank(spans, Nulls(odds=odds), windows, data, rules)
+
+
+def dev_scores(answers: Answers) -> dict[str, float]:
+    """The official numbers of ``predictions.json``, in the official order, and ``main``, which is F1.
+
+    SQuAD 2.0: with what the best threshold would give (found on answers that were not emptied), and what
+    answering nothing, always, would.
+    """
+    golds, predictions = answers.data.golds, answers.predictions()
+    if not answers.rules.nullable:
+        scores = score_v11(golds, predictions)
+        return {**scores, "main": scores["f1"]}
+    scores = score_v20(golds, predictions)
+    best = score_v20(golds, answers.not_null(), answers.null_odds())
+    scores |= {key: value for key, value in best.items() if key.startswith("best_")}
+    scores |= {f"always_null_{key}": value for key, value in always_null(golds).items()}
+    return {**scores, "main": scores["f1"]}
