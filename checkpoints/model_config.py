@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from commands.errors import InputError
-from convbert.config import read_json
+from commands.files import read_json_object
 
 CONFIG, OLD_CONFIG = "config.json", "model_config.json"
 _CLASS = re.compile("^(ConvBert|Electra|Ernie|Bert)(Model|For|Generator|Discriminator|$)")
@@ -24,7 +24,7 @@ def config_path(folder: str | Path) -> Path:
 
 def read_values(folder: str | Path) -> dict[str, Any]:
     """The settings in it, under Hugging Face's names; keys that nobody knows here are kept."""
-    values = _flat(read_json(config_path(folder)))
+    values = _flat(read_json_object(config_path(folder)))
     if "init_class" in values:
         architecture = values.pop("init_class")
         values.setdefault("architectures", [architecture])

@@ -76,7 +76,9 @@ def read_json_object(path: str | Path) -> dict[str, Any]:
         values = json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except RecursionError:
+        raise InputError(f"{path}: not JSON: nested too deeply") from None
+    except ValueError as error:  # not UTF-8, not JSON, or a number of more digits than Python takes
         raise InputError(f"{path}: not JSON: {error}") from None
     if not isinstance(values, dict):
         raise InputError(f"{path}: expected a JSON object, found a {type(values).__name__}")

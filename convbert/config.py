@@ -4,11 +4,9 @@ import dataclasses
 import math
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from commands.errors import InputError
-from commands.files import read_json_object
 
 MODEL_TYPES = ("convbert", "electra", "bert", "ernie")
 HEADS = ("linear", "dense", "pooler")
@@ -181,16 +179,6 @@ def named(size: str, **changes: Any) -> EncoderConfig:
     if size not in SIZES:
         raise InputError(f"unknown size {size!r}: choose from {', '.join(SIZES)}")
     return EncoderConfig(**{**SIZES[size], **changes})
-
-
-def read_json(path: str | Path) -> dict[str, Any]:
-    """The JSON object in a file of a model folder, which anybody may have written."""
-    try:
-        return read_json_object(path)
-    except RecursionError:
-        raise InputError(f"{path}: not JSON: nested too deeply") from None
-    except ValueError as error:  # a number of more digits than Python takes
-        raise InputError(f"{path}: not JSON: {error}") from None
 
 
 def from_json(values: dict[str, Any]) -> EncoderConfig:

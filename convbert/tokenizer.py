@@ -16,8 +16,7 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import BertProcessing
 
 from commands.errors import InputError
-from commands.files import sha256_of, write_json, write_text
-from convbert.config import read_json
+from commands.files import read_json_object, sha256_of, write_json, write_text
 
 PAD, UNKNOWN, FIRST, SEPARATOR, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 SPECIALS = (PAD, UNKNOWN, FIRST, SEPARATOR, MASK)
@@ -120,7 +119,7 @@ def _read_vocabulary(path: Path) -> dict[str, int]:
 def _read_settings(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
-    values = read_json(path)
+    values = read_json_object(path)
     found = {key: values[key] for key in _SETTINGS if key in values}
     for key, value in found.items():
         if not isinstance(value, bool) and not (key == "strip_accents" and value is None):

@@ -77,6 +77,7 @@ def data_folder(given: str | None) -> Path:
     """--data_dir, or the download cache; InputError where neither is there."""
     folder = Path(given) if given else cache_dir() / "glue"
     if not folder.is_dir():
-        remedy = "" if given else "; name the folder of the official files with --data_dir"
+        fetching = "python -m scripts.download_glue"
+        remedy = "" if given else f"; fetch the official files with `{fetching}`, or name their --data_dir"
         raise InputError(f"{folder}: no such folder{remedy}")
     return folder

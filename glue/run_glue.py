@@ -38,8 +38,9 @@ def make_parser() -> CommandParser:
     parser.add_argument(
         "--model_name_or_path",
         required=True,
-        metavar="FOLDER",
-        help="model folder: config.json, model.safetensors, vocab.txt",
+        metavar="NAME_OR_FOLDER",
+        help="a model folder (config.json, model.safetensors, vocab.txt; PyTorch's and PaddleNLP's files are "
+        "read too), or the name of a published model, such as YituTech/conv-bert-base or convbert-base",
     )
     parser.add_argument(
         "--output_dir",
@@ -82,10 +83,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
     set_workers(flags.num_workers)
     from checkpoints.folder import read_config
+    from checkpoints.names import resolve
     from convbert import ranks
     from glue.fine_tuning import Choices, fine_tune
 
     task = task_named(flags.task_name)
+    flags.model_name_or_path = str(resolve(flags.model_name_or_path))
     found = read_config(flags.model_name_or_path)
     preset, recipe = choose_recipe(flags, task, found)
     flags.preset = preset

@@ -30,11 +30,15 @@ def start(project_dir: Path, sample_dir: Path, run: Path) -> subprocess.Popen[st
     )  # fmt: skip
 
 
-def until_it_trains(process: subprocess.Popen[str]) -> None:
+def until_it_trains(process: subprocess.Popen[str]) -> str:
+    """Wait for the first step; returns what was said until then."""
     assert process.stderr is not None
+    said = ""
     for line in process.stderr:
+        said += line
         if "of them warm-up" in line:
-            return
+            break
+    return said
 
 
 def moment_of(run: Path) -> str:
@@ -68,10 +72,10 @@ def test_killed_thirty_times(project_dir: Path, sample_dir: Path, tmp_path: Path
         run = tmp_path / f"killed{runs}"
         for _ in range(3 * KILLS):
             process = start(project_dir, sample_dir, run)
-            until_it_trains(process)
+            said = until_it_trains(process)
             time.sleep(draw.uniform(0, 4 * interval))  # two saves on average
             process.kill()
-            said = process.stderr and process.stderr.read()
+            said += process.stderr.read() if process.stderr else ""
             if process.wait() == 0:
                 break
             assert process.returncode == -signal.SIGKILL, said
