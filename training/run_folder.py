@@ -125,7 +125,7 @@ class RunFolder:
                 return folder
         if faults:
             raise InputError(f"{faults[0]}; this run cannot be resumed: --overwrite_output_dir begins anew")
-        if (self.path / "scores.json").exists() or (self.path / "best").exists():
+        if (self.path / "scores.json").exists():  # written after the first save; best/ comes before it
             raise InputError(
                 f"{self.path / 'last'}: is missing, so this run cannot be resumed; "
                 "--overwrite_output_dir begins anew"

@@ -123,6 +123,14 @@ def test_a_run_stopped_before_any_save_begins_anew(tmp_path: Path) -> None:
         assert not (tmp_path / "history.jsonl").exists()
 
 
+def test_a_run_killed_between_its_first_best_and_its_first_last_begins_anew(tmp_path: Path) -> None:
+    with RunFolder(tmp_path) as run:
+        run.write_args({})
+        run.save_best(lambda folder: (folder / "weights").touch())
+    with RunFolder(tmp_path, resume=True) as run:
+        assert not run.resumes
+
+
 def test_a_new_folder_may_be_resumed_in(tmp_path: Path) -> None:
     with RunFolder(tmp_path / "new", resume=True) as run:
         assert not run.resumes
