@@ -18,7 +18,7 @@ from checkpoints.naming import names, to_ours, to_theirs
 from checkpoints.tensors import as_float32
 from checkpoints.weights import open_weights
 from commands.errors import InputError
-from commands.files import atomic_write, write_json
+from commands.files import MANIFEST, atomic_write, damage, write_json
 from convbert.config import EncoderConfig, to_json
 from convbert.encoder import depth_rules
 from convbert.span_heads import JointSpanHead, LinearSpanHead, SpanModel
@@ -92,6 +92,7 @@ def prepare(
         if has_weights(folder):
             raise InputError(f"{folder}: holds weights; leave out --from_scratch to begin with them")
         return model, [f"{folder}: every weight begins at random (--from_scratch)"]
+    _refuse_damage(folder)
     left_aside = _fill_encoder(model, folder, config)
     notes = [f"not needed in {folder}: {', '.join(left_aside)}"] if left_aside else []
     if saved_head(folder).kind == recipe.qa_head:
@@ -102,6 +103,7 @@ def prepare(
 
 def load(folder: str | Path, config: EncoderConfig) -> SpanModel:
     """A fine-tuned network, ready to answer; InputError if the folder has no span head."""
+    _refuse_damage(folder)
     head = saved_head(folder)
     if not head.kind:
         raise InputError(f"{folder}: has no span head; fine-tune it with --do_train, or name another model")
@@ -116,6 +118,11 @@ def fill(model: SpanModel, folder: str | Path, config: EncoderConfig, kind: str)
     """Put a folder's weights, all of them, into a network of the same kind."""
     _fill_encoder(model, folder, config)
     _fill_head(model, folder, kind)
+
+
+def _refuse_damage(folder: str | Path) -> None:
+    if (Path(folder) / MANIFEST).is_file() and (fault := damage(Path(folder))):
+        raise InputError(f"{fault}; damaged? take another copy, or remove {MANIFEST} if you changed it")
 
 
 def model_folder(path: str | Path) -> Path:

@@ -258,14 +258,18 @@ def test_weights_of_another_head_are_named(files, trained, tmp_path):
         run_squad.main(predict_words(files, tmp_path, "2.0", tmp_path / "out"))
 
 
-def test_nan_weights_do_not_pass_for_answers(files, trained, tmp_path):
+def test_damaged_weights_do_not_pass_for_answers(files, trained, tmp_path):
     for path in trained.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     tensors = safetensors.numpy.load_file(tmp_path / "model.safetensors")
     tensors["qa_outputs.bias"][:] = np.nan
     safetensors.numpy.save_file(tensors, tmp_path / "model.safetensors")
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match="manifest"):
         run_squad.main(predict_words(files, tmp_path, "2.0", tmp_path / "out"))
+    (tmp_path / "manifest.json").unlink()
+    with pytest.raises(InputError, match=r"model\.safetensors: qa_outputs\.bias"):
+        run_squad.main(predict_words(files, tmp_path, "2.0", tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_nothing_to_do_is_wrong_usage(files, tmp_path):
