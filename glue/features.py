@@ -13,7 +13,6 @@ import tokenizers
 from tqdm import tqdm
 
 from commands.cache import cache_dir
-from commands.errors import InputError
 from commands.files import atomic_write, sha256_of
 from convbert.batching import Features, pack
 from convbert.tokenizer import Tokenizer
@@ -119,9 +118,3 @@ def _encode(rows: Rows, tokenizer: Tokenizer, max_length: int) -> Features:
             encoded += chunk
             bar.update(len(chunk))
     return pack(encoded)
-
-
-def check_length(max_length: int, positions: int) -> None:
-    """InputError if inputs could be longer than the model has positions."""
-    if max_length > positions:
-        raise InputError(f"--max_seq_length {max_length}: this model has {positions} positions at the most")

@@ -10,6 +10,7 @@ from typing import Any
 
 from checkpoints.folder import read_checkpoint, read_config, write_model
 from checkpoints.network import arrays_of, fill, shapes_of
+from checkpoints.opening import check_length, tokenizer_of
 from commands.errors import InputError
 from convbert import ranks
 from convbert.batching import Batch, EpochBatches, training_order
@@ -21,8 +22,8 @@ from convbert.runtime import settings_in_force, thread_count
 from convbert.tokenizer import Tokenizer
 from engines.dynamic import tensors
 from glue.arguments import data_folder
-from glue.features import SplitFeatures, check_length, in_both_orders, load_split, targets_of
-from glue.model import config_for, label_names, prepare, tokenizer_of
+from glue.features import SplitFeatures, in_both_orders, load_split, targets_of
+from glue.model import config_for, label_names, prepare
 from glue.presets import GlueRecipe
 from glue.scoring import dev_scores, predict
 from glue.tasks import Task
@@ -71,7 +72,7 @@ def fine_tune(choices: Choices) -> Progress:
     """
     task, recipe, folder = choices.task, choices.recipe, choices.model_name_or_path
     found = read_config(folder)
-    check_length(recipe.max_seq_length, found.max_position_embeddings)
+    check_length(recipe.max_seq_length, found)
     config, keeps_head = config_for(task, found, recipe, choices.label_map)
     tokenizer = tokenizer_of(folder, config)
     data = _read_data(choices, tokenizer)

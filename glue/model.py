@@ -7,11 +7,10 @@ from pathlib import Path
 
 from checkpoints.folder import has_weights, read_checkpoint, read_config
 from checkpoints.network import fill, load_classifier, shapes_of
+from checkpoints.opening import check_manifest
 from commands.errors import InputError
-from commands.files import MANIFEST, damage
 from convbert.config import EncoderConfig
 from convbert.heads import SentenceClassifier
-from convbert.tokenizer import Tokenizer
 from glue.presets import GlueRecipe
 from glue.tasks import Task
 
@@ -141,30 +140,6 @@ def load_for_task(
     return load_classifier(folder), config
 
 
-def check_manifest(folder: str | Path) -> None:
-    """InputError if a folder of ours has been damaged; foreign folders have no manifest."""
-    if (Path(folder) / MANIFEST).is_file() and (fault := damage(Path(folder))):
-        raise InputError(f"{fault}; damaged? take another copy, or remove {MANIFEST} if you changed it")
-
-
-def model_folder(path: str | Path) -> Path:
-    """The folder itself, or ``best/`` in it where it is a run's."""
-    folder = Path(path)
-    inner = folder / "best"
-    return inner if not (folder / "config.json").is_file() and inner.is_dir() else folder
-
-
 def label_names(config: EncoderConfig) -> Sequence[str]:
     """The labels in the order of the logits' columns."""
     return [config.id2label[number] for number in sorted(config.id2label)]
-
-
-def tokenizer_of(folder: str | Path, config: EncoderConfig) -> Tokenizer:
-    """A model folder's tokeniser; InputError if it knows more pieces than the network has embeddings."""
-    tokenizer = Tokenizer(folder)
-    if len(tokenizer) > config.vocab_size:
-        raise InputError(
-            f"{folder}/vocab.txt: has {len(tokenizer)} pieces, "
-            f"config.json says vocab_size {config.vocab_size}"
-        )
-    return tokenizer

@@ -29,9 +29,9 @@ def make_parser() -> CommandParser:
 def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
     set_workers(flags.num_workers)
+    from checkpoints.opening import model_folder
     from convbert import ranks
     from convbert.framework import select_device
-    from glue.model import model_folder
     from glue.scoring import dev_scores, predict_splits
 
     task = task_named(flags.task_name)

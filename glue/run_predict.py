@@ -60,9 +60,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
     set_workers(flags.num_workers)
     from checkpoints.folder import digest_of
+    from checkpoints.opening import model_folder
     from convbert import ranks
     from convbert.framework import select_device
-    from glue.model import model_folder
     from glue.scoring import predict_splits
 
     task = task_named(flags.task_name)

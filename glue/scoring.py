@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
+from checkpoints.opening import check_length, tokenizer_of
 from commands.errors import InputError
 from convbert import ranks
 from convbert.config import EncoderConfig
 from convbert.heads import SentenceClassifier
 from engines.dynamic import predict_logits
-from glue.features import SplitFeatures, check_length, load_split, targets_of
-from glue.model import label_names, load_for_task, tokenizer_of
+from glue.features import SplitFeatures, load_split, targets_of
+from glue.model import label_names, load_for_task
 from glue.tasks import Task
 from metrics.task_scores import score_task
 
@@ -70,7 +71,7 @@ def predict_splits(
     model, config = load_for_task(folder, task, label_map)
     tokenizer = tokenizer_of(folder, config)
     length = max_length or config.max_seq_length or min(128, config.max_position_embeddings)
-    check_length(length, config.max_position_embeddings)
+    check_length(length, config)
     splits = [load_split(task, split, data_dir, tokenizer, length) for split in task.of_kind(kind)]
     for split in splits:
         if split.rows != split.split.rows and ranks.is_first():

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from checkpoints.folder import read_config
+from checkpoints.opening import check_length, model_folder, tokenizer_of
 from commands.errors import InputError
 from commands.files import sha256_of, write_json
 from convbert import ranks
@@ -73,8 +74,8 @@ def fine_tune(choices: Choices) -> tuple[Progress, Answers | None]:
     """
     recipe, folder = choices.recipe, choices.model_name_or_path
     found = read_config(folder)
-    span_model.check_length(recipe.max_seq_length, found)
-    tokenizer = span_model.tokenizer_of(folder, found, choices.do_lower_case)
+    check_length(recipe.max_seq_length, found)
+    tokenizer = tokenizer_of(folder, found, choices.do_lower_case)
     data = _read_data(choices, tokenizer)
     config = span_model.config_for(found, data.train.version, recipe.max_seq_length)
     select_device(choices.device)
@@ -181,10 +182,10 @@ def _answer_with_best(
 def predict(choices: Choices) -> Answers:
     """Answer a file's questions with a fine-tuned model; writes the answers, and ``scores.json`` where no run
     has left one."""
-    recipe, folder = choices.recipe, span_model.model_folder(choices.model_name_or_path)
+    recipe, folder = choices.recipe, model_folder(choices.model_name_or_path)
     config = read_config(folder)
-    span_model.check_length(recipe.max_seq_length, config)
-    tokenizer = span_model.tokenizer_of(folder, config, choices.do_lower_case)
+    check_length(recipe.max_seq_length, config)
+    tokenizer = tokenizer_of(folder, config, choices.do_lower_case)
     data = read_squad(choices.predict_file, choices.version_2_with_negative)
     trained_for = span_model.saved_head(folder).version
     if trained_for not in ("", data.version):

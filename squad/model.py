@@ -15,10 +15,11 @@ import safetensors.numpy
 from checkpoints.folder import CONFIG, WEIGHTS, has_weights, read_checkpoint
 from checkpoints.model_config import config_path, read_values
 from checkpoints.naming import names, to_ours, to_theirs
+from checkpoints.opening import check_manifest
 from checkpoints.tensors import as_float32
 from checkpoints.weights import open_weights
 from commands.errors import InputError
-from commands.files import MANIFEST, atomic_write, damage, write_json
+from commands.files import atomic_write, write_json
 from convbert.config import EncoderConfig, to_json
 from convbert.encoder import depth_rules
 from convbert.span_heads import JointSpanHead, LinearSpanHead, SpanModel
@@ -34,26 +35,6 @@ _JOINT = "qa_outputs.joint."
 def task_name(version: str) -> str:
     """``squad_1.1`` or ``squad_2.0``."""
     return f"{TASK}_{version}"
-
-
-def check_length(max_length: int, config: EncoderConfig) -> None:
-    """InputError if windows could be longer than the model has positions."""
-    if max_length > config.max_position_embeddings:
-        raise InputError(
-            f"--max_seq_length {max_length}: this model has {config.max_position_embeddings} positions "
-            "at the most"
-        )
-
-
-def tokenizer_of(folder: str | Path, config: EncoderConfig, lower_case: bool | None) -> Tokenizer:
-    """The folder's tokeniser; lower_case wins over what its settings say. InputError if it knows more pieces
-    than the network has embeddings."""
-    tokenizer = Tokenizer(folder, **({} if lower_case is None else {"do_lower_case": lower_case}))
-    if len(tokenizer) > config.vocab_size:
-        raise InputError(
-            f"{folder}/vocab.txt: has {len(tokenizer)} pieces, {CONFIG} says vocab_size {config.vocab_size}"
-        )
-    return tokenizer
 
 
 @dataclass(frozen=True)
@@ -92,7 +73,7 @@ def prepare(
         if has_weights(folder):
             raise InputError(f"{folder}: holds weights; leave out --from_scratch to begin with them")
         return model, [f"{folder}: every weight begins at random (--from_scratch)"]
-    _refuse_damage(folder)
+    check_manifest(folder)
     left_aside = _fill_encoder(model, folder, config)
     notes = [f"not needed in {folder}: {', '.join(left_aside)}"] if left_aside else []
     if saved_head(folder).kind == recipe.qa_head:
@@ -103,7 +84,7 @@ def prepare(
 
 def load(folder: str | Path, config: EncoderConfig) -> SpanModel:
     """A fine-tuned network, ready to answer; InputError if the folder has no span head."""
-    _refuse_damage(folder)
+    check_manifest(folder)
     head = saved_head(folder)
     if not head.kind:
         raise InputError(f"{folder}: has no span head; fine-tune it with --do_train, or name another model")
@@ -118,18 +99,6 @@ def fill(model: SpanModel, folder: str | Path, config: EncoderConfig, kind: str)
     """Put a folder's weights, all of them, into a network of the same kind."""
     _fill_encoder(model, folder, config)
     _fill_head(model, folder, kind)
-
-
-def _refuse_damage(folder: str | Path) -> None:
-    if (Path(folder) / MANIFEST).is_file() and (fault := damage(Path(folder))):
-        raise InputError(f"{fault}; damaged? take another copy, or remove {MANIFEST} if you changed it")
-
-
-def model_folder(path: str | Path) -> Path:
-    """The folder itself, or ``best/`` in it where it is a run's."""
-    folder = Path(path)
-    inner = folder / "best"
-    return inner if not (folder / CONFIG).is_file() and inner.is_dir() else folder
 
 
 def _fill_encoder(model: SpanModel, folder: str | Path, config: EncoderConfig) -> list[str]:

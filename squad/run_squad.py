@@ -114,8 +114,8 @@ def make_choices(flags: Namespace) -> "Choices":
     """What the flags, the config file and the preset say together."""
     from checkpoints.folder import read_config
     from checkpoints.names import resolve as folder_of
+    from checkpoints.opening import model_folder
     from squad.fine_tuning import Choices
-    from squad.model import model_folder
 
     folder = folder_of(flags.model_name_or_path)
     found = read_config(folder if flags.do_train else model_folder(folder))

@@ -33,12 +33,12 @@ class RunModule(Protocol):
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip tests of the official files where these are not."""
-    if not Path(GLUE_DATA_DIR or "-").is_dir():
-        absent = pytest.mark.skip(reason="GLUE_DATA_DIR does not name a folder")
-        for item in items:
-            if item.get_closest_marker("real_data"):
-                item.add_marker(absent)
+    """Skip tests of the official files where these are not: ``real_data(VARIABLE)`` says what names them."""
+    for item in items:
+        for marker in item.iter_markers("real_data"):
+            (variable,) = marker.args or ("GLUE_DATA_DIR",)
+            if not Path(os.environ.get(variable) or "-").is_dir():
+                item.add_marker(pytest.mark.skip(reason=f"{variable} does not name a folder"))
 
 
 @pytest.fixture(scope="session", autouse=True)

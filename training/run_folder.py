@@ -37,6 +37,8 @@ WriteModel = Callable[[Path], None]
 
 _STATE, _MOMENTS, _LOCK = "state.json", "optimizer.safetensors", ".lock"
 _FILES = ("args.json", "train.log", "history.jsonl", "scores.json", _LOCK)
+# What squad.run_squad --do_predict leaves there besides.
+_ANSWERS = ("predictions.json", "nbest_predictions.json", "null_odds.json", "predictions_not_null.json")
 _FOLDERS = ("best", "last", "previous", "visualdl", "predictions")
 
 
@@ -93,7 +95,7 @@ class RunFolder:
         """A folder that holds anything but what runs write is not touched."""
         hidden = (".best.", ".last.", *(f".{name}." for name in _FILES))
         for entry in sorted(self.path.iterdir()):
-            known = entry.name in (_FOLDERS if entry.is_dir() else _FILES)
+            known = entry.name in (_FOLDERS if entry.is_dir() else (*_FILES, *_ANSWERS))
             if not known and not entry.name.startswith(hidden):
                 raise InputError(
                     f"{self.path}: holds {entry.name!r}, which no run writes; take another --output_dir"

@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from checkpoints.opening import check_length
 from commands.cache import cache_dir
 from commands.errors import InputError
 from commands.files import sha256_of, write_json
 from convbert.batching import Features
+from convbert.config import EncoderConfig
 from convbert.tokenizer import Tokenizer
 from glue import features
 from glue.data import Example
-from glue.features import SplitFeatures, check_length, in_both_orders, load_split, targets_of
+from glue.features import SplitFeatures, in_both_orders, load_split, targets_of
 from glue.tasks import TASKS
 
 VOCABULARY = Path(__file__).parents[1] / "golden" / "tokenizer" / "vocab.txt"
@@ -330,6 +332,7 @@ def test_regression_targets_are_scaled() -> None:
 
 
 def test_inputs_longer_than_the_model() -> None:
-    check_length(40, 40)
+    config = EncoderConfig(max_position_embeddings=40)
+    check_length(40, config)
     with pytest.raises(InputError, match="--max_seq_length 41: this model has 40 positions at the most"):
-        check_length(41, 40)
+        check_length(41, config)

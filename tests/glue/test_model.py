@@ -8,11 +8,12 @@ import pytest
 
 from checkpoints.folder import read_config, save_checkpoint, write_model
 from checkpoints.network import arrays_of
+from checkpoints.opening import model_folder
 from commands.errors import InputError
 from convbert.config import EncoderConfig
 from convbert.heads import SentenceClassifier
 from convbert.tokenizer import Tokenizer
-from glue.model import config_for, label_names, load_for_task, model_folder, prepare, with_labels
+from glue.model import config_for, label_names, load_for_task, prepare, with_labels
 from glue.presets import GlueRecipe
 from glue.tasks import TASKS
 

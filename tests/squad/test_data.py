@@ -117,11 +117,10 @@ def test_a_fault_is_named_with_its_place(tmp_path, content, message):
 
 
 FOLDER = Path(os.environ.get("SQUAD_DATA_DIR") or "-")
-real_data = [pytest.mark.real_data, pytest.mark.skipif(not FOLDER.is_dir(), reason="no SQUAD_DATA_DIR")]
 
 
 class TestRealData:
-    pytestmark = real_data
+    pytestmark = pytest.mark.real_data("SQUAD_DATA_DIR")
 
     @pytest.mark.parametrize(
         ("file", "version", "questions", "impossible", "contexts"),

@@ -17,7 +17,6 @@ from squad.data import Answer, Dataset, Question, read_squad
 from squad.windows import label, make_windows, max_context, tokenise
 
 FOLDER = Path(os.environ.get("SQUAD_DATA_DIR") or "-")
-real_data = [pytest.mark.real_data, pytest.mark.skipif(not FOLDER.is_dir(), reason="no SQUAD_DATA_DIR")]
 
 WORDS = ["cat", "##s", "the", "un", "##able"]
 
@@ -312,7 +311,7 @@ def test_span_to_answer_to_span_is_stable(tokenizers, case, text, room, step, pi
 
 
 class TestRealData:
-    pytestmark = real_data
+    pytestmark = pytest.mark.real_data("SQUAD_DATA_DIR")
 
     @pytest.mark.parametrize("file", ["train-v1.1.json", "train-v2.0.json", "dev-v1.1.json", "dev-v2.0.json"])
     def test_the_first_gold_answer_lies_in_its_labels(self, tokenizers, file):
