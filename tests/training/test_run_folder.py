@@ -158,6 +158,13 @@ def test_a_filled_folder_is_kept_unless_told_otherwise(folder: Path) -> None:
         assert set(listing(folder)) == {"train.log", ".lock"}
 
 
+def test_answers_of_the_best_model_are_the_runs_own(folder: Path) -> None:
+    (folder / "predictions.json").write_text("{}")  # as `squad.run_squad --do_predict` leaves it
+    assert resumed_step(folder) == 2
+    with RunFolder(folder, overwrite=True):
+        assert not (folder / "predictions.json").exists()
+
+
 @pytest.mark.parametrize("way", ["resume", "overwrite"])
 @pytest.mark.parametrize("name", ["thesis.tex", "config.json", "last"])
 def test_what_no_run_wrote_is_never_touched(tmp_path: Path, way: str, name: str) -> None:
