@@ -9,6 +9,10 @@ from convbert import ranks
 from convbert.batching import Batch, Features, by_length
 from convbert.framework import paddle
 from convbert.heads import SentenceClassifier
+from convbert.span_heads import JointSpanHead
+from engines import running
+from engines.exported import HEADS
+from engines.running import Engine, Outputs
 
 
 def tensors(batch: Batch) -> tuple[paddle.Tensor, paddle.Tensor, paddle.Tensor | None]:
@@ -18,13 +22,15 @@ def tensors(batch: Batch) -> tuple[paddle.Tensor, paddle.Tensor, paddle.Tensor |
 
 
 def predict_logits(
-    model: SentenceClassifier, features: Features, batch_size: int, progress: str = ""
+    model: SentenceClassifier | Engine, features: Features, batch_size: int, progress: str = ""
 ) -> np.ndarray:
-    """(N, L) float32 logits in the order of the features; the model must be in evaluation mode.
+    """(N, L) float32 logits in the order of the features; a network must be in evaluation mode.
 
-    Of several processes each runs its share, and all get all logits.
+    Of several processes with a network each runs its share, and all get all logits; an engine's run all.
     progress: the progress bar's title; no bar without one, or where stderr is no terminal.
     """
+    if not isinstance(model, SentenceClassifier):
+        return running.predict_logits(model, features, batch_size, progress)
     out = np.zeros((len(features), model.outputs), dtype=np.float32)
     hidden = not progress or not sys.stderr.isatty()
     with paddle.no_grad(), tqdm(total=len(features), unit="row", desc=progress, disable=hidden) as bar:
@@ -33,3 +39,24 @@ def predict_logits(
                 out[batch.rows] = model(*tensors(batch)).astype("float32").numpy()
             bar.update(len(batch))
     return ranks.total_of(out)  # a row is 0 in all processes but one
+
+
+def head_of(model: "paddle.nn.Layer") -> str:
+    """Which of ``engines.exported.HEADS`` a network has."""
+    if isinstance(model, SentenceClassifier):
+        return "sentence"
+    return "beams" if isinstance(model.span_head, JointSpanHead) else "spans"
+
+
+class DynamicEngine:
+    """A network in evaluation mode, with the same call as the engines of exported graphs."""
+
+    def __init__(self, model: "paddle.nn.Layer") -> None:
+        self.config, self.head = model.config, head_of(model)
+        self._model = model
+
+    def __call__(self, batch: Batch) -> Outputs:
+        with paddle.no_grad():
+            answers = self._model(*tensors(batch))
+        parts = answers if isinstance(answers, tuple) else (answers,)
+        return dict(zip(HEADS[self.head], (part.numpy() for part in parts), strict=True))

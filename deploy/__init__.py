@@ -1,0 +1,1 @@
+"""Export, inference and serving of trained models."""

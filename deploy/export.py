@@ -1,0 +1,101 @@
+"""Write a fine-tuned model as a static graph, with all that answering needs; compared with the model first.
+
+Example:
+  python -m deploy.export --model_path runs/sst-2 --save_inference_dir exported --format onnx
+  python -m deploy.export --model_path runs/sst-2 --save_inference_dir small --format onnx --int8 \\
+      --data_dir glue_data
+
+Before the folder takes its name its answers are compared with the model's on texts of many lengths and in
+several batch sizes; a difference above 1e-5 is an error. With --int8 the weights of ONNX graphs are kept in
+8 bits; what that costs, the dev scores before and after say, which are printed.
+"""
+
+if not __package__:  # started by path: what is importable is the clone, not this folder
+    import sys
+    from pathlib import Path
+
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import os
+from argparse import Namespace
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from commands.command_line import CommandParser, path, run
+from commands.errors import UsageError
+
+if TYPE_CHECKING:
+    from deploy.rows import Row
+
+_MOST_ROWS = 256  # of --input
+
+
+def make_parser() -> CommandParser:
+    parser = CommandParser(prog="python -m deploy.export", description=__doc__)
+    parser.add_argument(
+        "--model_path",
+        required=True,
+        type=path,
+        metavar="FOLDER",
+        help="a fine-tuned model folder, or a run's folder (its best/ is taken)",
+    )
+    parser.add_argument(
+        "--save_inference_dir",
+        required=True,
+        type=path,
+        metavar="DIR",
+        help="where to; must be new, empty, or an earlier export",
+    )
+    parser.add_argument(
+        "--format", choices=("paddle", "onnx"), default="paddle", help="of the graph (default: paddle)"
+    )
+    parser.add_argument(
+        "--input", type=path, metavar="FILE", help=f"compare on its rows too (the first {_MOST_ROWS})"
+    )
+    parser.add_argument("--columns", metavar="A[,B]", help="of --input, as in deploy.infer")
+    parser.add_switch("--int8", help="weights in 8 bits (ONNX only)")
+    parser.add_argument(
+        "--data_dir",
+        metavar="DIR",
+        help="of --int8: official data whose dev files are scored (default: the download cache)",
+    )
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    flags = make_parser().parse_args(argv)
+    if flags.int8 and flags.format != "onnx":
+        raise UsageError("--int8 needs --format onnx")
+    if flags.data_dir and not flags.int8:
+        raise UsageError("--data_dir is for --int8")
+    os.environ.setdefault("GLOG_minloglevel", "2")  # Paddle's notes on every graph it writes
+    from checkpoints.folder import digest_of
+    from deploy.models import load_network
+    from engines.export import check_target, export
+
+    check_target(Path(flags.save_inference_dir))
+    folder, network, tokenizer = load_network(flags.model_path)
+    target, digest, rows = flags.save_inference_dir, digest_of(folder), _rows(flags)
+    finish = None
+    if flags.int8:
+        from deploy.quantised import quantiser
+
+        finish = quantiser(network.config, flags.data_dir)
+    difference = export(network, tokenizer, digest, target, flags.format, rows, finish)
+    print(f"{target}: {flags.format} graph; largest difference from the model {difference:.1e}")
+
+
+def _rows(flags: Namespace) -> "list[Row]":
+    from deploy.rows import choices_of, read_rows
+
+    if not flags.input:
+        return []
+    both = [*choices_of("sentence"), *choices_of("question")]
+    choices = [flags.columns.split(",")] if flags.columns else both
+    return [row for _, row in islice(read_rows(flags.input, choices), _MOST_ROWS)]
+
+
+if __name__ == "__main__":
+    run(main)

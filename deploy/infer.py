@@ -1,0 +1,48 @@
+"""Answer with an exported model: a text, a pair, a question on a passage, or a file of them.
+
+Example:
+  python -m deploy.infer --model_dir exported --text "A fine film ."
+  python -m deploy.infer --model_dir exported --input rows.jsonl --output answers.jsonl
+  python -m deploy.infer --model_dir exported-squad --question "Who came?" --context "Ada came, and left."
+
+The exported folder tells the engine (paddle.inference or ONNX Runtime). Files are streamed: .txt (a text a
+line), .tsv (a header with the task's columns, or text and text_pair, or question and context) or .jsonl
+(objects with these names).
+"""
+
+if not __package__:  # started by path: what is importable is the clone, not this folder
+    import sys
+    from pathlib import Path
+
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from collections.abc import Sequence
+
+from commands.command_line import SWITCH, CommandParser, path, run
+from commands.errors import UsageError
+from deploy.answering import add_flags, answer, check_flags
+
+
+def make_parser() -> CommandParser:
+    parser = CommandParser(prog="python -m deploy.infer", description=__doc__)
+    parser.add_argument(
+        "--model_dir", required=True, type=path, metavar="DIR", help="what deploy.export wrote"
+    )
+    add_flags(parser)
+    parser.add_argument("--use_gpu", **SWITCH, help="the same as --device gpu; false: --device cpu")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    flags = make_parser().parse_args(argv)
+    check_flags(flags)
+    if flags.use_gpu is False and flags.device == "gpu":
+        raise UsageError("--use_gpu false and --device gpu contradict each other")
+    from deploy.models import open_exported
+
+    device = "gpu" if flags.use_gpu else flags.device
+    answer(open_exported(flags.model_dir, device, flags.max_seq_length), flags)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,77 @@
+"""Opening what can answer: an exported folder, which needs neither training's code nor, with ONNX, Paddle;
+or a model folder, which runs in Paddle as it is."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from commands.errors import InputError
+from convbert.config import EncoderConfig
+from convbert.tokenizer import Tokenizer
+from deploy.rows import Row
+from engines.exported import is_exported, read_exported
+from engines.running import Engine, open_engine
+
+
+class Model(Protocol):
+    """Rows in, answers out. kind: ``sentence`` or ``question``; texts: how many texts a row may have."""
+
+    kind: str
+    digest: str
+    config: EncoderConfig
+    max_length: int
+    engine: Engine
+
+    @property
+    def texts(self) -> tuple[int, ...]: ...
+
+    def answer(
+        self, rows: Sequence[Row], batch_size: int = 64, progress: str = ""
+    ) -> list[dict[str, Any]]: ...
+
+
+def open_exported(
+    folder: str | Path, device: str = "cpu", max_length: int | None = None, threads: int = 0
+) -> Model:
+    """The model in an exported folder; InputError says what is wrong with it."""
+    exported = read_exported(folder)
+    engine = open_engine(exported, device, threads)
+    return _model(engine, exported.tokenizer(), exported.digest, max_length)
+
+
+def open_model_folder(path: str | Path, device: str = "cpu", max_length: int | None = None) -> Model:
+    """The fine-tuned model in a model folder, or in ``best/`` of a run's, on the dynamic engine."""
+    if is_exported(path):
+        raise InputError(f"{path}: is an exported folder; deploy.infer answers with it")
+    from checkpoints.folder import digest_of
+    from convbert.framework import select_device
+    from engines.dynamic import DynamicEngine
+
+    select_device(device)
+    folder, network, tokenizer = load_network(path)
+    return _model(DynamicEngine(network), tokenizer, digest_of(folder), max_length)
+
+
+def load_network(path: str | Path):  # type: ignore[no-untyped-def]
+    """A fine-tuned model's folder, its network in evaluation mode, and its tokeniser."""
+    from checkpoints.folder import read_config
+    from checkpoints.network import load_classifier
+    from checkpoints.opening import check_manifest, model_folder, tokenizer_of
+    from squad import model as squad_model
+
+    folder = model_folder(path)
+    check_manifest(folder)
+    config = read_config(folder)
+    spans = bool(squad_model.saved_head(folder).kind)
+    network = squad_model.load(folder, config) if spans else load_classifier(folder)
+    return folder, network, tokenizer_of(folder, config)
+
+
+def _model(engine: Engine, tokenizer: Tokenizer, digest: str, max_length: int | None) -> Model:
+    if engine.head == "sentence":
+        from deploy.sentences import SentenceModel
+
+        return SentenceModel(engine, tokenizer, digest, max_length)
+    from deploy.questions import QuestionModel
+
+    return QuestionModel(engine, tokenizer, digest, max_length)

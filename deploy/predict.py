@@ -1,0 +1,42 @@
+"""Answer with a fine-tuned model folder as it is, in Paddle; deploy.infer does the same with an exported one.
+
+Example:
+  python -m deploy.predict --model_path runs/sst-2 --text "A fine film ."
+  python -m deploy.predict --model_path runs/rte --input rows.jsonl --output answers.jsonl
+"""
+
+if not __package__:  # started by path: what is importable is the clone, not this folder
+    import sys
+    from pathlib import Path
+
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from collections.abc import Sequence
+
+from commands.command_line import CommandParser, path, run
+from deploy.answering import add_flags, answer, check_flags
+
+
+def make_parser() -> CommandParser:
+    parser = CommandParser(prog="python -m deploy.predict", description=__doc__)
+    parser.add_argument(
+        "--model_path",
+        required=True,
+        type=path,
+        metavar="FOLDER",
+        help="a fine-tuned model folder, or a run's folder (its best/ is taken)",
+    )
+    add_flags(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    flags = make_parser().parse_args(argv)
+    check_flags(flags)
+    from deploy.models import open_model_folder
+
+    answer(open_model_folder(flags.model_path, flags.device, flags.max_seq_length), flags)
+
+
+if __name__ == "__main__":
+    run(main)

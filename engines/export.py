@@ -1,0 +1,113 @@
+"""Network → exported folder, compared with the network before it takes its name; all of it or nothing."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from commands.errors import InputError
+from commands.files import atomic_folder, write_json
+from convbert.batching import Batch
+from convbert.config import to_json
+from convbert.framework import paddle
+from convbert.tokenizer import Tokenizer
+from engines.dynamic import DynamicEngine, head_of
+from engines.exported import DESCRIPTION, Exported, is_exported
+from engines.onnx_network import write_network
+from engines.paddle_static import write_graph
+from engines.probes import probe_batches
+from engines.running import Engine, Outputs, open_engine
+
+LARGEST_DIFFERENCE = 1e-5
+_LOWERED = 500.0  # span heads lower logits by 1000
+
+
+def export(
+    model: "paddle.nn.Layer",
+    tokenizer: Tokenizer,
+    digest: str,
+    target: str | Path,
+    kind: str,
+    rows: Sequence[tuple[str, ...]] = (),
+    finish: Callable[[Exported], dict[str, object]] | None = None,
+) -> float:
+    """Write a network as the exported folder ``target`` and return the largest difference found.
+
+    kind: ``paddle`` or ``onnx``. digest: of the model folder. rows: texts to compare on besides our own.
+    A difference above 1e-5 in any output (see ``largest_difference``) is an InputError, and what stood at
+    ``target`` is untouched. finish: called then with the folder, which it may change; what it returns is
+    described in ``export.json``. The network must be in evaluation mode; with ``paddle`` it is a static
+    one afterwards.
+    """
+    target = Path(target)
+    check_target(target)
+    config = model.config
+    longest = config.max_position_embeddings
+    batches = list(probe_batches(tokenizer, longest, config.pad_token_id, rows))
+    expected = [DynamicEngine(model)(batch) for batch in batches]
+    with atomic_folder(target) as folder:
+        graph = _write_graph(folder, model, kind)
+        write_json(folder / "config.json", to_json(config))
+        tokenizer.save(folder)
+        exported = Exported(folder, config, kind, head_of(model), graph, digest)
+        difference = largest_difference(open_engine(exported), batches, expected)
+        if not difference <= LARGEST_DIFFERENCE:
+            raise InputError(
+                f"{target}: the {kind} graph's answers differ from the network's by {difference:.2g}, more "
+                f"than {LARGEST_DIFFERENCE:g}; nothing was written: take the other --format, and report this"
+            )
+        describe(exported, difference, **(finish(exported) if finish else {}))
+    return difference
+
+
+def _write_graph(folder: Path, model: "paddle.nn.Layer", kind: str) -> str:
+    if kind == "paddle":
+        return write_graph(folder, model)
+    arrays = {name: parameter.numpy() for name, parameter in model.named_parameters()}
+    write_network(folder / "model.onnx", model.config, arrays, spans=head_of(model) == "spans")
+    return "model.onnx"
+
+
+def describe(exported: Exported, difference: float, **more: object) -> None:
+    """Write ``export.json``."""
+    values = {
+        "format": exported.format,
+        "head": exported.head,
+        "graph": exported.graph,
+        "checkpoint_digest": exported.digest,
+        "largest_difference": difference,
+        "paddle_version": paddle.__version__,
+        **more,
+    }
+    write_json(exported.folder / DESCRIPTION, values)
+
+
+def check_target(target: Path) -> None:
+    """InputError unless ``target`` is absent, empty, or an earlier export."""
+    if target.exists() and not is_exported(target) and (not target.is_dir() or any(target.iterdir())):
+        raise InputError(f"{target}: holds other things than an export; name a new folder")
+
+
+def largest_difference(engine: Engine, batches: Sequence[Batch], expected: Sequence[Outputs]) -> float:
+    """The largest difference of any number in any output; NaN where an answer is not a number.
+
+    Where a row's largest number is beyond 1 differences are divided by it, since rounding grows with it.
+    Infinite where shapes differ.
+    """
+    found = [0.0]
+    for batch, wanted in zip(batches, expected, strict=True):
+        outputs = engine(batch)
+        for name, array in wanted.items():
+            if outputs[name].shape != array.shape:
+                return float("inf")
+            found.append(_difference(outputs[name], array))
+    return float(np.max(found))  # of a NaN and others: NaN
+
+
+def _difference(found: np.ndarray, wanted: np.ndarray) -> float:
+    found, wanted = found.reshape(len(found), -1), wanted.reshape(len(wanted), -1)
+    size = np.abs(wanted)
+    lowered = size > _LOWERED  # positions where no answer may be: these count by themselves
+    largest = np.where(lowered, 0.0, size).max(axis=1, keepdims=True)
+    scale = np.maximum(np.where(lowered, size, largest), 1.0)
+    return float((np.abs(found - wanted) / scale).max())

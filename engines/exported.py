@@ -1,0 +1,77 @@
+"""The exported folder: a graph with all that answering needs. Reading one needs no Paddle.
+
+========================== ==================================================================
+``model.onnx``             the graph, or ``model.json`` (Paddle 2: ``model.pdmodel``) and
+                           ``model.pdiparams``
+``config.json``            the model's: sizes, label map, task, longest input
+``vocab.txt``              and ``tokenizer_config.json``: the tokeniser
+``export.json``            format, head, digest of the model folder, the largest difference found
+``manifest.json``          the SHA-256 of every other file
+========================== ==================================================================
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from checkpoints.folder import read_config
+from checkpoints.opening import tokenizer_of
+from commands.errors import InputError
+from commands.files import damage, read_json_object
+from convbert.config import EncoderConfig
+from convbert.tokenizer import Tokenizer
+
+DESCRIPTION = "export.json"
+FORMATS = ("paddle", "onnx")
+# Head → its outputs' names. B rows, T tokens, L labels, K beam: logits (B, L); start, end (B, T); the joint
+# span head's as convbert.span_heads.Beams.
+HEADS = {
+    "sentence": ("logits",),
+    "spans": ("start", "end"),
+    "beams": ("start", "start_at", "end", "end_at", "impossible"),
+}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An exported folder as read. format: one of FORMATS. head: one of HEADS. graph: its file's name.
+
+    digest: of the model folder it was made from, as in the .npz of predictions.
+    """
+
+    folder: Path
+    config: EncoderConfig
+    format: str
+    head: str
+    graph: str
+    digest: str
+
+    @property
+    def path(self) -> Path:
+        """The graph."""
+        return self.folder / self.graph
+
+    def tokenizer(self) -> Tokenizer:
+        """The folder's tokeniser; InputError if it does not fit the network."""
+        return tokenizer_of(self.folder, self.config)
+
+
+def is_exported(folder: str | Path) -> bool:
+    """Whether this is an exported folder (and not a model folder)."""
+    return (Path(folder) / DESCRIPTION).is_file()
+
+
+def read_exported(folder: str | Path) -> Exported:
+    """Read and check an exported folder; whatever is not as its manifest says is an InputError."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; deploy.export makes one")
+    if not is_exported(folder):
+        raise InputError(f"{folder}: holds no {DESCRIPTION}; make an exported folder with deploy.export")
+    if fault := damage(folder):
+        raise InputError(f"{fault}; export the model again")
+    values = read_json_object(folder / DESCRIPTION)
+    found = [values.get(key) for key in ("format", "head", "graph", "checkpoint_digest")]
+    kind, head, graph, digest = (value if isinstance(value, str) else "" for value in found)
+    if kind not in FORMATS or head not in HEADS or not graph or Path(graph).name != graph:
+        raise InputError(f"{folder / DESCRIPTION}: is not what deploy.export writes; export the model again")
+    return Exported(folder, read_config(folder), kind, head, graph, digest)

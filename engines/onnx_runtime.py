@@ -1,0 +1,54 @@
+"""The ONNX Runtime engine: neither Paddle nor the network's code is loaded."""
+
+import os
+from pathlib import Path
+
+from commands.errors import InputError
+from convbert import runtime
+from convbert.batching import Batch
+from engines.exported import Exported
+from engines.running import Outputs, mask_of
+
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "gpu": "CUDAExecutionProvider"}
+
+
+class OnnxEngine:
+    """An exported ONNX graph in ONNX Runtime. It may be called from several threads."""
+
+    def __init__(self, exported: Exported, device: str = "cpu", threads: int = 0) -> None:
+        self.config, self.head = exported.config, exported.head
+        self._session = _session(exported.path, device, threads or _threads())
+        self._outputs = [output.name for output in self._session.get_outputs()]
+
+    def __call__(self, batch: Batch) -> Outputs:
+        inputs = {"ids": batch.ids, "token_types": batch.token_types, "mask": mask_of(batch)}
+        return dict(zip(self._outputs, self._session.run(self._outputs, inputs), strict=True))
+
+
+def _threads() -> int:
+    return runtime.thread_count() if os.environ.get("OMP_NUM_THREADS") else runtime.default_threads()
+
+
+def _session(path: Path, device: str, threads: int):  # type: ignore[no-untyped-def]
+    try:
+        import onnxruntime as ort
+    except ImportError:
+        raise InputError(f"{path}: ONNX Runtime is not installed: pip install -e '.[serve]'") from None
+    ort.set_default_logger_severity(3)  # errors only
+    provider = _PROVIDERS.get(device, device)
+    if provider not in ort.get_available_providers():
+        raise InputError(f"--device {device}: this onnxruntime ({ort.__version__}) is built without it")
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # A plan of the memory would be kept for every shape ever seen, and every batch has another one.
+    options.enable_mem_pattern = False
+    # Threads that spin while they wait would take the cores from tokenising and from the event loop.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return ort.InferenceSession(str(path), options, providers=[provider])
+    except Exception as error:  # ONNX Runtime's exceptions have no common name
+        if not type(error).__module__.startswith("onnxruntime"):
+            raise
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"{path}: ONNX Runtime cannot load it: {reason}; export the model again") from None

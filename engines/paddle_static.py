@@ -1,0 +1,77 @@
+"""Paddle's static graph: ``paddle.jit.save`` writes it, ``paddle.inference`` runs it."""
+
+import os
+import threading
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from commands.errors import InputError
+from convbert import runtime
+from convbert.batching import Batch
+from convbert.framework import paddle
+from engines.exported import HEADS, Exported
+from engines.onnx_network import INPUTS
+from engines.running import Outputs, mask_of
+
+_STEM = "model"
+_WEIGHTS = f"{_STEM}.pdiparams"
+_GRAPHS = (f"{_STEM}.json", f"{_STEM}.pdmodel")  # Paddle 3's, Paddle 2's
+
+
+def write_graph(folder: Path, model: "paddle.nn.Layer") -> str:
+    """Write a network's graph and weights into a folder; returns the name of the graph's file.
+
+    The network must be in evaluation mode; afterwards it is a static one.
+    """
+    spec = [paddle.static.InputSpec([None, None], kind, name) for name, (kind, _) in INPUTS.items()]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of methods that our code asks for and does not need
+        paddle.jit.save(model, str(folder / _STEM), input_spec=spec)
+    for extra in folder.glob(f"{_STEM}.pdiparams.*"):
+        extra.unlink()
+    return next(name for name in _GRAPHS if (folder / name).is_file())
+
+
+class PaddleEngine:
+    """An exported Paddle graph in ``paddle.inference``. One call at a time, others wait."""
+
+    def __init__(self, exported: Exported, device: str = "cpu", threads: int = 0) -> None:
+        self.config, self.head = exported.config, exported.head
+        self._predictor = _predictor(exported, device, threads or runtime.thread_count())
+        self._lock = threading.Lock()
+
+    def __call__(self, batch: Batch) -> Outputs:
+        arrays = (batch.ids, batch.token_types, mask_of(batch))
+        with self._lock:
+            for name, array in zip(INPUTS, arrays, strict=True):
+                self._predictor.get_input_handle(name).copy_from_cpu(np.ascontiguousarray(array))
+            self._predictor.run()
+            found = self._predictor.get_output_names()
+            outputs = [self._predictor.get_output_handle(name).copy_to_cpu() for name in found]
+        return dict(zip(HEADS[self.head], outputs, strict=True))
+
+
+def _predictor(exported: Exported, device: str, threads: int):  # type: ignore[no-untyped-def]
+    weights = exported.folder / _WEIGHTS
+    if not os.access(weights, os.R_OK):
+        raise InputError(f"{weights}: no such file; export the model again")
+    config = paddle.inference.Config(str(exported.path), str(weights))
+    if device == "gpu":
+        if not paddle.is_compiled_with_cuda():
+            raise InputError(f"--device gpu: this PaddlePaddle ({paddle.__version__}) is built without it")
+        config.enable_use_gpu(256, 0)
+    else:
+        config.disable_gpu()
+    # Paddle's default oneDNN passes crash on ConvBERT's graph; without them it is exact.
+    (config.disable_onednn if hasattr(config, "disable_onednn") else config.disable_mkldnn)()
+    config.set_cpu_math_library_num_threads(threads)
+    config.disable_glog_info()
+    try:
+        return paddle.inference.create_predictor(config)
+    except (RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"{exported.path}: Paddle cannot load it: {reason}; export the model again"
+        ) from None

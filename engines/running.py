@@ -1,0 +1,72 @@
+"""What all engines have in common: a batch in, the head's answers out; many rows through one. No Paddle."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from tqdm import tqdm
+
+from convbert.batching import Batch, Features, pad, parts
+from convbert.config import EncoderConfig
+from engines.exported import Exported, read_exported
+
+Outputs = dict[str, np.ndarray]
+
+_PART_COST = 32.0  # a call of an engine costs about as much as so many tokens
+
+
+class Engine(Protocol):
+    """Runs a network on batches. head: one of ``engines.exported.HEADS``, which names the outputs."""
+
+    config: EncoderConfig
+    head: str
+
+    def __call__(self, batch: Batch) -> Outputs: ...
+
+
+def open_engine(folder: str | Path | Exported, device: str = "cpu", threads: int = 0) -> Engine:
+    """The engine that an exported folder is for. threads: to compute with; 0: as the environment says.
+
+    device: ``cpu`` or ``gpu`` (the gpu way was not run by the authors' tests, which have a CPU only).
+    """
+    exported = folder if isinstance(folder, Exported) else read_exported(folder)
+    if exported.format == "onnx":
+        from engines.onnx_runtime import OnnxEngine
+
+        return OnnxEngine(exported, device, threads)
+    from engines.paddle_static import PaddleEngine
+
+    return PaddleEngine(exported, device, threads)
+
+
+def run(
+    engine: Engine, features: Features, batch_size: int, progress: str = ""
+) -> Iterator[tuple[Batch, Outputs]]:
+    """All rows once in batches of like length, the longest first. progress: as in ``predict_logits``."""
+    hidden = not progress or not sys.stderr.isatty()
+    order = np.argsort(-features.lengths, kind="stable")
+    with tqdm(total=len(features), unit="row", desc=progress, disable=hidden) as bar:
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size][::-1]
+            for part in reversed(parts(features.lengths[rows], _PART_COST)):
+                batch = pad(features, rows[part], engine.config.pad_token_id)
+                yield batch, engine(batch)
+                bar.update(len(batch))
+
+
+def predict_logits(engine: Engine, features: Features, batch_size: int, progress: str = "") -> np.ndarray:
+    """(N, L) float32 logits of a sentence head in the order of the features.
+
+    progress: the progress bar's title; no bar without one, or where stderr is no terminal.
+    """
+    out = np.zeros((len(features), max(1, len(engine.config.id2label))), dtype=np.float32)
+    for batch, outputs in run(engine, features, batch_size, progress):
+        out[batch.rows] = outputs["logits"]
+    return out
+
+
+def mask_of(batch: Batch) -> np.ndarray:
+    """(B, T) float32: graphs always take a mask; a batch without padding has none."""
+    return np.ones(batch.ids.shape, dtype=np.float32) if batch.mask is None else batch.mask

@@ -1,0 +1,165 @@
+"""deploy.infer and deploy.predict: the same from both engines, the model folder and plain arithmetic."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from commands.errors import InputError, UsageError
+from convbert.batching import pack
+from convbert.tokenizer import Tokenizer
+from deploy import answering
+from deploy.infer import main as infer
+from deploy.models import open_exported
+from deploy.predict import main as predict
+from deploy.rows import DEFAULT_TEXT
+from deploy.sentences import softmax
+from engines.running import open_engine, predict_logits
+
+TEXTS = [f"number {number} is a {'very ' * (number % 13)}good film" for number in range(50)]
+
+
+def write_jsonl(path: Path, texts: list[str]) -> Path:
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    return path
+
+
+def read_jsonl(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_probabilities_are_the_softmax_of_the_logits(sst2: Path) -> None:
+    features = pack(Tokenizer(sst2).encode([(TEXTS[3],)], 48))
+    first, second = predict_logits(open_engine(sst2), features, 1)[0].astype(float)
+    share = 1 / (1 + np.exp(second - first))
+    found = open_exported(sst2).answer([(TEXTS[3],)])[0]
+    assert found["probabilities"] == pytest.approx({"0": share, "1": 1 - share}, abs=1e-12)
+    assert found["label_id"] == int(second > first)
+    assert found["label"] == str(found["label_id"])
+    assert found["prob"] == max(found["probabilities"].values())
+
+
+def test_softmax_of_huge_logits() -> None:
+    found = softmax(np.array([[1000.0, 1000.0], [0.0, -1000.0]]))
+    np.testing.assert_allclose(found, [[0.5, 0.5], [1.0, 0.0]])
+
+
+def test_a_score_is_scaled_and_stays_in_the_tasks_range(stsb: Path) -> None:
+    model = open_exported(stsb)
+    rows = [(TEXTS[row], TEXTS[row + 1]) for row in range(20)]
+    logits = predict_logits(model.engine, pack(Tokenizer(stsb).encode(rows, 48)), 7)[:, 0]
+    scores = [found["score"] for found in model.answer(rows)]
+    np.testing.assert_allclose(scores, np.clip(5 * logits.astype(float), 0, 5), atol=1e-5)
+    assert min(scores) == 0.0 < max(scores) < 5.0
+
+
+def test_the_line_is_the_references(sst2: Path, sst2_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    infer(["--model_dir", str(sst2)])
+    lines = capsys.readouterr().out.splitlines()
+    predict(["--model_path", str(sst2_model), "--text", DEFAULT_TEXT, "--device", "cpu"])
+    wanted = open_exported(sst2).answer([(DEFAULT_TEXT,)])[0]
+    for line in (lines[0], capsys.readouterr().out.splitlines()[0]):
+        name, number, label, share = line.replace(",", "").split()
+        assert (name, int(number), label) == ("label_id:", wanted["label_id"], "prob:")
+        assert float(share) == pytest.approx(wanted["prob"], abs=1e-5)
+
+
+def test_files_are_answered_in_order_by_all_engines(
+    sst2: Path, sst2_paddle: Path, sst2_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answering, "CHUNK", 8)  # fifty rows in chunks
+    rows = write_jsonl(tmp_path / "rows.jsonl", TEXTS)
+    alone = open_exported(sst2)
+    wanted = [alone.answer([(text,)])[0]["probabilities"]["1"] for text in TEXTS]
+    assert len(set(wanted)) == len(TEXTS)
+    for number, (command, flag, folder) in enumerate(
+        [
+            (infer, "--model_dir", sst2),
+            (infer, "--model_dir", sst2_paddle),
+            (predict, "--model_path", sst2_model),
+        ]
+    ):
+        target = tmp_path / f"{number}.jsonl"
+        command([flag, str(folder), "--input", str(rows), "--output", str(target), "--batch_size", "3"])
+        found = read_jsonl(target)
+        assert [row["index"] for row in found] == list(range(50))
+        np.testing.assert_allclose([row["probabilities"]["1"] for row in found], wanted, atol=1e-5)
+
+
+def test_a_tsv_has_a_column_a_label(rte: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.tsv").write_text("index\tsentence1\tsentence2\n0\ta film\tthe film\n1\tno\tyes\n")
+    infer(
+        ["--model_dir", str(rte), "--input", str(tmp_path / "in.tsv"), "--output", str(tmp_path / "out.tsv")]
+    )
+    header, *rows = [line.split("\t") for line in (tmp_path / "out.tsv").read_text().splitlines()]
+    assert header == ["index", "label_id", "label", "prob", "prob_entailment", "prob_not_entailment"]
+    wanted = open_exported(rte).answer([("a film", "the film"), ("no", "yes")])
+    for row, found in zip(rows, wanted, strict=True):
+        assert row[1:3] == [str(found["label_id"]), found["label"]]
+        assert float(row[4]) == pytest.approx(found["probabilities"]["entailment"], abs=1e-6)
+
+
+def test_a_bad_row_leaves_no_output(sst2: Path, tmp_path: Path) -> None:
+    rows = write_jsonl(tmp_path / "rows.jsonl", [*TEXTS, "\0"])
+    with pytest.raises(InputError, match=r"rows.jsonl:51: text holds a NUL"):
+        infer(["--model_dir", str(sst2), "--input", str(rows), "--output", str(tmp_path / "out.jsonl")])
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--text", "a", "--input", "b.txt", "--output", "c.tsv"],
+        ["--input", "b.txt"],
+        ["--output", "b.tsv"],
+        ["--text_pair", "a"],
+        ["--input", "b.txt", "--output", "c.csv"],
+        ["--input", "b.jsonl", "--output", "b.jsonl"],
+        ["--use_gpu", "false", "--device", "gpu"],
+        ["--text", "a", "--text_pair", "b"],  # a model for one text
+    ],
+)
+def test_contradicting_flags_are_wrong_usage(sst2: Path, words: list[str]) -> None:
+    with pytest.raises(UsageError):
+        infer(["--model_dir", str(sst2), *words])
+
+
+@pytest.mark.parametrize("text", ["", "  ", "a\0b", "\ud800"])
+def test_a_text_that_cannot_be_answered_is_an_error(sst2: Path, text: str) -> None:
+    with pytest.raises(InputError, match="the command line: --text "):
+        infer(["--model_dir", str(sst2), "--text", text])
+
+
+def test_a_benchmark_says_percentiles_and_throughput(sst2: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    infer(["--model_dir", str(sst2), "--benchmark", "True", "--warmup", "1", "--batch_size", "4"])
+    latency, throughput = capsys.readouterr().out.splitlines()[-2:]
+    numbers = [float(part.split()[1]) for part in latency.split(": ")[1].split(", ")]
+    assert numbers[:4] == sorted(numbers[:4])
+    assert throughput.startswith("throughput in batches of 4 (16 rows): ")
+
+
+def test_an_onnx_export_needs_neither_paddle_nor_training(sst2: Path, project_dir: Path) -> None:
+    """Paddle cannot even be imported here."""
+    code = (
+        "import sys; sys.modules['paddle'] = None\n"
+        f"from deploy.infer import main; main(['--model_dir', {str(sst2)!r}])\n"
+        "print(*sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=project_dir, capture_output=True, encoding="utf-8", timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert "onnxruntime" in loaded
+    assert not {name for name in loaded if name.split(".")[0] in ("training", "sklearn", "scipy", "onnx")}
+    assert "convbert.encoder" not in loaded
+
+
+def test_the_default_text_of_a_pair_model_comes_with_a_note(
+    rte: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    infer(["--model_dir", str(rte)])
+    assert "trained on pairs" in capsys.readouterr().err

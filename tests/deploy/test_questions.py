@@ -1,0 +1,63 @@
+"""Questions on passages of any length."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from deploy.infer import main as infer
+from deploy.models import Model, open_exported, open_model_folder
+
+PASSAGE = "The old harbour lies in the north. " * 12 + "Ada Löwe painted it in 1907, and nobody knows why."
+
+
+@pytest.fixture(scope="module")
+def model(squad: Path) -> Model:
+    return open_exported(squad)
+
+
+@pytest.mark.parametrize("passage", ["Ada came.", PASSAGE, "a", PASSAGE * 5])
+def test_an_answer_is_a_slice_of_the_passage(model: Model, passage: str) -> None:
+    found = model.answer([("Who came?", passage)])[0]
+    assert found["answer"]
+    assert passage[found["start"] : found["end"]] == found["answer"]
+    assert 0 < found["prob"] <= 1
+
+
+def test_questions_together_are_answered_as_alone(model: Model) -> None:
+    rows = [("Who painted it?", PASSAGE), ("Why?", "Nobody knows why it fell."), ("Where?", PASSAGE)]
+    together = model.answer(rows, batch_size=3)
+    for row, found in zip(rows, together, strict=True):
+        alone = model.answer([row])[0]
+        assert (found["answer"], found["start"]) == (alone["answer"], alone["start"])
+        assert found["prob"] == pytest.approx(alone["prob"], abs=1e-5)
+
+
+def test_the_export_answers_as_the_model_folder(model: Model, squad_model_folder: Path) -> None:
+    rows = [("Who painted it?", PASSAGE), ("Why?", "Nobody knows why it fell.")]
+    for found, wanted in zip(
+        model.answer(rows), open_model_folder(squad_model_folder).answer(rows), strict=True
+    ):
+        assert found["answer"] == wanted["answer"]
+        assert found["prob"] == pytest.approx(wanted["prob"], abs=1e-5)
+    assert model.digest == open_model_folder(squad_model_folder).digest
+
+
+def test_the_command_answers(squad: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    infer(["--model_dir", str(squad), "--question", "Who?", "--context", "Ada came, and left.", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert found["answer"] in "Ada came, and left."
+
+
+def test_an_unanswerable_question_has_no_answer(tmp_path: Path) -> None:
+    """With the threshold below every odds nothing is the answer; above, the best span is."""
+    from tests.deploy.tiny_models import write_span_model
+
+    model = open_model_folder(write_span_model(tmp_path, "2.0"))
+    row = ("Who?", "Ada came, and left.")
+    odds = model.answer([row])[0]["null_odds"]
+    for threshold, empty in ((odds - 1, True), (odds + 1, False)):
+        model.rules = type(model.rules)(nullable=True, threshold=threshold)  # type: ignore[attr-defined]
+        found = model.answer([row])[0]
+        assert (found["answer"] == "") == empty
+        assert (found["start"] < 0) == empty

@@ -1,0 +1,71 @@
+"""Reading what is to be answered."""
+
+from pathlib import Path
+
+import pytest
+
+from commands.errors import InputError
+from deploy.rows import choices_of, fault_of, read_rows
+
+PAIRS = [("sentence1", "sentence2")]
+TEXTS = choices_of("sentence")
+
+
+def read(folder: Path, name: str, content: bytes, choices: list = TEXTS) -> list[tuple[int, tuple[str, ...]]]:
+    (folder / name).write_bytes(content)
+    return list(read_rows(folder / name, choices))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "choices", "rows"),
+    [
+        ("a.txt", b"one\ntwo", TEXTS, [(1, ("one",)), (2, ("two",))]),
+        ("a.txt", b"\xef\xbb\xbfone\r\n two \r\n", TEXTS, [(1, ("one",)), (2, (" two ",))]),
+        ("a.tsv", b"text\none\n\"a\" b\n", TEXTS, [(2, ("one",)), (3, ('"a" b',))]),
+        ("a.tsv", b"text\ttext_pair\na\tb\n", TEXTS, [(2, ("a", "b"))]),
+        ("a.tsv", b"index\tsentence2\tsentence1\n0\tb\ta\n", PAIRS, [(2, ("a", "b"))]),
+        ("a.tsv", b"x\t1\t*\tthe text\ny\t0\t\tn/a\n", [["4"]], [(1, ("the text",)), (2, ("n/a",))]),
+        ("a.jsonl", b'{"text": "a\\tb", "id": 3}\n', TEXTS, [(1, ("a\tb",))]),
+        ("a.jsonl", b'{"text": "a"}\n{"text": "\\u20ac"}\n', TEXTS, [(1, ("a",)), (2, ("€",))]),
+        ("a.jsonl", b'{"question": "q", "context": "c"}\n', choices_of("question"), [(1, ("q", "c"))]),
+    ],
+)  # fmt: skip
+def test_rows_are_read(tmp_path: Path, name: str, content: bytes, choices: list, rows: list) -> None:
+    assert read(tmp_path, name, content, choices) == rows
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "fault"),
+    [
+        ("a.csv", b"text\n", "a.csv: its name should end in .txt, .tsv, .jsonl"),
+        ("a.txt", b"", "a.txt: the file is empty"),
+        ("a.txt", b"one\n\nthree\n", "a.txt:2: the line is empty"),
+        ("a.txt", b"one\nt\0wo\n", "a.txt:2: the line holds a NUL character"),
+        ("a.txt", b"one\n\xff\n", "a.txt:2: byte 0xff is not UTF-8"),
+        ("a.tsv", b"sentence1\na\n", "a.tsv:1: expected text and text_pair or text or"),
+        ("a.tsv", b"text\ttext_pair\na\n", "a.tsv:2: expected 2 columns, found 1"),
+        ("a.tsv", b"text\ttext_pair\na\tb\tc\n", "a.tsv:2: expected 2 columns, found 3"),
+        ("a.tsv", b"text\ttext_pair\na\t \n", "a.tsv:2: text_pair is empty"),
+        ("a.jsonl", b'{"text": "a"}\n{"text": \n', "a.jsonl:2: not JSON"),
+        ("a.jsonl", b"[" * 100_000, "a.jsonl:1: not JSON: nested too deeply"),
+        ("a.jsonl", b'["text"]\n', "a.jsonl:1: expected a JSON object, found a list"),
+        ("a.jsonl", b'{"text": 3}\n', "a.jsonl:1: text should be a text, not '3'"),
+        ("a.jsonl", b'{"text": "\\ud800"}\n', "a.jsonl:1: text holds half a surrogate pair"),
+        ("a.jsonl", b'{"words": "a"}\n', "the object has 'words'"),
+    ],
+)  # fmt: skip
+def test_a_bad_row_is_named(tmp_path: Path, name: str, content: bytes, fault: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, name, content)
+    assert fault in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nothing\.txt: no such file"):
+        list(read_rows(tmp_path / "nothing.txt", TEXTS))
+
+
+@pytest.mark.parametrize("text", ["a", " a", "\u200b", "😀", "n/a", "\x01"])
+def test_odd_texts_can_be_answered(text: str) -> None:
+    assert fault_of(text) == ""

@@ -1,0 +1,17 @@
+"""What the tests of exported graphs share."""
+
+from pathlib import Path
+
+import pytest
+
+from convbert.tokenizer import Tokenizer
+from tests.engines.golden_models import PIECES
+
+
+@pytest.fixture
+def tokenizer(tmp_path: Path) -> Tokenizer:
+    """Letters, for the golden models."""
+    folder = tmp_path / "tokenizer"
+    folder.mkdir()
+    (folder / "vocab.txt").write_text("\n".join(PIECES))
+    return Tokenizer(folder)

@@ -1,0 +1,82 @@
+"""The exported folder: whole, damaged, foreign."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from checkpoints.network import load_classifier
+from commands.errors import InputError
+from commands.files import write_manifest
+from convbert.tokenizer import Tokenizer
+from engines.export import export
+from engines.exported import read_exported
+from engines.running import open_engine
+from tests.engines.golden_models import GOLDEN
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnx")
+
+
+@pytest.fixture
+def exported(tmp_path: Path, tokenizer: Tokenizer) -> Path:
+    export(load_classifier(GOLDEN / "electra"), tokenizer, "a digest", tmp_path / "out", "onnx")
+    return tmp_path / "out"
+
+
+def fault_of(folder: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        open_engine(folder)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_it_carries_all_that_answering_needs(exported: Path) -> None:
+    assert sorted(path.name for path in exported.iterdir()) == [
+        "config.json", "export.json", "manifest.json", "model.onnx", "tokenizer_config.json", "vocab.txt",
+    ]  # fmt: skip
+    found = read_exported(exported)
+    assert (found.digest, found.format, found.head) == ("a digest", "onnx", "sentence")
+    assert found.config.id2label == load_classifier(GOLDEN / "electra").config.id2label
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "vocab.txt", "config.json", "export.json"])
+def test_a_changed_file_is_noticed(name: str, exported: Path) -> None:
+    content = bytearray((exported / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (exported / name).write_bytes(content)
+    assert name in fault_of(exported)
+
+
+def test_a_missing_file_is_named(exported: Path) -> None:
+    (exported / "model.onnx").unlink()
+    assert f"{exported}/model.onnx: no such file" in fault_of(exported)
+
+
+def test_a_graph_that_is_none_is_named(exported: Path) -> None:
+    (exported / "model.onnx").write_bytes(b"no graph")
+    write_manifest(exported)
+    assert "ONNX Runtime cannot load it" in fault_of(exported)
+
+
+@pytest.mark.parametrize(
+    "change", [{"format": "torch"}, {"head": []}, {"graph": "../model.onnx"}, {"graph": ""}]
+)
+def test_a_description_that_is_none_is_named(change: dict[str, object], exported: Path) -> None:
+    path = exported / "export.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    write_manifest(exported)
+    assert "export.json: is not what deploy.export writes" in fault_of(exported)
+
+
+def test_another_folder_is_no_export(tmp_path: Path) -> None:
+    assert "no such folder" in fault_of(tmp_path / "nothing")
+    assert "holds no export.json" in fault_of(GOLDEN / "bert")
+
+
+def test_a_folder_of_other_things_is_not_replaced(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(InputError, match="holds other things"):
+        export(load_classifier(GOLDEN / "bert"), tokenizer, "", tmp_path / "mine", "onnx")
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"

@@ -1,0 +1,140 @@
+"""Exported graphs against transformers 5.23.0 (tests/golden/README.md) and against the network, at 1e-5."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from checkpoints.network import load_classifier
+from commands.errors import InputError
+from convbert.batching import Batch
+from convbert.framework import paddle
+from convbert.span_heads import LinearSpanHead, SpanModel
+from convbert.tokenizer import Tokenizer
+from engines import export as exporting
+from engines.dynamic import DynamicEngine
+from engines.export import export, largest_difference
+from engines.exported import read_exported
+from engines.running import open_engine
+from tests.engines.golden_models import GOLDEN, NAMES, golden_batch
+
+CASES = ["full", "padded", "alone0", "alone1", "alone2"]
+slow = pytest.mark.long
+# Tracing a network takes Paddle seconds: the default suite does it for one with all that is ConvBERT's own.
+KINDS = [
+    pytest.param(name, kind, marks=[slow] if kind == "paddle" and name != "convbert_grouped" else [])
+    for name in NAMES
+    for kind in ("onnx", "paddle")
+]
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnx")
+
+
+@pytest.mark.parametrize(("name", "kind"), KINDS)
+def test_a_graph_answers_as_transformers(name: str, kind: str, tmp_path: Path, tokenizer: Tokenizer) -> None:
+    golden = np.load(GOLDEN / name / "outputs.npz")
+    network = load_classifier(GOLDEN / name, reference_padding=True)
+    assert export(network, tokenizer, "0" * 64, tmp_path / "out", kind) <= 1e-5
+    engine = open_engine(tmp_path / "out")
+    for case in CASES:
+        found = engine(golden_batch(name, case))["logits"]
+        np.testing.assert_allclose(found, golden[f"{case}.logits"], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_row_in_a_graph_does_not_depend_on_its_batch(
+    name: str, tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    """Padded among longer rows, each row gives what transformers gives for it alone, unpadded."""
+    golden = np.load(GOLDEN / name / "outputs.npz")
+    export(load_classifier(GOLDEN / name), tokenizer, "0" * 64, tmp_path / "out", "onnx")
+    found = open_engine(tmp_path / "out")(golden_batch(name, "padded"))["logits"]
+    for row in range(3):
+        np.testing.assert_allclose(found[row], golden[f"alone{row}.logits"][0], atol=1e-5, rtol=0)
+
+
+def test_activations_of_every_kind_are_exported(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    for activation in ("gelu", "gelu_new", "relu", "silu", "tanh"):
+        network = load_classifier(GOLDEN / "bert", hidden_act=activation)
+        assert export(network, tokenizer, "", tmp_path / activation, "onnx") < 1e-5
+
+
+@pytest.mark.parametrize("kind", ["onnx", pytest.param("paddle", marks=slow)])
+@pytest.mark.parametrize("name", ["convbert_small", "bert"])
+def test_span_heads_are_exported(name: str, kind: str, tmp_path: Path, tokenizer: Tokenizer) -> None:
+    paddle.seed(1)
+    config = load_classifier(GOLDEN / name).config
+    network, again = (SpanModel(config, LinearSpanHead(config)) for _ in range(2))
+    again.set_state_dict(network.state_dict())
+    for model in (network, again):
+        model.eval()
+    export(network, tokenizer, "", tmp_path / "out", kind)
+    engine = open_engine(tmp_path / "out")
+    assert engine.head == "spans"
+    batch = golden_batch(name, "padded")
+    for found, wanted in zip(engine(batch).values(), DynamicEngine(again)(batch).values(), strict=True):
+        allowed = wanted > -500
+        assert allowed.sum() > 3
+        assert not allowed.all()
+        np.testing.assert_allclose(found[allowed], wanted[allowed], atol=1e-5, rtol=0)
+        assert (found[~allowed] < -500).all()
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_a_graph_that_answers_otherwise_is_not_left(
+    before: bool, tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, target = load_classifier(GOLDEN / "bert"), tmp_path / "out"
+    if before:
+        export(network, tokenizer, "the first", target, "onnx")
+    write = exporting.write_network
+
+    def write_another(path: Path, config: object, arrays: dict[str, np.ndarray], spans: bool) -> None:
+        bias = arrays["head.projection.bias"] + np.float32(3e-5)
+        write(path, network.config, {**arrays, "head.projection.bias": bias}, spans)
+
+    monkeypatch.setattr(exporting, "write_network", write_another)
+    with pytest.raises(InputError, match=r"differ from the network's by 3e-05"):
+        export(network, tokenizer, "the second", target, "onnx")
+    assert target.exists() == before
+    if before:
+        assert read_exported(target).digest == "the first"
+    assert sorted(path.name for path in tmp_path.iterdir()) == (["out"] if before else []) + ["tokenizer"]
+
+
+class Said:
+    """An engine that says what it is told to."""
+
+    config = None
+    head = "sentence"
+
+    def __init__(self, logits: list[list[float]]) -> None:
+        self.logits = np.array(logits, dtype=np.float32)
+
+    def __call__(self, batch: Batch) -> dict[str, np.ndarray]:
+        return {"logits": self.logits}
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted", "difference"),
+    [
+        ([[0.5, 0.25]], [[0.5, 0.25]], 0.0),
+        ([[0.5, 0.25]], [[0.5, 0.75]], 0.5),
+        ([[8.0, 0.5], [0.0, 0.0]], [[8.0, 0.0], [0.0, 0.0]], 0.0625),  # of the row's largest, 8
+        ([[8.0, 0.0], [0.5, 0.0]], [[8.0, 0.0], [0.0, 0.0]], 0.5),  # which another row's is not
+        ([[-1000.0, 0.5]], [[-1000.0, 0.0]], 0.5),  # nor a lowered one
+        ([[0.5]], [[0.5, 0.5]], float("inf")),
+    ],
+)  # fmt: skip
+def test_the_difference_of_answers(
+    said: list[list[float]], wanted: list[list[float]], difference: float
+) -> None:
+    batch = golden_batch("bert", "full")
+    found = largest_difference(Said(said), [batch], [{"logits": np.array(wanted, dtype=np.float32)}])  # type: ignore[arg-type]
+    assert found == difference
+
+
+def test_an_answer_that_is_no_number_is_a_difference() -> None:
+    batch, one = golden_batch("bert", "full"), [{"logits": np.zeros((1, 1), dtype=np.float32)}]
+    assert not largest_difference(Said([[float("nan")]]), [batch], one) <= 1e-5  # type: ignore[arg-type]
