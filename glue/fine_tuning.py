@@ -1,11 +1,7 @@
 """Fine-tuning on a sentence task, from the official files to a run's folder."""
 
 import dataclasses
-import math
-import platform
 from dataclasses import dataclass
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from checkpoints.folder import read_checkpoint, read_config, write_model
@@ -13,12 +9,11 @@ from checkpoints.network import arrays_of, fill, shapes_of
 from checkpoints.opening import check_length, tokenizer_of
 from commands.errors import InputError
 from convbert import ranks
-from convbert.batching import Batch, EpochBatches, training_order
+from convbert.batching import Batch
 from convbert.config import EncoderConfig
 from convbert.encoder import depth_rules
 from convbert.framework import paddle, select_device
 from convbert.heads import SentenceClassifier, sentence_loss
-from convbert.runtime import settings_in_force, thread_count
 from convbert.tokenizer import Tokenizer
 from engines.dynamic import tensors
 from glue.arguments import data_folder
@@ -27,15 +22,11 @@ from glue.model import config_for, label_names, prepare
 from glue.presets import GlueRecipe
 from glue.scoring import dev_scores, predict
 from glue.tasks import Task
+from training.batches import epoch_batches
+from training.circumstances import ALIKE, SAME, circumstances, refuse_own_sources
 from training.layer_decay import scales
 from training.loop import Job, Progress, fit, seed_everything
 from training.run_folder import LOG, open_run
-
-_LIBRARIES = ("numpy", "scipy", "scikit-learn", "tokenizers", "safetensors")
-
-# What one more part of a batch costs on a CPU, in tokens: a pass over the embeddings' gradient and the
-# operators' overhead. On other devices a batch stays whole.
-_PART_COST = 100.0
 
 
 @dataclass(frozen=True)
@@ -81,30 +72,16 @@ def fine_tune(choices: Choices) -> Progress:
     seed_everything(recipe.seed)
     prepared = prepare(folder, config, keeps_head, choices.from_scratch)
     settings = _settings_in_force(choices, config, data)
-    _refuse_own_sources(choices)
+    refuse_own_sources(choices.output_dir, [folder, data_folder(choices.data_dir)])
     with open_run(choices.output_dir, choices.resume, choices.overwrite_output_dir) as run:
         if run.resumes:
-            run.check_args(
-                settings,
-                same=("task_name", "model_name_or_path", "recipe", "model", "data", "processes"),
-                alike=("threads", "environment", "versions", "device"),
-            )
+            run.check_args(settings, same=SAME, alike=ALIKE)
             fill(prepared.model, read_checkpoint(run.source, config, shapes_of(prepared.model)))
         else:
             run.write_args(settings)
         for note in [*_data_notes(data), *prepared.notes]:
             LOG.info(note)
         return fit(_job(choices, config, tokenizer, data, prepared.model), recipe, run)
-
-
-def _refuse_own_sources(choices: Choices) -> None:
-    """InputError if the run would lie over the model or the data that it starts from."""
-    target = Path(choices.output_dir).resolve()
-    for source in (Path(choices.model_name_or_path), data_folder(choices.data_dir)):
-        if source.resolve().is_relative_to(target):
-            raise InputError(
-                f"{choices.output_dir}: holds {source}, which this run starts from; take another --output_dir"
-            )
 
 
 def _read_data(choices: Choices, tokenizer: Tokenizer) -> Data:
@@ -126,14 +103,6 @@ def _job(
     labels = [] if task.is_regression else label_names(config)
     targets = targets_of(data.train.examples, labels, config.target_scale)
     features = dataclasses.replace(data.train.features, targets=targets)
-    # With the published padding a row does see its batch, so a batch must stay whole.
-    whole = choices.device != "cpu" or config.reference_padding
-    part_cost = math.inf if whole else _PART_COST
-
-    def batches(epoch: int) -> EpochBatches:
-        rows = recipe.batch_size * ranks.world()
-        order = training_order(features.lengths, rows, recipe.seed, epoch, recipe.length_pool)
-        return EpochBatches(features, [ranks.share(batch) for batch in order], config.pad_token_id, part_cost)
 
     def loss(batch: Batch) -> paddle.Tensor:
         assert batch.targets is not None
@@ -145,7 +114,7 @@ def _job(
 
     return Job(
         model=model,
-        batches=batches,
+        batches=epoch_batches(features, recipe, config, choices.device),
         loss=loss,
         evaluate=evaluate,
         write_model=lambda folder: write_model(folder, config, arrays_of(model), tokenizer),
@@ -175,16 +144,12 @@ def _settings_in_force(choices: Choices, config: EncoderConfig, data: Data) -> d
     """What ``args.json`` holds: enough to run the same again."""
     left_out = ("task", "recipe", "output_dir", "resume", "overwrite_output_dir")
     fields = [field.name for field in dataclasses.fields(choices) if field.name not in left_out]
-    versions = {name: version(name) for name in _LIBRARIES}
     return {
         "task_name": choices.task.name,
         **{name: getattr(choices, name) for name in fields},
         "recipe": dataclasses.asdict(choices.recipe),
         "model": dataclasses.asdict(config),
-        "processes": ranks.world(),
-        "threads": thread_count(),
-        "environment": settings_in_force(),
-        "versions": {"python": platform.python_version(), "paddle": paddle.__version__, **versions},
+        **circumstances(),
         "data": {
             part.split.file: {"rows": part.rows, "sha256": part.digest} for part in [data.train, *data.dev]
         },

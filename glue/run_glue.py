@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any
 from commands.command_line import CommandParser, count, path, run
 from commands.errors import InputError
 from glue.arguments import add_common, add_task, set_workers
-from glue.presets import PRESETS, GlueRecipe, default_preset, preset_lines, preset_settings
+from glue.presets import PRESETS, GlueRecipe, preset_lines, preset_settings
 from glue.tasks import Task, task_named
+from training.published import default_preset
 from training.recipe import add_flags, read_config_file, resolve
 
 if TYPE_CHECKING:

@@ -1,10 +1,7 @@
 """Fine-tuning on SQuAD and answering, from the official files to a run's folder."""
 
 import dataclasses
-import math
-import platform
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +10,9 @@ from checkpoints.opening import check_length, model_folder, tokenizer_of
 from commands.errors import InputError
 from commands.files import sha256_of, write_json
 from convbert import ranks
-from convbert.batching import Batch, EpochBatches, training_order
+from convbert.batching import Batch
 from convbert.config import EncoderConfig
 from convbert.framework import paddle, select_device
-from convbert.runtime import settings_in_force, thread_count
 from convbert.span_heads import SpanModel
 from convbert.tokenizer import Tokenizer
 from engines.dynamic import tensors
@@ -26,15 +22,11 @@ from squad.data import Dataset, read_squad
 from squad.prediction import answer, dev_scores, rules_of
 from squad.presets import SquadRecipe
 from squad.windows import Labelled, Windows, label, make_windows
+from training.batches import epoch_batches
+from training.circumstances import ALIKE, SAME, circumstances, refuse_own_sources
 from training.layer_decay import scales
 from training.loop import Job, Progress, fit, seed_everything
 from training.run_folder import LOG, RunFolder, open_run
-
-_LIBRARIES = ("numpy", "tokenizers", "safetensors")
-
-# What one more part of a batch costs on a CPU, in tokens: a pass over the embeddings' gradient and the
-# operators' overhead. On other devices a batch stays whole.
-_PART_COST = 100.0
 
 
 @dataclass(frozen=True)
@@ -83,22 +75,10 @@ def fine_tune(choices: Choices) -> tuple[Progress, Answers | None]:
     seed_everything(recipe.seed)
     model, notes = span_model.prepare(folder, config, recipe, choices.from_scratch)
     settings = _settings(choices, config, data)
-    _refuse_own_sources(choices)
+    refuse_own_sources(choices.output_dir, [folder, choices.train_file, choices.predict_file])
     with open_run(choices.output_dir, choices.resume, choices.overwrite_output_dir) as run:
         if run.resumes:
-            run.check_args(
-                settings,
-                same=(
-                    "task_name",
-                    "model_name_or_path",
-                    "do_lower_case",
-                    "recipe",
-                    "model",
-                    "data",
-                    "processes",
-                ),
-                alike=("threads", "environment", "versions", "device"),
-            )
+            run.check_args(settings, same=(*SAME, "do_lower_case"), alike=ALIKE)
             span_model.fill(model, run.source, config, recipe.qa_head)
         else:
             run.write_args(settings)
@@ -127,14 +107,6 @@ def _read_data(choices: Choices, tokenizer: Tokenizer) -> Data:
 def _job(choices: Choices, config: EncoderConfig, tokenizer: Tokenizer, data: Data, model: SpanModel) -> Job:
     recipe, features = choices.recipe, data.labelled.windows.features
     impossible = data.labelled.impossible.astype("float32")
-    # With the published padding a row does see its batch, so a batch must stay whole.
-    whole = choices.device != "cpu" or config.reference_padding
-    part_cost = math.inf if whole else _PART_COST
-
-    def batches(epoch: int) -> EpochBatches:
-        rows = recipe.batch_size * ranks.world()
-        order = training_order(features.lengths, rows, recipe.seed, epoch, recipe.length_pool)
-        return EpochBatches(features, [ranks.share(batch) for batch in order], config.pad_token_id, part_cost)
 
     def loss(batch: Batch) -> paddle.Tensor:
         assert batch.targets is not None
@@ -146,7 +118,7 @@ def _job(choices: Choices, config: EncoderConfig, tokenizer: Tokenizer, data: Da
 
     return Job(
         model=model,
-        batches=batches,
+        batches=epoch_batches(features, recipe, config, choices.device),
         loss=loss,
         evaluate=evaluate,
         write_model=lambda folder: span_model.write(folder, config, model, recipe, tokenizer),
@@ -207,16 +179,6 @@ def predict(choices: Choices) -> Answers:
     return answers
 
 
-def _refuse_own_sources(choices: Choices) -> None:
-    """InputError if the run would lie over the model or the data that it starts from."""
-    target = Path(choices.output_dir).resolve()
-    for source in (choices.model_name_or_path, choices.train_file, choices.predict_file):
-        if source and Path(source).resolve().is_relative_to(target):
-            raise InputError(
-                f"{choices.output_dir}: holds {source}, which this run starts from; take another --output_dir"
-            )
-
-
 def _data_notes(data: Data) -> list[str]:
     notes = [*data.train.notes(), *data.dev.notes()]
     windows = data.labelled.windows
@@ -240,16 +202,12 @@ def _settings(choices: Choices, config: EncoderConfig, data: Data) -> dict[str, 
     left_out = ("recipe", "output_dir", "resume", "overwrite_output_dir", "do_predict")
     fields = [field.name for field in dataclasses.fields(choices) if field.name not in left_out]
     files = {name: getattr(choices, name) for name in fields}
-    versions = {name: version(name) for name in _LIBRARIES}
     return {
         "task_name": config.finetuning_task,
         **{name: str(value) if isinstance(value, Path) else value for name, value in files.items()},
         "recipe": dataclasses.asdict(choices.recipe),
         "model": dataclasses.asdict(config),
-        "processes": ranks.world(),
-        "threads": thread_count(),
-        "environment": settings_in_force(),
-        "versions": {"python": platform.python_version(), "paddle": paddle.__version__, **versions},
+        **circumstances(),
         "data": {
             name: {"questions": len(part.questions), "sha256": sha256_of(part.path)}
             for name, part in (("train", data.train), ("dev", data.dev))

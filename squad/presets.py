@@ -9,19 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from convbert.config import EncoderConfig
+from training.published import RECIPES, learning_rate
 from training.recipe import Recipe, setting
 
-_COMMON = {
-    "batch_size": 32, "max_seq_length": 512, "layer_lr_decay": 0.8, "warmup_proportion": 0.1,
-    "weight_decay": 0.01, "adam_epsilon": 1e-6, "num_train_epochs": 2.0,
-}  # fmt: skip
-_AUTHORS_RATES = {"small": 3e-4, "medium-small": 3e-4, "base": 1e-4}
-_OTHER_RATE = 1e-4
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "authors": {**_COMMON, "max_grad_norm": 1.0, "bias_correction": False},
-    "reference": {**_COMMON, "max_grad_norm": 0.0, "bias_correction": True, "learning_rate": 1e-4},
-}
+_COMMON = {"max_seq_length": 512, "num_train_epochs": 2.0}
+PRESETS = {name: {**settings, **_COMMON} for name, settings in RECIPES.items()}
 
 
 @dataclass(frozen=True)
@@ -58,17 +50,12 @@ class SquadRecipe(Recipe):
     answerable_weight: float = setting(0.5, "joint head: weight of the answerability loss", low=0)
 
 
-def default_preset(model_type: str) -> str:
-    """The preset in force without --preset: the authors' for ConvBERT and ELECTRA, else none."""
-    return "authors" if model_type in ("convbert", "electra") else ""
-
-
 def preset_settings(preset: str, config: EncoderConfig) -> dict[str, Any]:
     """The settings of a preset for a model; an empty name is no preset."""
     if not preset:
         return {}
     settings = dict(PRESETS[preset])
-    settings.setdefault("learning_rate", _AUTHORS_RATES.get(config.size, _OTHER_RATE))
+    settings.setdefault("learning_rate", learning_rate(config))
     # A model with fewer positions takes what it can.
     settings["max_seq_length"] = min(settings["max_seq_length"], config.max_position_embeddings)
     return settings

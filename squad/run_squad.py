@@ -29,7 +29,8 @@ from typing import TYPE_CHECKING
 from commands.cache import cache_dir
 from commands.command_line import CommandParser, count, count_or_0, run
 from commands.errors import InputError
-from squad.presets import PRESETS, SquadRecipe, default_preset, preset_settings
+from squad.presets import PRESETS, SquadRecipe, preset_settings
+from training.published import default_preset
 from training.recipe import add_flags, read_config_file, resolve
 
 if TYPE_CHECKING:

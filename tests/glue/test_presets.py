@@ -5,8 +5,9 @@ import dataclasses
 import pytest
 
 from convbert.config import EncoderConfig, named
-from glue.presets import GlueRecipe, default_preset, preset_settings
+from glue.presets import GlueRecipe, preset_settings
 from glue.tasks import TASKS
+from training.published import default_preset
 from training.recipe import resolve
 
 BERT = EncoderConfig(model_type="bert")

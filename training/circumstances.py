@@ -1,0 +1,39 @@
+"""What a run records beside its settings, and what must be the same where it is resumed."""
+
+import platform
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from commands.errors import InputError
+from convbert import ranks
+from convbert.framework import paddle
+from convbert.runtime import settings_in_force, thread_count
+
+_LIBRARIES = ("numpy", "scipy", "scikit-learn", "tokenizers", "safetensors")
+
+# Keys of args.json: of a resumed run they are the same; where these differ the last digits may.
+SAME = ("task_name", "model_name_or_path", "recipe", "model", "data", "processes")
+ALIKE = ("threads", "environment", "versions", "device")
+
+
+def circumstances() -> dict[str, Any]:
+    """Processes, threads, kernels and versions: with the same of all a run gives the same bytes on a CPU."""
+    versions = {name: version(name) for name in _LIBRARIES}
+    return {
+        "processes": ranks.world(),
+        "threads": thread_count(),
+        "environment": settings_in_force(),
+        "versions": {"python": platform.python_version(), "paddle": paddle.__version__, **versions},
+    }
+
+
+def refuse_own_sources(output_dir: str | Path, sources: Iterable[str | Path | None]) -> None:
+    """InputError if the run would lie over the model or the data that it starts from."""
+    target = Path(output_dir).resolve()
+    for source in sources:
+        if source and Path(source).resolve().is_relative_to(target):
+            raise InputError(
+                f"{output_dir}: holds {source}, which this run starts from; take another --output_dir"
+            )

@@ -1,0 +1,31 @@
+"""What the published fine-tuning recipes have in common, whatever the benchmark. No Paddle.
+
+``authors``: the ConvBERT authors' (``configure_finetuning.py`` of yitu-opensource/ConvBert).
+``reference``: that of the first Paddle port, JunnYu/paddle_convbert: corrected AdamW, no clipping, one
+learning rate for all sizes.
+"""
+
+from typing import Any
+
+from convbert.config import EncoderConfig
+
+_COMMON = {
+    "batch_size": 32, "layer_lr_decay": 0.8, "warmup_proportion": 0.1, "weight_decay": 0.01,
+    "adam_epsilon": 1e-6,
+}  # fmt: skip
+RECIPES: dict[str, dict[str, Any]] = {
+    "authors": {**_COMMON, "max_grad_norm": 1.0, "bias_correction": False},
+    "reference": {**_COMMON, "max_grad_norm": 0.0, "bias_correction": True, "learning_rate": 1e-4},
+}
+AUTHORS_RATES = {"small": 3e-4, "medium-small": 3e-4, "base": 1e-4}
+OTHER_RATE = 1e-4
+
+
+def learning_rate(config: EncoderConfig) -> float:
+    """The authors' for a size."""
+    return AUTHORS_RATES.get(config.size, OTHER_RATE)
+
+
+def default_preset(model_type: str) -> str:
+    """The preset in force without --preset: the authors' for ConvBERT and ELECTRA, else none."""
+    return "authors" if model_type in ("convbert", "electra") else ""
