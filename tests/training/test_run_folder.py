@@ -1,6 +1,8 @@
 """What stands in a run's folder decides what a new run there may do; damage is found, nothing is lost."""
 
+import errno
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 from commands.errors import InputError, UsageError
+from commands.files import write_text
 from training.run_folder import RunFolder
 
 MOMENTS = {"w:moment1": np.arange(3, dtype=np.float32)}
@@ -173,6 +176,27 @@ def test_what_no_run_wrote_is_never_touched(tmp_path: Path, way: str, name: str)
         RunFolder(tmp_path, **{way: True})
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_text() == "years of work"
+
+
+@pytest.mark.parametrize("call", range(9))
+def test_a_full_disk_keeps_the_save_before(folder: Path, call: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever file or folder of a save it hits: weights, moments, state, manifest."""
+    before = listing(folder)
+    calls = iter(range(100))
+    fsync = os.fsync
+
+    def full(handle: int) -> None:
+        if next(calls) == call:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(handle)
+
+    with RunFolder(folder, resume=True) as run:
+        monkeypatch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left on device"):
+            run.save_last(lambda beside: write_text(beside / "weights", "3"), {"step": 3}, MOMENTS)
+    monkeypatch.setattr(os, "fsync", fsync)
+    assert listing(folder) == before
+    assert resumed_step(folder) == 2
 
 
 HOLDER = """
