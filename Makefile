@@ -12,7 +12,7 @@ READYNLP := .venv-paddlenlp/.ready
 PIP := -m pip install --quiet --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long check lock
+.PHONY: help demo test test-long bench check lock
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 16
@@ -28,6 +28,9 @@ test-long: $(READY) $(READY26) $(READYNLP)  ## the slow tests, real data (GLUE_D
 	@PADDLENLP_PYTHON="$${PADDLENLP_PYTHON:-$(CURDIR)/.venv-paddlenlp/bin/python}" \
 	  $(RUN) -m pytest -m "long or real_data" $(ARGS)
 	@$(RUN26) -m pytest $(ARGS)
+
+bench: $(READY)  ## side-by-side speed: SQuAD's windows and answers (ARGS="--model FOLDER --data_file dev-v1.1.json")
+	@$(RUN) bench/squad_speed.py $(ARGS)
 
 check: $(READY)  ## ruff, mypy, import contracts, tests
 	@.venv/bin/ruff check .

@@ -17,6 +17,7 @@ if not __package__:  # started by path: what is importable is the clone, not thi
 
 import json
 import os
+import random
 import resource
 import tempfile
 import time
@@ -28,6 +29,8 @@ import numpy as np
 
 from commands.command_line import CommandParser, count, run
 from convbert.tokenizer import Tokenizer
+from scripts.sample_language import all_words
+from scripts.tiny_model import write_model_folder
 from squad.answers import Rules, best_answers, write_answers
 from squad.data import Dataset, read_squad
 from squad.official import score_v11
@@ -52,6 +55,23 @@ def enlarged(path: str, folder: Path, questions: int) -> Path:
     target = folder / "data.json"
     target.write_text(json.dumps({"version": "1.1", "data": [{"title": "", "paragraphs": paragraphs}]}))
     return target
+
+
+def made_up(folder: Path) -> str:
+    """A file of 240 texts with five questions each, as long as SQuAD's."""
+    draw, words = random.Random(0), sorted(all_words())
+    paragraphs: list[dict[str, Any]] = []
+    for number in range(240):
+        text = draw.choices(words, k=draw.randint(60, 250))
+        asked = [
+            {"id": f"{number}-{i}", "question": " ".join(draw.choices(words, k=10)) + " ?",
+             "answers": [{"text": text[0], "answer_start": 0}]}
+            for i in range(5)
+        ]  # fmt: skip
+        paragraphs.append({"context": " ".join(text), "qas": asked})
+    target = folder / "made_up.json"
+    target.write_text(json.dumps({"version": "1.1", "data": [{"title": "", "paragraphs": paragraphs}]}))
+    return str(target)
 
 
 def timed(what: str, work: Callable[[], T], each: int = 0) -> T:
@@ -104,9 +124,11 @@ def example_loop(
 def make_parser() -> CommandParser:
     parser = CommandParser(prog="python bench/squad_speed.py", description=__doc__)
     parser.add_argument(
-        "--model", required=True, metavar="FOLDER", help="model folder; its vocab.txt is used"
+        "--model", metavar="FOLDER", help="model folder; its vocab.txt is used (default: the sample's)"
     )
-    parser.add_argument("--data_file", required=True, metavar="FILE", help="official SQuAD 1.1 file")
+    parser.add_argument(
+        "--data_file", metavar="FILE", help="official SQuAD 1.1 file (default: texts of made-up words)"
+    )
     parser.add_argument("--questions", type=count, default=10_570, metavar="N")
     return parser
 
@@ -117,9 +139,11 @@ def main(argv: list[str] | None = None) -> None:
     rules = Rules(max_context=False)  # the loop knows no such choice
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        path = enlarged(flags.data_file, folder, flags.questions)
+        path = enlarged(flags.data_file or made_up(folder), folder, flags.questions)
         data = timed("read", lambda: read_squad(path))
-        tokenizer = Tokenizer(flags.model)
+        if not flags.model:
+            write_model_folder(folder / "model")
+        tokenizer = Tokenizer(flags.model or folder / "model")
         windows = timed(
             "windows of 384, step 128", lambda: make_windows(data, tokenizer, 384, 128), len(data.questions)
         )
