@@ -78,5 +78,5 @@ $(READYNLP): pyproject.toml
 # One set of versions for all Pythons and systems, by markers. Needs uv.
 LOCK := uv pip compile --universal --python-version 3.10 --upgrade --quiet --no-header --no-annotate pyproject.toml
 lock:  ## renew the versions in constraints*.txt (needs uv)
-	$(LOCK) --extra cpu --extra test --extra visualdl --extra serve --extra cluster -o constraints.txt
+	$(LOCK) --extra cpu --extra test --extra visualdl --extra plots --extra onnx --extra serve --extra cluster -o constraints.txt
 	printf 'paddlepaddle==2.6.2\nnumpy==1.26.4\n' | $(LOCK) - --extra test --extra visualdl -o constraints-paddle26.txt

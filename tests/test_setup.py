@@ -21,7 +21,7 @@ LOCKS = {
     # file: (Python versions, extras, what is required besides)
     "constraints.txt": (
         ["3.10", "3.11", "3.12", "3.13"],
-        ["cpu", "test", "visualdl", "serve", "cluster"],
+        ["cpu", "test", "visualdl", "plots", "onnx", "serve", "cluster"],
         [],
     ),
     "constraints-paddle26.txt": (
