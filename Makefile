@@ -48,7 +48,7 @@ $(READY): pyproject.toml constraints.txt
 	    'name one, as in: make $(MAKECMDGOALS) PYTHON=python3.12' >&2; exit 1; }
 	@echo 'Installing into .venv (about 1.3 GB; a few minutes the first time)' >&2
 	@test -x $(RUN) || $(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
-	@$(RUN) $(PIP) -c constraints.txt -e '.[cpu,test]'
+	@$(RUN) $(PIP) -c constraints.txt -e '.[cpu,plots,serve,test]'
 	@touch $@
 
 # Paddle 2.6.2 stops at Python 3.12: PYTHON26, or the first of these that fits.
