@@ -20,6 +20,7 @@ class Model(Protocol):
     digest: str
     config: EncoderConfig
     max_length: int
+    tokenizer: Tokenizer
     engine: Engine
 
     @property

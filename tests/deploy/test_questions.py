@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from convbert.batching import pack, pad
 from deploy.infer import main as infer
 from deploy.models import Model, open_exported, open_model_folder
 
@@ -61,3 +63,20 @@ def test_an_unanswerable_question_has_no_answer(tmp_path: Path) -> None:
         found = model.answer([row])[0]
         assert (found["answer"] == "") == empty
         assert (found["start"] < 0) == empty
+
+
+@pytest.mark.parametrize(
+    "passage", ["Ada came in the old year, and left.", "Nobody came.", "The old boat left at 7, I hear."]
+)
+def test_the_answer_is_the_span_of_the_highest_logits(model: Model, passage: str) -> None:
+    """By trying out every span of a passage that fits into one window."""
+    question = "Who came?"
+    question_tokens, tokens = (model.tokenizer.encode_with_offsets([text])[0] for text in (question, passage))
+    ids, first = model.tokenizer.encode([(question, passage)], model.max_length)[0]
+    assert len(ids) == len(question_tokens[0]) + len(tokens[0]) + 3
+    outputs = model.engine(pad(pack([(ids, first)]), np.array([0])))
+    start, end = outputs["start"][0][first:-1], outputs["end"][0][first:-1]
+    spans = [(low, high) for low in range(len(start)) for high in range(low, min(low + 30, len(start)))]
+    low, high = max(spans, key=lambda span: start[span[0]] + end[span[1]])
+    found = model.answer([(question, passage)])[0]
+    assert (found["start"], found["end"]) == (tokens[1][low][0], tokens[1][high][1])

@@ -1,0 +1,152 @@
+"""Dynamic batching: rows of many requests, answered together. A bounded queue, a bounded wait. No Paddle."""
+
+import asyncio
+import logging
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from deploy.rows import Row
+
+Answer = dict[str, Any]
+
+_GAPS = 4  # the wait for more rows ends when none came for this part of it
+_MEMORY = 0.9  # how much of the measured pace is kept when a batch is answered
+
+log = logging.getLogger("deploy")
+
+
+class QueueFullError(Exception):
+    """More rows than may wait. seconds: when to try again."""
+
+    def __init__(self, reason: str, seconds: int) -> None:
+        super().__init__(reason)
+        self.seconds = seconds
+
+
+@dataclass
+class _Job:
+    """A request's rows. left: how many of them wait for their answer."""
+
+    left: int
+    future: "asyncio.Future[list[Answer]]"
+    answers: dict[int, Answer] = field(default_factory=dict)
+
+
+class Batcher:
+    """Answers rows in batches on one thread of its own, while requests come in.
+
+    answer: rows → their answers. max_batch: rows of a batch. max_wait: seconds that a row waits for others
+    while the model is idle. max_queue: rows that may wait. max_delay: seconds that the last of them may be
+    expected to wait.
+    """
+
+    def __init__(
+        self,
+        answer: Callable[[Sequence[Row]], list[Answer]],
+        *,
+        max_batch: int = 32,
+        max_wait: float = 0.004,
+        max_queue: int = 1024,
+        max_delay: float = math.inf,
+        on_batch: Callable[[int], None] = lambda rows: None,
+    ) -> None:
+        self._answer, self._on_batch = answer, on_batch
+        self._max_batch, self._max_wait = max_batch, max_wait
+        self._max_queue, self._max_delay = max_queue, max_delay
+        self._queue: deque[tuple[Row, _Job, int]] = deque()
+        self._arrived = asyncio.Event()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self._pace = 0.0  # seconds a row
+        self._closing = False
+        self._worker: asyncio.Task[None] | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Rows in the queue."""
+        return len(self._queue)
+
+    def start(self) -> None:
+        """Begin to answer; within a running event loop."""
+        self._worker = asyncio.get_running_loop().create_task(self._work())
+
+    async def submit(self, rows: Sequence[Row]) -> list[Answer]:
+        """The rows' answers, in their order. QueueFullError if so many cannot wait."""
+        self._check_room(len(rows))
+        job = _Job(len(rows), asyncio.get_running_loop().create_future())
+        self._queue.extend((row, job, number) for number, row in enumerate(rows))
+        self._arrived.set()
+        return await job.future
+
+    def _check_room(self, count: int) -> None:
+        total = len(self._queue) + count
+        delay = total * self._pace
+        if total > self._max_queue:
+            reason = f"{len(self._queue)} inputs wait already and {self._max_queue} may"
+        elif self._queue and delay > self._max_delay:
+            reason = f"{len(self._queue)} inputs wait already, which takes {delay:.0f} s"
+        else:
+            return
+        raise QueueFullError(f"{reason}; try again later", max(1, math.ceil(delay)))
+
+    async def close(self) -> None:
+        """Answer what waits, then stop."""
+        self._closing = True
+        self._arrived.set()
+        if self._worker is not None:
+            await self._worker
+        self._thread.shutdown()
+
+    async def _work(self) -> None:
+        while True:
+            while not self._queue:
+                if self._closing:
+                    return
+                self._arrived.clear()
+                await self._arrived.wait()
+            await self._wait_for_more()
+            batch = self._take()
+            if batch:
+                await self._answer_batch(batch)
+
+    async def _wait_for_more(self) -> None:
+        """Until the batch is full, or the time is up, or for a while nothing came."""
+        deadline = time.monotonic() + self._max_wait
+        while len(self._queue) < self._max_batch and not self._closing and time.monotonic() < deadline:
+            count = len(self._queue)
+            await asyncio.sleep(self._max_wait / _GAPS)
+            if len(self._queue) == count:
+                return
+
+    def _take(self) -> list[tuple[Row, _Job, int]]:
+        """The oldest rows whose request still waits."""
+        batch: list[tuple[Row, _Job, int]] = []
+        while self._queue and len(batch) < self._max_batch:
+            item = self._queue.popleft()
+            if not item[1].future.done():
+                batch.append(item)
+        return batch
+
+    async def _answer_batch(self, batch: list[tuple[Row, _Job, int]]) -> None:
+        started = time.monotonic()
+        loop = asyncio.get_running_loop()
+        try:
+            answers = await loop.run_in_executor(self._thread, self._answer, [row for row, _, _ in batch])
+        except Exception as error:  # whatever it is, the service goes on; each request gets it
+            log.exception("a batch of %d rows could not be answered", len(batch))
+            for _, job, _ in batch:
+                if not job.future.done():
+                    job.future.set_exception(error)
+            return
+        for (_, job, number), answer in zip(batch, answers, strict=True):
+            job.answers[number] = answer
+            job.left -= 1
+            if not job.left and not job.future.done():
+                job.future.set_result([job.answers[place] for place in range(len(job.answers))])
+        pace = (time.monotonic() - started) / len(batch)
+        self._pace = pace if not self._pace else _MEMORY * self._pace + (1 - _MEMORY) * pace
+        self._on_batch(len(batch))

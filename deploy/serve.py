@@ -1,0 +1,123 @@
+"""Serve an exported model over HTTP; a page to try it is at /, its documentation at /docs.
+
+Example:
+  python -m deploy.serve --model_dir exported --port 18080
+  curl -H 'Content-Type: application/json' -d '{"text": "A fine film ."}' http://127.0.0.1:18080/predict
+
+Inputs of many requests are answered in batches. What is too large, too long or too many is refused with a
+reason; so is what comes while the queue is full (429). SIGTERM and Ctrl-C end the service when it has
+answered what it took. With --token_file (or $CONVBERT_GLUE_TOKEN) requests need that token.
+"""
+
+if not __package__:  # started by path: what is importable is the clone, not this folder
+    import sys
+    from pathlib import Path
+
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import argparse
+import os
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from commands.command_line import CommandParser, count, count_or_0, path, run
+from commands.errors import InputError, UsageError
+
+TOKEN_VARIABLE = "CONVBERT_GLUE_TOKEN"
+
+
+def seconds(text: str) -> float:
+    """A number of seconds above 0; anything else is a usage error."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return value
+
+
+# Flag → its kind, default and meaning.
+_NUMBERS: dict[str, tuple[Callable[[str], float], float, str]] = {
+    "--port": (count_or_0, 18080, "0: any that is free"),
+    "--threads": (count_or_0, 0, "threads that compute; 0: one a core"),
+    "--max_batch": (count, 32, "inputs of a batch"),
+    "--max_queue": (count, 1024, "inputs that may wait"),
+    "--max_inputs": (count, 256, "inputs of a request"),
+    "--max_text_length": (count, 20_000, "characters of a text"),
+    "--max_body_size": (count, 1 << 20, "bytes of a request"),
+    "--max_requests": (count, 1024, "requests at once"),
+    "--max_wait": (seconds, 0.004, "seconds that an input waits for others to make a batch"),
+    "--timeout": (seconds, 30.0, "seconds in which a request must have come, and its answer"),
+}
+
+
+def make_parser() -> CommandParser:
+    parser = CommandParser(prog="python -m deploy.serve", description=__doc__)
+    parser.add_argument(
+        "--model_dir", required=True, type=path, metavar="DIR", help="what deploy.export wrote"
+    )
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 is every one (default: 127.0.0.1)"
+    )
+    parser.add_argument(
+        "--device", choices=("cpu", "gpu"), default="cpu", help="where to compute (default: cpu)"
+    )
+    parser.add_argument(
+        "--token_file",
+        type=path,
+        metavar="FILE",
+        help=f"holds the token that requests need (default: ${TOKEN_VARIABLE}, or none)",
+    )
+    for name, (kind, default, what) in _NUMBERS.items():
+        parser.add_argument(
+            name, type=kind, default=default, metavar="N", help=f"{what} (default: {default})"
+        )
+    parser.add_argument(
+        "--max_seq_length", type=count, metavar="N", help="longest input in tokens (default: as in training)"
+    )
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    flags = make_parser().parse_args(argv)
+    if flags.max_inputs > flags.max_queue:
+        raise UsageError("--max_inputs is above --max_queue: such a request could never wait")
+    token = read_token(flags)
+    try:
+        import fastapi  # noqa: F401 (absent without the extra)
+        import prometheus_client  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        raise InputError(f"{error.name} is not installed: pip install -e '.[serve]'") from None
+    from deploy.models import open_exported
+    from deploy.schemas import Limits
+    from deploy.server import Server, bind
+    from deploy.service import Batching, Service
+
+    bound = bind(flags.host, flags.port)
+    model = open_exported(flags.model_dir, flags.device, flags.max_seq_length, flags.threads)
+    limits = Limits(
+        flags.max_inputs, flags.max_text_length, flags.max_body_size, flags.max_requests, flags.timeout
+    )
+    service = Service(model, limits, Batching(flags.max_batch, flags.max_wait, flags.max_queue), token)
+    Server(service.gate, bound, patience=2 * flags.timeout).run([bound])
+
+
+def read_token(flags: Namespace) -> str | None:
+    """The token in --token_file or the environment; InputError if it could not be sent."""
+    source = flags.token_file or f"${TOKEN_VARIABLE}"
+    if flags.token_file:
+        token = Path(flags.token_file).read_text(encoding="utf-8").strip()
+    else:
+        token = os.environ.get(TOKEN_VARIABLE, "").strip()
+        if not token:
+            return None
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise InputError(f"{source}: a token is a line of visible ASCII characters")
+    return token
+
+
+if __name__ == "__main__":
+    run(main)

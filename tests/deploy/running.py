@@ -1,0 +1,69 @@
+"""A service that runs in a thread of the tests."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from deploy.models import Model
+from deploy.schemas import Limits
+from deploy.server import Server, bind
+from deploy.service import Batching, Service
+
+
+class Slow:
+    """A model that takes its time, and answers with the text's length as label."""
+
+    kind, texts, digest, max_length = "sentence", (1,), "0" * 64, 16
+
+    def __init__(self, config: Any, seconds: float) -> None:
+        self.config, self.seconds = config, seconds
+        self.batches: list[int] = []
+
+    def answer(self, rows: Sequence[tuple[str, ...]], batch_size: int = 64) -> list[dict[str, Any]]:
+        time.sleep(self.seconds)
+        self.batches.append(len(rows))
+        return [
+            {"label_id": len(row[0]), "label": row[0], "prob": 1.0, "probabilities": {row[0]: 1.0}}
+            for row in rows
+        ]
+
+
+@contextmanager
+def running(
+    model: Model | Slow,
+    limits: Limits | None = None,
+    batching: Batching | None = None,
+    token: str | None = None,
+) -> Iterator[str]:
+    """The URL of a service of the model, which ends with the block."""
+    bound = bind("127.0.0.1", 0)
+    service = Service(model, limits, batching, token)  # type: ignore[arg-type]
+    server = Server(service.gate, bound, idle=0.2, patience=20)
+    thread = threading.Thread(target=server.run, args=([bound],), daemon=True)
+    thread.start()
+    try:
+        while not server.started:
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(30)
+    assert not thread.is_alive()
+
+
+def raw(url: str, content: bytes) -> bytes:
+    """What the service answers to bytes that no HTTP library would send."""
+    host, port = url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        connection.sendall(content)
+        answer = b""
+        while block := connection.recv(65536):
+            answer += block
+            head, separator, body = answer.partition(b"\r\n\r\n")
+            length = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length: ")]
+            if separator and length and len(body) >= int(length[0].split()[1]):
+                break
+    return answer

@@ -1,0 +1,146 @@
+"""The command deploy.serve as a process: its start, its end under load, its refusals; and deploy.client."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("fastapi")
+pytest.importorskip("uvicorn")
+pytest.importorskip("prometheus_client")
+
+from commands.errors import InputError
+from deploy.client import Client, RefusedError
+from deploy.client import main as ask
+from deploy.infer import main as infer
+from deploy.models import open_exported
+from deploy.server import bind
+from tests.conftest import PROJECT, RunModule
+
+
+@contextmanager
+def served(folder: Path, *words: str, token: str = "") -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The URL of ``deploy.serve`` on a free port, and its process."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "deploy.serve", "--model_dir", str(folder), "--port", "0", *words],
+        cwd=PROJECT,
+        env={**os.environ, "CONVBERT_GLUE_TOKEN": token},
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    found = re.fullmatch(r"serving on (http://127\.0\.0\.1:\d+)\n", line)
+    assert found, line + process.stderr.read()
+    try:
+        yield found[1], process
+    finally:
+        process.kill()
+        process.wait(30)
+        process.stderr.close()
+
+
+def test_sigterm_under_load_loses_nothing(sst2: Path) -> None:
+    """Whoever got through to the service gets the right answer; after the end connections are refused."""
+    model = open_exported(sst2)
+    texts = [f"text number {number}" for number in range(50)]
+    wanted = [found["prob"] for found in model.answer([(text,) for text in texts])]
+    problems: list[str] = []
+    answered = [0] * 8
+
+    def load(worker: int, url: str) -> None:
+        client = Client(url, timeout=20)
+        for turn in range(100_000):
+            number = (worker * 7 + turn) % len(texts)
+            try:
+                found = client.predict([(texts[number],)])[0]["prob"]
+            except ConnectionRefusedError:
+                return
+            except (OSError, RefusedError) as error:
+                problems.append(repr(error))
+                return
+            if abs(found - wanted[number]) > 1e-5:
+                problems.append(f"{texts[number]}: {found} for {wanted[number]}")
+            answered[worker] += 1
+
+    with served(sst2) as (url, process):
+        threads = [threading.Thread(target=load, args=(worker, url)) for worker in range(8)]
+        for thread in threads:
+            thread.start()
+        time.sleep(1.0)
+        process.send_signal(signal.SIGTERM)
+        for thread in threads:
+            thread.join(30)
+        assert process.wait(30) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    assert problems == []
+    assert min(answered) > 3
+
+
+def test_sigint_ends_it_too(sst2: Path) -> None:
+    with served(sst2) as (url, process):
+        assert Client(url).get("/ready")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+
+
+def test_the_client_command_answers_as_infer(
+    sst2: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONVBERT_GLUE_TOKEN", "secret")
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("".join(json.dumps({"text": f"a film of {number} hours"}) + "\n" for number in range(30)))
+    infer(["--model_dir", str(sst2), "--input", str(rows), "--output", str(tmp_path / "offline.jsonl")])
+    with served(sst2, token="secret") as (url, _):
+        ask(["--url", url, "--input", str(rows), "--output", str(tmp_path / "served.jsonl")])
+        capsys.readouterr()
+        ask(["--url", url, "--text", "a film of 3 hours"])
+        alone = json.loads(capsys.readouterr().out)
+    offline, online = (
+        [json.loads(line) for line in (tmp_path / f"{name}.jsonl").read_text().splitlines()]
+        for name in ("offline", "served")
+    )
+    for mine, theirs in zip(offline, online, strict=True):
+        assert theirs["index"] == mine["index"]
+        assert theirs["prob"] == pytest.approx(mine["prob"], abs=1e-5)
+    assert alone["prob"] == pytest.approx(offline[3]["prob"], abs=1e-5)
+
+
+def test_nobody_there_is_said(run_module: RunModule) -> None:
+    done = run_module("deploy.client", "--url", "http://127.0.0.1:9", "--text", "a")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "is the service running there?" in done.stderr
+
+
+def test_an_address_that_is_taken_is_said() -> None:
+    with bind("127.0.0.1", 0) as bound:
+        bound.listen()
+        with pytest.raises(InputError, match=r"--port \d+: .*in use"):
+            bind("127.0.0.1", bound.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["--max_inputs", "9", "--max_queue", "8"], 2, "could never wait"),
+        (["--timeout", "0"], 2, "not a number of seconds"),
+        (["--port", "70000"], 1, "--port 70000"),
+        (["--token_file", "nothing"], 1, "nothing: No such file"),
+        (["--model_dir", "nothing"], 1, "nothing: no such folder"),
+    ],
+)
+def test_wrong_flags(run_module: RunModule, sst2: Path, words: list[str], status: int, said: str) -> None:
+    done = run_module("deploy.serve", "--model_dir", sst2, "--port", "0", *words, timeout=60)
+    assert done.returncode == status
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
