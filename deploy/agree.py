@@ -58,6 +58,14 @@ def compare(first: str, other: str, tolerance: float) -> tuple[int, float]:
     return rows, largest
 
 
+def difference_of(left: dict[str, Any], right: dict[str, Any]) -> float:
+    """The largest difference of any number in two answers; infinite where anything else differs."""
+    wanted, found = dict(_flat("", left)), dict(_flat("", right))
+    if wanted.keys() != found.keys():
+        return math.inf
+    return max((_difference(value, found[name]) for name, value in wanted.items()), default=0.0)
+
+
 def _difference(left: Any, right: Any) -> float:
     if isinstance(left, float) and isinstance(right, float):
         return abs(left - right) / max(1.0, abs(left))

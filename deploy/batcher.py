@@ -30,9 +30,10 @@ class QueueFullError(Exception):
 
 @dataclass
 class _Job:
-    """A request's rows. left: how many of them wait for their answer."""
+    """A request's rows. left: how many of them wait for their answer; queued: how many in the queue."""
 
     left: int
+    queued: int
     future: "asyncio.Future[list[Answer]]"
     answers: dict[int, Answer] = field(default_factory=dict)
 
@@ -61,14 +62,15 @@ class Batcher:
         self._queue: deque[tuple[Row, _Job, int]] = deque()
         self._arrived = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self._waiting = 0
         self._pace = 0.0  # seconds a row
         self._closing = False
         self._worker: asyncio.Task[None] | None = None
 
     @property
     def waiting(self) -> int:
-        """Rows in the queue."""
-        return len(self._queue)
+        """Rows in the queue whose request still waits."""
+        return self._waiting
 
     def start(self) -> None:
         """Begin to answer; within a running event loop."""
@@ -77,18 +79,22 @@ class Batcher:
     async def submit(self, rows: Sequence[Row]) -> list[Answer]:
         """The rows' answers, in their order. QueueFullError if so many cannot wait."""
         self._check_room(len(rows))
-        job = _Job(len(rows), asyncio.get_running_loop().create_future())
+        job = _Job(len(rows), len(rows), asyncio.get_running_loop().create_future())
         self._queue.extend((row, job, number) for number, row in enumerate(rows))
+        self._waiting += len(rows)
         self._arrived.set()
-        return await job.future
+        try:
+            return await job.future
+        finally:  # answered, or given up: then what is left of it counts no more
+            self._waiting -= job.queued
 
     def _check_room(self, count: int) -> None:
-        total = len(self._queue) + count
+        total = self._waiting + count
         delay = total * self._pace
         if total > self._max_queue:
-            reason = f"{len(self._queue)} inputs wait already and {self._max_queue} may"
-        elif self._queue and delay > self._max_delay:
-            reason = f"{len(self._queue)} inputs wait already, which takes {delay:.0f} s"
+            reason = f"{self._waiting} inputs wait already and {self._max_queue} may"
+        elif self._waiting and delay > self._max_delay:
+            reason = f"{self._waiting} inputs wait already, which takes {delay:.0f} s"
         else:
             return
         raise QueueFullError(f"{reason}; try again later", max(1, math.ceil(delay)))
@@ -128,6 +134,8 @@ class Batcher:
         while self._queue and len(batch) < self._max_batch:
             item = self._queue.popleft()
             if not item[1].future.done():
+                item[1].queued -= 1
+                self._waiting -= 1
                 batch.append(item)
         return batch
 

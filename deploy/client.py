@@ -97,6 +97,11 @@ class Client:
         self._connection.close()
 
 
+def token_given() -> str | None:
+    """The token in the environment."""
+    return os.environ.get(TOKEN_VARIABLE) or None
+
+
 def _reason(content: bytes) -> str:
     try:
         found = json.loads(content)
@@ -120,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
     if (flags.text is None) == (flags.input is None) or bool(flags.input) != bool(flags.output):
         raise UsageError("give --text (and --text_pair), or --input and --output")
-    token = os.environ.get(TOKEN_VARIABLE) or None
+    token = token_given()
     try:
         questions = Client(flags.url, token).get("/model")["kind"] == "question"
         route = "/answer" if questions else "/predict"
@@ -130,7 +135,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             return
         texts = [text for text in (flags.text, flags.text_pair) if text is not None]
         body = dict(zip(names, texts, strict=False))
-        print(json.dumps(_only(Client(flags.url, token).post(route, body))))
+        print(json.dumps(only_answer(Client(flags.url, token).post(route, body))))
     except OSError as error:
         raise InputError(f"{flags.url}: {error.strerror or error}; is the service running there?") from None
 
@@ -144,7 +149,7 @@ def ask_file(url: str, token: str | None, route: str, source: str, target: str, 
     def ask(body: Any) -> Any:
         if not hasattr(own, "client"):
             own.client = Client(url, token)
-        return _only(own.client.post(route, body))
+        return only_answer(own.client.post(route, body))
 
     rows = list(_objects(Path(source)))
     with atomic_write(target) as file, ThreadPoolExecutor(clients) as pool:
@@ -153,7 +158,8 @@ def ask_file(url: str, token: str | None, route: str, source: str, target: str, 
     print(f"{target}: {len(rows)} rows")
 
 
-def _only(found: dict[str, Any]) -> dict[str, Any]:
+def only_answer(found: dict[str, Any]) -> dict[str, Any]:
+    """The answer in a response to one input, without what it does not say."""
     (answer,) = found.get("predictions") or found["answers"]
     return {key: value for key, value in answer.items() if value is not None}
 

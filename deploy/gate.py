@@ -86,7 +86,7 @@ class Gate:
             self._check(scope)
             body = await self._body(scope, receive)
             if body is not None:
-                await self._app(scope, _replayed(body, receive), sending)
+                await self._answer(scope, body, receive, sending)
         except Refusal as refusal:
             await _refuse(path, refusal, sending)
         finally:
@@ -95,6 +95,18 @@ class Gate:
             if status:
                 self._metrics.requests.labels(name, str(status)).inc()
                 self._metrics.seconds.labels(name).observe(time.perf_counter() - started)
+
+    async def _answer(self, scope: Message, body: bytes, receive: Receive, send: Send) -> None:
+        """Let the application answer, as long as the other side waits for it."""
+        answering = asyncio.ensure_future(self._app(scope, _replayed(body), send))
+        gone = asyncio.ensure_future(receive())  # the body is read: what comes now is its leaving
+        try:
+            await asyncio.wait({answering, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if answering.done():
+                answering.result()
+        finally:
+            gone.cancel()
+            answering.cancel()
 
     def _check(self, scope: Message) -> None:
         headers = dict(scope["headers"])
@@ -133,15 +145,13 @@ class Gate:
                 return bytes(body)
 
 
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    given = False
+def _replayed(body: bytes) -> Receive:
+    messages = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receiving() -> Message:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
+        if not messages:
+            await asyncio.Event().wait()  # nothing more comes; who leaves is not answered any more
+        return messages.pop()
 
     return receiving
 

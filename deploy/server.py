@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib.util
 import socket
 import sys
 import time
@@ -47,6 +48,8 @@ class Server(uvicorn.Server):
             access_log=False,
             backlog=_BACKLOG,
             lifespan="on",
+            loop="asyncio",  # whose way of listening our shutdown knows
+            http="httptools" if importlib.util.find_spec("httptools") else "h11",
             ws="none",
             server_header=False,
             timeout_keep_alive=30,

@@ -251,6 +251,16 @@ def test_an_answer_that_takes_too_long_is_given_up(model: Model) -> None:
         assert Client(url).get("/health")
 
 
+def test_who_goes_away_makes_room(model: Model) -> None:
+    slow = Slow(model.config, 0.3)
+    with running(slow, Limits(inputs=8), Batching(rows=2, queue=8)) as url:
+        with pytest.raises(OSError):  # noqa: PT011 (a timeout, by whatever name)
+            Client(url, timeout=0.1).post("/predict", {"inputs": [f"text {number}" for number in range(8)]})
+        found = Client(url).post("/predict", {"inputs": [f"other {number}" for number in range(8)]})
+        assert [row["label"] for row in found["predictions"]] == [f"other {number}" for number in range(8)]
+    assert sum(slow.batches) <= 2 + 8
+
+
 def test_a_model_that_fails_is_a_500_and_the_service_goes_on(model: Model) -> None:
     class Failing(Slow):
         def answer(self, rows: Any, batch_size: int = 64) -> Any:

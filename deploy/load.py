@@ -1,0 +1,156 @@
+"""Put a running service under load, and check every answer against offline inference.
+
+Example:
+  python -m deploy.infer --model_dir exported --input rows.jsonl --output offline.jsonl
+  python -m deploy.load --url http://127.0.0.1:18080 --input rows.jsonl --expected offline.jsonl \\
+      --requests 20000 --clients 32
+
+Each client has a connection of its own and asks one row at a time, taking the next row of the file in turn.
+Prints requests a second and latency percentiles. Refusals with 429 are counted apart. A wrong answer, a
+lost one and any other refusal are counted, the first is shown, and exit is 1.
+"""
+
+if not __package__:  # started by path: what is importable is the clone, not this folder
+    import sys
+    from pathlib import Path
+
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import itertools
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from commands.command_line import CommandParser, count, path, run
+from commands.errors import InputError
+from deploy.agree import difference_of
+from deploy.client import Client, RefusedError, only_answer, token_given
+
+PERCENTILES = (50, 90, 95, 99)
+
+
+def make_parser() -> CommandParser:
+    parser = CommandParser(prog="python -m deploy.load", description=__doc__)
+    parser.add_argument("--url", default="http://127.0.0.1:18080", help="(default: http://127.0.0.1:18080)")
+    parser.add_argument("--input", required=True, type=path, metavar="FILE.jsonl", help="rows to ask")
+    parser.add_argument(
+        "--expected", required=True, type=path, metavar="FILE.jsonl", help="what deploy.infer made of them"
+    )
+    parser.add_argument("--requests", type=count, default=1000, metavar="N", help="in all (default: 1000)")
+    parser.add_argument("--clients", type=count, default=32, metavar="N", help="at once (default: 32)")
+    parser.add_argument("--tolerance", type=float, default=1e-5, metavar="X", help="(default: 1e-5)")
+    return parser
+
+
+@dataclass
+class Tally:
+    """seconds: of right answers. refused: with 429. faults: the rest, counted; first: the first of it."""
+
+    seconds: list[float] = field(default_factory=list)
+    refused: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    first: str = ""
+
+    def fault(self, kind: str, what: str) -> None:
+        self.faults[kind] += 1
+        self.first = self.first or what
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    flags = make_parser().parse_args(argv)
+    rows, expected = _objects(flags.input), _objects(flags.expected)
+    if len(rows) != len(expected) or not rows:
+        raise InputError(f"{flags.expected}: has {len(expected)} rows, {flags.input} {len(rows)}")
+    try:
+        kind = Client(flags.url, token_given()).get("/model")["kind"]
+    except OSError as error:
+        raise InputError(f"{flags.url}: {error.strerror or error}; is the service running there?") from None
+    load = Load(flags.url, "/answer" if kind == "question" else "/predict", rows, expected, flags.tolerance)
+    started = time.perf_counter()
+    load.run(flags.requests, flags.clients)
+    print(described(load.tally, time.perf_counter() - started))
+    if load.tally.faults:
+        raise InputError(f"{dict(load.tally.faults)}; the first: {load.tally.first}")
+
+
+class Load:
+    """Asks a route of a service for rows whose answers are known. tally: what came of it."""
+
+    def __init__(
+        self,
+        url: str,
+        route: str,
+        rows: Sequence[dict[str, Any]],
+        expected: Sequence[dict[str, Any]],
+        tolerance: float = 1e-5,
+    ) -> None:
+        self._url, self._route, self._rows, self._tolerance = url, route, rows, tolerance
+        self._expected = [{key: row[key] for key in row if key != "index"} for row in expected]
+        self._lock = threading.Lock()
+        self.tally = Tally()
+
+    def run(self, requests: int, clients: int) -> None:
+        """Ask so many times, so many at once."""
+        numbers = iter(range(requests))
+        threads = [threading.Thread(target=self._ask_all, args=(numbers,)) for _ in range(clients)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def _ask_all(self, numbers: Iterator[int]) -> None:
+        client = Client(self._url, token_given())
+        while True:
+            with self._lock:
+                number = next(numbers, None)
+            if number is None:
+                return
+            self._ask(client, number % len(self._rows))
+
+    def _ask(self, client: Client, place: int) -> None:
+        started = time.perf_counter()
+        try:
+            found = client.post(self._route, self._rows[place])
+        except (RefusedError, OSError) as error:
+            self._note(error)
+            return
+        seconds = time.perf_counter() - started
+        answer = only_answer(found)
+        with self._lock:
+            if difference_of(self._expected[place], answer) <= self._tolerance:
+                self.tally.seconds.append(seconds)
+            else:
+                self.tally.fault("wrong", f"row {place}: {answer} for {self._expected[place]}")
+
+    def _note(self, error: Exception) -> None:
+        status = error.status if isinstance(error, RefusedError) else 0
+        kind = "refused connection" if isinstance(error, ConnectionRefusedError) else "lost"
+        with self._lock:
+            if status == 429:
+                self.tally.refused += 1
+            else:
+                self.tally.fault(str(status or kind), str(error))
+
+
+def described(tally: Tally, seconds: float) -> str:
+    """Rate and latency percentiles in two lines."""
+    times = sorted(tally.seconds)
+    line = f"{len(times)} right answers in {seconds:.1f} s: {len(times) / seconds:.1f} a second; "
+    line += f"{tally.refused} refused for the load; {sum(tally.faults.values())} wrong or lost"
+    if not times:
+        return line
+    shares = ((share, times[min(len(times) - 1, len(times) * share // 100)]) for share in PERCENTILES)
+    return f"{line}\nlatency in ms: " + ", ".join(f"p{share} {1000 * value:.2f}" for share, value in shares)
+
+
+def _objects(name: str) -> list[dict[str, Any]]:
+    with open(name, encoding="utf-8") as file:
+        return [json.loads(line) for line in itertools.filterfalse(str.isspace, file)]
+
+
+if __name__ == "__main__":
+    run(main)
