@@ -41,6 +41,11 @@ def until_it_trains(process: subprocess.Popen[str]) -> str:
     return said
 
 
+def saved_step(run: Path) -> int:
+    state = run / "last" / "state.json"
+    return int(json.loads(state.read_text())["step"]) if state.is_file() else 0
+
+
 def moment_of(run: Path) -> str:
     """What a killed run was about, as far as its folder tells."""
     if any((run / name).exists() for name in (".last.part", ".best.part")):
@@ -70,16 +75,19 @@ def test_killed_thirty_times(project_dir: Path, sample_dir: Path, tmp_path: Path
     while len(moments) < KILLS:
         runs += 1
         run = tmp_path / f"killed{runs}"
-        for _ in range(3 * KILLS):
+        patience = 4 * interval  # two saves on average; more where the machine has become slower
+        for _ in range(10 * KILLS):
+            before = saved_step(run)
             process = start(project_dir, sample_dir, run)
             said = until_it_trains(process)
-            time.sleep(draw.uniform(0, 4 * interval))  # two saves on average
+            time.sleep(draw.uniform(0, patience))
             process.kill()
             said += process.stderr.read() if process.stderr else ""
             if process.wait() == 0:
                 break
             assert process.returncode == -signal.SIGKILL, said
             moments.append(moment_of(run))
+            patience *= 1.2 if saved_step(run) == before else 1.0
         assert {name: (run / name).read_bytes() for name in SAME} == wanted, moments
         assert not [path.name for path in run.iterdir() if path.name.startswith(".") and path.name != ".lock"]
     counts = {moment: moments.count(moment) for moment in sorted(set(moments))}
