@@ -17,6 +17,7 @@ from squad.windows import Windows, make_windows
 DEFAULT_LENGTH = 384
 STEP = 128  # tokens from one window to the next, Google's doc_stride
 MOST_OF_QUESTION = 64  # tokens
+_BEAM_ROWS = 8  # windows of a batch with the joint head, which needs much room for each
 
 
 class QuestionModel:
@@ -75,7 +76,7 @@ class QuestionModel:
 
         beams = [
             (batch.rows, list(outputs.values()))
-            for batch, outputs in run(self.engine, windows.features, batch_size, progress)
+            for batch, outputs in run(self.engine, windows.features, min(batch_size, _BEAM_ROWS), progress)
         ]
         return _of_beams(beams, windows, data, self.rules)
 

@@ -1,5 +1,6 @@
 """Network → exported folder, compared with the network before it takes its name; all of it or nothing."""
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,13 +14,15 @@ from convbert.framework import paddle
 from convbert.tokenizer import Tokenizer
 from engines.dynamic import DynamicEngine, head_of
 from engines.exported import DESCRIPTION, Exported, is_exported
-from engines.onnx_network import write_network
+from engines.onnx_heads import write_network
 from engines.paddle_static import write_graph
 from engines.probes import probe_batches
 from engines.running import Engine, Outputs, open_engine
 
 LARGEST_DIFFERENCE = 1e-5
 _LOWERED = 500.0  # span heads lower logits by 1000
+_NO_CHANCE = -50.0  # the logarithm of a chance
+_TIE = 1e-4  # of logarithms of chances
 
 
 def export(
@@ -64,7 +67,9 @@ def _write_graph(folder: Path, model: "paddle.nn.Layer", kind: str) -> str:
     if kind == "paddle":
         return write_graph(folder, model)
     arrays = {name: parameter.numpy() for name, parameter in model.named_parameters()}
-    write_network(folder / "model.onnx", model.config, arrays, spans=head_of(model) == "spans")
+    head = head_of(model)
+    beam = model.span_head.beam if head == "beams" else 0
+    write_network(folder / "model.onnx", model.config, arrays, head, beam)
     return "model.onnx"
 
 
@@ -97,11 +102,42 @@ def largest_difference(engine: Engine, batches: Sequence[Batch], expected: Seque
     found = [0.0]
     for batch, wanted in zip(batches, expected, strict=True):
         outputs = engine(batch)
-        for name, array in wanted.items():
-            if outputs[name].shape != array.shape:
-                return float("inf")
-            found.append(_difference(outputs[name], array))
+        if any(outputs[name].shape != array.shape for name, array in wanted.items()):
+            return math.inf
+        if engine.head == "beams":
+            found.append(_difference_of_beams(outputs, wanted))
+        else:
+            found += [_difference(outputs[name], array) for name, array in wanted.items()]
     return float(np.max(found))  # of a NaN and others: NaN
+
+
+def _difference_of_beams(found: Outputs, wanted: Outputs) -> float:
+    """Of chances, best first. Places must be equal, but for those whose chances are.
+
+    Chances where no answer may be are not compared: Paddle's log-softmax ends at −64, others' do not.
+    """
+    chances = {name: np.maximum(found[name], _NO_CHANCE) for name in ("start", "end")}
+    start, end = (np.maximum(wanted[name], _NO_CHANCE) for name in ("start", "end"))
+    same = found["start_at"] == wanted["start_at"]
+    other = [
+        ~same & ~_tied(start),
+        same[..., None] & (found["end_at"] != wanted["end_at"]) & ~_tied(end),
+    ]
+    if any(places.any() for places in other):
+        return math.inf
+    ends = np.where(same[..., None], chances["end"], end)
+    doubt = _difference(found["impossible"], wanted["impossible"])
+    return max(_difference(chances["start"], start), _difference(ends, end), doubt)
+
+
+def _tied(chances: np.ndarray) -> np.ndarray:
+    """Which of the best, in descending order, have a neighbour that rounding may put in their place; the
+    last one's neighbour is not seen."""
+    close = np.diff(chances, axis=-1) > -_TIE
+    edge = np.zeros((*chances.shape[:-1], 1), dtype=bool)
+    tied = np.concatenate([edge, close], axis=-1) | np.concatenate([close, edge], axis=-1)
+    tied[..., -1] = True
+    return np.asarray(tied | (chances <= _NO_CHANCE))
 
 
 def _difference(found: np.ndarray, wanted: np.ndarray) -> float:

@@ -12,6 +12,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from checkpoints.folder import read_config
 from checkpoints.opening import tokenizer_of
@@ -22,6 +23,11 @@ from convbert.tokenizer import Tokenizer
 
 DESCRIPTION = "export.json"
 FORMATS = ("paddle", "onnx")
+INPUTS: dict[str, tuple[Literal["int64", "float32"], list[str | int]]] = {
+    "ids": ("int64", ["batch", "length"]),
+    "token_types": ("int64", ["batch", "length"]),
+    "mask": ("float32", ["batch", "length"]),  # 1 real, 0 padding
+}
 # Head → its outputs' names. B rows, T tokens, L labels, K beam: logits (B, L); start, end (B, T); the joint
 # span head's as convbert.span_heads.Beams.
 HEADS = {

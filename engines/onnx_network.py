@@ -1,76 +1,55 @@
-"""The network of convbert/ as an ONNX graph, from its configuration and arrays. No Paddle.
+"""The encoder of convbert/ as ONNX nodes, from its configuration and arrays. No Paddle.
 
-B rows, T tokens, N = B·T, H hidden size, A attention width, h heads of d = A/h, K taps, L outputs. Linear
+B rows, T tokens, N = B·T, H hidden size, A attention width, h heads of d = A/h, K taps. Linear
 layers work on rows of all tokens (N, H); both convolutions in the forms that ONNX Runtime is fastest at.
 """
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from convbert.config import EncoderConfig
 from engines.onnx_writer import GraphWriter
 
-INPUTS: dict[str, tuple[Literal["int64", "float32"], list[str]]] = {
-    "ids": ("int64", ["batch", "length"]),
-    "token_types": ("int64", ["batch", "length"]),
-    "mask": ("float32", ["batch", "length"]),  # 1 real, 0 padding
-}
-# As in convbert/attention.py and span_heads.py, which this module cannot import without Paddle.
-_MASKED = -10000.0
-_LOWERED = 1000.0
+_MASKED = -10000.0  # as in convbert/attention.py, which this module cannot import without Paddle
 
 
-def write_network(path: Path, config: EncoderConfig, arrays: Mapping[str, np.ndarray], spans: bool) -> None:
-    """Write the graph: ids, token_types (B, T) int64 and mask (B, T) float32 → what the head answers.
+class Network:
+    """The encoder's nodes. add: the writer; rows: [B, T], length: [T], both int64."""
 
-    arrays: our parameter name → array. spans: BERT's span head, which gives ``start`` and ``end`` (B, T);
-    a sentence head gives ``logits`` (B, L).
-    """
-    network = _Network(config, arrays)
-    network.write_nodes(spans)
-    tokens: list[str | int] = ["batch", "length"]
-    sentence: list[str | int] = ["batch", max(1, len(config.id2label))]
-    network.add.write(path, INPUTS, {"start": tokens, "end": tokens} if spans else {"logits": sentence})
-
-
-class _Network:
     def __init__(self, config: EncoderConfig, arrays: Mapping[str, np.ndarray]) -> None:
         self.config, self.arrays = config, arrays
         self.add = GraphWriter()
         self.rows = self.add("Shape", "ids")  # [B, T]
         self.length = self.add("Shape", "ids", start=1)  # [T]
-        self.real = self._shaped("mask", -1, 1, rows=False)  # (N, 1)
+        self.real = self.shaped("mask", -1, 1, rows=False)  # (N, 1)
         minus = self.add("Sub", self.add.constant(1.0), "mask")
         bias = self.add("Mul", minus, self.add.constant(_MASKED))
         self.bias = self.add("Unsqueeze", bias, self.add.constant([1, 2]))  # (B, 1, 1, T)
 
-    def write_nodes(self, spans: bool) -> None:
+    def encode(self, first_only: bool) -> str:
+        """The last hidden states (N, H), with first_only (B, H), the first token's."""
         x = self._embeddings()
         last = self.config.num_hidden_layers - 1
         for depth in range(last + 1):
-            x = self._layer(x, f"encoder.layers.{depth}", first_only=depth == last and not spans)
-        if spans:
-            self._span_head(x)
-        else:
-            self._sentence_head(x)
+            x = self._layer(x, f"encoder.layers.{depth}", first_only=first_only and depth == last)
+        return x
 
     # Small parts: a parameter's array, shapes, the layers every network has.
 
-    def _weight(self, name: str) -> str:
+    def weight(self, name: str) -> str:
+        """A parameter's array."""
         return self.add.constant(self.arrays[name], name)
 
-    def _shaped(self, x: str, *tail: int, rows: bool = True, name: str = "") -> str:
+    def shaped(self, x: str, *tail: int, rows: bool = True, name: str = "") -> str:
         """Reshape x to (B, T, *tail), without rows to tail alone."""
         shape = self.add.constant(list(tail))
         if rows:
             shape = self.add("Concat", self.rows, shape, axis=0)
         return self.add("Reshape", x, shape, name=name)
 
-    def _linear(self, x: str, *names: str, groups: int = 1, output: str = "") -> str:
+    def linear(self, x: str, *names: str, groups: int = 1, output: str = "") -> str:
         """x: (N, in) → (N, out): a linear layer, or several of one input side by side."""
         if groups > 1:
             return self._grouped(x, names[0], groups)
@@ -93,18 +72,20 @@ class _Network:
                 self.add.constant(weights[number], f"{name}.weight.{number}"),
                 self.add.constant(biases[number], f"{name}.bias.{number}"),
             )
-            for number, part in enumerate(self._split(x, groups, weights.shape[1]))
+            for number, part in enumerate(self.split(x, groups, weights.shape[1]))
         ]
         return self.add("Concat", *parts, axis=1)
 
-    def _split(self, x: str, count: int, width: int) -> list[str]:
+    def split(self, x: str, count: int, width: int) -> list[str]:
+        """x: (N, count · width) → count times (N, width)."""
         return self.add.several("Split", count, x, self.add.constant([width] * count), axis=1)
 
     def _norm(self, x: str, name: str) -> str:
-        constants = (self._weight(f"{name}.weight"), self._weight(f"{name}.bias"))
+        constants = (self.weight(f"{name}.weight"), self.weight(f"{name}.bias"))
         return self.add("LayerNormalization", x, *constants, axis=-1, epsilon=self.config.layer_norm_eps)
 
-    def _activation(self, x: str, kind: str) -> str:
+    def activation(self, x: str, kind: str) -> str:
+        """One of ``EncoderConfig.hidden_act``, of any shape."""
         if kind in ("gelu", "gelu_new"):
             one, half = self.add.constant(1.0), self.add.constant(0.5)
         if kind == "gelu":  # written as ONNX Runtime knows it, which makes one operation of it
@@ -125,22 +106,22 @@ class _Network:
         """→ (N, H)."""
         name = "encoder.embeddings"
         width = self.config.embedding_size
-        x = self.add("Gather", self._weight(f"{name}.word.weight"), "ids")  # (B, T, E)
-        x = self.add("Add", x, self.add("Gather", self._weight(f"{name}.token_type.weight"), "token_types"))
+        x = self.add("Gather", self.weight(f"{name}.word.weight"), "ids")  # (B, T, E)
+        x = self.add("Add", x, self.add("Gather", self.weight(f"{name}.token_type.weight"), "token_types"))
         zero = self.add.constant([0])
-        position = self.add("Slice", self._weight(f"{name}.position.weight"), zero, self.length, zero)
+        position = self.add("Slice", self.weight(f"{name}.position.weight"), zero, self.length, zero)
         x = self.add("Add", x, position)
         if f"{name}.task_type.weight" in self.arrays:
             x = self.add("Add", x, self.add.constant(self.arrays[f"{name}.task_type.weight"][0], "task_type"))
-        x = self._norm(self._shaped(x, -1, width, rows=False), f"{name}.norm")
-        return x if width == self.config.hidden_size else self._linear(x, f"{name}.projection")
+        x = self._norm(self.shaped(x, -1, width, rows=False), f"{name}.norm")
+        return x if width == self.config.hidden_size else self.linear(x, f"{name}.projection")
 
     def _layer(self, x: str, name: str, first_only: bool) -> str:
         """x: (N, H) → (N, H), with first_only (B, H)."""
         x = self._attention(x, f"{name}.attention", first_only)
         name, groups = f"{name}.feed_forward", self.config.num_groups
-        inner = self._linear(x, f"{name}.inner", groups=groups)
-        outer = self._linear(self._activation(inner, self.config.hidden_act), f"{name}.outer", groups=groups)
+        inner = self.linear(x, f"{name}.inner", groups=groups)
+        outer = self.linear(self.activation(inner, self.config.hidden_act), f"{name}.outer", groups=groups)
         return self._norm(self.add("Add", x, outer), f"{name}.norm")
 
     def _attention(self, x: str, name: str, first_only: bool) -> str:
@@ -148,24 +129,24 @@ class _Network:
         names = [f"{name}.{part}" for part in ("query", "key", "value")]
         if self.config.is_conv:
             names.append(f"{name}.span_conv.value")
-        query, key, value, *span_value = self._split(self._linear(x, *names), len(names), width)
+        query, key, value, *span_value = self.split(self.linear(x, *names), len(names), width)
         mixed = self._attend(query, key, value)  # (N, A)
         if self.config.is_conv:
             span = self._span_convolution(x, query, span_value[0], f"{name}.span_conv")
             mixed = self.add("Concat", mixed, span, axis=1)  # (N, H)
         if first_only:
             x, mixed = self._first(x), self._first(mixed)
-        x = self.add("Add", x, self._linear(mixed, f"{name}.output"))
+        x = self.add("Add", x, self.linear(mixed, f"{name}.output"))
         return self._norm(x, f"{name}.norm")
 
     def _first(self, x: str) -> str:
         """x: (N, H) → (B, H), the first token's."""
-        rows = self._shaped(x, self.config.hidden_size)
+        rows = self.shaped(x, self.config.hidden_size)
         return self.add("Gather", rows, self.add.constant(0), axis=1)
 
     def _by_head(self, x: str, perm: tuple[int, ...]) -> str:
         heads = self.config.attention_heads
-        return self.add("Transpose", self._shaped(x, heads, self._depth), perm=perm)
+        return self.add("Transpose", self.shaped(x, heads, self._depth), perm=perm)
 
     @property
     def _depth(self) -> int:
@@ -182,7 +163,7 @@ class _Network:
     def _rows_of(self, x: str) -> str:
         """x: (B, h, T, d) → (N, A)."""
         x = self.add("Transpose", x, perm=(0, 2, 1, 3))
-        return self._shaped(x, -1, self.config.attention_width, rows=False)
+        return self.shaped(x, -1, self.config.attention_width, rows=False)
 
     # Span-based dynamic convolution.
 
@@ -194,20 +175,20 @@ class _Network:
         key = self.add(
             "Gemm",
             self._depthwise(x, f"{name}.depthwise"),
-            self._weight(f"{name}.pointwise"),
-            self._weight(f"{name}.bias"),
+            self.weight(f"{name}.pointwise"),
+            self.weight(f"{name}.bias"),
         )
-        kernels = self._linear(self.add("Mul", key, query), f"{name}.kernel")  # (N, h·K)
-        kernels = self.add("Softmax", self._shaped(kernels, heads, taps), axis=-1)  # (B, T, h, K)
+        kernels = self.linear(self.add("Mul", key, query), f"{name}.kernel")  # (N, h·K)
+        kernels = self.add("Softmax", self.shaped(kernels, heads, taps), axis=-1)  # (B, T, h, K)
         return self._rows_of(self.add("MatMul", self._band(kernels), self._by_head(values, (0, 2, 1, 3))))
 
     def _depthwise(self, x: str, name: str) -> str:
         """x: (N, H) → (N, H). As a convolution of images of width 1, for which there is a fast kernel."""
         hidden, reach = self.config.hidden_size, self.config.conv_kernel_size // 2
         weight = self.add.constant(self.arrays[name].T[:, None, :, None], name)  # (H, 1, K, 1)
-        x = self.add("Transpose", self._shaped(x, hidden, 1), perm=(0, 2, 1, 3))  # (B, H, T, 1)
+        x = self.add("Transpose", self.shaped(x, hidden, 1), perm=(0, 2, 1, 3))  # (B, H, T, 1)
         x = self.add("Conv", x, weight, group=hidden, pads=[reach, 0, reach, 0])
-        return self._shaped(self.add("Transpose", x, perm=(0, 2, 1, 3)), -1, hidden, rows=False)
+        return self.shaped(self.add("Transpose", x, perm=(0, 2, 1, 3)), -1, hidden, rows=False)
 
     def _band(self, kernels: str) -> str:
         """Kernels (B, T, h, K) → (B, h, T, T): row t has its K weights around column t.
@@ -227,28 +208,3 @@ class _Network:
         shape = self.add("Concat", zero, self.add.constant([heads]), self.length, columns, axis=0)
         band = self.add("Reshape", flat, shape)  # (B, h, T, T + K − 1)
         return self.add("Slice", band, reach, self.add("Add", self.length, reach), last)
-
-    # The heads.
-
-    def _sentence_head(self, first: str) -> None:
-        """first: (B, H) → logits (B, L)."""
-        kind = self.config.classifier_head
-        if kind == "dense":
-            activation = "gelu" if self.config.model_type == "electra" else self.config.hidden_act
-            first = self._activation(self._linear(first, "head.dense"), activation)
-        elif kind == "pooler":
-            first = self.add("Tanh", self._linear(first, "head.pooler"))
-        self._linear(first, "head.projection", output="logits")
-
-    def _span_head(self, x: str) -> None:
-        """x: (N, H) → start and end (B, T), lowered where no answer may be."""
-        one = self.add.constant(1.0)
-        columns = self.add(
-            "Range", self.add.constant(0), self.add("Squeeze", self.length), self.add.constant(1)
-        )
-        first = self.add("Cast", self.add("Equal", columns, self.add.constant(0)), to=1)  # (T,) float32
-        allowed = self.add("Max", self.add("Cast", "token_types", to=1), first)  # (B, T)
-        low = self.add("Mul", self.add("Sub", allowed, one), self.add.constant(_LOWERED))
-        sides = self._split(self._linear(x, "span_head.projection"), 2, 1)  # (N, 1) each
-        for name, side in zip(("start", "end"), sides, strict=True):
-            self.add("Add", self.add("Reshape", side, self.rows), low, name=name)

@@ -13,6 +13,8 @@ from commands.errors import InputError
 if TYPE_CHECKING:
     import onnx
 
+Values = Mapping[str, tuple[str, list[str | int]]]  # name → kind and axes
+
 OPSET = 17  # the first with LayerNormalization
 IR_VERSION = 8  # what belongs to that opset; readers refuse a newer one than they know
 _MOST_BYTES = 2_000_000_000  # protobuf's limit, for a file that holds its weights
@@ -52,9 +54,12 @@ class GraphWriter:
         return name
 
     def write(
-        self, path: Path, inputs: Mapping[str, tuple[str, list[str]]], outputs: dict[str, list[str | int]]
+        self,
+        path: Path,
+        inputs: Values,
+        outputs: Values,
     ) -> None:
-        """Check the graph and write it. inputs: name → kind (``int64``) and axes; outputs: float32."""
+        """Check the graph and write it. Kinds are ``int64`` and ``float32``."""
         import onnx
         from onnx import TensorProto, helper, numpy_helper
 
@@ -64,11 +69,15 @@ class GraphWriter:
                 f"{path}: {size / 1e9:.1f} GB of weights do not fit into one ONNX file; take --format paddle"
             )
         kinds = {"int64": TensorProto.INT64, "float32": TensorProto.FLOAT}
+        described = [
+            [helper.make_tensor_value_info(name, kinds[kind], axes) for name, (kind, axes) in side.items()]
+            for side in (inputs, outputs)
+        ]
         graph = helper.make_graph(
             self._nodes,
             "network",
-            [helper.make_tensor_value_info(name, kinds[kind], axes) for name, (kind, axes) in inputs.items()],
-            [helper.make_tensor_value_info(name, TensorProto.FLOAT, axes) for name, axes in outputs.items()],
+            described[0],
+            described[1],
             [numpy_helper.from_array(array, name) for name, array in self._constants.items()],
         )
         opset = [helper.make_opsetid("", OPSET)]

@@ -11,9 +11,11 @@ from commands.errors import InputError
 from convbert import runtime
 from convbert.batching import Batch
 from convbert.framework import paddle
-from engines.exported import HEADS, Exported
-from engines.onnx_network import INPUTS
+from convbert.span_heads import JointSpanHead, SpanModel, lowered
+from engines.exported import HEADS, INPUTS, Exported
 from engines.running import Outputs, mask_of
+
+F = paddle.nn.functional
 
 _STEM = "model"
 _WEIGHTS = f"{_STEM}.pdiparams"
@@ -25,6 +27,9 @@ def write_graph(folder: Path, model: "paddle.nn.Layer") -> str:
 
     The network must be in evaluation mode; afterwards it is a static one.
     """
+    if isinstance(model, SpanModel) and isinstance(model.span_head, JointSpanHead):
+        model = StaticBeams(model)
+        model.eval()
     spec = [paddle.static.InputSpec([None, None], kind, name) for name, (kind, _) in INPUTS.items()]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of methods that our code asks for and does not need
@@ -32,6 +37,33 @@ def write_graph(folder: Path, model: "paddle.nn.Layer") -> str:
     for extra in folder.glob(f"{_STEM}.pdiparams.*"):
         extra.unlink()
     return next(name for name in _GRAPHS if (folder / name).is_file())
+
+
+class StaticBeams(paddle.nn.Layer):
+    """A model with the joint head as a static graph can hold it: no loop over a beam whose length is not
+    known before it runs. See ``engines.onnx_heads``, which has the same form."""
+
+    def __init__(self, model: SpanModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, ids: paddle.Tensor, token_types: paddle.Tensor, mask: paddle.Tensor
+    ) -> tuple[paddle.Tensor, ...]:
+        """As ``convbert.span_heads.Beams``."""
+        head, hidden = self.model.span_head, self.model.encoder(ids, token_types, mask)
+        width = hidden.shape[-1]
+        start = head._start(hidden, token_types)
+        count = paddle.minimum(paddle.shape(ids)[1].astype("int32"), paddle.full([], head.beam, "int32"))
+        chances, start_at = paddle.topk(F.log_softmax(start, axis=-1), count, axis=-1)  # (B, K)
+        weight = head.end_hidden.weight  # (2H, W): of the start's state, and of the token's
+        of_start = paddle.matmul(hidden, weight[:width])
+        of_token = paddle.matmul(hidden, weight[width:]) + head.end_hidden.bias
+        chosen = paddle.take_along_axis(of_start, start_at.unsqueeze(-1), axis=1)  # (B, K, W)
+        inner = F.gelu(chosen.unsqueeze(2) + of_token.unsqueeze(1))  # (B, K, T, W)
+        end = head.end(inner).squeeze(-1) + lowered(paddle.zeros_like(start), token_types).unsqueeze(1)
+        ends, end_at = paddle.topk(F.log_softmax(end, axis=-1), count, axis=-1)
+        return chances, start_at, ends, end_at, head._impossible(hidden, start)
 
 
 class PaddleEngine:

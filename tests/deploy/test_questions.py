@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from convbert.batching import pack, pad
+from deploy.export import main as export
 from deploy.infer import main as infer
 from deploy.models import Model, open_exported, open_model_folder
+from tests.deploy.tiny_models import write_span_model
 
 PASSAGE = "The old harbour lies in the north. " * 12 + "Ada Löwe painted it in 1907, and nobody knows why."
 
@@ -53,8 +55,6 @@ def test_the_command_answers(squad: Path, capsys: pytest.CaptureFixture[str]) ->
 
 def test_an_unanswerable_question_has_no_answer(tmp_path: Path) -> None:
     """With the threshold below every odds nothing is the answer; above, the best span is."""
-    from tests.deploy.tiny_models import write_span_model
-
     model = open_model_folder(write_span_model(tmp_path, "2.0"))
     row = ("Who?", "Ada came, and left.")
     odds = model.answer([row])[0]["null_odds"]
@@ -80,3 +80,15 @@ def test_the_answer_is_the_span_of_the_highest_logits(model: Model, passage: str
     low, high = max(spans, key=lambda span: start[span[0]] + end[span[1]])
     found = model.answer([(question, passage)])[0]
     assert (found["start"], found["end"]) == (tokens[1][low][0], tokens[1][high][1])
+
+
+def test_the_joint_head_answers_as_in_the_model_folder(tmp_path: Path) -> None:
+    """Passages shorter than the beam too."""
+    folder = write_span_model(tmp_path, "2.0", head="joint")
+    export(["--model_path", str(folder), "--save_inference_dir", str(tmp_path / "out"), "--format", "onnx"])
+    exported, model = open_exported(tmp_path / "out"), open_model_folder(folder)
+    for row in (("Who painted it?", PASSAGE), ("Why?", "Nobody knows."), ("Why?", "a")):
+        found, wanted = (one.answer([row])[0] for one in (exported, model))
+        assert (found["answer"], found["start"]) == (wanted["answer"], wanted["start"])
+        assert found["null_odds"] == pytest.approx(wanted["null_odds"], abs=1e-5)
+        assert found["prob"] == pytest.approx(wanted["prob"], abs=1e-5)

@@ -9,7 +9,6 @@ from checkpoints.folder import read_config, save_checkpoint
 from checkpoints.network import arrays_of
 from convbert.framework import paddle
 from convbert.heads import SentenceClassifier
-from convbert.span_heads import LinearSpanHead, SpanModel
 from convbert.tokenizer import Tokenizer
 from scripts.tiny_model import write_model_folder
 from squad import model as squad_model
@@ -36,13 +35,13 @@ def write_classifier(
     return folder / "model"
 
 
-def write_span_model(folder: Path, version: str, length: int = 40) -> Path:
-    """A model folder for SQuAD, with the linear head."""
+def write_span_model(folder: Path, version: str, length: int = 40, head: str = "linear") -> Path:
+    """A model folder for SQuAD."""
     source = folder / "source"
     write_model_folder(source)
     paddle.seed(8)
     config = squad_model.config_for(read_config(source), version, length)
-    model = SpanModel(config, LinearSpanHead(config))
+    model = squad_model.new_model(config, head)
     (folder / "model").mkdir()
-    squad_model.write(folder / "model", config, model, SquadRecipe(qa_head="linear"), Tokenizer(source))
+    squad_model.write(folder / "model", config, model, SquadRecipe(qa_head=head), Tokenizer(source))
     return folder / "model"

@@ -9,7 +9,7 @@ from checkpoints.network import load_classifier
 from commands.errors import InputError
 from convbert.batching import Batch
 from convbert.framework import paddle
-from convbert.span_heads import LinearSpanHead, SpanModel
+from convbert.span_heads import JointSpanHead, LinearSpanHead, SpanModel
 from convbert.tokenizer import Tokenizer
 from engines import export as exporting
 from engines.dynamic import DynamicEngine
@@ -81,6 +81,34 @@ def test_span_heads_are_exported(name: str, kind: str, tmp_path: Path, tokenizer
         assert (found[~allowed] < -500).all()
 
 
+@pytest.mark.parametrize("kind", ["onnx", pytest.param("paddle", marks=slow)])
+def test_the_joint_span_head_is_exported(kind: str, tmp_path: Path, tokenizer: Tokenizer) -> None:
+    """With a beam that is longer than some inputs."""
+    paddle.seed(1)
+    config = load_classifier(GOLDEN / "convbert_small").config
+    network, again = (SpanModel(config, JointSpanHead(config, beam=6)) for _ in range(2))
+    for name, parameter in network.named_parameters():
+        if name.startswith("span_head") and name.endswith("weight"):
+            parameter.set_value(parameter.numpy() * 5)  # so that chances differ
+    again.set_state_dict(network.state_dict())
+    for model in (network, again):
+        model.eval()
+    export(network, tokenizer, "", tmp_path / "out", kind)
+    engine = open_engine(tmp_path / "out")
+    assert engine.head == "beams"
+    for case in CASES:
+        batch = golden_batch("convbert_small", case)
+        found, wanted = engine(batch), DynamicEngine(again)(batch)
+        allowed = wanted["start"] > -50
+        assert allowed[:, 0].all()
+        for name in ("start", "start_at"):
+            np.testing.assert_allclose(found[name][allowed], wanted[name][allowed], atol=1e-5)
+        both = allowed[:, :, None] & (wanted["end"] > -50)
+        for name in ("end", "end_at"):
+            np.testing.assert_allclose(found[name][both], wanted[name][both], atol=1e-5)
+        np.testing.assert_allclose(found["impossible"], wanted["impossible"], atol=1e-5)
+
+
 @pytest.mark.parametrize("before", [False, True])
 def test_a_graph_that_answers_otherwise_is_not_left(
     before: bool, tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
@@ -90,9 +118,9 @@ def test_a_graph_that_answers_otherwise_is_not_left(
         export(network, tokenizer, "the first", target, "onnx")
     write = exporting.write_network
 
-    def write_another(path: Path, config: object, arrays: dict[str, np.ndarray], spans: bool) -> None:
+    def write_another(path: Path, config: object, arrays: dict[str, np.ndarray], *more: object) -> None:
         bias = arrays["head.projection.bias"] + np.float32(3e-5)
-        write(path, network.config, {**arrays, "head.projection.bias": bias}, spans)
+        write(path, network.config, {**arrays, "head.projection.bias": bias}, *more)
 
     monkeypatch.setattr(exporting, "write_network", write_another)
     with pytest.raises(InputError, match=r"differ from the network's by 3e-05"):
