@@ -27,6 +27,9 @@ def write_graph(folder: Path, model: "paddle.nn.Layer") -> str:
 
     The network must be in evaluation mode; afterwards it is a static one.
     """
+    if paddle.__version__.startswith("2."):  # whose jit.save knows neither super() nor autograd functions
+        found = f"this Paddle ({paddle.__version__}) cannot write the network as a graph"
+        raise InputError(f"{found}: take --format onnx, or Paddle 3")
     if isinstance(model, SpanModel) and isinstance(model.span_head, JointSpanHead):
         model = StaticBeams(model)
         model.eval()

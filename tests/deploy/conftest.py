@@ -1,8 +1,12 @@
 """Exported models that the tests of deploy/ share; none of them writes to these folders."""
 
+import importlib.util
 from pathlib import Path
 
 import pytest
+
+# It is looked at for doctests, and imports what only the extra `serve` brings.
+collect_ignore = [] if importlib.util.find_spec("uvicorn") else ["running.py"]
 
 
 def _export(folder: Path, model: Path, kind: str = "onnx") -> Path:

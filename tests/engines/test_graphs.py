@@ -20,9 +20,9 @@ from tests.engines.golden_models import GOLDEN, NAMES, golden_batch
 
 CASES = ["full", "padded", "alone0", "alone1", "alone2"]
 slow = pytest.mark.long
-# Tracing a network takes Paddle seconds: the default suite does it for one with all that is ConvBERT's own.
+# Tracing a network takes Paddle seconds; the default suite does it in tests/deploy/test_infer.py.
 KINDS = [
-    pytest.param(name, kind, marks=[slow] if kind == "paddle" and name != "convbert_grouped" else [])
+    pytest.param(name, kind, marks=[slow] if kind == "paddle" else [])
     for name in NAMES
     for kind in ("onnx", "paddle")
 ]
