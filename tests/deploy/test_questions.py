@@ -84,6 +84,8 @@ def test_the_answer_is_the_span_of_the_highest_logits(model: Model, passage: str
 
 def test_the_joint_head_answers_as_in_the_model_folder(tmp_path: Path) -> None:
     """Passages shorter than the beam too."""
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
     folder = write_span_model(tmp_path, "2.0", head="joint")
     export(["--model_path", str(folder), "--save_inference_dir", str(tmp_path / "out"), "--format", "onnx"])
     exported, model = open_exported(tmp_path / "out"), open_model_folder(folder)
