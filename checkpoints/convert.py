@@ -72,10 +72,12 @@ def convert(source: Path, target: Path, to: str) -> list[str]:
     """
     from checkpoints.folder import read_config
     from checkpoints.model_config import architecture_of, read_values
+    from checkpoints.opening import check_manifest
     from checkpoints.weights import open_weights
 
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise InputError(f"{target}: is not empty; name a new folder")
+    check_manifest(source)
     config, values = read_config(source), read_values(source)
     path, stored = open_weights(source)
     architecture = architecture_of(values)

@@ -17,6 +17,7 @@ from checkpoints.model_config import CONFIG, config_path, read_values
 from checkpoints.naming import LEFT_ASIDE, Name, convention_of, names, their_shape, to_ours, to_theirs
 from checkpoints.shapes import MOST_PARAMETERS, expected_shapes, parameter_count
 from checkpoints.tensors import StoredTensor, as_float32
+from checkpoints.unpickling import shown
 from checkpoints.weights import SAFETENSORS, open_weights, weights_path
 from commands.errors import InputError
 from commands.files import atomic_folder, atomic_write, sha256_of, write_json
@@ -96,7 +97,7 @@ def read_checkpoint(
             for key in spare
             if not key.startswith(("classifier.", "pooler.", f"{config.model_type}.pooler."))
         ]
-    _raise(path, folder, match.faults + [f"{key} is unexpected" for key in spare])
+    _raise(path, folder, match.faults + [f"{shown(key)} is unexpected" for key in spare])
     arrays = {
         name.ours: to_ours(as_float32(path, name.theirs, tensor), name.layout)
         for name, tensor in match.taken.items()

@@ -5,6 +5,7 @@ Exit 0: done. 1: the input or the data is wrong (one line on stderr). 2: wrong u
 
 import argparse
 import io
+import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -91,6 +92,8 @@ def _one_line(message: Warning | str, *_: Any, **__: Any) -> str:
 def run(main: Callable[[Sequence[str] | None], int | None]) -> NoReturn:
     """Run a command's ``main`` and leave with its exit code; bad input is one line, no traceback."""
     warnings.formatwarning = _one_line
+    if sys.stderr is None:  # closed: what is said goes nowhere, not to stdout
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 (till the end)
     for stream in filter(None, (sys.stdout, sys.stderr)):  # closed ones are None
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal of fewer letters is no reason to fail
@@ -105,10 +108,18 @@ def run(main: Callable[[Sequence[str] | None], int | None]) -> NoReturn:
         sys.stderr.close()
         code = 1
     except OSError as error:
+        if "KeyboardInterrupt" in str(error):  # Ctrl-C in an operator of ours that Paddle called
+            print("interrupted", file=sys.stderr)
+            sys.exit(130)
         where = f"{error.filename}: " if error.filename else ""
         print(f"error: {where}{error.strerror or error}", file=sys.stderr)
         code = 1
     except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        code = 130
+    except Exception as error:
+        if "KeyboardInterrupt" not in str(error):  # else Ctrl-C in an operator of ours that Paddle called
+            raise
         print("interrupted", file=sys.stderr)
         code = 130
     sys.exit(code)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -101,7 +102,7 @@ def atomic_folder(path: str | Path, keep_before: str = "") -> Iterator[Path]:
     It gets a manifest of its files. A folder that stood there is replaced, or with keep_before takes
     that name beside it. After a crash ``settle_folder`` puts things right.
     """
-    path = Path(path)
+    path = Path(path).absolute()  # "." cannot be renamed, and has no name of its own
     path.parent.mkdir(parents=True, exist_ok=True)
     settle_folder(path)
     beside, before = _neighbours(path)
@@ -126,7 +127,7 @@ def atomic_folder(path: str | Path, keep_before: str = "") -> Iterator[Path]:
 
 def settle_folder(path: str | Path) -> None:
     """Undo what a killed ``atomic_folder`` left: the folder before it is back, half-written ones are gone."""
-    path = Path(path)
+    path = Path(path).absolute()  # "." cannot be renamed, and has no name of its own
     beside, before = _neighbours(path)
     shutil.rmtree(beside, ignore_errors=True)
     if before.exists() and not path.exists():  # killed between the two renames
@@ -151,6 +152,8 @@ def damage(folder: Path) -> str:
     """
     try:
         digests = read_json_object(folder / MANIFEST)["sha256"]
+        if not all(re.fullmatch(r"[\w.-]+", name, re.ASCII) and name.strip(".") for name in digests):
+            return f"{folder / MANIFEST}: not a manifest"  # such as one that names /dev/zero
         wrong = [name for name, digest in digests.items() if sha256_of(folder / name) != digest]
     except InputError as error:
         return str(error)

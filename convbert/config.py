@@ -106,6 +106,8 @@ class EncoderConfig:
             value = getattr(self, name)
             if not _is_number(value) or not 0 < value < math.inf:
                 found.append(f"{name} must be a number above 0, not {value!r}")
+        if _is_number(self.layer_norm_eps) and self.layer_norm_eps > 1e-3:  # Paddle takes no larger one
+            found.append(f"layer_norm_eps must be at most 0.001, not {self.layer_norm_eps!r}")
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"):
             value = getattr(self, name)
             if value is not None and not (_is_number(value) and 0 <= value < 1):

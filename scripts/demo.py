@@ -54,6 +54,8 @@ def make_parser() -> CommandParser:
 def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
     folder, started = Path(flags.output_dir), time.monotonic()
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "data" / MODEL_FOLDER).is_dir():
+        raise InputError(f"{folder}: holds something else than a demo; take another --output_dir")
     write_sample(folder / "data", shuffle_train_labels=flags.shuffle_train_labels, overwrite=True)
     _say(f"sample written to {folder / 'data'}")
     tasks = flags.tasks or list(TASKS)

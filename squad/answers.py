@@ -6,6 +6,7 @@ over spans, and none over windows but to write the files.
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,7 +14,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from commands.errors import InputError
-from commands.files import atomic_write, write_json
+from commands.files import atomic_write, write_through
 from squad.data import Dataset
 from squad.windows import Windows, max_context, ragged
 
@@ -260,15 +261,25 @@ def _least(values: np.ndarray, question: np.ndarray) -> np.ndarray:
 
 def write_answers(answers: Answers, folder: str | Path) -> None:
     """Write ``predictions.json``, ``nbest_predictions.json`` and, for SQuAD 2.0, ``null_odds.json`` and
-    ``predictions_not_null.json`` (what the best threshold is found with), as ASCII."""
+    ``predictions_not_null.json`` (what the best threshold is found with), as ASCII: all of them, or none.
+
+    Where the two last do not belong, those of earlier answers are removed.
+    """
     folder = Path(folder)
-    write_json(folder / "predictions.json", answers.predictions())
+    plain: dict[str, Any] = {"predictions.json": answers.predictions()}
+    of_nulls = ("predictions_not_null.json", "null_odds.json")
     if answers.rules.nullable:
-        write_json(folder / "predictions_not_null.json", answers.not_null())
-        write_json(folder / "null_odds.json", answers.null_odds())
-    with atomic_write(folder / "nbest_predictions.json") as file:
+        plain |= dict(zip(of_nulls, (answers.not_null(), answers.null_odds()), strict=True))
+    with ExitStack() as files:  # they take their names when every byte of all is on the disk
+        for name, values in plain.items():
+            text = json.dumps(values, indent=2) + "\n"
+            write_through(files.enter_context(atomic_write(folder / name)), text.encode("ascii"))
+        file = files.enter_context(atomic_write(folder / "nbest_predictions.json"))
         lead = b"{\n"
         for name, rows in answers.n_best():
             file.write(lead + f"{json.dumps(name)}: {json.dumps(rows)}".encode("ascii"))
             lead = b",\n"
-        file.write(b"\n}\n")
+        write_through(file, b"\n}\n")
+    if not answers.rules.nullable:
+        for name in of_nulls:
+            (folder / name).unlink(missing_ok=True)

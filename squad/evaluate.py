@@ -61,6 +61,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.error("--script v1.1 knows neither --na-prob-file nor --out-image-dir")
     if flags.out_image_dir and not flags.na_prob_file:
         parser.error("--out-image-dir draws the no-answer scores: name them with --na-prob-file")
+    inputs = [name for name in (flags.data_file, flags.pred_file, flags.na_prob_file) if name]
+    if flags.out_file and Path(flags.out_file).resolve() in [Path(name).resolve() for name in inputs]:
+        parser.error(f"--out-file {flags.out_file}: would be written over what is read")
+    if math.isnan(flags.na_prob_thresh):
+        parser.error("--na-prob-thresh nan: is not a number")
     golds = read_golds(flags.data_file)
     predictions = read_predictions(flags.pred_file)
     try:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from checkpoints.folder import read_config
-from checkpoints.opening import check_length, model_folder, tokenizer_of
+from checkpoints.opening import check_length, check_manifest, model_folder, tokenizer_of
 from commands.errors import InputError
 from commands.files import sha256_of, write_json
 from convbert import ranks
@@ -143,6 +143,7 @@ def _answer_with_best(
     choices: Choices, config: EncoderConfig, data: Data, model: SpanModel, run: RunFolder
 ) -> Answers:
     """The answers of the best checkpoint, whose scores are those in ``scores.json``."""
+    check_manifest(run.path / "best")
     span_model.fill(model, run.path / "best", config, choices.recipe.qa_head)
     model.eval()
     answers = _answers(choices, data.dev, data.windows, model)
@@ -164,13 +165,15 @@ def predict(choices: Choices) -> Answers:
         raise InputError(
             f"{data.path}: is SQuAD {data.version}, but {folder} was trained on SQuAD {trained_for}"
         )
+    target = Path(choices.output_dir)
+    if (target / "args.json").exists() and not folder.resolve().is_relative_to(target.resolve()):
+        raise InputError(f"{target}: is the folder of another model's run; take another --output_dir")
     windows = make_windows(data, tokenizer, recipe.max_seq_length, recipe.doc_stride, recipe.max_query_length)
     select_device(choices.device)
     ranks.start()
     model = span_model.load(folder, config)
     answers = _answers(choices, data, windows, model)
     if ranks.is_first():
-        target = Path(choices.output_dir)
         write_answers(answers, target)
         if not (target / "args.json").exists():  # else it is a run's folder, with the run's scores
             scores = dev_scores(answers)

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from tqdm import tqdm
 
-from commands.errors import InputError, UsageError
+from commands.errors import InputError
 from convbert import dropout, ranks
 from convbert.framework import paddle
 from training.optimizer import AdamW, make_optimizer, optimizer_arrays, restore_optimizer
@@ -86,8 +86,6 @@ class _Fit:
         accumulation = recipe.gradient_accumulation_steps
         self.epoch_steps = math.ceil(len(job.batches(0)) / accumulation)
         self.total = recipe.max_steps or math.ceil(self.epoch_steps * recipe.num_train_epochs)
-        if self.total < 1:
-            raise UsageError("no steps to take: --num_train_epochs and --max_steps are both 0")
         self.warmup = warmup_steps(recipe, self.total)
         self.every = recipe.save_steps or self.epoch_steps
         if run.resumes:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from commands.command_line import SWITCH, CommandParser
-from commands.errors import InputError
+from commands.errors import InputError, UsageError
 
 
 def setting(
@@ -72,6 +72,8 @@ class Recipe:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             _check(field, getattr(self, field.name))
+        if not (self.max_steps or self.num_train_epochs):
+            raise UsageError("no steps to take: --num_train_epochs and --max_steps are both 0")
 
 
 RecipeType = TypeVar("RecipeType", bound=Recipe)

@@ -37,6 +37,7 @@ WriteModel = Callable[[Path], None]
 
 _STATE, _MOMENTS, _LOCK = "state.json", "optimizer.safetensors", ".lock"
 _FILES = ("args.json", "train.log", "history.jsonl", "scores.json", _LOCK)
+_BEGIN_ANEW = "this run cannot be resumed: --overwrite_output_dir begins anew"
 # What squad.run_squad --do_predict leaves there besides.
 _ANSWERS = ("predictions.json", "nbest_predictions.json", "null_odds.json", "predictions_not_null.json")
 _FOLDERS = ("best", "last", "previous", "visualdl", "predictions")
@@ -93,8 +94,15 @@ class RunFolder:
 
     def _refuse_what_is_no_run(self) -> None:
         """A folder that holds anything but what runs write is not touched."""
+        entries = sorted(self.path.iterdir())
+        folders = [entry.name for entry in entries if entry.is_dir()]
+        if folders and not (self.path / "args.json").is_file():
+            raise InputError(
+                f"{self.path}: holds {folders[0]!r} but no args.json, so it is no run's; "
+                "take another --output_dir"
+            )
         hidden = (".best.", ".last.", *(f".{name}." for name in _FILES))
-        for entry in sorted(self.path.iterdir()):
+        for entry in entries:
             known = entry.name in (_FOLDERS if entry.is_dir() else (*_FILES, *_ANSWERS))
             if not known and not entry.name.startswith(hidden):
                 raise InputError(
@@ -112,7 +120,7 @@ class RunFolder:
     def _clear(self) -> None:
         for entry in self.path.iterdir():
             if entry.name != _LOCK:
-                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+                shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
 
     def _to_go_on_from(self) -> Path | None:
         """``last/``, or where it is damaged or missing ``previous/``; None if none was ever saved."""
@@ -124,14 +132,13 @@ class RunFolder:
                 if skipped or folder.name != "last":
                     reason = skipped or f"{self.path / 'last'} is missing"
                     print(f"warning: {reason}; going on from {folder}", file=sys.stderr)
+                if fault := damage(self.path / "best"):  # it was there before this save
+                    raise InputError(f"{fault}; {_BEGIN_ANEW}")
                 return folder
         if faults:
-            raise InputError(f"{faults[0]}; this run cannot be resumed: --overwrite_output_dir begins anew")
+            raise InputError(f"{faults[0]}; {_BEGIN_ANEW}")
         if (self.path / "scores.json").exists():  # written after the first save; best/ comes before it
-            raise InputError(
-                f"{self.path / 'last'}: is missing, so this run cannot be resumed; "
-                "--overwrite_output_dir begins anew"
-            )
+            raise InputError(f"{self.path / 'last'}: is missing; {_BEGIN_ANEW}")
         return None
 
     def _log_to_file(self) -> None:

@@ -53,6 +53,8 @@ run(main)
         ("raise UsageError('--a and --b')", (2, "", "error: --a and --b\n")),
         ("open('/nowhere/x')", (1, "", "error: /nowhere/x: No such file or directory\n")),
         ("raise KeyboardInterrupt", (130, "", "interrupted\n")),
+        ("raise OSError('(External) KeyboardInterrupt: \\n at py_layer')", (130, "", "interrupted\n")),
+        ("raise ValueError('(External) KeyboardInterrupt')", (130, "", "interrupted\n")),
         ("warnings.warn('all are equal')", (0, "", "warning: all are equal\n")),
         ("sys.stdout.close(); sys.stdout = None; print(1)", (0, "", "")),
     ],

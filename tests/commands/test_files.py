@@ -110,6 +110,9 @@ def test_killed_at_any_rename_one_whole_folder_is_left(
         (lambda d: (d / "manifest.json").write_text("{"), "manifest.json: not JSON"),
         (lambda d: (d / "manifest.json").write_text("{}"), "manifest.json: not a manifest"),
         (lambda d: (d / "manifest.json").write_text('{"sha256": [1]}'), "manifest.json: not a manifest"),
+        (lambda d: (d / "manifest.json").write_text('{"sha256": {"/dev/zero": ""}}'), "manifest.json: not a"),
+        (lambda d: (d / "manifest.json").write_text('{"sha256": {"..": ""}}'), "manifest.json: not a"),
+        (lambda d: (d / "manifest.json").write_text('{"sha256": {"a\\u0000": ""}}'), "manifest.json: not a"),
     ],
 )
 def test_damage_is_named(tmp_path: Path, harm, said: str) -> None:  # type: ignore[no-untyped-def]
@@ -125,3 +128,10 @@ def test_a_lock_is_for_one(tmp_path: Path) -> None:
         Lock(tmp_path / ".lock")
     first.free()
     Lock(tmp_path / ".lock").free()
+
+
+def test_the_folder_one_stands_in_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "d").mkdir()
+    monkeypatch.chdir(tmp_path / "d")
+    fill(Path(), "1")
+    assert (tmp_path / "d" / "a").read_text() == "1"

@@ -72,8 +72,17 @@ def test_all_tasks_and_their_control(run_module, tmp_path):
     assert lines[-1] == f"{tmp_path / 'demo' / 'submission.zip'} is packed and checked"
 
 
+def test_runs_that_are_no_demo_are_never_replaced(run_module, tmp_path):
+    (tmp_path / "wnli" / "best").mkdir(parents=True)
+    done = run_module("scripts.demo", "--output_dir", tmp_path, "--tasks", "wnli")
+    said = f"error: {tmp_path}: holds something else than a demo; take another --output_dir\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["wnli"]
+
+
 def test_a_failing_step_is_one_line(run_module, tmp_path):
     """Here the run's folder cannot be made: a file stands in its place."""
+    (tmp_path / "data" / "tiny-convbert").mkdir(parents=True)
     (tmp_path / "rte").write_text("in the way")
     done = run_module("scripts.demo", "--output_dir", tmp_path, "--tasks", "rte")
     assert done.returncode == 1

@@ -64,6 +64,8 @@ def job(model: Line, batches: list[Rows], mains: list[float] | None = None) -> J
 
 def train(the_job: Job, recipe: Recipe, folder: Path, resume: bool = False) -> Progress:
     with RunFolder(folder, resume=resume) as run:
+        if not run.resumes:
+            run.write_args({})
         return fit(the_job, recipe, run)
 
 

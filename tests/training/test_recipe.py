@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from commands.command_line import CommandParser
-from commands.errors import InputError
+from commands.errors import InputError, UsageError
 from glue.presets import GlueRecipe
 from training.recipe import Recipe, add_flags, read_config_file, resolve, setting
 
@@ -191,10 +191,16 @@ def test_every_setting_is_checked_below() -> None:
 
 @pytest.mark.parametrize(("name", "low"), AT_LEAST.items())
 def test_least_values(name: str, low: float) -> None:
-    assert getattr(GlueRecipe(**{name: low}), name) == low
+    steps = {"max_steps": 1} if name == "num_train_epochs" else {}
+    assert getattr(GlueRecipe(**{name: low}, **steps), name) == low
     below = low - 1 if isinstance(low, int) else low / 2
     message = fault(GlueRecipe, **{name: below})
     assert message == f"{name}: expected a number at least {low:g}, found {below!r}"
+
+
+def test_a_recipe_without_steps() -> None:
+    with pytest.raises(UsageError, match="no steps to take: --num_train_epochs and --max_steps are both 0"):
+        GlueRecipe(num_train_epochs=0.0)
 
 
 @pytest.mark.parametrize(("name", "span"), SPANS.items())

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -91,12 +92,10 @@ def test_nothing_is_begun_anew_over_two_damaged_saves(folder: Path) -> None:
 
 
 def test_nothing_is_begun_anew_over_a_run_without_saves(folder: Path) -> None:
-    import shutil
-
     for name in ("last", "previous"):
         shutil.rmtree(folder / name)
     before = listing(folder)
-    with pytest.raises(InputError, match="last: is missing, so this run cannot be resumed"):
+    with pytest.raises(InputError, match="last: is missing; this run cannot be resumed"):
         RunFolder(folder, resume=True)
     assert listing(folder) == before
 
@@ -104,8 +103,6 @@ def test_nothing_is_begun_anew_over_a_run_without_saves(folder: Path) -> None:
 def test_a_run_killed_between_the_renames_goes_on_from_the_save_before(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import shutil
-
     shutil.rmtree(folder / "previous")
     (folder / "last").rename(folder / "previous")
     (folder / ".last.part").mkdir()
@@ -166,6 +163,36 @@ def test_answers_of_the_best_model_are_the_runs_own(folder: Path) -> None:
     assert resumed_step(folder) == 2
     with RunFolder(folder, overwrite=True):
         assert not (folder / "predictions.json").exists()
+
+
+@pytest.mark.parametrize("way", ["resume", "overwrite"])
+@pytest.mark.parametrize("name", ["best", "predictions"])
+def test_folders_of_a_runs_names_without_a_run_are_never_touched(tmp_path: Path, way: str, name: str) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "thesis.txt").write_text("years of work")
+    with pytest.raises(InputError, match=f"holds '{name}' but no args.json, so it is no run's"):
+        RunFolder(tmp_path, **{way: True})
+    assert listing(tmp_path) == {f"{name}/thesis.txt": b"years of work"}
+
+
+@pytest.mark.parametrize("harm", ["damaged", "gone"])
+def test_a_run_whose_best_model_is_lost_is_not_resumed(folder: Path, harm: str) -> None:
+    if harm == "gone":
+        shutil.rmtree(folder / "best")
+    else:
+        (folder / "best" / "weights").write_text("x")
+    before = listing(folder)
+    with pytest.raises(InputError, match=r"best/.*this run cannot be resumed"):
+        RunFolder(folder, resume=True)
+    assert listing(folder) == before
+
+
+def test_a_link_to_a_best_model_elsewhere_is_unlinked_not_followed(folder: Path, tmp_path: Path) -> None:
+    (folder / "best").rename(tmp_path / "elsewhere")
+    (folder / "best").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    with RunFolder(folder, overwrite=True):
+        assert set(listing(folder)) == {"train.log", ".lock"}
+    assert (tmp_path / "elsewhere" / "weights").is_file()
 
 
 @pytest.mark.parametrize("way", ["resume", "overwrite"])
