@@ -101,6 +101,8 @@ def _with_patience(source: Source, part: Path, pause: float) -> None:
             reason = f"HTTP {error.code} ({error.reason})"
         except urllib.error.URLError as error:
             reason = str(error.reason)
+        except ValueError as error:  # no address at all
+            raise InputError(f"{source.url}: cannot be fetched: {error}") from None
         except (_CutError, TimeoutError, ConnectionError, http.client.HTTPException) as error:
             reason = str(error) or type(error).__name__
         now = part.stat().st_size if part.is_file() else 0

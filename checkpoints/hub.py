@@ -55,7 +55,7 @@ def _reason(error: Exception) -> str:
     if is_offline():
         return "is not in the hub's cache, and HF_HUB_OFFLINE forbids to fetch it"
     if isinstance(error, errors.LocalEntryNotFoundError):
-        return "cannot be fetched: the hub cannot be reached, and it is not in the hub's cache"
+        return "cannot be fetched: no such folder here, nor in the hub's cache, and the hub cannot be reached"
     if isinstance(error, errors.GatedRepoError):
         return "cannot be fetched: its owner must grant access first (then: hf auth login)"
     if isinstance(error, errors.RepositoryNotFoundError):

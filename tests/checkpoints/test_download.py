@@ -16,6 +16,7 @@ import pytest
 
 from checkpoints import download
 from checkpoints.download import ATTEMPTS, Source, fetch
+from commands.errors import InputError
 from tests.checkpoints.golden_folders import fault
 from tests.checkpoints.web import Web, serving
 
@@ -258,3 +259,8 @@ def test_a_killed_process_frees_the_way(web: Web, tmp_path: Path) -> None:
     web.slow = 0
     fetch(known(web), tmp_path / "x", pause=0)
     assert (tmp_path / "x").read_bytes() == CONTENT
+
+
+def test_what_is_no_address_is_one_line(tmp_path):
+    with pytest.raises(InputError, match="nonsense/a: cannot be fetched: unknown url type"):
+        fetch(Source("nonsense/a"), tmp_path / "a")
