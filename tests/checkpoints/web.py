@@ -30,63 +30,65 @@ class Web:
         return sum(asked == path for asked, _ in self.requests)
 
 
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    web: Web  # each server has a handler class of its own
+
+    def do_HEAD(self) -> None:
+        self.answer(body=False)
+
+    def do_GET(self) -> None:
+        self.answer(body=True)
+
+    def answer(self, body: bool) -> None:
+        web = self.web
+        path, asked = self.path.split("?")[0], self.headers.get("Range", "")
+        if body:
+            web.requests.append((path, asked))
+        if web.slow:
+            threading.Event().wait(web.slow)
+        content = web.files.get(path)
+        if body and web.faults:
+            return self.refuse(web.faults.pop(0))
+        if content is None:
+            return self.refuse(404)
+        etag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
+        begin = int(asked[6:].split("-")[0]) if asked and web.ranges else 0
+        if self.headers.get("If-Range", etag) != etag:
+            begin = 0
+        if begin and begin >= len(content):
+            return self.refuse(416)
+        part = content[begin:]
+        self.send_response(206 if begin else 200)
+        if begin:
+            self.send_header("Content-Range", f"bytes {begin}-{len(content) - 1}/{len(content)}")
+        if web.lengths:
+            self.send_header("Content-Length", str(len(part)))
+        self.send_header("ETag", etag)
+        for key, value in web.headers.get(path, {}).items():
+            self.send_header(key, value)
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.close_connection = True
+        if body:
+            cut = web.cuts.pop(0) if web.cuts else len(part)
+            self.wfile.write(part[:cut])
+
+    def refuse(self, status: int) -> None:
+        self.send_response(status)
+        for key, value in self.web.headers.get(self.path.split("?")[0], {}).items():
+            self.send_header(key, value)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
 @contextmanager
 def serving() -> Iterator[Web]:
     web = Web()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_HEAD(self) -> None:
-            self.answer(body=False)
-
-        def do_GET(self) -> None:
-            self.answer(body=True)
-
-        def answer(self, body: bool) -> None:
-            path, asked = self.path.split("?")[0], self.headers.get("Range", "")
-            if body:
-                web.requests.append((path, asked))
-            if web.slow:
-                threading.Event().wait(web.slow)
-            content = web.files.get(path)
-            if body and web.faults:
-                return self.refuse(web.faults.pop(0))
-            if content is None:
-                return self.refuse(404)
-            etag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
-            begin = int(asked[6:].split("-")[0]) if asked and web.ranges else 0
-            if self.headers.get("If-Range", etag) != etag:
-                begin = 0
-            if begin and begin >= len(content):
-                return self.refuse(416)
-            part = content[begin:]
-            self.send_response(206 if begin else 200)
-            if begin:
-                self.send_header("Content-Range", f"bytes {begin}-{len(content) - 1}/{len(content)}")
-            if web.lengths:
-                self.send_header("Content-Length", str(len(part)))
-            self.send_header("ETag", etag)
-            for key, value in web.headers.get(path, {}).items():
-                self.send_header(key, value)
-            self.send_header("Connection", "close")
-            self.end_headers()
-            self.close_connection = True
-            if body:
-                cut = web.cuts.pop(0) if web.cuts else len(part)
-                self.wfile.write(part[:cut])
-
-        def refuse(self, status: int) -> None:
-            self.send_response(status)
-            for key, value in web.headers.get(self.path.split("?")[0], {}).items():
-                self.send_header(key, value)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"web": web}))
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     web.url = f"http://127.0.0.1:{server.server_port}"

@@ -93,9 +93,20 @@ def test_an_environment_without_the_peer_is_one_line(model: Path, python: str, s
 @pytest.mark.long
 @pytest.mark.parametrize("size", ["small", "medium-small", "base"])
 @pytest.mark.parametrize("peer", compare.PEERS)
-def test_the_real_peers(size: str, peer: str) -> None:
+def test_the_real_peers(size: str, peer: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Needs HUGGINGFACE_PYTHON, or PADDLENLP_PYTHON, to name the Python of the peer's environment."""
     python = os.environ.get(f"{peer.upper()}_PYTHON")
     if not python:
         pytest.skip(f"{peer.upper()}_PYTHON is not set")
     compare.main(["--random_weights", size, "--against", peer, f"--{peer}_python", python])
+    heading, *rows, _ = capsys.readouterr().out.splitlines()
+    assert heading.startswith(
+        f"random {size} against {'transformers' if peer == 'huggingface' else 'PaddleNLP'}"
+    )
+    largest = {row.split("mean")[0].strip(): float(row.split()[-1]) for row in rows}
+    aligned = "padded rows, reference_padding"
+    if peer == "paddlenlp":
+        assert largest[aligned] > 0.01  # its zeros for [PAD]
+        aligned += ", [PAD] embedded as zeros"
+    assert max(largest["rows without padding"], largest[aligned]) <= 1e-5
+    assert largest["padded rows, ours as it is"] > 0.01

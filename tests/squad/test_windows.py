@@ -108,25 +108,33 @@ def test_words_are_cut_into_pieces_of_the_vocabulary(tokenizers):
     assert cuts(tokenizers["uncased"], text) == ["Un", "able", "cat", "s"]
 
 
-def check_offsets(tokenizer, texts):
-    """Offsets ascend and lie inside the text; tokens that share one span, joined, are the cut, normalised."""
+def offset_faults(tokenizer, texts):
+    """Where offsets do not ascend, lie outside of the text, or do not fit the tokens: text and reason.
+
+    Tokens that share one span, joined, are the cut, normalised; no character is lost between tokens.
+    """
     lower = tokenizer.settings["do_lower_case"]
     tokens = tokenise(texts, tokenizer)
+    found = []
     for text, low, high in zip(texts, tokens.starts[:-1], tokens.starts[1:], strict=True):
         first, behind = tokens.first[low:high].tolist(), tokens.behind[low:high].tolist()
-        assert first == sorted(first)
-        assert behind == sorted(behind)
-        assert all(0 <= a < b <= len(text) for a, b in zip(first, behind, strict=True))
+        if first != sorted(first) or behind != sorted(behind):
+            found.append((text, "do not ascend"))
+        if not all(0 <= a < b <= len(text) for a, b in zip(first, behind, strict=True)):
+            found.append((text, "outside of the text"))
         names = [tokenizer.pieces[number] for number in tokens.ids[low:high].tolist()]
         grouped = itertools.groupby(zip(first, behind, names, strict=True), key=lambda row: row[:2])
         for (a, b), rows in grouped:
             joined = "".join(row[2].removeprefix("##") if len(row[2]) > 2 else row[2] for row in rows)
             whole = text[a:b] if text[a:b] in SPECIALS else normal(text[a:b], lower)
-            assert settled(joined) == settled(whole) or len(whole) > 100, (text, a, b)
-        # and no character is lost: what stands between tokens is dropped or space
+            if settled(joined) != settled(whole) and len(whole) <= 100:
+                found.append((text, f"{joined!r} is not {text[a:b]!r}"))
+        # what stands between tokens is dropped or space
         covered = set(itertools.chain.from_iterable(map(range, first, behind)))
         between = settled("".join(c for i, c in enumerate(text) if i not in covered))
-        assert all(c.isspace() or not normal(c, lower) for c in between), text
+        if any(normal(c, lower) for c in between if not c.isspace()):
+            found.append((text, f"{between!r} is lost"))
+    return found
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Cn", "Co"]), max_size=30)
@@ -137,7 +145,7 @@ SPICED = st.lists(st.one_of(TEXT, SPICES), max_size=8).map("".join)
 @pytest.mark.parametrize("case", ["uncased", "cased"])
 @given(text=SPICED)
 def test_offsets_of_any_text(tokenizers, case, text):
-    check_offsets(tokenizers[case], [text])
+    assert offset_faults(tokenizers[case], [text]) == []
 
 
 @pytest.mark.parametrize("case", ["uncased", "cased"])
@@ -146,8 +154,10 @@ def test_offsets_of_any_text(tokenizers, case, text):
 )
 def test_offsets_of_every_assigned_character(tokenizers, case, every):
     characters = [chr(i) for i in range(0, 0x110000, every) if is_assigned(i)]
+    assert len(characters) * every > 100_000
     for start in range(0, len(characters), 5000):
-        check_offsets(tokenizers[case], [f"a{c}b {c} {c}é" for c in characters[start : start + 5000]])
+        texts = [f"a{c}b {c} {c}é" for c in characters[start : start + 5000]]
+        assert offset_faults(tokenizers[case], texts) == []
 
 
 def dataset(texts, questions):

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import json
 import os
 import struct
 import time
@@ -195,11 +196,18 @@ def test_a_wrong_name_is_wrong_usage(folder, data_dir, run_module):
     assert done.stderr == f"error: --output {folder}/CoLA.tsv: give a name that ends in .zip\n"
 
 
-def test_a_zip_beside_the_predictions_is_in_nobodys_way(folder, data_dir):
+def test_a_zip_beside_the_predictions_is_in_nobodys_way(folder, data_dir, capsys):
+    packed = []
     for _ in range(2):
         _pack_to(folder, data_dir, folder / "submission.ZIP")
-    check.main([str(folder), "--data_dir", str(data_dir)])
-    check.main([str(folder / "submission.ZIP"), "--data_dir", str(data_dir)])
+        packed.append((folder / "submission.ZIP").read_bytes())
+    assert packed[0] == packed[1]
+    for path in (folder, folder / "submission.ZIP"):
+        capsys.readouterr()
+        check.main([str(path), "--data_dir", str(data_dir), "--json"])
+        report = json.loads(capsys.readouterr().out)
+        assert report["ok"]
+        assert len(report["files"]) == 11
 
 
 def _link(path):
