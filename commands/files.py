@@ -86,6 +86,16 @@ def read_json_object(path: str | Path) -> dict[str, Any]:
     return values
 
 
+def read_json_lines(path: str | Path) -> Iterator[Any]:
+    """The values of a .jsonl file, a line each; InputError names a line that is not JSON."""
+    with open(path, encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                yield json.loads(line)
+            except ValueError as error:
+                raise InputError(f"{path}:{number}: not JSON: {error}") from None
+
+
 def sha256_of(path: str | Path) -> str:
     """The SHA-256 of a file's bytes, in hex."""
     digest = hashlib.sha256()

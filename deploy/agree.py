@@ -14,13 +14,13 @@ if not __package__:  # started by path: what is importable is the clone, not thi
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import itertools
-import json
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from commands.command_line import CommandParser, path, run
 from commands.errors import InputError
+from commands.files import read_json_lines
 
 
 def make_parser() -> CommandParser:
@@ -41,7 +41,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 def compare(first: str, other: str, tolerance: float) -> tuple[int, float]:
     """How many rows both files have, and the largest difference; InputError names one that is too large."""
     rows, largest = 0, 0.0
-    for rows, (left, right) in enumerate(itertools.zip_longest(_read(first), _read(other)), 1):
+    for rows, (left, right) in enumerate(
+        itertools.zip_longest(read_json_lines(first), read_json_lines(other)), 1
+    ):
         if left is None or right is None:
             raise InputError(f"{other}:{rows}: one file has fewer rows than the other, {first}")
         wanted, found = dict(_flat("", left)), dict(_flat("", right))
@@ -78,15 +80,6 @@ def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
             yield from _flat(f"{name}.{key}" if name else str(key), inner)
     else:
         yield name, value
-
-
-def _read(name: str) -> Iterator[dict[str, Any]]:
-    with open(name, encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                yield json.loads(line)
-            except ValueError as error:
-                raise InputError(f"{name}:{number}: not JSON: {error}") from None
 
 
 if __name__ == "__main__":

@@ -64,6 +64,16 @@ def add_flags(parser: CommandParser) -> None:
     )
 
 
+def add_model_path(parser: CommandParser) -> None:
+    parser.add_argument(
+        "--model_path",
+        required=True,
+        type=path,
+        metavar="FOLDER",
+        help="a fine-tuned model folder, or a run's folder (its best/ is taken)",
+    )
+
+
 def check_flags(flags: Namespace) -> None:
     """UsageError where flags contradict each other."""
     if flags.num_workers:

@@ -22,7 +22,7 @@ import http.client
 import json
 import os
 import urllib.parse
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import local
@@ -30,6 +30,7 @@ from typing import Any
 
 from commands.command_line import CommandParser, count, path, run
 from commands.errors import InputError, UsageError
+from commands.files import read_json_lines
 
 TOKEN_VARIABLE = "CONVBERT_GLUE_TOKEN"
 
@@ -151,7 +152,7 @@ def ask_file(url: str, token: str | None, route: str, source: str, target: str, 
             own.client = Client(url, token)
         return only_answer(own.client.post(route, body))
 
-    rows = list(_objects(Path(source)))
+    rows = list(read_json_lines(Path(source)))
     with atomic_write(target) as file, ThreadPoolExecutor(clients) as pool:
         for index, found in enumerate(pool.map(ask, rows)):
             file.write((json.dumps({"index": index, **found}) + "\n").encode())
@@ -162,14 +163,6 @@ def only_answer(found: dict[str, Any]) -> dict[str, Any]:
     """The answer in a response to one input, without what it does not say."""
     (answer,) = found.get("predictions") or found["answers"]
     return {key: value for key, value in answer.items() if value is not None}
-
-
-def _objects(source: Path) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(source.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            yield json.loads(line)
-        except ValueError as error:
-            raise InputError(f"{source}:{number}: not JSON: {error}") from None
 
 
 if __name__ == "__main__":

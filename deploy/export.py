@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 from commands.command_line import CommandParser, path, run
 from commands.errors import UsageError
+from deploy.answering import add_model_path
 
 if TYPE_CHECKING:
     from deploy.rows import Row
@@ -34,13 +35,7 @@ _MOST_ROWS = 256  # of --input
 
 def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m deploy.export", description=__doc__)
-    parser.add_argument(
-        "--model_path",
-        required=True,
-        type=path,
-        metavar="FOLDER",
-        help="a fine-tuned model folder, or a run's folder (its best/ is taken)",
-    )
+    add_model_path(parser)
     parser.add_argument(
         "--save_inference_dir",
         required=True,

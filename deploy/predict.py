@@ -13,19 +13,13 @@ if not __package__:  # started by path: what is importable is the clone, not thi
 
 from collections.abc import Sequence
 
-from commands.command_line import CommandParser, path, run
-from deploy.answering import add_flags, answer, check_flags
+from commands.command_line import CommandParser, run
+from deploy.answering import add_flags, add_model_path, answer, check_flags
 
 
 def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m deploy.predict", description=__doc__)
-    parser.add_argument(
-        "--model_path",
-        required=True,
-        type=path,
-        metavar="FOLDER",
-        help="a fine-tuned model folder, or a run's folder (its best/ is taken)",
-    )
+    add_model_path(parser)
     add_flags(parser)
     return parser
 
