@@ -10,7 +10,7 @@ from checkpoints.opening import check_length
 from convbert.tokenizer import Tokenizer
 from deploy.rows import Row
 from engines.running import Engine, run
-from squad.answers import Answers, Rules, best_answers
+from squad.answers import Answers, Rules, best_answers, best_of_beams
 from squad.data import Dataset, Question
 from squad.windows import Windows, make_windows
 
@@ -72,13 +72,11 @@ class QuestionModel:
         return best_answers(windows, data, flat["start"], flat["end"], self.rules)
 
     def _run_beams(self, windows: Windows, data: Dataset, batch_size: int, progress: str) -> Answers:
-        from squad.prediction import _of_beams
-
         beams = [
             (batch.rows, list(outputs.values()))
             for batch, outputs in run(self.engine, windows.features, min(batch_size, _BEAM_ROWS), progress)
         ]
-        return _of_beams(beams, windows, data, self.rules)
+        return best_of_beams(beams, windows, data, self.rules)
 
     def _best(self, answers: Answers, number: int) -> dict[str, Any]:
         low, high = int(answers.starts[number]), int(answers.starts[number + 1])

@@ -5,7 +5,7 @@ over spans, and none over windows but to write the files.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,11 +145,11 @@ def best_answers(
 def _numbers(logits: np.ndarray, windows: Windows, data: Dataset) -> np.ndarray:
     wrong = np.flatnonzero(np.isnan(logits))
     if len(wrong):
-        refuse_nan(int(np.searchsorted(windows.features.starts, wrong[0], side="right")) - 1, windows, data)
+        _refuse_nan(int(np.searchsorted(windows.features.starts, wrong[0], side="right")) - 1, windows, data)
     return np.clip(logits, -_LIMIT, _LIMIT).astype(np.float32)
 
 
-def refuse_nan(window: int, windows: Windows, data: Dataset) -> NoReturn:
+def _refuse_nan(window: int, windows: Windows, data: Dataset) -> NoReturn:
     """Say of which question the model's answer is not a number."""
     name = data.questions[windows.question[window]].name
     raise InputError(f"question {name!r}: the model's logits are NaN; did its training diverge?")
@@ -207,6 +207,38 @@ def _best_of_chunk(s: np.ndarray, e: np.ndarray, rules: Rules, low: int) -> tupl
     first = tops[window, order // longest]
     last = first + order % longest
     return window + low, first, last, s[window, first], e[window, last]
+
+
+def best_of_beams(
+    beams: Sequence[tuple[np.ndarray, Sequence[np.ndarray]]], windows: Windows, data: Dataset, rules: Rules
+) -> Answers:
+    """The best spans of the joint head: its pairs inside the text, no longer than allowed; as odds what its
+    classifier says, where it says least.
+
+    beams: of every batch the windows' numbers (B,), and what ``convbert.span_heads.Beams`` holds, as arrays:
+    start and start_at (B, K), end and end_at (B, K, K), impossible (B,). A NaN is an InputError with the
+    question's id; infinite numbers count as ±1e30.
+    """
+    odds = np.zeros(len(windows), dtype=np.float32)
+    found = []
+    parts = np.concatenate([[0], np.cumsum(windows.count)])
+    allowed = max_context(windows) if rules.max_context else np.ones(int(parts[-1]), dtype=bool)
+    for rows, (start, start_at, end, end_at, impossible) in beams:
+        for part in (start, end, impossible):
+            wrong = np.isnan(part.reshape(len(rows), -1)).any(axis=1)
+            if wrong.any():
+                _refuse_nan(int(rows[wrong][0]), windows, data)
+        start, end, odds[rows] = (np.clip(part, -_LIMIT, _LIMIT) for part in (start, end, impossible))
+        window = np.broadcast_to(rows[:, None, None], end.shape)
+        at = np.broadcast_to(start_at[:, :, None], end.shape)
+        chance = np.broadcast_to(start[:, :, None], end.shape)
+        lead, count = windows.features.first_lengths[window], windows.count[window]
+        first, last = at - lead, end_at - lead
+        good = (first >= 0) & (last < count) & (last >= first) & (last - first < rules.max_length)
+        good[good] &= allowed[(parts[window] + first)[good]]
+        found.append([column[good] for column in (window, first, last, chance, end)])
+    spans = Spans(*(np.concatenate(column) for column in zip(*found, strict=True)))
+    return rank(spans, Nulls(odds=odds), windows, data, rules)
 
 
 def rank(spans: Spans, nulls: Nulls, windows: Windows, data: Dataset, rules: Rules) -> Answers:

@@ -10,11 +10,11 @@ from convbert.batching import by_length
 from convbert.framework import paddle
 from convbert.span_heads import Beams, SpanModel
 from engines.dynamic import tensors
-from squad.answers import Answers, Nulls, Rules, Spans, best_answers, rank, refuse_nan
+from squad.answers import Answers, Rules, best_answers, best_of_beams
 from squad.data import Dataset
 from squad.official import always_null, score_v11, score_v20
 from squad.presets import SquadRecipe
-from squad.windows import Windows, max_context
+from squad.windows import Windows
 
 
 def rules_of(recipe: SquadRecipe, data: Dataset) -> Rules:
@@ -53,35 +53,9 @@ def answer(
                 logits[places] = part.numpy()[real]
     gathered = [part for parts in ranks.of_all(beams) for part in parts]
     if gathered:
-        return _of_beams(gathered, windows, data, rules)
+        return best_of_beams(gathered, windows, data, rules)
     start, end = ranks.total_of(flat)  # a logit is 0 in all processes but one
     return best_answers(windows, data, start, end, rules)
-
-
-def _of_beams(
-    beams: list[tuple[np.ndarray, list[np.ndarray]]], windows: Windows, data: Dataset, rules: Rules
-) -> Answers:
-    """Answers of the joint head: its pairs that lie inside the text and are no longer than allowed, and as
-    odds what its classifier says, where it says least."""
-    odds = np.zeros(len(windows), dtype=np.float32)
-    found = []
-    parts = np.concatenate([[0], np.cumsum(windows.count)])
-    allowed = max_context(windows) if rules.max_context else np.ones(int(parts[-1]), dtype=bool)
-    for rows, (start, start_at, end, end_at, impossible) in beams:
-        odds[rows] = impossible
-        window, first, _ = np.meshgrid(rows, *map(np.arange, end.shape[1:]), indexing="ij")
-        at = np.broadcast_to(start_at[:, :, None], end.shape)
-        chance = np.broadcast_to(start[:, :, None], end.shape)
-        lead, count = windows.features.first_lengths[window], windows.count[window]
-        first, last = at - lead, end_at - lead
-        good = (first >= 0) & (last < count) & (last >= first) & (last - first < rules.max_length)
-        good[good] &= allowed[(parts[window] + first)[good]]
-        found.append([column[good] for column in (window, first, last, chance, end)])
-    wrong = np.flatnonzero(np.isnan(odds))
-    if len(wrong):
-        refuse_nan(int(wrong[0]), windows, data)
-    spans = Spans(*(np.concatenate(column) for column in zip(*found, strict=True)))
-    return rank(spans, Nulls(odds=odds), windows, data, rules)
 
 
 def dev_scores(answers: Answers) -> dict[str, float]:

@@ -11,7 +11,7 @@ from commands.errors import InputError
 from commands.files import write_text
 from convbert.tokenizer import SPECIALS, Tokenizer
 from squad import answers as module
-from squad.answers import Nulls, Rules, Spans, best_answers, rank, write_answers
+from squad.answers import Nulls, Rules, Spans, best_answers, best_of_beams, rank, write_answers
 from squad.data import Dataset, Question
 from squad.windows import make_windows, max_context
 
@@ -209,6 +209,64 @@ def test_odds_of_an_answerability_classifier(one):
     answers = rank(spans, Nulls(odds=np.array([0.25])), windows, data, Rules(nullable=True))
     assert (answers.null_odds(), answers.predictions()) == ({"q0": 0.25}, {"q0": ""})
     assert n_best(answers) == [("a", -4)]
+
+
+def beams(windows=(0,), **changes):
+    """One batch of the joint head with beam 2, for [CLS] x [SEP] a b c d e [SEP]: c alone is the likeliest
+    pair; [CLS] alone, b–[SEP] and c–b are likelier and no answers; c–e is the next."""
+    values = {
+        "start": [[-0.5, -1]], "start_at": [[5, 0]],
+        "end": [[[-3, -1], [-0.1, -0.2]]], "end_at": [[[7, 5], [0, 8]]], "impossible": [0.25], **changes,
+    }  # fmt: skip
+    kinds = {"start_at": np.int64, "end_at": np.int64}
+    parts = [np.array(value, dtype=kinds.get(name, np.float32)) for name, value in values.items()]
+    return [(np.array(windows), parts)]
+
+
+def test_the_joint_head_by_hand(one):
+    data, windows = one
+    rules = Rules(nullable=True)
+    answers = best_of_beams(beams(), windows, data, rules)
+    assert n_best(answers) == [("c", -1.5), ("c d e", -3.5)]
+    assert (answers.null_odds(), answers.predictions(), answers.not_null()) == (
+        {"q0": 0.25}, {"q0": ""}, {"q0": "c"}
+    )  # fmt: skip
+    # neither in the question, nor up to the last [SEP], nor with its end before its start
+    odd = beams(start_at=[[1, 4]], end_at=[[[1, 5], [8, 3]]])
+    assert n_best(best_of_beams(odd, windows, data, rules)) == [("", 0)]
+    # no longer than allowed
+    assert n_best(best_of_beams(beams(), windows, data, Rules(max_length=2))) == [("c", -1.5)]
+
+
+def test_what_several_windows_of_the_joint_head_say(letters, tmp_path_factory):
+    # room for 4, step 2: abcd cdef; [CLS] x [SEP] and the text from position 3 on
+    data = dataset(tmp_path_factory, ["a b c d e f"], [0])
+    windows = make_windows(data, letters, 8, 2, 1)
+    found = best_of_beams(
+        beams(
+            (1, 0),
+            start=[[-1, -1], [-1, -2]], start_at=[[3, 4], [3, 6]],  # c and d; a and d
+            end=[[[-2, -9], [-3, -9]], [[-4, -9], [0, -9]]],
+            end_at=[[[3, 7], [4, 7]], [[3, 7], [6, 7]]], impossible=[3, -2],
+        ),
+        windows, data, Rules(nullable=True),
+    )  # fmt: skip
+    # d begins in the window that shows more around it, which is not the first; c not in the second
+    assert n_best(found) == [("d", -4), ("a", -5)]
+    assert found.null_odds() == {"q0": -2}  # where the classifier says least
+
+
+@pytest.mark.parametrize("name", ["start", "end", "impossible"])
+def test_odd_numbers_of_the_joint_head(one, name):
+    data, windows = one
+    shape = {"start": (1, 2), "end": (1, 2, 2), "impossible": (1,)}[name]
+    for value in (np.inf, -np.inf, 3e38):
+        answers = best_of_beams(beams(**{name: np.full(shape, value)}), windows, data, Rules(nullable=True))
+        json.dumps([answers.null_odds(), *answers.n_best()], allow_nan=False)
+    value = np.zeros(shape)
+    value.flat[-1] = np.nan
+    with pytest.raises(InputError, match="question 'q0': the model's logits are NaN"):
+        best_of_beams(beams(**{name: value}), windows, data, Rules())
 
 
 @pytest.mark.parametrize("nullable", [False, True])
