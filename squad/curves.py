@@ -1,6 +1,7 @@
 """The official precision-recall analysis of SQuAD 2.0: average precisions, curves, histograms."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,10 @@ from typing import Any
 from commands.errors import InputError
 from commands.files import atomic_write
 from squad.official import Golds, raw_scores
+
+_BINS = 20  # as in the original
+_LARGE = 1e6  # scores beyond are drawn in powers of ten
+_NARROW = 1e-3  # a range below is widened to this
 
 
 @dataclass(frozen=True)
@@ -73,21 +78,36 @@ def draw(folder: Path, golds: Golds, curves: Mapping[str, Curve], no_answer: Map
         axes.fill_between(curve.recalls, curve.precisions, step="post", alpha=0.2, color="b")
         axes.set(xlabel="Recall", ylabel="Precision", xlim=(0.0, 1.05), ylim=(0.0, 1.05), title=curve.title)
         _save(figure, folder / f"{name}.png")
-    values = list(no_answer.values())
-    # Odds, unlike probabilities, lie anywhere: then the range is theirs.
-    span = (0.0, 1.0) if all(0 <= value <= 1 for value in values) else (min(values), max(values))
+    unit, span = histogram_scale(no_answer.values())
+    what = "Model probability of no-answer" if span == (0.0, 1.0) else "No-answer score"
+    what += f" / {unit:g}" if unit != 1 else ""
     for group, wanted in (("hasAns", True), ("noAns", False)):
-        chosen = [no_answer[name] for name, answers in golds if bool(answers) == wanted]
+        chosen = [no_answer[name] / unit for name, answers in dict(golds).items() if bool(answers) == wanted]
         if chosen:
             figure = figure_class()
             axes = figure.subplots()
-            axes.hist(chosen, weights=[1 / len(chosen)] * len(chosen), bins=20, range=span)
+            axes.hist(chosen, weights=[1 / len(chosen)] * len(chosen), bins=_BINS, range=span)
             axes.set(
-                xlabel="Model probability of no-answer",
+                xlabel=what,
                 ylabel="Proportion of dataset",
                 title=f"Histogram of no-answer probability: {group}",
             )
             _save(figure, folder / f"na_prob_hist_{group}.png")
+
+
+def histogram_scale(values: Collection[float]) -> tuple[float, tuple[float, float]]:
+    """The unit to draw finite scores in, and the range of their bins in it.
+
+    Probabilities have the range from 0 to 1. Odds lie anywhere: theirs is from the least to the greatest,
+    in a unit in which differences can be computed, and wide enough to be cut into bins.
+    """
+    if all(0 <= value <= 1 for value in values):
+        return 1.0, (0.0, 1.0)
+    largest = max(abs(value) for value in values)
+    unit = 10.0 ** math.floor(math.log10(largest)) if largest > _LARGE else 1.0
+    low, high = min(values) / unit, max(values) / unit
+    margin = max(0.0, _NARROW - (high - low)) / 2
+    return unit, (low - margin, high + margin)
 
 
 def _figure_class() -> Any:

@@ -18,11 +18,11 @@ import json
 import math
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from commands.command_line import CommandParser, run
+from commands.command_line import CommandParser, path, run
 from commands.errors import InputError
 from commands.files import read_json_object, write_text
 from squad.data import read_golds
@@ -31,22 +31,31 @@ from squad.official import Golds, always_null, score_v11, score_v20
 
 def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m squad.evaluate", description=__doc__)
-    parser.add_argument("data_file", metavar="DATA.json", help="official SQuAD file")
-    parser.add_argument("pred_file", metavar="PREDICTIONS.json", help="question id → answer")
-    parser.add_argument("--out-file", "-o", metavar="FILE", help="write the numbers here, not to stdout")
+    parser.add_argument("data_file", type=path, metavar="DATA.json", help="official SQuAD file")
+    parser.add_argument("pred_file", type=path, metavar="PREDICTIONS.json", help="question id → answer")
     parser.add_argument(
-        "--na-prob-file", "-n", metavar="FILE", help="question id → how likely there is no answer"
+        "--out-file", "-o", type=path, metavar="FILE", help="write the numbers here, not to stdout"
+    )
+    parser.add_argument(
+        "--na-prob-file",
+        "-n",
+        type=path,
+        metavar="FILE",
+        help="question id → how likely there is no answer: a probability, or odds as in null_odds.json",
     )
     parser.add_argument(
         "--na-prob-thresh",
         "-t",
-        type=float,
-        default=1.0,
+        type=_threshold,
         metavar="T",
-        help="above it a prediction counts as empty (default: 1.0)",
+        help="above it a prediction counts as empty (default: 1.0); of odds 0 is the even one",
     )
     parser.add_argument(
-        "--out-image-dir", "-p", metavar="DIR", help="draw curves and histograms here (needs matplotlib)"
+        "--out-image-dir",
+        "-p",
+        type=path,
+        metavar="DIR",
+        help="draw curves and histograms here (needs matplotlib)",
     )
     parser.add_argument(
         "--script", choices=("v2.0", "v1.1"), default="v2.0", help="which official script (default: v2.0)"
@@ -54,28 +63,77 @@ def make_parser() -> CommandParser:
     return parser
 
 
+def _threshold(text: str) -> float:
+    value = float(text)
+    if math.isnan(value):
+        raise ValueError
+    return value
+
+
+_threshold.__name__ = "number"  # argparse says "invalid number value"
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     parser = make_parser()
     flags = parser.parse_args(argv)
-    if flags.script == "v1.1" and (flags.na_prob_file or flags.out_image_dir):
-        parser.error("--script v1.1 knows neither --na-prob-file nor --out-image-dir")
+    _check_usage(parser, flags)
+    golds = read_golds(flags.data_file)
+    predictions = read_predictions(flags.pred_file)
+    no_answer = read_no_answer_scores(flags.na_prob_file, golds) if flags.na_prob_file else None
+    _say_what_is_ignored(golds, flags.pred_file, predictions)
+    if no_answer is not None and not flags.out_image_dir:  # else it is an error
+        _say_what_is_ignored(golds, flags.na_prob_file, no_answer)
+    try:
+        if flags.script == "v1.1":
+            scores = _v11(golds, predictions)
+        else:
+            scores = _v20(golds, predictions, no_answer, flags)
+    except InputError as error:
+        raise InputError(f"{flags.pred_file} against {flags.data_file}: {error}") from None
+    if no_answer is not None and flags.out_image_dir:
+        scores.update(_draw(golds, predictions, no_answer, flags))
+    if flags.out_file:
+        write_text(flags.out_file, json.dumps(scores))
+    else:
+        print(json.dumps(scores, indent=None if flags.script == "v1.1" else 2))
+
+
+def _check_usage(parser: CommandParser, flags: Namespace) -> None:
+    """Exit with 2 where a flag would do nothing, or harm."""
+    if flags.script == "v1.1":
+        for name in ("na_prob_file", "na_prob_thresh", "out_image_dir"):
+            if getattr(flags, name) is not None:
+                parser.error(f"--{name.replace('_', '-')}: --script v1.1 does not know it")
     if flags.out_image_dir and not flags.na_prob_file:
         parser.error("--out-image-dir draws the no-answer scores: name them with --na-prob-file")
     inputs = [name for name in (flags.data_file, flags.pred_file, flags.na_prob_file) if name]
     if flags.out_file and Path(flags.out_file).resolve() in [Path(name).resolve() for name in inputs]:
         parser.error(f"--out-file {flags.out_file}: would be written over what is read")
-    if math.isnan(flags.na_prob_thresh):
-        parser.error("--na-prob-thresh nan: is not a number")
-    golds = read_golds(flags.data_file)
-    predictions = read_predictions(flags.pred_file)
+
+
+def _say_what_is_ignored(golds: Golds, file: str, given: Mapping[str, object]) -> None:
+    asked = {name for name, _ in golds}
+    others = [name for name in given if name not in asked]
+    if others:
+        print(
+            f"{file}: {len(others)} of {len(given)} are for no question of the data and do not count, "
+            f"first {others[0]!r}",
+            file=sys.stderr,
+        )
+
+
+def _draw(
+    golds: Golds, predictions: dict[str, str], no_answer: dict[str, float], flags: Namespace
+) -> dict[str, float]:
+    """Write the pictures → the average precisions."""
+    from squad.curves import draw, precision_recall
+
     try:
-        scores = _v11(golds, predictions) if flags.script == "v1.1" else _v20(golds, predictions, flags)
+        curves = precision_recall(golds, predictions, no_answer)
     except InputError as error:
-        raise InputError(f"{flags.pred_file} against {flags.data_file}: {error}") from None
-    if flags.out_file:
-        write_text(flags.out_file, json.dumps(scores))
-    else:
-        print(json.dumps(scores, indent=None if flags.script == "v1.1" else 2))
+        raise InputError(f"{flags.na_prob_file}: {error}") from None
+    draw(Path(flags.out_image_dir), golds, curves, no_answer)
+    return {f"{name}_ap": curve.average_precision for name, curve in curves.items()}
 
 
 def _v11(golds: Golds, predictions: dict[str, str]) -> dict[str, float]:
@@ -89,18 +147,14 @@ def _v11(golds: Golds, predictions: dict[str, str]) -> dict[str, float]:
     return scores
 
 
-def _v20(golds: Golds, predictions: dict[str, str], flags: Namespace) -> dict[str, float]:
-    no_answer = read_no_answer_scores(flags.na_prob_file) if flags.na_prob_file else None
-    scores = score_v20(golds, predictions, no_answer, flags.na_prob_thresh)
-    if no_answer is not None and flags.out_image_dir:
-        from squad.curves import draw, precision_recall
-
-        curves = precision_recall(golds, predictions, no_answer)
-        draw(Path(flags.out_image_dir), golds, curves, no_answer)
-        scores.update({f"{name}_ap": curve.average_precision for name, curve in curves.items()})
+def _v20(
+    golds: Golds, predictions: dict[str, str], no_answer: dict[str, float] | None, flags: Namespace
+) -> dict[str, float]:
+    threshold = 1.0 if flags.na_prob_thresh is None else flags.na_prob_thresh
+    scores = score_v20(golds, predictions, no_answer, threshold)
     null = always_null(golds)
     print(
-        f"answering nothing, always: exact {null['exact']:.2f}, f1 {null['f1']:.2f}",
+        f"answering nothing, always: exact {null['exact']:.2f}, f1 {null['f1']:.2f} (percent)",
         file=sys.stderr,
     )
     return scores
@@ -108,20 +162,38 @@ def _v20(golds: Golds, predictions: dict[str, str], flags: Namespace) -> dict[st
 
 def read_predictions(path: str | Path) -> dict[str, str]:
     """Question id → answer; anything but a text is an InputError with its id."""
-    return _checked(path, str, "text")
+    return _checked(path, "text", lambda value: isinstance(value, str))
 
 
-def read_no_answer_scores(path: str | Path) -> dict[str, float]:
-    """Question id → no-answer score; anything but a number, NaN too, is an InputError with its id."""
-    return _checked(path, (int, float), "number")
+def read_no_answer_scores(path: str | Path, golds: Golds) -> dict[str, float]:
+    """Question id → no-answer score; anything but a finite number, and a question without one, is an
+    InputError with the id."""
+    scores = _checked(path, "finite number", _is_finite)
+    missing = [name for name, _ in golds if name not in scores]
+    if missing:
+        raise InputError(
+            f"{path}: has no score of question {missing[0]!r} ({len(missing)} of {len(golds)} are missing); "
+            "the official script needs one for every question"
+        )
+    return scores
 
 
-def _checked(path: str | Path, kind: type | tuple[type, ...], what: str) -> dict[str, Any]:
+def _is_finite(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond the largest float
+        return False
+
+
+def _checked(path: str | Path, what: str, is_right: Callable[[object], bool]) -> dict[str, Any]:
     values = read_json_object(path)
     for name, value in values.items():
-        if not isinstance(value, kind) or isinstance(value, bool) or value != value:
-            shown = "NaN" if isinstance(value, float) and math.isnan(value) else repr(value)
-            raise InputError(f"{path}: question {name!r}: expected a {what}, found {shown[:80]}")
+        if not is_right(value):
+            shown = json.dumps(value)
+            shown = shown if len(shown) <= 80 else f"{shown[:80]}…"
+            raise InputError(f"{path}: question {name!r}: expected a {what}, found {shown}")
     return values
 
 

@@ -76,7 +76,17 @@ def test_without_matplotlib_pictures_are_one_clear_line(files, tmp_path, monkeyp
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("matplotlib"), reason="matplotlib is not installed")
-@pytest.mark.parametrize("chances", [CHANCES, {"a": -3.5, "b": 12}])
+@pytest.mark.parametrize(
+    "chances",
+    [
+        CHANCES,
+        {"a": -3.5, "b": 12},
+        {"a": -1.7e308, "b": 1.7e308},  # their difference is no number
+        {"a": 10**300, "b": 10**300 + 1},  # nor has any float place for 20 bins between them
+        {"a": -5e-324, "b": 0},
+        {"a": -7, "b": -6.9999999999999991},
+    ],
+)
 def test_pictures(files, tmp_path, capsys, chances):
     words = files(data=data(), predictions=PREDICTIONS, chances=chances)
     folder = tmp_path / "images"
@@ -99,15 +109,11 @@ def test_pictures(files, tmp_path, capsys, chances):
         ({"data": data(), "predictions": '{"a": "é", "b": ""}'.encode("latin-1")}, "predictions.json"),
         ({"data": data(), "predictions": '{"a": "é", "b": ""}'.encode("utf-16")}, "predictions.json"),
         ({"data": data(), "predictions": '\ufeff{"a": "", "b": ""}'}, "predictions.json: .*BOM"),
-        ({"data": data(), "predictions": {"a": None, "b": ""}}, "'a': expected a text, found None"),
+        ({"data": data(), "predictions": {"a": None, "b": ""}}, "'a': expected a text, found null"),
         ({"data": "", "predictions": PREDICTIONS}, "data.json: not JSON"),
         ({"data": {}, "predictions": PREDICTIONS}, r"data.json: data: expected a list, absent"),
         ({"data": data([]), "predictions": {}}, "no question in the data"),
         ({"data": data([{"id": "a"}]), "predictions": {}}, r"qas\[0\].answers: expected a list, absent"),
-        ({"data": data(), "predictions": PREDICTIONS, "na": '{"a": NaN, "b": 1}'}, "'a': .*found NaN"),
-        ({"data": data(), "predictions": PREDICTIONS, "na": {"a": "0.1", "b": 1}}, "'a': expected a number"),
-        ({"data": data(), "predictions": PREDICTIONS, "na": {"a": True, "b": 1}}, "'a': expected a number"),
-        ({"data": data(), "predictions": PREDICTIONS, "na": {"a": 0.1}}, "'b' has no no-answer score"),
     ],
 )
 def test_a_bad_file_is_one_clear_line(files, contents, message):
@@ -117,7 +123,63 @@ def test_a_bad_file_is_one_clear_line(files, contents, message):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("words", [["--script", "v1.1", "-n", "x"], ["--out-image-dir", "x"]])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"a": NaN, "b": 1}', "question 'a': expected a finite number, found NaN"),
+        ('{"a": 1, "b": Infinity}', "question 'b': expected a finite number, found Infinity"),
+        ('{"a": -1e999, "b": 1}', "question 'a': expected a finite number, found -Infinity"),
+        ('{"a": ' + "9" * 400 + ', "b": 1}', "question 'a': expected a finite number, found 9{80}…$"),
+        ('{"a": "0.1", "b": 1}', "question 'a': expected a finite number, found \"0.1\""),
+        ('{"a": true, "b": 1}', "question 'a': expected a finite number, found true"),
+        ('{"a": null, "b": 1}', "question 'a': expected a finite number, found null"),
+        ('{"a": 0.1}', r"has no score of question 'b' \(1 of 2 are missing\)"),
+        ("[0.1]", "expected a JSON object, found a list"),
+        ("", "not JSON"),
+    ],
+)
+@pytest.mark.parametrize("pictures", [False, True])
+def test_a_bad_no_answer_score_is_one_line_with_file_and_id(files, tmp_path, content, message, pictures):
+    words = files(data=data(), predictions=PREDICTIONS, na=content)
+    with pytest.raises(InputError, match=message) as caught:
+        evaluate.main([*words[:2], "-n", words[2], *(["-p", str(tmp_path / "images")] if pictures else [])])
+    assert str(caught.value).startswith(f"{words[2]}: ")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "images").exists()
+
+
+def test_large_scores_are_compared_exactly(files, capsys):
+    """Whole numbers beyond what a float can hold, and a threshold between two of them."""
+    words = files(data=data(), predictions={"a": "red cat", "b": "x"}, na={"a": 10**17, "b": 10**17 + 1})
+    evaluate.main([*words[:2], "-n", words[2], "-t", "1e17"])
+    scores = json.loads(capsys.readouterr().out)
+    assert (scores["exact"], scores["best_exact"], scores["best_exact_thresh"]) == (100, 100, 10**17)
+
+
+def test_what_is_for_no_question_is_said(files, tmp_path, capsys):
+    more = {"zz": 1, "a": 0.1, "b": 0.2}
+    words = files(data=data(), predictions={**PREDICTIONS, "yy": "x"}, na=more)
+    evaluate.main([*words[:2], "-n", words[2]])
+    lines = capsys.readouterr().err.splitlines()
+    for line, name in zip(lines, ("yy", "zz"), strict=False):
+        assert line.endswith(f"1 of 3 are for no question of the data and do not count, first '{name}'")
+    with pytest.raises(InputError, match=r"na\.json: no-answer score for 'zz', which is no question"):
+        evaluate.main([*words[:2], "-n", words[2], "-p", str(tmp_path / "images")])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--script", "v1.1", "-n", "x"],
+        ["--script", "v1.1", "-t", "1.0"],
+        ["--script", "v1.1", "-p", "x"],
+        ["--out-image-dir", "x"],
+        ["--na-prob-file", ""],
+        ["-o", ""],
+        ["-t", "nan"],
+        ["-t", "high"],
+    ],
+)
 def test_flags_that_would_do_nothing_are_wrong_usage(files, words):
     with pytest.raises(SystemExit) as left:
         evaluate.main([*files(data=data(), predictions=PREDICTIONS), *words])
