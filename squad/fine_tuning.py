@@ -19,7 +19,7 @@ from engines.dynamic import tensors
 from squad import model as span_model
 from squad.answers import Answers, write_answers
 from squad.data import Dataset, read_squad
-from squad.prediction import answer, dev_scores, rules_of
+from squad.prediction import answer, dev_scores, rules_of, said
 from squad.presets import SquadRecipe
 from squad.windows import Labelled, Windows, label, make_windows
 from training.batches import epoch_batches
@@ -131,6 +131,7 @@ def _job(choices: Choices, config: EncoderConfig, tokenizer: Tokenizer, data: Da
         ),
         task=config.finetuning_task,
         main="f1",
+        said=said,
     )
 
 

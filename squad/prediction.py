@@ -1,6 +1,7 @@
 """A trained model over a file's windows → answers → the official scores."""
 
 import sys
+from collections.abc import Mapping
 
 import numpy as np
 from tqdm import tqdm
@@ -73,3 +74,16 @@ def dev_scores(answers: Answers) -> dict[str, float]:
     scores |= {key: value for key, value in best.items() if key.startswith("best_")}
     scores |= {f"always_null_{key}": value for key, value in always_null(golds).items()}
     return {**scores, "main": scores["f1"]}
+
+
+def said(scores: Mapping[str, float]) -> str:
+    """Scores for people: percentages with their unit, thresholds with four decimals, no counts.
+
+    >>> said({"exact": 200 / 3, "total": 3, "best_f1_thresh": -0.5, "main": 70.0})
+    'exact 66.67 %  best_f1_thresh -0.5000  main 70.00 %'
+    """
+    return "  ".join(
+        f"{name} {value:.4f}" if name.endswith("thresh") else f"{name} {value:.2f} %"
+        for name, value in scores.items()
+        if not name.endswith("total")
+    )

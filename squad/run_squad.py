@@ -106,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if ranks.is_first():
         best, last = progress.best, progress.last
         print(
-            f"f1 best {best['main']:.4f} at step {best['step']:.0f}, last {last['main']:.4f}; "
+            f"f1 best {best['main']:.2f} % at step {best['step']:.0f}, last {last['main']:.2f} %; "
             f"the model is in {flags.output_dir}/best"
         )
 

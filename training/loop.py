@@ -19,6 +19,11 @@ from training.run_folder import LOG, Curves, RunFolder, Scores, WriteModel
 from training.schedule import factor, warmup_steps
 
 
+def four_digits(scores: Scores) -> str:
+    """Every score with four decimals, as fractions of 1 are read best."""
+    return "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
+
+
 class Batches(Protocol):
     def __len__(self) -> int: ...
 
@@ -34,7 +39,7 @@ class Job:
     loss: batch → the sum of its rows' losses, a scalar with gradients.
     evaluate: → scores with ``main``, higher is better; the model is in evaluation mode meanwhile.
     write_model: writes the model's files into a folder. scales: learning-rate scale by parameter name.
-    task, main: for ``scores.json``.
+    task, main: for ``scores.json``. said: the scores of an evaluation as the log has them.
     """
 
     model: paddle.nn.Layer
@@ -45,6 +50,7 @@ class Job:
     scales: dict[str, float]
     task: str
     main: str
+    said: Callable[[Scores], str] = four_digits
 
 
 @dataclass
@@ -105,6 +111,11 @@ class _Fit:
 
     def go(self) -> Progress:
         LOG.info(f"{self.total} steps, {self.warmup} of them warm-up; {self.epoch_steps} an epoch")
+        if self.warmup >= self.total > 0:
+            LOG.warning(
+                f"warning: the warm-up of {self.warmup} steps takes the whole run: "
+                "the learning rate never comes to its peak"
+            )
         bar = tqdm(total=self.total, initial=self.progress.step, unit="step", disable=not sys.stderr.isatty())
         rows_seen, seconds = 0, 0.0
         while self.progress.step < self.total and not self.progress.finished:
@@ -180,10 +191,8 @@ class _Fit:
         self.run.add_history({"step": progress.step, "evaluation": scores})
         for name, value in scores.items():
             self.curves.add(f"dev/{name}", value, progress.step)
-        LOG.info(
-            f"step {progress.step}  dev  "
-            + "  ".join(f"{k} {v:.4f}" for k, v in scores.items() if k != "step")
-        )
+        said = self.job.said({name: value for name, value in scores.items() if name != "step"})
+        LOG.info(f"step {progress.step}  dev  {said}")
         progress.last = scores
         if not progress.best or scores["main"] > progress.best["main"]:
             progress.best, progress.without_gain = scores, 0

@@ -6,7 +6,7 @@ from commands.files import write_text
 from convbert.tokenizer import SPECIALS, Tokenizer
 from squad.answers import Rules, best_answers
 from squad.data import Answer, Dataset, Question
-from squad.prediction import dev_scores
+from squad.prediction import dev_scores, said
 from squad.windows import make_windows
 
 
@@ -28,3 +28,8 @@ def test_best_thresholds_are_found_on_answers_that_were_not_emptied(tmp_path):
     assert (scores["best_exact"], scores["best_f1"]) == (100, 100)
     assert (scores["best_exact_thresh"], scores["best_f1_thresh"]) == (1, 1)
     assert (scores["always_null_exact"], scores["always_null_f1"]) == (50, 50)
+
+
+def test_the_log_says_percent_and_no_counts():
+    scores = {"exact": 200 / 3, "f1": 7, "total": 17, "best_f1_thresh": -1.23456, "main": 100.0}
+    assert said(scores) == "exact 66.67 %  f1 7.00 %  best_f1_thresh -1.2346  main 100.00 %"

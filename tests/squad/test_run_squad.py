@@ -97,6 +97,10 @@ def test_it_learns_and_says_what_the_official_script_says(files, tmp_path, capsy
     assert scores["best"]["main"] == max(line["main"] for line in evaluations)
     assert scores["best"]["f1"] > 90
 
+    line = (run / "train.log").read_text().splitlines()[-1]
+    assert f"step {last}  dev  exact" in line
+    assert line.endswith(f"  main {scores['last']['main']:.2f} %")
+
     # to the last digit what the official numbers of the file are
     evaluate.main([str(dev), str(run / "predictions.json"), "--script", f"v{version}"])
     official = json.loads(capsys.readouterr().out)

@@ -108,6 +108,28 @@ def test_best_is_the_highest_and_of_equals_the_earliest(tmp_path: Path) -> None:
     assert not np.array_equal(np.load(tmp_path / "best" / "weight.npy"), last)
 
 
+def log_of(folder: Path) -> str:
+    return (folder / "train.log").read_text()
+
+
+@pytest.mark.parametrize(("warmup", "warned"), [(5, False), (6, True), (7, True)])
+def test_a_warm_up_that_takes_the_whole_run_is_said(tmp_path: Path, warmup: int, warned: bool) -> None:
+    train(job(Line(), rows(2, 2, 2)), replace(PLAIN, warmup_steps=warmup), tmp_path)
+    said = f"the warm-up of {warmup} steps takes the whole run"
+    assert log_of(tmp_path).count("warning") == log_of(tmp_path).count(said) == warned
+
+
+def test_the_log_has_the_scores_as_the_job_says_them(tmp_path: Path) -> None:
+    a_job = job(Line(), rows(2), [0.25])
+    train(a_job, replace(PLAIN, max_steps=1), tmp_path / "plain")
+    assert log_of(tmp_path / "plain").endswith("step 1  dev  main 0.2500\n")
+    as_percent = replace(
+        job(Line(), rows(2), [0.25]), said=lambda scores: f"{scores['main']:.0%} {len(scores)}"
+    )
+    train(as_percent, replace(PLAIN, max_steps=1), tmp_path / "own")
+    assert log_of(tmp_path / "own").endswith("step 1  dev  25% 1\n")
+
+
 def test_early_stopping_counts_evaluations_without_gain(tmp_path: Path) -> None:
     mains = [0.5, 0.4, 0.6, 0.6, 0.5, 0.9]
     recipe = replace(PLAIN, num_train_epochs=6.0, early_stopping_patience=2)
