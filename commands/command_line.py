@@ -63,6 +63,11 @@ class CommandParser(argparse.ArgumentParser):
         """Add a boolean flag, false by default."""
         return self.add_argument(*names, **{"default": False, **SWITCH, **settings})
 
+    def error(self, message: str) -> NoReturn:
+        """Leave with 2 and say why; the flags, of which there may be fifty, are left to --help."""
+        words = "".join(f" {action.metavar or action.dest}" for action in self._get_positional_actions())
+        self.exit(2, f"usage: {self.prog}{words} [flags]; --help lists them\nerror: {message}\n")
+
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         words = list(sys.argv[1:] if args is None else args)
         words = [self._spelled_as_declared(word) for word in words]

@@ -73,7 +73,9 @@ def test_every_command_starts_by_path_from_its_own_folder(path):
 def test_wrong_usage_of_every_command_leaves_with_2(path):
     done = _run("-m", _name(path), "--no_such_flag")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "Traceback" not in done.stderr
+    usage, reason = done.stderr.splitlines()
+    assert usage.startswith(f"usage: python -m {_name(path)}")
+    assert reason.startswith("error: ")
 
 
 def test_paddle_enters_in_one_place():

@@ -28,6 +28,20 @@ def test_switches(words: list[str], wanted: tuple[bool, str]) -> None:
     assert (found.as_json, found.path) == wanted
 
 
+def test_wrong_usage_is_two_lines_the_reason_last(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = CommandParser(prog="python -m a.b")
+    parser.add_argument("path", metavar="FILE.json")
+    for number in range(50):
+        parser.add_argument(f"--flag_{number}", type=int)
+    with pytest.raises(SystemExit) as left:
+        parser.parse_args(["p", "--flag_7", "x"])
+    assert left.value.code == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "usage: python -m a.b FILE.json [flags]; --help lists them",
+        "error: argument --flag_7: invalid int value: 'x'",
+    ]
+
+
 def ended(project_dir: Path, body: str, **settings: object) -> tuple[int, str, str]:
     """Exit code, stdout and stderr of a command whose ``main`` is ``body``."""
     code = f"""
