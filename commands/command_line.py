@@ -71,8 +71,8 @@ class CommandParser(argparse.ArgumentParser):
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         words = list(sys.argv[1:] if args is None else args)
         words = [self._spelled_as_declared(word) for word in words]
-        # A bare switch must not swallow the word behind it, unless that is its value.
-        for number, word in enumerate(words):
+        # A bare switch must not swallow the word behind it, which may be an argument of its own.
+        for number, word in enumerate(words if self._get_positional_actions() else []):
             action = self._option_string_actions.get(word)
             following = words[number + 1 : number + 2]
             if action is not None and action.type is parse_bool and not _is_truth_value(following):
