@@ -1,14 +1,14 @@
 """The flags that the sentence-task commands share. No Paddle."""
 
 import argparse
-import os
 from functools import partial
 from pathlib import Path
 
 from commands.cache import cache_dir
-from commands.command_line import CommandParser, count, count_or_0
+from commands.command_line import CommandParser, count, path
 from commands.errors import InputError
 from glue.tasks import TASKS, task_named
+from training.flags import add_machine_flags
 
 
 def task_name(text: str) -> str:
@@ -29,30 +29,23 @@ def add_task(parser: CommandParser) -> None:
 def add_common(parser: CommandParser) -> None:
     parser.add_argument(
         "--data_dir",
+        type=path,
         metavar="DIR",
         help="folder that holds the official CoLA/, SST-2/, … (default: the download cache)",
-    )
-    parser.add_argument(
-        "--device", choices=("cpu", "gpu", "xpu"), default="cpu", help="where to compute (default: cpu)"
     )
     parser.add_argument(
         "--label_map",
         metavar="A,B,…",
         help="the task's labels in the id order of a foreign checkpoint that only says LABEL_0, LABEL_1, …",
     )
-    parser.add_argument(
-        "--num_workers",
-        type=count_or_0,
-        default=0,
-        metavar="N",
-        help="threads that tokenise; 0: one a core (default)",
-    )
+    add_machine_flags(parser)
 
 
 def add_checkpoint(parser: CommandParser) -> None:
     parser.add_argument(
         "--ckpt_path",
         required=True,
+        type=path,
         metavar="FOLDER",
         help="a fine-tuned model folder, or a run's folder (its best/ is taken)",
     )
@@ -65,12 +58,6 @@ def add_checkpoint(parser: CommandParser) -> None:
         metavar="N",
         help="longest input in tokens, [CLS] and [SEP] included (default: as in training)",
     )
-
-
-def set_workers(count: int) -> None:
-    """Take the given number of threads for tokenising; before the tokenizers library is imported."""
-    if count:
-        os.environ["RAYON_NUM_THREADS"] = str(count)
 
 
 def data_folder(given: str | None) -> Path:

@@ -24,28 +24,20 @@ from glue.scoring import dev_scores, predict
 from glue.tasks import Task
 from training.batches import epoch_batches
 from training.circumstances import ALIKE, SAME, circumstances, refuse_own_sources
+from training.flags import RunChoices
 from training.layer_decay import scales
 from training.loop import Job, Progress, fit, seed_everything
 from training.run_folder import LOG, open_run
 
 
-@dataclass(frozen=True)
-class Choices:
-    """What a user chose, besides the recipe: the flags of ``run_glue``."""
+@dataclass(frozen=True, kw_only=True)
+class Choices(RunChoices):
+    """What a user chose: the flags of ``run_glue``."""
 
     task: Task
     recipe: GlueRecipe
-    model_name_or_path: str
-    output_dir: str
     data_dir: str | None = None
-    preset: str = ""
-    device: str = "cpu"
     label_map: str | None = None
-    eval_batch_size: int = 32
-    num_workers: int = 0
-    resume: bool = False
-    overwrite_output_dir: bool = False
-    from_scratch: bool = False
 
 
 @dataclass(frozen=True)

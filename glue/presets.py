@@ -8,7 +8,7 @@ from typing import Any
 
 from convbert.config import EncoderConfig
 from glue.tasks import TASKS, Task
-from training.published import AUTHORS_RATES, OTHER_RATE, RECIPES, learning_rate
+from training.published import RECIPES, learning_rate, listed, said
 from training.recipe import Recipe, setting
 
 _COMMON = {"max_seq_length": 128, "num_train_epochs": 3.0}
@@ -48,14 +48,8 @@ def preset_lines() -> list[str]:
     """What each preset sets, for people: the settings, then what differs by size and by task."""
     lines = []
     for name, settings in PRESETS.items():
-        lines.append(f"preset {name}: {_said(settings)}")
-        if "learning_rate" not in settings:
-            lines.append(f"  learning_rate {_said(AUTHORS_RATES)}, other sizes {OTHER_RATE:g}")
+        lines += said(name, settings)
         own = {task.name: task.presets.get(name, {}) for task in TASKS.values()}
-        lines += [f"  {task}: {_said(changes)}" for task, changes in own.items() if changes]
+        lines += [f"  {task}: {listed(changes)}" for task, changes in own.items() if changes]
         lines.append("  bert and ernie keep their pooler as head")
     return lines
-
-
-def _said(settings: dict[str, Any]) -> str:
-    return ", ".join(f"{key} {value}" for key, value in settings.items())

@@ -24,29 +24,22 @@ from squad.presets import SquadRecipe
 from squad.windows import Labelled, Windows, label, make_windows
 from training.batches import epoch_batches
 from training.circumstances import ALIKE, SAME, circumstances, refuse_own_sources
+from training.flags import RunChoices
 from training.layer_decay import scales
 from training.loop import Job, Progress, fit, seed_everything
 from training.run_folder import LOG, RunFolder, open_run
 
 
-@dataclass(frozen=True)
-class Choices:
-    """What a user chose, besides the recipe: the flags of ``run_squad``."""
+@dataclass(frozen=True, kw_only=True)
+class Choices(RunChoices):
+    """What a user chose: the flags of ``run_squad``."""
 
     recipe: SquadRecipe
-    model_name_or_path: str
-    output_dir: str
     predict_file: Path
     train_file: Path | None = None
     version_2_with_negative: bool | None = None
     do_lower_case: bool | None = None
-    preset: str = ""
-    device: str = "cpu"
-    eval_batch_size: int = 32
     do_predict: bool = False
-    resume: bool = False
-    overwrite_output_dir: bool = False
-    from_scratch: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,11 +81,21 @@ def fine_tune(choices: Choices) -> tuple[Progress, Answers | None]:
         return progress, _answer_with_best(choices, config, data, model, run) if choices.do_predict else None
 
 
+def _read(choices: Choices, path: Path) -> Dataset:
+    data = read_squad(path, choices.version_2_with_negative)
+    threshold = choices.recipe.null_score_diff_threshold
+    if threshold and not data.has_unanswerable:
+        raise InputError(
+            f"{path}: is SQuAD 1.1, where every question has an answer; "
+            f"--null_score_diff_threshold {threshold:g} is for SQuAD 2.0, leave it out"
+        )
+    return data
+
+
 def _read_data(choices: Choices, tokenizer: Tokenizer) -> Data:
     recipe = choices.recipe
     assert choices.train_file is not None
-    train = read_squad(choices.train_file, choices.version_2_with_negative)
-    dev = read_squad(choices.predict_file, choices.version_2_with_negative)
+    train, dev = _read(choices, choices.train_file), _read(choices, choices.predict_file)
     if train.has_unanswerable != dev.has_unanswerable:
         raise InputError(
             f"{train.path} is SQuAD {train.version}, but {dev.path} is SQuAD {dev.version}; take both of one"
@@ -160,8 +163,8 @@ def predict(choices: Choices) -> Answers:
     config = read_config(folder)
     check_length(recipe.max_seq_length, config)
     tokenizer = tokenizer_of(folder, config, choices.do_lower_case)
-    data = read_squad(choices.predict_file, choices.version_2_with_negative)
-    trained_for = span_model.saved_head(folder).version
+    trained_for = span_model.trained_head(folder).version
+    data = _read(choices, choices.predict_file)
     if trained_for not in ("", data.version):
         raise InputError(
             f"{data.path}: is SQuAD {data.version}, but {folder} was trained on SQuAD {trained_for}"

@@ -30,6 +30,7 @@ TASK = "squad"
 _CLASSES = {"convbert": "ConvBert", "electra": "Electra", "bert": "Bert", "ernie": "Ernie"}
 _HEAD = "span_head."
 _JOINT = "qa_outputs.joint."
+_CUTTING = ("doc_stride", "max_query_length")  # how texts were cut, kept beside max_seq_length
 
 
 def task_name(version: str) -> str:
@@ -56,6 +57,21 @@ def saved_head(folder: str | Path) -> SavedHead:
         kind = "linear"  # transformers saves nothing more
     version = str(version).removeprefix(f"{TASK}_") if str(version).startswith(f"{TASK}_") else ""
     return SavedHead(kind, version, beam if type(beam) is int and beam > 0 else 20)
+
+
+def trained_head(folder: str | Path) -> SavedHead:
+    """The same; InputError if the folder has no span head."""
+    head = saved_head(folder)
+    if not head.kind:
+        raise InputError(f"{folder}: has no span head; fine-tune it with --do_train, or name another model")
+    return head
+
+
+def saved_cutting(folder: str | Path) -> dict[str, int]:
+    """``doc_stride`` and ``max_query_length`` that a folder's model was trained with, where it says so."""
+    values = read_values(folder)
+    found = {name: values.get(f"qa_{name}") for name in _CUTTING}
+    return {name: value for name, value in found.items() if type(value) is int and value > 0}
 
 
 def new_model(config: EncoderConfig, kind: str, beam: int = 20, answerable_weight: float = 0.5) -> SpanModel:
@@ -85,9 +101,7 @@ def prepare(
 def load(folder: str | Path, config: EncoderConfig) -> SpanModel:
     """A fine-tuned network, ready to answer; InputError if the folder has no span head."""
     check_manifest(folder)
-    head = saved_head(folder)
-    if not head.kind:
-        raise InputError(f"{folder}: has no span head; fine-tune it with --do_train, or name another model")
+    head = trained_head(folder)
     model = new_model(config, head.kind, head.beam)
     _fill_encoder(model, folder, config)
     _fill_head(model, folder, head.kind)
@@ -151,6 +165,7 @@ def write(
         **to_json(config),
         "architectures": [f"{_CLASSES[config.model_type]}ForQuestionAnswering"],
         "qa_head": recipe.qa_head,
+        **{f"qa_{name}": getattr(recipe, name) for name in _CUTTING},
     }
     if recipe.qa_head == "joint":
         values["qa_beam"] = recipe.beam_size

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from convbert.config import EncoderConfig
-from training.published import RECIPES, learning_rate
+from training.published import RECIPES, learning_rate, said
 from training.recipe import Recipe, setting
 
 _COMMON = {"max_seq_length": 512, "num_train_epochs": 2.0}
@@ -50,6 +50,13 @@ class SquadRecipe(Recipe):
     answerable_weight: float = setting(0.5, "joint head: weight of the answerability loss", low=0)
 
 
+# What answering without training has use for; the other settings are of training.
+ANSWERING = (
+    "max_seq_length", "doc_stride", "max_query_length", "max_answer_length", "n_best_size",
+    "null_score_diff_threshold", "max_context",
+)  # fmt: skip
+
+
 def preset_settings(preset: str, config: EncoderConfig) -> dict[str, Any]:
     """The settings of a preset for a model; an empty name is no preset."""
     if not preset:
@@ -59,3 +66,8 @@ def preset_settings(preset: str, config: EncoderConfig) -> dict[str, Any]:
     # A model with fewer positions takes what it can.
     settings["max_seq_length"] = min(settings["max_seq_length"], config.max_position_embeddings)
     return settings
+
+
+def preset_lines() -> list[str]:
+    """What each preset sets, for people."""
+    return [line for name, settings in PRESETS.items() for line in said(name, settings)]

@@ -20,36 +20,61 @@ if not __package__:  # started by path: what is importable is the clone, not thi
 
 import dataclasses
 import json
-import os
+import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from commands.cache import cache_dir
-from commands.command_line import CommandParser, count, count_or_0, run
-from commands.errors import InputError
-from squad.presets import PRESETS, SquadRecipe, preset_settings
-from training.published import default_preset
+from commands.command_line import CommandParser, path, run
+from commands.errors import InputError, UsageError
+from squad.presets import ANSWERING, PRESETS, SquadRecipe, preset_lines, preset_settings
+from training.flags import (
+    add_machine_flags,
+    add_run_flags,
+    check_model_type,
+    choose_recipe,
+    chosen,
+    set_workers,
+)
 from training.recipe import add_flags, read_config_file, resolve
 
 if TYPE_CHECKING:
     from convbert.config import EncoderConfig
     from squad.fine_tuning import Choices
 
+_SETTINGS = [field.name for field in dataclasses.fields(SquadRecipe)]
+_OF_TRAINING = ("train_file", "preset", "resume", "overwrite_output_dir", "from_scratch")
+
 
 def make_parser() -> CommandParser:
-    parser = CommandParser(prog="python -m squad.run_squad", description=__doc__)
-    parser.add_argument(
-        "--model_name_or_path", required=True, metavar="FOLDER", help="model folder, or for answering a run's"
+    parser = CommandParser(
+        prog="python -m squad.run_squad", description=__doc__, epilog="\n".join(preset_lines())
     )
-    parser.add_argument("--output_dir", required=True, metavar="DIR", help="where results go")
-    parser.add_switch("--do_train", help="fine-tune; --output_dir must be empty or new")
+    parser.add_argument(
+        "--model_name_or_path",
+        required=True,
+        type=path,
+        metavar="NAME_OR_FOLDER",
+        help="a model folder or a published model's name; for answering also a run's folder, for its best/",
+    )
+    parser.add_argument(
+        "--output_dir",
+        required=True,
+        type=path,
+        metavar="DIR",
+        help="where results go; for training empty or new, or with --resume or --overwrite_output_dir",
+    )
+    parser.add_switch("--do_train", help="fine-tune, and score on --predict_file meanwhile")
     parser.add_switch("--do_predict", help="answer --predict_file, after training with the best checkpoint")
-    parser.add_argument("--train_file", metavar="FILE", help="official JSON (default: the download cache's)")
-    parser.add_argument(
-        "--predict_file", metavar="FILE", help="official JSON (default: the download cache's)"
-    )
+    for part in ("train", "predict"):
+        parser.add_argument(
+            f"--{part}_file",
+            type=path,
+            metavar="FILE",
+            help="official JSON (default: the download cache's)",
+        )
     parser.add_switch(
         "--version_2_with_negative",
         default=None,
@@ -58,29 +83,8 @@ def make_parser() -> CommandParser:
     parser.add_switch(
         "--do_lower_case", default=None, help="lower-case texts (default: as the model folder says)"
     )
-    parser.add_argument(
-        "--model_type",
-        choices=("convbert", "bert", "electra", "ernie"),
-        help="what config.json should say; a contradiction is an error",
-    )
-    parser.add_argument(
-        "--preset",
-        choices=tuple(PRESETS),
-        help="a published recipe (default: authors for convbert and electra, else none)",
-    )
-    parser.add_argument("--config", metavar="FILE.yaml", help="settings as lines 'name: value'")
-    parser.add_argument(
-        "--eval_batch_size", type=count, default=32, metavar="N", help="windows of a batch (default: 32)"
-    )
-    parser.add_argument(
-        "--device", choices=("cpu", "gpu", "xpu"), default="cpu", help="where to compute (default: cpu)"
-    )
-    parser.add_argument(
-        "--num_workers", type=count_or_0, default=0, metavar="N", help="threads that tokenise; 0: one a core"
-    )
-    parser.add_switch("--resume", help="go on where the run in --output_dir stopped")
-    parser.add_switch("--overwrite_output_dir", help="begin anew: remove the run in --output_dir first")
-    parser.add_switch("--from_scratch", help="the model folder has no weights: begin with random ones")
+    add_machine_flags(parser)
+    add_run_flags(parser, PRESETS)
     add_flags(parser, SquadRecipe)
     return parser
 
@@ -88,10 +92,8 @@ def make_parser() -> CommandParser:
 def main(argv: Sequence[str] | None = None) -> None:
     parser = make_parser()
     flags = parser.parse_args(argv)
-    if not (flags.do_train or flags.do_predict):
-        parser.error("nothing to do: give --do_train, --do_predict or both")
-    if flags.num_workers:
-        os.environ["RAYON_NUM_THREADS"] = str(flags.num_workers)
+    _check_usage(parser, flags)
+    set_workers(flags.num_workers)
     from convbert import ranks
     from squad.fine_tuning import fine_tune, predict
     from squad.prediction import dev_scores
@@ -111,6 +113,23 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
 
 
+def _check_usage(parser: CommandParser, flags: Namespace) -> None:
+    """Exit with 2 where flags would do nothing."""
+    if not (flags.do_train or flags.do_predict):
+        parser.error("nothing to do: give --do_train, --do_predict or both")
+    given = [name for name in _SETTINGS if name in flags]  # one that is not given is not there
+    if not flags.do_train:
+        idle = [name for name in _OF_TRAINING if getattr(flags, name)]
+        idle += [name for name in given if name not in ANSWERING]
+        if idle:
+            hint = "; --eval_batch_size is for answering" if "batch_size" in idle else ""
+            parser.error(f"{_as_flags(idle)}: of training, and --do_predict alone does not train{hint}")
+
+
+def _as_flags(names: Sequence[str]) -> str:
+    return ", ".join(f"--{name}" for name in names)
+
+
 def make_choices(flags: Namespace) -> "Choices":
     """What the flags, the config file and the preset say together."""
     from checkpoints.folder import read_config
@@ -119,31 +138,40 @@ def make_choices(flags: Namespace) -> "Choices":
     from squad.fine_tuning import Choices
 
     folder = folder_of(flags.model_name_or_path)
-    found = read_config(folder if flags.do_train else model_folder(folder))
-    if flags.model_type and flags.model_type != found.model_type:
-        raise InputError(f"--model_type {flags.model_type}: {folder}/config.json says {found.model_type}")
-    preset, recipe = choose_recipe(flags, found)
-    names = {field.name for field in dataclasses.fields(Choices)}
-    taken = {key: value for key, value in vars(flags).items() if key in names}
-    return Choices(**{
-        **taken,
-        "recipe": recipe,
-        "preset": preset,
-        "model_name_or_path": str(folder),
+    flags.model_name_or_path = str(folder if flags.do_train else model_folder(folder))
+    found = read_config(flags.model_name_or_path)
+    check_model_type(flags, found)
+    if flags.do_train:
+        flags.preset, recipe = choose_training(flags, found)
+    else:
+        flags.preset, recipe = "", choose_answering(flags, found)
+    files: dict[str, Any] = {
         "train_file": official_file(flags, "train") if flags.do_train else None,
         "predict_file": official_file(flags, "predict"),
-    })  # fmt: skip
+    }
+    return Choices(**{**chosen(flags, Choices), **files, "recipe": recipe})
 
 
-def choose_recipe(flags: Namespace, found: "EncoderConfig") -> tuple[str, SquadRecipe]:
-    """The preset's name and the settings in force; answering takes the length the model was trained with."""
-    names = {field.name for field in dataclasses.fields(SquadRecipe)}
-    settings = read_config_file(flags.config, names)
-    if not flags.do_train:
-        length = found.max_seq_length or min(SquadRecipe.max_seq_length, found.max_position_embeddings)
-        return "", resolve(SquadRecipe, vars(flags), settings, {"max_seq_length": length})
-    preset = flags.preset or default_preset(found.model_type)
-    return preset, resolve(SquadRecipe, vars(flags), settings, preset_settings(preset, found))
+def choose_training(flags: Namespace, found: "EncoderConfig") -> tuple[str, SquadRecipe]:
+    """The preset's name and the settings in force."""
+    preset, recipe = choose_recipe(SquadRecipe, flags, found, lambda preset: preset_settings(preset, found))
+    idle = [name for name in ("beam_size", "answerable_weight") if name in flags]
+    if idle and recipe.qa_head != "joint":
+        raise UsageError(f"{_as_flags(idle)}: of the joint head; give --qa_head joint")
+    return preset, recipe
+
+
+def choose_answering(flags: Namespace, found: "EncoderConfig") -> SquadRecipe:
+    """The settings in force without training; windows are cut as in training unless a flag says otherwise."""
+    from squad.model import saved_cutting
+
+    settings = read_config_file(flags.config, set(_SETTINGS))
+    idle = [name for name in settings if name not in ANSWERING]
+    if idle:
+        print(f"{flags.config}: of training, and has no part here: {', '.join(idle)}", file=sys.stderr)
+    length = found.max_seq_length or min(SquadRecipe.max_seq_length, found.max_position_embeddings)
+    as_trained = {"max_seq_length": length, **saved_cutting(flags.model_name_or_path)}
+    return resolve(SquadRecipe, vars(flags), settings, as_trained)
 
 
 def official_file(flags: Namespace, part: str) -> Path:

@@ -29,3 +29,15 @@ def learning_rate(config: EncoderConfig) -> float:
 def default_preset(model_type: str) -> str:
     """The preset in force without --preset: the authors' for ConvBERT and ELECTRA, else none."""
     return "authors" if model_type in ("convbert", "electra") else ""
+
+
+def said(name: str, settings: dict[str, Any]) -> list[str]:
+    """A preset for people: what it sets, and the learning rate where that depends on the size."""
+    lines = [f"preset {name}: {listed(settings)}"]
+    if "learning_rate" not in settings:
+        lines.append(f"  learning_rate {listed(AUTHORS_RATES)}, other sizes {OTHER_RATE:g}")
+    return lines
+
+
+def listed(settings: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in settings.items())

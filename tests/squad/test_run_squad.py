@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 
 import numpy as np
 import pytest
@@ -116,7 +117,7 @@ def test_it_learns_and_says_what_the_official_script_says(files, tmp_path, capsy
     # answering alone gives the same files, by the run's folder as by its best model
     run_squad.main([
         "--do_predict", "--model_name_or_path", str(run), "--predict_file", str(dev), "--output_dir",
-        str(tmp_path / "again"), "--max_query_length", "4", "--doc_stride", "6",
+        str(tmp_path / "again"),
     ])  # fmt: skip
     printed = json.loads(capsys.readouterr().out)
     assert printed == {key: value for key, value in scores["best"].items() if key != "step"}
@@ -169,7 +170,7 @@ def test_presets_are_the_papers(files):
         flags = run_squad.make_parser().parse_args(
             [*map(str, words), "--do_train", "--model_name_or_path", str(files["model"]), "--output_dir", "x"]
         )
-        return run_squad.choose_recipe(flags, config)[1]
+        return run_squad.choose_training(flags, config)[1]
 
     from convbert.config import named
 
@@ -223,6 +224,11 @@ def test_a_trained_head_is_kept_for_more_training(files, trained, tmp_path):
         ({"--max_seq_length": "7"}, "--max_seq_length 7: leaves no room"),
         ({"--model_type": "bert"}, "config.json says convbert"),
         ({"--qa_head": "round"}, None),
+        ({"--null_score_diff_threshold": "0.5"}, "1.1, where every question has an answer"),
+        (
+            {"--beam_size": "5", "--answerable_weight": "1"},
+            "--beam_size, --answerable_weight: of the joint head",
+        ),
     ],
 )
 def test_a_contradiction_stops_before_anything_is_written(files, tmp_path, change, message):
@@ -237,7 +243,7 @@ def test_a_contradiction_stops_before_anything_is_written(files, tmp_path, chang
 def predict_words(files, folder, version, output):
     return [
         "--do_predict", "--model_name_or_path", str(folder), "--predict_file", str(files[version][1]),
-        "--output_dir", str(output), "--max_query_length", "4",
+        "--output_dir", str(output),
     ]  # fmt: skip
 
 
@@ -274,6 +280,61 @@ def test_damaged_weights_do_not_pass_for_answers(files, trained, tmp_path):
     with pytest.raises(InputError, match=r"model\.safetensors: qa_outputs\.bias"):
         run_squad.main(predict_words(files, tmp_path, "2.0", tmp_path / "out"))
     assert not (tmp_path / "out").exists()
+
+
+def test_answering_cuts_as_in_training_unless_told_otherwise(trained):
+    from checkpoints.folder import read_config
+
+    def recipe(*words):
+        flags = run_squad.make_parser().parse_args(
+            ["--do_predict", "--model_name_or_path", str(trained), "--output_dir", "x", *words]
+        )
+        return run_squad.choose_answering(flags, read_config(trained))
+
+    found = recipe()
+    assert (found.max_seq_length, found.doc_stride, found.max_query_length) == (24, 6, 4)
+    found = recipe("--doc_stride", "9", "--max_answer_length", "3")
+    assert (found.max_seq_length, found.doc_stride, found.max_answer_length) == (24, 9, 3)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--learning_rate", "1e-4"], "--learning_rate: of training"),
+        (["--batch_size", "8"], "--batch_size: of training.*--eval_batch_size is for answering"),
+        (
+            ["--train_file", "x", "--preset", "authors", "--seed", "1"],
+            "--train_file, --preset, --seed: of",
+        ),
+        (["--resume"], "--resume: of training"),
+        (["--overwrite_output_dir"], "--overwrite_output_dir: of training"),
+        (["--from_scratch"], "--from_scratch: of training"),
+        (["--qa_head", "joint"], "--qa_head: of training"),
+    ],
+)
+def test_flags_of_training_are_wrong_usage_for_answering_alone(files, trained, tmp_path, capsys, words, said):
+    with pytest.raises(SystemExit) as left:
+        run_squad.main([*predict_words(files, trained, "2.0", tmp_path / "out"), *words])
+    assert left.value.code == 2
+    assert re.search(said, capsys.readouterr().err.splitlines()[-1])
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_config_file_may_hold_settings_of_training_too(files, trained, tmp_path, capsys):
+    write_text(tmp_path / "both.yaml", "learning_rate: 1e-4\nn_best_size: 2\n")
+    words = predict_words(files, trained, "2.0", tmp_path / "out")
+    run_squad.main([*words, "--config", str(tmp_path / "both.yaml")])
+    assert "both.yaml: of training, and has no part here: learning_rate" in capsys.readouterr().err
+    best = json.loads((tmp_path / "out" / "nbest_predictions.json").read_text())
+    assert max(len(rows) for rows in best.values()) == 3  # two, and nothing
+
+
+def test_help_shows_what_the_presets_set(capsys):
+    with pytest.raises(SystemExit):
+        run_squad.main(["--help"])
+    shown = capsys.readouterr().out
+    assert "preset authors: batch_size 32" in shown
+    assert "learning_rate small 0.0003, medium-small 0.0003, base 0.0001" in shown
 
 
 def test_nothing_to_do_is_wrong_usage(files, tmp_path):

@@ -1,0 +1,105 @@
+"""The flags that the fine-tuning commands share beside the recipe's, and what they come to. No Paddle."""
+
+import dataclasses
+import os
+from argparse import Namespace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from commands.command_line import CommandParser, count, count_or_0, path
+from commands.errors import InputError
+from training.published import default_preset
+from training.recipe import RecipeType, read_config_file, resolve
+
+if TYPE_CHECKING:
+    from convbert.config import EncoderConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunChoices:
+    """What a user chose, besides recipe and data: the values of these flags, by their names."""
+
+    model_name_or_path: str
+    output_dir: str
+    preset: str = ""
+    device: str = "cpu"
+    eval_batch_size: int = 32
+    num_workers: int = 0
+    resume: bool = False
+    overwrite_output_dir: bool = False
+    from_scratch: bool = False
+
+
+def add_machine_flags(parser: CommandParser) -> None:
+    parser.add_argument(
+        "--device", choices=("cpu", "gpu", "xpu"), default="cpu", help="where to compute (default: cpu)"
+    )
+    parser.add_argument(
+        "--num_workers",
+        type=count_or_0,
+        default=0,
+        metavar="N",
+        help="threads that tokenise; 0: one a core (default)",
+    )
+
+
+def set_workers(count: int) -> None:
+    """Take the given number of threads for tokenising; before the tokenizers library is imported."""
+    if count:
+        os.environ["RAYON_NUM_THREADS"] = str(count)
+
+
+def add_run_flags(parser: CommandParser, presets: Iterable[str]) -> None:
+    parser.add_argument(
+        "--model_type",
+        choices=("convbert", "bert", "electra", "ernie"),
+        help="what config.json should say; a contradiction is an error",
+    )
+    parser.add_argument(
+        "--preset",
+        choices=tuple(presets),
+        help="a published recipe (default: authors for convbert and electra, else none)",
+    )
+    parser.add_argument(
+        "--config",
+        type=path,
+        metavar="FILE.yaml",
+        help="training settings (the list below) as lines 'name: value', such as 'learning_rate: 1e-4'",
+    )
+    parser.add_argument(
+        "--eval_batch_size",
+        type=count,
+        default=32,
+        metavar="N",
+        help="rows of an evaluation batch (default: 32)",
+    )
+    parser.add_switch("--resume", help="go on where the run in --output_dir stopped")
+    parser.add_switch("--overwrite_output_dir", help="begin anew: remove the run in --output_dir first")
+    parser.add_switch("--from_scratch", help="the model folder has no weights: begin with random ones")
+
+
+def check_model_type(flags: Namespace, found: "EncoderConfig") -> None:
+    """InputError if --model_type is not what the model folder says."""
+    if flags.model_type and flags.model_type != found.model_type:
+        raise InputError(
+            f"--model_type {flags.model_type}: {flags.model_name_or_path}/config.json says {found.model_type}"
+        )
+
+
+def choose_recipe(
+    recipe: type[RecipeType],
+    flags: Namespace,
+    found: "EncoderConfig",
+    settings_of: Callable[[str], dict[str, Any]],
+) -> tuple[str, RecipeType]:
+    """The preset's name, empty for none, and the settings in force. settings_of: a preset's settings."""
+    settings = read_config_file(flags.config, {field.name for field in dataclasses.fields(recipe)})
+    preset = flags.preset or default_preset(found.model_type)
+    return preset, resolve(recipe, vars(flags), settings, settings_of(preset))
+
+
+def chosen(flags: Namespace, choices: type[Any]) -> dict[str, Any]:
+    """The flags that a class of choices has a field for."""
+    names = {field.name for field in dataclasses.fields(choices)}
+    return {name: value for name, value in vars(flags).items() if name in names}
