@@ -2,6 +2,8 @@
 PYTHON ?= python3
 # Extra words for pytest: make test ARGS="tests/glue -x"
 ARGS ?=
+# What make bench computes on: cpu or gpu.
+DEVICE ?= cpu
 
 RUN := .venv/bin/python
 RUN26 := .venv-paddle26/bin/python
@@ -29,8 +31,8 @@ test-long: $(READY) $(READY26) $(READYNLP)  ## the slow tests, real data (GLUE_D
 	  $(RUN) -m pytest -m "long or real_data" $(ARGS)
 	@$(RUN26) -m pytest $(ARGS)
 
-bench: $(READY)  ## side-by-side speed: SQuAD's windows and answers (ARGS="--model FOLDER --data_file dev-v1.1.json")
-	@$(RUN) bench/squad_speed.py $(ARGS)
+bench: $(READY)  ## speed beside PaddleNLP and transformers (DEVICE=gpu; ARGS="--help" tells cases and flags)
+	@$(RUN) -m bench.run --device $(DEVICE) $(ARGS)
 
 check: $(READY)  ## ruff, mypy, import contracts, tests
 	@.venv/bin/ruff check .

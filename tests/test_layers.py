@@ -87,5 +87,6 @@ def test_paddle_enters_in_one_place():
                 names = [node.module or ""]
             if any(name.split(".")[0] == "paddle" for name in names):
                 importers.add(_name(path))
-    # The second runs in PaddleNLP's own environment, where nothing of this project is.
-    assert importers <= {"convbert.framework", "scripts.hidden_states_paddlenlp"}
+    # All but the first run in PaddleNLP's own environment, where nothing of this project is.
+    others = {"scripts.hidden_states_paddlenlp", "bench.worker_paddlenlp"}
+    assert importers <= {"convbert.framework", *others}

@@ -10,7 +10,7 @@ from training.recipe import Recipe
 
 # What one more part of a batch costs on a CPU, in tokens: a pass over the embeddings' gradient and the
 # operators' overhead. On other devices a batch stays whole.
-_PART_COST = 100.0
+PART_COST = 100.0
 
 
 def epoch_batches(
@@ -19,7 +19,7 @@ def epoch_batches(
     """Epoch → its batches, as ``Job.batches`` wants them."""
     # With the published padding a row does see its batch, so a batch must stay whole.
     whole = device != "cpu" or config.reference_padding
-    part_cost = math.inf if whole else _PART_COST
+    part_cost = math.inf if whole else PART_COST
 
     def batches(epoch: int) -> EpochBatches:
         rows = recipe.batch_size * ranks.world()

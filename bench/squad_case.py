@@ -1,42 +1,32 @@
 """SQuAD's work around the network, beside the loop over examples of Hugging Face's example script.
 
-  python bench/squad_speed.py --model FOLDER --data_file dev-v1.1.json
-
-Prints processor seconds of one core and the peak of memory: cutting a dev set of the full size into
+Processor seconds of one core and the peak of memory: cutting a dev set of the full size into
 windows, and finding, writing and scoring its answers, from random logits. The texts are those of the file,
 repeated with ids of their own until there are 10 570 questions. The loop is written anew after the
 description of ``utils_qa.py`` in transformers' examples; the best answers of both are compared. They differ
 where the best span's start or end is not among the window's 20 best: the loop does not see such spans.
 """
 
-if not __package__:  # started by path: what is importable is the clone, not this folder
-    import sys
-    from pathlib import Path
-
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 import json
-import os
 import random
 import resource
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
-from commands.command_line import CommandParser, count, run
-from convbert.tokenizer import Tokenizer
+from bench.workload import Place
 from scripts.sample_language import all_words
-from scripts.tiny_model import write_model_folder
 from squad.answers import Rules, best_answers, write_answers
 from squad.data import Dataset, read_squad
 from squad.official import score_v11
 from squad.windows import Windows, make_windows
 
 T = TypeVar("T")
+_QUESTIONS = 10_570
 
 
 def enlarged(path: str, folder: Path, questions: int) -> Path:
@@ -121,29 +111,14 @@ def example_loop(
     return found
 
 
-def make_parser() -> CommandParser:
-    parser = CommandParser(prog="python bench/squad_speed.py", description=__doc__)
-    parser.add_argument(
-        "--model", metavar="FOLDER", help="model folder; its vocab.txt is used (default: the sample's)"
-    )
-    parser.add_argument(
-        "--data_file", metavar="FILE", help="official SQuAD 1.1 file (default: texts of made-up words)"
-    )
-    parser.add_argument("--questions", type=count, default=10_570, metavar="N")
-    return parser
-
-
-def main(argv: list[str] | None = None) -> None:
-    flags = make_parser().parse_args(argv)
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # one core
+def squad(place: Place, sizes: Sequence[str]) -> None:
+    """Windows and answers of a dev set of the official size."""
+    print("\nsquad: processor seconds of one core")
     rules = Rules(max_context=False)  # the loop knows no such choice
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        path = enlarged(flags.data_file or made_up(folder), folder, flags.questions)
+        folder, tokenizer = Path(name), place.tokenizer
+        path = enlarged(place.squad_file or made_up(folder), folder, _QUESTIONS)
         data = timed("read", lambda: read_squad(path))
-        if not flags.model:
-            write_model_folder(folder / "model")
-        tokenizer = Tokenizer(flags.model or folder / "model")
         windows = timed(
             "windows of 384, step 128", lambda: make_windows(data, tokenizer, 384, 128), len(data.questions)
         )
@@ -160,7 +135,3 @@ def main(argv: list[str] | None = None) -> None:
         )
         ours = answers.not_null()
         print(f"  the same best answer: {sum(ours[key] == looped[key] for key in ours)} of {len(ours)}")
-
-
-if __name__ == "__main__":
-    run(main)

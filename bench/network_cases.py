@@ -1,0 +1,151 @@
+"""Cases that run the network: steps of one shape, an epoch, prediction, memory, the span convolution."""
+
+import statistics
+from collections.abc import Sequence
+
+import numpy as np
+
+from bench.arithmetic import forward_flop, ratio
+from bench.interleaved import Line, compare, show, started
+from bench.peers import INFERENCE, INFERENCE_STEP, OURS, STACKS, TRAINING, TRAINING_STEP, Peer, Worker
+from bench.workload import BATCH, Place, same_length
+from commands.errors import InputError
+from convbert.batching import Features
+from convbert.config import named
+
+_SHAPES = ((32, 32), (32, 128))
+_LENGTHS = (32, 128, 512)
+_QQP_ROWS, _QQP_SAMPLE = 390_965, 20_000
+_TRAINING = 3  # a step does the work of three forward passes
+
+
+def gemm(place: Place, sizes: Sequence[str]) -> None:
+    """GFLOP/s of the machine's matrix product."""
+    worker = Worker(STACKS["ours"], place.environment)
+    found = [worker.ask("gemm")["gflops"] for _ in range(place.rounds)]
+    worker.close()
+    print(f"\ngemm: {statistics.median(found):.0f} GFLOP/s ({min(found):.0f} to {max(found):.0f})")
+
+
+def train(place: Place, sizes: Sequence[str]) -> None:
+    """A training step, rows of one length."""
+    _steps(place, sizes, "train", TRAINING_STEP)
+
+
+def infer(place: Place, sizes: Sequence[str]) -> None:
+    """Answers for a batch, rows of one length."""
+    _steps(place, sizes, "infer", INFERENCE_STEP)
+
+
+def epoch(place: Place, sizes: Sequence[str]) -> None:
+    """A training epoch of SST-2, extrapolated from a sample of its batches."""
+    features = place.tokenised("sst-2", "train")
+    for size in sizes:
+        _whole(place, size, "train", "epoch of SST-2", features, TRAINING)
+
+
+def predict(place: Place, sizes: Sequence[str]) -> None:
+    """Predicting SST-2's training rows, extrapolated from a sample of the batches."""
+    features = place.tokenised("sst-2", "train")
+    for size in sizes:
+        _whole(place, size, "infer", "prediction of SST-2's training rows", features, INFERENCE)
+
+
+def qqp(place: Place, sizes: Sequence[str]) -> None:
+    """Predicting as many rows as QQP's test set, extrapolated from a sample of 20 000 rows' batches."""
+    features = place.tokenised("qqp", "dev", _QQP_SAMPLE)
+    for size in sizes:
+        times = _QQP_ROWS / _QQP_SAMPLE
+        what = f"prediction of {_QQP_ROWS:,} rows like QQP's"
+        _whole(place, size, "infer", what, features, INFERENCE, times)
+
+
+def _steps(place: Place, sizes: Sequence[str], action: str, peers: Sequence[Peer]) -> None:
+    for size in sizes:
+        for rows, length in _SHAPES:
+            lines, gflops = compare(action, size, same_length(rows, length), peers, place)
+            flop = rows * forward_flop(named(size), length) * (_TRAINING if action == "train" else 1)
+            show(f"{action}: ConvBERT-{size}, {rows} rows of {length} tokens", lines, gflops, flop)
+            _show_versions(lines)
+
+
+def _whole(
+    place: Place,
+    size: str,
+    action: str,
+    what: str,
+    features: Features,
+    peers: Sequence[Peer],
+    times: float = 1.0,
+) -> None:
+    lines, gflops = compare(action, size, features, peers, place)
+    for line in lines:
+        line.seconds = [seconds * times for seconds in line.seconds]
+    lengths, counts = np.unique(features.lengths, return_counts=True)
+    flop = sum(forward_flop(named(size), int(n)) * c for n, c in zip(lengths, counts, strict=True)) * times
+    title = (
+        f"{what}: ConvBERT-{size}, {len(features)} rows, mean length {features.lengths.mean():.1f}, batches "
+        f"of {BATCH}\n  {place.source()}\n  extrapolated from the batches named at the end of each line, "
+        "a sample that represents all by padded tokens"
+    )
+    show(title, lines, gflops, flop * (_TRAINING if action == "train" else 1))
+    _show_versions(lines)
+
+
+def _show_versions(lines: Sequence[Line]) -> None:
+    print("  " + "; ".join(dict.fromkeys(line.versions for line in lines if line.versions)))
+    ours = next((line.logits for line in lines if line.logits and line.peer.stack == "ours"), None)
+    for line in lines:
+        # PaddleNLP's classifier has a pooler more, and other batches hold other rows.
+        same = (
+            ours
+            and line.logits
+            and line.peer.stack in ("onnx", "huggingface")
+            and line.peer.order == "sorted"
+        )
+        if same and line.peer.width == 0 and not line.peer.environment:
+            apart = np.abs(np.array(line.logits) - np.array(ours)).max()
+            print(f"  logits of the same rows, ours and {line.versions}: at most {apart:.0e} apart")
+
+
+def memory(place: Place, sizes: Sequence[str]) -> None:
+    """The most memory of a process that makes training steps of 32 rows of 128 tokens."""
+    file = place.stored(same_length(32, 128))
+    for size in sizes:
+        print(f"\nmemory: training ConvBERT-{size}, 32 rows of 128 tokens, peak of the process")
+        for peer in TRAINING_STEP:
+            try:
+                worker, versions = started(peer, size, place)
+                worker.ask("rows", file=file)
+                before = worker.ask("memory")["megabytes"]
+                worker.ask("train", batches=[list(range(32))] * 2)
+                peak = worker.ask("memory")["megabytes"]
+                worker.close()
+                print(f"  {peer.title:<52} {peak:8.0f} MB   (before the first step {before:.0f}; {versions})")
+            except InputError as error:
+                print(f"  {peer.title:<52} {error}")
+
+
+def span(place: Place, sizes: Sequence[str]) -> None:
+    """The span-based convolution's share of a training step, and its memory by length."""
+    for size in sizes:
+        worker, _ = started(OURS, size, place)
+        answer = worker.ask("span", lengths=_LENGTHS, tokens=2048, rounds=place.rounds)
+        worker.close()
+        print(f"\nspan: share of a training step of ConvBERT-{size}, about 2048 tokens")
+        for length, found in zip(_LENGTHS, answer["steps"], strict=True):
+            step = statistics.median(found["step"])
+            share = 1 / ratio(found["step"], found["span"])
+            print(f"  length {length:4}   step {step:7.3f} s   span-based convolution {share:6.1%}")
+    config = named("base")
+    worker, _ = started(OURS, "small", place)
+    print("span: memory of the convolution of one long row, base's width, forward and backward")
+    before = worker.ask("memory")["megabytes"]
+    for length in (4096, 8192, 16384, 32768):
+        worker.ask(
+            "span_memory", length=length, width=config.attention_width, heads=config.attention_heads,
+            taps=config.conv_kernel_size,
+        )  # fmt: skip
+        peak = worker.ask("memory")["megabytes"] - before
+        print(f"  length {length:6}   {peak:8.0f} MB   {peak / length * 1024:6.1f} KB a token")
+    worker.close()

@@ -1,0 +1,96 @@
+"""Speed side by side: this project, PaddleNLP and transformers, on the same weights, rows and batches.
+
+  python -m bench.run --data_dir glue_data --words conv-bert-base
+  python -m bench.run --quick --only train infer --sizes small
+
+Each stack runs in a process of its own environment (PADDLENLP_PYTHON, HUGGINGFACE_PYTHON name their
+Pythons); one that is missing is named and left out. They take turns, round by round; printed are medians of
+the rounds, and after × the median of the ratios to the first line. Times are this machine's; ratios are
+what carries over. Run it where nothing else runs.
+
+Cases:
+CASES
+"""
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from commands.command_line import CommandParser, count, run
+
+# Case → its function in bench.command_cases or bench.network_cases, and what it measures.
+CASES = {
+    "help": ("command_cases.help_", "start-up of every command"),
+    "tokenise": ("command_cases.tokenise", "tokenising QQP's test set"),
+    "pack": ("command_cases.pack", "packing the hand-in and checking the zip, time and memory"),
+    "squad": ("squad_case.squad", "windows and answers of SQuAD's dev set (--squad_file)"),
+    "gemm": ("network_cases.gemm", "the machine's matrix product"),
+    "train": ("network_cases.train", "a training step at 32 × 32 and 32 × 128"),
+    "infer": ("network_cases.infer", "inference at 32 × 32 and 32 × 128"),
+    "epoch": ("network_cases.epoch", "a training epoch of SST-2, extrapolated"),
+    "predict": ("network_cases.predict", "prediction of rows like SST-2's, extrapolated"),
+    "qqp": ("network_cases.qqp", "prediction of QQP's test set, extrapolated"),
+    "memory": ("network_cases.memory", "peak memory of training at 32 × 128"),
+    "span": ("network_cases.span", "the span-based convolution's share of a step, its memory by length"),
+}
+
+
+def make_parser() -> CommandParser:
+    lines = "\n".join(f"  {name:<10} {what}" for name, (_, what) in CASES.items())
+    parser = CommandParser(prog="python -m bench.run", description=(__doc__ or "").replace("CASES", lines))
+    parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES), help="cases (default: all)")
+    parser.add_argument(
+        "--sizes", nargs="+", choices=("small", "medium-small", "base"), default=["small", "base"],
+        help="of the network (default: small base)",
+    )  # fmt: skip
+    parser.add_argument("--rounds", type=count, default=5, metavar="N", help="rounds (default: 5)")
+    parser.add_argument(
+        "--batches", type=count, default=8, metavar="N", help="batches sampled of an epoch (default: 8)"
+    )
+    parser.add_switch("--quick", help="one round, three batches: to see that all works, not to quote")
+    parser.add_argument(
+        "--device", choices=("cpu", "gpu"), default="cpu", help="default: cpu; gpu was not run by the authors"
+    )
+    parser.add_argument(
+        "--clock", choices=("wall", "processor"), default="wall",
+        help="processor: seconds of all cores together, less disturbed by other programs (default: wall)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--data_dir", default=os.environ.get("GLUE_DATA_DIR", ""), metavar="DIR",
+        help="official GLUE files (default: $GLUE_DATA_DIR, else the embedded sample)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--words",
+        default="",
+        metavar="FOLDER",
+        help="model folder whose vocabulary tokenises (default: the sample's)",
+    )
+    parser.add_argument(
+        "--squad_file", default="", metavar="FILE", help="official SQuAD 1.1 file (default: made-up texts)"
+    )
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    flags = make_parser().parse_args(argv)
+    # Taken before Paddle is imported, whose settings of ours would be inherited by the peers.
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    from bench import command_cases, network_cases, squad_case
+    from bench.workload import Place
+
+    modules = {"command_cases": command_cases, "network_cases": network_cases, "squad_case": squad_case}
+    with tempfile.TemporaryDirectory() as scratch:
+        place = Place(
+            Path(scratch), environment, flags.data_dir, flags.words, flags.device,
+            rounds=1 if flags.quick else flags.rounds, batches=3 if flags.quick else flags.batches,
+            clock=flags.clock, squad_file=flags.squad_file,
+        )  # fmt: skip
+        for name in flags.only:
+            module, _, function = CASES[name][0].partition(".")
+            case: Callable[[Place, Sequence[str]], None] = getattr(modules[module], function)
+            case(place, flags.sizes)
+
+
+if __name__ == "__main__":
+    run(main)

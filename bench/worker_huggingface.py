@@ -1,0 +1,67 @@
+"""Worker: transformers on torch, a training step as its Trainer makes it."""
+
+if not __package__:  # started by path: what is importable is the clone, not this folder
+    import sys
+    from pathlib import Path
+
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import numpy as np
+import torch
+import transformers
+
+from bench.protocol import Answer, Clock, Rows, serve
+
+
+class Worker:
+    """Holds the network, its optimiser and the rows between requests."""
+
+    def load(self, model: str, device: str = "cpu") -> Answer:
+        transformers.logging.set_verbosity_error()
+        self.device = {"gpu": "cuda"}.get(device, device)
+        kind = transformers.AutoModelForSequenceClassification
+        self.model = kind.from_pretrained(model, local_files_only=True).to(self.device).eval()
+        # Trainer's default optimiser, its fused form.
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-5, fused=True)
+        torch.manual_seed(0)
+        return {"versions": f"transformers {transformers.__version__}, torch {torch.__version__}"}
+
+    def rows(self, file: str) -> Answer:
+        self.stored = Rows(file)
+        return {}
+
+    def _inputs(self, rows: list[int], width: int) -> dict[str, torch.Tensor]:
+        names = ("input_ids", "token_type_ids", "attention_mask", "labels")
+        arrays = self.stored.padded(rows, width)
+        return {
+            name: torch.from_numpy(array).to(self.device) for name, array in zip(names, arrays, strict=True)
+        }
+
+    def train(self, batches: list[list[int]], width: int = 0) -> Answer:
+        clock = Clock()
+        self.model.train()
+        for rows in batches:
+            with clock.batch():
+                loss = self.model(**self._inputs(rows, width)).loss
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+                self.optimizer.step()
+                self.optimizer.zero_grad()
+                loss.item()
+        self.model.eval()
+        return clock.answer()
+
+    def infer(self, batches: list[list[int]], width: int = 0) -> Answer:
+        clock, found = Clock(), np.zeros(0)
+        with torch.inference_mode():
+            for rows in batches:
+                with clock.batch():
+                    inputs = self._inputs(rows, width)
+                    del inputs["labels"]
+                    found = self.model(**inputs).logits.cpu().numpy()
+        return {**clock.answer(), "logits": found[:4].tolist()}
+
+
+if __name__ == "__main__":
+    worker = Worker()
+    serve({name: getattr(worker, name) for name in ("load", "rows", "train", "infer")})

@@ -1,0 +1,137 @@
+"""Worker: this project, through the network or, for inference, through an exported ONNX graph."""
+
+if not __package__:  # started by path: what is importable is the clone, not this folder
+    import sys
+    from pathlib import Path
+
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import time
+from typing import Any
+
+import numpy as np
+
+from bench.protocol import Answer, Clock, Rows, serve
+from convbert import dropout
+from convbert.batching import EpochBatches, Features, pad
+from convbert.framework import paddle, select_device
+from convbert.heads import SentenceClassifier, sentence_loss
+from engines.dynamic import DynamicEngine, tensors
+from engines.running import open_engine
+from training.batches import PART_COST
+from training.optimizer import make_optimizer
+from training.recipe import Recipe
+
+
+class Worker:
+    """Holds the network, its optimiser and the rows between requests."""
+
+    model: SentenceClassifier
+    features: Features
+
+    def load(self, model: str, device: str = "cpu", exported: str = "") -> Answer:
+        """Read a model folder; exported: an exported folder to answer with instead."""
+        select_device(device)
+        if exported:
+            import onnxruntime
+
+            self.engine: Any = open_engine(exported, device)
+            return {"versions": f"onnxruntime {onnxruntime.__version__}"}
+        from checkpoints.network import load_classifier
+
+        self.model = load_classifier(model)
+        self.engine = DynamicEngine(self.model)
+        settings = Recipe(learning_rate=1e-5, max_grad_norm=1.0, bias_correction=True)
+        scales = {name: 1.0 for name, _ in self.model.named_parameters()}
+        self.optimizer = make_optimizer(self.model, settings, scales)
+        paddle.seed(0)
+        dropout.seed_masks(0)
+        return {"versions": f"PaddlePaddle {paddle.__version__}"}
+
+    def rows(self, file: str) -> Answer:
+        stored = Rows(file)
+        self.features = Features(stored.ids, stored.starts, stored.first_lengths, stored.targets)
+        return {}
+
+    def train(self, batches: list[list[int]], width: int = 0) -> Answer:
+        """A step a batch, as the training loop makes it: cut in parts, clipped. width: not taken."""
+        clock = Clock()
+        order = [np.array(rows) for rows in batches]
+        epoch = EpochBatches(self.features, order, self.model.config.pad_token_id, PART_COST)
+        self.model.train()
+        for number, rows in enumerate(order):
+            with clock.batch():
+                for part in epoch[number : number + 1]:
+                    targets = paddle.to_tensor(np.asarray(part.targets))
+                    loss = sentence_loss(self.model(*tensors(part)), targets) / len(rows)
+                    loss.backward()
+                    float(loss)
+                self.optimizer.step()
+                self.optimizer.clear_grad()
+        self.model.eval()
+        return clock.answer()
+
+    def infer(self, batches: list[list[int]], width: int = 0) -> Answer:
+        """Logits of every batch, padded to its longest row. width: not taken."""
+        clock, found = Clock(), np.zeros(0)
+        for rows in batches:
+            with clock.batch():
+                batch = pad(self.features, np.array(rows), self.engine.config.pad_token_id)
+                found = self.engine(batch)["logits"]
+        return {**clock.answer(), "logits": found[:4].tolist()}
+
+    def gemm(self) -> Answer:
+        """GFLOP/s of the machine's matrix product: of some shapes the best."""
+        best = 0.0
+        for m, k, n in ((4096, 768, 3072), (4096, 3072, 768), (2048, 2048, 2048)):
+            a, b = paddle.rand([m, k]), paddle.rand([k, n])
+            for _ in range(4):
+                begun = time.perf_counter()
+                paddle.matmul(a, b)
+                best = max(best, 2e-9 * m * k * n / (time.perf_counter() - begun))
+        return {"gflops": best}
+
+    def span(self, lengths: list[int], tokens: int, rounds: int) -> Answer:
+        """Seconds of a training step, and of the span-based convolutions in it alone, by length."""
+        return {"steps": [self._span_share(length, max(1, tokens // length), rounds) for length in lengths]}
+
+    def _span_share(self, length: int, batch: int, rounds: int) -> dict[str, list[float]]:
+        config = self.model.config
+        layers = [layer.attention.span_conv for layer in self.model.encoder.layers]
+        draw = np.random.default_rng(0)
+        ids = paddle.to_tensor(draw.integers(5, config.vocab_size, (batch, length)))
+        x = paddle.randn([batch, length, config.hidden_size])
+        query = paddle.randn([batch, length, config.attention_width])
+        targets = paddle.zeros([batch], dtype="int64")
+        x.stop_gradient = query.stop_gradient = False
+        step, alone = Clock(), Clock()
+        self.model.train()
+        for _ in range(rounds + 1):
+            with step.batch():
+                sentence_loss(self.model(ids, paddle.zeros_like(ids)), targets).backward()
+                self.optimizer.step()
+                self.optimizer.clear_grad()
+            with alone.batch():
+                for layer in layers:
+                    layer(x, query, None).backward(query)
+            self.optimizer.clear_grad()
+            x.clear_gradient()
+            query.clear_gradient()
+        return {"step": step.wall[1:], "span": alone.wall[1:]}
+
+    def span_memory(self, length: int, width: int, heads: int, taps: int) -> Answer:
+        """Peak memory in MB after a span convolution of one long row, forward and backward."""
+        from convbert.convolution import span
+
+        draw = np.random.default_rng(0)
+        kernels = paddle.to_tensor(draw.random((1, length, heads, taps), dtype=np.float32))
+        values = paddle.to_tensor(draw.random((1, length, width), dtype=np.float32))
+        kernels.stop_gradient = values.stop_gradient = False
+        span(kernels, values).sum().backward()
+        return {}
+
+
+if __name__ == "__main__":
+    worker = Worker()
+    names = ("load", "rows", "train", "infer", "gemm", "span", "span_memory")
+    serve({name: getattr(worker, name) for name in names})

@@ -1,0 +1,61 @@
+"""Worker: PaddleNLP 2.8.1 as it is installed, a training step as its GLUE example makes it."""
+
+if not __package__:  # started by path: what is importable is the clone, not this folder
+    import sys
+    from pathlib import Path
+
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import numpy as np
+import paddle
+import paddlenlp
+from paddlenlp.transformers import ConvBertForSequenceClassification
+
+from bench.protocol import Answer, Clock, Rows, serve
+
+
+class Worker:
+    """Holds the network, its optimiser and the rows between requests."""
+
+    def load(self, model: str, device: str = "cpu") -> Answer:
+        paddle.set_device(device)
+        self.model = ConvBertForSequenceClassification.from_pretrained(model)
+        self.model.eval()
+        self.optimizer = paddle.optimizer.AdamW(
+            learning_rate=1e-5, parameters=self.model.parameters(), weight_decay=0.01
+        )
+        self.criterion = paddle.nn.CrossEntropyLoss()
+        paddle.seed(0)
+        return {"versions": f"PaddleNLP {paddlenlp.__version__}, PaddlePaddle {paddle.__version__}"}
+
+    def rows(self, file: str) -> Answer:
+        self.stored = Rows(file)
+        return {}
+
+    def train(self, batches: list[list[int]], width: int = 0) -> Answer:
+        clock = Clock()
+        self.model.train()
+        for rows in batches:
+            with clock.batch():
+                ids, types, _, targets = map(paddle.to_tensor, self.stored.padded(rows, width))
+                loss = self.criterion(self.model(ids, types), targets)  # it masks pad_token_id itself
+                loss.backward()
+                self.optimizer.step()
+                self.optimizer.clear_grad()
+                float(loss)
+        self.model.eval()
+        return clock.answer()
+
+    def infer(self, batches: list[list[int]], width: int = 0) -> Answer:
+        clock, found = Clock(), np.zeros(0)
+        with paddle.no_grad():
+            for rows in batches:
+                with clock.batch():
+                    ids, types, _, _ = map(paddle.to_tensor, self.stored.padded(rows, width))
+                    found = self.model(ids, types).numpy()
+        return {**clock.answer(), "logits": found[:4].tolist()}
+
+
+if __name__ == "__main__":
+    worker = Worker()
+    serve({name: getattr(worker, name) for name in ("load", "rows", "train", "infer")})

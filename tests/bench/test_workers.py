@@ -1,0 +1,152 @@
+"""The lines that driver and workers exchange, and what is printed where a peer is missing or fails."""
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench import peers
+from bench.interleaved import Line, compare, show
+from bench.peers import STACKS, MissingPeerError, Peer, Stack, Worker
+from bench.protocol import Rows, speak
+from bench.workload import Place, same_length
+from commands.errors import InputError
+from convbert.batching import pad
+
+ECHO = """
+import json, sys
+for line in sys.stdin:
+    request = json.loads(line)
+    do = request.pop("do")
+    if do == "die":
+        sys.exit("Error: the reason")
+    print(json.dumps({"error": "no"} if do == "fail" else {"did": do, **request}), flush=True)
+"""
+COUNTING = """
+import json, sys
+seconds = {"train": 2.0}
+for line in sys.stdin:
+    request = json.loads(line)
+    answer = {"versions": "made up 1.0", "gflops": 100.0}
+    if request["do"] == "train":
+        answer = {"wall": [float(len(rows)) for rows in request["batches"]]}
+    print(json.dumps(answer), flush=True)
+"""
+
+
+def answers(*requests: object) -> list[dict[str, object]]:
+    def halve(number: int) -> dict[str, float]:
+        return {"half": number / 2}
+
+    out = io.StringIO()
+    speak({"halve": halve}, io.StringIO("".join(f"{json.dumps(r)}\n" for r in requests)), out)
+    return [json.loads(line) for line in out.getvalue().splitlines()]
+
+
+def test_a_line_for_a_line() -> None:
+    assert answers({"do": "halve", "number": 3}, {"do": "halve", "number": 4}) == [{"half": 1.5}, {"half": 2}]
+
+
+def test_a_fault_is_an_answer_and_the_worker_goes_on() -> None:
+    fault, wrong, last = answers(
+        {"do": "halve", "number": "x"}, {"do": "dance"}, {"do": "halve", "number": 2}
+    )
+    assert str(fault["error"]).startswith("TypeError: ")
+    assert wrong["error"] == "KeyError: 'dance'"
+    assert last == {"half": 1.0}
+
+
+def test_memory_is_known_to_all() -> None:
+    (found,) = answers({"do": "memory"})
+    assert 10 < float(str(found["megabytes"])) < 100_000
+
+
+@pytest.fixture
+def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    """A stack whose worker is a script of the test's own."""
+    monkeypatch.setattr(peers, "__file__", str(tmp_path / "peers.py"))
+    monkeypatch.setenv("MADE_UP_PYTHON", sys.executable)
+    return Stack("made_up", "MADE_UP_PYTHON", "make it")
+
+
+def script(text: str, folder: Path) -> None:
+    (folder / "worker_made_up.py").write_text(text)
+
+
+def test_a_worker_answers_until_it_is_closed(stack: Stack, tmp_path: Path) -> None:
+    script(ECHO, tmp_path)
+    worker = Worker(stack, {})
+    assert worker.ask("sing", rows=[1, 2]) == {"did": "sing", "rows": [1, 2]}
+    with pytest.raises(InputError, match=r"^no$"):
+        worker.ask("fail")
+    assert worker.ask("sing") == {"did": "sing"}
+    worker.close()
+
+
+def test_the_last_words_of_a_worker_that_died(stack: Stack, tmp_path: Path) -> None:
+    script(ECHO, tmp_path)
+    worker = Worker(stack, {})
+    with pytest.raises(InputError, match="Error: the reason"):
+        worker.ask("die")
+    worker.close()
+
+
+def test_a_worker_whose_library_is_missing(stack: Stack, tmp_path: Path) -> None:
+    script("import no_such_library", tmp_path)
+    worker = Worker(stack, {})
+    with pytest.raises(MissingPeerError, match=r"No module named 'no_such_library'; make it"):
+        worker.ask("load")
+    worker.close()
+
+
+def test_a_python_that_is_not_there(stack: Stack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MADE_UP_PYTHON", str(tmp_path / "none"))
+    with pytest.raises(MissingPeerError, match="No such file or directory; make it"):
+        Worker(stack, {})
+    monkeypatch.delenv("MADE_UP_PYTHON")
+    with pytest.raises(MissingPeerError, match=r"^not installed; make it$"):
+        Worker(stack, {})
+
+
+def test_a_missing_peer_is_a_line_and_the_others_go_on(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script(COUNTING, tmp_path)
+    monkeypatch.setitem(STACKS, "made_up", stack)
+    monkeypatch.setitem(STACKS, "absent", Stack("absent", "NO_SUCH_VARIABLE", "make that"))
+    monkeypatch.setattr(Place, "model", lambda self, size, layout: tmp_path)
+    place = Place(tmp_path, {}, rounds=2)
+    # 70 rows in two batches of 32 and one of 6: the sample is one of 32, which "takes" 32 seconds.
+    lines, _ = compare(
+        "train", "small", same_length(70, 8), [Peer("first", "made_up"), Peer("second", "absent")], place
+    )
+    assert lines[0].seconds == [96.0, 96.0]  # of three batches, in each of two rounds
+    assert (lines[1].seconds, lines[1].said) == ([], "not installed; make that")
+    show("a table", lines, [100.0], flop=960e9)
+    out = capsys.readouterr().out
+    assert "first" in out
+    assert "10.0 GFLOP/s =  10% of GEMM" in out
+    assert "not installed; make that" in out
+
+
+def test_a_ratio_is_to_the_first_line(capsys: pytest.CaptureFixture[str]) -> None:
+    show("a table", [Line(Peer("a", "x"), [2.0, 4.0]), Line(Peer("b", "x"), [5.0, 10.0])], [])
+    first, second = capsys.readouterr().out.splitlines()[-2:]
+    assert "3.000 s   ×  1.00" in first
+    assert "7.500 s   ×  2.50" in second
+
+
+@pytest.mark.parametrize("width", [0, 12])
+def test_peers_get_the_rows_that_we_get(tmp_path: Path, width: int) -> None:
+    features = same_length(3, 8)
+    place = Place(tmp_path, {})
+    ids, types, mask, targets = Rows(place.stored(features)).padded([2, 0], width)
+    batch = pad(features, np.array([2, 0]))
+    assert ids.shape == (2, width or 8)
+    np.testing.assert_array_equal(ids[:, :8], batch.ids)
+    np.testing.assert_array_equal(types[:, :8], batch.token_types)
+    assert (mask.sum(), (ids[:, 8:] == 0).all()) == (16, True)
+    np.testing.assert_array_equal(targets, batch.targets)
