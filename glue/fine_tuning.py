@@ -22,11 +22,14 @@ from glue.model import config_for, label_names, prepare
 from glue.presets import GlueRecipe
 from glue.scoring import dev_scores, predict
 from glue.tasks import Task
+from training.adversary import Adversary
 from training.batches import epoch_batches
 from training.circumstances import ALIKE, SAME, circumstances, refuse_own_sources
 from training.flags import RunChoices
 from training.layer_decay import scales
 from training.loop import Job, Progress, fit, seed_everything
+from training.moving_average import MovingAverage
+from training.r_drop import disagreement, doubled
 from training.run_folder import LOG, open_run
 
 
@@ -62,7 +65,7 @@ def fine_tune(choices: Choices) -> Progress:
     select_device(choices.device)
     ranks.start()
     seed_everything(recipe.seed)
-    prepared = prepare(folder, config, keeps_head, choices.from_scratch)
+    prepared = prepare(folder, config, keeps_head, choices.from_scratch, recipe.reinit_layers)
     settings = _settings_in_force(choices, config, data)
     refuse_own_sources(choices.output_dir, [folder, data_folder(choices.data_dir)])
     with open_run(choices.output_dir, choices.resume, choices.overwrite_output_dir) as run:
@@ -97,8 +100,11 @@ def _job(
     features = dataclasses.replace(data.train.features, targets=targets)
 
     def loss(batch: Batch) -> paddle.Tensor:
+        batch = doubled(batch) if recipe.r_drop else batch
         assert batch.targets is not None
-        return sentence_loss(model(*tensors(batch)), paddle.to_tensor(batch.targets))
+        logits = model(*tensors(batch))
+        losses = sentence_loss(logits, paddle.to_tensor(batch.targets))
+        return losses + recipe.r_drop * disagreement(logits) if recipe.r_drop else losses
 
     def evaluate() -> dict[str, float]:
         parts = [predict(model, config, task, part, choices.eval_batch_size, "dev") for part in data.dev]
@@ -119,6 +125,8 @@ def _job(
         ),
         task=task.name,
         main=task.main,
+        adversary=Adversary(model.encoder.embeddings.word, recipe.fgm) if recipe.fgm else None,
+        average=MovingAverage(model, recipe.ema) if recipe.ema else None,
     )
 
 

@@ -8,11 +8,13 @@ from pathlib import Path
 from checkpoints.folder import has_weights, read_checkpoint, read_config
 from checkpoints.network import fill, load_classifier, shapes_of
 from checkpoints.opening import check_manifest
-from commands.errors import InputError
+from commands.errors import InputError, UsageError
 from convbert.config import EncoderConfig
+from convbert.encoder import depth_rules
 from convbert.heads import SentenceClassifier
 from glue.presets import GlueRecipe
 from glue.tasks import Task
+from training.reinitialise import put, top_arrays
 
 REGRESSION_LABEL = "score"
 
@@ -99,17 +101,27 @@ def _is_trained(config: EncoderConfig) -> bool:
     return bool(config.id2label)
 
 
-def prepare(folder: str | Path, config: EncoderConfig, keeps_head: bool, from_scratch: bool) -> Prepared:
-    """Build the network and read its weights; a head that does not fit begins new, and is named."""
+def prepare(
+    folder: str | Path, config: EncoderConfig, keeps_head: bool, from_scratch: bool, reinit_layers: int = 0
+) -> Prepared:
+    """Build the network and read its weights; a head that does not fit begins new, and is named.
+
+    reinit_layers: so many top layers, and the head, begin new too.
+    """
     model = SentenceClassifier(config)
     if from_scratch:
         if has_weights(folder):
             raise InputError(f"{folder}: holds weights; leave out --from_scratch to begin with them")
+        if reinit_layers:
+            raise UsageError(
+                "--reinit_layers: with --from_scratch every layer begins new; leave one of them out"
+            )
         return Prepared(model, [f"{folder}: every weight begins at random (--from_scratch)"])
     check_manifest(folder)
     checkpoint = read_checkpoint(folder, config, shapes_of(model), keep_head=keeps_head, may_lack_head=True)
+    fresh = top_arrays(model, depth_rules(config), config.num_hidden_layers, reinit_layers)
     fill(model, checkpoint)
-    notes = []
+    notes = put(model, fresh)
     if checkpoint.new_head:
         notes.append(f"begins new: {', '.join(checkpoint.new_head)}")
     if checkpoint.left_aside:

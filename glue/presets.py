@@ -9,7 +9,7 @@ from typing import Any
 from convbert.config import EncoderConfig
 from glue.tasks import TASKS, Task
 from training.published import RECIPES, learning_rate, listed, said
-from training.recipe import Recipe, setting
+from training.recipe import FineTuningRecipe, setting
 
 _COMMON = {"max_seq_length": 128, "num_train_epochs": 3.0}
 PRESETS: dict[str, dict[str, Any]] = {
@@ -19,7 +19,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True)
-class GlueRecipe(Recipe):
+class GlueRecipe(FineTuningRecipe):
     """How to fine-tune on a sentence task."""
 
     max_seq_length: int = setting(128, "longest input in tokens, [CLS] and [SEP] included", low=3)

@@ -13,7 +13,7 @@ from convbert import ranks
 from convbert.batching import Batch
 from convbert.config import EncoderConfig
 from convbert.framework import paddle, select_device
-from convbert.span_heads import SpanModel
+from convbert.span_heads import SpanModel, span_loss
 from convbert.tokenizer import Tokenizer
 from engines.dynamic import tensors
 from squad import model as span_model
@@ -22,11 +22,14 @@ from squad.data import Dataset, read_squad
 from squad.prediction import answer, dev_scores, rules_of, said
 from squad.presets import SquadRecipe
 from squad.windows import Labelled, Windows, label, make_windows
+from training.adversary import Adversary
 from training.batches import epoch_batches
 from training.circumstances import ALIKE, SAME, circumstances, refuse_own_sources
 from training.flags import RunChoices
 from training.layer_decay import scales
 from training.loop import Job, Progress, fit, seed_everything
+from training.moving_average import MovingAverage
+from training.r_drop import disagreement, doubled
 from training.run_folder import LOG, RunFolder, open_run
 
 
@@ -112,8 +115,13 @@ def _job(choices: Choices, config: EncoderConfig, tokenizer: Tokenizer, data: Da
     impossible = data.labelled.impossible.astype("float32")
 
     def loss(batch: Batch) -> paddle.Tensor:
+        batch = doubled(batch) if recipe.r_drop else batch
         assert batch.targets is not None
         targets = paddle.to_tensor(batch.targets)
+        if recipe.r_drop:
+            start, end = model(*tensors(batch))
+            apart = (disagreement(start) + disagreement(end)) / 2  # as the loss is the mean of both
+            return span_loss(start, end, targets) + recipe.r_drop * apart
         return model.loss(*tensors(batch), targets, paddle.to_tensor(impossible[batch.rows]))
 
     def evaluate() -> dict[str, float]:
@@ -135,6 +143,8 @@ def _job(choices: Choices, config: EncoderConfig, tokenizer: Tokenizer, data: Da
         task=config.finetuning_task,
         main="f1",
         said=said,
+        adversary=Adversary(model.encoder.embeddings.word, recipe.fgm) if recipe.fgm else None,
+        average=MovingAverage(model, recipe.ema) if recipe.ema else None,
     )
 
 

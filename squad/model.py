@@ -18,13 +18,14 @@ from checkpoints.naming import names, to_ours, to_theirs
 from checkpoints.opening import check_manifest
 from checkpoints.tensors import as_float32
 from checkpoints.weights import open_weights
-from commands.errors import InputError
+from commands.errors import InputError, UsageError
 from commands.files import atomic_write, write_json
 from convbert.config import EncoderConfig, to_json
 from convbert.encoder import depth_rules
 from convbert.span_heads import JointSpanHead, LinearSpanHead, SpanModel
 from convbert.tokenizer import Tokenizer
 from squad.presets import SquadRecipe
+from training.reinitialise import put, top_arrays
 
 TASK = "squad"
 _CLASSES = {"convbert": "ConvBert", "electra": "Electra", "bert": "Bert", "ernie": "Ernie"}
@@ -88,14 +89,20 @@ def prepare(
     if from_scratch:
         if has_weights(folder):
             raise InputError(f"{folder}: holds weights; leave out --from_scratch to begin with them")
+        if recipe.reinit_layers:
+            raise UsageError(
+                "--reinit_layers: with --from_scratch every layer begins new; leave one of them out"
+            )
         return model, [f"{folder}: every weight begins at random (--from_scratch)"]
     check_manifest(folder)
+    fresh = top_arrays(model, depths(config), config.num_hidden_layers, recipe.reinit_layers)
     left_aside = _fill_encoder(model, folder, config)
     notes = [f"not needed in {folder}: {', '.join(left_aside)}"] if left_aside else []
     if saved_head(folder).kind == recipe.qa_head:
         _fill_head(model, folder, recipe.qa_head)
-        return model, notes
-    return model, [f"begins new: the {recipe.qa_head} span head", *notes]
+    else:
+        notes.insert(0, f"begins new: the {recipe.qa_head} span head")
+    return model, [*put(model, fresh), *notes]
 
 
 def load(folder: str | Path, config: EncoderConfig) -> SpanModel:

@@ -8,16 +8,17 @@ clipping, one learning rate for all sizes.
 from dataclasses import dataclass
 from typing import Any
 
+from commands.errors import UsageError
 from convbert.config import EncoderConfig
 from training.published import RECIPES, learning_rate, said
-from training.recipe import Recipe, setting
+from training.recipe import FineTuningRecipe, setting
 
 _COMMON = {"max_seq_length": 512, "num_train_epochs": 2.0}
 PRESETS = {name: {**settings, **_COMMON} for name, settings in RECIPES.items()}
 
 
 @dataclass(frozen=True)
-class SquadRecipe(Recipe):
+class SquadRecipe(FineTuningRecipe):
     """How to fine-tune on SQuAD, and how to find answers."""
 
     length_pool: int = setting(
@@ -48,6 +49,13 @@ class SquadRecipe(Recipe):
     )
     beam_size: int = setting(20, "joint head: starts tried, and ends of each", low=1)
     answerable_weight: float = setting(0.5, "joint head: weight of the answerability loss", low=0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.r_drop and self.qa_head == "joint":
+            raise UsageError(
+                "--r_drop: goes with --qa_head linear; the joint head's end depends on its start"
+            )
 
 
 # What answering without training has use for; the other settings are of training.

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -13,6 +14,8 @@ from tqdm import tqdm
 from commands.errors import InputError
 from convbert import dropout, ranks
 from convbert.framework import paddle
+from training.adversary import Adversary
+from training.moving_average import MovingAverage
 from training.optimizer import AdamW, make_optimizer, optimizer_arrays, restore_optimizer
 from training.recipe import Recipe
 from training.run_folder import LOG, Curves, RunFolder, Scores, WriteModel
@@ -40,6 +43,7 @@ class Job:
     evaluate: → scores with ``main``, higher is better; the model is in evaluation mode meanwhile.
     write_model: writes the model's files into a folder. scales: learning-rate scale by parameter name.
     task, main: for ``scores.json``. said: the scores of an evaluation as the log has them.
+    adversary: perturbs every loss. average: of the weights, which is then what is evaluated and saved.
     """
 
     model: paddle.nn.Layer
@@ -51,6 +55,8 @@ class Job:
     task: str
     main: str
     said: Callable[[Scores], str] = four_digits
+    adversary: Adversary | None = None
+    average: MovingAverage | None = None
 
 
 @dataclass
@@ -149,10 +155,8 @@ class _Fit:
         self.optimizer.set_lr(rate)
         total = 0.0
         for batch in batches:
-            with paddle.amp.auto_cast(enable=bool(self.amp_type), dtype=self.amp_type or "float16"):
-                loss = self.job.loss(batch) / rows
-            (self.scaler.scale(loss) if self.scaler else loss).backward()
-            total += float(loss)
+            backward = partial(self._backward, batch, rows)
+            total += self.job.adversary.both(backward) if self.job.adversary else backward()
         total = ranks.total(total)
         if not math.isfinite(total):
             raise InputError(
@@ -164,9 +168,18 @@ class _Fit:
             self.scaler.update()
         self.optimizer.clear_grad()
         self.progress.step += 1
+        if self.job.average:
+            self.job.average.update(self.progress.step)
         self.progress.window_loss += total * rows
         self.progress.window_rows += rows
         return rows
+
+    def _backward(self, batch: Any, rows: int) -> float:
+        """Add one batch's gradients; returns its share of the step's mean loss."""
+        with paddle.amp.auto_cast(enable=bool(self.amp_type), dtype=self.amp_type or "float16"):
+            loss = self.job.loss(batch) / rows
+        (self.scaler.scale(loss) if self.scaler else loss).backward()
+        return float(loss)
 
     def _log(self, rows_per_second: float) -> None:
         progress = self.progress
@@ -184,6 +197,15 @@ class _Fit:
         )
 
     def _evaluate_and_save(self) -> None:
+        if not self.job.average:
+            self._evaluate()
+            self._save({})
+            return
+        with self.job.average.in_force() as raw:
+            self._evaluate()
+            self._save(raw)
+
+    def _evaluate(self) -> None:
         progress = self.progress
         self.job.model.eval()
         with paddle.no_grad():
@@ -204,14 +226,18 @@ class _Fit:
                 LOG.info(f"no better score in {patience} evaluations: stopping at step {progress.step}")
                 progress.finished = True
         progress.finished = progress.finished or progress.step >= self.total
+
+    def _save(self, raw_weights: dict[str, np.ndarray]) -> None:
+        """Write ``last/``; raw_weights: those that training goes on from, where the model holds averages."""
         state = {
-            **vars(progress),
+            **vars(self.progress),
             "total": self.total,
             "masks": ranks.of_all(_plain(dropout.mask_state())),
             "loss_scale": _listed(self.scaler.state_dict()) if self.scaler else {},
         }
-        self.run.save_last(self.job.write_model, state, optimizer_arrays(self.job.model, self.optimizer))
-        self.run.write_scores(self.job.task, self.job.main, progress.best, progress.last)
+        arrays = {**optimizer_arrays(self.job.model, self.optimizer), **raw_weights}
+        self.run.save_last(self.job.write_model, state, arrays)
+        self.run.write_scores(self.job.task, self.job.main, self.progress.best, self.progress.last)
 
     def _restore(self) -> None:
         """Take up optimiser, position and random state; the weights are in the model already."""
@@ -222,6 +248,8 @@ class _Fit:
                 "resume with the settings it was begun with"
             )
         try:
+            if self.job.average:
+                moments = self.job.average.restore(moments)
             restore_optimizer(self.job.model, self.optimizer, moments)
             if self.scaler:
                 self.scaler.load_state_dict(state["loss_scale"])

@@ -76,6 +76,23 @@ class Recipe:
             raise UsageError("no steps to take: --num_train_epochs and --max_steps are both 0")
 
 
+@dataclass(frozen=True)
+class FineTuningRecipe(Recipe):
+    """The published aids to fine-tuning on few rows besides; each is off at 0."""
+
+    r_drop: float = setting(
+        0.0, "R-Drop: weight of the disagreement of two passes with different dropout; 0: one pass", low=0
+    )
+    fgm: float = setting(
+        0.0, "adversarial training (FGM): size of a row's word-embedding perturbation; 0: none", low=0
+    )
+    ema: float = setting(
+        0.0, "evaluate and save a moving average of the weights with this decay; 0: none",
+        low=0, high=0.999999,
+    )  # fmt: skip
+    reinit_layers: int = setting(0, "so many top layers, and the head, begin new at random", low=0)
+
+
 RecipeType = TypeVar("RecipeType", bound=Recipe)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from commands.errors import InputError
+from commands.errors import InputError, UsageError
 from commands.files import write_json, write_text
 from convbert.span_heads import SpanModel
 from convbert.tokenizer import SPECIALS
@@ -212,6 +212,26 @@ def test_a_trained_head_is_kept_for_more_training(files, trained, tmp_path):
     assert all(np.array_equal(before[name], after[name]) for name in before)
     run_squad.main([*words[:-3], str(tmp_path / "joint"), "--max_steps", "1", "--qa_head", "joint"])
     assert "begins new: the joint span head" in (tmp_path / "joint" / "train.log").read_text()
+
+
+def test_the_training_options_go_with_the_linear_head(files, trained, tmp_path):
+    words = words_of(files, "2.0", "--do_train", "--max_steps", 2)
+    words[1] = str(trained)
+    words.remove("--from_scratch")
+    options = ["--r_drop", "0.5", "--fgm", "0.4", "--ema", "0.9", "--reinit_layers", "1"]
+    first = {}
+    for name, more in (("plain", []), ("r_drop", options[:2]), ("fgm", options[2:4]), ("all", options)):
+        run_squad.main([*words, *more, "--output_dir", str(tmp_path / name)])
+        first[name] = next(line["loss"] for line in history(tmp_path / name) if "loss" in line)
+    assert first["r_drop"] > 1.5 * first["plain"]  # both passes' losses, and their disagreement
+    assert first["fgm"] > 2 * first["plain"]  # the perturbed loss is the larger one
+    last = safetensors.numpy.load_file(tmp_path / "all" / "last" / "optimizer.safetensors")
+    assert "span_head.projection.weight:weight" in last
+    with pytest.raises(UsageError, match="--r_drop: goes with --qa_head linear"):
+        run_squad.main([*words, "--r_drop", "1", "--qa_head", "joint", "--output_dir", str(tmp_path / "no")])
+    with pytest.raises(InputError, match="--reinit_layers 2: the model has 1 layers"):
+        run_squad.main([*words, "--reinit_layers", "2", "--output_dir", str(tmp_path / "no")])
+    assert not (tmp_path / "no").exists()
 
 
 @pytest.mark.parametrize(

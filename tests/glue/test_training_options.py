@@ -1,0 +1,202 @@
+"""R-Drop, FGM, the moving average and renewed layers in a real fine-tuning, also a resumed one."""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from scipy.special import log_softmax
+
+from checkpoints.folder import read_config
+from commands.errors import InputError, UsageError
+from convbert import dropout
+from convbert.batching import pack, pad
+from convbert.framework import paddle
+from convbert.heads import SentenceClassifier
+from engines.dynamic import tensors
+from glue import fine_tuning, run_eval, run_glue
+from training import loop
+from training.adversary import Adversary
+
+OPTIONS = {"r_drop": 0.5, "fgm": 0.4, "ema": 0.8, "reinit_layers": 1}
+FLAGS = [word for name, value in OPTIONS.items() for word in (f"--{name}", str(value))]
+
+
+def fine_tune(sample: Path, model: Path, output: Path, *more: object, task: str = "rte") -> None:
+    words = [
+        "--task_name", task, "--model_name_or_path", model, "--data_dir", sample, "--output_dir", output,
+        "--max_steps", 6, "--learning_rate", "1e-3", "--logging_steps", 2, "--save_steps", 3, *more,
+    ]  # fmt: skip
+    run_glue.main([str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def model(sample_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample's tiny model with weights, and with dropout."""
+    folder = tmp_path_factory.mktemp("options")
+    shutil.copytree(sample_dir / "tiny-convbert", folder / "random")
+    config = json.loads((folder / "random" / "config.json").read_text())
+    config |= {"hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1}
+    (folder / "random" / "config.json").write_text(json.dumps(config))
+    fine_tune(sample_dir, folder / "random", folder / "run", "--from_scratch", "--max_steps", 1)
+    return folder / "run" / "best"
+
+
+def first_job(
+    sample: Path, model: Path, output: Path, monkeypatch: pytest.MonkeyPatch, *more: object, task: str = "rte"
+) -> loop.Job:
+    """What fit() would train on."""
+    jobs: list[loop.Job] = []
+
+    def keep(job: loop.Job, recipe: Any, run: Any) -> loop.Progress:
+        jobs.append(job)
+        return loop.Progress(best={"main": 0, "step": 0}, last={"main": 0, "step": 0})
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fine_tuning, "fit", keep)
+        fine_tune(sample, model, output, *more, task=task)
+    return jobs[0]
+
+
+@pytest.mark.parametrize("task", ["rte", "sts-b"])
+def test_r_drops_loss_is_the_papers(
+    sample_dir: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str
+) -> None:
+    """−log P₁(y) − log P₂(y) + α · ½ (KL + KL), from the logits of both passes; a regression's by squares."""
+    job = first_job(sample_dir, model, tmp_path, monkeypatch, "--r_drop", 0.5, task=task)
+    batch = job.batches(0)[0:1][0]
+    job.model.train()
+    masks = dropout.mask_state()
+    loss = float(job.loss(batch))
+    dropout.set_mask_state(masks)
+    twice = [None if part is None else paddle.concat([part, part]) for part in tensors(batch)]
+    logits = job.model(*twice).numpy().astype(float)
+    first, second = logits[: len(batch)], logits[len(batch) :]
+    assert abs(first - second).max() > 1e-3  # two masks
+    gold = batch.targets
+    if task == "sts-b":
+        first, second = first[:, 0], second[:, 0]
+        expected = ((first - gold) ** 2 + (second - gold) ** 2 + 0.5 * (first - second) ** 2).sum()
+    else:
+        first, second = log_softmax(first, axis=1), log_softmax(second, axis=1)
+        rows = np.arange(len(batch))
+        to_second = (np.exp(first) * (first - second)).sum()
+        to_first = (np.exp(second) * (second - first)).sum()
+        expected = -first[rows, gold].sum() - second[rows, gold].sum() + 0.5 * (to_second + to_first) / 2
+    assert loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_without_the_options_a_step_is_one_plain_pass(
+    sample_dir: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = first_job(sample_dir, model, tmp_path, monkeypatch)
+    assert (job.adversary, job.average) == (None, None)
+    batch = job.batches(0)[0:1][0]
+    job.model.train()
+    masks = dropout.mask_state()
+    loss = float(job.loss(batch))
+    dropout.set_mask_state(masks)
+    logits = job.model(*tensors(batch))
+    plain = paddle.nn.functional.cross_entropy(logits, paddle.to_tensor(batch.targets), reduction="sum")
+    assert loss == float(plain)
+    fine_tune(sample_dir, model, tmp_path / "run", "--max_steps", 1)
+    kept = safetensors.numpy.load_file(tmp_path / "run" / "last" / "optimizer.safetensors")
+    assert not any(name.endswith(":weight") for name in kept)
+
+
+def test_renewed_layers_are_new_and_the_others_the_checkpoints(
+    sample_dir: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = first_job(sample_dir, model, tmp_path, monkeypatch, "--reinit_layers", 1)
+    kept = first_job(sample_dir, model, tmp_path / "b", monkeypatch)
+    old = {name: parameter.numpy() for name, parameter in kept.model.named_parameters()}
+    same = {name for name, p in job.model.named_parameters() if np.array_equal(p.numpy(), old[name])}
+    new = {name for name in old if name.startswith(("encoder.layers.1.", "head."))}
+    assert old.keys() - same <= new
+    assert all(name.endswith("bias") or ".norm." in name for name in new & same)  # 0 and 1 in both
+
+
+def test_the_scores_are_those_of_the_averaged_weights(
+    sample_dir: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fine_tune(sample_dir, model, tmp_path / "run", "--ema", 0.8)
+    scores = json.loads((tmp_path / "run" / "scores.json").read_text())
+    capsys.readouterr()
+    for name in ("best", "last"):
+        run_eval.main(
+            ["--task_name", "rte", "--ckpt_path", str(tmp_path / "run" / name), "--data_dir", str(sample_dir)]
+        )
+        found = json.loads(capsys.readouterr().out)
+        assert found["loss"] == pytest.approx(scores[name]["loss"], rel=1e-6)
+
+
+def test_a_resumed_run_with_all_of_them_is_the_uninterrupted_one(
+    sample_dir: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fine_tune(sample_dir, model, tmp_path / "straight", *FLAGS)
+    recipe = json.loads((tmp_path / "straight" / "args.json").read_text())["recipe"]
+    assert {name: recipe[name] for name in OPTIONS} == OPTIONS
+    step = loop._Fit._step
+
+    def cut_in_step_five(self: Any, batches: Any) -> int:
+        if self.progress.step == 4:
+            raise KeyboardInterrupt
+        return step(self, batches)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop._Fit, "_step", cut_in_step_five)
+        with pytest.raises(KeyboardInterrupt):
+            fine_tune(sample_dir, model, tmp_path / "cut", *FLAGS)
+    fine_tune(sample_dir, model, tmp_path / "cut", *FLAGS, "--resume")
+    for name in ("best/model.safetensors", "last/model.safetensors", "last/optimizer.safetensors",
+                 "history.jsonl", "scores.json"):  # fmt: skip
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "straight" / name).read_bytes(), name
+
+
+def test_what_cannot_be_is_refused_before_anything_is_written(
+    sample_dir: Path, model: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="--reinit_layers 3: the model has 2 layers"):
+        fine_tune(sample_dir, model, tmp_path / "run", "--reinit_layers", 3)
+    with pytest.raises(UsageError, match="with --from_scratch every layer begins new"):
+        fine_tune(
+            sample_dir, sample_dir / "tiny-convbert", tmp_path / "run", "--reinit_layers", 1, "--from_scratch"
+        )
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_rows_perturbation_does_not_depend_on_its_batch(model: Path) -> None:
+    """A batch cut in parts gives the losses and gradients of the whole, padded one (without dropout)."""
+    config = dataclasses.replace(
+        read_config(model), hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
+    )
+    network = SentenceClassifier(config)
+    draw = np.random.default_rng(0)
+    encoded = [(draw.integers(5, 60, size=size).tolist(), size // 2) for size in (6, 17, 30)]
+    features = pack(encoded, np.array([0, 1, 0]))
+    adversary = Adversary(network.encoder.embeddings.word, 0.5)
+
+    def losses(*parts: list[int]) -> tuple[float, np.ndarray]:
+        def once(rows: list[int]) -> float:
+            batch = pad(features, np.array(rows))
+            logits = network(*tensors(batch))
+            loss = paddle.nn.functional.cross_entropy(
+                logits, paddle.to_tensor(batch.targets), reduction="sum"
+            )
+            loss.backward()
+            return float(loss)
+
+        total = sum(adversary.both(lambda rows=rows: once(rows)) for rows in parts)
+        gradient = network.encoder.embeddings.word.weight.grad.numpy()
+        for parameter in network.parameters():
+            parameter.clear_gradient()
+        return total, gradient
+
+    whole, gradient = losses([0, 1, 2])
+    parts, of_parts = losses([0], [1, 2])
+    assert whole == pytest.approx(parts, rel=1e-5)
+    np.testing.assert_allclose(gradient, of_parts, atol=1e-5 * abs(gradient).max())
