@@ -9,10 +9,17 @@ from convbert.tokenizer import Tokenizer
 
 
 def model_folder(path: str | Path) -> Path:
-    """The folder itself, or ``best/`` in it where it is a run's."""
+    """The folder itself, or ``best/`` in it where it is a run's; InputError if that run has saved none."""
     folder = Path(path)
     inner = folder / "best"
-    return inner if not (folder / "config.json").is_file() and inner.is_dir() else folder
+    if (folder / "config.json").is_file():
+        return folder
+    if not inner.is_dir() and (folder / "args.json").is_file():
+        raise InputError(
+            f"{folder}: is the folder of a run that has no best/ yet, as it has not been evaluated; "
+            "let it go on, with --resume if it was stopped"
+        )
+    return inner if inner.is_dir() else folder
 
 
 def check_manifest(folder: str | Path) -> None:

@@ -13,6 +13,7 @@ import tokenizers
 from tqdm import tqdm
 
 from commands.cache import cache_dir
+from commands.errors import InputError
 from commands.files import atomic_write, sha256_of
 from convbert.batching import Features, pack
 from convbert.tokenizer import Tokenizer
@@ -21,6 +22,7 @@ from glue.tasks import Split, Task
 
 _FORMAT = 2  # of the cached file; a new number leaves old files unread
 _CHUNK = 10_000
+_LEAST_OF_PAIR = 5  # [CLS] a [SEP] b [SEP]
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,15 @@ class SplitFeatures:
 def load_split(
     task: Task, split: Split, data_dir: str | Path, tokenizer: Tokenizer, max_length: int
 ) -> SplitFeatures:
-    """Read an official file and tokenise it, or take its tokens from the cache."""
+    """Read an official file and tokenise it, or take its tokens from the cache.
+
+    InputError if the length leaves a pair's texts no token.
+    """
+    if task.is_pair and max_length < _LEAST_OF_PAIR:
+        raise InputError(
+            f"--max_seq_length {max_length}: the pairs of {task.name} need at least {_LEAST_OF_PAIR}, "
+            "for three special tokens and one of each text"
+        )
     rows = read_split(task, split, data_dir)
     digest = sha256_of(rows.path)
     features = _tokenised(rows, tokenizer, max_length)

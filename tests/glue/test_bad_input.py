@@ -12,9 +12,10 @@ import safetensors.numpy
 from checkpoints.folder import read_config, write_model
 from checkpoints.network import arrays_of
 from commands.command_line import run
+from commands.files import write_json
 from convbert.heads import SentenceClassifier
 from convbert.tokenizer import Tokenizer
-from glue import run_glue, run_predict
+from glue import run_eval, run_glue, run_predict
 
 
 def edit(path: Path, change: Callable[[bytes], bytes]) -> None:
@@ -133,6 +134,14 @@ def test_predicting_with_a_checkpoint_of_another_task(
     assert not (workplace / "p").exists()
 
 
+def test_a_run_that_has_no_best_model_yet(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = workplace / "run"
+    write_json(run / "args.json", {})
+    for main, more in ((run_eval.main, []), (run_predict.main, ["--output_dir", workplace / "p"])):
+        line = stopped(main, capsys, "--task_name", "rte", "--ckpt_path", run, "--data_dir", workplace, *more)
+        assert line.startswith(f"error: {run}: is the folder of a run that has no best/ yet")
+
+
 @pytest.mark.parametrize(
     ("flags", "wanted"),
     [
@@ -142,6 +151,7 @@ def test_predicting_with_a_checkpoint_of_another_task(
             "itself says entailment, not_entailment; leave",
         ),
         (["--max_seq_length", "4096"], "--max_seq_length 4096: this model has 128 positions"),
+        (["--max_seq_length", "4"], "--max_seq_length 4: the pairs of rte need at least 5"),
         (["--classifier_head", "pooler"], "convbert has no pretrained pooler"),
         (["--from_scratch"], "holds weights; leave out --from_scratch"),
         (["--label_map", "yes,no"], "--label_map yes,no: expected entailment, not_entailment"),
