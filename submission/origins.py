@@ -53,7 +53,7 @@ def check_origins(folder: Path, predictions: dict[str, list[str]]) -> list[str]:
         if not path.exists() and not path.is_symlink():
             unknown.setdefault(task.name, []).append(split.hand_in)
             continue
-        logits = _read_logits(path)
+        logits = read_logits(path)
         _compare_rows(task, folder / split.hand_in, predictions[split.hand_in], logits)
         digests.setdefault(task.name, {})[path.name] = logits.checkpoint_digest
     for name, found in digests.items():
@@ -66,7 +66,8 @@ def check_origins(folder: Path, predictions: dict[str, list[str]]) -> list[str]:
     ]
 
 
-def _read_logits(path: Path) -> Logits:
+def read_logits(path: Path) -> Logits:
+    """What an .npz holds; InputError unless it is whole and its shapes fit one another."""
     import numpy as np
 
     if not path.is_file():

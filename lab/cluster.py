@@ -1,0 +1,90 @@
+"""The engine of many machines: a Ray cluster. The same jobs by the same commands as on one machine.
+
+All machines see the same files under the same paths: this project, its Python's packages, the data, the
+models and the folder of runs. A job whose machine or process was lost is begun again elsewhere, and goes
+on from what it had saved.
+"""
+
+import os
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from commands.errors import InputError
+from lab.records import FAILED, Outcome
+from lab.trial_run import PROJECT, Job, Place, run_job
+
+_RETRIES = 5  # of a job whose worker was lost; what the job itself says is never tried again
+
+
+class RayEngine:
+    """Hands jobs to a Ray cluster. address: of a running one; None: the one that runs on this machine, or
+    else a new one of this machine alone. workers: at most so many at a time; None: as many as it holds.
+    threads: cores of a job. With ``device`` gpu every job gets one GPU."""
+
+    def __init__(self, address: str | None, workers: int | None, threads: int, device: str) -> None:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        try:
+            import ray
+        except ImportError:
+            raise InputError("--engine ray: needs Ray: pip install '.[cluster]'") from None
+        self._ray, self._most, self._threads, self._gpus = ray, workers, threads, int(device == "gpu")
+        path = os.pathsep.join([str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        try:
+            _join(ray, address, {"env_vars": {"PYTHONPATH": path}})
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            said = str(error).strip().splitlines()[0]
+            raise InputError(f"--ray_address {address}: no such cluster can be reached ({said})") from None
+        self._run = ray.remote(
+            num_cpus=threads, num_gpus=self._gpus, max_retries=_RETRIES, retry_exceptions=False
+        )(_work)
+
+    @property
+    def workers(self) -> int:
+        """How many jobs the cluster has room for now; at least 1, so that a job can wait for machines."""
+        resources = self._ray.cluster_resources()
+        room = int(resources.get("CPU", 0)) // self._threads
+        if self._gpus:
+            room = min(room, int(resources.get("GPU", 0)))
+        return max(1, min(room, self._most or room))
+
+    def submit(self, job: Job) -> "Future[Outcome]":
+        told: Future[Outcome] = Future()
+        inner = self._run.remote(job, self._threads).future()
+        inner.add_done_callback(lambda done: told.set_result(_outcome(done)))
+        return told
+
+    def close(self) -> None:
+        """Leave the cluster; jobs that are running end with it, and what they saved stays."""
+        self._ray.shutdown()
+
+
+def _join(ray: Any, address: str | None, environment: dict[str, Any]) -> None:
+    settings = {"runtime_env": environment, "log_to_driver": False, "logging_level": "error"}
+    if address:
+        ray.init(address=address, **settings)
+        return
+    try:
+        ray.init(address="auto", **settings)
+    except ConnectionError:
+        ray.init(include_dashboard=False, **settings)
+
+
+def _work(job: Job, threads: int) -> Outcome:
+    """What a worker of the cluster does."""
+    runs = Path(job.folder).parents[1]
+    if not runs.is_dir():
+        return Outcome(
+            FAILED, f"{runs}: not on this machine; all machines of a cluster must see the same files"
+        )
+    return run_job(job, Place((), threads, os.environ.get("CUDA_VISIBLE_DEVICES", "")))
+
+
+def _outcome(done: "Future[Outcome]") -> Outcome:
+    """What a job said, or that its machine was lost once too often."""
+    error = done.exception()
+    if error is None:
+        return done.result()
+    said = str(error).strip().splitlines() or [type(error).__name__]
+    return Outcome(FAILED, f"lost {_RETRIES + 1} times by the cluster: {said[0]}")

@@ -1,0 +1,42 @@
+"""The median rule: a trial that is worse half-way than most were need not go on.
+
+At an evaluation, a trial is stopped if its best score so far is below the median of what the finished
+trials of its task had at that step (Golovin et al. 2017, Google Vizier, section 3.2.1; the form of Optuna's
+MedianPruner). With trials side by side it depends on their speed which of them are finished, so a plan
+with this rule need not give the same trials twice.
+"""
+
+import json
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+FEWEST = 5  # finished trials before anybody is stopped; Optuna's default
+
+Curve = list[tuple[int, float]]  # (step, main score) of each evaluation
+
+
+def read_curve(run: Path) -> Curve:
+    """The evaluations in a run's history, also while it is being written."""
+    curve: Curve = []
+    try:
+        lines = (run / "history.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return curve
+    for line in lines:
+        try:
+            value = json.loads(line)
+            if "evaluation" in value:
+                curve.append((int(value["step"]), float(value["evaluation"]["main"])))
+        except (ValueError, KeyError, TypeError):  # the last line, half written
+            continue
+    return curve
+
+
+def is_hopeless(own: Curve, finished: Sequence[Curve], fewest: int = FEWEST) -> bool:
+    """Whether the rule stops a trial that has come as far as ``own``."""
+    if not own:
+        return False
+    step = own[-1][0]
+    others = [score for curve in finished for at, score in curve if at == step]
+    return len(others) >= fewest and max(score for _, score in own) < statistics.median(others)

@@ -1,0 +1,67 @@
+"""How long a plan will take, from a few steps of each checkpoint at each task's lengths: an estimate."""
+
+import math
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from glue.tasks import TASKS, Task
+from lab.scheduling import Sweep
+from lab.speed import Speed
+from submission.check import RowCounts
+
+if TYPE_CHECKING:
+    from glue.presets import GlueRecipe
+
+_COMMAND_SECONDS = 5.0  # from nothing to the first step or batch: imports, reading, tokenising
+
+
+def dry_run_lines(sweep: Sweep, workers: int) -> list[str]:
+    """A line per trial in the order in which they are begun, then the estimate. Runs nothing but a short
+    measurement, in this process."""
+    speeds: dict[tuple[object, ...], Speed] = {}
+    lines, total = [], 0.0
+    width = max(len(trial.name) for trial in sweep.trials)
+    started = time.monotonic()
+    for number, trial in enumerate(sweep.trials, 1):
+        if sweep.is_settled(trial):
+            lines.append(f"{number:>4}  {trial.name:<{width}}  was done before")
+            continue
+        recipe, model = sweep.jobs.recipe(trial), sweep.jobs.model_of(trial)
+        key = (model, trial.task, recipe.max_seq_length, recipe.batch_size, recipe.both_orders)
+        if key not in speeds:
+            speeds[key] = _measured(sweep, trial.task, model, recipe)
+        seconds = seconds_of(TASKS[trial.task], recipe, speeds[key], sweep.jobs.data_dir)
+        total += seconds
+        after = f", after the best of {trial.init_from}" if trial.init_from else ""
+        drawn = ", settings drawn from earlier results" if trial.search else ""
+        lines.append(f"{number:>4}  {trial.name:<{width}}  about {_said(seconds)}{after}{drawn}")
+    several = f", {_said(total / workers)} with {workers} workers" if workers > 1 else ""
+    lines.append(
+        f"{len(sweep.trials)} trials: about {_said(total)}{several} (an estimate: "
+        f"{len(speeds)} short measurements, {_said(time.monotonic() - started)})"
+    )
+    return lines
+
+
+def _measured(sweep: Sweep, task: str, model: str, recipe: "GlueRecipe") -> Speed:
+    from lab.speed import measure
+
+    return measure(TASKS[task], recipe, Path(model), sweep.jobs.data_dir, sweep.jobs.device)
+
+
+def seconds_of(task: Task, recipe: "GlueRecipe", speed: Speed, data_dir: Path) -> float:
+    """Of one trial: its steps, evaluations and predictions, and what each of its commands takes to start."""
+    epoch_steps = math.ceil(speed.rows / recipe.batch_size / recipe.gradient_accumulation_steps)
+    steps = recipe.max_steps or math.ceil(epoch_steps * recipe.num_train_epochs)
+    evaluations = math.ceil(steps / (recipe.save_steps or epoch_steps))
+    trained = steps * recipe.batch_size * recipe.gradient_accumulation_steps
+    test_rows = sum(RowCounts(data_dir).of(split)[0] for split in task.of_kind("test"))
+    predicted = (evaluations + 1) * speed.dev_rows + test_rows
+    return trained / speed.training + predicted / speed.evaluation + 3 * _COMMAND_SECONDS
+
+
+def _said(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,125 @@
+"""Trial → the ordinary commands that make it, and whether what stands in its folder is already that."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from commands.errors import InputError
+from commands.files import read_json_object, sha256_of
+from glue.data import find_file
+from glue.presets import GlueRecipe
+from glue.tasks import TASKS
+from lab.trial_run import Job
+from lab.trials import Trial
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """Makes the jobs of a sweep. runs, data_dir: absolute. stop_early: the median rule is on."""
+
+    runs: Path
+    data_dir: Path
+    device: str = "cpu"
+    stop_early: bool = False
+    keep_last: bool = True
+
+    @cached_property
+    def _models(self) -> dict[str, str]:
+        return {}
+
+    @cached_property
+    def _digests(self) -> dict[Path, str]:
+        return {}
+
+    def model_of(self, trial: Trial) -> str:
+        """The folder that a trial's checkpoint names; fetched if it is a published one."""
+        from checkpoints.names import resolve
+
+        name = trial.checkpoint.model
+        if name not in self._models:
+            self._models[name] = str(Path(resolve(name)).resolve())
+        return self._models[name]
+
+    def job(self, trial: Trial, source: Path | None, drawn: Mapping[str, Any], peers: Sequence[Trial]) -> Job:
+        """source: the run a trial begins with, or None for its checkpoint. drawn: what a search says."""
+        folder = trial.folder(self.runs)
+        common = ["--task_name", trial.task, "--data_dir", str(self.data_dir), "--device", self.device]
+        words = [*common, "--output_dir", str(folder)]
+        words += ["--model_name_or_path", str(self._begun_with(folder, source) or self.model_of(trial))]
+        words += ["--preset", trial.preset] if trial.preset else []
+        words += ["--from_scratch"] if trial.checkpoint.from_scratch and source is None else []
+        words += [] if trial.seed is None else ["--seed", str(trial.seed)]
+        for key, value in {**trial.settings, **drawn}.items():
+            words += [f"--{key}", str(value)]
+        return Job(
+            name=trial.name,
+            task=trial.task,
+            folder=str(folder),
+            training=tuple(words),
+            predicting=(*common, "--ckpt_path", str(folder / "best")),
+            splits=self.splits(trial.task),
+            peers=tuple(str(p.folder(self.runs)) for p in peers if p != trial) if self.stop_early else (),
+            keep_last=self.keep_last,
+        )
+
+    def _begun_with(self, folder: Path, source: Path | None) -> Path | None:
+        """The model of the best run so far; of a trial that began from another run, still that one."""
+        if source is None or not (folder / "args.json").is_file():
+            return source and source / "best"
+        before = Path(str(read_json_object(folder / "args.json").get("model_name_or_path")))
+        is_run = before.name == "best" and before.parent.parent == source.parent and before.is_dir()
+        return before if is_run else source / "best"
+
+    def splits(self, task: str) -> tuple[str, ...]:
+        """``dev``, and ``test`` where its files are there."""
+        try:
+            for split in TASKS[task].of_kind("test"):
+                find_file(self.data_dir, split)
+        except InputError:
+            return ("dev",)
+        return ("dev", "test")
+
+    def recipe(self, trial: Trial, job: Job | None = None) -> GlueRecipe:
+        """The settings in force in a trial, as ``run_glue`` will find them."""
+        from checkpoints.folder import read_config
+        from glue.run_glue import choose_recipe, make_parser
+
+        flags = make_parser().parse_args((job or self.job(trial, None, {}, [])).training)
+        return choose_recipe(flags, TASKS[trial.task], read_config(self.model_of(trial)))[1]
+
+    def difference(self, trial: Trial, job: Job) -> str:
+        """How the run in a job's folder was made otherwise than the job would make it; empty if it was not,
+        or if there is none."""
+        path, task = Path(job.folder) / "args.json", TASKS[job.task]
+        if not path.is_file():
+            return ""
+        found = _flat("", read_json_object(path))
+        wanted = {
+            "task_name": job.task,
+            "model_name_or_path": job.training[job.training.index("--model_name_or_path") + 1],
+            **_flat("recipe", dataclasses.asdict(self.recipe(trial, job))),
+        }
+        for split in [*task.of_kind("train"), *task.of_kind("dev")]:
+            wanted[f"data.{split.file}.sha256"] = self._digest(find_file(self.data_dir, split))
+        for key, value in wanted.items():
+            if found.get(key) != value:
+                return f"{path}: was made with {key} {found.get(key)}, the plan says {value}"
+        return ""
+
+    def _digest(self, path: Path) -> str:
+        if path not in self._digests:
+            self._digests[path] = sha256_of(path)
+        return self._digests[path]
+
+
+def _flat(prefix: str, value: Any) -> dict[str, Any]:
+    """Nested mappings as one, keys joined by dots."""
+    if not isinstance(value, dict):
+        return {prefix: value}
+    flat: dict[str, Any] = {}
+    for key, inner in value.items():
+        flat |= _flat(f"{prefix}.{key}" if prefix else key, inner)
+    return flat

@@ -1,0 +1,105 @@
+"""What became of each trial: NAME.trial.json beside the run's folder NAME, written by the sweep alone.
+
+A run's folder holds nothing but what runs write; whether a trial failed, and what it is within its plan,
+stands beside it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from commands.errors import InputError
+from commands.files import read_json_object, write_json
+from glue.tasks import TASKS
+from lab.trials import Trial
+
+DONE, FAILED, STOPPED, SKIPPED = "done", "failed", "stopped early", "skipped"
+_SUFFIX = ".trial.json"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial ended. message: why, in one line, unless it is done. seconds: of this sweep's work."""
+
+    status: str
+    message: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """A trial as it stands on disk. scores: of ``scores.json``, of a done trial only. seed: in force."""
+
+    trial: str
+    task: str
+    configuration: str
+    status: str
+    message: str
+    seconds: float
+    folder: Path
+    seed: int | None = None
+    scores: dict[str, Any] | None = None
+
+    @property
+    def main(self) -> float:
+        """The best dev score; only of a done trial."""
+        assert self.scores is not None
+        return float(self.scores["best"]["main"])
+
+
+def record_path(folder: Path) -> Path:
+    """Where the record of the trial in a run's folder stands."""
+    return folder.with_name(folder.name + _SUFFIX)
+
+
+def write_record(runs: Path, trial: Trial, outcome: Outcome) -> None:
+    about = {"trial": trial.name, "task": trial.task, "configuration": trial.configuration}
+    write_json(record_path(trial.folder(runs)), {**about, **asdict(outcome)})
+
+
+def read_status(folder: Path) -> str:
+    """The status of the trial in a run's folder; empty if it has none yet."""
+    path = record_path(folder)
+    return str(read_json_object(path).get("status", "")) if path.is_file() else ""
+
+
+def read_results(runs: str | Path, names: list[str] | None = None) -> list[Result]:
+    """All trials below a folder of runs, or those named, that have a record; in the order of the task
+    table and of names. InputError if a record or the scores of a done trial cannot be read."""
+    runs = Path(runs)
+    if names is None:
+        if not runs.is_dir():
+            raise InputError(f"{runs}: no such folder of runs; python -m lab.sweep makes one")
+        order = list(TASKS)
+        results = [_read(path) for path in _record_files(runs)]
+        return sorted(results, key=lambda result: (order.index(result.task), result.trial))
+    paths = [record_path(runs / name) for name in names]
+    return [_read(path) for path in paths if path.is_file()]
+
+
+def _record_files(runs: Path) -> Iterator[Path]:
+    for task in TASKS:
+        yield from sorted((runs / task).glob(f"*{_SUFFIX}"))
+
+
+def _read(path: Path) -> Result:
+    record = read_json_object(path)
+    folder = path.with_name(path.name.removesuffix(_SUFFIX))
+    try:
+        common: dict[str, Any] = {
+            key: str(record[key]) for key in ("trial", "task", "configuration", "status", "message")
+        }
+        common |= {"seconds": float(record["seconds"]), "folder": folder}
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: not a trial's record ({error!r}); remove it and sweep again") from None
+    if common["status"] != DONE:
+        return Result(**common)
+    scores, args = (read_json_object(folder / name) for name in ("scores.json", "args.json"))
+    try:
+        best = scores["best"]
+        for key in ("step", "main", *TASKS[common["task"]].score_keys):
+            best[key] = float(best[key])
+        return Result(**common, seed=int(args["recipe"]["seed"]), scores=scores)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{folder / 'scores.json'}: not the scores of a run ({error!r})") from None

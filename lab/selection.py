@@ -1,0 +1,122 @@
+"""Print what came of a sweep: per configuration best, median, mean ± deviation over its seeds, and failures.
+
+Example:
+  python -m lab.selection runs
+
+Scores are each run's best dev score (main), in percent; the deviation is that of a sample (n - 1). The
+best run of many flatters: its score is partly the luck of the draw, which lab.ensemble guards against.
+"""
+
+if not __package__:  # started by path: what is importable is the clone, not this folder
+    import sys
+    from pathlib import Path
+
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from commands.command_line import CommandParser, path, run
+from commands.errors import InputError
+from lab.records import DONE, FAILED, SKIPPED, STOPPED, Result, read_results
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The runs of one configuration: their scores (fractions of 1) and what became of the others.
+
+    best, median, mean: None where no run is done; deviation: of a sample, None below two.
+    """
+
+    task: str
+    configuration: str
+    scores: tuple[float, ...]
+    failed: int
+    stopped: int
+    skipped: int
+    best_run: Result | None
+
+    @property
+    def best(self) -> float | None:
+        return max(self.scores, default=None)
+
+    @property
+    def median(self) -> float | None:
+        return statistics.median(self.scores) if self.scores else None
+
+    @property
+    def mean(self) -> float | None:
+        return statistics.fmean(self.scores) if self.scores else None
+
+    @property
+    def deviation(self) -> float | None:
+        return statistics.stdev(self.scores) if len(self.scores) > 1 else None
+
+
+def summaries(results: Sequence[Result]) -> list[Summary]:
+    """A summary for every configuration, in the order of the results."""
+    groups: dict[str, list[Result]] = {}
+    for result in results:
+        groups.setdefault(result.configuration, []).append(result)
+    return [_summary(name, group) for name, group in groups.items()]
+
+
+def _summary(configuration: str, group: Sequence[Result]) -> Summary:
+    done = [result for result in group if result.status == DONE]
+    counts = {status: sum(r.status == status for r in group) for status in (FAILED, STOPPED, SKIPPED)}
+    return Summary(
+        task=group[0].task,
+        configuration=configuration,
+        scores=tuple(result.main for result in done),
+        failed=counts[FAILED],
+        stopped=counts[STOPPED],
+        skipped=counts[SKIPPED],
+        best_run=max(done, key=lambda result: result.main) if done else None,
+    )
+
+
+def table(results: Sequence[Result]) -> list[str]:
+    """The lines to print, scores in percent; the best configuration of a task is marked."""
+    found = summaries(results)
+    width = max(len(summary.configuration) for summary in found)
+    lines = [f"{'configuration':<{width}}  {'runs':>4} {'best':>6} {'median':>6} {'mean ± deviation':>16}"]
+    for summary in found:
+        rivals = [other.best or 0.0 for other in found if other.task == summary.task]
+        mark = " *" if summary.best is not None and summary.best == max(rivals) else ""
+        spread = f"{_percent(summary.mean)} ± {_percent(summary.deviation)}"
+        others = [
+            f"{number} {word}"
+            for number, word in (
+                (summary.failed, "failed"), (summary.stopped, "stopped early"), (summary.skipped, "skipped")
+            )
+            if number
+        ]  # fmt: skip
+        lines.append(
+            f"{summary.configuration:<{width}}  {len(summary.scores):>4} "
+            f"{_percent(summary.best):>6} {_percent(summary.median):>6} {spread:>16}{mark}"
+            + (f"  {', '.join(others)}" if others else "")
+        )
+    return lines
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.2f}"
+
+
+def make_parser() -> CommandParser:
+    parser = CommandParser(prog="python -m lab.selection", description=__doc__)
+    parser.add_argument("runs", type=path, metavar="RUNS_DIR", help="what lab.sweep wrote into (--runs)")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    folder = make_parser().parse_args(argv).runs
+    results = read_results(folder)
+    if not results:
+        raise InputError(f"{folder}: no trials of a sweep; python -m lab.sweep makes some")
+    print("\n".join(table(results)))
+
+
+if __name__ == "__main__":
+    run(main)

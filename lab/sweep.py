@@ -1,0 +1,164 @@
+"""Run all trials of a plan; begin where an earlier sweep of the same plan was stopped.
+
+Examples:
+  python -m lab.sweep --plan leaderboard --runs runs --data_dir glue_data --dry_run
+  python -m lab.sweep --plan plan.yaml --runs runs --data_dir glue_data --workers 2
+
+A plan in full:
+  extends: leaderboard                 # a shipped plan, or another file; the keys below take the place of its
+  checkpoints: {base: YituTech/conv-bert-base}    # or {tiny: {model: FOLDER, from_scratch: true}}
+  preset: authors                      # of glue.run_glue; so are all settings
+  seeds: [42, 43]                      # without them: the preset's
+  settings: {batch_size: 32}
+  grid: {learning_rate: [1e-4, 5e-5]}  # every combination
+  stop_early: median                   # a trial that is worse half-way than most were is stopped
+  ensemble: {size: 5, methods: [mean, vote]}      # for lab.submit
+  tasks:
+    mnli:
+    rte: {init_from: best of mnli, settings: {num_train_epochs: 10}}
+    cola: {search: {trials: 20, space: {learning_rate: {low: 1e-5, high: 1e-3, log: true}}}}
+
+Each trial is an ordinary run in RUNS/TASK/NAME with its predictions of the dev and test files in it, and
+NAME.trial.json beside it says what became of it. A trial that is done is never run again; one that failed
+is tried again by the next sweep. Exit 1 if any failed.
+"""
+
+if not __package__:  # started by path: what is importable is the clone, not this folder
+    import sys
+    from pathlib import Path
+
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from commands.command_line import CommandParser, count, path, run
+from commands.errors import InputError
+
+if TYPE_CHECKING:
+    from lab.records import Outcome
+    from lab.scheduling import Engine, Sweep
+
+
+def make_parser() -> CommandParser:
+    parser = CommandParser(prog="python -m lab.sweep", description=__doc__)
+    parser.add_argument(
+        "--plan",
+        required=True,
+        type=path,
+        metavar="PLAN",
+        help="a YAML file, or a shipped plan: quick, reference, paper, leaderboard",
+    )
+    parser.add_argument("--runs", required=True, type=path, metavar="DIR", help="where the runs go")
+    parser.add_argument(
+        "--data_dir", metavar="DIR", help="the folder of the official CoLA/, … (default: the download cache)"
+    )
+    parser.add_argument(
+        "--workers",
+        type=count,
+        metavar="N",
+        help="trials at a time, each with its share of the cores, or with its GPU (default: 1; with ray: as "
+        "many as the cluster holds)",
+    )
+    parser.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="local: this machine (default); ray: a Ray cluster whose machines all see the same files",
+    )
+    parser.add_argument(
+        "--threads", type=count, default=1, metavar="N", help="with ray: cores of a trial (default: 1)"
+    )
+    parser.add_argument(
+        "--ray_address",
+        metavar="ADDRESS",
+        help="of the cluster (default: one that runs here, else a new one)",
+    )
+    parser.add_argument(
+        "--device", choices=("cpu", "gpu", "xpu"), default="cpu", help="where to compute (default: cpu)"
+    )
+    parser.add_argument(
+        "--keep",
+        choices=("all", "best"),
+        default="all",
+        help="best: of a trial that is done, remove last/ and previous/, for the optimiser (default: all)",
+    )
+    parser.add_switch("--dry_run", help="print the trials and how long they will take; run none")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    flags = make_parser().parse_args(argv)
+    from commands.files import Lock
+    from glue.arguments import data_folder
+    from lab.jobs import Jobs
+    from lab.plan import read_plan
+    from lab.progress import Progress
+    from lab.records import read_results
+    from lab.scheduling import Sweep
+    from lab.selection import table
+    from lab.suggestions import suggest
+    from lab.trials import trials_of
+
+    plan = read_plan(flags.plan)
+    trials, data = trials_of(plan), data_folder(flags.data_dir).resolve()
+    runs = Path(flags.runs).resolve()
+    jobs = Jobs(runs, data, flags.device, plan.stop_early, flags.keep == "all")
+    progress = Progress(trials, runs)
+    sweep = Sweep(trials, jobs, progress, suggest)
+    if flags.dry_run:
+        _dry_run(sweep, flags)
+        return
+    runs.mkdir(parents=True, exist_ok=True)
+    lock = Lock(runs / ".lock")
+    engine = _engine(flags)
+    try:
+        sweep.check()
+        outcomes = sweep.run(engine)
+    finally:
+        engine.close()
+        progress.close()
+        lock.free()
+    print("\n".join(table(read_results(runs, [trial.name for trial in trials]))))
+    _complain(outcomes)
+
+
+def _dry_run(sweep: "Sweep", flags: Namespace) -> None:
+    from lab.estimate import dry_run_lines
+    from lab.local import places
+
+    workers = flags.workers or 1  # Paddle reads the variable when it is imported, which is later
+    os.environ.setdefault("OMP_NUM_THREADS", str(places(workers, flags.device)[0].threads))
+    print("\n".join(dry_run_lines(sweep, workers)))
+
+
+def _engine(flags: Namespace) -> "Engine":
+    if flags.engine == "ray":
+        from lab.cluster import RayEngine
+
+        return RayEngine(flags.ray_address, flags.workers, flags.threads, flags.device)
+    from lab.local import LocalEngine, places
+
+    return LocalEngine(places(flags.workers or 1, flags.device))
+
+
+def _complain(outcomes: Mapping[str, "Outcome"]) -> None:
+    from lab.records import FAILED, SKIPPED
+
+    failed = {name: outcome for name, outcome in outcomes.items() if outcome.status == FAILED}
+    skipped = sum(outcome.status == SKIPPED for outcome in outcomes.values())
+    if failed:
+        for name, outcome in failed.items():
+            print(f"{name}: {outcome.message}", file=sys.stderr)
+        others = f", and {skipped} skipped for want of them" if skipped else ""
+        raise InputError(
+            f"{len(failed)} of {len(outcomes)} trials failed{others}; sweep again to try them again"
+        )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,175 @@
+"""One trial, from nothing or from where it was to its predictions, by the ordinary commands."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from commands.errors import InputError
+from commands.files import Lock, read_json_object
+from glue.tasks import TASKS
+from lab.early_stop import is_hopeless, read_curve
+from lab.records import DONE, FAILED, STOPPED, Outcome, read_status
+from submission.manifest import recorded_digest
+from submission.origins import read_logits
+
+PROJECT = Path(__file__).resolve().parents[1]
+_POLL_SECONDS = 0.2
+_LOCK_SECONDS = 60.0  # a killed process may take a while to go
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker has to do, wherever it is. folder: the run's, absolute. training, predicting: flags.
+
+    splits: which are predicted. peers: folders of the trials that the median rule compares with; empty
+    without that rule. keep_last: leave ``last/`` and ``previous/`` when all is done.
+    """
+
+    name: str
+    task: str
+    folder: str
+    training: tuple[str, ...]
+    predicting: tuple[str, ...]
+    splits: tuple[str, ...]
+    peers: tuple[str, ...] = ()
+    keep_last: bool = True
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a worker computes: its cores (empty: not bound), its threads, its GPU (empty: none)."""
+
+    cores: tuple[int, ...]
+    threads: int
+    gpu: str = ""
+
+
+class _StoppedError(Exception):
+    """The median rule has spoken."""
+
+
+def run_job(job: Job, place: Place, is_cancelled: Callable[[], bool] = lambda: False) -> Outcome:
+    """Train what is not trained and predict what is not predicted. Nothing that goes wrong is raised."""
+    started, folder = time.monotonic(), Path(job.folder)
+    try:
+        _wait_until_free(folder)
+        if not is_trained(folder):
+            _command(job, place, is_cancelled, "glue.run_glue", (*job.training, "--resume"))
+        for split in job.splits:
+            if not is_predicted(job, split):
+                words = (*job.predicting, "--split", split, "--output_dir", str(predictions(folder, split)))
+                _command(job, place, is_cancelled, "glue.run_predict", words)
+        if not job.keep_last:
+            for name in ("last", "previous"):
+                shutil.rmtree(folder / name, ignore_errors=True)
+        outcome = Outcome(DONE)
+    except _StoppedError as stopped:
+        outcome = Outcome(STOPPED, str(stopped))
+    except (InputError, OSError) as error:
+        outcome = Outcome(FAILED, " ".join(str(error).split()))
+    return Outcome(outcome.status, outcome.message, round(time.monotonic() - started, 1))
+
+
+def predictions(folder: Path, split: str) -> Path:
+    """Where a trial's predictions of a split lie."""
+    return folder / "predictions" / split
+
+
+def is_trained(folder: Path) -> bool:
+    """Whether a run took its last step."""
+    state = folder / "last" / "state.json"
+    if not (folder / "scores.json").is_file():
+        return False
+    if state.is_file():
+        return read_json_object(state).get("finished") is True
+    return read_status(folder) == DONE  # its last/ was put away when all was done
+
+
+def is_predicted(job: Job, split: str) -> bool:
+    """Whether all of a split's files are there, predicted by the model that is in ``best/`` now."""
+    paths = [predictions(Path(job.folder), split) / part.hand_in for part in TASKS[job.task].of_kind(split)]
+    if not all(path.is_file() and path.with_suffix(".npz").is_file() for path in paths):
+        return False
+    try:
+        digest = recorded_digest(Path(job.folder) / "best")
+        return all(read_logits(path.with_suffix(".npz")).checkpoint_digest == digest for path in paths)
+    except InputError:
+        return False
+
+
+def _wait_until_free(folder: Path) -> None:
+    """Wait for a process that was killed and still holds the run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    until = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            Lock(folder / ".lock").free()
+            return
+        except InputError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(_POLL_SECONDS)
+
+
+def _command(
+    job: Job, place: Place, is_cancelled: Callable[[], bool], module: str, words: Sequence[str]
+) -> None:
+    """Run a command to its end; InputError with the last line it said if it fails."""
+    paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(paths),
+        "OMP_NUM_THREADS": str(place.threads),
+        **({"CUDA_VISIBLE_DEVICES": place.gpu} if place.gpu else {}),
+    }
+    cores = ",".join(map(str, place.cores)) or "-"
+    launch = [sys.executable, "-I", str(PROJECT / "lab" / "launch.py"), str(os.getpid()), cores]
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(
+            [*launch, sys.executable, "-m", module, *words, "--num_workers", str(place.threads)],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            start_new_session=True,  # Ctrl-C reaches the sweep alone, which then ends its commands
+        )
+        try:
+            _watch(job, process, is_cancelled)
+        finally:
+            process.kill()
+            process.wait()
+        if process.returncode:
+            raise InputError(f"{module}: {_last_words(said, process.returncode)}")
+
+
+def _watch(job: Job, process: "subprocess.Popen[bytes]", is_cancelled: Callable[[], bool]) -> None:
+    folder, seen = Path(job.folder), 0
+    while True:
+        try:
+            process.wait(_POLL_SECONDS)
+            return
+        except subprocess.TimeoutExpired:
+            pass
+        if is_cancelled():
+            raise InputError("was interrupted")
+        if job.peers:
+            curve = read_curve(folder)
+            if len(curve) > seen:
+                seen = len(curve)
+                finished = [read_curve(Path(p)) for p in job.peers if read_status(Path(p)) == DONE]
+                if is_hopeless(curve, finished):
+                    raise _StoppedError(f"below the median of {len(finished)} trials at step {curve[-1][0]}")
+
+
+def _last_words(said: IO[bytes], code: int) -> str:
+    said.seek(max(0, said.seek(0, os.SEEK_END) - 4096))
+    lines = [line for line in said.read().decode(errors="replace").splitlines() if line.strip()]
+    last = lines[-1].strip().removeprefix("error: ") if lines else "it said nothing"
+    return f"killed by signal {-code} (out of memory?); last: {last}" if code < 0 else f"exit {code}: {last}"

@@ -1,0 +1,105 @@
+"""What is known of a hand-in, as FILE.manifest.json beside FILE.zip."""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from commands.errors import InputError
+from commands.files import MANIFEST, read_json_object, sha256_of, write_json
+from glue.summary import read_runs
+from glue.tasks import TASKS, hand_in_files
+from metrics.averages import leaderboard_average, missing_scores, paper_average
+from submission.check import FileReport
+from submission.origins import read_logits
+
+_WEIGHTS = re.compile(r"model\.safetensors|pytorch_model\.bin|model_state\.pdparams")
+
+
+def manifest_path(archive: str | Path) -> Path:
+    """``submission.zip`` → ``submission.manifest.json`` beside it."""
+    return Path(archive).with_suffix(".manifest.json")
+
+
+def write_manifest(
+    archive: str | Path, reports: Sequence[FileReport], tasks: Mapping[str, Mapping[str, Any]]
+) -> Path:
+    """Write the manifest of a packed zip; returns its path.
+
+    reports: of ``submission.pack``. tasks: task → what is known of its predictions, with the dev scores
+    (fractions of 1) under ``dev``: all nine of them give the expected averages.
+    """
+    files = {report.name: {"rows": report.rows, "notes": report.notes} for report in reports}
+    path = manifest_path(archive)
+    write_json(
+        path,
+        {
+            "zip": Path(archive).name,
+            "sha256": sha256_of(archive),
+            "expected": expected_averages({name: about.get("dev") or {} for name, about in tasks.items()}),
+            "tasks": {name: dict(tasks.get(name, {})) for name in TASKS},
+            "files": files,
+        },
+    )
+    return path
+
+
+def expected_averages(dev: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+    """Both averages (metrics/averages.py) of dev scores; None, and why, where scores are missing."""
+    averages: dict[str, Any] = {}
+    for key, average, paper in (
+        ("leaderboard_average", leaderboard_average, False),
+        ("convbert_paper_average", paper_average, True),
+    ):
+        averages[key] = average(dev, TASKS)
+        if averages[key] is None:
+            averages[f"{key}_lacks"] = missing_scores(dev, TASKS, paper)
+    return averages
+
+
+def origins_of(predictions: str | Path, runs: str | Path | None) -> dict[str, dict[str, Any]]:
+    """Task → the digest of the checkpoint that predicted it, and its run below ``runs`` where there is one.
+
+    The run is the one whose ``best/`` has that digest: its folder, seed, step and dev scores.
+    """
+    known = _runs_by_digest(Path(runs)) if runs else {}
+    origins: dict[str, dict[str, Any]] = {}
+    for task, split in hand_in_files():
+        path = (Path(predictions) / split.hand_in).with_suffix(".npz")
+        if path.is_file() and task.name not in origins:
+            digest = read_logits(path).checkpoint_digest
+            origins[task.name] = {"checkpoint_digest": digest, **known.get(digest, {})}
+    return origins
+
+
+def _runs_by_digest(runs: Path) -> dict[str, dict[str, Any]]:
+    found = {}
+    for folder, scores in read_runs(runs):
+        if (folder / "best" / MANIFEST).is_file():
+            found[recorded_digest(folder / "best")] = run_details(runs, folder, scores)
+    return found
+
+
+def run_details(runs: Path, folder: Path, scores: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a run: its folder below ``runs``, seed, step and dev scores."""
+    best = scores["best"]
+    keys = ("main", *TASKS[scores["task"]].score_keys)
+    recipe = read_json_object(folder / "args.json").get("recipe")
+    return {
+        "run": str(folder.relative_to(runs)),
+        "seed": recipe.get("seed") if isinstance(recipe, dict) else None,
+        "step": best["step"],
+        "dev": {key: best[key] for key in keys},
+    }
+
+
+def recorded_digest(folder: Path) -> str:
+    """The digest of a model folder of ours, as predictions carry it, from the folder's own manifest."""
+    digests = read_json_object(folder / MANIFEST).get("sha256")
+    digests = digests if isinstance(digests, dict) else {}
+    weights = [name for name in digests if _WEIGHTS.fullmatch(name)]
+    if len(weights) != 1 or not {"config.json", "vocab.txt"} <= set(digests):
+        raise InputError(f"{folder / MANIFEST}: is not the manifest of a model folder")
+    parts = [digests[name] for name in (weights[0], "config.json", "vocab.txt")]
+    return hashlib.sha256("".join(map(str, parts)).encode()).hexdigest()

@@ -1,0 +1,176 @@
+"""Plans: what they mean, and that everything wrong is said with file, line and key."""
+
+from pathlib import Path
+
+import pytest
+
+from commands.errors import InputError
+from glue.tasks import TASKS
+from lab.plan import Range, read_plan, shipped_plans
+from lab.trials import trials_of
+
+HEAD = "checkpoints: {base: models/base}\n"
+
+
+def plan_of(folder: Path, text: str, name: str = "plan.yaml") -> str:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def names(path: str) -> list[str]:
+    return [trial.name for trial in trials_of(read_plan(path))]
+
+
+def test_names_tell_what_varies_and_nothing_else(tmp_path: Path) -> None:
+    text = HEAD + (
+        "seeds: [1, 2]\nsettings: {batch_size: 16}\n"
+        "tasks:\n"
+        "  mnli: {grid: {learning_rate: [1e-4, 5.0e-5], num_train_epochs: [2, 2.5]}, seeds: [7]}\n"
+        "  RTE: {init_from: best of MNLI}\n"
+        "  cola: {search: {trials: 2, space: {learning_rate: {low: 1e-5, high: 1e-3, log: true}}}}\n"
+    )
+    assert names(plan_of(tmp_path, text)) == [
+        "mnli/base-lr1e-4-epochs2-seed7",
+        "mnli/base-lr1e-4-epochs2.5-seed7",
+        "mnli/base-lr5e-5-epochs2-seed7",
+        "mnli/base-lr5e-5-epochs2.5-seed7",
+        "rte/base-from-mnli-seed1",
+        "rte/base-from-mnli-seed2",
+        "cola/base-search1-seed1",
+        "cola/base-search1-seed2",
+        "cola/base-search2-seed1",
+        "cola/base-search2-seed2",
+    ]
+
+
+def test_a_tasks_settings_lie_over_those_at_the_top_and_its_grid_takes_the_place(tmp_path: Path) -> None:
+    text = HEAD + (
+        "settings: {batch_size: 16, warmup_steps: 5}\ngrid: {weight_decay: [0.0, 0.1]}\n"
+        "tasks:\n  rte: {settings: {batch_size: 8}, grid: {learning_rate: [1e-3]}}\n  cola:\n"
+    )
+    rte, *cola = trials_of(read_plan(plan_of(tmp_path, text)))
+    assert rte.settings == {"batch_size": 8, "warmup_steps": 5, "learning_rate": 1e-3}
+    assert [trial.settings["weight_decay"] for trial in cola] == [0.0, 0.1]
+    assert [trial.name for trial in cola] == ["cola/base-weight_decay0", "cola/base-weight_decay0.1"]
+    assert cola[0].seed is None  # the preset's: a plan without seeds names none
+
+
+def test_a_search_replaces_the_grid_at_the_top(tmp_path: Path) -> None:
+    text = HEAD + (
+        "grid: {learning_rate: [1e-3]}\n"
+        "tasks: {rte: {search: {trials: 3, at_once: 2, space: {batch_size: [8, 16], "
+        "warmup_steps: {low: 0, high: 9}}}}}\n"
+    )
+    (rte,) = read_plan(plan_of(tmp_path, text)).tasks.values()
+    assert rte.search is not None
+    assert not rte.grid
+    assert (rte.search.trials, rte.search.at_once) == (3, 2)
+    assert rte.search.space == {"batch_size": Range(choices=(8, 16)), "warmup_steps": Range(0, 9)}
+
+
+def test_extends_takes_a_shipped_plan_and_lays_keys_over_it(tmp_path: Path) -> None:
+    text = (
+        "extends: leaderboard\ncheckpoints: {mini: models/mini}\nseeds: [1]\n"
+        "tasks: {mnli: , rte: {init_from: best of mnli}}\n"
+    )
+    plan = read_plan(plan_of(tmp_path, text))
+    assert plan.stop_early
+    assert plan.ensemble_size == 5
+    assert names(plan.path)[:3] == [
+        "mnli/mini-lr5e-5-seed1",
+        "mnli/mini-lr1e-4-seed1",
+        "rte/mini-from-mnli-lr5e-5-seed1",
+    ]
+    further = plan_of(tmp_path, "extends: plan.yaml\nstop_early: false\n", "further.yaml")
+    assert not read_plan(further).stop_early
+    assert names(further) == names(plan.path)
+
+
+@pytest.mark.parametrize("name", shipped_plans())
+def test_every_shipped_plan_reads(name: str) -> None:
+    plan, count = read_plan(name), {"quick": 9, "reference": 9, "paper": 90}
+    trials = trials_of(plan)
+    assert len({trial.name for trial in trials}) == len(trials) == count.get(name, len(trials))
+    if name in count:
+        assert set(plan.tasks) == set(TASKS)
+
+
+def test_the_leaderboard_plan_transfers_and_turns_pairs() -> None:
+    tasks = read_plan("leaderboard").tasks
+    assert {name for name, task in tasks.items() if task.init_from == "mnli"} == {"rte", "mrpc", "sts-b"}
+    assert {name for name, task in tasks.items() if task.settings.get("both_orders")} == {
+        "mrpc",
+        "sts-b",
+        "qqp",
+    }
+    assert set(TASKS) - set(tasks) == {"wnli"}  # all 0 there
+
+
+FAULTS = {
+    "tasks: {rte: }\n": "plan.yaml: no 'checkpoints:'; a plan names checkpoints and tasks",
+    HEAD + "tasks: {rte: }\nseed: [1]\n": "plan.yaml:3: unknown key 'seed'; known: extends, ",
+    HEAD + "tasks:\n  rta:\n": "plan.yaml:3: tasks.rta: no such task; known: cola, ",
+    HEAD + "tasks:\n  rte:\n  RTE:\n": "plan.yaml:4: tasks.RTE: stands twice",
+    HEAD + "tasks:\n  rte:\n  rte:\n": "plan.yaml:4: 'rte' stands twice",
+    HEAD + "tasks:\n": "plan.yaml:2: tasks: expected at least one task, found nothing",
+    HEAD + "tasks: [rte]\n": "plan.yaml:2: tasks: expected lines 'key: value', found a list",
+    HEAD + "tasks:\n  rte:\n    settings: {batch_size: 0}\n":
+        "plan.yaml:4: tasks.rte.settings.batch_size: expected a number at least 1, found 0",
+    HEAD + "tasks: {rte: }\nsettings:\n  lr: 1\n":
+        "plan.yaml:4: settings.lr: no such setting; python -m glue.run_glue --help lists them",
+    HEAD + "tasks: {rte: }\nsettings: {seed: 1}\n":
+        "plan.yaml:3: settings.seed: seeds are listed under 'seeds:'",
+    HEAD + "tasks: {rte: }\nsettings: {learning_rate: fast}\n":
+        "plan.yaml:3: settings.learning_rate: expected a number, found 'fast'",
+    HEAD + "tasks: {rte: }\ngrid: {learning_rate: 1e-4}\n":
+        "plan.yaml:3: grid.learning_rate: expected a list, such as [1, 2], found '1e-4'",
+    HEAD + "tasks: {rte: }\ngrid: {learning_rate: [1e-4, 0.0001]}\n":
+        "plan.yaml:3: grid.learning_rate: a value stands twice",
+    HEAD + "tasks: {rte: }\nseeds: [1, 1]\n": "plan.yaml:3: seeds: a seed stands twice",
+    HEAD + "tasks: {rte: }\nseeds: [-1]\n":
+        "plan.yaml:3: seeds: expected a whole number of at least 0, found -1",
+    HEAD + "tasks: {rte: }\npreset: author\n":
+        "plan.yaml:3: preset: expected one of authors, reference, found 'author'",
+    HEAD + "tasks:\n  rte: {init_from: mnli}\n":
+        "plan.yaml:3: tasks.rte.init_from: expected 'best of TASK', found 'mnli'",
+    HEAD + "tasks:\n  rte: {init_from: best of mnli}\n":
+        "plan.yaml:3: tasks.rte.init_from: the plan has no mnli",
+    HEAD + "tasks:\n  rte: {init_from: best of rte}\n":
+        "plan.yaml:3: tasks.rte.init_from: rte from rte: nothing to begin with",
+    HEAD + "tasks:\n  rte: {init_from: best of mnli}\n  mnli: {init_from: best of rte}\n":
+        "plan.yaml:3: tasks.rte.init_from: rte from mnli from rte: nothing to begin with",
+    "checkpoints: {a-b: x}\ntasks: {rte: }\n":
+        "plan.yaml:1: checkpoints.a-b: a checkpoint's name has letters, digits, '_' and '.' only",
+    "checkpoints: {a: {from_scratch: true}}\ntasks: {rte: }\n":
+        "plan.yaml:1: checkpoints.a: names no 'model:'",
+    "checkpoints: {a: x, b: y}\ntasks:\n  mnli: {checkpoints: [a]}\n  rte: {init_from: best of mnli}\n":
+        "plan.yaml:4: tasks.rte.init_from: mnli is not run from checkpoint b",
+    HEAD + "tasks: {rte: {checkpoints: [small]}}\n":
+        "plan.yaml:2: tasks.rte.checkpoints: no checkpoint 'small'; known: base",
+    HEAD + "tasks: {rte: }\nstop_early: yes\n":
+        "plan.yaml:3: stop_early: expected median, or false, found True",
+    HEAD + "tasks: {rte: }\nensemble: {methods: [max]}\n":
+        "plan.yaml:3: ensemble.methods: expected some of mean, vote, found a list",
+    HEAD + "tasks: {rte: }\nsearch: {trials: 2}\n":
+        "plan.yaml:3: search: a search has 'trials:' and 'space:'",
+    HEAD + "tasks: {rte: }\nsearch: {trials: 2, space: {learning_rate: {low: 2, high: 1}}}\n":
+        "plan.yaml:3: search.space.learning_rate: low 2.0 is not below high 1.0",
+    HEAD + "tasks: {rte: }\nsearch: {trials: 2, space: {dropout: [1]}}\n":
+        "plan.yaml:3: search.space.dropout: no such setting; python -m glue.run_glue --help lists them",
+    HEAD + "tasks: {rte: {grid: {batch_size: [1]}, search: {trials: 2, space: {seed: [1]}}}}\n":
+        "plan.yaml:2: tasks.rte.search.space.seed: seeds are listed under 'seeds:'",
+    "extends: plan.yaml\n": "plan.yaml:1: extends: ",
+    "extends: nowhere\n": "nowhere: no such plan file; shipped plans: leaderboard, paper, quick, reference",
+    HEAD + "tasks: {rte\n": "plan.yaml:3: not YAML: expected ',' or '}'",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", FAULTS)
+def test_what_is_wrong_is_said_with_its_line(text: str, tmp_path: Path) -> None:
+    path = plan_of(tmp_path, text)
+    with pytest.raises(InputError) as raised:
+        read_plan(path)
+    said = str(raised.value)
+    assert said.removeprefix(f"{tmp_path}/").startswith(FAULTS[text]), said
+    assert "\n" not in said

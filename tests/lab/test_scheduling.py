@@ -1,0 +1,201 @@
+"""Which trial is begun when, and with what: an engine that trains nothing but keeps account."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from commands.errors import InputError
+from lab.jobs import Jobs
+from lab.plan import read_plan
+from lab.records import DONE, FAILED, SKIPPED, STOPPED, Outcome, Result, read_results, read_status
+from lab.scheduling import Sweep
+from lab.trial_run import Job
+from lab.trials import Trial, trials_of
+
+PLAN = """
+checkpoints: {tiny: {model: MODEL, from_scratch: true}}
+seeds: [1, 2]
+tasks:
+  mnli: {grid: {learning_rate: [1e-3, 2e-3]}}
+  rte: {init_from: best of mnli}
+  cola: {seeds: [1]}
+"""
+
+
+class FakeEngine:
+    """Settles a job at once: score says how well it went, or that it failed."""
+
+    def __init__(self, score: Callable[[Job], float | None], workers: int = 1) -> None:
+        self.score, self.workers, self.jobs = score, workers, list[Job]()
+
+    def submit(self, job: Job) -> "Future[Outcome]":
+        self.jobs.append(job)
+        main, future = self.score(job), Future[Outcome]()
+        if main is not None:
+            keys = ("accuracy", "accuracy_matched", "accuracy_mismatched", "matthews")
+            best = {"step": 1, "main": main, **dict.fromkeys(keys, main)}
+            folder = Path(job.folder)
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "scores.json").write_text(json.dumps({"task": job.task, "best": best, "last": best}))
+            (folder / "args.json").write_text(json.dumps({"recipe": {"seed": 1}}))
+        future.set_result(Outcome(DONE) if main is not None else Outcome(FAILED, "no luck"))
+        return future
+
+    def close(self) -> None: ...
+
+    @property
+    def names(self) -> list[str]:
+        return [job.name for job in self.jobs]
+
+
+class Silent:
+    def began(self, trial: Trial) -> None: ...
+
+    def ended(self, trial: Trial, outcome: Outcome) -> None: ...
+
+    def refresh(self) -> None: ...
+
+
+def no_search(trial: Trial, earlier: Sequence[tuple[Trial, Result | None]]) -> Mapping[str, Any]:
+    raise AssertionError
+
+
+def make_sweep(folder: Path, sample: Path, text: str = PLAN, suggest: Any = no_search) -> Sweep:
+    plan = folder / "plan.yaml"
+    plan.write_text(text.replace("MODEL", str(sample / "tiny-convbert")))
+    read = read_plan(str(plan))
+    return Sweep(
+        trials_of(read), Jobs(folder / "runs", sample, stop_early=read.stop_early), Silent(), suggest
+    )
+
+
+def flag(job: Job, name: str) -> str:
+    return job.training[job.training.index(name) + 1]
+
+
+def test_a_transfer_waits_for_all_its_sources_and_takes_the_best(tmp_path: Path, sample_dir: Path) -> None:
+    best = "mnli/tiny-lr2e-3-seed1"
+    engine = FakeEngine(lambda job: 0.9 if job.name == best else 0.5, workers=2)
+    outcomes = make_sweep(tmp_path, sample_dir).run(engine)
+    assert {outcome.status for outcome in outcomes.values()} == {DONE}
+    first = max(engine.names.index(name) for name in engine.names if name.startswith("mnli/"))
+    for job in engine.jobs:
+        if job.task == "rte":
+            assert engine.names.index(job.name) > first
+            assert flag(job, "--model_name_or_path") == str(tmp_path / "runs" / best / "best")
+            assert "--from_scratch" not in job.training
+        else:
+            assert flag(job, "--model_name_or_path") == str((sample_dir / "tiny-convbert").resolve())
+            assert "--from_scratch" in job.training
+
+
+def test_a_failure_stops_nobody_but_those_who_need_it(tmp_path: Path, sample_dir: Path) -> None:
+    one = FakeEngine(lambda job: None if job.name == "mnli/tiny-lr1e-3-seed1" else 0.5)
+    outcomes = make_sweep(tmp_path, sample_dir).run(one)
+    assert [name for name, outcome in outcomes.items() if outcome.status != DONE] == [
+        "mnli/tiny-lr1e-3-seed1"
+    ]
+
+    (tmp_path / "b").mkdir()
+    all_of_them = FakeEngine(lambda job: None if job.task == "mnli" else 0.5)
+    outcomes = make_sweep(tmp_path / "b", sample_dir).run(all_of_them)
+    assert [outcomes[f"rte/tiny-from-mnli-seed{n}"] for n in (1, 2)] == [
+        Outcome(SKIPPED, "no mnli run to begin with is done")
+    ] * 2
+    assert outcomes["cola/tiny-seed1"].status == DONE
+    assert {name.split("/")[0] for name in all_of_them.names} == {"mnli", "cola"}
+    statuses = {result.trial: result.status for result in read_results(tmp_path / "b" / "runs")}
+    assert statuses == {name: outcome.status for name, outcome in outcomes.items()}
+
+
+def test_no_more_at_a_time_than_there_are_workers(tmp_path: Path, sample_dir: Path) -> None:
+    class Slow(FakeEngine):
+        """Gives its first result when the last place is taken."""
+
+        def __init__(self, workers: int) -> None:
+            super().__init__(lambda job: 0.5, workers)
+            self.open: list[tuple[Future[Outcome], Outcome]] = []
+            self.most = 0
+
+        def submit(self, job: Job) -> "Future[Outcome]":
+            outcome, future = super().submit(job).result(), Future[Outcome]()
+            self.open.append((future, outcome))
+            self.most = max(self.most, len(self.open))
+            if len(self.open) == self.workers or job.task == "cola":
+                for waiting, result in self.open:
+                    waiting.set_result(result)
+                self.open.clear()
+            return future
+
+    plan = PLAN.replace("  rte: {init_from: best of mnli}\n", "")
+    engine = Slow(workers=3)
+    make_sweep(tmp_path, sample_dir, plan).run(engine)
+    assert engine.most == 3
+    assert len(engine.jobs) == 5
+
+
+def test_a_trial_that_was_stopped_early_stays_so(tmp_path: Path, sample_dir: Path) -> None:
+    record = tmp_path / "runs" / "cola" / "tiny-seed1.trial.json"
+    record.parent.mkdir(parents=True)
+    about = {"trial": "cola/tiny-seed1", "task": "cola", "configuration": "cola/tiny", "seconds": 3.0}
+    record.write_text(json.dumps({**about, "status": STOPPED, "message": "below the median"}))
+    engine = FakeEngine(lambda job: 0.5)
+    outcomes = make_sweep(tmp_path, sample_dir).run(engine)
+    assert outcomes["cola/tiny-seed1"].status == STOPPED
+    assert "cola/tiny-seed1" not in engine.names
+
+
+def test_the_median_rule_compares_with_the_other_trials_of_the_task(tmp_path: Path, sample_dir: Path) -> None:
+    engine = FakeEngine(lambda job: 0.5)
+    make_sweep(tmp_path, sample_dir, PLAN + "stop_early: median\n").run(engine)
+    peers = {
+        job.name: [str(Path(p).relative_to(tmp_path / "runs")) for p in job.peers] for job in engine.jobs
+    }
+    assert peers["rte/tiny-from-mnli-seed1"] == ["rte/tiny-from-mnli-seed2"]
+    assert peers["cola/tiny-seed1"] == []
+
+
+def test_a_run_of_other_settings_is_never_taken_for_the_trials(tmp_path: Path, sample_dir: Path) -> None:
+    sweep = make_sweep(tmp_path, sample_dir)
+    (trial,) = [trial for trial in sweep.trials if trial.task == "cola"]
+    folder = trial.folder(tmp_path / "runs")
+    folder.mkdir(parents=True)
+    recipe = {**vars(sweep.jobs.recipe(trial)), "learning_rate": 0.5}
+    job = sweep.jobs.job(trial, None, {}, [])
+    args = {"task_name": "cola", "model_name_or_path": flag(job, "--model_name_or_path"), "recipe": recipe}
+    (folder / "args.json").write_text(json.dumps(args))
+    with pytest.raises(InputError) as raised:
+        sweep.check()
+    said = str(raised.value).removeprefix(f"{folder}/")
+    wanted = "args.json: was made with recipe.learning_rate 0.5, the plan says 0.0001; "
+    assert said == wanted + "take another --runs, or remove that run"
+
+
+SEARCH = """
+checkpoints: {tiny: {model: MODEL, from_scratch: true}}
+seeds: [1, 2]
+tasks: {cola: {search: {trials: 4, at_once: 2, space: {batch_size: [8, 16]}}}}
+"""
+
+
+def test_a_suggestion_knows_what_its_place_entitles_it_to(tmp_path: Path, sample_dir: Path) -> None:
+    known: dict[str, dict[str, float | None]] = {}
+
+    def suggest(trial: Trial, earlier: Sequence[tuple[Trial, Result | None]]) -> Mapping[str, Any]:
+        known[trial.name] = {other.name: result.main if result else None for other, result in earlier}
+        return {"batch_size": trial.number}
+
+    bad = "cola/tiny-search1-seed2"
+    engine = FakeEngine(lambda job: None if job.name == bad else 0.5, workers=8)
+    make_sweep(tmp_path, sample_dir, SEARCH, suggest).run(engine)
+    first = {"cola/tiny-search1-seed1": 0.5, bad: None}
+    second = {"cola/tiny-search2-seed1": 0.5, "cola/tiny-search2-seed2": 0.5}
+    assert known["cola/tiny-search2-seed1"] == {}  # two at once: it does not know the first
+    assert known["cola/tiny-search3-seed2"] == first
+    assert known["cola/tiny-search4-seed1"] == {**first, **second}
+    assert {flag(job, "--batch_size") for job in engine.jobs if "search3" in job.name} == {"3"}
+    assert read_status(tmp_path / "runs" / bad) == FAILED

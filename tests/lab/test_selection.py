@@ -1,0 +1,77 @@
+"""Best, median, mean and deviation: hand-worked."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from commands.errors import InputError
+from lab.records import read_results
+from lab.selection import main, summaries
+
+
+def add(runs: Path, name: str, score: float | None, status: str = "done") -> None:
+    task, _, rest = name.partition("/")
+    folder = runs / name
+    folder.mkdir(parents=True)
+    record = {
+        "trial": name, "task": task, "configuration": f"{task}/{rest.rpartition('-')[0]}", "status": status,
+        "message": "", "seconds": 1.5,
+    }  # fmt: skip
+    folder.with_name(folder.name + ".trial.json").write_text(json.dumps(record))
+    if score is not None:
+        best = {"step": 9, "main": score, "accuracy": score, "matthews": score}
+        (folder / "scores.json").write_text(json.dumps({"task": task, "best": best, "last": best}))
+        (folder / "args.json").write_text(json.dumps({"recipe": {"seed": 4}}))
+
+
+def test_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number, score in enumerate([0.60, 0.64, 0.70, 0.66]):  # mean 0.65, squares 25 + 1 + 25 + 1 = 52 e-4
+        add(tmp_path, f"rte/base-seed{number}", score)
+    add(tmp_path, "rte/base-seed8", None, "failed")
+    add(tmp_path, "rte/base-seed9", None, "stopped early")
+    add(tmp_path, "rte/small-seed1", 0.59)
+    add(tmp_path, "cola/base-seed1", None, "skipped")
+    cola, base, small = summaries(read_results(tmp_path))  # tasks in the table's order
+    assert (base.best, base.mean) == (0.70, pytest.approx(0.65))
+    assert base.median == pytest.approx(0.65)
+    assert base.deviation == pytest.approx((52e-4 / 3) ** 0.5)
+    assert (base.failed, base.stopped, base.skipped) == (1, 1, 0)
+    assert base.best_run is not None
+    assert (base.best_run.trial, base.best_run.seed) == ("rte/base-seed2", 4)
+    assert (small.median, small.deviation) == (0.59, None)
+    assert (cola.best, cola.mean, cola.best_run, cola.skipped) == (None, None, None, 1)
+    main([str(tmp_path)])
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
+        ["configuration", "runs", "best", "median", "mean", "±", "deviation"],
+        ["cola/base", "0", "–", "–", "–", "±", "–", "1", "skipped"],
+        [
+            "rte/base",
+            "4",
+            "70.00",
+            "65.00",
+            "65.00",
+            "±",
+            "4.16",
+            "*",
+            "1",
+            "failed,",
+            "1",
+            "stopped",
+            "early",
+        ],
+        ["rte/small", "1", "59.00", "59.00", "59.00", "±", "–"],
+    ]
+
+
+def test_damaged_records_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no trials of a sweep"):
+        main([str(tmp_path)])
+    add(tmp_path, "rte/base-seed1", 0.5)
+    scores = tmp_path / "rte" / "base-seed1" / "scores.json"
+    scores.write_text(json.dumps({"task": "rte", "best": {"main": 0.5}}))
+    with pytest.raises(InputError, match=r"base-seed1/scores\.json: not the scores of a run"):
+        read_results(tmp_path)
+    (tmp_path / "rte" / "base-seed1.trial.json").write_text("{}")
+    with pytest.raises(InputError, match=r"base-seed1\.trial\.json: not a trial's record"):
+        read_results(tmp_path)

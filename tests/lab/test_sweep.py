@@ -1,0 +1,175 @@
+"""Sweeps with real runs of the tiny model on the embedded sample."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from commands.errors import InputError
+from lab.sweep import main
+
+FEW = "settings: {max_steps: 6, save_steps: 3, logging_steps: 2, learning_rate: 1e-3}\n"
+
+
+def write_plan(folder: Path, sample: Path, text: str) -> Path:
+    path = folder / "plan.yaml"
+    model = sample / "tiny-convbert"
+    path.write_text(f"checkpoints: {{tiny: {{model: {model}, from_scratch: true}}}}\n{text}")
+    return path
+
+
+def words(plan: Path, runs: Path, data: Path, *more: object) -> list[str]:
+    return ["--plan", str(plan), "--runs", str(runs), "--data_dir", str(data), *map(str, more)]
+
+
+@pytest.fixture
+def broken_data(sample_dir: Path, tmp_path: Path) -> Path:
+    """The sample, with a bad label in MNLI's training file and without QQP's test file."""
+    data = tmp_path / "data"
+    for path in sample_dir.rglob("*.tsv"):
+        copy = data / path.relative_to(sample_dir)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.symlink_to(path)
+    mnli = data / "MNLI" / "train.tsv"
+    lines = mnli.read_text().splitlines(keepends=True)
+    mnli.unlink()
+    mnli.write_text("".join([*lines[:4], lines[4].rstrip("\n") + "ish\n", *lines[5:]]))
+    (data / "QQP" / "test.tsv").unlink()
+    return data
+
+
+def test_failures_are_told_and_the_rest_is_done_once(
+    sample_dir: Path, broken_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tasks = "tasks: {mnli: , rte: {init_from: best of mnli}, qqp: {seeds: [7]}}\n"
+    plan, runs = write_plan(tmp_path, sample_dir, FEW + tasks), tmp_path / "runs"
+    with pytest.raises(
+        InputError, match=r"^1 of 3 trials failed, and 1 skipped for want of them; sweep again"
+    ):
+        main(words(plan, runs, broken_data))
+    out, err = capsys.readouterr()
+    reason = f"glue.run_glue: exit 1: {broken_data}/MNLI/train.tsv:5: "
+    assert f"[1/3] mnli/tiny: failed: {reason}" in err
+    assert "[2/3] rte/tiny-from-mnli: skipped: no mnli run to begin with is done" in err
+    assert [line.split()[:2] for line in out.splitlines()[1:]] == [
+        ["mnli/tiny", "0"], ["rte/tiny-from-mnli", "0"], ["qqp/tiny", "1"]
+    ]  # fmt: skip
+    run = runs / "qqp" / "tiny-seed7"
+    args = json.loads((run / "args.json").read_text())
+    assert (args["recipe"]["seed"], args["recipe"]["max_steps"]) == (7, 6)
+    scores = json.loads((run / "scores.json").read_text())
+    with np.load(run / "predictions" / "dev" / "QQP.npz") as dev:
+        assert len(dev["logits"]) == 150  # a quarter of the sample's 600 rows
+    assert not (run / "predictions" / "test").exists()  # there is no such file
+
+    stamp = (run / "scores.json").stat().st_mtime_ns
+    with pytest.raises(InputError, match="1 of 3 trials failed"):
+        main(words(plan, runs, broken_data, "--keep", "best"))
+    err = capsys.readouterr().err
+    assert f"qqp/tiny-seed7: f1_accuracy_mean {scores['best']['main']:.4f} at step" in err
+    assert "(was done before)" in err
+    assert (run / "scores.json").stat().st_mtime_ns == stamp
+
+
+def test_two_sweeps_do_not_share_a_folder(sample_dir: Path, tmp_path: Path) -> None:
+    from commands.files import Lock
+
+    plan = write_plan(tmp_path, sample_dir, FEW + "tasks: {rte: }\n")
+    (tmp_path / "runs").mkdir()
+    lock = Lock(tmp_path / "runs" / ".lock")
+    try:
+        with pytest.raises(InputError, match="another run is at work there"):
+            main(words(plan, tmp_path / "runs", sample_dir))
+    finally:
+        lock.free()
+
+
+def test_a_dry_run_names_the_trials_and_runs_none(
+    sample_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = write_plan(tmp_path, sample_dir, FEW + "seeds: [1, 2]\ntasks: {sts-b: }\n")
+    main(words(plan, tmp_path / "runs", sample_dir, "--dry_run", "--workers", 2))
+    first, second, total = capsys.readouterr().out.splitlines()
+    assert first.split()[:3] == ["1", "sts-b/tiny-seed1", "about"]
+    assert second.split()[:3] == ["2", "sts-b/tiny-seed2", "about"]
+    assert total.startswith("2 trials: about ")
+    assert "1 short measurements" in total
+    assert not (tmp_path / "runs").exists()
+
+
+TRANSFER = (
+    "settings: {max_steps: 30, save_steps: 5, logging_steps: 5, learning_rate: 1e-3}\nseeds: [1, 2]\n"
+    "tasks: {mnli: {seeds: [1], grid: {learning_rate: [1e-3, 2e-3]}}, rte: {init_from: best of mnli}}\n"
+)
+FILES = (
+    "scores.json", "history.jsonl", "best/model.safetensors", "last/model.safetensors",
+    "predictions/dev/*.npz", "predictions/test/*.npz", "predictions/test/*.tsv",
+)  # fmt: skip
+
+
+def contents(runs: Path) -> dict[str, bytes]:
+    """What may not depend on how often a sweep was killed, or on its engine."""
+    found = {}
+    for trial in runs.glob("*/*.trial.json"):
+        run = trial.with_name(trial.name.removesuffix(".trial.json"))
+        for path in (path for pattern in FILES for path in run.glob(pattern)):
+            found[str(path.relative_to(runs))] = path.read_bytes()
+    return found
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="orphans are ended on Linux only")
+def test_a_sweep_killed_ten_times_ends_as_one_that_was_left_alone(
+    project_dir: Path, sample_dir: Path, tmp_path: Path
+) -> None:
+    plan = write_plan(tmp_path, sample_dir, TRANSFER)
+    started = time.monotonic()
+    main(words(plan, tmp_path / "whole", sample_dir, "--workers", 2))
+    wanted, seconds = contents(tmp_path / "whole"), time.monotonic() - started
+    assert len(wanted) == 4 * 4 + 2 * (2 + 3 + 3) + 2 * (1 + 1 + 1)
+
+    draw, kills, runs = random.Random(0), 0, tmp_path / "killed"
+    while True:
+        sweep = subprocess.Popen(
+            [sys.executable, "-m", "lab.sweep", *words(plan, runs, sample_dir, "--workers", 2)],
+            cwd=project_dir, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8",
+        )  # fmt: skip
+        if kills < 10:
+            time.sleep(draw.uniform(0.3, 0.7) * seconds / 2)
+        elif sweep.wait():
+            pytest.fail(sweep.stderr.read() if sweep.stderr else "")
+        if sweep.poll() is not None:
+            assert sweep.returncode == 0
+            break
+        sweep.send_signal(signal.SIGKILL)
+        sweep.wait()
+        kills += 1
+    assert kills >= 3
+    assert contents(runs) == wanted
+
+
+@pytest.mark.long
+def test_a_hopeless_trial_is_stopped_on_its_way(
+    sample_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (
+        "settings: {max_steps: 600, save_steps: 60, bias_correction: true, layer_lr_decay: 1.0}\n"
+        "stop_early: median\ngrid: {learning_rate: [2e-3, 1.9e-3, 2.1e-3, 1.8e-3, 2.2e-3, 1e-9]}\n"
+        "tasks: {cola: }\n"
+    )
+    plan, runs = write_plan(tmp_path, sample_dir, text), tmp_path / "runs"
+    main(words(plan, runs, sample_dir, "--workers", len(os.sched_getaffinity(0))))
+    assert "stopped early: below the median of 5 trials at step" in capsys.readouterr().err
+    record = json.loads((runs / "cola" / "tiny-lr1e-9.trial.json").read_text())
+    assert record["status"] == "stopped early"
+    history = (runs / "cola" / "tiny-lr1e-9" / "history.jsonl").read_text().splitlines()
+    assert json.loads(history[-1])["step"] < 600
+    main(words(plan, runs, sample_dir))
+    assert "tiny-lr1e-9: stopped early: was stopped early before" in capsys.readouterr().err
