@@ -3,14 +3,14 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from commands.errors import InputError
 from commands.files import read_json_object, sha256_of
 from glue.data import find_file
-from glue.presets import GlueRecipe
+from glue.presets import GlueRecipe, preset_settings
 from glue.tasks import TASKS
 from lab.trial_run import Job
 from lab.trials import Trial
@@ -85,10 +85,13 @@ class Jobs:
     def recipe(self, trial: Trial, job: Job | None = None) -> GlueRecipe:
         """The settings in force in a trial, as ``run_glue`` will find them."""
         from checkpoints.folder import read_config
-        from glue.run_glue import choose_recipe, make_parser
+        from glue.run_glue import make_parser
+        from training.flags import choose_recipe
 
+        task, found = TASKS[trial.task], read_config(self.model_of(trial))
         flags = make_parser().parse_args((job or self.job(trial, None, {}, [])).training)
-        return choose_recipe(flags, TASKS[trial.task], read_config(self.model_of(trial)))[1]
+        settings_of = partial(preset_settings, config=found, task=task)
+        return choose_recipe(GlueRecipe, flags, found, settings_of)[1]
 
     def difference(self, trial: Trial, job: Job) -> str:
         """How the run in a job's folder was made otherwise than the job would make it; empty if it was not,
