@@ -1,6 +1,7 @@
 """Fine-tuning on SQuAD and answering, from the official files to a run's folder."""
 
 import dataclasses
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -186,6 +187,14 @@ def predict(choices: Choices) -> Answers:
     select_device(choices.device)
     ranks.start()
     model = span_model.load(folder, config)
+    if ranks.is_first():
+        for note in data.notes():
+            print(note, file=sys.stderr)
+        print(
+            f"{len(windows)} windows of up to {recipe.max_seq_length} tokens, a step of {recipe.doc_stride}, "
+            f"questions of up to {recipe.max_query_length}",
+            file=sys.stderr,
+        )
     answers = _answers(choices, data, windows, model)
     if ranks.is_first():
         write_answers(answers, target)

@@ -58,6 +58,19 @@ def test_v11_prints_one_line_and_says_what_is_unanswered(files, capsys):
     assert "1 of 1 questions are unanswered and score 0, first 'a'" in capsys.readouterr().err
 
 
+def test_answerable_is_what_has_answers_whatever_is_impossible_says(files, capsys):
+    answers = [{"text": "red", "answer_start": 0}]
+    questions = [
+        {"id": "a", "question": "?", "answers": answers, "is_impossible": True},
+        {"id": "b", "question": "?", "answers": [], "is_impossible": False},
+        {"id": "c", "question": "?", "answers": [{"text": "The", "answer_start": 0}]},  # an empty gold is one
+    ]
+    evaluate.main(files(data=data(questions), predictions={"a": "red", "b": "x", "c": ""}))
+    scores = json.loads(capsys.readouterr().out)
+    groups = [scores[key] for key in ("HasAns_total", "HasAns_exact", "NoAns_total", "NoAns_exact")]
+    assert groups == [2, 100, 1, 0]
+
+
 def test_out_file_and_thresholds(files, tmp_path, capsys):
     words = files(data=data(), predictions=PREDICTIONS, chances=CHANCES)
     out = tmp_path / "new" / "eval.json"

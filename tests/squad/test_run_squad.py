@@ -302,6 +302,19 @@ def test_damaged_weights_do_not_pass_for_answers(files, trained, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_answering_alone_says_what_it_reads_and_how(files, trained, tmp_path, capsys):
+    data = json.loads(files["2.0"][1].read_text())
+    data["data"][0]["paragraphs"][1]["qas"][0]["answers"][0]["answer_start"] += 1  # a wrong start
+    write_json(tmp_path / "dev.json", data)
+    words = predict_words(files, trained, "2.0", tmp_path / "out")
+    run_squad.main([*words, "--predict_file", str(tmp_path / "dev.json")])
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].endswith("dev.json: SQuAD 2.0, 40 questions (14 unanswerable) on 40 texts")
+    assert "1 questions: their answer's start was wrong" in lines[1]
+    assert lines[1].endswith(": q1")
+    assert lines[2].endswith("windows of up to 24 tokens, a step of 6, questions of up to 4")
+
+
 def test_answering_cuts_as_in_training_unless_told_otherwise(trained):
     from checkpoints.folder import read_config
 

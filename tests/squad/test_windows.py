@@ -95,6 +95,8 @@ def cuts(tokenizer, text):
         ("a" * 101 + " cat", ["a" * 101, "cat"], None),
         ("a [UNK] b[SEP]c", ["a", "[UNK]", "b", "[SEP]", "c"], None),
         ("half \ud83d pair", list("half") + list("pair"), None),
+        # spaces that are no ASCII: no-break, em, ideographic, a tab, the end of a line
+        ("\u00a0cat\u2003cat\u3000\u3000cat\t\ncat ", ["cat"] * 4, None),
         ("", [], None),
     ],
 )  # fmt: skip
@@ -106,6 +108,14 @@ def test_the_characters_of_every_token(tokenizers, text, uncased, cased):
 def test_words_are_cut_into_pieces_of_the_vocabulary(tokenizers):
     text = "Unable cats"
     assert cuts(tokenizers["uncased"], text) == ["Un", "able", "cat", "s"]
+
+
+def test_unknown_words_beside_spaces_have_their_characters(tokenizers, letters):
+    text = "  a \u0436\u0436  b \u0436c \u6771 d\u00a0\u0436\u2003e"
+    assert cuts(letters, text) == ["a", "жж", "b", "жc", "東", "d", "ж", "e"]
+    tokens = tokenise([text], letters)
+    unknown = [letters.pieces[number] == "[UNK]" for number in tokens.ids]
+    assert unknown == [False, True, False, True, True, False, True, False]
 
 
 def offset_faults(tokenizer, texts):
