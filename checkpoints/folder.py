@@ -15,9 +15,9 @@ import safetensors.numpy
 
 from checkpoints.model_config import CONFIG, config_path, read_values
 from checkpoints.naming import LEFT_ASIDE, Name, convention_of, names, their_shape, to_ours, to_theirs
+from checkpoints.pickle_machine import shown
 from checkpoints.shapes import MOST_PARAMETERS, expected_shapes, parameter_count
 from checkpoints.tensors import StoredTensor, as_float32
-from checkpoints.unpickling import shown
 from checkpoints.weights import SAFETENSORS, open_weights, weights_path
 from commands.errors import InputError
 from commands.files import atomic_folder, atomic_write, sha256_of, write_json

@@ -6,7 +6,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from checkpoints.tensors import StoredTensor
+from checkpoints.tensors import StoredTensor, count_of
 from checkpoints.unpickling import Tensor, broken, tensors_in, unpickle
 from commands.errors import InputError
 
@@ -17,28 +17,34 @@ _NAMES, _PARTS = "StructuredToParameterName@@", "UnpackBigParamInfor@@"
 
 def open_paddle(path: Path) -> dict[str, StoredTensor]:
     """Name → tensor. A damaged file, and one that asks to run something: InputError."""
+    end = path.stat().st_size
     with open(path, "rb") as file:
-        found = unpickle(file, path)
+        found = unpickle(file, path, end)
         if file.read(1):
             raise InputError(f"{path}: goes on behind its end; fetch it again")
     if isinstance(found, dict):
         found = {key: value for key, value in found.items() if key != _NAMES}
         try:
             _join(found)
-        except (TypeError, KeyError, AttributeError, ValueError) as error:
+        except (TypeError, LookupError, AttributeError, ValueError) as error:
             broken(path, error)
     return tensors_in(path, found)
 
 
-def _join(found: dict[Any, Any]) -> None:
+def _join(found: dict[str, Any]) -> None:
     for name, whole in found.pop(_PARTS, {}).items():
-        parts = [found.pop(part).stored for part in whole["slices"]]
-        shape = tuple(int(n) for n in whole["OriginShape"])
+        keys, shape = whole["slices"], tuple(whole["OriginShape"])
+        if not isinstance(keys, list | tuple) or not all(isinstance(key, str) for key in keys):
+            raise ValueError("parts without names")
+        parts = [found.pop(key).stored for key in keys]
+        count = count_of(shape)
 
         def load(parts: list[StoredTensor] = parts, shape: tuple[int, ...] = shape) -> np.ndarray:
             return np.concatenate([part.load() for part in parts]).reshape(shape)
 
-        if sum(part.shape[0] for part in parts) != int(np.prod(shape)):
+        if len({part.kind for part in parts}) != 1 or any(len(part.shape) != 1 for part in parts):
+            raise ValueError("parts of several kinds")
+        if sum(part.shape[0] for part in parts) != count:
             raise ValueError(f"{name} of another size than its parts")
         found[name] = Tensor(StoredTensor(parts[0].kind, shape, load))
 

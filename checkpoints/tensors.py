@@ -1,8 +1,10 @@
 """A tensor as it lies in a file, and as the network takes it: float32, every value finite. No Paddle."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +13,8 @@ from commands.errors import InputError
 # Kinds of numbers, under safetensors' names. NumPy has no bfloat16: it is the upper half of a float32,
 # and its array holds these 16 bits.
 FLOATS = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "F64": "<f8"}
+# NumPy takes more dimensions and more numbers, but no weights have them.
+_MOST_DIMENSIONS, _MOST_NUMBERS = 8, 2**40
 _REMEDY = "the weights are damaged: take an earlier checkpoint, or fetch them again"
 
 
@@ -22,6 +26,25 @@ class StoredTensor:
     kind: str
     shape: tuple[int, ...]
     load: Callable[[], np.ndarray]
+
+
+def count_of(shape: Any) -> int:
+    """How many numbers a tensor of this shape, as found in a file, has; ValueError where it is no shape."""
+    if not isinstance(shape, tuple) or not all(type(n) is int and n >= 0 for n in shape):
+        raise ValueError("a shape that is none")
+    if len(shape) > _MOST_DIMENSIONS or math.prod(max(n, 1) for n in shape) > _MOST_NUMBERS:
+        raise ValueError("a shape beyond all weights")
+    return math.prod(shape)
+
+
+def read_exactly(path: Path, begin: int, length: int) -> bytes:
+    """Some bytes of a file of weights; InputError where it has become shorter since it was opened."""
+    with open(path, "rb") as file:
+        file.seek(begin)
+        raw = file.read(length)
+    if len(raw) != length:
+        raise InputError(f"{path}: was changed while it was read; start again")
+    return raw
 
 
 def as_float32(path: Path, name: str, tensor: StoredTensor) -> np.ndarray:

@@ -20,6 +20,7 @@ from checkpoints.tensors import StoredTensor, as_float32
 from checkpoints.torch_file import open_torch
 from commands.errors import InputError
 from tests.checkpoints.golden_folders import GOLDEN, fault
+from tests.checkpoints.hostile_pickles import integer, text
 
 TORCH, PADDLE = GOLDEN / "torch", GOLDEN / "paddlenlp"
 Open = Callable[[Path], dict[str, StoredTensor]]
@@ -135,7 +136,7 @@ def attacks(trap: Path) -> dict[str, tuple[bytes, str]]:
         "collections.OrderedDict.fromkeys": b"\x80\x04\x8c\x0bcollections\x8c\x14OrderedDict.fromkeys\x93.",
         "_codecs.decode": b"c_codecs\ndecode\n.",
         "checkpoints.unpickling._Maker": b"ccheckpoints.unpickling\n_Maker\n.",
-        "posix.system": b"(S'" + touch.encode() + b"'\niposix\nsystem\n.",  # INST
+        "posix.system": b"(" + text(touch) + b"iposix\nsystem\n.",  # INST
     }
     return found | {f"by hand {name}": (raw, name) for name, raw in by_hand.items()}
 
@@ -185,10 +186,10 @@ def test_allowed_names_cannot_be_bent(tmp_path: Path) -> None:
     """State set on what a pickle may call, or on what it made, is refused."""
     makers = (
         b"ccollections\nOrderedDict\n", b"ctorch._utils\n_rebuild_tensor_v2\n", b"ctorch\nFloatStorage\n",
-        b"cnumpy\ndtype\n(S'f4'\ntR", b"c_codecs\nencode\n", b"cbuiltins\ntuple\n",
+        b"cnumpy\ndtype\n" + text("f4") + b"\x85R", b"c_codecs\nencode\n", b"cbuiltins\ntuple\n",
     )  # fmt: skip
     for maker in makers:
-        for state in (b"}S'__call__'\nS'x'\nsb.", b"N}S'make'\nI1\ns\x86b."):
+        for state in (b"}" + text("make") + b"K\x01sb.", b"N}" + text("make") + b"K\x01s\x86b."):
             (tmp_path / "x").write_bytes(maker + state)
             assert "cannot be read" in fault(lambda: open_paddle(tmp_path / "x"))
 
@@ -235,13 +236,12 @@ def test_flipped_bytes_never_raise_anything_else(tmp_path: Path, path: Path) -> 
 
 def tensor_pickle(shape: tuple[int, ...], strides: tuple[int, ...], offset: int = 0, size: int = 4) -> bytes:
     """data.pkl of one tensor on a storage of 4 numbers, saying what it likes."""
-    parts = [b"\x80\x02}X\x01\x00\x00\x00wctorch._utils\n_rebuild_tensor_v2\n("]
-    parts.append(b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpu")
-    parts.append(b"I%d\ntQ" % size)
-    parts.append(b"I%d\n" % offset)
+    parts = [b"\x80\x02}", text("w"), b"ctorch._utils\n_rebuild_tensor_v2\n("]
+    parts += [b"(", text("storage"), b"ctorch\nFloatStorage\n", text("0"), text("cpu"), integer(size), b"tQ"]
+    parts.append(integer(offset))
     for numbers in (shape, strides):
-        parts.append(b"(" + b"".join(b"I%d\n" % number for number in numbers) + b"t")
-    return b"".join(parts) + b"I00\n}tRs."
+        parts.append(b"(" + b"".join(integer(number) for number in numbers) + b"t")
+    return b"".join(parts) + b"\x89}tRs."
 
 
 @pytest.mark.parametrize(
@@ -250,9 +250,13 @@ def tensor_pickle(shape: tuple[int, ...], strides: tuple[int, ...], offset: int 
         (tensor_pickle((5,), (1,)), "a tensor beyond its storage"),
         (tensor_pickle((2, 2), (1, 3)), "a tensor beyond its storage"),
         (tensor_pickle((2,), (1,), 3), "a tensor beyond its storage"),
-        (tensor_pickle((2,), (-1,), 3), "a shape that is none"),
+        (tensor_pickle((2,), (-1,), 3), "a tensor of impossible strides"),
+        (tensor_pickle((-2,), (1,)), "a shape that is none"),
         (tensor_pickle((2,), (1,), -1), "a tensor without numbers"),
-        (tensor_pickle((2**60, 2**60), (0, 0), 9), "a tensor beyond its storage"),
+        (tensor_pickle((2**60, 2**60), (0, 0), 9), "a shape beyond all weights"),
+        (tensor_pickle((0, 2**60, 2**60), (0, 0, 0)), "a shape beyond all weights"),
+        (tensor_pickle((1,) * 9, (1,) * 9), "a shape beyond all weights"),
+        (tensor_pickle((2**20,), (0,)), "describes 4194304 bytes of tensors and has"),
         (tensor_pickle((2,), (1,), 0, 5), "storage 0 of another size"),
         (tensor_pickle((2,), (1,), 0, -1), "a storage that is none"),
         (tensor_pickle((2, 1), (1,)), "a tensor of unequal dimensions"),
@@ -287,7 +291,7 @@ def test_zip_archives_that_are_no_weights(tmp_path: Path) -> None:
         ([1, 2], "holds a list, not a mapping of names to tensors"),
         ({"model": {"w": 1}}, "model is a dict, not a tensor; save the state dict alone"),
         ({"epoch": 3}, "epoch is a int, not a tensor"),
-        ({"w": np.array(["a"])}, "arrays of 'U1' are no weights"),
+        ({"w": np.array(["a"])}, "arrays of U1 are no weights"),
         ({"w": np.arange(3, dtype=">f4")}, "not little-endian"),
     ],
 )
