@@ -6,22 +6,23 @@ from typing import Any
 import numpy as np
 
 from checkpoints.folder import Checkpoint, read_checkpoint, read_config
+from convbert.framework import paddle
 from convbert.heads import SentenceClassifier
 
 
-def shapes_of(model: SentenceClassifier) -> dict[str, tuple[int, ...]]:
+def shapes_of(model: paddle.nn.Layer) -> dict[str, tuple[int, ...]]:
     """Name → shape of every parameter."""
     return {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
 
 
-def fill(model: SentenceClassifier, checkpoint: Checkpoint) -> None:
+def fill(model: paddle.nn.Layer, checkpoint: Checkpoint) -> None:
     """Put a checkpoint's arrays into a network; parameters it has not stay as they are."""
     for name, parameter in model.named_parameters():
         if name in checkpoint.arrays:
             parameter.set_value(checkpoint.arrays[name])
 
 
-def arrays_of(model: SentenceClassifier) -> dict[str, np.ndarray]:
+def arrays_of(model: paddle.nn.Layer) -> dict[str, np.ndarray]:
     """Name → array of every parameter."""
     return {name: parameter.numpy() for name, parameter in model.named_parameters()}
 

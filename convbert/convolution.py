@@ -61,8 +61,9 @@ class _Depthwise(PyLayer):
         rows = wide_x.shape[0] - (taps - 1)
         # Row r of wide_grad at offset reach is the gradient of the window that starts at row r of wide_x.
         middle = wide_grad[taps // 2 : taps // 2 + rows]
-        grad_weight = paddle.stack([(wide_x[j : j + rows] * middle).sum(axis=0) for j in range(taps)])
-        return _depthwise_flat(grad, weight.flip(axis=0)), grad_weight
+        ones = paddle.ones([1, rows], dtype=x.dtype)  # a product sums faster than Paddle's reduction
+        grad_weight = [paddle.matmul(ones, wide_x[j : j + rows] * middle) for j in range(taps)]
+        return _depthwise_flat(grad, weight.flip(axis=0)), paddle.concat(grad_weight)
 
 
 def _flat(x: paddle.Tensor, reach: int) -> paddle.Tensor:

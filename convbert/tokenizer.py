@@ -68,6 +68,11 @@ class Tokenizer:
         encodings = self._rust.encode_batch_fast(inputs)
         return [(e.ids, len(e.ids) - sum(e.type_ids)) for e in encodings]
 
+    def pieces(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, none added or cut."""
+        self._rust.no_truncation()
+        return [e.ids for e in self._rust.encode_batch_fast(list(texts), add_special_tokens=False)]
+
     def encode_with_offsets(self, texts: Sequence[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
         """Token ids of each text, none added or cut, and of each token where it stands in the text: the
         number of its first character and of the one behind its last.

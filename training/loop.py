@@ -40,6 +40,7 @@ class Job:
     batches: epoch, counted from 0 → its batches in order, the same at every call. Only its length and
     slices of it are used; a slice may hold a batch in several parts.
     loss: batch → the sum of its rows' losses, a scalar with gradients.
+    size, unit: batch → how many rows it has, and what they are called; pre-training counts tokens.
     evaluate: → scores with ``main``, higher is better; the model is in evaluation mode meanwhile.
     write_model: writes the model's files into a folder. scales: learning-rate scale by parameter name.
     task, main: for ``scores.json``. said: the scores of an evaluation as the log has them.
@@ -57,6 +58,8 @@ class Job:
     said: Callable[[Scores], str] = four_digits
     adversary: Adversary | None = None
     average: MovingAverage | None = None
+    size: Callable[[Any], int] = len
+    unit: str = "rows"
 
 
 @dataclass
@@ -148,7 +151,7 @@ class _Fit:
         self.job.model.train()
         if not _on_cpu():  # dropout there draws from Paddle's generator: no state of it needs to be kept
             paddle.seed(hash((self.recipe.seed, ranks.rank(), self.progress.step)) % 2**31)
-        rows = int(ranks.total(sum(len(batch) for batch in batches)))
+        rows = int(ranks.total(sum(self.job.size(batch) for batch in batches)))
         rate = self.recipe.learning_rate * factor(
             self.progress.step, self.warmup, self.total, self.recipe.scheduler_type
         )
@@ -193,7 +196,7 @@ class _Fit:
         self.curves.add("train/learning_rate", rate, progress.step)
         LOG.info(
             f"step {progress.step}/{self.total}  epoch {epoch:.2f}  loss {loss:.4f}  "
-            f"rate {rate:.2e}  {rows_per_second:.0f} rows/s"
+            f"rate {rate:.2e}  {rows_per_second:.0f} {self.job.unit}/s"
         )
 
     def _evaluate_and_save(self) -> None:

@@ -1,0 +1,76 @@
+"""``train.data`` → passages, line by line. No Paddle.
+
+UTF-8, one passage a line; two texts with a TAB between them are a pair, which the network will see as
+one input with token types 0 and 1. A blank line ends a document.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from commands.errors import InputError
+
+FILE = "train.data"
+LONGEST_LINE = 2**19  # bytes; beyond that somebody's line ends are missing
+
+_BOM = b"\xef\xbb\xbf"
+
+
+class Passage(NamedTuple):
+    """A line of the corpus: one text, two, or none where a document ends."""
+
+    line: int
+    texts: tuple[str, ...]
+
+
+def corpus_path(input_dir: str | Path) -> Path:
+    """``train.data`` in a folder; InputError where it is missing or empty."""
+    path = Path(input_dir) / FILE
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; --input_dir names the folder of {FILE}, one passage a line")
+    if not path.stat().st_size:
+        raise InputError(f"{path}: is empty; expected UTF-8 text, one passage a line")
+    return path
+
+
+def read_passages(path: Path) -> Iterator[Passage]:
+    """Every line of a corpus, of which only one at a time is in memory.
+
+    InputError names the line of what is no text: bytes that are not UTF-8, NUL, a line beyond
+    LONGEST_LINE, more than one TAB, a pair with an empty half.
+    """
+    with open(path, "rb") as file:
+        number = 0
+        while raw := file.readline(LONGEST_LINE + 1):
+            number += 1
+            if len(raw) > LONGEST_LINE:
+                raise InputError(
+                    f"{path}:{number}: is longer than {LONGEST_LINE} bytes; expected one passage a line: "
+                    "are the line ends missing?"
+                )
+            if number == 1:
+                raw = raw.removeprefix(_BOM)
+            yield Passage(number, _texts(path, number, raw))
+
+
+def _texts(path: Path, number: int, raw: bytes) -> tuple[str, ...]:
+    if b"\0" in raw:
+        raise InputError(f"{path}:{number}: holds a NUL byte, so it is no text; expected UTF-8 text")
+    try:
+        line = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        found = raw[error.start]
+        raise InputError(
+            f"{path}:{number}: byte 0x{found:02x} is not UTF-8; expected UTF-8 text, one passage a line"
+        ) from None
+    if not line.strip():
+        return ()
+    texts = tuple(text.strip() for text in line.rstrip("\r\n").split("\t"))
+    if len(texts) > 2:
+        raise InputError(
+            f"{path}:{number}: holds {len(texts) - 1} TABs; a line is one passage, or two with one TAB "
+            "between them: make the others spaces"
+        )
+    if not all(texts):
+        raise InputError(f"{path}:{number}: one text of the pair is empty; leave out its TAB")
+    return texts

@@ -1,0 +1,180 @@
+"""Learning from a larger network: hidden states token by token, and the geometry of sentences.
+
+B rows, T tokens, H the student's hidden size, W the teacher's. Both read the same token ids.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from convbert import ranks
+from convbert.batching import Batch
+from convbert.config import EncoderConfig
+from convbert.encoder import Encoder, initialise
+from convbert.framework import paddle
+from convbert.linear import Linear
+from engines.dynamic import tensors
+
+nn = paddle.nn
+F = paddle.nn.functional
+
+_PROJECTION_RANGE = 0.02  # small: the first answers are near the mean
+
+
+class Student(nn.Layer):
+    """The encoder to train, and for every matched layer a projection to the teacher's width.
+
+    The projections (``head``) serve the objective alone and are no part of the exported encoder.
+    """
+
+    def __init__(self, config: EncoderConfig, width: int, matched: int) -> None:
+        super().__init__()
+        self.encoder = Encoder(config)
+        self.head = nn.LayerList([Linear(config.hidden_size, width) for _ in range(matched)])
+        initialise(self.encoder, config.initializer_range)
+        initialise(self.head, _PROJECTION_RANGE)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What losses are divided by, measured once on the teacher: the variance of its hidden states (of each
+    matched layer) and of its sentences' cosines. A loss of 1 is then that of always giving the mean."""
+
+    hidden: tuple[float, ...]
+    cosines: float
+
+
+class Distillation:
+    """The objective. geometry: the weight of the sentences' part beside the tokens'."""
+
+    def __init__(
+        self, student: Student, teacher: Encoder, geometry: float, held_out: Sequence[Batch]
+    ) -> None:
+        self.student, self.teacher, self.geometry, self.held_out = student, teacher, geometry, held_out
+        matched = len(student.head)
+        self.depths = [matched_depths(len(net.layers), matched) for net in (student.encoder, teacher)]
+        teacher.eval()
+        self.scale = self._measure()
+
+    def _targets(self, batch: Batch) -> list[paddle.Tensor]:
+        with paddle.no_grad():
+            return hidden_states(self.teacher, batch, self.depths[1])
+
+    def _measure(self) -> Scale:
+        """From the held-out batches, each process its share."""
+        sums = np.zeros((len(self.student.head) + 1, 3))  # count, sum, sum of squares
+        dims = np.zeros((len(self.student.head), 2, self.student.head[0].weight.shape[1]))
+        for batch in _own(self.held_out):
+            states = self._targets(batch)
+            real = _real(batch)
+            for number, state in enumerate(states):
+                values = state.numpy()[real].astype(np.float64)
+                dims[number] += values.sum(axis=0), (values**2).sum(axis=0)
+                sums[number, 0] += len(values)
+            cosines = _cosines(sentences(states[-1], batch)).numpy()[~np.eye(len(batch), dtype=bool)]
+            sums[-1] += cosines.size, cosines.sum(), (cosines.astype(np.float64) ** 2).sum()
+        sums, dims = ranks.total_of(sums), ranks.total_of(dims)
+        means = dims / sums[:-1, 0][:, None, None]
+        hidden = (means[:, 1] - means[:, 0] ** 2).mean(axis=1)
+        count, total, squares = sums[-1]
+        spread = squares / count - (total / count) ** 2 if count else 1.0
+        return Scale(tuple(float(v) for v in hidden), float(spread) or 1.0)
+
+    def loss(self, batch: Batch) -> paddle.Tensor:
+        """Of a batch, times its tokens, so that in a sum over batches every token weighs alike."""
+        token, geometry, *_ = self._compared(batch)
+        return (token + self.geometry * geometry) * tokens_of(batch)
+
+    def _compared(self, batch: Batch) -> tuple[paddle.Tensor, ...]:
+        """Token loss, geometry loss, last projected states (B, T, W) and the teacher's."""
+        targets = self._targets(batch)
+        states = hidden_states(self.student.encoder, batch, self.depths[0])
+        projected = [head(state) for head, state in zip(self.student.head, states, strict=True)]
+        losses = [
+            squared_error(ours, theirs, batch) / scale
+            for ours, theirs, scale in zip(projected, targets, self.scale.hidden, strict=True)
+        ]
+        token = sum(losses[1:], losses[0]) / len(losses)
+        # The student's own states, not the projected ones: these are what is used later.
+        geometry = cosine_error(sentences(states[-1], batch), sentences(targets[-1], batch))
+        return token, geometry / self.scale.cosines, projected[-1], targets[-1]
+
+    def evaluate(self) -> dict[str, float]:
+        """On the held-out examples: both losses (0 perfect, 1 as good as the mean), the mean cosine of
+        tokens and of sentence vectors to the teacher's, −1 to 1, 1 the same. main: the tokens'."""
+        sums = np.zeros(6)
+        for batch in _own(self.held_out):
+            token, geometry, ours, theirs = self._compared(batch)
+            cosines = F.cosine_similarity(ours, theirs, axis=-1).numpy()[_real(batch)]
+            sentence = (sentences(ours, batch) * sentences(theirs, batch)).sum()
+            tokens = tokens_of(batch)
+            losses = float(token) * tokens, float(geometry) * tokens
+            sums += [tokens, *losses, cosines.sum(), len(batch), float(sentence)]
+        tokens, token, geometry, cosine, count, sentence = ranks.total_of(sums)
+        return {
+            "loss": (token + self.geometry * geometry) / tokens,
+            "token_loss": token / tokens,
+            "geometry_loss": geometry / tokens,
+            "token_cosine": cosine / tokens,
+            "sentence_cosine": sentence / count,
+            "main": cosine / tokens,
+        }
+
+
+def matched_depths(layers: int, matched: int) -> list[int]:
+    """After which layers (counted from 1) two networks are compared: evenly spread, the last among them."""
+    return [round(layers * (number + 1) / matched) for number in range(matched)]
+
+
+def hidden_states(encoder: Encoder, batch: Batch, depths: Sequence[int]) -> list[paddle.Tensor]:
+    """The hidden states (B, T, H) after the given layers, counted from 1."""
+    ids, token_types, mask = tensors(batch)
+    x = encoder.embeddings(ids, token_types)
+    states = []
+    for depth, layer in enumerate(encoder.layers, 1):
+        x = layer(x, mask)
+        if depth in depths:
+            states.append(x)
+    return states
+
+
+def tokens_of(batch: Batch) -> int:
+    """How many tokens of a batch are real."""
+    return batch.ids.size if batch.mask is None else int(batch.mask.sum())
+
+
+def squared_error(ours: paddle.Tensor, theirs: paddle.Tensor, batch: Batch) -> paddle.Tensor:
+    """Mean over the real tokens and the columns of the squared difference; both (B, T, W) → scalar."""
+    error = paddle.square(ours - theirs).mean(axis=-1)  # (B, T)
+    if batch.mask is not None:
+        error = error * paddle.to_tensor(batch.mask)
+    return error.sum() / tokens_of(batch)
+
+
+def sentences(states: paddle.Tensor, batch: Batch) -> paddle.Tensor:
+    """The mean of each row's real tokens, at length 1: (B, T, H) → (B, H)."""
+    if batch.mask is not None:
+        states = states * paddle.to_tensor(batch.mask).unsqueeze(-1)
+    return F.normalize(states.sum(axis=1), axis=-1)
+
+
+def cosine_error(ours: paddle.Tensor, theirs: paddle.Tensor) -> paddle.Tensor:
+    """Mean squared difference of the cosines between every two rows of the batch.
+
+    ours: (B, H), theirs: (B, W), rows of length 1 → scalar; 0 for a single row.
+    """
+    count = ours.shape[0]
+    return paddle.square(_cosines(ours) - _cosines(theirs)).sum() / max(1, count * (count - 1))
+
+
+def _cosines(rows: paddle.Tensor) -> paddle.Tensor:
+    return paddle.matmul(rows, rows, transpose_y=True)
+
+
+def _real(batch: Batch) -> np.ndarray:
+    return np.ones(batch.ids.shape, dtype=bool) if batch.mask is None else batch.mask.astype(bool)
+
+
+def _own(batches: Sequence[Batch]) -> Sequence[Batch]:
+    return batches[ranks.rank() :: ranks.world()]

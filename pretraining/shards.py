@@ -1,0 +1,129 @@
+"""Examples on disk: written once, then memory-mapped, so that a corpus of any size fits. No Paddle.
+
+A folder of shards holds, for each, three raw arrays: ``NNNNN.ids`` (the tokens of all its examples),
+``NNNNN.lengths`` and ``NNNNN.first`` (int32: tokens of each example, and of its first segment). Every
+example falls to a shard at random, so that each shard is a sample of the whole corpus and training
+needs to mix no more than one shard at a time.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from commands.files import read_json_object, write_json
+from convbert.batching import Features
+
+META = "shards.json"
+SHARD_BYTES = 2**28  # of text; some 60 million tokens
+HELD_OUT_EVERY = 50  # one example in so many is kept for evaluation
+
+Example = tuple[Sequence[int], int]  # token ids, and how many of them belong to the first segment
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One shard's files. lengths is read anew at every call, ids are mapped."""
+
+    path: Path
+    examples: int
+    tokens: int
+    dtype: str
+
+    def lengths(self) -> np.ndarray:
+        """(N,) int32: tokens of each example."""
+        return np.fromfile(self.path.with_suffix(".lengths"), dtype="<i4")
+
+    def features(self) -> Features:
+        """The shard's examples; their ids stay on disk until a batch asks for them."""
+        ids = np.memmap(self.path.with_suffix(".ids"), dtype=self.dtype, mode="r")
+        starts = np.concatenate([[0], np.cumsum(self.lengths(), dtype=np.int64)])
+        return Features(ids, starts, np.fromfile(self.path.with_suffix(".first"), dtype="<i4"))
+
+
+@dataclass(frozen=True)
+class Shards:
+    """All examples of a corpus: those to train on, and those held out (one in HELD_OUT_EVERY)."""
+
+    train: list[Shard]
+    held_out: Shard
+
+    @property
+    def examples(self) -> int:
+        return sum(shard.examples for shard in self.train)
+
+    @property
+    def tokens(self) -> int:
+        return sum(shard.tokens for shard in self.train)
+
+
+def write_shards(folder: Path, examples: Iterable[Example], text_bytes: int, vocab_size: int) -> None:
+    """Deal examples out to the shards of a new folder. text_bytes: the corpus's size, for their number.
+
+    The first example and every HELD_OUT_EVERY-th after it are held out. Which shard an example falls to
+    follows from its number alone.
+    """
+    dtype = "<u2" if vocab_size <= 2**16 else "<i4"
+    count = math.ceil(text_bytes / SHARD_BYTES)
+    writer = _Writer(folder, dtype)
+    draw = np.random.default_rng(0)
+    for number, example in enumerate(examples):
+        shard = int(draw.integers(count))
+        writer.add("held_out" if number % HELD_OUT_EVERY == 0 else f"{shard:05d}", example)
+    writer.flush()
+    write_json(folder / META, {"dtype": dtype, "shards": writer.sizes})
+
+
+class _Writer:
+    """Appends examples to the files of their shards, many at a time."""
+
+    _BUFFER = 2_000_000  # tokens
+
+    def __init__(self, folder: Path, dtype: str) -> None:
+        self._folder, self._dtype = folder, dtype
+        self._waiting: dict[str, list[Example]] = {}
+        self._tokens = 0
+        self.sizes: dict[str, list[int]] = {}  # shard → examples, tokens
+
+    def add(self, shard: str, example: Example) -> None:
+        self._waiting.setdefault(shard, []).append(example)
+        self._tokens += len(example[0])
+        if self._tokens >= self._BUFFER:
+            self.flush()
+
+    def flush(self) -> None:
+        for shard, examples in self._waiting.items():
+            ids = np.concatenate([np.asarray(ids, dtype=self._dtype) for ids, _ in examples])
+            lengths = np.array([len(ids) for ids, _ in examples], dtype="<i4")
+            first = np.array([first for _, first in examples], dtype="<i4")
+            for suffix, array in ((".ids", ids), (".lengths", lengths), (".first", first)):
+                with open((self._folder / shard).with_suffix(suffix), "ab") as file:
+                    array.tofile(file)
+            size = self.sizes.setdefault(shard, [0, 0])
+            size[0] += len(examples)
+            size[1] += len(ids)
+        self._waiting, self._tokens = {}, 0
+
+
+def open_shards(folder: Path) -> Shards | None:
+    """The shards of a folder; None if there are none, or their files are not of the size they should be."""
+    if not (folder / META).is_file():
+        return None
+    found = read_json_object(folder / META)
+    shards = {
+        name: Shard(folder / name, examples, tokens, found["dtype"])
+        for name, (examples, tokens) in sorted(found["shards"].items())
+    }
+    if "held_out" not in shards or not all(map(_is_whole, shards.values())):
+        return None
+    held_out = shards.pop("held_out")
+    return Shards(list(shards.values()), held_out)
+
+
+def _is_whole(shard: Shard) -> bool:
+    wanted = {".ids": shard.tokens * np.dtype(shard.dtype).itemsize}
+    wanted |= {".lengths": shard.examples * 4, ".first": shard.examples * 4}
+    files = [(shard.path.with_suffix(suffix), size) for suffix, size in wanted.items()]
+    return all(path.is_file() and path.stat().st_size == size for path, size in files)

@@ -1,0 +1,145 @@
+"""Corpus → examples in shards → the batches of an epoch."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from commands.errors import InputError
+from convbert.tokenizer import Tokenizer
+from pretraining import shards as shards_module
+from pretraining.batches import batch_count, batch_order, epoch_batches, held_out_batches
+from pretraining.examples import cut_pair, load_examples
+from pretraining.shards import Shard
+from scripts.tiny_model import write_model_folder
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
+    folder = tmp_path_factory.mktemp("tiny")
+    write_model_folder(folder)
+    return Tokenizer(folder)
+
+
+def corpus(folder: Path, lines: list[str]) -> Path:
+    path = folder / "train.data"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def rows_of(shard: Shard) -> list[tuple[list[int], int]]:
+    features = shard.features()
+    ends = features.starts
+    return [
+        (features.ids[ends[i] : ends[i + 1]].tolist(), int(features.first_lengths[i]))
+        for i in range(len(features))
+    ]
+
+
+def test_every_line_becomes_what_the_tokenizer_gives(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    # The tokenizer's own encode() adds the special tokens; the shards put them in by themselves.
+    lines = ["a1 b2 c3", "", "d4 e5\tf6 g7 h8", "x"]
+    found = load_examples(corpus(tmp_path, lines), tokenizer, 64, "lines")
+    wanted = tokenizer.encode([("a1 b2 c3",), ("d4 e5", "f6 g7 h8"), ("x",)], 64)
+    assert rows_of(found.held_out) == wanted[:1]
+    (shard,) = found.train
+    assert rows_of(shard) == wanted[1:]
+    assert (found.examples, found.tokens) == (2, len(wanted[1][0]) + len(wanted[2][0]))
+
+
+def test_a_long_passage_goes_on_and_a_long_pair_is_cut(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    letters = " ".join("abcdefghijklmnopqrst")
+    path = corpus(tmp_path, ["x", letters, f"{letters}\tu v"])
+    (shard,) = load_examples(path, tokenizer, 10, "lines").train
+    a_to_t = tokenizer.pieces([letters])[0]
+    first, separator = (tokenizer.vocabulary[piece] for piece in ("[CLS]", "[SEP]"))
+    passages = [[first, *a_to_t[start : start + 8], separator] for start in (0, 8, 16)]
+    u_v = tokenizer.pieces(["u v"])[0]
+    assert rows_of(shard) == [
+        *((row, len(row)) for row in passages),
+        ([first, *a_to_t[:5], separator, *u_v, separator], 7),
+    ]
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(2, 60))
+def test_a_pair_loses_no_more_than_it_must_and_from_the_longer_text(a: int, b: int, room: int) -> None:
+    kept_a, kept_b = cut_pair(list(range(a)), list(range(b)), room)
+    assert len(kept_a) + len(kept_b) == min(room, a + b)
+    assert kept_a == list(range(len(kept_a)))
+    assert kept_b == list(range(len(kept_b)))
+    if len(kept_a) < a:
+        assert len(kept_a) >= len(kept_b)
+    if len(kept_b) < b:
+        assert len(kept_b) >= len(kept_a) - 1
+
+
+def test_many_shards_hold_every_example_once(
+    tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [f"{a}{b}" for a in "abcdefghij" for b in "klmnopqrst"]
+    monkeypatch.setattr(shards_module, "SHARD_BYTES", 100)
+    found = load_examples(corpus(tmp_path, words), tokenizer, 16, "lines")
+    assert len(found.train) == 3
+    rows = [row for shard in (*found.train, found.held_out) for row in rows_of(shard)]
+    assert sorted(rows) == sorted(tokenizer.encode([(word,) for word in words], 16))
+    assert found.held_out.examples == 2
+    batches = epoch_batches(found.train, 48, seed=1, pad_id=0)
+    counted = [
+        tuple(i for i in row if i) for batch in batches(3)[:] for row in batch.ids.tolist()
+    ]  # 0: padding
+    assert sorted(counted) == sorted(tuple(ids) for shard in found.train for ids, _ in rows_of(shard))
+
+
+def test_an_epoch_repeats_itself_and_any_part_of_it_can_be_asked_for(
+    tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    lines = [" ".join("ab" for _ in range(1 + number % 20)) + f" {number}" for number in range(300)]
+    found = load_examples(corpus(tmp_path, lines), tokenizer, 64, "lines")
+
+    def ids(epoch: int, wanted: slice) -> list[list[list[int]]]:
+        return [batch.ids.tolist() for batch in epoch_batches(found.train, 256, 5, 0)(epoch)[wanted]]
+
+    whole = ids(1, slice(None))
+    assert len(epoch_batches(found.train, 256, 5, 0)(1)) == len(whole)
+    assert ids(1, slice(7, 9)) == whole[7:9]
+    assert ids(2, slice(None)) != whole
+    assert max(np.size(batch) for batch in whole) <= 256
+    held_out = held_out_batches(found.held_out, 4, 256, 0)
+    assert sum(map(len, held_out)) == 4
+
+
+@given(st.lists(st.integers(2, 128), min_size=1, max_size=80), st.integers(8, 600), st.integers(0, 9))
+def test_batches_take_each_example_once_and_their_number_is_known_before(
+    lengths: list[int], tokens: int, seed: int
+) -> None:
+    array = np.array(lengths)
+    batches = batch_order(array, tokens, np.random.default_rng(seed))
+    assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
+    assert len(batches) == batch_count(array, tokens)
+    for rows in batches:
+        longest = int(array[rows].max())
+        assert len(rows) == 1 or len(rows) * longest <= tokens
+        assert longest - int(array[rows].min()) < 8
+
+
+def test_tokens_are_made_once(tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = corpus(tmp_path, ["q w", "e r", "t z"])
+    first = load_examples(path, tokenizer, 32, "lines")
+    monkeypatch.setattr(Tokenizer, "pieces", None)
+    assert load_examples(path, tokenizer, 32, "lines") == first
+
+
+def test_shards_that_were_cut_short_are_made_anew(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    path = corpus(tmp_path, ["o p", "a s", "d f"])
+    first = load_examples(path, tokenizer, 32, "lines")
+    rows = rows_of(first.train[0])
+    with open(first.train[0].path.with_suffix(".ids"), "r+b") as file:
+        file.truncate(3)
+    assert rows_of(load_examples(path, tokenizer, 32, "lines").train[0]) == rows
+
+
+def test_a_single_example_is_too_few(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    with pytest.raises(InputError, match="too small"):
+        load_examples(corpus(tmp_path, ["", "only this", ""]), tokenizer, 32, "lines")
