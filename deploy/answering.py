@@ -2,18 +2,17 @@
 
 import io
 import json
-import os
 import sys
 import time
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from commands.command_line import CommandParser, count, count_or_0, path
+from commands.command_line import CommandParser, count_or_0, path
 from commands.errors import InputError, UsageError
+from commands.machine_flags import add_batches, add_machine_flags, set_workers
 from deploy.rows import DEFAULT_TEXT, Row, check_row, choices_of, read_rows
 
 if TYPE_CHECKING:
@@ -38,21 +37,8 @@ def add_flags(parser: CommandParser) -> None:
         help="the texts' columns in --input: names, or numbers from 1 where a .tsv has no header "
         "(default: the task's, or text and text_pair, question and context, …)",
     )
-    parser.add_argument(
-        "--device", choices=("cpu", "gpu"), default="cpu", help="where to compute (default: cpu)"
-    )
-    parser.add_argument(
-        "--batch_size", type=count, default=64, metavar="N", help="rows of a batch (default: 64)"
-    )
-    parser.add_argument(
-        "--max_seq_length",
-        type=partial(count, least=3),
-        metavar="N",
-        help="longest input in tokens, [CLS] and [SEP] included (default: as in training)",
-    )
-    parser.add_argument(
-        "--num_workers", type=count_or_0, default=0, metavar="N", help="threads that tokenise; 0: one a core"
-    )
+    add_batches(parser)
+    add_machine_flags(parser, "cpu", "gpu")
     parser.add_switch("--json", help="print the answer to a single row as a JSON object")
     parser.add_switch("--benchmark", help="print latency percentiles and throughput")
     parser.add_argument(
@@ -76,8 +62,7 @@ def add_model_path(parser: CommandParser) -> None:
 
 def check_flags(flags: Namespace) -> None:
     """UsageError where flags contradict each other."""
-    if flags.num_workers:
-        os.environ["RAYON_NUM_THREADS"] = str(flags.num_workers)
+    set_workers(flags.num_workers)
     if flags.input and (flags.text is not None or flags.text_pair is not None):
         raise UsageError("--input and --text exclude each other")
     if flags.text_pair is not None and flags.text is None:

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from commands.command_line import CommandParser, count, count_or_0, path, run
 from commands.errors import InputError, UsageError
+from commands.machine_flags import add_device, add_length
 
 TOKEN_VARIABLE = "CONVBERT_GLUE_TOKEN"
 
@@ -61,9 +62,7 @@ def make_parser() -> CommandParser:
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 is every one (default: 127.0.0.1)"
     )
-    parser.add_argument(
-        "--device", choices=("cpu", "gpu"), default="cpu", help="where to compute (default: cpu)"
-    )
+    add_device(parser, "cpu", "gpu")
     parser.add_argument(
         "--token_file",
         type=path,
@@ -74,9 +73,7 @@ def make_parser() -> CommandParser:
         parser.add_argument(
             name, type=kind, default=default, metavar="N", help=f"{what} (default: {default})"
         )
-    parser.add_argument(
-        "--max_seq_length", type=count, metavar="N", help="longest input in tokens (default: as in training)"
-    )
+    add_length(parser)
     return parser
 
 

@@ -1,14 +1,13 @@
 """The flags that the sentence-task commands share. No Paddle."""
 
 import argparse
-from functools import partial
 from pathlib import Path
 
 from commands.cache import cache_dir
-from commands.command_line import CommandParser, count, path
+from commands.command_line import CommandParser, path
 from commands.errors import InputError
+from commands.machine_flags import add_batches, add_machine_flags
 from glue.tasks import TASKS, task_named
-from training.flags import add_machine_flags
 
 
 def task_name(text: str) -> str:
@@ -49,15 +48,7 @@ def add_checkpoint(parser: CommandParser) -> None:
         metavar="FOLDER",
         help="a fine-tuned model folder, or a run's folder (its best/ is taken)",
     )
-    parser.add_argument(
-        "--batch_size", type=count, default=64, metavar="N", help="rows of a batch (default: 64)"
-    )
-    parser.add_argument(
-        "--max_seq_length",
-        type=partial(count, least=3),
-        metavar="N",
-        help="longest input in tokens, [CLS] and [SEP] included (default: as in training)",
-    )
+    add_batches(parser)
 
 
 def data_folder(given: str | None) -> Path:

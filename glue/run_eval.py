@@ -14,9 +14,9 @@ import json
 from collections.abc import Sequence
 
 from commands.command_line import CommandParser, run
+from commands.machine_flags import set_workers
 from glue.arguments import add_checkpoint, add_common, add_task, data_folder
 from glue.tasks import task_named
-from training.flags import set_workers
 
 
 def make_parser() -> CommandParser:

@@ -17,10 +17,11 @@ if not __package__:  # started by path: what is importable is the clone, not thi
 from collections.abc import Sequence
 
 from commands.command_line import CommandParser, path, run
+from commands.machine_flags import set_workers
 from glue.arguments import add_common, add_task
 from glue.presets import PRESETS, GlueRecipe, preset_lines, preset_settings
 from glue.tasks import task_named
-from training.flags import add_run_flags, check_model_type, choose_recipe, chosen, set_workers
+from training.flags import add_run_flags, check_model_type, choose_recipe, chosen
 from training.recipe import add_flags
 
 

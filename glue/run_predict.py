@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING
 
 from commands.command_line import CommandParser, path, run
 from commands.files import atomic_write, write_through
+from commands.machine_flags import set_workers
 from glue.arguments import add_checkpoint, add_common, add_task, data_folder
 from glue.tasks import task_named
-from training.flags import set_workers
 
 if TYPE_CHECKING:
     from glue.scoring import Predictions

@@ -29,15 +29,9 @@ from typing import TYPE_CHECKING, Any
 from commands.cache import cache_dir
 from commands.command_line import CommandParser, path, run
 from commands.errors import InputError, UsageError
+from commands.machine_flags import add_machine_flags, set_workers
 from squad.presets import ANSWERING, PRESETS, SquadRecipe, preset_lines, preset_settings
-from training.flags import (
-    add_machine_flags,
-    add_run_flags,
-    check_model_type,
-    choose_recipe,
-    chosen,
-    set_workers,
-)
+from training.flags import add_run_flags, check_model_type, choose_recipe, chosen
 from training.recipe import add_flags, read_config_file, resolve
 
 if TYPE_CHECKING:

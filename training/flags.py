@@ -1,13 +1,12 @@
 """The flags that the fine-tuning commands share beside the recipe's, and what they come to. No Paddle."""
 
 import dataclasses
-import os
 from argparse import Namespace
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from commands.command_line import CommandParser, count, count_or_0, path
+from commands.command_line import CommandParser, count, path
 from commands.errors import InputError
 from training.published import default_preset
 from training.recipe import RecipeType, read_config_file, resolve
@@ -29,25 +28,6 @@ class RunChoices:
     resume: bool = False
     overwrite_output_dir: bool = False
     from_scratch: bool = False
-
-
-def add_machine_flags(parser: CommandParser) -> None:
-    parser.add_argument(
-        "--device", choices=("cpu", "gpu", "xpu"), default="cpu", help="where to compute (default: cpu)"
-    )
-    parser.add_argument(
-        "--num_workers",
-        type=count_or_0,
-        default=0,
-        metavar="N",
-        help="threads that tokenise; 0: one a core (default)",
-    )
-
-
-def set_workers(count: int) -> None:
-    """Take the given number of threads for tokenising; before the tokenizers library is imported."""
-    if count:
-        os.environ["RAYON_NUM_THREADS"] = str(count)
 
 
 def add_run_flags(parser: CommandParser, presets: Iterable[str]) -> None:

@@ -2,14 +2,13 @@
 
 import dataclasses
 import importlib
-import os
 from argparse import Namespace
 
 import pytest
 
 from commands.errors import InputError
 from convbert.config import named
-from training.flags import RunChoices, check_model_type, choose_recipe, chosen, set_workers
+from training.flags import RunChoices, check_model_type, choose_recipe, chosen
 from training.recipe import Recipe
 
 WORDS = {
@@ -59,12 +58,3 @@ def test_a_model_of_another_type_is_refused() -> None:
     check_model_type(flags(model_type="convbert"), named("small"))
     with pytest.raises(InputError, match=r"--model_type bert: m/config\.json says convbert"):
         check_model_type(flags(model_type="bert"), named("small"))
-
-
-def test_threads_that_tokenise(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A number is handed to the tokenizers library, 0 leaves it its own choice."""
-    monkeypatch.setenv("RAYON_NUM_THREADS", "5")
-    set_workers(0)
-    assert os.environ["RAYON_NUM_THREADS"] == "5"
-    set_workers(3)
-    assert os.environ["RAYON_NUM_THREADS"] == "3"
