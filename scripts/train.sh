@@ -1,0 +1,18 @@
+#!/bin/sh
+# Fine-tune on one GLUE task with published settings; goes on where it was stopped.
+#
+#   scripts/train.sh TASK [FLAG …]
+#
+# MODEL     name or folder of the pretrained model (default: YituTech/conv-bert-base)
+# PRESET    authors (the paper's settings for the model's size; default) or reference (the first Paddle port's);
+#           `python -m glue.run_glue --help` lists both
+# DATA_DIR  folder with the official files (default: glue_data)   RUNS  where runs go (default: runs)
+# FLAG      any flag of glue.run_glue, such as --device gpu or --seed 1; it wins over the preset
+# Relative paths are taken from the clone.
+set -eu
+task=${1:?usage: scripts/train.sh TASK [FLAG …]}
+shift
+cd "$(dirname "$0")/.."
+exec "${PYTHON:-python}" -m glue.run_glue --task_name "$task" --preset "${PRESET:-authors}" --resume \
+  --model_name_or_path "${MODEL:-YituTech/conv-bert-base}" --data_dir "${DATA_DIR:-glue_data}" \
+  --output_dir "${RUNS:-runs}/$task" "$@"

@@ -1,0 +1,219 @@
+"""The training and reproduction scripts: what they call, with which settings; and the table they print."""
+
+import dataclasses
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from commands.errors import InputError
+from commands.files import write_json
+from convbert.config import named
+from glue import published, run_glue
+from glue.presets import GlueRecipe, preset_settings
+from glue.tasks import TASKS
+from metrics.averages import leaderboard_average, missing_scores, paper_average
+from scripts import reproduction
+from squad import published as squad_published
+from squad import run_squad
+from squad.presets import SquadRecipe
+from squad.presets import preset_settings as squad_settings
+from training.flags import choose_recipe
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+ONE_TASK = {f"train_{task}.sh": task for task in TASKS}
+
+
+@pytest.fixture
+def calls(tmp_path: Path):
+    """Run a script with a ``python`` that only notes its words; returns the words of every call."""
+    log, fake = tmp_path / "calls.jsonl", tmp_path / "python"
+    program = f"import json, sys\nopen({str(log)!r}, 'a').write(json.dumps(sys.argv[1:]) + '\\n')\n"
+    fake.write_text(f"#!{sys.executable}\n{program}")
+    fake.chmod(0o755)
+
+    def run(script: str, *words: str, **environment: str) -> list[list[str]]:
+        subprocess.run(
+            [SCRIPTS / script, *words], check=True, cwd=tmp_path,
+            env={"PATH": os.environ["PATH"], "PYTHON": str(fake), **environment},
+        )  # fmt: skip
+        return [json.loads(line) for line in log.read_text().splitlines()]
+
+    return run
+
+
+def glue_recipe(words: list[str], size: str) -> GlueRecipe:
+    flags = run_glue.make_parser().parse_args(words)
+    task, found = TASKS[flags.task_name], named(size)
+    return choose_recipe(GlueRecipe, flags, found, lambda preset: preset_settings(preset, found, task))[1]
+
+
+def test_every_task_has_its_script() -> None:
+    found = {path.name for path in SCRIPTS.glob("train_*.sh")}
+    assert found == set(ONE_TASK)
+
+
+@pytest.mark.parametrize("script", sorted(path.name for path in SCRIPTS.glob("*.sh")))
+def test_a_script_can_be_started_and_its_shell_can_read_it(script: str) -> None:
+    assert os.access(SCRIPTS / script, os.X_OK)
+    shell = (SCRIPTS / script).read_text().splitlines()[0].split("/")[-1].split()[-1]
+    subprocess.run([shell, "-n", SCRIPTS / script], check=True)
+
+
+@pytest.mark.parametrize(("script", "task"), ONE_TASK.items())
+@pytest.mark.parametrize("preset", ["", "authors", "reference"])
+def test_a_tasks_script_trains_with_the_published_settings(
+    calls, script: str, task: str, preset: str
+) -> None:
+    ((dash, module, *words),) = calls(script, **({"PRESET": preset} if preset else {}))
+    assert (dash, module) == ("-m", "glue.run_glue")
+    flags = run_glue.make_parser().parse_args(words)
+    assert (flags.task_name, flags.resume) == (task, True)
+    assert (flags.output_dir, flags.data_dir) == (f"runs/{task}", "glue_data")
+    assert flags.model_name_or_path == "YituTech/conv-bert-base"
+    for size in ("small", "medium-small", "base"):
+        settings = preset_settings(preset or "authors", named(size), TASKS[task])
+        assert glue_recipe(words, size) == dataclasses.replace(GlueRecipe(), **settings)
+
+
+def test_what_the_user_says_wins(calls) -> None:
+    named_by = {"MODEL": "my model", "DATA_DIR": "/d", "RUNS": "/r"}
+    ((_, _, *words),) = calls("train_rte.sh", "--seed", "7", "--learning_rate", "5e-5", **named_by)
+    flags = run_glue.make_parser().parse_args(words)
+    assert (flags.model_name_or_path, flags.data_dir, flags.output_dir) == ("my model", "/d", "/r/rte")
+    assert (glue_recipe(words, "base").seed, glue_recipe(words, "base").learning_rate) == (7, 5e-5)
+
+
+def test_the_glue_table_is_made_of_all_tasks(calls) -> None:
+    made = calls("reproduce_glue.sh", "--device", "gpu", PRESET="reference", SIZE="small")
+    trained = [
+        run_glue.make_parser().parse_args(words) for _, module, *words in made if module == "glue.run_glue"
+    ]
+    assert [flags.task_name for flags in trained] == list(TASKS)
+    assert {flags.preset for flags in trained} == {"reference"}
+    assert {flags.device for flags in trained} == {"gpu"}
+    predicted = [words for _, module, *words in made if module == "glue.run_predict"]
+    assert [words[words.index("--ckpt_path") + 1] for words in predicted] == [
+        f"{flags.output_dir}/best" for flags in trained
+    ]
+    assert made[-2][1:] == ["submission.pack", "--predictions", "runs/glue-reference/predictions", "--output",
+                            "runs/glue-reference/submission.zip"]  # fmt: skip
+    assert made[-1][1:] == ["scripts.reproduction", "runs/glue-reference", "--size", "small"]
+
+
+@pytest.mark.parametrize(("preset", "head"), [("authors", "joint"), ("reference", "linear")])
+def test_the_squad_table_is_made_of_both_versions(calls, preset: str, head: str) -> None:
+    made = calls("reproduce_squad.sh", PRESET=preset, MODEL="m", DATA_DIR="d", RUNS="r")
+    modules = [words[1] for words in made]
+    assert modules == ["squad.run_squad", "squad.evaluate"] * 2 + ["scripts.reproduction"]
+    for (_, _, *words), version in zip(made[0:4:2], ("1.1", "2.0"), strict=True):
+        flags = run_squad.make_parser().parse_args(words)
+        files = (flags.train_file, flags.predict_file, flags.output_dir)
+        assert tuple(map(str, files)) == (
+            f"d/train-v{version}.json",
+            f"d/dev-v{version}.json",
+            f"r/{version}",
+        )
+        found = named("base")
+        recipe = choose_recipe(SquadRecipe, flags, found, lambda name: squad_settings(name, named("base")))[1]
+        settings = squad_settings(preset, found)
+        assert recipe == dataclasses.replace(SquadRecipe(), qa_head=head, **settings)
+    assert made[-1][2:] == ["r", "--size", "base"]
+
+
+def test_the_estimates_are_what_their_assumptions_give() -> None:
+    """Training rows × orders × epochs at the rate that the script names."""
+    said = (SCRIPTS / "reproduce_glue.sh").read_text()
+    hours, rate = int(re.search(r"GPU: (\d+) hours", said)[1]), int(re.search(r"at (\d+) rows", said)[1])
+    for preset in ("authors", "reference"):
+        rows = 0.0
+        for task in TASKS.values():
+            settings = preset_settings(preset, named("base"), task)
+            orders = 2 if settings.get("both_orders") else 1
+            rows += task.of_kind("train")[0].rows * orders * settings["num_train_epochs"]
+        assert hours == round(rows / rate / 3600)
+    said = (SCRIPTS / "reproduce_squad.sh").read_text()
+    hours, rate = int(re.search(r"GPU: (\d+) hours", said)[1]), int(re.search(r"at (\d+) windows", said)[1])
+    windows = sum(int(number.replace(" ", "")) for number in re.findall(r"\d+ 000", said))
+    assert hours == round(
+        windows * squad_settings("authors", named("base"))["num_train_epochs"] / rate / 3600
+    )
+
+
+# --- the published rows -------------------------------------------------------------------------------
+
+
+def test_the_papers_averages_follow_from_its_rows() -> None:
+    """The average that the paper prints for each size: 86.4, 81.1 and 80.1."""
+    averages = {
+        row.size: paper_average(row.scores, TASKS) for row in published.ROWS if row.name == "ConvBERT paper"
+    }
+    assert {size: round(value, 1) for size, value in averages.items()} == {
+        "base": 86.4, "medium-small": 81.1, "small": 80.1,
+    }  # fmt: skip
+
+
+def test_the_reference_row_has_every_score() -> None:
+    (row,) = [row for row in published.ROWS if row.name == "reference project"]
+    assert missing_scores(row.scores, TASKS) == []
+    assert row.scores["mrpc"] == {"f1": 93.1, "accuracy": 90.4}
+    assert row.scores["mnli"] == {"accuracy_matched": 88.1, "accuracy_mismatched": 87.9}
+    by_hand = (
+        69.2 + 94.6 + (90.4 + 93.1) / 2 + (90.8 + 90.7) / 2 + (92.0 + 89.4) / 2 + 88.0 + 93.0 + 83.4 + 56.3
+    ) / 9
+    assert leaderboard_average(row.scores, TASKS) == pytest.approx(by_hand)
+
+
+def test_squads_rows() -> None:
+    assert [(row.name, row.exact, row.f1) for row in squad_published.rows_of("base", "2.0")] == [
+        ("ConvBERT paper", 80.6, 83.1), ("reference project", 80.91, 83.90),
+    ]  # fmt: skip
+    assert len(squad_published.ROWS) == 8
+
+
+# --- the table ----------------------------------------------------------------------------------------
+
+
+def save(folder: Path, task: str, **best: float) -> None:
+    write_json(folder / "scores.json", {"task": task, "main": "m", "best": best, "last": best})
+
+
+def test_measured_scores_stand_beside_the_published_ones(tmp_path: Path, capsys) -> None:
+    for seed, accuracy in enumerate((0.80, 0.85, 0.82)):
+        save(tmp_path / f"rte-{seed}", "rte", accuracy=accuracy, main=accuracy, step=1)
+    save(tmp_path / "mrpc", "mrpc", f1=0.92, accuracy=0.90, main=0.91, step=1)
+    save(tmp_path / "squad", "squad_1.1", exact_match=84.0, f1=91.0, main=91.0, step=1)
+    reproduction.main([str(tmp_path)])
+    lines = [re.split(r"\s{2,}", line.strip()) for line in capsys.readouterr().out.splitlines()]
+    table = {tuple(line[:2]): line[2:] for line in lines}
+    assert table["GLUE", "score"] == ["dev", "reference project, dev", "ConvBERT paper, test"]
+    assert table["rte", "accuracy"] == ["82.00", "83.40 (-1.40)", "77.90"]  # the median of three
+    assert table["mrpc", "f1"] == ["92.00", "93.10 (-1.10)", "–"]
+    assert table["mrpc", "accuracy"] == ["90.00", "90.40 (-0.40)", "88.30"]
+    assert table["cola", "matthews"] == ["–", "69.20", "67.80"]
+    assert table["average", "ConvBERT paper"][0] == "–"  # never over fewer tasks
+    assert table["average", "ConvBERT paper"][2] == "86.36"
+    assert ["SQuAD 1.1 dev: exact 84.00", "F1 91.00"] in lines
+    assert ["ConvBERT paper: exact 84.70 (-0.70)", "F1 90.90 (+0.10)"] in lines
+
+
+def test_only_what_was_run_is_shown(tmp_path: Path, capsys) -> None:
+    save(tmp_path / "squad", "squad_2.0", exact=70.0, f1=72.0, main=72.0, step=1)
+    reproduction.main([str(tmp_path), "--size", "small"])
+    printed = capsys.readouterr().out
+    assert "GLUE" not in printed
+    assert "ConvBERT paper: exact 68.70 (+1.30)  F1 70.50 (+1.50)" in printed
+
+
+def test_nothing_or_nonsense_is_said(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no scores\.json of a run below it"):
+        reproduction.main([str(tmp_path)])
+    save(tmp_path / "run", "rte", main=0.5)
+    with pytest.raises(
+        InputError, match=r"run/scores\.json: not the scores of a run: best: accuracy is None"
+    ):
+        reproduction.main([str(tmp_path)])
