@@ -52,7 +52,9 @@ _BUFFERS = ("position_ids", "token_type_ids")
 
 def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m checkpoints.convert", description=__doc__)
-    parser.add_argument("source", metavar="SRC", help="a model folder of either layout")
+    parser.add_argument(
+        "source", metavar="SRC", help="a model folder of either layout, or the name of a published model"
+    )
     parser.add_argument("target", metavar="DST", help="the folder to write; must be empty or new")
     parser.add_argument("--to", required=True, choices=("huggingface", "paddlenlp"), help="the layout of DST")
     return parser
@@ -60,7 +62,10 @@ def make_parser() -> CommandParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
-    for note in convert(Path(flags.source), Path(flags.target), flags.to):
+    from checkpoints.names import resolve
+    from checkpoints.opening import model_folder
+
+    for note in convert(model_folder(resolve(flags.source)), Path(flags.target), flags.to):
         print(f"note: {note}", file=sys.stderr)
     print(flags.target)
 
@@ -80,7 +85,7 @@ def convert(source: Path, target: Path, to: str) -> list[str]:
     check_manifest(source)
     config, values = read_config(source), read_values(source)
     path, stored = open_weights(source)
-    architecture = architecture_of(values)
+    architecture = _of_one_network(architecture_of(values))
     arrays, notes = _renamed(path, stored, config, architecture.endswith("ForQuestionAnswering"), to)
     if any("pooler" in name for name in arrays) and config.is_conv:
         notes.append(
@@ -97,12 +102,16 @@ def _renamed(
     """Name on the other side → kind and array, not rounded; and what was left out."""
     from checkpoints.naming import all_rules, convention_of, to_ours, to_theirs
     from checkpoints.tensors import FLOATS
+    from checkpoints.weights import OF_GENERATOR
 
     source = convention_of(list(stored))
     table = _by_name(all_rules(config, answers_questions), config, source)
     arrays: dict[str, tuple[str, np.ndarray]] = {}
     left_out, unknown = [], []
+    generator = [key for key in stored if key.startswith(OF_GENERATOR)]
     for key, tensor in stored.items():
+        if key in generator:
+            continue
         if key.rsplit(".", 1)[-1] in _BUFFERS:
             left_out.append(key)
             continue
@@ -116,7 +125,16 @@ def _renamed(
     if unknown:
         more = f" (and {len(unknown) - 4} more)" if len(unknown) > 4 else ""
         raise InputError(f"{path}: nothing on the other side is called {', '.join(unknown[:4])}{more}")
-    return arrays, [f"left out, made anew from the sizes: {', '.join(left_out)}"] if left_out else []
+    notes = [f"left out, made anew from the sizes: {', '.join(left_out)}"] if left_out else []
+    if generator:
+        notes.append(f"left out, the discriminator is the model: the generator ({len(generator)} tensors)")
+    return arrays, notes
+
+
+def _of_one_network(architecture: str) -> str:
+    """The class; of a generator and a discriminator saved together, PaddleNLP's name of the latter's."""
+    family, pair, _ = architecture.partition("ForTotalPretraining")
+    return f"{family}Discriminator" if pair else architecture
 
 
 def _by_name(

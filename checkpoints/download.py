@@ -7,6 +7,7 @@ when its size and digest are right; of several processes that want it one fetche
 import contextlib
 import hashlib
 import http.client
+import itertools
 import os
 import shutil
 import sys
@@ -24,8 +25,9 @@ from commands.errors import InputError
 from commands.files import sync_folder
 
 ATTEMPTS = 5
+_WITHOUT_CONNECTION = 2  # attempts, where not one has reached the server
 _BLOCK = 1 << 20
-_TIMEOUT = 30  # seconds without a byte
+_TIMEOUT = 20  # seconds without a byte
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,8 @@ def _fetch_part(source: Source, part: Path, pause: float) -> None:
 
 
 def _with_patience(source: Source, part: Path, pause: float) -> None:
-    for attempt in range(ATTEMPTS):
-        had = part.stat().st_size if part.is_file() else 0
+    attempts = min(ATTEMPTS, _WITHOUT_CONNECTION)
+    for attempt in itertools.count(1):
         try:
             return _transfer(source, part)
         except urllib.error.HTTPError as error:
@@ -98,20 +100,22 @@ def _with_patience(source: Source, part: Path, pause: float) -> None:
                 _forget(part)
             elif error.code not in (408, 425, 429, 500, 502, 503, 504):
                 raise InputError(f"{source.url}: HTTP {error.code} ({error.reason})") from None
-            reason = f"HTTP {error.code} ({error.reason})"
+            reason, attempts = f"HTTP {error.code} ({error.reason})", ATTEMPTS
         except urllib.error.URLError as error:
             reason = str(error.reason)
         except ValueError as error:  # no address at all
             raise InputError(f"{source.url}: cannot be fetched: {error}") from None
         except (_CutError, TimeoutError, ConnectionError, http.client.HTTPException) as error:
-            reason = str(error) or type(error).__name__
-        now = part.stat().st_size if part.is_file() else 0
-        print(f"{source.url}: {reason}, at {now} bytes (had {had})", file=sys.stderr)
-        if attempt + 1 < ATTEMPTS:
-            time.sleep(pause * 2**attempt)
+            reason, attempts = str(error) or type(error).__name__, ATTEMPTS
+        if attempt >= attempts:
+            break
+        seconds = pause * 2 ** (attempt - 1)
+        print(f"{source.url}: {reason}; trying again in {seconds:g} s", file=sys.stderr)
+        time.sleep(seconds)
+    place = part.with_name(part.name.removeprefix(".").removesuffix(".part"))
     raise InputError(
         f"{source.url}: cannot be fetched: {reason}; start again later (what was fetched is kept), "
-        "or put the file there yourself"
+        f"or bring the file yourself, as {place}"
     )
 
 

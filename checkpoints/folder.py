@@ -18,7 +18,7 @@ from checkpoints.naming import LEFT_ASIDE, Name, convention_of, names, their_sha
 from checkpoints.pickle_machine import shown
 from checkpoints.shapes import MOST_PARAMETERS, expected_shapes, parameter_count
 from checkpoints.tensors import StoredTensor, as_float32
-from checkpoints.weights import SAFETENSORS, open_weights, weights_path
+from checkpoints.weights import OF_GENERATOR, SAFETENSORS, open_weights, weight_files, weights_path
 from commands.errors import InputError
 from commands.files import atomic_folder, atomic_write, sha256_of, write_json
 from convbert.config import EncoderConfig, from_json, to_json
@@ -102,7 +102,14 @@ def read_checkpoint(
         name.ours: to_ours(as_float32(path, name.theirs, tensor), name.layout)
         for name, tensor in match.taken.items()
     }
-    return Checkpoint(config, arrays, match.new_head, sorted(match.spare))
+    return Checkpoint(config, arrays, match.new_head, _left_aside(match.spare))
+
+
+def _left_aside(names: list[str]) -> list[str]:
+    """Sorted; a generator's tensors, as many as the encoder's, as one."""
+    generator = [name for name in names if name.startswith(OF_GENERATOR)]
+    said = [f"the generator ({len(generator)} tensors)"] if generator else []
+    return said + sorted(set(names) - set(generator))
 
 
 @dataclass(frozen=True)
@@ -193,6 +200,6 @@ def write_model(
 
 def digest_of(folder: str | Path) -> str:
     """What a prediction came from: SHA-256 over a folder's weights, configuration and vocabulary."""
-    weights = weights_path(folder) or Path(folder) / WEIGHTS
-    parts = [sha256_of(path) for path in (weights, config_path(folder), Path(folder) / "vocab.txt")]
+    paths = [*weight_files(folder), config_path(folder), Path(folder) / "vocab.txt"]
+    parts = [sha256_of(path) for path in paths]
     return hashlib.sha256("".join(parts).encode()).hexdigest()

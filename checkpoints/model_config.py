@@ -8,6 +8,7 @@ from commands.errors import InputError
 from commands.files import read_json_object
 
 CONFIG, OLD_CONFIG = "config.json", "model_config.json"
+_LONGEST = 10_000_000  # bytes; real ones have a thousand, with ten thousand labels a million
 _CLASS = re.compile("^(ConvBert|Electra|Ernie|Bert)(Model|For|Generator|Discriminator|$)")
 
 
@@ -24,7 +25,12 @@ def config_path(folder: str | Path) -> Path:
 
 def read_values(folder: str | Path) -> dict[str, Any]:
     """The settings in it, under Hugging Face's names; keys that nobody knows here are kept."""
-    values = _flat(read_json_object(config_path(folder)))
+    path = config_path(folder)
+    if path.stat().st_size > _LONGEST:
+        raise InputError(
+            f"{path}: has {path.stat().st_size} bytes, which no configuration has; fetch it again"
+        )
+    values = _flat(read_json_object(path))
     if "init_class" in values:
         architecture = values.pop("init_class")
         values.setdefault("architectures", [architecture])
@@ -50,6 +56,8 @@ def _flat(values: dict[str, Any]) -> dict[str, Any]:
         return dict(values)
     outer = {key: value for key, value in values.items() if key != "init_args"}
     inner = [argument for argument in arguments if isinstance(argument, dict)]
+    # Trained in a pair, the discriminator is the model; the generator is narrower.
+    inner = [one for one in inner if not str(one.get("init_class")).endswith("Generator")] or inner
     rest = [argument for argument in arguments if not isinstance(argument, dict)]
     merged = {**dict(zip(("num_classes", "dropout"), rest, strict=False)), **outer}
     for argument in inner:

@@ -3,7 +3,8 @@
 ``convbert-base`` and the like are PaddleNLP's and come from its store; ``YituTech/conv-bert-base`` and the
 like are the Hugging Face hub's, into the hub's own cache. A hub model is pinned: what the first fetch
 found is what every later run takes, until another revision is named (``YituTech/conv-bert-base@3c1d…``).
-``HF_HUB_OFFLINE=1`` forbids every contact, ``HF_ENDPOINT`` names another hub.
+``HF_HUB_OFFLINE=1`` forbids every contact, ``HF_ENDPOINT`` names another hub. ``a/b`` where a folder ``a``
+stands here is a path; ``a/b@main`` is the hub's.
 """
 
 import json
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from checkpoints.download import Source, fetch
-from checkpoints.weights import PADDLE, WEIGHT_FILES
+from checkpoints.weights import PADDLE, weight_files
 from commands.cache import cache_dir
 from commands.errors import InputError
 from commands.files import write_json
@@ -100,6 +101,10 @@ def resolve(name_or_path: str | Path) -> Path:
     if name in PADDLENLP_MODELS:
         return _from_store(name, PADDLENLP_MODELS[name])
     on_hub = _HUB_NAME.fullmatch(name)
+    if on_hub and not on_hub[2] and path.parent.is_dir():
+        raise InputError(
+            f"{name}: no such model folder in {path.parent}; if you mean the hub's model, write {name}@main"
+        )
     if on_hub:
         return _from_hub(on_hub[1], on_hub[2] or "")
     if re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
@@ -145,5 +150,9 @@ def _read_note(note: Path) -> dict[str, str]:
 
 
 def _whole(folder: Path) -> Path | None:
-    has_weights = any((folder / name).is_file() for name in WEIGHT_FILES)
-    return folder if has_weights and (folder / "config.json").is_file() else None
+    try:
+        files = weight_files(folder)
+    except InputError:  # a damaged index: asked for again
+        return None
+    whole = files and all(path.is_file() for path in (*files, folder / "config.json"))
+    return folder if whole else None

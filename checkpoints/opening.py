@@ -1,11 +1,15 @@
 """Opening a model folder to use it: which folder, is it whole, does its tokeniser fit. No Paddle."""
 
+import sys
 from pathlib import Path
 
 from commands.errors import InputError
 from commands.files import MANIFEST, damage
 from convbert.config import EncoderConfig
-from convbert.tokenizer import Tokenizer
+from convbert.tokenizer import PAD, Tokenizer
+
+_LONGEST_VOCABULARY = 100_000_000  # bytes; the largest published ones have 5 MB
+_LONGEST_PADDING = 128  # embeddings without a piece, which some add for a round number
 
 
 def model_folder(path: str | Path) -> Path:
@@ -38,10 +42,25 @@ def check_length(max_length: int, config: EncoderConfig) -> None:
 def tokenizer_of(folder: str | Path, config: EncoderConfig, lower_case: bool | None = None) -> Tokenizer:
     """A model folder's tokeniser; lower_case wins over what its settings say.
 
-    InputError if it knows more pieces than the network has embeddings.
+    InputError if it knows more pieces than the network has embeddings. That a vocabulary may be cut short
+    or another model's is a warning: every id it gives has an embedding. (A folder of ours says by its
+    manifest that a file is not the one it was saved with, a vocabulary in another order too.)
     """
+    path = Path(folder) / "vocab.txt"
+    if path.is_file() and path.stat().st_size > _LONGEST_VOCABULARY:
+        raise InputError(f"{path}: has {path.stat().st_size} bytes, beyond all vocabularies; fetch it again")
     tokenizer = Tokenizer(folder, **({} if lower_case is None else {"do_lower_case": lower_case}))
-    if len(tokenizer) > config.vocab_size:
-        said = f"config.json says vocab_size {config.vocab_size}"
-        raise InputError(f"{folder}/vocab.txt: has {len(tokenizer)} pieces, {said}")
+    count, size = len(tokenizer), config.vocab_size
+    if count > size:
+        raise InputError(
+            f"{path}: has {count} pieces, config.json says vocab_size {size}; is it another model's?"
+        )
+    is_padding = size % 8 == 0 and size - count < _LONGEST_PADDING
+    if count < size and not is_padding:
+        said = f"has {count} pieces, config.json says vocab_size {size}; is it cut short?"
+        print(f"warning: {path}: {said} Words that it lacks become [UNK] or fall to letters", file=sys.stderr)
+    pad = tokenizer.vocabulary[PAD]
+    if pad != config.pad_token_id:
+        said = f"{PAD} is piece {pad}, config.json says pad_token_id {config.pad_token_id}"
+        print(f"warning: {path}: {said}; is it another model's, or in another order?", file=sys.stderr)
     return tokenizer

@@ -57,7 +57,7 @@ class Stretch(StandIn):
         """Whether these can be so many bytes."""
         return size <= self.length <= 2 * size if self.encoded else size == self.length
 
-    def read(self) -> bytes:
+    def read(self) -> bytes | bytearray:
         raw = read_exactly(self.path, self.begin, self.length)
         if not self.encoded:
             return raw

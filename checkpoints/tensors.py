@@ -37,12 +37,13 @@ def count_of(shape: Any) -> int:
     return math.prod(shape)
 
 
-def read_exactly(path: Path, begin: int, length: int) -> bytes:
-    """Some bytes of a file of weights; InputError where it has become shorter since it was opened."""
+def read_exactly(path: Path, begin: int, length: int) -> bytearray:
+    """Bytes that a file of weights was seen to have; InputError where it has become shorter meanwhile."""
+    raw = bytearray(length)
     with open(path, "rb") as file:
         file.seek(begin)
-        raw = file.read(length)
-    if len(raw) != length:
+        read = file.readinto(raw)
+    if read != length:
         raise InputError(f"{path}: was changed while it was read; start again")
     return raw
 

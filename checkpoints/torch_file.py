@@ -113,7 +113,7 @@ def _open_zip(path: Path) -> dict[str, StoredTensor]:
         broken(path, error)
 
 
-def _read_member(path: Path, place: int, info: zipfile.ZipInfo, begin: int, length: int) -> bytes:
+def _read_member(path: Path, place: int, info: zipfile.ZipInfo, begin: int, length: int) -> bytearray:
     raw = read_exactly(path, place + begin, length)
     if length == info.file_size and zlib.crc32(raw) != info.CRC:
         raise InputError(f"{path}: {shown(info.filename)} in it is damaged (CRC-32); fetch it again")

@@ -47,7 +47,7 @@ class Storage(StandIn):
 
     __slots__ = ("kind", "read", "size")
 
-    def __init__(self, kind: str, size: int, read: Callable[[int, int], bytes]) -> None:
+    def __init__(self, kind: str, size: int, read: Callable[[int, int], bytearray]) -> None:
         self.kind, self.size, self.read = kind, size, read
 
 

@@ -58,7 +58,9 @@ class Difference:
 def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m scripts.compare", description=__doc__)
     which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--model", metavar="FOLDER", help="a model folder")
+    which.add_argument(
+        "--model", metavar="NAME_OR_FOLDER", help="a model folder, a run's, or a published model's name"
+    )
     which.add_argument(
         "--random_weights",
         choices=("small", "medium-small", "base"),
@@ -78,7 +80,7 @@ def make_parser() -> CommandParser:
 def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(flags.model) if flags.model else _random_model(Path(scratch), flags.random_weights)
+        folder = _folder(flags.model) if flags.model else _random_model(Path(scratch), flags.random_weights)
         apart = []
         for peer in flags.against:
             found, versions = compare(folder, peer, getattr(flags, f"{peer}_python"), Path(scratch))
@@ -93,6 +95,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise InputError(
             f"{flags.model or flags.random_weights}: over {TOLERANCE:g} apart: {'; '.join(apart)}"
         )
+
+
+def _folder(name_or_path: str) -> Path:
+    from checkpoints.names import resolve
+    from checkpoints.opening import model_folder
+
+    return model_folder(resolve(name_or_path))
 
 
 def compare(folder: Path, peer: str, python: str, scratch: Path) -> tuple[list[Difference], str]:

@@ -126,7 +126,7 @@ def test_a_server_that_always_breaks_off(web: Web, tmp_path: Path) -> None:
     message = fault(lambda: fetch(known(web), tmp_path / "x", pause=0))
     assert message == (
         f"{web.url}/file: cannot be fetched: cut short: 5000 of 3000000 bytes; start again later (what was "
-        "fetched is kept), or put the file there yourself"
+        f"fetched is kept), or bring the file yourself, as {tmp_path / 'x'}"
     )
     fetch(known(web), tmp_path / "x", pause=0)
     assert web.requests[-1] == ("/file", "bytes=5000-")
@@ -163,6 +163,18 @@ def test_an_absent_file_is_asked_for_once(web: Web, tmp_path: Path, code: int, r
     assert (names_in(tmp_path), len(web.requests)) == ([], 1)
 
 
+def test_who_never_answered_is_asked_twice(
+    web: Web, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """While a server that did answer, and then no more, is asked as often as any."""
+    url = "http://127.0.0.1:9/x"
+    fault(lambda: fetch(Source(url), tmp_path / "x", pause=0))
+    assert capsys.readouterr().err.count("trying again in 0 s\n") == 1
+    web.cuts = [1000] * ATTEMPTS
+    fault(lambda: fetch(known(web), tmp_path / "x", pause=0))
+    assert capsys.readouterr().err.count("trying again in 0 s\n") == ATTEMPTS - 1
+
+
 def test_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,nowhere.invalid")
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
@@ -172,7 +184,7 @@ def test_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for url in (refused, "http://nowhere.invalid/x"):
             message = fault(lambda url=url: fetch(Source(url), tmp_path / "x", pause=0))  # type: ignore[misc]
             assert message.startswith(f"{url}: cannot be fetched: ")
-            assert message.endswith("or put the file there yourself")
+            assert message.endswith(f"or bring the file yourself, as {tmp_path / 'x'}")
 
 
 @pytest.mark.parametrize("value", ["1", "true", "ON"])

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +14,11 @@ import pytest
 from checkpoints import download
 from checkpoints.folder import read_config
 from checkpoints.names import PADDLENLP_MODELS, StoredModel, resolve
+from checkpoints.weights import INDEX, WEIGHT_FILES
 from convbert.config import EncoderConfig
 from convbert.tokenizer import Tokenizer
 from tests.checkpoints.golden_folders import GOLDEN, fault, read
+from tests.checkpoints.test_several_files import sharded
 from tests.checkpoints.web import Web, serving
 
 PROJECT = Path(__file__).parents[2]
@@ -115,7 +118,7 @@ def put_on_hub(web: Web, commit: str, folder: Path, weights: str = "model.safete
         weights: (folder / weights).read_bytes(),
         "vocab.txt": (GOLDEN / "tokenizer" / "vocab.txt").read_bytes(),
     }
-    absent = {"tokenizer_config.json", "model.safetensors", "pytorch_model.bin", "model_state.pdparams"}
+    absent = {"tokenizer_config.json", *WEIGHT_FILES, *(name + INDEX for name in WEIGHT_FILES)}
     for revision in ("main", commit):
         for name, content in files.items():
             path = f"/{REPOSITORY}/resolve/{revision}/{name}"
@@ -219,8 +222,55 @@ def test_offline(web: Web, tmp_path: Path) -> None:
     assert web.requests == []
 
 
-@pytest.mark.long  # huggingface_hub tries again for 20 seconds
-def test_no_network(web: Web, tmp_path: Path) -> None:
-    answer = run(web, tmp_path, HF_ENDPOINT="http://127.0.0.1:9")
-    assert answer.startswith(f"error: {REPOSITORY}@main: config.json cannot be fetched: ")
+NOBODY = "http://127.0.0.1:9"
+
+
+def test_no_network_is_said_at_once(web: Web, tmp_path: Path) -> None:
+    """huggingface_hub would try again for half a minute."""
+    begun = time.monotonic()
+    answer = run(web, tmp_path, HF_ENDPOINT=NOBODY)
+    assert answer == (
+        f"error: {REPOSITORY}: no such folder here, nor in the hub's cache, and {NOBODY} cannot be reached: "
+        "[Errno 111] Connection refused"
+    )
+    assert time.monotonic() - begun < 10  # the imports of a busy machine
     assert web.requests == []
+
+
+def test_without_network_the_hubs_cache_is_used(web: Web, tmp_path: Path) -> None:
+    """A model that another program fetched: nothing was pinned here."""
+    put_on_hub(web, COMMIT, GOLDEN / "convbert_small")
+    folder = run(web, tmp_path)
+    shutil.rmtree(tmp_path / "cache")
+    assert run(web, tmp_path, HF_ENDPOINT=NOBODY) == folder
+
+
+def test_a_name_beside_folders_that_are_here_is_a_path(
+    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "models" / "base").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert fault(lambda: resolve("models/bsae")) == (
+        "models/bsae: no such model folder in models; if you mean the hub's model, write models/bsae@main"
+    )
+    assert web.requests == []
+    assert run(web, tmp_path, "models/bsae@main").startswith("error: models/bsae@main: config.json cannot be")
+
+
+def test_shards_of_the_hub(web: Web, tmp_path: Path) -> None:
+    sharded(tmp_path)
+    put_on_hub(web, COMMIT, GOLDEN / "bert")
+    path = f"/{REPOSITORY}/resolve/{COMMIT}/"
+    web.headers[f"{path}model.safetensors"] = {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT}
+    del web.files[f"{path}model.safetensors"]
+    for file in tmp_path.glob("model*"):
+        web.files[path + file.name] = file.read_bytes()
+        web.headers[path + file.name] = {"X-Repo-Commit": COMMIT}
+    folder = Path(run(web, tmp_path))
+    assert read(folder).arrays.keys() == read(GOLDEN / "bert").arrays.keys()
+    before = len(web.requests)
+    assert Path(run(web, tmp_path)) == folder
+    assert len(web.requests) == before
+    (folder / "model-00002-of-00003.safetensors").unlink()  # the cache was tampered with: asked for again
+    assert Path(run(web, tmp_path)) == folder
+    assert read(folder).arrays.keys() == read(GOLDEN / "bert").arrays.keys()

@@ -55,6 +55,23 @@ def make_model(name: str) -> None:
     )  # fmt: skip
 
 
+def make_pair() -> None:
+    """A generator and a discriminator as pre-training saves them, and the discriminator's hidden states."""
+    paddle.seed(6)
+    config = transformers.ConvBertConfig(**SHARED, embedding_size=8)
+    model = transformers.ConvBertForTotalPretraining(config)
+    for parameter in model.parameters():  # PaddleNLP begins narrow: the two should differ visibly
+        parameter.set_value(parameter + 0.1 * paddle.randn(parameter.shape))
+    model.eval()
+    folder = HERE / "pairs" / "convbert"
+    model.save_pretrained(folder)
+    ids = np.random.default_rng(6).integers(5, SHARED["vocab_size"], (3, 12))
+    with paddle.no_grad():
+        answer = model.discriminator.convbert(paddle.to_tensor(ids))
+        hidden = answer[0] if isinstance(answer, tuple) else answer
+    np.savez(folder / "outputs.npz", input_ids=ids, last_hidden_state=hidden.numpy())
+
+
 def make_old_pickles() -> None:
     """What ``paddle.save`` made of a state dict in protocol 2, its default in 2.0, and in nested form."""
     layer = paddle.nn.Linear(2, 3)
@@ -68,5 +85,6 @@ def make_old_pickles() -> None:
 if __name__ == "__main__":
     for name in MODELS:
         make_model(name)
+    make_pair()
     make_old_pickles()
     print(json.dumps({"paddle": paddle.__version__, "numpy": np.__version__}))

@@ -1,0 +1,79 @@
+"""A vocabulary that does not go with its model, and a folder that is not as it was saved."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from checkpoints.folder import read_config, save_checkpoint
+from checkpoints.opening import check_manifest, model_folder, tokenizer_of
+from convbert.config import EncoderConfig
+from convbert.tokenizer import Tokenizer
+from tests.checkpoints.golden_folders import GOLDEN, fault, read
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c"]
+
+
+def opened(folder: Path, words: list[str], **sizes: int) -> Tokenizer:
+    """The tokeniser of a folder with this vocabulary, beside a network of these sizes."""
+    (folder / "vocab.txt").write_text("".join(f"{word}\n" for word in words))
+    return tokenizer_of(folder, EncoderConfig(**{"vocab_size": len(WORDS), **sizes}))
+
+
+def test_a_vocabulary_that_fits_is_not_talked_about(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert len(opened(tmp_path, WORDS)) == 8
+    assert len(opened(tmp_path, WORDS, vocab_size=64)) == 8  # embeddings padded to a round number
+    assert capsys.readouterr().err == ""
+
+
+def test_ids_beyond_the_embeddings(tmp_path: Path) -> None:
+    assert fault(lambda: opened(tmp_path, [*WORDS, "d"])) == (
+        f"{tmp_path / 'vocab.txt'}: has 9 pieces, config.json says vocab_size 8; is it another model's?"
+    )
+
+
+@pytest.mark.parametrize("size", [9, 1000, 136])
+def test_a_vocabulary_cut_short(tmp_path: Path, size: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(opened(tmp_path, WORDS, vocab_size=size)) == 8
+    assert capsys.readouterr().err == (
+        f"warning: {tmp_path / 'vocab.txt'}: has 8 pieces, config.json says vocab_size {size}; is it cut "
+        "short? Words that it lacks become [UNK] or fall to letters\n"
+    )
+
+
+def test_a_vocabulary_in_another_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    opened(tmp_path, WORDS[::-1])
+    assert capsys.readouterr().err == (
+        f"warning: {tmp_path / 'vocab.txt'}: [PAD] is piece 7, config.json says pad_token_id 0; is it "
+        "another model's, or in another order?\n"
+    )
+
+
+@pytest.mark.parametrize("missing", WORDS[:5])
+def test_special_pieces_are_there(tmp_path: Path, missing: str) -> None:
+    words = [word for word in WORDS if word != missing]
+    assert fault(lambda: opened(tmp_path, words)) == (
+        f"{tmp_path / 'vocab.txt'}: lacks {missing}; is it a BERT WordPiece vocabulary?"
+    )
+
+
+def test_what_was_changed_in_a_folder_of_ours(tmp_path: Path) -> None:
+    """The order of words alone: as many, the special ones in their places, every id has an embedding."""
+    config = dataclasses.replace(read_config(GOLDEN / "bert"), vocab_size=343)
+    arrays = read(GOLDEN / "bert").arrays
+    word = "encoder.embeddings.word.weight"
+    arrays[word] = np.resize(arrays[word], (343, 32))
+    save_checkpoint(tmp_path / "run" / "best", config, arrays, Tokenizer(GOLDEN / "tokenizer"))
+    folder = model_folder(tmp_path / "run")
+    check_manifest(folder)
+    lines = (folder / "vocab.txt").read_text(encoding="utf-8").splitlines()
+    lines[100], lines[101] = lines[101], lines[100]
+    (folder / "vocab.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    tokenizer_of(folder, config)
+    assert fault(lambda: check_manifest(folder)) == (
+        f"{folder / 'vocab.txt'}: is not what manifest.json says (SHA-256); damaged? take another copy, or "
+        "remove manifest.json if you changed it"
+    )
