@@ -3,8 +3,9 @@
 Example:
   python -m checkpoints.convert convbert-base-paddle convbert-base --to huggingface
 
-Weights are renamed and turned, never rounded: there and back gives the same bytes. Heads of pre-training
-go along. Prints the new folder's path.
+Weights are renamed and turned, not rounded: there and back gives the same bytes. --dtype float16 rounds them
+to half the size; whoever reads them computes in float32 again. Heads of pre-training go along. Prints the new
+folder's path.
 """
 
 if not __package__:  # started by path: what is importable is the clone, not this folder
@@ -46,6 +47,7 @@ _OF_ONE_SIDE = (
     "dtype",
     "num_labels",
 )
+_FLOAT16_MOST = 65504
 # What a tensor may be that is worked out anew and has no weights in it.
 _BUFFERS = ("position_ids", "token_type_ids")
 
@@ -57,6 +59,12 @@ def make_parser() -> CommandParser:
     )
     parser.add_argument("target", metavar="DST", help="the folder to write; must be empty or new")
     parser.add_argument("--to", required=True, choices=("huggingface", "paddlenlp"), help="the layout of DST")
+    parser.add_argument(
+        "--dtype",
+        choices=("stored", "float16"),
+        default="stored",
+        help="stored: every number as it is; float16: rounded to it (default: stored)",
+    )
     return parser
 
 
@@ -65,15 +73,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     from checkpoints.names import resolve
     from checkpoints.opening import model_folder
 
-    for note in convert(model_folder(resolve(flags.source)), Path(flags.target), flags.to):
+    for note in convert(model_folder(resolve(flags.source)), Path(flags.target), flags.to, flags.dtype):
         print(f"note: {note}", file=sys.stderr)
     print(flags.target)
 
 
-def convert(source: Path, target: Path, to: str) -> list[str]:
+def convert(source: Path, target: Path, to: str, dtype: str = "stored") -> list[str]:
     """Write source's model into the folder target in the layout ``huggingface`` or ``paddlenlp``.
 
-    Returns what a user should know. A tensor without a name on the other side: InputError.
+    Returns what a user should know. A tensor without a name on the other side, and one that float16 (where
+    that is the dtype) cannot hold: InputError.
     """
     from checkpoints.folder import read_config
     from checkpoints.model_config import architecture_of, read_values
@@ -85,6 +94,8 @@ def convert(source: Path, target: Path, to: str) -> list[str]:
     check_manifest(source)
     config, values = read_config(source), read_values(source)
     path, stored = open_weights(source)
+    if dtype == "float16":
+        stored = {name: _halved(path, name, tensor) for name, tensor in stored.items()}
     architecture = _of_one_network(architecture_of(values))
     arrays, notes = _renamed(path, stored, config, architecture.endswith("ForQuestionAnswering"), to)
     if any("pooler" in name for name in arrays) and config.is_conv:
@@ -94,6 +105,23 @@ def convert(source: Path, target: Path, to: str) -> list[str]:
         )
     _write(source, target, to, arrays, _settings(values, config, architecture, to))
     return notes
+
+
+def _halved(path: Path, name: str, tensor: "StoredTensor") -> "StoredTensor":
+    """A tensor of numbers as float16, made when it is read."""
+    import numpy as np
+
+    from checkpoints.tensors import FLOATS, StoredTensor, as_float32
+
+    def load() -> np.ndarray:
+        wide = as_float32(path, name, tensor)
+        if wide.size and (most := float(np.abs(wide).max())) > _FLOAT16_MOST:
+            raise InputError(
+                f"{path}: {name} holds {most:g}, beyond float16's {_FLOAT16_MOST}; leave out --dtype"
+            )
+        return wide.astype(np.float16)
+
+    return StoredTensor("F16", tensor.shape, load) if tensor.kind in FLOATS else tensor
 
 
 def _renamed(

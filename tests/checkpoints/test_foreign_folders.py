@@ -218,6 +218,36 @@ def test_nothing_is_rounded(tmp_path: Path, dtype: str) -> None:
     assert bytes_of(tmp_path / "back") == bytes_of(source)
 
 
+@pytest.mark.parametrize("layout", ["huggingface", "paddlenlp"])
+def test_float16_is_half_the_size_and_read_as_float32(tmp_path: Path, layout: str) -> None:
+    convert(GOLDEN / "convbert_small", tmp_path / "half", layout, "float16")
+    whole, half = read(GOLDEN / "convbert_small").arrays, read(tmp_path / "half").arrays
+    assert half.keys() == whole.keys()
+    for name, array in whole.items():  # rounded by NumPy, to the nearest
+        assert half[name].dtype == np.float32
+        np.testing.assert_array_equal(half[name], array.astype(np.float16))
+    stored = open_weights(tmp_path / "half")[1]
+    assert {tensor.kind for tensor in stored.values()} == {"F16"}
+    if layout == "huggingface":  # as the library reads it
+        theirs = theirs_of(GOLDEN / "convbert_small")
+        for name, array in theirs_of(tmp_path / "half").items():
+            assert array.tobytes() == theirs[name].astype(np.float16).tobytes()
+
+
+def test_float16_cannot_hold_everything(tmp_path: Path) -> None:
+    bias = np.full(60, 65504, np.float32)
+    source = with_extra(tmp_path / "source", "bert", {"cls.predictions.bias": bias}, bare=False)
+    convert(source, tmp_path / "fits", "huggingface", "float16")
+    bias[3] = -1e5
+    source = with_extra(tmp_path / "beyond", "bert", {"cls.predictions.bias": bias}, bare=False)
+    said = fault(lambda: convert(source, tmp_path / "x", "huggingface", "float16"))
+    assert said == (
+        f"{source / 'model.safetensors'}: cls.predictions.bias holds 100000, beyond float16's 65504; "
+        "leave out --dtype"
+    )
+    assert not (tmp_path / "x").exists()
+
+
 def with_extra(folder: Path, name: str, extra: dict[str, np.ndarray], bare: bool, **settings: Any) -> Path:
     """A golden folder with more tensors, without its classifier, and bare without the prefix."""
     shutil.copytree(GOLDEN / name, folder)
@@ -303,7 +333,8 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     source = tmp_path / "source"
     shutil.copytree(PADDLENLP / "convbert", source)
     (source / "vocab.txt").write_bytes(b"[PAD]\r\n")
-    main([str(source), str(tmp_path / "there"), "--to", "huggingface"])
+    main([str(source), str(tmp_path / "there"), "--to", "huggingface", "--dtype", "float16"])
+    assert {tensor.kind for tensor in open_weights(tmp_path / "there")[1].values()} == {"F16"}
     out, err = capsys.readouterr()
     assert out == f"{tmp_path / 'there'}\n"
     assert err.startswith("note: convbert.pooler goes along")
