@@ -4,7 +4,7 @@
 like are the Hugging Face hub's, into the hub's own cache. A hub model is pinned: what the first fetch
 found is what every later run takes, until another revision is named (``YituTech/conv-bert-base@3c1d…``).
 ``HF_HUB_OFFLINE=1`` forbids every contact, ``HF_ENDPOINT`` names another hub. ``a/b`` where a folder ``a``
-stands here is a path; ``a/b@main`` is the hub's.
+stands here is a path; ``a/b@main`` is the hub's. ``convbert-mini`` ships with the project.
 """
 
 import json
@@ -89,6 +89,11 @@ PADDLENLP_MODELS: dict[str, StoredModel] = {
 }
 
 
+SHIPPED = (
+    "convbert-mini",
+)  # models that come with the project, each in a folder of its name beside this file
+
+
 def resolve(name_or_path: str | Path) -> Path:
     """The model folder: the path itself, or where the model of that name was fetched to.
 
@@ -98,6 +103,8 @@ def resolve(name_or_path: str | Path) -> Path:
     path, name = Path(name_or_path), str(name_or_path)
     if path.exists():
         return path
+    if name in SHIPPED:
+        return _shipped(name)
     if name in PADDLENLP_MODELS:
         return _from_store(name, PADDLENLP_MODELS[name])
     on_hub = _HUB_NAME.fullmatch(name)
@@ -109,10 +116,26 @@ def resolve(name_or_path: str | Path) -> Path:
         return _from_hub(on_hub[1], on_hub[2] or "")
     if re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
         raise InputError(
-            f"{name}: no such model folder, and no name known here: {', '.join(PADDLENLP_MODELS)}, "
+            f"{name}: no such model folder, and no name known here: "
+            f"{', '.join((*SHIPPED, *PADDLENLP_MODELS))}, "
             "or one of the hub's, as YituTech/conv-bert-base"
         )
     return path
+
+
+def shipped_folder(name: str) -> Path:
+    """Where a model that ships with the project lies, if this install has it."""
+    return Path(__file__).parent / name
+
+
+def _shipped(name: str) -> Path:
+    folder = _whole(shipped_folder(name))
+    if folder is None:
+        raise InputError(
+            f"{shipped_folder(name)}: {name} ships with the project, but this install lacks it; "
+            "install from a whole clone, or name another model"
+        )
+    return folder
 
 
 def _from_store(name: str, model: StoredModel) -> Path:

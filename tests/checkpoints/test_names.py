@@ -11,15 +11,21 @@ from pathlib import Path
 
 import pytest
 
-from checkpoints import download
+from checkpoints import download, names
 from checkpoints.folder import read_config
-from checkpoints.names import PADDLENLP_MODELS, StoredModel, resolve
-from checkpoints.weights import INDEX, WEIGHT_FILES
+from checkpoints.names import PADDLENLP_MODELS, SHIPPED, StoredModel, resolve, shipped_folder
+from checkpoints.opening import check_manifest, tokenizer_of
+from checkpoints.weights import INDEX, WEIGHT_FILES, open_weights
 from convbert.config import EncoderConfig
 from convbert.tokenizer import Tokenizer
 from tests.checkpoints.golden_folders import GOLDEN, fault, read
 from tests.checkpoints.test_several_files import sharded
 from tests.checkpoints.web import Web, serving
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 PROJECT = Path(__file__).parents[2]
 REPOSITORY, COMMIT = "YituTech/conv-bert-tiny", "0123456789abcdef0123456789abcdef01234567"
@@ -51,8 +57,40 @@ def test_a_path_is_taken_as_it_is(web: Web, tmp_path: Path, monkeypatch: pytest.
 
 def test_a_name_that_nobody_knows(web: Web) -> None:
     message = fault(lambda: resolve("convbert-huge"))
-    assert message.startswith("convbert-huge: no such model folder, and no name known here: convbert-small, ")
+    assert message.startswith("convbert-huge: no such model folder, and no name known here: convbert-mini, ")
     assert web.requests == []
+
+
+# --- the model that ships with the project ---------------------------------------------------------
+
+
+def test_a_shipped_model_needs_no_network(web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names, "__file__", str(tmp_path / "names.py"))
+    said = fault(lambda: resolve("convbert-mini"))
+    assert said.startswith(f"{tmp_path / 'convbert-mini'}: convbert-mini ships with the project, but this")
+    shutil.copytree(GOLDEN / "convbert_small", tmp_path / "convbert-mini")
+    assert resolve("convbert-mini") == tmp_path / "convbert-mini"
+    (tmp_path / "convbert-mini" / "model.safetensors").unlink()
+    assert "but this install lacks it" in fault(lambda: resolve("convbert-mini"))
+    assert web.requests == []
+
+
+def test_installs_carry_the_shipped_models() -> None:
+    settings = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
+    carried = settings["tool"]["setuptools"]["package-data"]["checkpoints"]
+    assert carried == [f"{name}/*" for name in SHIPPED]
+
+
+@pytest.mark.skipif(not shipped_folder("convbert-mini").is_dir(), reason="no weights in this clone")
+def test_convbert_mini_is_whole_and_small() -> None:
+    folder = resolve("convbert-mini")
+    check_manifest(folder)
+    config = read_config(folder)
+    assert (config.model_type, config.num_hidden_layers, config.id2label) == ("convbert", 6, {})
+    assert len(tokenizer_of(folder, config)) == config.vocab_size == 30522
+    assert {tensor.kind for tensor in open_weights(folder)[1].values()} == {"F16"}
+    assert sum(path.stat().st_size for path in folder.iterdir()) <= 16 * 2**20
+    read(folder, may_lack_head=True)
 
 
 # --- PaddleNLP's store -----------------------------------------------------------------------------
