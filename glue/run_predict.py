@@ -15,20 +15,13 @@ if not __package__:  # started by path: what is importable is the clone, not thi
 
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import io
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from commands.command_line import CommandParser, path, run
-from commands.files import atomic_write, write_through
 from commands.machine_flags import set_workers
 from glue.arguments import add_checkpoint, add_common, add_task, data_folder
 from glue.tasks import task_named
-
-if TYPE_CHECKING:
-    from glue.scoring import Predictions
 
 
 def make_parser() -> CommandParser:
@@ -64,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from checkpoints.opening import model_folder
     from convbert import ranks
     from convbert.framework import select_device
+    from glue.answers import Answers, write_answers
     from glue.scoring import predict_splits
 
     task = task_named(flags.task_name)
@@ -78,26 +72,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     if not ranks.is_first():
         return
-    write_predictions(target, predictions, digest_of(folder))
+    write_answers(
+        target,
+        [Answers(part.split.split.hand_in, part.logits, part.labels, part.answers) for part in predictions],
+        digest_of(folder),
+    )
     for part in predictions:
         print(f"{target / part.split.split.hand_in}: {len(part.answers)} rows")
-
-
-def write_predictions(folder: Path, predictions: "Sequence[Predictions]", digest: str) -> None:
-    """Write a task's hand-in files and the .npz of what they were made from: all of them, or none."""
-    import numpy as np
-
-    with ExitStack() as files:  # they take their names when every byte of all is on the disk
-        for part in predictions:
-            target = folder / part.split.split.hand_in
-            lines = [f"{row}\t{answer}\n" for row, answer in enumerate(part.answers)]
-            text = "index\tprediction\n" + "".join(lines)
-            write_through(files.enter_context(atomic_write(target)), text.encode())
-            content = io.BytesIO()
-            np.savez(
-                content, logits=part.logits, labels=np.array(part.labels), checkpoint_digest=np.array(digest)
-            )
-            write_through(files.enter_context(atomic_write(target.with_suffix(".npz"))), content.getvalue())
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from convbert import ranks
 from convbert.config import EncoderConfig
 from convbert.heads import SentenceClassifier
 from engines.dynamic import predict_logits
+from glue.answers import answers_of
 from glue.features import SplitFeatures, load_split, targets_of
 from glue.model import label_names, load_for_task
 from glue.tasks import Task
@@ -48,11 +49,9 @@ def predict(
             f"{split.path}: the model's answer to row {row} is not a number; are its weights sound?"
         )
     labels = label_names(config)
-    if task.target_range is None:
-        return Predictions(split, logits, labels, [labels[best] for best in logits.argmax(axis=1)])
-    logits = logits * np.float32(config.target_scale)
-    clipped = np.clip(logits[:, 0].astype(np.float64), *task.target_range)
-    return Predictions(split, logits, labels, [f"{score:.5f}" for score in clipped])
+    if task.is_regression:
+        logits = logits * np.float32(config.target_scale)
+    return Predictions(split, logits, labels, answers_of(task, logits, labels))
 
 
 def predict_splits(

@@ -10,7 +10,9 @@ as A - B lies from 0, that is: at 0 or beyond, or as far out on the other side (
 hypothesis of Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 16), with one added
 above and below the fraction line. Riezler & Maxwell 2005 and sacreBLEU shift by the mean of the
 resampled differences instead; on a few dozen rows its noise decides how ties at 0 count, so not here.
-It speaks of these checkpoints on other rows of the same kind, not of other training seeds.
+For tasks with labels there is also McNemar's test (McNemar 1947, Psychometrika 12; the exact form) of
+accuracy: of the rows that only one of the two has right, over all dev files, would half be A's?
+Both speak of these checkpoints on other rows of the same kind, not of other training seeds.
 """
 
 if not __package__:  # started by path: what is importable is the clone, not this folder
@@ -86,6 +88,19 @@ def difference_of(a: float, b: float, drawn_differences: "Array") -> dict[str, A
     }
 
 
+def mcnemar(parts: Sequence["Triple"]) -> dict[str, Any]:
+    """``only_a``, ``only_b``: rows that only A, or only B, has right; ``p``: two-sided, of the exact test.
+
+    p is the chance that a fair coin, tossed once for each of these rows, falls as unevenly; 1 without any.
+    """
+    from scipy.stats import binomtest
+
+    only_a = sum(int(((a == gold) & (b != gold)).sum()) for gold, a, b in parts)
+    only_b = sum(int(((a != gold) & (b == gold)).sum()) for gold, a, b in parts)
+    p = float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
+    return {"only_a": only_a, "only_b": only_b, "p": p}
+
+
 def _resamples(text: str) -> int:
     number = count(text, _FEWEST)
     if number > _MOST:
@@ -122,9 +137,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     systems = [read_predicted(task, golds, paths) for paths in (args.a, args.b)]
     parts = [(gold.values, a, b) for gold, a, b in zip(golds, *systems, strict=True)]
     result = compare(scored, parts, args.resamples, args.seed)
+    tests = {} if task.is_regression else {"mcnemar": mcnemar(parts)}
     line = signature(scored, scored.split, [gold.values for gold in golds])
     line += f"|bootstrap:paired|resamples:{args.resamples}|seed:{args.seed}|numpy:{np.__version__}"
-    print(json.dumps({"task": task.name, **result, "signature": line}, indent=2))
+    print(json.dumps({"task": task.name, **result, **tests, "signature": line}, indent=2))
     print(_verdict(result), file=sys.stderr)
 
 

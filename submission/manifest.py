@@ -27,34 +27,30 @@ def write_manifest(
 ) -> Path:
     """Write the manifest of a packed zip; returns its path.
 
-    reports: of ``submission.pack``. tasks: task → what is known of its predictions, with the dev scores
-    (fractions of 1) under ``dev``: all nine of them give the expected averages.
+    reports: of ``submission.pack``. tasks: task → what is known of its predictions: its scores on the dev
+    files (fractions of 1) under ``dev``, and where these flatter, better estimates under ``expected``.
     """
-    files = {report.name: {"rows": report.rows, "notes": report.notes} for report in reports}
     path = manifest_path(archive)
-    write_json(
-        path,
-        {
-            "zip": Path(archive).name,
-            "sha256": sha256_of(archive),
-            "expected": expected_averages({name: about.get("dev") or {} for name, about in tasks.items()}),
-            "tasks": {name: dict(tasks.get(name, {})) for name in TASKS},
-            "files": files,
-        },
-    )
+    dev = {name: about.get("dev") or {} for name, about in tasks.items()}
+    expected = {name: about.get("expected") or dev[name] for name, about in tasks.items()}
+    files = {report.name: {"rows": report.rows, "notes": report.notes} for report in reports}
+    about_zip = {"zip": Path(archive).name, "sha256": sha256_of(archive)}
+    averages = {"expected": averages_of(expected), "dev": averages_of(dev)}
+    about_tasks = {name: dict(tasks.get(name, {})) for name in TASKS}
+    write_json(path, {**about_zip, **averages, "tasks": about_tasks, "files": files})
     return path
 
 
-def expected_averages(dev: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
-    """Both averages (metrics/averages.py) of dev scores; None, and why, where scores are missing."""
+def averages_of(scores: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+    """Both averages (metrics/averages.py) of dev scores; None where scores are missing, and which."""
     averages: dict[str, Any] = {}
     for key, average, paper in (
         ("leaderboard_average", leaderboard_average, False),
         ("convbert_paper_average", paper_average, True),
     ):
-        averages[key] = average(dev, TASKS)
+        averages[key] = average(scores, TASKS)
         if averages[key] is None:
-            averages[f"{key}_lacks"] = missing_scores(dev, TASKS, paper)
+            averages[f"{key}_lacks"] = missing_scores(scores, TASKS, paper)
     return averages
 
 

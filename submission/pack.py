@@ -116,13 +116,29 @@ def _parser() -> CommandParser:
     parser.add_argument("--output", **wanted, metavar="FILE.zip", help="the zip to write")
     parser.add_argument("--data_dir", type=path, metavar="DIR", help="the GLUE files whose test rows count")
     parser.add_argument("--fill_missing", choices=["majority"], help="what to write for a missing file")
+    parser.add_switch(
+        "--manifest",
+        help="write FILE.manifest.json too: digests, checkpoints, with --runs runs and dev scores",
+    )
+    parser.add_argument(
+        "--runs",
+        type=path,
+        metavar="DIR",
+        help="with --manifest: where the runs are that predicted the files",
+    )
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = _parser().parse_args(argv)
+    if args.runs and not args.manifest:
+        raise UsageError("--runs: says where the manifest's runs are; add --manifest")
     reports = pack(args.predictions, args.output, args.data_dir, fill_missing=bool(args.fill_missing))
     print(args.output)
+    if args.manifest:
+        from submission.manifest import origins_of, write_manifest
+
+        print(write_manifest(args.output, reports, origins_of(args.predictions, args.runs)))
     print("\n".join(report.line() for report in reports))
 
 

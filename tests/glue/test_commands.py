@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from commands.errors import InputError
-from glue import run_eval, run_glue, run_predict
+from glue import answers, run_eval, run_glue, run_predict
 from glue.tasks import TASKS
 from metrics import score
 from submission import pack
@@ -236,14 +236,14 @@ def test_a_full_disk_leaves_none_of_a_tasks_files(
     runs: Path, sample_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = iter(range(100))
-    through = run_predict.write_through
+    through = answers.write_through
 
     def full_at_the_fourth(file: Any, content: bytes) -> None:
         if next(calls) == 3:
             raise OSError(errno.ENOSPC, "No space left on device")
         through(file, content)
 
-    monkeypatch.setattr(run_predict, "write_through", full_at_the_fourth)
+    monkeypatch.setattr(answers, "write_through", full_at_the_fourth)
     words = ["--task_name", "mnli", "--ckpt_path", str(runs / "mnli"), "--data_dir", str(sample_dir)]
     with pytest.raises(OSError, match="No space left") as raised:
         run_predict.main([*words, "--output_dir", str(tmp_path / "p")])

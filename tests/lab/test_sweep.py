@@ -1,7 +1,6 @@
 """Sweeps with real runs of the tiny model on the embedded sample."""
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -12,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from checkpoints.folder import digest_of
 from commands.errors import InputError
 from lab.sweep import main
+from submission.manifest import origins_of, recorded_digest
 
 FEW = "settings: {max_steps: 6, save_steps: 3, logging_steps: 2, learning_rate: 1e-3}\n"
 
@@ -68,6 +69,11 @@ def test_failures_are_told_and_the_rest_is_done_once(
     with np.load(run / "predictions" / "dev" / "QQP.npz") as dev:
         assert len(dev["logits"]) == 150  # a quarter of the sample's 600 rows
     assert not (run / "predictions" / "test").exists()  # there is no such file
+    digest = digest_of(run / "best")
+    assert recorded_digest(run / "best") == digest
+    about = {"checkpoint_digest": digest, "run": "qqp/tiny-seed7", "seed": 7, "step": scores["best"]["step"]}
+    dev_scores = {key: scores["best"][key] for key in ("main", "f1", "accuracy")}
+    assert origins_of(run / "predictions" / "dev", runs) == {"qqp": {**about, "dev": dev_scores}}
 
     stamp = (run / "scores.json").stat().st_mtime_ns
     with pytest.raises(InputError, match="1 of 3 trials failed"):
@@ -160,16 +166,16 @@ def test_a_hopeless_trial_is_stopped_on_its_way(
     sample_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = (
-        "settings: {max_steps: 600, save_steps: 60, bias_correction: true, layer_lr_decay: 1.0}\n"
+        "settings: {max_steps: 300, save_steps: 50, bias_correction: true, layer_lr_decay: 1.0}\n"
         "stop_early: median\ngrid: {learning_rate: [2e-3, 1.9e-3, 2.1e-3, 1.8e-3, 2.2e-3, 1e-9]}\n"
         "tasks: {cola: }\n"
     )
     plan, runs = write_plan(tmp_path, sample_dir, text), tmp_path / "runs"
-    main(words(plan, runs, sample_dir, "--workers", len(os.sched_getaffinity(0))))
+    main(words(plan, runs, sample_dir))
     assert "stopped early: below the median of 5 trials at step" in capsys.readouterr().err
     record = json.loads((runs / "cola" / "tiny-lr1e-9.trial.json").read_text())
     assert record["status"] == "stopped early"
     history = (runs / "cola" / "tiny-lr1e-9" / "history.jsonl").read_text().splitlines()
-    assert json.loads(history[-1])["step"] < 600
+    assert json.loads(history[-1])["step"] < 300
     main(words(plan, runs, sample_dir))
     assert "tiny-lr1e-9: stopped early: was stopped early before" in capsys.readouterr().err

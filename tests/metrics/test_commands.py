@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from commands.errors import InputError
@@ -195,8 +196,30 @@ def test_comparing_works_for_every_task(task, tmp_path, capsys):
     golds, predictions = _files(tmp_path, task)
     flags = ["--a", *predictions, "--b", *predictions, "--gold", *golds, "--resamples", 100]
     printed = _run(compare, capsys, "--task_name", task.name, *flags)
-    assert list(printed) == ["task", *task.score_keys, "main", "signature"]
+    mcnemar = ["mcnemar"] if task.labels else []
+    assert list(printed) == ["task", *task.score_keys, "main", *mcnemar, "signature"]
     assert printed["main"]["p"] == 1.0
+    assert printed.get("mcnemar") in (None, {"only_a": 0, "only_b": 0, "p": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("only_a", "only_b", "p"),
+    [
+        (9, 1, 22 / 1024),  # ten tosses: 2 (1 + 10) / 2^10
+        (1, 9, 22 / 1024),
+        (5, 0, 2 / 32),
+        (3, 3, 1.0),
+        (0, 0, 1.0),
+        (15, 5, 2 * (1 + 20 + 190 + 1140 + 4845 + 15504) / 2**20),
+    ],
+)
+def test_mcnemar_is_a_toss_of_fair_coins(only_a, only_b, p):
+    both, neither = 4, 7
+    gold = np.zeros(both + neither + only_a + only_b)
+    a = np.repeat([0, 1, 0, 1], [both, neither, only_a, only_b])
+    b = np.repeat([0, 1, 1, 0], [both, neither, only_a, only_b])
+    found = compare.mcnemar([(gold[:9], a[:9], b[:9]), (gold[9:], a[9:], b[9:])])  # two dev files
+    assert found == {"only_a": only_a, "only_b": only_b, "p": pytest.approx(p)}
 
 
 _FILES_OF = {score: ["--predictions", "x"], compare: ["--a", "x", "--b", "x"]}

@@ -1,0 +1,61 @@
+"""Join a task's best runs to one answer, and write it as hand-in files for the dev and the test split.
+
+Example:
+  python -m lab.ensemble --runs runs --task_name rte --data_dir glue_data --output_dir ensemble
+
+How many runs, and whether by mean logits or by votes, is chosen by cross-validation on the dev rows; one run
+alone is taken unless joining beats it there. Prints one JSON object: the members, the dev scores (which
+flatter: the choice was made on them) and the expected ones (cross-validated, choice included). Writes
+DIR/dev and DIR/test, each with the task's files and the .npz beside them.
+"""
+
+if not __package__:  # started by path: what is importable is the clone, not this folder
+    import sys
+    from pathlib import Path
+
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from commands.command_line import CommandParser, count, path, run
+from commands.errors import InputError
+from glue.arguments import add_task, data_folder
+from glue.tasks import TASKS
+
+
+def make_parser() -> CommandParser:
+    parser = CommandParser(prog="python -m lab.ensemble", description=__doc__)
+    add_task(parser)
+    parser.add_argument("--runs", required=True, type=path, metavar="DIR", help="what lab.sweep wrote into")
+    parser.add_argument("--output_dir", required=True, type=path, metavar="DIR", help="where the files go")
+    parser.add_argument(
+        "--data_dir", metavar="DIR", help="the folder of the official CoLA/, … (default: the download cache)"
+    )
+    parser.add_argument("--size", type=count, default=5, metavar="K", help="runs at most (default: 5)")
+    parser.add_argument(
+        "--methods", nargs="+", choices=("mean", "vote"), default=["mean", "vote"], metavar="METHOD",
+        help="mean: of the logits; vote: of the labels (default: both are tried)",
+    )  # fmt: skip
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    flags = make_parser().parse_args(argv)
+    from glue.answers import write_answers
+    from lab.joining import described, join
+    from lab.records import DONE, read_results
+
+    task = TASKS[flags.task_name]
+    results = [r for r in read_results(flags.runs) if r.task == task.name and r.status == DONE]
+    if not results:
+        raise InputError(f"{flags.runs}: no {task.name} run of a sweep is done")
+    joined = join(task, results, data_folder(flags.data_dir), flags.size, flags.methods)
+    for split, parts in joined.answers.items():
+        write_answers(Path(flags.output_dir) / split, parts, joined.digest)
+    print(json.dumps({"task": task.name, **described(joined, Path(flags.runs))}, indent=2))
+
+
+if __name__ == "__main__":
+    run(main)

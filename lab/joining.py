@@ -1,0 +1,146 @@
+"""The runs of a task → its answers on both splits: read, chosen, joined, written."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from commands.errors import InputError
+from glue.answers import Answers, answers_of
+from glue.data import find_file, read_gold
+from glue.tasks import Split, Task
+from lab.ensembling import Choice, DevRuns, joined, options_for
+from lab.records import Result
+from lab.trial_run import predictions
+from submission.manifest import run_details
+from submission.origins import Logits, read_logits
+
+SPLITS = ("dev", "test")
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A task's answers and where they come from. members: the runs, best first. digest: of one checkpoint,
+    or of the members' digests together."""
+
+    task: Task
+    choice: Choice
+    members: tuple[Result, ...]
+    digest: str
+    answers: dict[str, list[Answers]]  # by split
+
+
+def join(task: Task, results: Sequence[Result], data_dir: Path, size: int, methods: Sequence[str]) -> Joined:
+    """Choose among done trials and join them. InputError if a run's predictions are missing or damaged,
+    or do not fit the dev files below ``data_dir``."""
+    golds = [gold_values(task, split, data_dir) for split in task.of_kind("dev")]
+    files = {
+        kind: [[_read(task, result, split) for result in results] for split in task.of_kind(kind)]
+        for kind in SPLITS
+    }
+    for split, gold, dev in zip(task.of_kind("dev"), golds, files["dev"], strict=True):
+        if len(dev[0].logits) != len(gold):
+            found = f"{len(dev[0].logits)} rows, but {find_file(data_dir, split)} has {len(gold)}"
+            raise InputError(f"{dev[0].path}: {found}; sweep with the data that is scored with")
+    stacked = {kind: [_stacked(task, part) for part in parts] for kind, parts in files.items()}
+    digests = [_digest(result, run) for result, run in zip(results, _by_run(files), strict=True)]
+    choice = DevRuns(task, golds, stacked["dev"]).choose(options_for(task, len(results), size, methods))
+    members, method = list(choice.members), choice.option.method
+    answers = {
+        kind: [
+            _answers(task, split, joined(part[members], method))
+            for split, part in zip(task.of_kind(kind), parts, strict=True)
+        ]
+        for kind, parts in stacked.items()
+    }
+    digest = digests[members[0]]
+    if len(members) > 1:
+        told = " ".join([method, *sorted(digests[number] for number in members)])
+        digest = hashlib.sha256(told.encode()).hexdigest()
+    return Joined(task, choice, tuple(results[number] for number in members), digest, answers)
+
+
+def _by_run(files: dict[str, list[list[Logits]]]) -> list[list[Logits]]:
+    """All files of each run."""
+    return [list(run) for run in zip(*(part for parts in files.values() for part in parts), strict=True)]
+
+
+def _digest(result: Result, files: Sequence[Logits]) -> str:
+    """The checkpoint that all files of a run are of."""
+    digests = {file.checkpoint_digest for file in files}
+    if len(digests) > 1:
+        raise InputError(
+            f"{result.folder / 'predictions'}: not all of one checkpoint; sweep again to predict again"
+        )
+    return digests.pop()
+
+
+def described(joined: Joined, runs: Path) -> dict[str, Any]:
+    """What a manifest says of joined runs."""
+    choice = joined.choice
+    members = []
+    for member in joined.members:
+        assert member.scores is not None
+        members.append(run_details(runs, member.folder, member.scores))
+    about: dict[str, Any] = {"dev": choice.dev, "expected": choice.expected}
+    if len(members) == 1:
+        del members[0]["dev"]
+        return {**members[0], **about, "checkpoint_digest": joined.digest}
+    return {
+        "ensemble": {"method": choice.option.method, "gain_over_one_run": choice.gain},
+        "members": members,
+        **about,
+        "checkpoint_digest": joined.digest,
+    }
+
+
+def gold_values(task: Task, split: Split, data_dir: Path) -> np.ndarray:
+    """(N,) label ids in the table's order, or numbers, of a dev file."""
+    return values_of(task, [str(gold) for gold in read_gold(task, split, find_file(data_dir, split))])
+
+
+def constant(task: Task, kind: str, counts: Sequence[int]) -> list[Answers]:
+    """The task's majority answer to every row of its files of a kind; counts: their rows."""
+    parts = []
+    for split, rows in zip(task.of_kind(kind), counts, strict=True):
+        logits = np.zeros((rows, task.num_outputs), dtype=np.float32)
+        if task.is_regression:
+            logits[:] = float(task.majority)
+        else:
+            logits[:, task.labels.index(task.majority)] = 1.0
+        parts.append(_answers(task, split, logits))
+    return parts
+
+
+def values_of(task: Task, answers: Sequence[str]) -> np.ndarray:
+    """(N,) label ids in the table's order, or numbers."""
+    if task.is_regression:
+        return np.array(answers, dtype=np.float64)
+    return np.array([task.labels.index(answer) for answer in answers])
+
+
+def _answers(task: Task, split: Split, logits: np.ndarray) -> Answers:
+    return Answers(split.hand_in, logits, task.labels, answers_of(task, logits, task.labels))
+
+
+def _read(task: Task, result: Result, split: Split) -> Logits:
+    path = (predictions(result.folder, split.kind) / split.hand_in).with_suffix(".npz")
+    if not path.is_file():
+        raise InputError(f"{path}: is missing; sweep again with the {split.kind} files below --data_dir")
+    logits = read_logits(path)
+    if task.labels and sorted(logits.labels) != sorted(task.labels):
+        raise InputError(f"{path}: expected the labels {', '.join(task.labels)}; predict again")
+    return logits
+
+
+def _stacked(task: Task, files: Sequence[Logits]) -> np.ndarray:
+    """(runs, N, L), columns in the table's order of labels."""
+    rows = {len(file.logits) for file in files}
+    if len(rows) > 1:
+        raise InputError(f"{files[0].path}: other runs' files have other row counts: {sorted(rows)}")
+    if task.is_regression:
+        return np.stack([file.logits for file in files])
+    return np.stack([file.logits[:, [file.labels.index(name) for name in task.labels]] for file in files])

@@ -1,0 +1,167 @@
+"""From a plan's runs to the leaderboard's zip: choose, join, check, pack, and say where all of it came from.
+
+Example:
+  python -m lab.submit --runs runs --plan leaderboard --data_dir glue_data --output submission.zip
+
+For each task the plan's runs are joined as lab.ensemble does it (the plan's ensemble: says how many at most).
+Writes FILE.zip; beside it FILE.manifest.json, which says of each task the run or runs, seeds, steps, dev
+scores and digests, and both averages (dev: on the rows that chose; expected: cross-validated); and
+FILE.predictions/dev and /test, the answers with their .npz.
+
+WNLI is all 0 unless told otherwise: its test set is made against its training labels, and no model trained
+on these beats the constant answer there.
+"""
+
+if not __package__:  # started by path: what is importable is the clone, not this folder
+    import sys
+    from pathlib import Path
+
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from commands.command_line import CommandParser, path, run
+from commands.errors import InputError, UsageError
+from glue.arguments import data_folder
+from glue.tasks import TASKS, Task
+
+if TYPE_CHECKING:
+    from glue.answers import Answers
+    from lab.plan import Plan
+    from lab.records import Result
+
+# The tasks that the paper leaves out, for the reason above: one, in the table as it is.
+_AGAINST_TRAINING = [task for task in TASKS.values() if not task.paper_score]
+
+
+@dataclass(frozen=True)
+class TaskAnswers:
+    """A task's answers to its dev and test files. about: what the manifest says of them."""
+
+    task: Task
+    about: dict[str, Any]
+    digest: str
+    parts: "Mapping[str, Sequence[Answers]]"
+
+
+def make_parser() -> CommandParser:
+    parser = CommandParser(prog="python -m lab.submit", description=__doc__)
+    parser.add_argument("--runs", required=True, type=path, metavar="DIR", help="what lab.sweep wrote into")
+    parser.add_argument("--plan", required=True, type=path, metavar="PLAN", help="the plan that was swept")
+    parser.add_argument("--output", required=True, type=path, metavar="FILE.zip", help="the zip to write")
+    parser.add_argument(
+        "--data_dir", metavar="DIR", help="the folder of the official CoLA/, … (default: the download cache)"
+    )
+    for task in _AGAINST_TRAINING:
+        parser.add_argument(
+            f"--{task.name}", choices=("zeros", "trained"), default="zeros",
+            help=f"{task.name}: every row {task.majority} (default), or the plan's runs as for other tasks",
+        )  # fmt: skip
+    parser.add_argument(
+        "--fill_missing", choices=["majority"], help="what to answer for a task without a run that is done"
+    )
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    flags = make_parser().parse_args(argv)
+    if Path(flags.output).suffix.lower() != ".zip":
+        raise UsageError(f"--output {flags.output}: give a name that ends in .zip")
+    from commands.files import atomic_folder, read_json_object
+    from glue.answers import write_answers
+    from lab.plan import read_plan
+    from submission.manifest import write_manifest
+    from submission.pack import pack
+
+    data = data_folder(flags.data_dir)
+    answered = _answered(flags, read_plan(flags.plan), data)
+    for split in ("dev", "test"):
+        with atomic_folder(predictions_path(flags.output) / split) as folder:
+            for answers in answered:
+                write_answers(folder, answers.parts[split], answers.digest)
+    reports = pack(predictions_path(flags.output) / "test", flags.output, data)
+    manifest = write_manifest(flags.output, reports, {each.task.name: each.about for each in answered})
+    print(f"{flags.output}\n{manifest}")
+    print("\n".join(report.line() for report in reports))
+    print("\n".join(_lines(answered, read_json_object(manifest))))
+
+
+def predictions_path(archive: str | Path) -> Path:
+    """``submission.zip`` → ``submission.predictions`` beside it."""
+    return Path(archive).with_suffix(".predictions")
+
+
+def _answered(flags: Namespace, plan: "Plan", data: Path) -> list["TaskAnswers"]:
+    from lab.jobs import Jobs
+    from lab.records import DONE, read_results
+    from lab.trials import trials_of
+
+    runs, trials = Path(flags.runs), trials_of(plan)
+    jobs, found, missing = Jobs(runs, data), [], []
+    for task in TASKS.values():
+        if task in _AGAINST_TRAINING and getattr(flags, task.name) == "zeros":
+            found.append(_constant(task, data, f"every row is {task.majority}: chosen, not predicted"))
+            continue
+        results = read_results(runs, [trial.name for trial in trials if trial.task == task.name])
+        done = [result for result in results if result.status == DONE]
+        if done and "test" in jobs.splits(task.name):
+            found.append(_joined(task, done, runs, data, plan))
+            continue
+        reason = "no run of the plan is done" if not done else f"no test files below {data}"
+        missing.append(f"{task.name} ({reason})")
+        if flags.fill_missing:
+            found.append(_constant(task, data, f"{reason}: every row is {task.majority}"))
+    if missing and not flags.fill_missing:
+        raise InputError(f"{runs}: missing: {', '.join(missing)}; add --fill_missing majority to answer "
+                         "these with the most frequent training label; nothing was written")  # fmt: skip
+    return found
+
+
+def _joined(task: Task, results: Sequence["Result"], runs: Path, data: Path, plan: "Plan") -> "TaskAnswers":
+    from lab.joining import described, join
+
+    joined = join(task, results, data, plan.ensemble_size, plan.methods)
+    return TaskAnswers(task, {**described(joined, runs), "runs": len(results)}, joined.digest, joined.answers)
+
+
+def _constant(task: Task, data: Path, note: str) -> "TaskAnswers":
+    from lab.ensembling import scores_of
+    from lab.joining import constant, gold_values, values_of
+    from submission.check import RowCounts
+
+    golds = [gold_values(task, split, data) for split in task.of_kind("dev")]
+    counts = [RowCounts(data).of(split)[0] for split in task.of_kind("test")]
+    dev = constant(task, "dev", [len(gold) for gold in golds])
+    scores = scores_of(task, golds, [values_of(task, part.answers) for part in dev])
+    about = {"constant": task.majority, "note": note, "dev": scores}
+    return TaskAnswers(task, about, "constant", {"dev": dev, "test": constant(task, "test", counts)})
+
+
+def _lines(answered: Sequence["TaskAnswers"], manifest: Mapping[str, Any]) -> list[str]:
+    """Per task where its answers come from, its dev and expected main score; then the averages."""
+    lines = [f"{'task':<7} {'dev':>6} {'expected':>8}  answered by"]
+    for each in answered:
+        about = each.about
+        dev, expected = about["dev"]["main"], about.get("expected", about["dev"])["main"]
+        by = about.get("run") or about.get("note") or _members(about)
+        lines.append(f"{each.task.name:<7} {100 * dev:6.2f} {100 * expected:8.2f}  {by}")
+    for key, name in (
+        ("leaderboard_average", "leaderboard average (nine tasks)"),
+        ("convbert_paper_average", "ConvBERT paper's average (eight tasks)"),
+    ):
+        dev, expected = manifest["dev"][key], manifest["expected"][key]
+        lines.append(f"{name}: dev {100 * dev:.2f}, expected {100 * expected:.2f}")
+    return lines
+
+
+def _members(about: Mapping[str, Any]) -> str:
+    runs = ", ".join(member["run"] for member in about["members"])
+    return f"{about['ensemble']['method']} of {len(about['members'])}: {runs}"
+
+
+if __name__ == "__main__":
+    run(main)
