@@ -9,7 +9,7 @@ from typing import Any
 from checkpoints.folder import read_config
 from checkpoints.opening import check_length, check_manifest, model_folder, tokenizer_of
 from commands.errors import InputError
-from commands.files import sha256_of, write_json
+from commands.files import read_json_object, sha256_of, write_json
 from convbert import ranks
 from convbert.batching import Batch
 from convbert.config import EncoderConfig
@@ -107,7 +107,11 @@ def _read_data(choices: Choices, tokenizer: Tokenizer) -> Data:
     lengths = recipe.max_seq_length, recipe.doc_stride, recipe.max_query_length
     labelled = label(make_windows(train, tokenizer, *lengths), train, recipe.drop_partial_windows)
     if not len(labelled.windows):
-        raise InputError(f"{train.path}: no window is left to train on")
+        raise InputError(
+            f"{train.path}: no window is left to train on: {len(labelled.skipped)} of {len(train.questions)} "
+            "questions have no answer in their text"
+            + (", --drop_partial_windows leaves out the others" if recipe.drop_partial_windows else "")
+        )
     return Data(train, labelled, dev, make_windows(dev, tokenizer, *lengths))
 
 
@@ -181,13 +185,13 @@ def predict(choices: Choices) -> Answers:
             f"{data.path}: is SQuAD {data.version}, but {folder} was trained on SQuAD {trained_for}"
         )
     target = Path(choices.output_dir)
-    if (target / "args.json").exists() and not folder.resolve().is_relative_to(target.resolve()):
-        raise InputError(f"{target}: is the folder of another model's run; take another --output_dir")
+    _refuse_target(target, folder)
     windows = make_windows(data, tokenizer, recipe.max_seq_length, recipe.doc_stride, recipe.max_query_length)
     select_device(choices.device)
     ranks.start()
     model = span_model.load(folder, config)
     if ranks.is_first():
+        target.mkdir(parents=True, exist_ok=True)  # better refused now than when all is answered
         for note in data.notes():
             print(note, file=sys.stderr)
         print(
@@ -198,11 +202,28 @@ def predict(choices: Choices) -> Answers:
     answers = _answers(choices, data, windows, model)
     if ranks.is_first():
         write_answers(answers, target)
-        if not (target / "args.json").exists():  # else it is a run's folder, with the run's scores
-            scores = dev_scores(answers)
-            task = span_model.task_name(data.version)
-            write_json(target / "scores.json", {"task": task, "main": "f1", "best": scores, "last": scores})
+        _write_scores(target, span_model.task_name(data.version), dev_scores(answers))
     return answers
+
+
+def _refuse_target(target: Path, model: Path) -> None:
+    if target.exists() and not target.is_dir():
+        raise InputError(f"{target}: is a file; --output_dir names a folder")
+    if (target / "args.json").exists() and not model.resolve().is_relative_to(target.resolve()):
+        raise InputError(f"{target}: is the folder of another model's run; take another --output_dir")
+
+
+def _write_scores(target: Path, task: str, scores: dict[str, float]) -> None:
+    """Write ``scores.json``; that of a run stays, with a warning where its best are other ones."""
+    path = target / "scores.json"
+    if not (target / "args.json").exists():
+        write_json(path, {"task": task, "main": "f1", "best": scores, "last": scores})
+    elif path.is_file() and scores.items() - read_json_object(path)["best"].items():
+        print(
+            f"warning: {path}: are the scores of the run's best model in training; these answers, of another "
+            "file or with other settings, have others",
+            file=sys.stderr,
+        )
 
 
 def _data_notes(data: Data) -> list[str]:

@@ -104,9 +104,14 @@ def _check(field: Any, value: Any) -> None:
     if choices and value not in choices:
         raise InputError(f"{field.name}: expected one of {', '.join(choices)}, found {value!r}")
     beyond = (low is not None and value < low) or (high is not None and value > high)
-    if beyond or value != value or value == math.inf:
-        span = f"at least {low:g}" if high is None else f"from {low:.10g} to {high:.10g}"
-        raise InputError(f"{field.name}: expected a number {span}, found {value!r}")
+    if beyond or (isinstance(value, float) and not math.isfinite(value)):
+        raise InputError(f"{field.name}: expected {_span(low, high)}, found {value!r}")
+
+
+def _span(low: float | None, high: float | None) -> str:
+    if low is None:
+        return "a finite number"
+    return f"a number at least {low:g}" if high is None else f"a number from {low:.10g} to {high:.10g}"
 
 
 def _accepted(field: Any) -> tuple[type, ...]:

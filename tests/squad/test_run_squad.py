@@ -1,80 +1,18 @@
 """Fine-tuning and answering, end to end, on a made-up language that a tiny ConvBERT can learn."""
 
 import json
-import random
-import re
 
 import numpy as np
 import pytest
 import safetensors.numpy
 
 from commands.errors import InputError, UsageError
-from commands.files import write_json, write_text
+from commands.files import write_json
 from convbert.span_heads import SpanModel
-from convbert.tokenizer import SPECIALS
 from squad import evaluate, run_squad
 from squad.data import read_squad
 from squad.official import score_v11, score_v20
-
-COLOURS = ["red", "green", "blue"]
-WORDS = ["cat", "dog", "sun", "sea", "sand", "tree", "which", "colour", "animal"]
-TINY = [
-    "--batch_size", 16, "--learning_rate", "5e-3", "--max_seq_length", 24, "--max_query_length", 4,
-    "--doc_stride", 6, "--layer_lr_decay", 1, "--logging_steps", 1, "--from_scratch",
-]  # fmt: skip
-
-
-def make_data(path, count, version_2, seed):
-    """Texts of words, of which one is a colour; with a 2.0 file also texts without one."""
-    draw = random.Random(seed)
-    paragraphs = []
-    for number in range(count):
-        words = [draw.choice(WORDS[:6]) for _ in range(draw.randrange(4, 24))]
-        answers = []
-        if not version_2 or number % 3:
-            place = draw.randrange(len(words))
-            words[place] = draw.choice(COLOURS)
-            answers = [{"text": words[place], "answer_start": len("".join(f"{w}  " for w in words[:place]))}]
-        entry = {"id": f"q{number}", "question": "which colour", "answers": answers}
-        if version_2:
-            entry["is_impossible"] = not answers
-        paragraphs.append({"context": "  ".join(words), "qas": [entry]})
-    write_json(path, {"version": "x", "data": [{"title": "t", "paragraphs": paragraphs}]})
-    return path
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    """By version: training and dev file; and the model folder, without weights."""
-    folder = tmp_path_factory.mktemp("squad")
-    write_text(folder / "model" / "vocab.txt", "".join(f"{w}\n" for w in [*SPECIALS, *COLOURS, *WORDS]))
-    write_json(folder / "model" / "config.json", {
-        "model_type": "convbert", "vocab_size": 17, "embedding_size": 16, "hidden_size": 32,
-        "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32, "initializer_range": 0.2,
-        "hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.0, "max_position_embeddings": 32,
-    })  # fmt: skip
-    made = {"model": folder / "model"}
-    for version in ("1.1", "2.0"):
-        made[version] = [
-            make_data(folder / f"{part}-v{version}.json", count, version == "2.0", seed)
-            for part, count, seed in (("train", 96, 1), ("dev", 40, 2))
-        ]
-    return made
-
-
-def words_of(files, version, *more):
-    train, dev = files[version]
-    words = [
-        "--model_name_or_path",
-        files["model"],
-        "--train_file",
-        train,
-        "--predict_file",
-        dev,
-        *TINY,
-        *more,
-    ]
-    return [str(word) for word in words]
+from tests.squad.colours import words_of
 
 
 def history(folder):
@@ -193,13 +131,6 @@ def test_lower_casing_can_be_chosen_and_is_kept(files, tmp_path):
     assert json.loads((run / "best" / "tokenizer_config.json").read_text())["do_lower_case"] is False
 
 
-@pytest.fixture(scope="module")
-def trained(files, tmp_path_factory):
-    run = tmp_path_factory.mktemp("trained") / "run"
-    run_squad.main(words_of(files, "2.0", "--do_train", "--output_dir", run, "--max_steps", 1))
-    return run / "best"
-
-
 def test_a_trained_head_is_kept_for_more_training(files, trained, tmp_path):
     words = words_of(files, "2.0", "--do_train", "--output_dir", tmp_path / "run", "--max_steps", 1)
     words[1] = str(trained)
@@ -234,6 +165,16 @@ def test_the_training_options_go_with_the_linear_head(files, trained, tmp_path):
     assert not (tmp_path / "no").exists()
 
 
+def test_texts_that_hold_no_answer_leave_nothing_to_train_on(files, tmp_path):
+    data = json.loads(files["1.1"][0].read_text())
+    for paragraph in data["data"][0]["paragraphs"]:
+        paragraph["qas"][0]["answers"][0]["text"] = "mouse"
+    write_json(tmp_path / "train.json", data)
+    words = words_of(files, "1.1", "--do_train", "--output_dir", tmp_path / "run")
+    with pytest.raises(InputError, match="no window is left to train on: 96 of 96 questions"):
+        run_squad.main([*words, "--train_file", str(tmp_path / "train.json")])
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -258,108 +199,6 @@ def test_a_contradiction_stops_before_anything_is_written(files, tmp_path, chang
     with pytest.raises(InputError if message else SystemExit, match=message):
         run_squad.main(words)
     assert not (tmp_path / "run").exists()
-
-
-def predict_words(files, folder, version, output):
-    return [
-        "--do_predict", "--model_name_or_path", str(folder), "--predict_file", str(files[version][1]),
-        "--output_dir", str(output),
-    ]  # fmt: skip
-
-
-def test_answering_needs_a_span_head_of_that_version(files, trained, tmp_path):
-    with pytest.raises(InputError, match=r"is SQuAD 1\.1, but .* was trained on SQuAD 2\.0"):
-        run_squad.main(predict_words(files, trained, "1.1", tmp_path / "out"))
-    with pytest.raises(InputError, match="no span head"):
-        run_squad.main(predict_words(files, files["model"], "2.0", tmp_path / "out"))
-    assert not (tmp_path / "out").exists()
-
-
-def test_weights_of_another_head_are_named(files, trained, tmp_path):
-    for path in trained.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    (tmp_path / "manifest.json").unlink()
-    config = json.loads((trained / "config.json").read_text())
-    write_json(tmp_path / "config.json", {**config, "qa_head": "joint"})
-    with pytest.raises(InputError, match=r"qa_outputs.joint.start.weight is missing"):
-        run_squad.main(predict_words(files, tmp_path, "2.0", tmp_path / "out"))
-    write_json(tmp_path / "config.json", {**config, "qa_head": "round"})
-    with pytest.raises(InputError, match="qa_head 'round' is neither linear nor joint"):
-        run_squad.main(predict_words(files, tmp_path, "2.0", tmp_path / "out"))
-
-
-def test_damaged_weights_do_not_pass_for_answers(files, trained, tmp_path):
-    for path in trained.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    tensors = safetensors.numpy.load_file(tmp_path / "model.safetensors")
-    tensors["qa_outputs.bias"][:] = np.nan
-    safetensors.numpy.save_file(tensors, tmp_path / "model.safetensors")
-    with pytest.raises(InputError, match="manifest"):
-        run_squad.main(predict_words(files, tmp_path, "2.0", tmp_path / "out"))
-    (tmp_path / "manifest.json").unlink()
-    with pytest.raises(InputError, match=r"model\.safetensors: qa_outputs\.bias"):
-        run_squad.main(predict_words(files, tmp_path, "2.0", tmp_path / "out"))
-    assert not (tmp_path / "out").exists()
-
-
-def test_answering_alone_says_what_it_reads_and_how(files, trained, tmp_path, capsys):
-    data = json.loads(files["2.0"][1].read_text())
-    data["data"][0]["paragraphs"][1]["qas"][0]["answers"][0]["answer_start"] += 1  # a wrong start
-    write_json(tmp_path / "dev.json", data)
-    words = predict_words(files, trained, "2.0", tmp_path / "out")
-    run_squad.main([*words, "--predict_file", str(tmp_path / "dev.json")])
-    lines = capsys.readouterr().err.splitlines()
-    assert lines[0].endswith("dev.json: SQuAD 2.0, 40 questions (14 unanswerable) on 40 texts")
-    assert "1 questions: their answer's start was wrong" in lines[1]
-    assert lines[1].endswith(": q1")
-    assert lines[2].endswith("windows of up to 24 tokens, a step of 6, questions of up to 4")
-
-
-def test_answering_cuts_as_in_training_unless_told_otherwise(trained):
-    from checkpoints.folder import read_config
-
-    def recipe(*words):
-        flags = run_squad.make_parser().parse_args(
-            ["--do_predict", "--model_name_or_path", str(trained), "--output_dir", "x", *words]
-        )
-        return run_squad.choose_answering(flags, read_config(trained))
-
-    found = recipe()
-    assert (found.max_seq_length, found.doc_stride, found.max_query_length) == (24, 6, 4)
-    found = recipe("--doc_stride", "9", "--max_answer_length", "3")
-    assert (found.max_seq_length, found.doc_stride, found.max_answer_length) == (24, 9, 3)
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["--learning_rate", "1e-4"], "--learning_rate: of training"),
-        (["--batch_size", "8"], "--batch_size: of training.*--eval_batch_size is for answering"),
-        (
-            ["--train_file", "x", "--preset", "authors", "--seed", "1"],
-            "--train_file, --preset, --seed: of",
-        ),
-        (["--resume"], "--resume: of training"),
-        (["--overwrite_output_dir"], "--overwrite_output_dir: of training"),
-        (["--from_scratch"], "--from_scratch: of training"),
-        (["--qa_head", "joint"], "--qa_head: of training"),
-    ],
-)
-def test_flags_of_training_are_wrong_usage_for_answering_alone(files, trained, tmp_path, capsys, words, said):
-    with pytest.raises(SystemExit) as left:
-        run_squad.main([*predict_words(files, trained, "2.0", tmp_path / "out"), *words])
-    assert left.value.code == 2
-    assert re.search(said, capsys.readouterr().err.splitlines()[-1])
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_config_file_may_hold_settings_of_training_too(files, trained, tmp_path, capsys):
-    write_text(tmp_path / "both.yaml", "learning_rate: 1e-4\nn_best_size: 2\n")
-    words = predict_words(files, trained, "2.0", tmp_path / "out")
-    run_squad.main([*words, "--config", str(tmp_path / "both.yaml")])
-    assert "both.yaml: of training, and has no part here: learning_rate" in capsys.readouterr().err
-    best = json.loads((tmp_path / "out" / "nbest_predictions.json").read_text())
-    assert max(len(rows) for rows in best.values()) == 3  # two, and nothing
 
 
 def test_help_shows_what_the_presets_set(capsys):

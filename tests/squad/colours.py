@@ -1,0 +1,53 @@
+"""A made-up language that a tiny model can learn: texts of words, and the colour among them is asked for."""
+
+import random
+
+from commands.files import write_json
+
+COLOURS = ["red", "green", "blue"]
+WORDS = ["cat", "dog", "sun", "sea", "sand", "tree", "which", "colour", "animal"]
+TINY = [
+    "--batch_size", 16, "--learning_rate", "5e-3", "--max_seq_length", 24, "--max_query_length", 4,
+    "--doc_stride", 6, "--layer_lr_decay", 1, "--logging_steps", 1, "--from_scratch",
+]  # fmt: skip
+
+
+def make_data(path, count, version_2, seed):
+    """Texts of words, of which one is a colour; with a 2.0 file also texts without one."""
+    draw = random.Random(seed)
+    paragraphs = []
+    for number in range(count):
+        words = [draw.choice(WORDS[:6]) for _ in range(draw.randrange(4, 24))]
+        answers = []
+        if not version_2 or number % 3:
+            place = draw.randrange(len(words))
+            words[place] = draw.choice(COLOURS)
+            answers = [{"text": words[place], "answer_start": len("".join(f"{w}  " for w in words[:place]))}]
+        entry = {"id": f"q{number}", "question": "which colour", "answers": answers}
+        if version_2:
+            entry["is_impossible"] = not answers
+        paragraphs.append({"context": "  ".join(words), "qas": [entry]})
+    write_json(path, {"version": "x", "data": [{"title": "t", "paragraphs": paragraphs}]})
+    return path
+
+
+def words_of(files, version, *more):
+    train, dev = files[version]
+    words = [
+        "--model_name_or_path",
+        files["model"],
+        "--train_file",
+        train,
+        "--predict_file",
+        dev,
+        *TINY,
+        *more,
+    ]
+    return [str(word) for word in words]
+
+
+def predict_words(files, folder, version, output):
+    return [
+        "--do_predict", "--model_name_or_path", str(folder), "--predict_file", str(files[version][1]),
+        "--output_dir", str(output),
+    ]  # fmt: skip

@@ -1,0 +1,34 @@
+"""A made-up language, its files and its models."""
+
+import pytest
+
+from commands.files import write_json, write_text
+from convbert.tokenizer import SPECIALS
+from squad import run_squad
+from tests.squad.colours import COLOURS, WORDS, make_data, words_of
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory):
+    """By version: training and dev file; and the model folder, without weights."""
+    folder = tmp_path_factory.mktemp("squad")
+    write_text(folder / "model" / "vocab.txt", "".join(f"{w}\n" for w in [*SPECIALS, *COLOURS, *WORDS]))
+    write_json(folder / "model" / "config.json", {
+        "model_type": "convbert", "vocab_size": 17, "embedding_size": 16, "hidden_size": 32,
+        "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32, "initializer_range": 0.2,
+        "hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.0, "max_position_embeddings": 32,
+    })  # fmt: skip
+    made = {"model": folder / "model"}
+    for version in ("1.1", "2.0"):
+        made[version] = [
+            make_data(folder / f"{part}-v{version}.json", count, version == "2.0", seed)
+            for part, count, seed in (("train", 96, 1), ("dev", 40, 2))
+        ]
+    return made
+
+
+@pytest.fixture(scope="session")
+def trained(files, tmp_path_factory):
+    run = tmp_path_factory.mktemp("trained") / "run"
+    run_squad.main(words_of(files, "2.0", "--do_train", "--output_dir", run, "--max_steps", 1))
+    return run / "best"
