@@ -8,7 +8,7 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from commands.errors import InputError, UsageError
@@ -62,6 +62,24 @@ class CommandParser(argparse.ArgumentParser):
     def add_switch(self, *names: str, **settings: Any) -> argparse.Action:
         """Add a boolean flag, false by default."""
         return self.add_argument(*names, **{"default": False, **SWITCH, **settings})
+
+    def fall_back_on(self, values: Mapping[str, Any]) -> list[str]:
+        """Take these for flags that are not given, by name; none is required any more.
+
+        Returns the names of those that were and have no value here. ValueError for what no flag takes;
+        other values are read as if they were given.
+        """
+        missing = []
+        for action in self._actions:
+            value = values.get(action.dest)
+            if action.choices is not None and value not in (*action.choices, "", None):
+                raise ValueError(f"{action.dest} {value!r} is none of {', '.join(map(str, action.choices))}")
+            if action.dest in values:
+                action.default = value if value is None or isinstance(value, bool) else str(value)
+            elif action.required:
+                missing.append(action.dest)
+            action.required = False
+        return missing
 
     def error(self, message: str) -> NoReturn:
         """Leave with 2 and say why; the flags, of which there may be fifty, are left to --help."""

@@ -4,7 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from checkpoints.folder import read_checkpoint, read_config, write_model
+from checkpoints.folder import digest_of, read_checkpoint, read_config, write_model
 from checkpoints.network import arrays_of, fill, shapes_of
 from checkpoints.opening import check_length, tokenizer_of
 from commands.errors import InputError
@@ -18,7 +18,7 @@ from convbert.tokenizer import Tokenizer
 from engines.dynamic import tensors
 from glue.arguments import data_folder
 from glue.features import SplitFeatures, in_both_orders, load_split, targets_of
-from glue.model import config_for, label_names, prepare
+from glue.model import Prepared, config_for, label_names, prepare
 from glue.presets import GlueRecipe
 from glue.scoring import dev_scores, predict
 from glue.tasks import Task
@@ -56,7 +56,7 @@ def fine_tune(choices: Choices) -> Progress:
 
     Bad input of any kind is an InputError; nothing is written before the model and the data are read.
     """
-    task, recipe, folder = choices.task, choices.recipe, choices.model_name_or_path
+    task, recipe, folder = choices.task, choices.recipe, choices.saved or choices.model_name_or_path
     found = read_config(folder)
     check_length(recipe.max_seq_length, found)
     config, keeps_head = config_for(task, found, recipe, choices.label_map)
@@ -65,9 +65,12 @@ def fine_tune(choices: Choices) -> Progress:
     select_device(choices.device)
     ranks.start()
     seed_everything(recipe.seed)
-    prepared = prepare(folder, config, keeps_head, choices.from_scratch, recipe.reinit_layers)
+    if choices.saved:  # its weights are read below, under the run's lock
+        prepared = Prepared(SentenceClassifier(config), [])
+    else:
+        prepared = prepare(folder, config, keeps_head, choices.from_scratch, recipe.reinit_layers)
     settings = _settings_in_force(choices, config, data)
-    refuse_own_sources(choices.output_dir, [folder, data_folder(choices.data_dir)])
+    refuse_own_sources(choices.output_dir, [choices.model_name_or_path, data_folder(choices.data_dir)])
     with open_run(choices.output_dir, choices.resume, choices.overwrite_output_dir) as run:
         if run.resumes:
             run.check_args(settings, same=SAME, alike=ALIKE)
@@ -142,11 +145,12 @@ def _data_notes(data: Data) -> list[str]:
 
 def _settings_in_force(choices: Choices, config: EncoderConfig, data: Data) -> dict[str, Any]:
     """What ``args.json`` holds: enough to run the same again."""
-    left_out = ("task", "recipe", "output_dir", "resume", "overwrite_output_dir")
+    left_out = ("task", "recipe", "output_dir", "resume", "overwrite_output_dir", "saved")
     fields = [field.name for field in dataclasses.fields(choices) if field.name not in left_out]
     return {
         "task_name": choices.task.name,
         **{name: getattr(choices, name) for name in fields},
+        "model_sha256": choices.model_sha256 or digest_of(choices.model_name_or_path),
         "recipe": dataclasses.asdict(choices.recipe),
         "model": dataclasses.asdict(config),
         **circumstances(),

@@ -23,6 +23,7 @@ from glue.presets import PRESETS, GlueRecipe, preset_lines, preset_settings
 from glue.tasks import task_named
 from training.flags import add_run_flags, check_model_type, choose_recipe, chosen
 from training.recipe import add_flags
+from training.resuming import find_model, parse_flags
 
 
 def make_parser() -> CommandParser:
@@ -52,16 +53,13 @@ def make_parser() -> CommandParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    flags = make_parser().parse_args(argv)
+    flags = parse_flags(make_parser(), argv)
     set_workers(flags.num_workers)
-    from checkpoints.folder import read_config
-    from checkpoints.names import resolve
     from convbert import ranks
     from glue.fine_tuning import Choices, fine_tune
 
     task = task_named(flags.task_name)
-    flags.model_name_or_path = str(resolve(flags.model_name_or_path))
-    found = read_config(flags.model_name_or_path)
+    found = find_model(flags)
     check_model_type(flags, found)
     flags.preset, recipe = choose_recipe(
         GlueRecipe, flags, found, lambda preset: preset_settings(preset, found, task)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from checkpoints.folder import read_config
+from checkpoints.folder import digest_of, read_config
 from checkpoints.opening import check_length, check_manifest, model_folder, tokenizer_of
 from commands.errors import InputError
 from commands.files import read_json_object, sha256_of, write_json
@@ -61,7 +61,7 @@ def fine_tune(choices: Choices) -> tuple[Progress, Answers | None]:
 
     Everything is checked before the first step; bad input of any kind is an InputError.
     """
-    recipe, folder = choices.recipe, choices.model_name_or_path
+    recipe, folder = choices.recipe, choices.saved or choices.model_name_or_path
     found = read_config(folder)
     check_length(recipe.max_seq_length, found)
     tokenizer = tokenizer_of(folder, found, choices.do_lower_case)
@@ -70,9 +70,15 @@ def fine_tune(choices: Choices) -> tuple[Progress, Answers | None]:
     select_device(choices.device)
     ranks.start()
     seed_everything(recipe.seed)
-    model, notes = span_model.prepare(folder, config, recipe, choices.from_scratch)
+    notes: list[str] = []
+    if choices.saved:  # its weights are read below, under the run's lock
+        model = span_model.new_model(config, recipe.qa_head, recipe.beam_size, recipe.answerable_weight)
+    else:
+        model, notes = span_model.prepare(folder, config, recipe, choices.from_scratch)
     settings = _settings(choices, config, data)
-    refuse_own_sources(choices.output_dir, [folder, choices.train_file, choices.predict_file])
+    refuse_own_sources(
+        choices.output_dir, [choices.model_name_or_path, choices.train_file, choices.predict_file]
+    )
     with open_run(choices.output_dir, choices.resume, choices.overwrite_output_dir) as run:
         if run.resumes:
             run.check_args(settings, same=(*SAME, "do_lower_case"), alike=ALIKE)
@@ -246,12 +252,13 @@ def _data_notes(data: Data) -> list[str]:
 
 def _settings(choices: Choices, config: EncoderConfig, data: Data) -> dict[str, Any]:
     """What ``args.json`` holds: enough to run the same again."""
-    left_out = ("recipe", "output_dir", "resume", "overwrite_output_dir", "do_predict")
+    left_out = ("recipe", "output_dir", "resume", "overwrite_output_dir", "saved")
     fields = [field.name for field in dataclasses.fields(choices) if field.name not in left_out]
     files = {name: getattr(choices, name) for name in fields}
     return {
         "task_name": config.finetuning_task,
         **{name: str(value) if isinstance(value, Path) else value for name, value in files.items()},
+        "model_sha256": choices.model_sha256 or digest_of(choices.model_name_or_path),
         "recipe": dataclasses.asdict(choices.recipe),
         "model": dataclasses.asdict(config),
         **circumstances(),

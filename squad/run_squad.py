@@ -33,6 +33,7 @@ from commands.machine_flags import add_machine_flags, set_workers
 from squad.presets import ANSWERING, PRESETS, SquadRecipe, preset_lines, preset_settings
 from training.flags import add_run_flags, check_model_type, choose_recipe, chosen
 from training.recipe import add_flags, read_config_file, resolve
+from training.resuming import find_model, parse_flags
 
 if TYPE_CHECKING:
     from convbert.config import EncoderConfig
@@ -85,7 +86,8 @@ def make_parser() -> CommandParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = make_parser()
-    flags = parser.parse_args(argv)
+    flags = parse_flags(parser, argv)
+    flags.do_train = flags.do_train or bool(flags.begun)  # only training leaves what can be resumed
     _check_usage(parser, flags)
     set_workers(flags.num_workers)
     from convbert import ranks
@@ -131,9 +133,11 @@ def make_choices(flags: Namespace) -> "Choices":
     from checkpoints.opening import model_folder
     from squad.fine_tuning import Choices
 
-    folder = folder_of(flags.model_name_or_path)
-    flags.model_name_or_path = str(folder if flags.do_train else model_folder(folder))
-    found = read_config(flags.model_name_or_path)
+    if flags.do_train:
+        found = find_model(flags)
+    else:
+        flags.model_name_or_path = str(model_folder(folder_of(flags.model_name_or_path)))
+        found = read_config(flags.model_name_or_path)
     check_model_type(flags, found)
     if flags.do_train:
         flags.preset, recipe = choose_training(flags, found)

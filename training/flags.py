@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class RunChoices:
-    """What a user chose, besides recipe and data: the values of these flags, by their names."""
+    """What a user chose, besides recipe and data: the values of these flags, by their names.
+
+    model_sha256, saved: as ``resuming.find_model`` found them.
+    """
 
     model_name_or_path: str
     output_dir: str
@@ -25,6 +28,8 @@ class RunChoices:
     device: str = "cpu"
     eval_batch_size: int = 32
     num_workers: int = 0
+    model_sha256: str = ""
+    saved: str | None = None
     resume: bool = False
     overwrite_output_dir: bool = False
     from_scratch: bool = False
@@ -54,7 +59,7 @@ def add_run_flags(parser: CommandParser, presets: Iterable[str]) -> None:
         metavar="N",
         help="rows of an evaluation batch (default: 32)",
     )
-    parser.add_switch("--resume", help="go on where the run in --output_dir stopped")
+    parser.add_switch("--resume", help="go on where the run in --output_dir stopped; no other flag is needed")
     parser.add_switch("--overwrite_output_dir", help="begin anew: remove the run in --output_dir first")
     parser.add_switch("--from_scratch", help="the model folder has no weights: begin with random ones")
 
@@ -73,10 +78,30 @@ def choose_recipe(
     found: "EncoderConfig",
     settings_of: Callable[[str], dict[str, Any]],
 ) -> tuple[str, RecipeType]:
-    """The preset's name, empty for none, and the settings in force. settings_of: a preset's settings."""
+    """The preset's name, empty for none, and the settings in force. settings_of: a preset's settings.
+
+    A run that goes on has the settings that it was begun with in the preset's place.
+    """
     settings = read_config_file(flags.config, {field.name for field in dataclasses.fields(recipe)})
     preset = flags.preset or default_preset(found.model_type)
-    return preset, resolve(recipe, vars(flags), settings, settings_of(preset))
+    if not getattr(flags, "begun", None):
+        return preset, resolve(recipe, vars(flags), settings, settings_of(preset))
+    if preset != flags.begun.get("preset"):
+        raise InputError(
+            f"--preset {preset}: this run was begun with {flags.begun.get('preset') or 'none'}; "
+            "leave the flag out, or take another --output_dir"
+        )
+    return preset, resolve(recipe, vars(flags), settings, _begun_with(recipe, flags))
+
+
+def _begun_with(recipe: type[RecipeType], flags: Namespace) -> dict[str, Any]:
+    place = f"{flags.output_dir}/args.json"
+    try:
+        return dataclasses.asdict(recipe(**flags.begun["recipe"]))
+    except InputError as error:
+        raise InputError(f"{place}: recipe: {error}") from None
+    except (KeyError, TypeError):
+        raise InputError(f"{place}: holds no settings of this version; this run cannot be resumed") from None
 
 
 def chosen(flags: Namespace, choices: type[Any]) -> dict[str, Any]:

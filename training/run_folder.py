@@ -43,6 +43,18 @@ _ANSWERS = ("predictions.json", "nbest_predictions.json", "null_odds.json", "pre
 _FOLDERS = ("best", "last", "previous", "visualdl", "predictions")
 
 
+def whole_save(run: Path) -> tuple[Path | None, str]:
+    """The latest save of a run that is whole, or None; and what is wrong with a later one, or empty."""
+    fault = ""
+    for folder in (run / "last", run / "previous"):
+        if folder.is_dir():
+            found = damage(folder)
+            if not found:
+                return folder, fault
+            fault = fault or found
+    return None, fault
+
+
 class RunFolder:
     """A run's folder, held against other runs until it is closed; use it in a ``with`` statement.
 
@@ -124,19 +136,16 @@ class RunFolder:
 
     def _to_go_on_from(self) -> Path | None:
         """``last/``, or where it is damaged or missing ``previous/``; None if none was ever saved."""
-        found = [self.path / name for name in ("last", "previous") if (self.path / name).is_dir()]
-        faults = [damage(folder) for folder in found]
-        for folder, fault in zip(found, faults, strict=True):
-            if not fault:
-                skipped = faults[0] if folder is not found[0] else ""
-                if skipped or folder.name != "last":
-                    reason = skipped or f"{self.path / 'last'} is missing"
-                    print(f"warning: {reason}; going on from {folder}", file=sys.stderr)
-                if fault := damage(self.path / "best"):  # it was there before this save
-                    raise InputError(f"{fault}; {_BEGIN_ANEW}")
-                return folder
-        if faults:
-            raise InputError(f"{faults[0]}; {_BEGIN_ANEW}")
+        folder, fault = whole_save(self.path)
+        if folder:
+            if folder.name != "last":
+                reason = fault or f"{self.path / 'last'} is missing"
+                print(f"warning: {reason}; going on from {folder}", file=sys.stderr)
+            if fault := damage(self.path / "best"):  # it was there before this save
+                raise InputError(f"{fault}; {_BEGIN_ANEW}")
+            return folder
+        if fault:
+            raise InputError(f"{fault}; {_BEGIN_ANEW}")
         if (self.path / "scores.json").exists():  # written after the first save; best/ comes before it
             raise InputError(f"{self.path / 'last'}: is missing; {_BEGIN_ANEW}")
         return None

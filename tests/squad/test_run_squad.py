@@ -80,8 +80,10 @@ def test_the_folder_is_hugging_faces(files, tmp_path):
     assert not (run / "predictions.json").exists()
 
 
-def test_a_stopped_run_goes_on_to_the_same_bits(files, tmp_path, monkeypatch):
-    words = words_of(files, "2.0", "--do_train", "--max_steps", 8, "--save_steps", 3)
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_stopped_run_goes_on_to_the_same_bits(files, tmp_path, monkeypatch, alone):
+    """With the same flags, and with none but ``--resume``."""
+    words = words_of(files, "2.0", "--do_train", "--do_predict", "--max_steps", 8, "--save_steps", 3)
     run_squad.main([*words, "--output_dir", str(tmp_path / "whole")])
     loss, calls = SpanModel.loss, [0]
 
@@ -95,9 +97,15 @@ def test_a_stopped_run_goes_on_to_the_same_bits(files, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         run_squad.main([*words, "--output_dir", str(tmp_path / "stopped")])
     monkeypatch.setattr(SpanModel, "loss", loss)
-    run_squad.main([*words, "--output_dir", str(tmp_path / "stopped"), "--resume"])
+    run_squad.main([*([] if alone else words), "--output_dir", str(tmp_path / "stopped"), "--resume"])
     whole, stopped = (tmp_path / name for name in ("whole", "stopped"))
-    for part in ("last/model.safetensors", "best/model.safetensors", "scores.json", "history.jsonl"):
+    for part in (
+        "last/model.safetensors",
+        "best/model.safetensors",
+        "scores.json",
+        "history.jsonl",
+        "predictions.json",
+    ):
         assert (whole / part).read_bytes() == (stopped / part).read_bytes(), part
     with pytest.raises(InputError, match="recipe: max_answer_length 30, not 5"):
         run_squad.main([*words, "--max_answer_length", "5", "--output_dir", str(stopped), "--resume"])
