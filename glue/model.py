@@ -31,6 +31,8 @@ def config_for(
     task: Task, found: EncoderConfig, recipe: GlueRecipe, label_map: str | None
 ) -> tuple[EncoderConfig, bool]:
     """The configuration to fine-tune with, and whether the folder's head is for this very task."""
+    if recipe.scale_targets and task.target_range is None:
+        raise InputError(f"--scale_targets: {task.name} is no regression")
     head = recipe.classifier_head
     named = with_labels(found, task, label_map)
     keeps = _is_for(named, task) and _is_trained(named) and head in ("auto", named.classifier_head)

@@ -153,6 +153,7 @@ def _job(choices: Choices, config: EncoderConfig, tokenizer: Tokenizer, data: Da
         ),
         task=config.finetuning_task,
         main="f1",
+        unit="windows",
         said=said,
         adversary=Adversary(model.encoder.embeddings.word, recipe.fgm) if recipe.fgm else None,
         average=MovingAverage(model, recipe.ema) if recipe.ema else None,

@@ -153,6 +153,7 @@ def test_a_run_that_has_no_best_model_yet(workplace: Path, capsys: pytest.Captur
         (["--max_seq_length", "4096"], "--max_seq_length 4096: this model has 128 positions"),
         (["--max_seq_length", "4"], "--max_seq_length 4: the pairs of rte need at least 5"),
         (["--classifier_head", "pooler"], "convbert has no pretrained pooler"),
+        (["--scale_targets"], "--scale_targets: rte is no regression"),
         (["--from_scratch"], "holds weights; leave out --from_scratch"),
         (["--label_map", "yes,no"], "--label_map yes,no: expected entailment, not_entailment"),
     ],

@@ -47,7 +47,8 @@ def test_targets_are_scaled_only_where_asked_and_only_in_a_regression() -> None:
     scaled = GlueRecipe(scale_targets=True)
     assert config_for(TASKS["sts-b"], TINY, scaled, None)[0].target_scale == 5.0
     assert config_for(TASKS["sts-b"], TINY, GlueRecipe(), None)[0].target_scale == 1.0
-    assert config_for(TASKS["rte"], TINY, scaled, None)[0].target_scale == 1.0
+    with pytest.raises(InputError, match="--scale_targets: rte is no regression"):
+        config_for(TASKS["rte"], TINY, scaled, None)
 
 
 def test_a_checkpoint_of_the_same_task_keeps_its_head_and_its_order(tmp_path: Path, golden_dir: Path) -> None:

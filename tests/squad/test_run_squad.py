@@ -39,6 +39,7 @@ def test_it_learns_and_says_what_the_official_script_says(files, tmp_path, capsy
     line = (run / "train.log").read_text().splitlines()[-1]
     assert f"step {last}  dev  exact" in line
     assert line.endswith(f"  main {scores['last']['main']:.2f} %")
+    assert " windows/s\n" in (run / "train.log").read_text()
 
     # to the last digit what the official numbers of the file are
     evaluate.main([str(dev), str(run / "predictions.json"), "--script", f"v{version}"])
