@@ -180,7 +180,8 @@ def official_file(flags: Namespace, part: str) -> Path:
     version = "2.0" if flags.version_2_with_negative else "1.1"
     path = cache_dir() / "squad" / f"{'train' if part == 'train' else 'dev'}-v{version}.json"
     if not path.is_file():
-        raise InputError(f"{path}: no such file; name an official SQuAD file with --{part}_file")
+        fetching = "fetch the official files with `python -m scripts.download_squad`"
+        raise InputError(f"{path}: no such file; {fetching}, or name one with --{part}_file")
     return path
 
 

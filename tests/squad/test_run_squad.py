@@ -12,7 +12,7 @@ from convbert.span_heads import SpanModel
 from squad import evaluate, run_squad
 from squad.data import read_squad
 from squad.official import score_v11, score_v20
-from tests.squad.colours import words_of
+from tests.squad.colours import TINY, words_of
 
 
 def history(folder):
@@ -216,6 +216,23 @@ def test_help_shows_what_the_presets_set(capsys):
     shown = capsys.readouterr().out
     assert "preset authors: batch_size 32" in shown
     assert "learning_rate small 0.0003, medium-small 0.0003, base 0.0001" in shown
+
+
+@pytest.mark.parametrize(("more", "version"), [([], "1.1"), (["--version_2_with_negative"], "2.0")])
+def test_without_files_the_download_caches_are_taken(files, tmp_path, monkeypatch, more, version):
+    monkeypatch.setenv("CONVBERT_GLUE_CACHE", str(tmp_path))
+    cache = tmp_path / "squad"
+    words = ["--do_train", "--output_dir", str(tmp_path / "run"), "--max_steps", "1"]
+    words += ["--model_name_or_path", str(files["model"]), *map(str, TINY), *more]
+    with pytest.raises(
+        InputError, match=rf"train-v{version}.json: no such file; fetch .* name one with --tr"
+    ):
+        run_squad.main(words)
+    cache.mkdir()
+    for path in files[version]:
+        (cache / path.name).write_bytes(path.read_bytes())
+    run_squad.main(words)
+    assert json.loads((tmp_path / "run" / "scores.json").read_text())["task"] == f"squad_{version}"
 
 
 def test_nothing_to_do_is_wrong_usage(files, tmp_path):
