@@ -3,10 +3,17 @@
 import os
 from pathlib import Path
 
+from commands.errors import InputError
+
 
 def cache_dir() -> Path:
-    """``$CONVBERT_GLUE_CACHE``, else ``convbert-glue`` below ``$XDG_CACHE_HOME`` or ``~/.cache``."""
+    """``$CONVBERT_GLUE_CACHE``, else ``convbert-glue`` below ``$XDG_CACHE_HOME`` or ``~/.cache``.
+
+    InputError where a home is needed and there is none, as in some containers.
+    """
     own = os.environ.get("CONVBERT_GLUE_CACHE")
-    if own:
-        return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "convbert-glue"
+    everyones = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    try:
+        return Path(own).expanduser() if own else Path(everyones).expanduser() / "convbert-glue"
+    except RuntimeError:
+        raise InputError("there is no home folder to cache in: name one with CONVBERT_GLUE_CACHE") from None

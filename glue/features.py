@@ -1,6 +1,7 @@
 """Example → Features, tokenised once and cached on disk by content. No Paddle."""
 
 import hashlib
+import os
 import sys
 import tokenize
 import zipfile
@@ -96,8 +97,10 @@ def _tokenised(rows: Rows, tokenizer: Tokenizer, max_length: int) -> Features:
     )  # no cell holds either
     path = cache_dir() / "features" / f"{key.hexdigest()}.npz"
     cached = _read_cache(path)
-    if cached is not None:
+    if cached is not None and _are_of(cached, len(rows.examples), len(tokenizer), max_length):
         return cached
+    if os.path.isfile(path):  # noqa: PTH113 (false, not an error, for what is out of reach)
+        print(f"note: {path}: is damaged; {rows.path.name} is tokenised again", file=sys.stderr)
     features = _encode(rows, tokenizer, max_length)
     try:
         with atomic_write(path) as file:
@@ -110,12 +113,27 @@ def _tokenised(rows: Rows, tokenizer: Tokenizer, max_length: int) -> Features:
 def _read_cache(path: Path) -> Features | None:
     try:
         with np.load(path) as stored:
+            if any(member.compress_type for member in stored.zip.infolist()):
+                return None  # never written so, and could be of any size
             return Features(stored["ids"], stored["starts"], stored["first_lengths"])
     # Whatever zipfile and NumPy say of a file that is absent, out of reach or damaged: it is made again.
-    except (OSError, ValueError, KeyError, EOFError, RuntimeError, TypeError, SyntaxError):
+    except (OSError, ValueError, LookupError, EOFError, RuntimeError, TypeError, SyntaxError, MemoryError):
         return None
     except (zipfile.BadZipFile, tokenize.TokenError):  # NumPy parses an array's header as Python's literals
         return None
+
+
+def _are_of(found: Features, rows: int, pieces: int, max_length: int) -> bool:
+    """Whether these can be the tokens of so many rows: nothing in them leads beyond an array or a network."""
+    ids, starts, first = found.ids, found.starts, found.first_lengths
+    kinds = [array.dtype.name for array in (ids, starts, first)]
+    if kinds != ["int32", "int64", "int32"] or ids.ndim != 1:
+        return False
+    if starts.shape != (rows + 1,) or first.shape != (rows,) or starts[0] != 0 or starts[-1] != len(ids):
+        return False
+    lengths = np.diff(starts)
+    within = (lengths > 0) & (lengths <= max_length) & (first > 0) & (first <= lengths)
+    return bool(within.all() and (ids >= 0).all() and (ids < pieces).all())
 
 
 def _encode(rows: Rows, tokenizer: Tokenizer, max_length: int) -> Features:

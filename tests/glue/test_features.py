@@ -170,12 +170,63 @@ def test_what_is_read_is_what_is_there(data: Path, tokenizer: Tokenizer, cache: 
     load(data, tokenizer)
     (entry,) = cache.iterdir()
     other = {
-        "ids": np.array([2, 3], np.int32),
-        "starts": np.array([0, 2]),
-        "first_lengths": np.array([2], np.int32),
+        "ids": np.array([2, 9, 3, 2, 3, 2, 8, 3], np.int32),
+        "starts": np.array([0, 3, 5, 8]),
+        "first_lengths": np.array([2, 2, 3], np.int32),
     }
     np.savez(entry, **other)
-    assert rows_of(load(data, tokenizer).features) == [([2, 3], 2)]
+    assert rows_of(load(data, tokenizer).features) == [([2, 9, 3], 2), ([2, 3], 2), ([2, 8, 3], 3)]
+
+
+LIES: dict[str, dict[str, Any]] = {
+    "an id beyond the vocabulary": {"ids": np.array([2, 343, 3, 2, 3, 2, 8, 3], np.int32)},
+    "an id below zero": {"ids": np.array([2, -1, 3, 2, 3, 2, 8, 3], np.int32)},
+    "ids of another kind": {"ids": np.array([2, 9, 3, 2, 3, 2, 8, 3], np.float32)},
+    "ids in rows": {"ids": np.array([[2, 9, 3, 2, 3, 2, 8, 3]], np.int32)},
+    "no ids": {"ids": np.array([], np.int32)},
+    "fewer rows": {"starts": np.array([0, 3, 8]), "first_lengths": np.array([2, 2], np.int32)},
+    "rows that go back": {"starts": np.array([0, 5, 3, 8])},
+    "rows beyond the ids": {"starts": np.array([0, 3, 5, 9])},
+    "rows that begin late": {"starts": np.array([1, 3, 5, 8])},
+    "starts of another kind": {"starts": np.array([0, 3, 5, 8], np.int32)},
+    "a row too long": {"starts": np.array([0, 0, 0, 8])},
+    "a first segment longer than its row": {"first_lengths": np.array([2, 3, 3], np.int32)},
+    "no first segment": {"first_lengths": np.array([2, 0, 3], np.int32)},
+    "a single number": {"first_lengths": np.array(2, np.int32)},
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_an_entry_that_lies_is_made_again(
+    data: Path, tokenizer: Tokenizer, cache: Path, lie: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Arrays as they should be but for one thing, which would lead beyond an array or the embeddings."""
+    wanted = load(data, tokenizer, 7).features
+    (entry,) = cache.iterdir()
+    arrays = {
+        "ids": np.array([2, 9, 3, 2, 3, 2, 8, 3], np.int32),
+        "starts": np.array([0, 3, 5, 8]),
+        "first_lengths": np.array([2, 2, 3], np.int32),
+    }
+    np.savez(entry, **{**arrays, **LIES[lie]})
+    for said in (f"note: {entry}: is damaged; train.tsv is tokenised again\n", ""):
+        assert_equal(load(data, tokenizer, 7).features, wanted)
+        assert capsys.readouterr().err == said
+
+
+def test_an_entry_that_would_swell_is_made_again(data: Path, tokenizer: Tokenizer, cache: Path) -> None:
+    wanted = load(data, tokenizer).features
+    (entry,) = cache.iterdir()
+    for save in (np.savez_compressed, np.savez):
+        save(entry, ids=wanted.ids, starts=wanted.starts, first_lengths=wanted.first_lengths)
+        assert (features._read_cache(entry) is None) == (save is np.savez_compressed)
+    content = entry.read_bytes()
+    at = content.index(b"'shape': (")
+    shape = content[at : content.index(b"}", at)]
+    huge = b"'shape': (9999999999999,), ".ljust(len(shape))[: len(shape)]
+    entry.write_bytes(content.replace(shape, huge, 1))
+    assert features._read_cache(entry) is None
+    assert_equal(load(data, tokenizer).features, wanted)
 
 
 def test_another_length_is_another_entry(data: Path, tokenizer: Tokenizer, cache: Path) -> None:
@@ -310,7 +361,10 @@ def test_an_entry_that_cannot_be_replaced_is_only_a_note(
     monkeypatch.setattr(features, "atomic_write", refuse)
     monkeypatch.setattr(Path, "unlink", refuse)
     assert rows_of(load(data, tokenizer).features) == tokenizer.encode(texts(PAIRS), 128)
-    assert capsys.readouterr().err == f"note: tokens are not cached: {cache}: Permission denied\n"
+    assert capsys.readouterr().err == (
+        f"note: {entry}: is damaged; train.tsv is tokenised again\n"
+        f"note: tokens are not cached: {cache}: Permission denied\n"
+    )
 
 
 # --- targets and length ---------------------------------------------------------------------------
