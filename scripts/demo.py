@@ -4,8 +4,8 @@ Example:
   python -m scripts.demo
 
 Makes the sample, trains a tiny ConvBERT from random weights on each task, writes the eleven hand-in files,
-packs and checks submission.zip, and prints the table of dev scores. The texts are made up: the scores say
-that the way from data to zip works, nothing about a model.
+packs and checks submission.zip, prints the table of dev scores and writes report.html. The texts are made up:
+the scores say that the way from data to zip works, nothing about a model.
 """
 
 if not __package__:  # started by path: what is importable is the clone, not this folder
@@ -66,8 +66,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         command("submission.pack", "--predictions", folder / "predictions", "--output", archive, *data)
         print(command("submission.check", archive, *data), end="\n\n")
     print(command("glue.summary", folder))
+    print(
+        f"\n{command('lab.report', '--runs', folder, '--data_dir', folder / 'data')}: all of it on one page"
+    )
     if not flags.tasks:
-        print(f"\n{archive} is packed and checked")
+        print(f"{archive} is packed and checked")
     _say(f"{time.monotonic() - started:.0f} s in all")
 
 
@@ -96,6 +99,7 @@ def _train_and_predict(folder: Path, task: str, seed: int) -> str:
         "glue.run_predict", *common, "--ckpt_path", run_folder / "best",
         "--output_dir", folder / "predictions",
     )  # fmt: skip
+    command("glue.run_predict", *common, "--ckpt_path", run_folder / "best", "--split", "dev")  # for the page
     return f"{result.partition(';')[0]} ({time.monotonic() - started:.0f} s)"
 
 

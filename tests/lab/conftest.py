@@ -1,4 +1,4 @@
-"""Trials as a sweep leaves them, made up: answers that are right as often as is asked for."""
+"""Trials as a sweep leaves them, made up: right as often as is asked for; and the runs of a report."""
 
 import hashlib
 import json
@@ -11,8 +11,13 @@ import pytest
 from glue.answers import Answers, answers_of, write_answers
 from glue.data import find_file, read_split
 from glue.tasks import TASKS, Split, Task
+from lab import report
 from lab.joining import gold_values
 from metrics.task_scores import score_task
+from submission import pack
+from submission.manifest import write_manifest
+from tests.lab.page_reader import Element, read_page
+from tests.lab.report_samples import NASTY, NLI, gold_rows, write_predictions, write_run
 
 FakeTrial = Callable[..., Path]
 
@@ -72,3 +77,71 @@ def fake_trial(sample_dir: Path) -> FakeTrial:
         return fake(runs, name, sample_dir, right, seed)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def report_data(sample_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample, with a nasty first dev row of RTE, and a labelled diagnostic set."""
+    folder = tmp_path_factory.mktemp("report") / "data"
+    folder.mkdir()
+    for part in sample_dir.iterdir():
+        if part.is_dir() and part.name not in ("RTE", "diagnostic"):
+            (folder / part.name).symlink_to(part)
+    for part in ("RTE", "diagnostic"):
+        (folder / part).mkdir()
+        for file in (sample_dir / part).iterdir():
+            (folder / part / file.name).write_bytes(file.read_bytes())
+    header, first, *others = (folder / "RTE" / "dev.tsv").read_text().split("\n")
+    cells = first.split("\t")
+    cells[1] = NASTY
+    (folder / "RTE" / "dev.tsv").write_text("\n".join([header, "\t".join(cells), *others]))
+    rows = len((folder / "diagnostic" / "diagnostic.tsv").read_text().rstrip("\n").split("\n")) - 1
+    draw = np.random.default_rng(8)
+    lines = [
+        "Lexical Semantics\tPredicate-Argument Structure\tLogic\tKnowledge\tDomain\tPremise\tHypothesis"
+        "\tLabel"
+    ]
+    for row in range(rows):
+        tags = [
+            draw.choice(["", "Negation;Quantifiers", "Negation"]),
+            draw.choice(["", "Core <args>"]),
+            "",
+            "",
+        ]
+        label = "entailment" if row % 9 == 0 else draw.choice(NLI)
+        lines.append("\t".join([*tags, "News", "p", "h", label]))
+    (folder / "diagnostic" / "diagnostic-full.tsv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def report_runs(report_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs of RTE (two configurations), STS-B and MNLI with dev predictions; a zip and its manifest."""
+    folder = tmp_path_factory.mktemp("report") / "runs"
+    for seed, values in enumerate([(0.5, 0.71), (0.6, 0.55), (0.62, 0.66)]):
+        write_run(folder, f"rte/base-seed{seed}", "rte", seed, [{"accuracy": value} for value in values])
+    write_run(folder, "rte/other-seed7", "rte", 7, [{"accuracy": 0.64}])
+    write_run(folder, "sts-b", "sts-b", 1, [{"pearson": 0.81, "spearman": 0.79}])
+    write_run(folder, "mnli", "mnli", 2, [{"accuracy_matched": 0.51, "accuracy_mismatched": 0.53}])
+    for task, name in (("rte", "rte/base-seed0"), ("sts-b", "sts-b"), ("mnli", "mnli")):
+        for split in TASKS[task].of_kind("dev"):
+            rows = len(gold_rows(report_data, split.hand_in))
+            labels = list(TASKS[task].labels)[::-1]  # the checkpoint's own order
+            write_predictions(folder / name / "predictions" / "dev", split.hand_in, labels, rows, rows)
+    predictions = folder.parent / "predictions"
+    for task in TASKS.values():
+        for split in task.of_kind("test"):
+            write_predictions(predictions, split.hand_in, list(task.labels), 75, len(split.hand_in))
+    archive = folder / "submission.zip"
+    pack.main(["--predictions", str(predictions), "--output", str(archive), "--data_dir", str(report_data)])
+    dev = {"main": 0.71, "accuracy": 0.71}
+    one = {"run": "rte/base-seed0", "seed": 0, "step": 20, "dev": dev}
+    members = [{"run": "mnli-1"}, {"run": "mnli-2"}]
+    several = {"ensemble": {"method": "mean"}, "members": members, "dev": dev, "expected": {"main": 0.6125}}
+    write_manifest(archive, [], {"rte": one, "mnli": several, "wnli": {"note": "every row is 0"}})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def report_page(report_runs: Path, report_data: Path) -> Element:
+    return read_page(report.page(report_runs, report_data, report_runs / "submission.zip"))

@@ -54,6 +54,9 @@ def test_two_tasks_and_their_control(run_module, tmp_path):
     assert set(learned) == set(control) == {"rte", "cola"}
     assert_learned(learned, control)
     assert "[2/2]" in done.stderr
+    page = tmp_path / "demo" / "report.html"
+    assert done.stdout.splitlines()[-1] == f"{page}: all of it on one page"
+    assert page.read_text().count("Dev rows of") == 2
     assert not (tmp_path / "demo" / "submission.zip").exists()
 
 

@@ -1,0 +1,198 @@
+"""What the report page says of a zip, and of the diagnostic set by category where its labels are there."""
+
+import statistics
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from commands.errors import InputError
+from commands.files import read_json_object, sha256_of
+from glue.tasks import Split, Task, hand_in_files
+from lab.report_numbers import Number, percent, whole
+from metrics.prediction_file import Form, parse_predictions
+from metrics.scores import accuracy, matthews
+from submission.check import check_contents, hand_in_names
+from submission.contents import read_contents
+from submission.manifest import manifest_path
+
+# The labelled diagnostic set that the benchmark's authors publish: its file, and its columns of categories.
+DIAGNOSTIC = ("diagnostic/diagnostic-full.tsv", "diagnostic-full.tsv")
+GROUPS = ("Lexical Semantics", "Predicate-Argument Structure", "Logic", "Knowledge")
+
+
+@dataclass(frozen=True)
+class ZipRow:
+    """A file of the zip. answers: what its rows say, and how often; of a regression lowest, median, highest.
+
+    origin: the run or runs that answered, where a manifest says so; seed: of a single one; dev, expected: the
+    main scores, on all dev rows and as cross-validation estimates it.
+    """
+
+    file: str
+    status: str
+    said: str
+    rows: Number | None
+    answers: list[tuple[str, Number]]
+    origin: str = ""
+    seed: Number | None = None
+    dev: Number | None = None
+    expected: Number | None = None
+
+
+@dataclass(frozen=True)
+class Zip:
+    name: str
+    digest: str
+    rows: list[ZipRow]
+    expected: dict[str, Number]
+    note: str
+
+
+@dataclass(frozen=True)
+class Category:
+    group: str
+    name: str
+    rows: Number
+    matthews: Number
+    accuracy: Number
+
+
+def read_zip(archive: Path, data_dir: Path | None) -> Zip:
+    """What a zip holds, as ``submission.check`` sees it, and what its manifest, if any, says of it."""
+    reports = {
+        report.name: report for report in check_contents(read_contents(archive, hand_in_names()), data_dir)
+    }
+    beside, manifest, note = manifest_path(archive), dict[str, Any](), "no manifest beside it"
+    if beside.is_file():
+        manifest = read_json_object(beside)
+        note = ""
+        if manifest.get("sha256") != sha256_of(archive):
+            manifest, note = {}, f"{beside.name} is of another zip"
+    rows = []
+    for task, split in hand_in_files():
+        report = reports.pop(split.hand_in)
+        about = manifest.get("tasks", {}).get(task.name, {})
+        key = f"file:{beside.name}#tasks.{task.name}"
+        rows.append(
+            ZipRow(
+                split.hand_in,
+                report.status,
+                "; ".join([*map(str, [*report.faults, *report.warnings]), *report.notes]),
+                None if report.rows is None else whole(report.rows, f"zip-rows:{split.hand_in}"),
+                _answers(task, split, report.predictions),
+                _origin(about),
+                None if about.get("seed") is None else whole(about["seed"], f"{key}.seed"),
+                *(
+                    percent(about[kind]["main"], f"{key}.{kind}.main") if about.get(kind) else None
+                    for kind in ("dev", "expected")
+                ),
+            )
+        )
+    rows += [
+        ZipRow(name, stray.status, "; ".join(map(str, stray.faults)), None, [])
+        for name, stray in reports.items()
+    ]
+    expected = {
+        key: percent(value, f"file:{beside.name}#expected.{key}")
+        for key, value in manifest.get("expected", {}).items()
+        if isinstance(value, float)
+    }
+    return Zip(archive.name, sha256_of(archive), rows, expected, note)
+
+
+def _origin(about: Mapping[str, Any]) -> str:
+    """The run a manifest names, those of an ensemble, or why there is none."""
+    if "members" in about:
+        return f"{about['ensemble']['method']} of {', '.join(member['run'] for member in about['members'])}"
+    return str(about.get("run") or about.get("note") or "")
+
+
+def _answers(task: Task, split: Split, predictions: Sequence[str]) -> list[tuple[str, Number]]:
+    if not predictions:
+        return []
+    if task.labels:
+        counts = Counter(predictions)
+        return [(label, whole(counts[label], f"zip-count:{split.hand_in}#{label}")) for label in task.labels]
+    values = [float(prediction) for prediction in predictions]
+    ends = (("lowest", min(values)), ("median", statistics.median(values)), ("highest", max(values)))
+    return [(name, Number(value, f"zip-{name}:{split.hand_in}", ".3f")) for name, value in ends]
+
+
+def diagnostic_split() -> tuple[Task, Split]:
+    """The split of the benchmark that is handed in but has no dev file."""
+    return next(
+        (task, split)
+        for task, split in hand_in_files()
+        if split.part and split.part not in {dev.part for dev in task.of_kind("dev")}
+    )
+
+
+def diagnostic_answers(place: Path) -> list[str]:
+    """The diagnostic set's answers in a zip or a folder; none if its file is not there, or faulty."""
+    if not place.exists():
+        return []
+    task, split = diagnostic_split()
+    raw = read_contents(place, hand_in_names()).raw.get(split.hand_in)
+    if raw is None:
+        return []
+    file = parse_predictions(raw, Form(task.labels), raw.count(b"\n") - 1)
+    return [] if file.faults else file.predictions
+
+
+def categories(answers: Sequence[str], data_dir: Path) -> list[Category]:
+    """Matthews correlation, the set's own score, and accuracy: of all rows, then category by category.
+
+    Empty where the labelled file is not there; InputError if it does not fit the answers.
+    """
+    path = next((data_dir / name for name in DIAGNOSTIC if (data_dir / name).is_file()), None)
+    if path is None:
+        return []
+    rows, gold = _read_diagnostic(path, len(answers))
+    found = [_category("all", "", np.ones(len(rows), dtype=bool), gold, answers)]
+    for group in GROUPS:
+        tags = [{tag.strip() for tag in row[group].split(";") if tag.strip()} for row in rows]
+        found.append(_category(group, "", np.array([bool(tag) for tag in tags]), gold, answers))
+        for name in sorted(set().union(*tags)):
+            found.append(_category(group, name, np.array([name in tag for tag in tags]), gold, answers))
+    return [category for category in found if category.rows.value]
+
+
+def _read_diagnostic(path: Path, expected: int) -> tuple[list[dict[str, str]], list[str]]:
+    task, _ = diagnostic_split()
+    header, *lines = path.read_text(encoding="utf-8-sig").rstrip("\n").split("\n")
+    names = header.rstrip("\r").split("\t")
+    missing = [name for name in (*GROUPS, "Label") if name not in names]
+    if missing:
+        raise InputError(f"{path}:1: no column {missing[0]!r}; expected the labelled diagnostic set")
+    if len(lines) != expected:
+        raise InputError(f"{path}: {len(lines)} rows, but {expected} predictions; take both of one set")
+    rows = []
+    for number, line in enumerate(lines, 2):
+        cells = line.rstrip("\r").split("\t")
+        row = dict(zip(names, cells, strict=False))
+        if len(cells) != len(names) or row["Label"] not in task.labels:
+            raise InputError(f"{path}:{number}: not a row with one of {', '.join(task.labels)} as its label")
+        rows.append(row)
+    return rows, [row["Label"] for row in rows]
+
+
+def _category(
+    group: str, name: str, inside: np.ndarray, gold: Sequence[str], answers: Sequence[str]
+) -> Category:
+    ids = {label: number for number, label in enumerate(diagnostic_split()[0].labels)}
+    truth, given = (np.array([ids[label] for label in labels])[inside] for labels in (gold, answers))
+    source = f"{group}/{name}"
+    rows = whole(int(inside.sum()), f"ax-rows:{source}")
+    if not inside.any():
+        return Category(group, name, rows, rows, rows)
+    with warnings.catch_warnings():  # a small category may have one label only; its correlation is then 0
+        warnings.simplefilter("ignore")
+        return Category(
+            group, name, rows, percent(matthews(truth, given), f"ax-matthews:{source}"),
+            percent(accuracy(truth, given), f"ax-accuracy:{source}"),
+        )  # fmt: skip

@@ -1,0 +1,139 @@
+"""The report page: what stands on it, and what it says where something is missing or does not fit."""
+
+import re
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from commands.errors import InputError
+from commands.files import write_json
+from glue.tasks import TASKS
+from lab import report
+from lab.report_hand_in import categories
+from tests.lab.page_reader import Element, read_page
+from tests.lab.report_samples import gold_rows, write_predictions, write_run
+
+
+def test_the_page_needs_nothing_from_outside(report_runs: Path, report_data: Path) -> None:
+    html = report.page(report_runs, report_data, report_runs / "submission.zip")
+    page = read_page(html)
+    assert not re.search(r"https?:|url\(|@import|<link|<img|<iframe|<object", html)
+    assert all(link.attributes["href"].startswith("#") for link in page.all("a"))
+    targets = {element.attributes["id"] for element in page.all() if "id" in element.attributes}
+    assert {link.attributes["href"][1:] for link in page.all("a")} <= targets
+    assert "prefers-color-scheme: dark" in html
+    assert html == report.page(report_runs, report_data, report_runs / "submission.zip")
+
+
+def test_averages_name_what_they_lack_and_are_there_where_nothing_is(
+    report_page: Element, tmp_path: Path
+) -> None:
+    lacking = [tile.text for tile in report_page.all("div", class_="tile") if "for lack of" in tile.text]
+    assert len(lacking) == 2
+    assert "cola/matthews" in lacking[0]
+    for number, task in enumerate(TASKS.values()):
+        keys = {key: 0.5 + number / 100 + place / 1000 for place, key in enumerate(task.score_keys)}
+        write_run(tmp_path, task.name, task.name, 1, [keys])
+    whole = read_page(report.page(tmp_path, None, None))
+    shown = {n.attributes["data-source"]: float(n.text) for n in whole.all(class_="n")}
+    extra = (1 + 1 + 1 + 1) / 2 / 1000  # mrpc, sts-b, qqp and mnli have a second score, 0.001 above the first
+    assert shown["average:leaderboard"] == pytest.approx(100 * (0.54 + extra / 9), abs=0.006)
+    # eight tasks: mrpc's, qqp's and sts-b's second score, mnli's first, no wnli
+    assert shown["average:paper"] == pytest.approx(100 * (sum(range(8)) / 800 + 0.5 + 3 / 8000), abs=0.006)
+
+
+def test_what_a_zip_says_of_itself(
+    report_page: Element, report_runs: Path, report_data: Path, tmp_path: Path
+) -> None:
+    rows = {row.all("td")[0].text: row for row in report_page.all("tr") if row.all("td", class_="file")}
+    assert len(rows) == 11
+    assert [cell.text for cell in rows["RTE.tsv"].all("td")[4:]] == ["rte/base-seed0", "0", "71.00", "–"]
+    joined = ["mean of mnli-1, mnli-2", "–", "71.00", "61.25"]
+    assert [cell.text for cell in rows["AX.tsv"].all("td")[4:]] == joined
+    assert rows["WNLI.tsv"].all("td")[4].text == "every row is 0"
+    assert {row.all("span", class_="OK")[0].text for row in rows.values()} == {"OK"}
+    other = tmp_path / "other.zip"
+    with zipfile.ZipFile(report_runs / "submission.zip") as old, zipfile.ZipFile(other, "w") as new:
+        for name in old.namelist():
+            if name != "WNLI.tsv":
+                new.writestr(name, old.read(name))
+        new.writestr("notes.txt", "<p>")
+    (tmp_path / "other.manifest.json").write_bytes((report_runs / "submission.manifest.json").read_bytes())
+    again = read_page(report.page(report_runs, report_data, other))
+    said = {
+        row.all("td")[0].text: row.all("td")[1].text
+        for row in again.all("tr")
+        if row.all("td", class_="file")
+    }
+    assert said["WNLI.tsv"].startswith("ERROR")
+    assert said["notes.txt"].startswith("ERROR")
+    assert "other.manifest.json is of another zip" in again.text
+    assert "rte/base-seed0" not in "".join(
+        row.text for row in again.all("tr") if row.all("td", class_="file")
+    )
+
+
+def test_trials_of_a_sweep_that_came_to_nothing_are_named(report_runs: Path, tmp_path: Path) -> None:
+    write_run(tmp_path, "rte/base-seed1", "rte", 1, [{"accuracy": 0.5}])
+    about = {"task": "rte", "configuration": "rte/base", "seconds": 1.0}
+    for seed, status, message in ((1, "done", ""), (2, "failed", "the loss became nan <2>")):
+        record = {**about, "trial": f"rte/base-seed{seed}", "status": status, "message": message}
+        write_json(tmp_path / "rte" / f"base-seed{seed}.trial.json", record)
+    page = read_page(report.page(tmp_path, None, None))
+    (line,) = page.all("li")
+    assert line.text == "rte/base-seed2 failed the loss became nan <2>"
+
+
+def test_without_data_or_predictions_it_says_what_to_do(
+    report_runs: Path, report_data: Path, tmp_path: Path
+) -> None:
+    assert "name the official files with --data_dir" in report.page(report_runs, None, None)
+    write_run(tmp_path, "rte-1", "rte", 1, [{"accuracy": 0.5}])
+    said = read_page(report.page(tmp_path, report_data, None)).text
+    assert "glue.run_predict --split dev --task_name rte --ckpt_path rte-1/best" in said
+
+
+def test_predictions_of_another_checkpoint_are_left_out(report_data: Path, tmp_path: Path) -> None:
+    write_run(tmp_path, "rte-1", "rte", 1, [{"accuracy": 0.5}])
+    rows = len(gold_rows(report_data, "RTE.tsv"))
+    write_predictions(
+        tmp_path / "rte-1" / "predictions" / "dev", "RTE.tsv", list(TASKS["rte"].labels), rows, 1
+    )
+    digests = dict.fromkeys(("model.safetensors", "config.json", "vocab.txt"), "0" * 64)
+    write_json(tmp_path / "rte-1" / "best" / "manifest.json", {"sha256": digests})
+    page = read_page(report.page(tmp_path, report_data, None))
+    assert "the dev predictions of rte-1 are another checkpoint's than its best/" in page.text
+    assert not page.all(class_="cell")
+
+
+def test_a_labelled_set_that_does_not_fit_is_refused(report_data: Path, tmp_path: Path) -> None:
+    lines = (report_data / "diagnostic" / "diagnostic-full.tsv").read_text().split("\n")
+    target = tmp_path / "diagnostic-full.tsv"
+    for change, said in (
+        (lines[:-2], r"74 rows, but 75 predictions"),
+        (
+            [lines[0], lines[1] + "x", *lines[2:]],
+            r":2: not a row with one of contradiction, entailment, neutral",
+        ),
+        (["a\tb", *lines[1:]], r":1: no column 'Lexical Semantics'"),
+    ):
+        target.write_text("\n".join(change).rstrip("\n") + "\n")
+        with pytest.raises(InputError, match=said):
+            categories(["entailment"] * 75, tmp_path)
+
+
+def test_the_command_writes_the_page(
+    report_runs: Path, report_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report.main(
+        ["--runs", str(report_runs), "--data_dir", str(report_data), "--output", str(tmp_path / "page.html")]
+    )
+    assert capsys.readouterr().out == f"{tmp_path / 'page.html'}\n"
+    assert (tmp_path / "page.html").read_text() == report.page(
+        report_runs, report_data, report_runs / "submission.zip"
+    )
+    with pytest.raises(InputError, match=r"no scores\.json of a run below it"):
+        report.main(["--runs", str(report_data)])
+    with pytest.raises(InputError, match="no such folder; --data_dir names"):
+        report.main(["--runs", str(report_runs), "--data_dir", str(tmp_path / "none")])
