@@ -20,6 +20,8 @@ def config_path(folder: str | Path) -> Path:
     wanted = f"{CONFIG}, model.safetensors and vocab.txt"
     if not Path(folder).is_dir():
         raise InputError(f"{folder}: no such model folder; it should hold {wanted}")
+    if (Path(folder) / "best" / CONFIG).is_file():
+        raise InputError(f"{folder}: is a run's folder; name the model in it, {Path(folder) / 'best'}")
     raise InputError(f"{Path(folder) / CONFIG}: no such file; a model folder holds {wanted}")
 
 

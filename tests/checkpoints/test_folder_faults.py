@@ -17,6 +17,13 @@ def test_missing_folder(tmp_path: Path) -> None:
     assert message.startswith(f"{tmp_path / 'no'}: no such model folder; it should hold config.json, ")
 
 
+def test_a_runs_folder_is_no_model_folder(edited: Edited) -> None:
+    folder = edited("bert")
+    folder.rename(folder.parent / "best")
+    message = fault(lambda: read_config(folder.parent))
+    assert message == f"{folder.parent}: is a run's folder; name the model in it, {folder.parent / 'best'}"
+
+
 def test_missing_files(edited: Edited) -> None:
     folder = edited("bert")
     assert has_weights(folder)
