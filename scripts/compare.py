@@ -111,13 +111,15 @@ def compare(folder: Path, peer: str, python: str, scratch: Path) -> tuple[list[D
     from checkpoints.convert import convert
     from checkpoints.folder import read_config
     from checkpoints.opening import check_manifest
+    from checkpoints.weights import PADDLE, weight_files
 
     check_manifest(folder)
     config = read_config(folder)
     theirs_folder = folder
-    if peer == "paddlenlp":
-        theirs_folder = scratch / "paddlenlp"
-        convert(folder, theirs_folder, "paddlenlp")
+    # transformers reads its own layout as it stands, and nothing else.
+    if peer == "paddlenlp" or weight_files(folder)[:1] == [folder / PADDLE]:
+        theirs_folder = scratch / peer
+        convert(folder, theirs_folder, peer)
     alone, padded = _batches(config.vocab_size, config.max_position_embeddings, config.pad_token_id)
     np.savez(scratch / "batches.npz", alone=alone, padded=padded, pad=config.pad_token_id)
     versions = _run_peer(peer, python, theirs_folder, scratch)

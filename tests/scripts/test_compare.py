@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from checkpoints.convert import convert
 from commands.errors import InputError
 from scripts import compare
 
@@ -69,6 +70,28 @@ def test_a_peer_that_embeds_padding_as_zeros(
     lines = capsys.readouterr().out.splitlines()
     assert float(lines[3].split()[-1]) > 1e-3  # reference_padding alone does not explain it
     assert float(lines[4].split()[-1]) == 0.0
+
+
+def test_a_run_in_paddlenlps_layout(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run's folder stands for its best model, and transformers is given its own layout."""
+    convert(model, tmp_path / "run" / "best", "paddlenlp")
+    stand_in(monkeypatch, model)
+    seen, run = [], compare._run_peer
+    monkeypatch.setattr(
+        compare, "_run_peer", lambda peer, python, folder, scratch: (
+            seen.append(sorted(path.name for path in folder.iterdir())), run(peer, python, folder, scratch)
+        )[1],
+    )  # fmt: skip
+    compare.main(["--model", str(tmp_path / "run"), "--against", "huggingface"])
+    assert float(capsys.readouterr().out.splitlines()[1].split()[-1]) == 0.0
+    assert "model.safetensors" in seen[0]
+
+
+def test_a_name_that_nobody_knows_is_one_line() -> None:
+    with pytest.raises(InputError, match="nobody: no such model folder, and no name known here"):
+        compare.main(["--model", "nobody", "--against", "huggingface"])
 
 
 def test_rows_without_padding_must_agree(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
