@@ -68,9 +68,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     os.environ.setdefault("GLOG_minloglevel", "2")  # Paddle's notes on every graph it writes
     from checkpoints.folder import digest_of
     from deploy.models import load_network
-    from engines.export import check_target, export
+    from engines.export import check_packages, check_target, export
 
     check_target(Path(flags.save_inference_dir))
+    check_packages(flags.format)
     folder, network, tokenizer = load_network(flags.model_path)
     target, digest, rows = flags.save_inference_dir, digest_of(folder), _rows(flags)
     finish = None

@@ -1,6 +1,7 @@
 """The dynamic engine: the network itself, batch by batch."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 from tqdm import tqdm
@@ -60,3 +61,11 @@ class DynamicEngine:
             answers = self._model(*tensors(batch))
         parts = answers if isinstance(answers, tuple) else (answers,)
         return dict(zip(HEADS[self.head], (part.numpy() for part in parts), strict=True))
+
+
+class ExactEngine(DynamicEngine):
+    """The same of a network whose parameters are float64."""
+
+    def __call__(self, batch: Batch) -> Outputs:
+        mask = None if batch.mask is None else batch.mask.astype(np.float64)
+        return super().__call__(replace(batch, mask=mask))

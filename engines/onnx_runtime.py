@@ -33,7 +33,7 @@ def _session(path: Path, device: str, threads: int):  # type: ignore[no-untyped-
     try:
         import onnxruntime as ort
     except ImportError:
-        raise InputError(f"{path}: ONNX Runtime is not installed: pip install -e '.[serve]'") from None
+        raise InputError(f"{path}: ONNX Runtime is not installed: pip install -e '.[onnx]'") from None
     ort.set_default_logger_severity(3)  # errors only
     provider = _PROVIDERS.get(device, device)
     if provider not in ort.get_available_providers():

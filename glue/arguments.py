@@ -46,9 +46,17 @@ def add_checkpoint(parser: CommandParser) -> None:
         required=True,
         type=path,
         metavar="FOLDER",
-        help="a fine-tuned model folder, or a run's folder (its best/ is taken)",
+        help="a fine-tuned model folder, a run's folder (its best/ is taken), or what deploy.export wrote",
     )
     add_batches(parser)
+    parser.add_argument(
+        "--engine",
+        choices=("auto", "dynamic", "paddle", "onnx"),
+        default="auto",
+        help="what runs the model: the network itself, or a graph of it (paddle.inference, ONNX Runtime), "
+        "which a model folder is exported to first; auto: onnx on a CPU where it is installed and there are "
+        "rows enough, else dynamic; the labels are the same with each (default: auto)",
+    )
 
 
 def data_folder(given: str | None) -> Path:

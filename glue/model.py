@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from checkpoints.folder import has_weights, read_checkpoint, read_config
-from checkpoints.network import fill, load_classifier, shapes_of
+from checkpoints.folder import has_weights, read_checkpoint
+from checkpoints.network import fill, shapes_of
 from checkpoints.opening import check_manifest
 from commands.errors import InputError, UsageError
 from convbert.config import EncoderConfig
@@ -131,27 +131,24 @@ def prepare(
     return Prepared(model, notes)
 
 
-def load_for_task(
-    folder: str | Path, task: Task, label_map: str | None
-) -> tuple[SentenceClassifier, EncoderConfig]:
-    """A fine-tuned checkpoint of this task, and its configuration; one of another task is an InputError.
-
-    A run's folder stands for its ``best/``.
-    """
-    check_manifest(folder)
-    config = with_labels(read_config(folder), task, label_map)
+def config_for_task(
+    folder: str | Path, found: EncoderConfig, task: Task, label_map: str | None
+) -> EncoderConfig:
+    """A checkpoint's configuration, as found in its folder, with --label_map; InputError if it is of another
+    task."""
+    config = with_labels(found, task, label_map)
     if config.finetuning_task and config.finetuning_task.lower() != task.name:
         raise InputError(f"{folder}: is a checkpoint of {config.finetuning_task}, not of {task.name}")
     if not config.finetuning_task and task.is_regression and len(config.id2label) == 1:
-        return load_classifier(folder), config
+        return config
     if not _is_for(config, task):
-        found = ", ".join(config.id2label.values()) or "none"
+        own = ", ".join(config.id2label.values()) or "none"
         expected = ", ".join(_labels(task).values())
         raise InputError(
-            f"{folder}: its labels are {found}; {task.name} has {expected}; "
+            f"{folder}: its labels are {own}; {task.name} has {expected}; "
             "if it is a checkpoint of this task, name its labels with --label_map"
         )
-    return load_classifier(folder), config
+    return config
 
 
 def label_names(config: EncoderConfig) -> Sequence[str]:

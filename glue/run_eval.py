@@ -33,17 +33,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     from checkpoints.opening import model_folder
     from convbert import ranks
     from convbert.framework import select_device
+    from glue.checkpoint import Checkpoint
     from glue.scoring import dev_scores, predict_splits
 
     task = task_named(flags.task_name)
     select_device(flags.device)
     ranks.start()
     folder, data = model_folder(flags.ckpt_path), data_folder(flags.data_dir)
-    config, predictions = predict_splits(
-        folder, task, "dev", data, flags.label_map, flags.max_seq_length, flags.batch_size
+    checkpoint = Checkpoint(folder, task, flags.label_map)
+    predictions = predict_splits(
+        checkpoint,
+        "dev",
+        data,
+        max_length=flags.max_seq_length,
+        batch_size=flags.batch_size,
+        engine=flags.engine,
+        device=flags.device,
     )
     if ranks.is_first():
-        print(json.dumps(dev_scores(task, config, predictions)))
+        print(json.dumps(dev_scores(task, checkpoint.config, predictions)))
 
 
 if __name__ == "__main__":

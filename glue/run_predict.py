@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from commands.command_line import CommandParser, path, run
+from commands.errors import UsageError
 from commands.machine_flags import set_workers
 from glue.arguments import add_checkpoint, add_common, add_task, data_folder
 from glue.tasks import task_named
@@ -41,44 +42,53 @@ def make_parser() -> CommandParser:
         default="test",
         help="dev: files of the same form, for metrics.score (default: test)",
     )
-    parser.add_argument(
-        "--engine",
-        choices=("auto", "dynamic"),
-        default="auto",
-        help="what runs the model (default: auto, which is the dynamic one)",
-    )
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
     set_workers(flags.num_workers)
-    from checkpoints.folder import digest_of
     from checkpoints.opening import model_folder
     from convbert import ranks
     from convbert.framework import select_device
     from glue.answers import Answers, write_answers
+    from glue.checkpoint import Checkpoint
     from glue.scoring import predict_splits
 
     task = task_named(flags.task_name)
     select_device(flags.device)
     ranks.start()
     folder, data = model_folder(flags.ckpt_path), data_folder(flags.data_dir)
-    in_run = (folder.resolve().parent / "args.json").is_file()  # best/ is replaced by a better one
-    beside = folder.resolve().parent if in_run else folder
-    target = Path(flags.output_dir or beside / "predictions" / flags.split)
-    _, predictions = predict_splits(
-        folder, task, flags.split, data, flags.label_map, flags.max_seq_length, flags.batch_size
+    target = Path(flags.output_dir or _place_of(folder) / flags.split)
+    checkpoint = Checkpoint(folder, task, flags.label_map)
+    predictions = predict_splits(
+        checkpoint,
+        flags.split,
+        data,
+        max_length=flags.max_seq_length,
+        batch_size=flags.batch_size,
+        engine=flags.engine,
+        device=flags.device,
     )
     if not ranks.is_first():
         return
     write_answers(
         target,
         [Answers(part.split.split.hand_in, part.logits, part.labels, part.answers) for part in predictions],
-        digest_of(folder),
+        checkpoint.digest(),
     )
     for part in predictions:
         print(f"{target / part.split.split.hand_in}: {len(part.answers)} rows")
+
+
+def _place_of(folder: Path) -> Path:
+    """The folder of predictions where no other is named."""
+    from engines.exported import is_exported
+
+    if is_exported(folder):  # the next export to this place would remove them
+        raise UsageError(f"--ckpt_path {folder}: is an exported folder; name the --output_dir")
+    in_run = (folder.resolve().parent / "args.json").is_file()  # best/ is replaced by a better one
+    return (folder.resolve().parent if in_run else folder) / "predictions"
 
 
 if __name__ == "__main__":

@@ -7,15 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
-from checkpoints.opening import check_length, tokenizer_of
+from checkpoints.opening import check_length
 from commands.errors import InputError
 from convbert import ranks
 from convbert.config import EncoderConfig
 from convbert.heads import SentenceClassifier
 from engines.dynamic import predict_logits
+from engines.running import Engine
+from engines.settled import DOUBT, SettledEngine
 from glue.answers import answers_of
+from glue.checkpoint import Checkpoint
 from glue.features import SplitFeatures, load_split, targets_of
-from glue.model import label_names, load_for_task
+from glue.model import label_names
 from glue.tasks import Task
 from metrics.task_scores import score_task
 
@@ -34,7 +37,7 @@ class Predictions:
 
 
 def predict(
-    model: SentenceClassifier,
+    model: SentenceClassifier | Engine,
     config: EncoderConfig,
     task: Task,
     split: SplitFeatures,
@@ -55,27 +58,32 @@ def predict(
 
 
 def predict_splits(
-    folder: Path,
-    task: Task,
+    checkpoint: Checkpoint,
     kind: str,
     data_dir: Path,
-    label_map: str | None = None,
+    *,
     max_length: int | None = None,
     batch_size: int = 64,
-) -> tuple[EncoderConfig, list[Predictions]]:
-    """A checkpoint's answers to all of a task's ``dev`` or ``test`` files; all are read before any is run.
+    engine: str = "auto",
+    device: str = "cpu",
+) -> list[Predictions]:
+    """A checkpoint's answers to all of its task's ``dev`` or ``test`` files; all are read before any is run.
 
-    max_length: of the inputs in tokens; None: as the checkpoint was trained.
+    max_length: of the inputs in tokens; None: as the checkpoint was trained. engine: of ``engines.choice``.
     """
-    model, config = load_for_task(folder, task, label_map)
-    tokenizer = tokenizer_of(folder, config)
+    task, config = checkpoint.task, checkpoint.config
     length = max_length or config.max_seq_length or min(128, config.max_position_embeddings)
     check_length(length, config)
-    splits = [load_split(task, split, data_dir, tokenizer, length) for split in task.of_kind(kind)]
+    splits = [load_split(task, split, data_dir, checkpoint.tokenizer, length) for split in task.of_kind(kind)]
     for split in splits:
         if split.rows != split.split.rows and ranks.is_first():
             print(f"note: {split.described()}", file=sys.stderr)
-    return config, [predict(model, config, task, part, batch_size, part.split.hand_in) for part in splits]
+    model = checkpoint.runner(engine, device, sum(len(split.features.ids) for split in splits))
+    found = [predict(model, config, task, part, batch_size, part.split.hand_in) for part in splits]
+    if isinstance(model, SettledEngine) and (rows := model.undecided):
+        close = f"{rows} rows have two best logits less than {DOUBT:g} apart"
+        print(f"note: {close}; another engine might choose the other", file=sys.stderr)
+    return found
 
 
 def dev_scores(task: Task, config: EncoderConfig, predictions: Sequence[Predictions]) -> dict[str, float]:

@@ -149,9 +149,9 @@ class Said:
     [
         ([[0.5, 0.25]], [[0.5, 0.25]], 0.0),
         ([[0.5, 0.25]], [[0.5, 0.75]], 0.5),
-        ([[8.0, 0.5], [0.0, 0.0]], [[8.0, 0.0], [0.0, 0.0]], 0.0625),  # of the row's largest, 8
-        ([[8.0, 0.0], [0.5, 0.0]], [[8.0, 0.0], [0.0, 0.0]], 0.5),  # which another row's is not
-        ([[-1000.0, 0.5]], [[-1000.0, 0.0]], 0.5),  # nor a lowered one
+        ([[8.0, 0.5], [0.0, 0.0]], [[8.0, 0.0], [0.0, 0.0]], 0.5),  # however large others are
+        ([[-1000.5, 0.25]], [[-1000.0, 0.0]], 0.25),  # of a lowered one, its part
+        ([[-1023.5, 0.0]], [[-1024.0, 0.0]], 0.5 / 1024),
         ([[0.5]], [[0.5, 0.5]], float("inf")),
     ],
 )  # fmt: skip
@@ -161,6 +161,31 @@ def test_the_difference_of_answers(
     batch = golden_batch("bert", "full")
     found = largest_difference(Said(said), [batch], [{"logits": np.array(wanted, dtype=np.float32)}])  # type: ignore[arg-type]
     assert found == difference
+
+
+def test_what_rounding_explains_is_no_fault(
+    tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Logits in the thousands, which float32 does not hold to 1e-5. A fault beyond rounding is still found,
+    and the network is afterwards what it was."""
+    network = load_classifier(GOLDEN / "electra")
+    weight = network.head.projection.weight
+    weight.set_value(weight.numpy() * 3e4)
+    before = {name: parameter.numpy() for name, parameter in network.named_parameters()}
+    difference = export(network, tokenizer, "", tmp_path / "out", "onnx")
+    assert 1e-5 < difference < 1e-2
+    write = exporting.write_network
+
+    def write_another(path: Path, config: object, arrays: dict[str, np.ndarray], *more: object) -> None:
+        bias = arrays["head.projection.bias"] + np.float32(10 * difference)
+        write(path, network.config, {**arrays, "head.projection.bias": bias}, *more)
+
+    monkeypatch.setattr(exporting, "write_network", write_another)
+    with pytest.raises(InputError, match="differ from the network's by"):
+        export(network, tokenizer, "", tmp_path / "out", "onnx")
+    for name, parameter in network.named_parameters():
+        assert parameter.numpy().dtype == np.float32
+        np.testing.assert_array_equal(parameter.numpy(), before[name])
 
 
 def test_an_answer_that_is_no_number_is_a_difference() -> None:

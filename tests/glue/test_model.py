@@ -13,7 +13,8 @@ from commands.errors import InputError
 from convbert.config import EncoderConfig
 from convbert.heads import SentenceClassifier
 from convbert.tokenizer import Tokenizer
-from glue.model import config_for, label_names, load_for_task, prepare, with_labels
+from glue.checkpoint import Checkpoint
+from glue.model import config_for, label_names, prepare, with_labels
 from glue.presets import GlueRecipe
 from glue.tasks import TASKS
 
@@ -79,14 +80,14 @@ def test_prediction_refuses_a_checkpoint_of_another_task(tmp_path: Path, golden_
     labels = {0: "entailment", 1: "not_entailment"}
     save(tmp_path / "m", golden_dir, dataclasses.replace(TINY, id2label=labels, finetuning_task="qnli"))
     with pytest.raises(InputError, match="is a checkpoint of qnli, not of rte"):
-        load_for_task(tmp_path / "m", TASKS["rte"], None)
+        Checkpoint(tmp_path / "m", TASKS["rte"], None)
 
 
 def test_label_0_needs_a_label_map(tmp_path: Path, golden_dir: Path) -> None:
     save(tmp_path / "m", golden_dir, dataclasses.replace(TINY, id2label={0: "LABEL_0", 1: "LABEL_1"}))
     with pytest.raises(InputError, match=r"its labels are LABEL_0, LABEL_1; rte has .*--label_map"):
-        load_for_task(tmp_path / "m", TASKS["rte"], None)
-    _, config = load_for_task(tmp_path / "m", TASKS["rte"], "not_entailment,entailment")
+        Checkpoint(tmp_path / "m", TASKS["rte"], None)
+    config = Checkpoint(tmp_path / "m", TASKS["rte"], "not_entailment,entailment").config
     assert label_names(config) == ["not_entailment", "entailment"]
 
 
@@ -118,13 +119,13 @@ def test_a_damaged_model_of_ours_is_refused(tmp_path: Path, golden_dir: Path) ->
     config = dataclasses.replace(TINY, id2label=labels, finetuning_task="rte")
     model = SentenceClassifier(config)
     save_checkpoint(tmp_path / "m", config, arrays_of(model), Tokenizer(golden_dir / "tokenizer"))
-    load_for_task(tmp_path / "m", TASKS["rte"], None)
+    Checkpoint(tmp_path / "m", TASKS["rte"], None)
     weights = tmp_path / "m" / "model.safetensors"
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
     with pytest.raises(InputError, match=r"model\.safetensors: is not what manifest\.json says"):
-        load_for_task(tmp_path / "m", TASKS["rte"], None)
+        Checkpoint(tmp_path / "m", TASKS["rte"], None)
     with pytest.raises(InputError, match=r"model\.safetensors: is not what manifest\.json says"):
         prepare(tmp_path / "m", config, True, from_scratch=False)
 

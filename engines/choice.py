@@ -1,0 +1,40 @@
+"""Which engine runs a model folder, and how an exported graph is had for it."""
+
+import tempfile
+from pathlib import Path
+
+from commands.errors import InputError
+from convbert import ranks
+from convbert.framework import paddle
+from convbert.tokenizer import Tokenizer
+from engines.export import check_packages, export, missing_package
+from engines.running import Engine, open_engine
+
+ENGINES = ("auto", "dynamic", "paddle", "onnx")
+WORTH = 100_000  # tokens; for fewer, writing and comparing a graph takes longer than the graph saves
+
+
+def chosen_engine(wanted: str, device: str, tokens: int) -> str:
+    """``dynamic``, ``paddle`` or ``onnx`` for one of ENGINES. tokens: how many there are to run.
+
+    ``auto`` is ONNX Runtime on a CPU, where it is installed, one process does the work and there is
+    enough of it; else the dynamic engine. InputError where what is wanted cannot be had.
+    """
+    if wanted == "auto":
+        fits = device == "cpu" and ranks.world() == 1 and tokens >= WORTH
+        return "onnx" if fits and not missing_package("onnx") else "dynamic"
+    if wanted == "dynamic":
+        return wanted
+    check_packages(wanted)
+    if device not in ("cpu", "gpu"):
+        raise InputError(f"--engine {wanted}: does not know --device {device}; take --engine dynamic")
+    if ranks.world() > 1:
+        raise InputError(f"--engine {wanted}: runs in one process; several share --engine dynamic")
+    return wanted
+
+
+def graph_of(network: "paddle.nn.Layer", tokenizer: Tokenizer, kind: str, device: str) -> Engine:
+    """An engine of a network's graph, which is written to a temporary folder and compared as every export."""
+    with tempfile.TemporaryDirectory(prefix="convbert-glue-") as folder:
+        export(network, tokenizer, "", Path(folder) / kind, kind)
+        return open_engine(Path(folder) / kind, device)  # which has read it all when this returns

@@ -1,0 +1,48 @@
+"""Labels that do not depend on the engine: where the two best logits are close, the network decides."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from convbert.batching import Batch
+from engines.running import Engine, Outputs
+
+DOUBT = 1e-4  # engines differ by rounding, about 1e-5 in a logit
+
+
+def in_doubt(logits: np.ndarray) -> np.ndarray:
+    """(N, L) → (N,) bool: rows whose two best logits differ by less than DOUBT. A regression has none."""
+    if logits.shape[1] < 2:
+        return np.zeros(len(logits), dtype=bool)
+    second, best = np.partition(logits, -2, axis=1)[:, -2:].T
+    return np.asarray(best - second < DOUBT)
+
+
+class SettledEngine:
+    """A sentence engine whose rows in doubt get the network's own logits.
+
+    open_network: called at the first such row; None where there is no network to ask: then the rows keep
+    the engine's logits, and undecided counts them.
+    """
+
+    def __init__(self, engine: Engine, open_network: Callable[[], Engine] | None) -> None:
+        self.config, self.head = engine.config, engine.head
+        self.undecided = 0
+        self._engine, self._open_network = engine, open_network
+        self._network: Engine | None = None
+
+    def __call__(self, batch: Batch) -> Outputs:
+        logits = self._engine(batch)["logits"]
+        rows = np.flatnonzero(in_doubt(logits))
+        if self._open_network is None:
+            self.undecided += len(rows)
+        elif len(rows):
+            self._network = self._network or self._open_network()
+            logits = logits.copy()
+            logits[rows] = self._network(_part(batch, rows))["logits"]
+        return {"logits": logits}
+
+
+def _part(batch: Batch, rows: np.ndarray) -> Batch:
+    mask, targets = (None if part is None else part[rows] for part in (batch.mask, batch.targets))
+    return Batch(batch.ids[rows], batch.token_types[rows], mask, targets, batch.rows[rows])

@@ -1,0 +1,64 @@
+"""A task's checkpoint, in a model folder or an exported one, and what runs it: its network or a graph."""
+
+import sys
+from pathlib import Path
+
+from checkpoints.folder import digest_of, read_config
+from checkpoints.network import load_classifier
+from checkpoints.opening import check_manifest, tokenizer_of
+from commands.errors import InputError
+from convbert.heads import SentenceClassifier
+from engines.choice import chosen_engine, graph_of
+from engines.dynamic import DynamicEngine
+from engines.exported import Exported, is_exported, read_exported
+from engines.running import Engine, open_engine
+from engines.settled import SettledEngine
+from glue.model import config_for_task
+from glue.tasks import Task
+
+
+class Checkpoint:
+    """A checkpoint as read, its weights not yet. config: with the labels' names as --label_map gives them.
+
+    InputError if it is damaged, or of another task.
+    """
+
+    def __init__(self, folder: Path, task: Task, label_map: str | None) -> None:
+        self.folder, self.task = folder, task
+        self._exported: Exported | None = read_exported(folder) if is_exported(folder) else None
+        if self._exported is None:
+            check_manifest(folder)
+        found = self._exported.config if self._exported else read_config(folder)
+        self.config = config_for_task(folder, found, task, label_map)
+        self.tokenizer = tokenizer_of(folder, self.config)
+
+    def digest(self) -> str:
+        """Of the model folder, which an exported folder knows."""
+        return self._exported.digest if self._exported else digest_of(self.folder)
+
+    def runner(self, wanted: str, device: str, tokens: int) -> SentenceClassifier | Engine:
+        """What runs it. wanted: of ``engines.choice.ENGINES``; tokens: how many there are to run."""
+        if self._exported is not None:
+            return SettledEngine(self._open_exported(self._exported, wanted, device), None)
+        kind = chosen_engine(wanted, device, tokens)
+        network = load_classifier(self.folder)
+        if kind == "dynamic":
+            return network
+        try:
+            graph = graph_of(network, self.tokenizer, kind, device)
+        except InputError as error:
+            if wanted != "auto":
+                raise
+            print(f"note: runs on --engine dynamic: {error}", file=sys.stderr)
+            return network
+        print(f"note: runs on --engine {kind}", file=sys.stderr)
+        # Writing a Paddle graph makes the network a static one: who asks it gets it anew.
+        return SettledEngine(graph, lambda: DynamicEngine(load_classifier(self.folder)))
+
+    def _open_exported(self, exported: Exported, wanted: str, device: str) -> Engine:
+        if wanted not in ("auto", exported.format):
+            remedy = "leave --engine out" if wanted != "dynamic" else "name the model folder"
+            raise InputError(f"{self.folder}: is an exported {exported.format} graph; {remedy}")
+        if exported.head != "sentence":
+            raise InputError(f"{self.folder}: answers questions; deploy.infer asks it")
+        return open_engine(exported, device)
