@@ -267,11 +267,13 @@ def test_a_question_goes_with_the_sentences_that_answer_it(tmp_path: Path) -> No
         tmp_path,
         "train-v1.1.json",
         f"{first}  {second}",
-        [("Who came?", "Ann"), ("Whom did she meet?", "Bob")],
+        [("Who came?", "Ann"), ("Where did she end?", "Rome"), ("Where was it?", "There"), ("Who?", "Bob")],
     )
     assert list(squad_lines(tmp_path)) == [
         *("Who came?", f"Who came?\t{first}"),
-        *("Whom did she meet?", f"Whom did she meet?\t{second}"),
+        *("Where did she end?", f"Where did she end?\t{first}"),  # its last word
+        *("Where was it?", f"Where was it?\t{second}"),  # its first word
+        *("Who?", f"Who?\t{second}"),
         *(first, second),
     ]
 
