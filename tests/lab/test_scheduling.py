@@ -175,6 +175,20 @@ def test_a_run_of_other_settings_is_never_taken_for_the_trials(tmp_path: Path, s
     assert said == wanted + "take another --runs, or remove that run"
 
 
+def test_a_transfer_that_has_begun_goes_on_from_what_it_began_with(tmp_path: Path, sample_dir: Path) -> None:
+    sweep = make_sweep(tmp_path, sample_dir)
+    (trial, _) = [trial for trial in sweep.trials if trial.task == "rte"]
+    mnli = tmp_path / "runs" / "mnli"
+    (mnli / "then" / "best").mkdir(parents=True)
+    folder = trial.folder(tmp_path / "runs")
+    folder.mkdir(parents=True)
+    for began_with, goes_on_with in (("then", "then"), ("removed", "now")):
+        args = {"model_name_or_path": str(mnli / began_with / "best")}
+        (folder / "args.json").write_text(json.dumps(args))
+        job = sweep.jobs.job(trial, mnli / "now", {}, [])
+        assert flag(job, "--model_name_or_path") == str(mnli / goes_on_with / "best")
+
+
 SEARCH = """
 checkpoints: {tiny: {model: MODEL, from_scratch: true}}
 seeds: [1, 2]

@@ -178,6 +178,14 @@ def test_the_history_tells_noise_from_gain(
     assert "71.50 on the test set, expected were" in out
     lines = run()[0].splitlines()
     assert [line.split()[2] for line in lines[1:]] == ["–", "71.50", "–"]
+    for file in (kept / sha256_of(again)[:12]).glob("dev-*"):
+        file.unlink()
+    better = submitted(
+        tmp_path / "good", write_plan(tmp_path, ALL, size=1), sample_dir, "better.zip", "--wnli", "trained"
+    )
+    out, err = run("--add", str(better), *data)
+    assert "number 4" in out
+    assert "warning: not compared with again.zip: " in err
     with pytest.raises(InputError, match="was handed in before"):
         run("--add", str(again), *data)
     good.write_bytes(again.read_bytes())

@@ -1,0 +1,80 @@
+"""One machine: which cores a process gets, and that it does not outlive who wanted it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from glue.presets import GlueRecipe
+from glue.tasks import TASKS
+from lab.estimate import seconds_of
+from lab.local import places
+from lab.speed import Speed
+from lab.trial_run import Place
+
+LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux's own")
+
+
+def test_cores_are_dealt_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {2, 3, 5, 7, 8}, raising=False)
+    assert places(1, "cpu") == [Place((2, 3, 5, 7, 8), 5)]
+    assert places(2, "cpu") == [Place((2, 3), 2), Place((5, 7), 2)]
+    assert [place.cores for place in places(6, "cpu")] == [(2,), (3,), (5,), (7,), (8,), (2,)]
+
+
+def test_each_worker_has_its_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
+    assert [place.gpu for place in places(2, "gpu")] == ["4", "6"]
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert [(place.cores, place.gpu) for place in places(2, "gpu")] == [((), "0"), ((), "1")]
+
+
+def launch(project_dir: Path, parent: int, *words: str) -> "subprocess.CompletedProcess[str]":
+    core = str(min(os.sched_getaffinity(0)))
+    launcher = [sys.executable, "-I", str(project_dir / "lab" / "launch.py"), str(parent), core]
+    return subprocess.run([*launcher, sys.executable, *words], capture_output=True, encoding="utf-8")
+
+
+@LINUX
+def test_a_command_is_bound_and_gets_its_words(project_dir: Path) -> None:
+    code = "import os, sys; print(sorted(os.sched_getaffinity(0)), sys.argv[1:])"
+    done = launch(project_dir, os.getpid(), "-c", code, "a b", "--c")
+    assert done.stdout == f"[{min(os.sched_getaffinity(0))}] ['a b', '--c']\n"
+
+
+@LINUX
+def test_a_command_that_nobody_wants_any_more_does_not_start(project_dir: Path) -> None:
+    done = launch(project_dir, 1, "-c", "print('started')")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "is gone" in done.stderr
+
+
+@LINUX
+def test_a_command_ends_with_who_wanted_it(project_dir: Path) -> None:
+    """A parent that is killed; the pipe they share closes when the child is gone too."""
+    code = (
+        "import os, subprocess, sys, time\n"
+        f"words = [sys.executable, '-I', {str(project_dir / 'lab' / 'launch.py')!r}, str(os.getpid()), '-']\n"
+        "child = 'import time; print(1, flush=True); time.sleep(600)'\n"
+        "subprocess.Popen([*words, sys.executable, '-c', child])\n"
+        "time.sleep(600)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, encoding="utf-8")
+    assert parent.stdout is not None
+    assert parent.stdout.readline() == "1\n"
+    parent.kill()
+    assert parent.stdout.read() == ""  # the end of the pipe, long before ten minutes
+    parent.wait()
+
+
+def test_the_time_of_a_trial_by_hand(sample_dir: Path) -> None:
+    """RTE: 75 test rows in the sample. 3 epochs of 32 steps of 32 rows at 64 rows/s: 48 s. Three evaluations
+    and the prediction of 150 dev rows, 75 test rows, at 135 rows/s: 5 s. Three commands of 5 s."""
+    recipe = GlueRecipe(batch_size=32, num_train_epochs=3.0)
+    speed = Speed(training=64.0, evaluation=135.0, rows=1000, dev_rows=150)
+    assert seconds_of(TASKS["rte"], recipe, speed, sample_dir) == pytest.approx(48 + 5 + 15)
+    steps = GlueRecipe(batch_size=16, max_steps=100, save_steps=30, gradient_accumulation_steps=2)
+    wanted = 100 * 32 / 64 + (5 * 150 + 75) / 135 + 15  # four evaluations
+    assert seconds_of(TASKS["rte"], steps, speed, sample_dir) == pytest.approx(wanted)

@@ -1,0 +1,69 @@
+"""What a sweep tells: on a terminal the table renews itself and leaves nothing but the lines."""
+
+import io
+import json
+import re
+from pathlib import Path
+
+from lab.plan import Checkpoint
+from lab.progress import Progress
+from lab.records import Outcome
+from lab.trials import Trial
+from tests.lab.conftest import FakeTrial
+
+TRIALS = [Trial("rte", Checkpoint("base", "x"), "", seed) for seed in (1, 2, 3)]
+
+
+class Terminal(io.StringIO):
+    """What stands there after all that was written: the cursor goes up, what is below vanishes."""
+
+    def isatty(self) -> bool:
+        return True
+
+    def lines(self) -> list[str]:
+        shown: list[str] = []
+        for up, text in re.findall(r"(?:\x1b\[(\d+)F\x1b\[J)?([^\x1b]*)", self.getvalue()):
+            del shown[len(shown) - int(up or 0) :]
+            shown += text.splitlines()
+        return shown
+
+
+def play(progress: Progress, runs: Path, fake_trial: FakeTrial) -> None:
+    first, second, third = TRIALS
+    progress.began(first)
+    progress.refresh()
+    progress.began(second)
+    history = second.folder(runs) / "history.jsonl"
+    history.parent.mkdir(parents=True)
+    history.write_text(json.dumps({"step": 7, "evaluation": {"main": 0.625}}) + "\n")
+    progress.refresh()
+    fake_trial(runs, first.name, 0.8, 1)
+    progress.ended(first, Outcome("done", "", 12.0))
+    progress.refresh()
+    progress.ended(third, Outcome("failed", "no luck"))
+    progress.refresh()
+
+
+def test_on_a_terminal(tmp_path: Path, fake_trial: FakeTrial) -> None:
+    terminal = Terminal()
+    progress = Progress(TRIALS, tmp_path, terminal)
+    play(progress, tmp_path, fake_trial)
+    done, failed, head, running, task = terminal.lines()
+    assert re.fullmatch(r"\[1/3\] rte/base-seed1: accuracy 0\.\d{4} at step 40 \(12 s\)", done)
+    assert failed == "[2/3] rte/base-seed3: failed: no luck"
+    assert head.startswith("3 trials: 1 done, 1 failed; 0:0")
+    assert re.fullmatch(r"  rte/base-seed2 +\d+ s  best 0\.6250  step 7", running)
+    assert re.fullmatch(r"  rte    2 of 3, 1 failed; best 0\.\d{4} rte/base-seed1", task)
+    progress.close()
+    assert terminal.lines() == [done, failed]
+
+
+def test_elsewhere_there_are_plain_lines(tmp_path: Path, fake_trial: FakeTrial) -> None:
+    stream = io.StringIO()
+    progress = Progress(TRIALS, tmp_path, stream)
+    play(progress, tmp_path, fake_trial)
+    progress.close()
+    assert "\x1b" not in stream.getvalue()
+    assert [line.split(": ")[0] for line in stream.getvalue().splitlines()] == [
+        "rte/base-seed1", "rte/base-seed2", "[1/3] rte/base-seed1", "[2/3] rte/base-seed3"
+    ]  # fmt: skip
