@@ -292,6 +292,8 @@ class Curves:
                 self._writer = LogWriter(logdir=str(folder / "visualdl"))
         except ImportError:
             return
+        except OSError as error:  # it makes a folder in the user's home
+            LOG.info(f"note: no curves are written: VisualDL says {error}")
 
     def add(self, name: str, value: float, step: int) -> None:
         if self._writer is not None:
