@@ -129,6 +129,7 @@ def _renamed(
 ) -> "tuple[dict[str, tuple[str, np.ndarray]], list[str]]":
     """Name on the other side → kind and array, not rounded; and what was left out."""
     from checkpoints.naming import all_rules, convention_of, to_ours, to_theirs
+    from checkpoints.pickle_machine import shown
     from checkpoints.tensors import FLOATS
     from checkpoints.weights import OF_GENERATOR
 
@@ -141,22 +142,26 @@ def _renamed(
         if key in generator:
             continue
         if key.rsplit(".", 1)[-1] in _BUFFERS:
-            left_out.append(key)
+            left_out.append(shown(key))
             continue
         rule, layer, prefix = table.get(key, (None, 0, ""))
         if rule is None or tensor.kind not in FLOATS:
-            unknown.append(key if rule is None else f"{key} (stored as {tensor.kind})")
+            unknown.append(shown(key) + ("" if rule is None else f" (stored as {tensor.kind})"))
             continue
         array = to_theirs(to_ours(tensor.load(), rule.side(source).layout), rule.side(to).layout)
         name = rule.side(to).name.format(base=config.model_type).replace("*", str(layer))
         arrays[name if prefix else name.removeprefix(f"{config.model_type}.")] = (tensor.kind, array)
     if unknown:
-        more = f" (and {len(unknown) - 4} more)" if len(unknown) > 4 else ""
-        raise InputError(f"{path}: nothing on the other side is called {', '.join(unknown[:4])}{more}")
-    notes = [f"left out, made anew from the sizes: {', '.join(left_out)}"] if left_out else []
+        raise InputError(f"{path}: nothing on the other side is called {_first(unknown)}")
+    notes = [f"left out, made anew from the sizes: {_first(left_out)}"] if left_out else []
     if generator:
         notes.append(f"left out, the discriminator is the model: the generator ({len(generator)} tensors)")
     return arrays, notes
+
+
+def _first(names: list[str], most: int = 4) -> str:
+    more = f" (and {len(names) - most} more)" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def _of_one_network(architecture: str) -> str:

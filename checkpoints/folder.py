@@ -25,6 +25,7 @@ from convbert.config import EncoderConfig, from_json, to_json
 from convbert.tokenizer import Tokenizer
 
 WEIGHTS = SAFETENSORS  # what is written
+_LONGEST_REASON, _LONGEST_NAME, _MOST_NAMED = 400, 200, 30
 _CLASSES = {"convbert": "ConvBert", "electra": "Electra", "bert": "Bert", "ernie": "Ernie"}
 
 
@@ -52,7 +53,12 @@ def read_config(folder: str | Path, **changes: Any) -> EncoderConfig:
         raise InputError(f"{path}: {error}") from None
     except InputError as error:
         said = str(error)
+        if len(said) > _LONGEST_REASON:  # a value was shown of which there is no end
+            said = f"{said[:_LONGEST_REASON]} … ({len(said)} characters)"
         raise InputError(said if said.startswith(str(path)) else f"{path}: {said}") from None
+    for name in (config.finetuning_task, *config.id2label.values()):
+        if len(name) > _LONGEST_NAME or not name.isprintable():
+            raise InputError(f"{path}: {shown(name)} is no name of a task or a label: write one short line")
     _check_sizes(folder, config)
     return config
 
@@ -61,7 +67,7 @@ def _check_sizes(folder: str | Path, config: EncoderConfig) -> None:
     count = parameter_count(config)
     if count > MOST_PARAMETERS:
         raise InputError(
-            f"{config_path(folder)}: describes a network of {count / 1e9:.0f} billion parameters; "
+            f"{config_path(folder)}: describes a network of {min(count // 10**9, 10**6)} billion parameters; "
             f"more than {MOST_PARAMETERS // 10**9} billion are taken for a slip: look at its sizes"
         )
     if has_weights(folder):
@@ -106,10 +112,12 @@ def read_checkpoint(
 
 
 def _left_aside(names: list[str]) -> list[str]:
-    """Sorted; a generator's tensors, as many as the encoder's, as one."""
+    """Sorted and fit to be shown; a generator's tensors, as many as the encoder's, as one."""
     generator = [name for name in names if name.startswith(OF_GENERATOR)]
     said = [f"the generator ({len(generator)} tensors)"] if generator else []
-    return said + sorted(set(names) - set(generator))
+    others = sorted(set(names) - set(generator))
+    said += [shown(name) for name in others[:_MOST_NAMED]]
+    return said + ([f"{len(others) - _MOST_NAMED} more"] if len(others) > _MOST_NAMED else [])
 
 
 @dataclass(frozen=True)

@@ -245,6 +245,22 @@ def test_config_that_says_nothing_usable(tmp_path: Path, content: bytes, said: s
     assert message.startswith(f"{tmp_path / 'config.json'}: {said}")
 
 
+@pytest.mark.parametrize("key", [*SIZES, "embedding_size", "layer_norm_eps", "hidden_act", "finetuning_task"])
+@pytest.mark.parametrize("value", [10**400, 10**4200, "x" * 1_000_000, ["x"] * 100_000, {"x": [{}] * 9999}])
+def test_values_without_end_are_one_short_line(edited: Edited, key: str, value: Any) -> None:
+    folder = edited("convbert_small", **{key: value})
+    message = refuses_at_once(lambda: read_config(folder))
+    assert message.startswith(f"{folder / 'config.json'}: ")
+    assert len(message) < 500 + len(str(folder))
+
+
+@pytest.mark.parametrize("name", ["a\nb", "\x1b[2J", "x" * 201])
+def test_names_that_would_break_a_line(edited: Edited, name: str) -> None:
+    for settings in ({"finetuning_task": name}, {"id2label": {"0": name, "1": "b", "2": "c"}}):
+        folder = edited("bert", **settings)
+        assert "is no name of a task or a label" in refuses_at_once(lambda f=folder: read_config(f))  # type: ignore[misc]
+
+
 def test_written_weights_pass_their_own_checks(tmp_path: Path) -> None:
     safetensors.numpy.save_file(theirs_of(GOLDEN / "bert"), tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_bytes((GOLDEN / "bert" / "config.json").read_bytes())
