@@ -9,12 +9,11 @@ from convbert.config import EncoderConfig
 from convbert.convolution import depthwise, span
 from convbert.dropout import Dropout
 from convbert.framework import paddle
+from convbert.fused import add_norm, attention_weights
 from convbert.linear import Linear
 
 nn = paddle.nn
 F = paddle.nn.functional
-
-MASKED = -10000.0  # added to a padded key's score; exp of it is 0 in float32 and fits in float16
 
 
 class SpanConvolution(nn.Layer):
@@ -74,21 +73,14 @@ class Attention(nn.Layer):
             mixed = paddle.concat([mixed, self.span_conv(x, query, real)], axis=-1)  # (B, T, H)
         if first_only:
             x, mixed = x[:, :1], mixed[:, :1]
-        return self.norm(x + self.dropout(self.output(mixed)))
+        return add_norm(x, mixed, self.output, self.dropout, self.norm)
 
     def _attend(
         self, query: paddle.Tensor, key: paddle.Tensor, value: paddle.Tensor, mask: paddle.Tensor | None
     ) -> paddle.Tensor:
         depth = query.shape[-1] // self.heads
-        query = self._by_head(query * (1 / math.sqrt(depth)))  # (B, h, T, d)
-        key, value = self._by_head(key), self._by_head(value)
-        if mask is not None:
-            # The mask as one more key feature, met by a query feature of 1: cheaper than adding it.
-            bias = ((1.0 - mask) * MASKED).astype(key.dtype).unsqueeze([1, 3])  # (B, 1, T, 1)
-            key = paddle.concat([key, bias.expand([-1, self.heads, -1, -1])], axis=-1)
-            query = paddle.concat([query, paddle.ones_like(query[:, :, :, :1])], axis=-1)
-        scores = paddle.matmul(query, key, transpose_y=True)  # (B, h, T, T)
-        weights = self.probability_dropout(F.softmax(scores, axis=-1))
+        query, key, value = self._by_head(query), self._by_head(key), self._by_head(value)  # (B, h, T, d)
+        weights = attention_weights(query, key, 1 / math.sqrt(depth), mask, self.probability_dropout)
         mixed = paddle.matmul(weights, value).transpose([0, 2, 1, 3])  # (B, T, h, d)
         return mixed.reshape([mixed.shape[0], mixed.shape[1], -1])  # (B, T, A)
 

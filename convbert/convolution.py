@@ -5,6 +5,7 @@ function of its own. Plain autograd would run a slice's backward (a full-size ze
 added) once per tap; here the backward is again a sum of shifted products.
 """
 
+from convbert import kernels as compiled
 from convbert.framework import paddle
 
 PyLayer = paddle.autograd.PyLayer
@@ -116,11 +117,55 @@ class _Span(PyLayer):
         return grad_kernels, paddle.add_n(parts).reshape(values.shape)
 
 
+class _CompiledDepthwise(PyLayer):
+    """``depthwise_plain`` in C."""
+
+    @staticmethod
+    def forward(ctx, x, weight):  # type: ignore[no-untyped-def]
+        ctx.save_for_backward(x, weight)
+        out = paddle.empty_like(x)
+        compiled.call("depthwise", x, weight, out, *x.shape, weight.shape[0], False)
+        return out
+
+    @staticmethod
+    def backward(ctx, grad):  # type: ignore[no-untyped-def]
+        x, weight = ctx.saved_tensor()
+        grad_x, grad_weight = paddle.empty_like(x), paddle.empty_like(weight)
+        compiled.call("depthwise", grad, weight, grad_x, *x.shape, weight.shape[0], True)
+        compiled.call("depthwise_weight_gradient", x, grad, grad_weight, *x.shape, weight.shape[0])
+        return grad_x, grad_weight
+
+
+class _CompiledSpan(PyLayer):
+    """``span_plain`` in C."""
+
+    @staticmethod
+    def forward(ctx, kernels, values):  # type: ignore[no-untyped-def]
+        ctx.save_for_backward(kernels, values)
+        out = paddle.empty_like(values)
+        compiled.call("span", kernels, values, out, *_span_shape(kernels, values))
+        return out
+
+    @staticmethod
+    def backward(ctx, grad):  # type: ignore[no-untyped-def]
+        kernels, values = ctx.saved_tensor()
+        grad_kernels, grad_values = paddle.empty_like(kernels), paddle.empty_like(values)
+        shape = _span_shape(kernels, values)
+        compiled.call("span_gradient", kernels, values, grad, grad_kernels, grad_values, *shape)
+        return grad_kernels, grad_values
+
+
+def _span_shape(kernels: paddle.Tensor, values: paddle.Tensor) -> tuple[int, ...]:
+    """B, T, h, d, K."""
+    batch, length, heads, taps = kernels.shape
+    return batch, length, heads, values.shape[-1] // heads, taps
+
+
 def depthwise(x: paddle.Tensor, weight: paddle.Tensor) -> paddle.Tensor:
     """``depthwise_plain``, fast: x (B, T, C), weight (K, C) → (B, T, C)."""
-    return _Depthwise.apply(x, weight)
+    return (_CompiledDepthwise if compiled.usable(x, weight) else _Depthwise).apply(x, weight)
 
 
 def span(kernels: paddle.Tensor, values: paddle.Tensor) -> paddle.Tensor:
     """``span_plain``, fast: kernels (B, T, h, K), values (B, T, h·d) → (B, T, h·d)."""
-    return _Span.apply(kernels, values)
+    return (_CompiledSpan if compiled.usable(kernels, values) else _Span).apply(kernels, values)

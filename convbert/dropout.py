@@ -24,6 +24,10 @@ def set_mask_state(state: Mapping[str, Any]) -> None:
     _MASKS.bit_generator.state = dict(state)
 
 
+def _words(count: int) -> np.ndarray:
+    return _MASKS.integers(0, 1 << 64, size=-(-count // 4), dtype=np.uint64).view(np.uint16)[:count]
+
+
 class Dropout(paddle.nn.Layer):
     """Zero a share ``rate`` of the elements in training and scale the others up; identity otherwise.
 
@@ -42,8 +46,16 @@ class Dropout(paddle.nn.Layer):
             return x
         if not paddle.get_device().startswith("cpu"):
             return paddle.nn.functional.dropout(x, self.rate)
-        count = int(np.prod(x.shape))
-        words = _MASKS.integers(0, 1 << 64, size=-(-count // 4), dtype=np.uint64).view(np.uint16)[:count]
+        words = _words(int(np.prod(x.shape)))
         scale = np.float32(65536 / (65536 - self.threshold))
         mask = np.multiply(words >= self.threshold, scale, dtype=np.float32).reshape(x.shape)
         return x * paddle.to_tensor(mask)
+
+    def draw(self, count: int) -> tuple[np.ndarray | None, int]:
+        """The next mask: (count,) uint16 words, and the threshold below which a word drops its element.
+
+        In evaluation and at rate 0: None and 0, and nothing is drawn.
+        """
+        if not self.training or self.threshold == 0:
+            return None, 0
+        return _words(count), self.threshold

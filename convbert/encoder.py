@@ -7,6 +7,7 @@ from convbert.attention import Attention
 from convbert.config import EncoderConfig
 from convbert.dropout import Dropout
 from convbert.framework import paddle
+from convbert.fused import activated, add_norm
 from convbert.linear import Linear
 
 nn = paddle.nn
@@ -60,10 +61,14 @@ class GroupedLinear(nn.Layer):
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
         """x: (B, T, in) → (B, T, out)."""
+        return self.product(x) + self.bias
+
+    def product(self, x: paddle.Tensor) -> paddle.Tensor:
+        """Without the bias: (B, T, in) → (B, T, out)."""
         batch, length = x.shape[0], x.shape[1]
         x = x.reshape([batch * length, self.groups, -1]).transpose([1, 0, 2])  # (G, B·T, in/G)
         x = paddle.matmul(x, self.weight).transpose([1, 0, 2])  # (B·T, G, out/G)
-        return x.reshape([batch, length, -1]) + self.bias
+        return x.reshape([batch, length, -1])
 
 
 class FeedForward(nn.Layer):
@@ -79,7 +84,8 @@ class FeedForward(nn.Layer):
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
         """x: (B, T, H) → (B, T, H)."""
-        return self.norm(x + self.dropout(self.outer(self.activation(self.inner(x)))))
+        inner = activated(x, self.inner, self.activation)
+        return add_norm(x, inner, self.outer, self.dropout, self.norm)
 
 
 def _linear(width_in: int, width_out: int, groups: int) -> nn.Layer:

@@ -32,6 +32,11 @@ class Linear(paddle.nn.Linear):
         flat = _Affine.apply(x.reshape([-1, x.shape[-1]]), self.weight, self.bias)
         return flat.reshape([*x.shape[:-1], -1])
 
+    def product(self, x: paddle.Tensor) -> paddle.Tensor:
+        """x @ weight, without the bias: (…, in) → (…, out)."""
+        flat = paddle.matmul(x.reshape([-1, x.shape[-1]]), self.weight)
+        return flat.reshape([*x.shape[:-1], -1])
+
     def _wants_product(self, x: paddle.Tensor) -> bool:
         # The product pays on a CPU alone (and knows nothing of mixed precision); frozen parts it cannot skip.
         return x.place.is_cpu_place() and not (

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from commands.errors import InputError
-from convbert import ranks
+from convbert import kernels, ranks
 from convbert.framework import paddle
 from convbert.runtime import settings_in_force, thread_count
 
@@ -24,7 +24,7 @@ def circumstances() -> dict[str, Any]:
     return {
         "processes": ranks.world(),
         "threads": thread_count(),
-        "environment": settings_in_force(),
+        "environment": {**settings_in_force(), "compiled_kernels": kernels.library() is not None},
         "versions": {"python": platform.python_version(), "paddle": paddle.__version__, **versions},
     }
 

@@ -123,7 +123,7 @@ def test_a_graph_that_answers_otherwise_is_not_left(
         write(path, network.config, {**arrays, "head.projection.bias": bias}, *more)
 
     monkeypatch.setattr(exporting, "write_network", write_another)
-    with pytest.raises(InputError, match=r"differ from the network's by 3e-05"):
+    with pytest.raises(InputError, match=r"differ from the network's by (3|2\.9|3\.1)e-05"):
         export(network, tokenizer, "the second", target, "onnx")
     assert target.exists() == before
     if before:

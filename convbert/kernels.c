@@ -1,0 +1,273 @@
+/* What Paddle computes on CPUs in many passes over memory, each on one core, in one pass on all.
+ *
+ * Arrays are contiguous float32. B rows, T tokens, N = B*T, C or H columns, h heads of d columns, K taps (odd).
+ * Every sum over rows is made in pieces that do not depend on the number of threads, so neither do results.
+ * Definitions: convbert/convolution.py, and what convbert/fused.py names. */
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#define BLOCK 32  /* columns that one loop holds in registers */
+#define PIECES 16 /* of the rows, for sums over them */
+
+typedef int64_t i64;
+typedef const float *restrict in;
+typedef float *restrict out;
+
+static inline i64 least(i64 a, i64 b) { return a < b ? a : b; }
+static inline i64 most(i64 a, i64 b) { return a > b ? a : b; }
+
+/* e**x, relative error below 3e-7 (Cephes, expf): 2**n times a polynomial of the rest. */
+static inline float exponential(float x) {
+    x = x < -87.0f ? -87.0f : x > 88.0f ? 88.0f : x;
+    float n = floorf(x * 1.44269504f + 0.5f);
+    float r = x - n * 0.693359375f + n * 2.12194440e-4f;
+    float p = 1.9875691500e-4f;
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * r * r + r + 1.0f;
+    union { int32_t bits; float value; } scale = {.bits = ((int32_t)n + 127) << 23};
+    return p * scale.value;
+}
+
+/* The error function, absolute error below 5e-7 (the rational form that Eigen uses). */
+static inline float error_function(float x) {
+    x = x < -4.0f ? -4.0f : x > 4.0f ? 4.0f : x;
+    float s = x * x;
+    float p = -2.72614225801306e-10f;
+    p = p * s + 2.77068142495902e-08f;
+    p = p * s - 2.10102402082508e-06f;
+    p = p * s - 5.69250639462346e-05f;
+    p = p * s - 7.34990630326855e-04f;
+    p = p * s - 2.95459980854025e-03f;
+    p = p * s - 1.60960333262415e-02f;
+    float q = -1.45660718464996e-05f;
+    q = q * s - 2.13374055278905e-04f;
+    q = q * s - 1.68282697438203e-03f;
+    q = q * s - 7.37332916720468e-03f;
+    q = q * s - 1.42647390514189e-02f;
+    return x * p / q;
+}
+
+/* ---- depthwise convolution: x (B, T, C), weight (K, C) ---- */
+
+/* flip: the taps in reverse order, which is the gradient of x. */
+void depthwise(in x, in weight, out y, i64 B, i64 T, i64 C, i64 K, i64 flip) {
+    i64 reach = K / 2;
+#pragma omp parallel for schedule(static)
+    for (i64 row = 0; row < B * T; row++) {
+        i64 t = row % T, from = most(0, reach - t), to = least(K, T - t + reach);
+        for (i64 c = 0; c < C; c += BLOCK) {
+            i64 width = least(BLOCK, C - c);
+            float sum[BLOCK] = {0};
+            for (i64 j = from; j < to; j++) {
+                in w = weight + (flip ? K - 1 - j : j) * C + c, v = x + (row + j - reach) * C + c;
+                if (width == BLOCK)
+                    for (i64 i = 0; i < BLOCK; i++) sum[i] += w[i] * v[i];
+                else
+                    for (i64 i = 0; i < width; i++) sum[i] += w[i] * v[i];
+            }
+            memcpy(y + row * C + c, sum, width * sizeof(float));
+        }
+    }
+}
+
+void depthwise_weight_gradient(in x, in gradient, out of_weight, i64 B, i64 T, i64 C, i64 K) {
+    i64 reach = K / 2;
+#pragma omp parallel for collapse(2) schedule(static)
+    for (i64 c = 0; c < C; c += BLOCK)
+        for (i64 j = 0; j < K; j++) {
+            i64 width = least(BLOCK, C - c), first = most(0, reach - j), behind = least(T, T + reach - j);
+            float sum[BLOCK] = {0};
+            for (i64 b = 0; b < B; b++)
+                for (i64 t = first; t < behind; t++) {
+                    in g = gradient + (b * T + t) * C + c, v = x + (b * T + t + j - reach) * C + c;
+                    if (width == BLOCK)
+                        for (i64 i = 0; i < BLOCK; i++) sum[i] += g[i] * v[i];
+                    else
+                        for (i64 i = 0; i < width; i++) sum[i] += g[i] * v[i];
+                }
+            memcpy(of_weight + j * C + c, sum, width * sizeof(float));
+        }
+}
+
+/* ---- span convolution: kernels (B, T, h, K), values (B, T, h*d) ---- */
+
+void span(in kernels, in values, out y, i64 B, i64 T, i64 h, i64 d, i64 K) {
+    i64 reach = K / 2, C = h * d;
+#pragma omp parallel for schedule(static)
+    for (i64 row = 0; row < B * T; row++) {
+        i64 t = row % T, from = most(0, reach - t), to = least(K, T - t + reach);
+        memset(y + row * C, 0, C * sizeof(float));
+        for (i64 head = 0; head < h; head++)
+            for (i64 j = from; j < to; j++) {
+                float weight = kernels[(row * h + head) * K + j];
+                in v = values + (row + j - reach) * C + head * d;
+                out o = y + row * C + head * d;
+                for (i64 i = 0; i < d; i++) o[i] += weight * v[i];
+            }
+    }
+}
+
+void span_gradient(in kernels, in values, in gradient, out of_kernels, out of_values,
+                   i64 B, i64 T, i64 h, i64 d, i64 K) {
+    i64 reach = K / 2, C = h * d;
+#pragma omp parallel for schedule(static)
+    for (i64 row = 0; row < B * T; row++) {
+        i64 t = row % T;
+        memset(of_values + row * C, 0, C * sizeof(float));
+        for (i64 head = 0; head < h; head++)
+            for (i64 j = 0; j < K; j++) {
+                i64 read = t + j - reach, reader = t - j + reach; /* this position's tap j; whose tap j it is */
+                in g = gradient + row * C + head * d;
+                float sum = 0;
+                if (read >= 0 && read < T) {
+                    in v = values + (row + j - reach) * C + head * d;
+                    for (i64 i = 0; i < d; i++) sum += g[i] * v[i];
+                }
+                of_kernels[(row * h + head) * K + j] = sum;
+                if (reader >= 0 && reader < T) {
+                    i64 other = row - j + reach;
+                    float weight = kernels[(other * h + head) * K + j];
+                    in o = gradient + other * C + head * d;
+                    out into = of_values + row * C + head * d;
+                    for (i64 i = 0; i < d; i++) into[i] += weight * o[i];
+                }
+            }
+    }
+}
+
+/* ---- gelu of x + bias: x (N, C) ---- */
+
+void gelu(in x, in bias, out y, i64 N, i64 C) {
+#pragma omp parallel for schedule(static)
+    for (i64 row = 0; row < N; row++)
+        for (i64 i = 0; i < C; i++) {
+            float v = x[row * C + i] + bias[i];
+            y[row * C + i] = 0.5f * v * (1.0f + error_function(v * 0.70710678f));
+        }
+}
+
+void gelu_gradient(in x, in bias, in gradient, out of_x, i64 N, i64 C) {
+#pragma omp parallel for schedule(static)
+    for (i64 row = 0; row < N; row++)
+        for (i64 i = 0; i < C; i++) {
+            float v = x[row * C + i] + bias[i];
+            float density = 0.39894228f * exponential(-0.5f * v * v);
+            float slope = 0.5f * (1.0f + error_function(v * 0.70710678f)) + v * density;
+            of_x[row * C + i] = gradient[row * C + i] * slope;
+        }
+}
+
+/* ---- LayerNorm of x + dropout(y + bias): x, y (N, H); words (N, H): kept where word >= threshold ---- */
+
+void add_norm(in x, in y, in bias, const uint16_t *restrict words, i64 threshold, in gain, in shift, float epsilon,
+              out sum, out inverse, out z, i64 N, i64 H) {
+    float scale = 65536.0f / (float)(65536 - threshold);
+#pragma omp parallel for schedule(static)
+    for (i64 row = 0; row < N; row++) {
+        in a = x + row * H, b = y + row * H;
+        out s = sum + row * H, o = z + row * H;
+        if (words) {
+            const uint16_t *restrict w = words + row * H;
+            for (i64 i = 0; i < H; i++) s[i] = a[i] + (w[i] >= threshold ? (b[i] + bias[i]) * scale : 0.0f);
+        } else
+            for (i64 i = 0; i < H; i++) s[i] = a[i] + b[i] + bias[i];
+        float mean = 0, variance = 0;
+        for (i64 i = 0; i < H; i++) mean += s[i];
+        mean /= (float)H;
+        for (i64 i = 0; i < H; i++) variance += (s[i] - mean) * (s[i] - mean);
+        float factor = 1.0f / sqrtf(variance / (float)H + epsilon);
+        inverse[row] = factor;
+        for (i64 i = 0; i < H; i++) {
+            s[i] = (s[i] - mean) * factor; /* normalised: all that the gradient needs */
+            o[i] = s[i] * gain[i] + shift[i];
+        }
+    }
+}
+
+/* normal: what add_norm left in sum. pieces: (PIECES, 3, H), to hold the sums for bias, gain and shift. */
+void add_norm_gradient(in normal, in inverse, const uint16_t *restrict words, i64 threshold, in gain, in gradient,
+                       out of_x, out of_y, out pieces, out of_bias, out of_gain, out of_shift, i64 N, i64 H) {
+    float scale = 65536.0f / (float)(65536 - threshold);
+#pragma omp parallel for schedule(static)
+    for (i64 piece = 0; piece < PIECES; piece++) {
+        out bias = pieces + piece * 3 * H, gains = bias + H, shifts = gains + H;
+        memset(bias, 0, 3 * H * sizeof(float));
+        for (i64 row = N * piece / PIECES; row < N * (piece + 1) / PIECES; row++) {
+            in n = normal + row * H, g = gradient + row * H;
+            out a = of_x + row * H, b = of_y + row * H;
+            float mean = 0, along = 0;
+            for (i64 i = 0; i < H; i++) {
+                float v = g[i] * gain[i];
+                mean += v;
+                along += v * n[i];
+                gains[i] += g[i] * n[i];
+                shifts[i] += g[i];
+            }
+            mean /= (float)H;
+            along /= (float)H;
+            for (i64 i = 0; i < H; i++) a[i] = (g[i] * gain[i] - mean - n[i] * along) * inverse[row];
+            if (words) {
+                const uint16_t *restrict w = words + row * H;
+                for (i64 i = 0; i < H; i++) b[i] = w[i] >= threshold ? a[i] * scale : 0.0f;
+            } else
+                memcpy(b, a, H * sizeof(float));
+            for (i64 i = 0; i < H; i++) bias[i] += b[i];
+        }
+    }
+    float *totals[3] = {of_bias, of_gain, of_shift};
+    for (i64 kind = 0; kind < 3; kind++) {
+        memset(totals[kind], 0, H * sizeof(float));
+        for (i64 piece = 0; piece < PIECES; piece++)
+            for (i64 i = 0; i < H; i++) totals[kind][i] += pieces[(piece * 3 + kind) * H + i];
+    }
+}
+
+/* ---- dropout(softmax(scale * scores, masked)): scores (B, h, T, T); mask (B, T), 0 at padding, or none ---- */
+
+void attention_weights(in scores, in mask, const uint16_t *restrict words, i64 threshold, float scale,
+                       out softmax, out dropped, i64 B, i64 h, i64 T, i64 S) {
+    float keep = 65536.0f / (float)(65536 - threshold);
+#pragma omp parallel for schedule(static)
+    for (i64 row = 0; row < B * h * T; row++) {
+        in s = scores + row * S;
+        out p = softmax + row * S, q = dropped + row * S;
+        float top = -INFINITY, total = 0;
+        if (mask) {
+            in m = mask + row / (h * T) * S;
+            for (i64 i = 0; i < S; i++) p[i] = s[i] * scale + (1.0f - m[i]) * -10000.0f;
+        } else
+            for (i64 i = 0; i < S; i++) p[i] = s[i] * scale;
+        for (i64 i = 0; i < S; i++) top = p[i] > top ? p[i] : top;
+        for (i64 i = 0; i < S; i++) p[i] = p[i] - top < -87.0f ? 0.0f : exponential(p[i] - top); /* padding: 0 */
+        for (i64 i = 0; i < S; i++) total += p[i];
+        for (i64 i = 0; i < S; i++) p[i] /= total;
+        if (words) {
+            const uint16_t *restrict w = words + row * S;
+            for (i64 i = 0; i < S; i++) q[i] = w[i] >= threshold ? p[i] * keep : 0.0f;
+        }
+    }
+}
+
+void attention_weights_gradient(in softmax, const uint16_t *restrict words, i64 threshold, float scale,
+                                in gradient, out of_scores, i64 rows, i64 S) {
+    float keep = 65536.0f / (float)(65536 - threshold);
+#pragma omp parallel for schedule(static)
+    for (i64 row = 0; row < rows; row++) {
+        in p = softmax + row * S, g = gradient + row * S;
+        out o = of_scores + row * S;
+        if (words) {
+            const uint16_t *restrict w = words + row * S;
+            for (i64 i = 0; i < S; i++) o[i] = w[i] >= threshold ? g[i] * keep : 0.0f;
+        } else
+            memcpy(o, g, S * sizeof(float));
+        float along = 0;
+        for (i64 i = 0; i < S; i++) along += o[i] * p[i];
+        for (i64 i = 0; i < S; i++) o[i] = (o[i] - along) * p[i] * scale;
+    }
+}

@@ -1,0 +1,228 @@
+"""The compiled functions against the plain formulations in float64, and when they are used at all."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from checkpoints.network import load_classifier
+from convbert import convolution, dropout, fused, kernels
+from convbert.convolution import depthwise_plain, span_plain
+from convbert.dropout import Dropout
+from convbert.encoder import ACTIVATIONS
+from convbert.framework import paddle
+from convbert.linear import Linear
+
+F = paddle.nn.functional
+compiled = pytest.mark.skipif(kernels.library() is None, reason="no compiler here, or none that fits")
+
+
+@pytest.fixture(autouse=True)
+def known_masks() -> Iterator[None]:
+    before = dropout.mask_state()
+    yield
+    dropout.set_mask_state(before)
+
+
+def value_and_gradients(
+    function: Callable[..., paddle.Tensor], kind: str, *arrays: np.ndarray
+) -> list[np.ndarray]:
+    """Of a weighted sum of the function's values; the same dropout masks at every call."""
+    dropout.seed_masks(7)
+    tensors = [paddle.to_tensor(array.astype(kind), stop_gradient=False) for array in arrays]
+    out = function(*tensors)
+    weights = np.cos(np.arange(out.size)).reshape(out.shape).astype(kind)
+    (out * paddle.to_tensor(weights)).sum().backward()
+    return [out.numpy(), *(tensor.grad.numpy() for tensor in tensors)]
+
+
+def assert_equal(found: list[np.ndarray], wanted: list[np.ndarray], names: str = "") -> None:
+    for number, (ours, theirs) in enumerate(zip(found, wanted, strict=True)):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5, err_msg=f"{names} {number}")
+
+
+SHAPES = [(1, 9, 4), (4, 9, 32), (9, 9, 40), (23, 5, 72), (6, 1, 8), (70, 3, 2)]
+
+
+@compiled
+@pytest.mark.parametrize(("length", "taps", "width"), SHAPES)
+def test_depthwise(length: int, taps: int, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(0)
+    arrays = draw.normal(size=(3, length, width)), draw.normal(size=(taps, width))
+    monkeypatch.delattr(convolution, "_Depthwise")  # what would be taken otherwise
+    assert_equal(
+        value_and_gradients(convolution.depthwise, "float32", *arrays),
+        value_and_gradients(depthwise_plain, "float64", *arrays),
+    )
+
+
+@compiled
+@pytest.mark.parametrize(("length", "taps", "width"), SHAPES)
+def test_span(length: int, taps: int, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(1)
+    arrays = draw.normal(size=(3, length, 2, taps)), draw.normal(size=(3, length, 2 * width))
+    monkeypatch.delattr(convolution, "_Span")
+    assert_equal(
+        value_and_gradients(convolution.span, "float32", *arrays),
+        value_and_gradients(span_plain, "float64", *arrays),
+    )
+
+
+def layers(kind: str, rate: float) -> tuple[Linear, paddle.nn.LayerNorm, Dropout]:
+    """With random parameters, the same for every kind of number."""
+    draw = np.random.default_rng(2)
+    linear, norm = Linear(6, 40), paddle.nn.LayerNorm(40, epsilon=1e-6)
+    for layer in (linear, norm):
+        layer.to(dtype=kind)
+        for parameter in layer.parameters():
+            parameter.set_value(draw.normal(size=parameter.shape).astype(kind))
+    return linear, norm, Dropout(rate)
+
+
+@compiled
+@pytest.mark.parametrize("rate", [0.0, 0.3])
+@pytest.mark.parametrize("rows", [(2, 5), (1, 1), (3, 20)])
+def test_add_norm(rate: float, rows: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(3)
+    arrays = draw.normal(size=(*rows, 40)), draw.normal(size=(*rows, 6))
+
+    def run(kind: str) -> list[np.ndarray]:
+        linear, norm, drop = layers(kind, rate)
+        found = value_and_gradients(lambda x, y: fused.add_norm(x, y, linear, drop, norm), kind, *arrays)
+        return [*found, *(p.grad.numpy() for p in (*linear.parameters(), *norm.parameters()))]
+
+    plain = run("float64")
+    monkeypatch.setattr(Dropout, "forward", None)  # the plain form's
+    assert_equal(run("float32"), plain)
+
+
+@compiled
+def test_gelu(monkeypatch: pytest.MonkeyPatch) -> None:
+    arrays = (np.random.default_rng(4).normal(size=(4, 3, 6)) * 3,)
+
+    def run(kind: str) -> list[np.ndarray]:
+        linear = layers(kind, 0.0)[0]
+        found = value_and_gradients(lambda x: fused.activated(x, linear, ACTIVATIONS["gelu"]), kind, *arrays)
+        return [*found, *(p.grad.numpy() for p in linear.parameters())]
+
+    plain = run("float64")
+    monkeypatch.setattr(Linear, "forward", None)
+    for ours, theirs in zip(run("float32"), plain, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=2e-5)
+
+
+@compiled
+def test_gelu_over_its_whole_range() -> None:
+    x = np.concatenate([np.linspace(-12, 12, 40_001), [-1e4, 1e4, 0.0]])[:, None]
+    zero = np.zeros(1)
+
+    found = value_and_gradients(fused._Gelu.apply, "float32", x, zero)[:2]
+    wanted = value_and_gradients(lambda y, bias: F.gelu(y + bias), "float64", x, zero)[:2]
+    for ours, theirs in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-6)
+
+
+@compiled
+@pytest.mark.parametrize("rate", [0.0, 0.3])
+@pytest.mark.parametrize("padded", [False, True])
+def test_attention_weights(rate: float, padded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(5)
+    arrays = draw.normal(size=(3, 2, 11, 8)) * 3, draw.normal(size=(3, 2, 11, 8))
+    real = (np.arange(11) < np.array([[11], [1], [7]])).astype(np.float64)
+
+    def run(kind: str) -> list[np.ndarray]:
+        mask = paddle.to_tensor(real.astype(kind)) if padded else None
+        return value_and_gradients(
+            lambda q, k: fused.attention_weights(q, k, 0.35, mask, Dropout(rate)), kind, *arrays
+        )
+
+    plain = run("float64")
+    monkeypatch.setattr(Dropout, "forward", None)
+    assert_equal(run("float32"), plain)
+    if padded:
+        assert not run("float32")[0][1, :, :, 1:].any()  # of a row of one token
+
+
+@compiled
+@pytest.mark.parametrize("name", ["convbert_small", "convbert_grouped", "convbert_ratio4", "bert"])
+def test_a_network_with_and_without(name: str, golden_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = load_classifier(golden_dir / name, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1)
+    model.train()
+    golden = np.load(golden_dir / name / "outputs.npz")
+    ids, types, mask = (
+        paddle.to_tensor(golden[f"padded.{part}"].astype(kind))
+        for part, kind in (("input_ids", "int64"), ("token_type_ids", "int64"), ("attention_mask", "float32"))
+    )
+
+    def run() -> dict[str, np.ndarray]:
+        dropout.seed_masks(5)
+        model.clear_gradients()
+        logits = model(ids, types, mask)
+        (logits * logits).sum().backward()
+        return {"logits": logits.numpy(), **{k: p.grad.numpy() for k, p in model.named_parameters()}}
+
+    found = run()
+    monkeypatch.setattr(kernels, "library", lambda: None)
+    for key, wanted in run().items():
+        np.testing.assert_allclose(
+            found[key], wanted, rtol=1e-4, atol=1e-5 * max(1.0, np.abs(wanted).max()), err_msg=key
+        )
+
+
+THREADS = """
+import hashlib, numpy as np
+from convbert import dropout, fused, kernels
+from convbert.convolution import depthwise, span
+from convbert.framework import paddle
+draw = np.random.default_rng(0)
+def tensor(*shape):
+    return paddle.to_tensor(draw.normal(size=shape).astype("float32"), stop_gradient=False)
+x, weight, k, gain = tensor(5, 37, 96), tensor(9, 96), tensor(5, 37, 3, 9), tensor(96)
+words, _ = dropout.Dropout(0.1).draw(x.size)
+out = [depthwise(x, weight), span(k, x), fused._AddNorm.apply(x, x, gain, gain, gain, 1e-6, words, 6554)]
+for part in out:
+    (part * part).sum().backward(retain_graph=True)
+digest = hashlib.sha256()
+for part in (*out, x.grad, weight.grad, k.grad, gain.grad):
+    digest.update(part.numpy().tobytes())
+print(kernels.library() is not None, digest.hexdigest())
+"""
+
+
+@compiled
+def test_the_number_of_threads_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = set()
+    for threads in ("1", "3"):
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        done = subprocess.run([sys.executable, "-c", THREADS], capture_output=True, text=True, check=True)
+        found.add(done.stdout)
+    assert len(found) == 1
+    assert next(iter(found)).startswith("True ")
+
+
+@compiled
+def test_what_they_do_not_take() -> None:
+    single, double = paddle.ones([2]), paddle.ones([2], dtype="float64")
+    assert kernels.usable(single)
+    assert not kernels.usable(single, double)
+    wanted = paddle.ones([2])
+    wanted.stop_gradient = False
+    assert not kernels.usable(single, wanted)  # one of them frozen
+    with paddle.no_grad():
+        assert kernels.usable(single, wanted)
+
+
+@pytest.mark.parametrize("why", ["switched off", "no compiler", "a compiler that fails"])
+def test_without_them(why: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CONVBERT_GLUE_CACHE", str(tmp_path))
+    setting = {
+        "switched off": ("CONVBERT_KERNELS", "0"),
+        "no compiler": ("CC", str(tmp_path / "none")),
+        "a compiler that fails": ("CC", "false"),
+    }[why]
+    monkeypatch.setenv(*setting)
+    assert kernels.library.__wrapped__() is None
+    assert not list(tmp_path.rglob("*.so"))
