@@ -17,13 +17,14 @@ _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
 
 
-def _is_truth_value(words: Sequence[str]) -> bool:
-    return bool(words) and words[0].lower() in _TRUE | _FALSE
+def is_truth_value(text: str) -> bool:
+    """Whether ``parse_bool`` reads this."""
+    return text.lower() in _TRUE | _FALSE
 
 
 def parse_bool(text: str) -> bool:
     """Read ``True``, ``false``, ``1``, ``off`` … as a bool; anything else is a usage error."""
-    if text.lower() in _TRUE | _FALSE:
+    if is_truth_value(text):
         return text.lower() in _TRUE
     raise argparse.ArgumentTypeError(f"{text!r} is not a truth value: write true or false")
 
@@ -93,7 +94,7 @@ class CommandParser(argparse.ArgumentParser):
         for number, word in enumerate(words if self._get_positional_actions() else []):
             action = self._option_string_actions.get(word)
             following = words[number + 1 : number + 2]
-            if action is not None and action.type is parse_bool and not _is_truth_value(following):
+            if action is not None and action.type is parse_bool and not any(map(is_truth_value, following)):
                 words[number] = f"{word}=true"
         return super().parse_known_args(words, namespace)
 

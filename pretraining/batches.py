@@ -7,12 +7,17 @@ at the very example where it stopped without replaying what came before.
 import functools
 import itertools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from convbert import ranks
 from convbert.batching import Batch, Features, pad
 from pretraining.shards import Shard
+
+Key = tuple[int, ...]  # of all that is random about a batch: seed, epoch, shard
+# Makes of a batch what an objective trains on.
+Prepare = Callable[[Batch, Key], Any]
 
 GRAIN = 8  # examples whose lengths, rounded up to a multiple of this, are equal share batches
 
@@ -51,9 +56,15 @@ class EpochBatches:
     """One epoch over all shards, in a random order of theirs. Of a batch a process gets its share."""
 
     def __init__(
-        self, shards: Sequence[Shard], counts: Sequence[int], tokens: int, key: tuple[int, int], pad_id: int
+        self,
+        shards: Sequence[Shard],
+        counts: Sequence[int],
+        tokens: int,
+        key: Key,
+        pad_id: int,
+        prepare: Prepare | None = None,
     ) -> None:
-        self._tokens, self._key, self._pad_id = tokens, key, pad_id
+        self._tokens, self._key, self._pad_id, self._prepare = tokens, key, pad_id, prepare
         order = np.random.default_rng(key).permutation(len(shards))
         self._shards = [(int(number), shards[number]) for number in order]
         self._ends = list(itertools.accumulate(counts[number] for number in order))
@@ -62,14 +73,16 @@ class EpochBatches:
     def __len__(self) -> int:
         return self._ends[-1]
 
-    def __getitem__(self, wanted: slice) -> list[Batch]:
-        batches = []
+    def __getitem__(self, wanted: slice) -> list[Any]:
+        batches: list[Any] = []
         for number in range(*wanted.indices(len(self))):
             place = int(np.searchsorted(self._ends, number, side="right"))
             features, order = self._open(place)
             rows = ranks.share(order[number - (self._ends[place - 1] if place else 0)])
             if len(rows):  # a small batch may leave a process without
-                batches.append(pad(features, rows, self._pad_id))
+                batch = pad(features, rows, self._pad_id)
+                key = (*self._key, self._shards[place][0])
+                batches.append(self._prepare(batch, key) if self._prepare else batch)
         return batches
 
     def _opened(self, place: int) -> tuple[Features, list[np.ndarray]]:
@@ -80,14 +93,14 @@ class EpochBatches:
 
 
 def epoch_batches(
-    shards: Sequence[Shard], tokens: int, seed: int, pad_id: int
+    shards: Sequence[Shard], tokens: int, seed: int, pad_id: int, prepare: Prepare | None = None
 ) -> Callable[[int], EpochBatches]:
     """Epoch → its batches, as ``Job.batches`` wants them. tokens: of a batch, over all processes."""
     counts = [batch_count(shard.lengths(), tokens) for shard in shards]
 
     @functools.lru_cache(maxsize=1)
     def batches(epoch: int) -> EpochBatches:
-        return EpochBatches(shards, counts, tokens, (seed, epoch), pad_id)
+        return EpochBatches(shards, counts, tokens, (seed, epoch), pad_id, prepare)
 
     return batches
 
@@ -98,3 +111,18 @@ def held_out_batches(shard: Shard, most: int, tokens: int, pad_id: int) -> list[
     rows = np.unique(np.linspace(0, len(features) - 1, min(most, len(features))).astype(np.int64))
     parts = batch_order(features.lengths[rows], tokens, np.random.default_rng(0))
     return [pad(features, rows[part], pad_id) for part in parts]
+
+
+def own_share(batches: Sequence[Any]) -> Sequence[Any]:
+    """Those of the held-out batches that this process takes."""
+    return batches[ranks.rank() :: ranks.world()]
+
+
+def tokens_of(batch: Batch) -> int:
+    """How many tokens of a batch are real."""
+    return int(real_of(batch).sum())
+
+
+def real_of(batch: Batch) -> np.ndarray:
+    """(B, T) bool: which tokens are no padding."""
+    return np.ones(batch.ids.shape, dtype=bool) if batch.mask is None else batch.mask.astype(bool)

@@ -8,13 +8,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from checkpoints.network import arrays_of
+from checkpoints.opening import check_length
+from commands.errors import InputError
 from convbert import ranks
 from convbert.batching import Batch
 from convbert.config import EncoderConfig
-from convbert.encoder import Encoder, initialise
+from convbert.encoder import Encoder, depth_rules, initialise
 from convbert.framework import paddle
 from convbert.linear import Linear
 from engines.dynamic import tensors
+from pretraining.batches import own_share, real_of, tokens_of
+from pretraining.embeddings import isometry, narrowed
+from pretraining.model_folder import fill_encoder, load_encoder
+from pretraining.recipe import DistillRecipe
 
 nn = paddle.nn
 F = paddle.nn.functional
@@ -48,26 +55,37 @@ class Scale:
 class Distillation:
     """The objective. geometry: the weight of the sentences' part beside the tokens'."""
 
-    def __init__(
-        self, student: Student, teacher: Encoder, geometry: float, held_out: Sequence[Batch]
-    ) -> None:
-        self.student, self.teacher, self.geometry, self.held_out = student, teacher, geometry, held_out
+    prepare = None  # batches are taken as they are
+
+    def __init__(self, student: Student, teacher: Encoder, geometry: float) -> None:
+        self.model, self.teacher, self.geometry = student, teacher, geometry
         matched = len(student.head)
-        self.depths = [matched_depths(len(net.layers), matched) for net in (student.encoder, teacher)]
+        self.matched = [matched_depths(len(net.layers), matched) for net in (student.encoder, teacher)]
         teacher.eval()
+
+    def hold_out(self, batches: Sequence[Batch]) -> None:
+        """Take the batches to evaluate on, and measure the teacher on them."""
+        self.held_out = batches
         self.scale = self._measure()
+
+    def size(self, batch: Batch) -> int:
+        return tokens_of(batch)
+
+    def depths(self) -> list[tuple[str, int]]:
+        """The rules of layer-wise decay."""
+        return depth_rules(self.model.encoder.config)
 
     def _targets(self, batch: Batch) -> list[paddle.Tensor]:
         with paddle.no_grad():
-            return hidden_states(self.teacher, batch, self.depths[1])
+            return hidden_states(self.teacher, batch, self.matched[1])
 
     def _measure(self) -> Scale:
         """From the held-out batches, each process its share."""
-        sums = np.zeros((len(self.student.head) + 1, 3))  # count, sum, sum of squares
-        dims = np.zeros((len(self.student.head), 2, self.student.head[0].weight.shape[1]))
-        for batch in _own(self.held_out):
+        sums = np.zeros((len(self.model.head) + 1, 3))  # count, sum, sum of squares
+        dims = np.zeros((len(self.model.head), 2, self.model.head[0].weight.shape[1]))
+        for batch in own_share(self.held_out):
             states = self._targets(batch)
-            real = _real(batch)
+            real = real_of(batch)
             for number, state in enumerate(states):
                 values = state.numpy()[real].astype(np.float64)
                 dims[number] += values.sum(axis=0), (values**2).sum(axis=0)
@@ -89,8 +107,8 @@ class Distillation:
     def _compared(self, batch: Batch) -> tuple[paddle.Tensor, ...]:
         """Token loss, geometry loss, last projected states (B, T, W) and the teacher's."""
         targets = self._targets(batch)
-        states = hidden_states(self.student.encoder, batch, self.depths[0])
-        projected = [head(state) for head, state in zip(self.student.head, states, strict=True)]
+        states = hidden_states(self.model.encoder, batch, self.matched[0])
+        projected = [head(state) for head, state in zip(self.model.head, states, strict=True)]
         losses = [
             squared_error(ours, theirs, batch) / scale
             for ours, theirs, scale in zip(projected, targets, self.scale.hidden, strict=True)
@@ -104,9 +122,9 @@ class Distillation:
         """On the held-out examples: both losses (0 perfect, 1 as good as the mean), the mean cosine of
         tokens and of sentence vectors to the teacher's, −1 to 1, 1 the same. main: the tokens'."""
         sums = np.zeros(6)
-        for batch in _own(self.held_out):
+        for batch in own_share(self.held_out):
             token, geometry, ours, theirs = self._compared(batch)
-            cosines = F.cosine_similarity(ours, theirs, axis=-1).numpy()[_real(batch)]
+            cosines = F.cosine_similarity(ours, theirs, axis=-1).numpy()[real_of(batch)]
             sentence = (sentences(ours, batch) * sentences(theirs, batch)).sum()
             tokens = tokens_of(batch)
             losses = float(token) * tokens, float(geometry) * tokens
@@ -120,6 +138,39 @@ class Distillation:
             "sentence_cosine": sentence / count,
             "main": cosine / tokens,
         }
+
+
+def distillation_of(
+    config: EncoderConfig, recipe: DistillRecipe, teacher_folder: str, init_from_ckpt: str, embeddings: str
+) -> Distillation:
+    """The objective with a new student of this configuration.
+
+    It begins with the weights in the folder init_from_ckpt, or where that is empty at random, for
+    embeddings ``teacher`` with the teacher's embeddings narrowed.
+    """
+    teacher = load_encoder(teacher_folder)
+    check_length(recipe.max_seq_length, teacher.config)
+    for name, layers in (("student", config.num_hidden_layers), ("teacher", len(teacher.layers))):
+        if recipe.matched_layers > layers:
+            raise InputError(f"--matched_layers {recipe.matched_layers}: the {name} has {layers} layers")
+    student = Student(config, teacher.config.hidden_size, recipe.matched_layers)
+    if init_from_ckpt:
+        fill_encoder(student.encoder, init_from_ckpt, config)
+    elif embeddings == "teacher":
+        _take_embeddings(student.encoder, teacher, recipe.seed)
+    return Distillation(student, teacher, recipe.geometry_weight)
+
+
+def _take_embeddings(encoder: Encoder, teacher: Encoder, seed: int) -> None:
+    wide = {f"encoder.embeddings.{name}": value for name, value in arrays_of(teacher.embeddings).items()}
+    tables = narrowed(wide, encoder.config.embedding_size)
+    for name, parameter in encoder.embeddings.named_parameters():
+        table = tables.get(f"encoder.embeddings.{name}")
+        if table is not None and table.shape[1] == parameter.shape[1]:
+            rest = parameter.numpy()[len(table) :]  # positions or token types that the teacher has not
+            parameter.set_value(np.concatenate([table[: len(parameter)], rest]))
+        elif name == "projection.weight":
+            parameter.set_value(isometry(parameter.shape[0], parameter.shape[1], seed))
 
 
 def matched_depths(layers: int, matched: int) -> list[int]:
@@ -137,11 +188,6 @@ def hidden_states(encoder: Encoder, batch: Batch, depths: Sequence[int]) -> list
         if depth in depths:
             states.append(x)
     return states
-
-
-def tokens_of(batch: Batch) -> int:
-    """How many tokens of a batch are real."""
-    return batch.ids.size if batch.mask is None else int(batch.mask.sum())
 
 
 def squared_error(ours: paddle.Tensor, theirs: paddle.Tensor, batch: Batch) -> paddle.Tensor:
@@ -170,11 +216,3 @@ def cosine_error(ours: paddle.Tensor, theirs: paddle.Tensor) -> paddle.Tensor:
 
 def _cosines(rows: paddle.Tensor) -> paddle.Tensor:
     return paddle.matmul(rows, rows, transpose_y=True)
-
-
-def _real(batch: Batch) -> np.ndarray:
-    return np.ones(batch.ids.shape, dtype=bool) if batch.mask is None else batch.mask.astype(bool)
-
-
-def _own(batches: Sequence[Batch]) -> Sequence[Batch]:
-    return batches[ranks.rank() :: ranks.world()]

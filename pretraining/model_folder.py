@@ -49,19 +49,24 @@ def fill_encoder(encoder: Encoder, folder: str | Path, config: EncoderConfig) ->
     fill(network, read_checkpoint(folder, config, shapes_of(network), may_lack_head=True))
 
 
-def write_pretrained(
-    folder: Path, config: EncoderConfig, model: paddle.nn.Layer, tokenizer: Tokenizer
-) -> None:
-    """Write the encoder as a model folder, and the model's other parameters beside it."""
-    arrays = arrays_of(model)
-    encoder = {name: array for name, array in arrays.items() if name.startswith("encoder.")}
-    write_model(folder, config, encoder, tokenizer)
+def write_encoder(folder: Path, config: EncoderConfig, model: paddle.nn.Layer, tokenizer: Tokenizer) -> None:
+    """Write the encoder alone as a model folder, to be fine-tuned."""
+    write_model(folder, config, arrays_of(_Bare(model.encoder)), tokenizer)
     values = read_json_object(folder / CONFIG)
     for key in ("id2label", "label2id", "finetuning_task", "max_seq_length"):
         values.pop(key, None)
     write_json(folder / CONFIG, {**values, "architectures": [_CLASSES[config.model_type]]})
+
+
+def write_pretrained(
+    folder: Path, config: EncoderConfig, model: paddle.nn.Layer, tokenizer: Tokenizer
+) -> None:
+    """Write the encoder as a model folder, and beside it what else the model has, without which no run
+    goes on. Embeddings that a generator shares with the encoder are there once, as the encoder's."""
+    write_encoder(folder, config, model, tokenizer)
+    rest = {name: array for name, array in arrays_of(model).items() if not name.startswith("encoder.")}
     with atomic_write(folder / OBJECTIVE) as file:
-        file.write(safetensors.numpy.save({k: v for k, v in arrays.items() if k not in encoder}))
+        file.write(safetensors.numpy.save(rest))
 
 
 def fill_pretrained(model: paddle.nn.Layer, folder: Path, config: EncoderConfig) -> None:

@@ -1,28 +1,91 @@
-"""The settings that only pre-training has, and what each objective sets. No Paddle."""
+"""The settings that only pre-training has, and what each objective sets. No Paddle.
+
+Of replaced-token detection: the ConvBERT authors' (``configure_pretraining.py`` of yitu-opensource/ConvBert),
+their warm-up of 10 000 in 1 000 000 steps as a share.
+"""
 
 from dataclasses import dataclass
 from typing import Any
 
+from commands.errors import UsageError
+from convbert.config import EncoderConfig
 from training.recipe import Recipe, setting
-
-OBJECTIVES: dict[str, dict[str, Any]] = {
-    "distill": {
-        "batch_size": 32, "learning_rate": 1e-3, "warmup_proportion": 0.05, "num_train_epochs": 4.0,
-        "dropout": 0.0,
-    },
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class PretrainRecipe(Recipe):
-    """How to pre-train."""
+    """How to pre-train, whatever the objective."""
 
     max_seq_length: int = setting(128, "longest example in tokens, [CLS] and [SEP] included", low=8)
+    packing: str = setting(
+        "packed",
+        "packed: lines of a document fill two segments, as the authors make them; lines: each by itself",
+        choices=("packed", "lines"),
+    )
     dropout: float = setting(0.1, "dropout while pre-training", low=0, high=0.9)
+    eval_batch_size: int = setting(0, "examples of an evaluation batch; 0: as of a training batch", low=0)
     eval_examples: int = setting(1000, "held-out examples to evaluate on, at the most", low=1)
-    matched_layers: int = setting(
-        2, "distill: layers compared with the teacher's, the last among them", low=1
+
+
+@dataclass(frozen=True)
+class DetectionRecipe(PretrainRecipe):
+    """How to learn by replaced-token detection."""
+
+    mask_prob: float = setting(0.15, "share of the tokens that the generator fills in", low=0.001, high=0.9)
+    detection_weight: float = setting(50.0, "weight of the detection loss beside the generator's", low=0)
+    generator_ratio: float = setting(
+        0.25, "the generator's width as a share of the network's", low=0.01, high=1
     )
-    geometry_weight: float = setting(
-        1.0, "distill: weight of the sentences' cosines beside the tokens", low=0
-    )
+
+
+@dataclass(frozen=True)
+class DistillRecipe(PretrainRecipe):
+    """How to learn from a larger network."""
+
+    matched_layers: int = setting(2, "layers compared with the teacher's, the last among them", low=1)
+    geometry_weight: float = setting(1.0, "weight of the sentences' cosines beside the tokens", low=0)
+
+
+RECIPES: dict[str, type[PretrainRecipe]] = {"rtd": DetectionRecipe, "distill": DistillRecipe}
+# The score of an objective by which best/ is chosen.
+MAIN = {"rtd": "detection_auc", "distill": "token_cosine"}
+_PRESETS: dict[str, dict[str, Any]] = {
+    "rtd": {
+        "batch_size": 128, "learning_rate": 5e-4, "warmup_proportion": 0.01, "num_train_epochs": 4.0,
+        "bias_correction": False,
+    },
+    "distill": {
+        "batch_size": 32, "learning_rate": 1e-3, "warmup_proportion": 0.05, "num_train_epochs": 4.0,
+        "dropout": 0.0, "packing": "lines",
+    },
+}  # fmt: skip
+# What the authors changed for a size.
+_SIZES: dict[str, dict[str, Any]] = {
+    "small": {"learning_rate": 3e-4},
+    "base": {"learning_rate": 2e-4, "batch_size": 256, "generator_ratio": 1 / 3},
+}
+
+
+def preset_settings(objective: str, config: EncoderConfig) -> dict[str, Any]:
+    """What an objective sets for a network."""
+    of_size = _SIZES.get(config.size, {}) if objective == "rtd" and config.is_conv else {}
+    return {**_PRESETS[objective], **of_size}
+
+
+def preset_lines() -> list[str]:
+    """The same for people."""
+    lines = [f"{name} sets: {_listed(settings)}" for name, settings in _PRESETS.items()]
+    return lines + [f"  rtd, convbert-{size}: {_listed(row)}" for size, row in _SIZES.items()]
+
+
+def _listed(settings: dict[str, Any]) -> str:
+    said = {key: f"{value:.4g}" if type(value) is float else value for key, value in settings.items()}
+    return ", ".join(f"{key} {value}" for key, value in said.items())
+
+
+def refuse_foreign(objective: str, given: dict[str, Any]) -> None:
+    """UsageError if a flag was given that only another objective heeds."""
+    own = RECIPES[objective].__dataclass_fields__
+    for other, recipe in RECIPES.items():
+        for name in recipe.__dataclass_fields__.keys() - own.keys() & given.keys():
+            raise UsageError(f"--{name}: goes with --objective {other}, this is {objective}")

@@ -1,12 +1,15 @@
 """Pre-train a network on plain text.
 
-Example, a small ConvBERT that learns from a larger network:
+Examples, by replaced-token detection, and a small ConvBERT that learns from a larger network:
+  python -m pretraining.run_pretrain --model_name_or_path convbert-small \\
+      --input_dir corpus --output_dir runs/small
   python -m pretraining.run_pretrain --objective distill --teacher my-bert \\
       --model_name_or_path convbert-mini --input_dir corpus --output_dir runs/mini
 
---input_dir holds train.data: UTF-8, one passage a line; two texts with a TAB between them are a pair.
-Leaves in --output_dir: args.json, train.log, history.jsonl, scores.json, best/ and last/: model folders
-that glue.run_glue and squad.run_squad take.
+--input_dir holds train.data: UTF-8, one passage a line, a blank line between documents; two texts with a
+TAB between them are a pair.
+Leaves in --output_dir: args.json, train.log, history.jsonl, scores.json; best/, a model folder that
+glue.run_glue and squad.run_squad take; last/, all that resuming needs.
 Precedence of the settings: flag, --config file, what the objective sets, default.
 """
 
@@ -19,28 +22,27 @@ if not __package__:  # started by path: what is importable is the clone, not thi
 import argparse
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 from commands.command_line import CommandParser, path, run
 from commands.errors import UsageError
-from pretraining.recipe import OBJECTIVES, PretrainRecipe
+from commands.machine_flags import add_device
+from pretraining.recipe import MAIN, RECIPES, PretrainRecipe, preset_lines, preset_settings, refuse_foreign
 from training.recipe import add_flags, read_config_file, resolve
 
 
 def make_parser() -> CommandParser:
-    said = [
-        f"{name} sets: {', '.join(f'{k} {v}' for k, v in row.items())}" for name, row in OBJECTIVES.items()
-    ]
     parser = CommandParser(
-        prog="python -m pretraining.run_pretrain", description=__doc__, epilog="\n".join(said)
+        prog="python -m pretraining.run_pretrain", description=__doc__, epilog="\n".join(preset_lines())
     )
+    _add_sources(parser)
     parser.add_argument(
-        "--model_name_or_path",
-        required=True,
-        metavar="NAME_OR_FOLDER",
-        help="the network: convbert-small, -medium-small, -base or -mini, electra-mini, or a model folder, "
-        "of which config.json and vocab.txt are taken; its weights only with --init_from_ckpt",
+        "--objective",
+        choices=tuple(RECIPES),
+        default="rtd",
+        help="rtd: tell which tokens a small generator replaced; distill: match --teacher's hidden states "
+        "and the geometry of its sentences (default: rtd)",
     )
-    parser.add_argument("--input_dir", required=True, type=path, metavar="DIR", help="folder of train.data")
     parser.add_argument(
         "--output_dir",
         required=True,
@@ -48,37 +50,15 @@ def make_parser() -> CommandParser:
         metavar="DIR",
         help="the run's folder; must be empty or new, or go with --resume or --overwrite_output_dir",
     )
+    add_device(parser)
     parser.add_argument(
-        "--objective",
-        choices=tuple(OBJECTIVES),
-        default="distill",
-        help="distill: match --teacher's hidden states and the geometry of its sentences (default: distill)",
-    )
-    parser.add_argument("--teacher", metavar="FOLDER", help="distill: a model folder with weights")
-    parser.add_argument(
-        "--embeddings",
-        choices=("teacher", "random"),
-        default="teacher",
-        help="distill: what the embeddings begin with; teacher: the principal components of the teacher's "
-        "(default: teacher)",
-    )
-    parser.add_argument(
-        "--init_from_ckpt",
-        nargs="?",
-        const=True,
-        default="",
-        metavar="FOLDER",
-        help="begin with weights instead of random ones: the folder's, or bare those of --model_name_or_path",
-    )
-    parser.add_argument(
-        "--device", choices=("cpu", "gpu", "xpu"), default="cpu", help="where to compute (default: cpu)"
-    )
-    parser.add_argument(
-        "--config", metavar="FILE.yaml", help="training settings (the list below) as lines 'name: value'"
+        "--config", metavar="FILE.yaml", help="training settings (the lists below) as lines 'name: value'"
     )
     parser.add_switch("--resume", help="go on where the run in --output_dir stopped")
     parser.add_switch("--overwrite_output_dir", help="begin anew: remove the run in --output_dir first")
     add_flags(parser, PretrainRecipe)
+    for name, recipe in RECIPES.items():
+        add_flags(parser, recipe, f"settings of --objective {name}", beyond=PretrainRecipe)
     parser.add_argument(
         "--train_batch_size",
         dest="batch_size",
@@ -90,26 +70,95 @@ def make_parser() -> CommandParser:
     return parser
 
 
+def _add_sources(parser: CommandParser) -> None:
+    parser.add_argument("--input_dir", required=True, type=path, metavar="DIR", help="folder of train.data")
+    parser.add_argument(
+        "--model_name_or_path",
+        required=True,
+        type=path,
+        metavar="NAME_OR_FOLDER",
+        help="the network: convbert-small, -medium-small, -base or -mini, electra-mini, or a model folder or "
+        "published model, of which config.json and vocab.txt are taken; weights only with --init_from_ckpt",
+    )
+    parser.add_argument(
+        "--model_type",
+        choices=("convbert", "bert", "electra", "ernie"),
+        help="what the network should be; a contradiction is an error",
+    )
+    parser.add_argument(
+        "--init_from_ckpt",
+        nargs="?",
+        const="true",
+        default="",
+        metavar="NAME_OR_FOLDER",
+        help="begin with a model's weights instead of random ones; bare or 'true': with those of "
+        "--model_name_or_path",
+    )
+    parser.add_argument(
+        "--tokenizer",
+        default="",
+        metavar="NAME_OR_FOLDER",
+        help="the vocabulary of a network given by name (default: the teacher's, that of --init_from_ckpt, "
+        "or BERT's uncased one, which comes with convbert-mini)",
+    )
+    parser.add_argument(
+        "--teacher", default="", metavar="NAME_OR_FOLDER", help="distill: a model with weights"
+    )
+    parser.add_argument(
+        "--embeddings",
+        choices=("teacher", "random"),
+        help="distill: what the embeddings begin with; teacher: the principal components of the teacher's "
+        "(default: teacher)",
+    )
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    flags = vars(make_parser().parse_args(argv))
-    if flags["objective"] == "distill" and not flags["teacher"]:
-        raise UsageError("--objective distill: name the --teacher's model folder")
-    names = {field.name for field in dataclasses.fields(PretrainRecipe)}
-    settings = read_config_file(flags.pop("config"), names)
-    recipe = resolve(PretrainRecipe, flags, settings, OBJECTIVES[flags["objective"]])
+    flags = make_parser().parse_args(argv)
+    given = vars(flags)
+    _check_usage(given)
+    from pretraining.sources import network_of, settled
+    from training.flags import check_model_type
+
+    sources = settled(flags.model_name_or_path, flags.init_from_ckpt, flags.tokenizer, flags.teacher)
+    config, vocabulary = network_of(*sources.values())
+    check_model_type(flags, config)
+    kind = RECIPES[flags.objective]
+    names = {field.name for field in dataclasses.fields(kind)}
+    recipe = resolve(
+        kind, given, read_config_file(flags.config, names), preset_settings(flags.objective, config)
+    )
     from convbert import ranks
     from pretraining.pre_training import Choices, pre_train
 
-    if flags["init_from_ckpt"] is True:
-        flags["init_from_ckpt"] = flags["model_name_or_path"]
-    choices = {key: value for key, value in flags.items() if key not in names}
-    progress = pre_train(Choices(recipe=recipe, **choices))
+    kept = ("objective", "input_dir", "output_dir", "device", "resume", "overwrite_output_dir")
+    chosen: dict[str, Any] = {**sources, **{name: given[name] for name in kept}}
+    progress = pre_train(
+        Choices(
+            recipe=recipe,
+            config=config,
+            vocabulary=vocabulary,
+            embeddings=flags.embeddings or "teacher",
+            **chosen,
+        )
+    )
     if ranks.is_first():
         best, last = progress.best, progress.last
         print(
-            f"{flags['objective']}: token_cosine best {best['main']:.4f} at step {best['step']:.0f}, "
-            f"last {last['main']:.4f}; the encoder is in {flags['output_dir']}/best"
+            f"{flags.objective}: {MAIN[flags.objective]} best {best['main']:.4f} at step {best['step']:.0f}, "
+            f"last {last['main']:.4f}; the encoder is in {flags.output_dir}/best"
         )
+
+
+def _check_usage(given: dict[str, Any]) -> None:
+    """UsageError for flags that contradict one another, or that the objective would not heed."""
+    refuse_foreign(given["objective"], given)
+    if given["objective"] == "distill" and not given["teacher"]:
+        raise UsageError("--objective distill: name the --teacher's model folder")
+    for name in ("teacher", "embeddings"):
+        if given["objective"] != "distill" and given[name]:
+            raise UsageError(f"--{name}: goes with --objective distill, this is {given['objective']}")
+    if given["embeddings"] and given["init_from_ckpt"]:
+        raise UsageError("--embeddings: with --init_from_ckpt they are those of the weights")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from convbert import ranks
 from convbert.batching import EpochBatches, Features, training_order
 from convbert.config import EncoderConfig
-from training.recipe import Recipe
+from training.recipe import FineTuningRecipe
 
 # What one more part of a batch costs on a CPU, in tokens: a pass over the embeddings' gradient and the
 # operators' overhead. On other devices a batch stays whole.
@@ -14,7 +14,7 @@ PART_COST = 100.0
 
 
 def epoch_batches(
-    features: Features, recipe: Recipe, config: EncoderConfig, device: str
+    features: Features, recipe: FineTuningRecipe, config: EncoderConfig, device: str
 ) -> Callable[[int], EpochBatches]:
     """Epoch → its batches, as ``Job.batches`` wants them."""
     # With the published padding a row does see its batch, so a batch must stay whole.

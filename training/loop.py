@@ -42,7 +42,8 @@ class Job:
     loss: batch → the sum of its rows' losses, a scalar with gradients.
     size, unit: batch → how many rows it has, and what they are called; pre-training counts tokens.
     evaluate: → scores with ``main``, higher is better; the model is in evaluation mode meanwhile.
-    write_model: writes the model's files into a folder. scales: learning-rate scale by parameter name.
+    write_model: writes the model's files into a folder; write_best: those of best/, where they are fewer.
+    scales: learning-rate scale by parameter name.
     task, main: for ``scores.json``. said: the scores of an evaluation as the log has them.
     adversary: perturbs every loss. average: of the weights, which is then what is evaluated and saved.
     """
@@ -60,6 +61,7 @@ class Job:
     average: MovingAverage | None = None
     size: Callable[[Any], int] = len
     unit: str = "rows"
+    write_best: Callable[..., None] | None = None
 
 
 @dataclass
@@ -221,7 +223,7 @@ class _Fit:
         progress.last = scores
         if not progress.best or scores["main"] > progress.best["main"]:
             progress.best, progress.without_gain = scores, 0
-            self.run.save_best(self.job.write_model)
+            self.run.save_best(self.job.write_best or self.job.write_model)
         else:
             progress.without_gain += 1
             patience = self.recipe.early_stopping_patience

@@ -35,12 +35,6 @@ class Recipe:
     """How to train, whatever the task."""
 
     batch_size: int = setting(32, "rows of a training batch, of each process where there are several", low=1)
-    length_pool: int = setting(
-        1,
-        "sort rows by length among so many random batches: fewer padded tokens, but rows of one length "
-        "meet again and again in small tasks; 1: plain random batches",
-        low=1,
-    )
     learning_rate: float = setting(5e-5, "peak learning rate", low=0)
     scheduler_type: str = setting("linear", "decay after the warm-up, to 0", choices=("linear", "cosine"))
     warmup_steps: int = setting(0, "warm-up in steps; 0: by --warmup_proportion", low=0)
@@ -78,8 +72,14 @@ class Recipe:
 
 @dataclass(frozen=True)
 class FineTuningRecipe(Recipe):
-    """The published aids to fine-tuning on few rows besides; each is off at 0."""
+    """The order of rows, and the published aids to fine-tuning on few of them; each is off at 0."""
 
+    length_pool: int = setting(
+        1,
+        "sort rows by length among so many random batches: fewer padded tokens, but rows of one length "
+        "meet again and again in small tasks; 1: plain random batches",
+        low=1,
+    )
     r_drop: float = setting(
         0.0, "R-Drop: weight of the disagreement of two passes with different dropout; 0: one pass", low=0
     )
@@ -126,10 +126,21 @@ def _type_name(field: Any) -> str:
     return field.type if isinstance(field.type, str) else field.type.__name__
 
 
-def add_flags(parser: CommandParser, recipe: type[Recipe]) -> None:
-    """A flag for every setting; one that is not given leaves no trace in the namespace."""
-    group = parser.add_argument_group("training settings")
+def add_flags(
+    parser: CommandParser,
+    recipe: type[Recipe],
+    title: str = "training settings",
+    beyond: type[Recipe] | None = None,
+) -> None:
+    """A flag for every setting; one that is not given leaves no trace in the namespace.
+
+    beyond: a recipe whose settings have their flags already.
+    """
+    group = parser.add_argument_group(title)
+    known = {field.name for field in dataclasses.fields(beyond)} if beyond else set()
     for field in dataclasses.fields(recipe):
+        if field.name in known:
+            continue
         text = f"{field.metadata['help']} (default: {_shown(field.default)})".replace("%", "%%")
         flag = f"--{field.name}"
         if _type_of(field) is bool:

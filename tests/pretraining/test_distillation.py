@@ -95,7 +95,7 @@ def arguments(corpus: Path, student: Path | str, teacher: Path, output: Path, *m
     words = {"input_dir": corpus, "model_name_or_path": student, "teacher": teacher, "output_dir": output}
     flags = [word for name, value in words.items() for word in (f"--{name}", str(value))]
     fixed = "--max_seq_length 32 --batch_size 16 --max_steps 24 --save_steps 8 --logging_steps 4 --seed 3"
-    return [*flags, *fixed.split(), *more]
+    return ["--objective", "distill", *flags, *fixed.split(), *more]
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,8 @@ from commands.errors import InputError
 from convbert.tokenizer import Tokenizer
 from pretraining import shards as shards_module
 from pretraining.batches import batch_count, batch_order, epoch_batches, held_out_batches
-from pretraining.examples import cut_pair, load_examples
+from pretraining.examples import load_examples
+from pretraining.packing import cut_pair
 from pretraining.shards import Shard
 from scripts.tiny_model import write_model_folder
 

@@ -1,0 +1,73 @@
+"""Which tokens the generator has to fill in. No Paddle.
+
+All that is random about an example follows from a key and its number alone: it is the same however the
+examples are dealt out to processes, and a resumed run needs no state.
+B rows, T tokens, M masked tokens of a batch.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from convbert.batching import Batch
+from convbert.tokenizer import FIRST, MASK, SEPARATOR, Tokenizer
+from pretraining.batches import Key, real_of, tokens_of
+
+SHOWN_AS_MASK = 0.85  # of the masked tokens; the others stay as they are (the authors' replace_with_mask)
+_POSITIONS, _NOISE = 0, 1  # what a generator of random numbers is for
+
+
+@dataclass(frozen=True)
+class MaskedBatch:
+    """A batch with some tokens to fill in.
+
+    original: the batch itself. ids: (B, T) int64, with [MASK] in most of the masked places. places: (M,)
+    int64, ascending, where in the flattened ids they are. counts: (B,) of each row. key: see ``noise_of``.
+    """
+
+    original: Batch
+    ids: np.ndarray
+    places: np.ndarray
+    counts: np.ndarray
+    key: Key
+
+    @property
+    def answers(self) -> np.ndarray:
+        """(M,) the tokens that were there."""
+        return self.original.ids.reshape(-1)[self.places]
+
+    @property
+    def tokens(self) -> int:
+        return tokens_of(self.original)
+
+    def noise_of(self, row: int) -> np.random.Generator:
+        """The random numbers that the generator samples a row with: anew from the start at every call."""
+        return _draws(self.key, int(self.original.rows[row]), _NOISE)
+
+
+class Masking:
+    """The authors' masking (``pretrain_helpers.mask``): of every example a share of its tokens, special
+    ones counted but never masked, at least one. Unlike theirs no token is drawn twice."""
+
+    def __init__(self, tokenizer: Tokenizer, share: float) -> None:
+        self._share, self._mask_id = share, tokenizer.vocabulary[MASK]
+        self._never = [tokenizer.vocabulary[piece] for piece in (FIRST, SEPARATOR, MASK)]
+
+    def __call__(self, batch: Batch, key: Key) -> MaskedBatch:
+        real = real_of(batch)
+        allowed = real & ~np.isin(batch.ids, self._never)
+        ids = batch.ids.copy()
+        chosen = []
+        for row, number in enumerate(batch.rows):
+            draw = _draws(key, int(number), _POSITIONS)
+            candidates = np.flatnonzero(allowed[row])
+            count = min(len(candidates), max(1, round(self._share * int(real[row].sum()))))
+            places = np.sort(draw.choice(candidates, count, replace=False))
+            ids[row, places[draw.random(count) < SHOWN_AS_MASK]] = self._mask_id
+            chosen.append(places + row * ids.shape[1])
+        counts = np.array([len(places) for places in chosen])
+        return MaskedBatch(batch, ids, np.concatenate(chosen).astype(np.int64), counts, key)
+
+
+def _draws(key: Key, number: int, purpose: int) -> np.random.Generator:
+    return np.random.Generator(np.random.SFC64([*key, number, purpose]))

@@ -1,0 +1,215 @@
+"""Replaced-token detection (ELECTRA, arXiv:2003.10555; ConvBERT, arXiv:2008.02496, section 4.1).
+
+A small generator fills in masked tokens; the network learns to tell which tokens are not the original
+ones. Both learn at once, from one set of embeddings. Afterwards only the network's encoder is of use.
+B rows, T tokens, M masked tokens, V pieces, E embedding size, H hidden size, G the generator's.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from convbert import ranks
+from convbert.batching import Batch
+from convbert.config import EncoderConfig
+from convbert.encoder import ACTIVATIONS, Embeddings, Encoder, depth_rules, initialise
+from convbert.framework import paddle
+from convbert.linear import Linear
+from convbert.tokenizer import Tokenizer
+from engines.dynamic import tensors
+from pretraining.batches import own_share, real_of
+from pretraining.detection_scores import detection_scores
+from pretraining.masking import MaskedBatch, Masking
+from pretraining.model_folder import fill_encoder
+from pretraining.recipe import DetectionRecipe
+from pretraining.sizes import generator_of
+
+nn = paddle.nn
+F = paddle.nn.functional
+
+HELD_OUT_KEY = (0,)  # the same masks and samples at every evaluation, of every run
+_LEAST = np.float32(1e-30)  # keeps logarithms finite
+
+
+class MaskedTokenHead(nn.Layer):
+    """The generator's: dense, activation, LayerNorm, the word embeddings, a bias for every piece."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.dense = Linear(config.hidden_size, config.embedding_size)
+        self.activation = ACTIVATIONS[config.hidden_act]
+        self.norm = nn.LayerNorm(config.embedding_size, epsilon=config.layer_norm_eps)
+        self.bias = self.create_parameter([config.vocab_size], is_bias=True)
+
+    def forward(self, states: paddle.Tensor, words: paddle.Tensor) -> paddle.Tensor:
+        """states: (M, G), words: (V, E) → logits (M, V)."""
+        hidden = self.norm(self.activation(self.dense(states)))
+        return paddle.matmul(hidden, words, transpose_y=True) + self.bias
+
+
+class Generator(nn.Layer):
+    """A masked language model whose embeddings (tables and LayerNorm) are those of the network beside it."""
+
+    def __init__(self, config: EncoderConfig, shared: Embeddings) -> None:
+        super().__init__()
+        self.encoder = Encoder(config)
+        for part, layer in shared.named_children():
+            if part not in ("projection", "dropout"):
+                setattr(self.encoder.embeddings, part, layer)
+        self.head = MaskedTokenHead(config)
+
+    def forward(self, batch: MaskedBatch) -> paddle.Tensor:
+        """Logits (M, V) of the masked places."""
+        _, token_types, mask = tensors(batch.original)
+        states = self.encoder(paddle.to_tensor(batch.ids), token_types, mask)
+        masked = paddle.gather(states.reshape([-1, states.shape[-1]]), paddle.to_tensor(batch.places))
+        return self.head(masked, self.encoder.embeddings.word.weight)
+
+
+class DetectionHead(nn.Layer):
+    """Dense, activation, one logit a token, above 0 for a replaced one."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.dense = Linear(config.hidden_size, config.hidden_size)
+        self.activation = ACTIVATIONS[config.hidden_act]
+        self.projection = Linear(config.hidden_size, 1)
+
+    def forward(self, states: paddle.Tensor) -> paddle.Tensor:
+        """states: (B, T, H) → (B, T)."""
+        return self.projection(self.activation(self.dense(states))).squeeze(-1)
+
+
+class Detector(nn.Layer):
+    """The network to train, with its head, and the generator beside it."""
+
+    def __init__(self, config: EncoderConfig, generator: EncoderConfig) -> None:
+        super().__init__()
+        self.encoder = Encoder(config)
+        self.head = DetectionHead(config)
+        self.generator = Generator(generator, self.encoder.embeddings)
+        initialise(self, config.initializer_range)
+
+
+class Answers(NamedTuple):
+    """Of one batch: the generator's logits (M, V) in float32, None where nothing is masked; the network's
+    (B, T) in float32; which tokens were replaced (B, T) bool."""
+
+    generated: paddle.Tensor | None
+    detected: paddle.Tensor
+    replaced: np.ndarray
+
+
+class Detection:
+    """The objective. weight: of the detection loss beside the generator's."""
+
+    def __init__(self, model: Detector, masking: Masking, weight: float, share: float) -> None:
+        self.model, self.prepare, self.weight, self.share = model, masking, weight, share
+        self.held_out: Sequence[MaskedBatch] = []
+
+    def hold_out(self, batches: Sequence[Batch]) -> None:
+        """Take the batches to evaluate on."""
+        self.held_out = [self.prepare(batch, HELD_OUT_KEY) for batch in batches]
+
+    def size(self, batch: MaskedBatch) -> int:
+        return batch.tokens
+
+    def loss(self, batch: MaskedBatch) -> paddle.Tensor:
+        """Of a batch, as a sum over tokens: masked ones' cross-entropy by the share of masked tokens, plus
+        ``weight`` times every real token's. Divided by a step's tokens this is the authors' loss, mean +
+        weight · mean, and it is the same however the step is cut into parts."""
+        answers = self._answers(batch)
+        return self._generator_loss(answers, batch) / self.share + self.weight * self._detector_loss(
+            answers, batch
+        )
+
+    def _answers(self, batch: MaskedBatch) -> Answers:
+        generated, ids = None, batch.original.ids.copy()
+        if len(batch.places):
+            generated = self.model.generator(batch).astype("float32")
+            ids.reshape(-1)[batch.places] = sampled(generated, batch)
+        _, token_types, mask = tensors(batch.original)
+        states = self.model.encoder(paddle.to_tensor(ids), token_types, mask)
+        detected = self.model.head(states).astype("float32")
+        return Answers(generated, detected, ids != batch.original.ids)
+
+    def _generator_loss(self, answers: Answers, batch: MaskedBatch) -> Any:
+        if answers.generated is None:
+            return 0.0
+        return F.cross_entropy(answers.generated, paddle.to_tensor(batch.answers), reduction="sum")
+
+    def _detector_loss(self, answers: Answers, batch: MaskedBatch) -> paddle.Tensor:
+        target = paddle.to_tensor(answers.replaced.astype(np.float32))
+        losses = F.binary_cross_entropy_with_logits(answers.detected, target, reduction="none")
+        mask = batch.original.mask
+        return losses.sum() if mask is None else (losses * paddle.to_tensor(mask)).sum()
+
+    def evaluate(self) -> dict[str, float]:
+        """On the held-out examples: the generator's loss and accuracy at masked tokens; the network's loss
+        and ``detection_scores`` at all real ones, of which replaced_share were replaced. main: the AUC,
+        which unlike the accuracy does not reward calling everything original."""
+        sums, replaced, logits = np.zeros(5), [], []
+        for batch in own_share(self.held_out):
+            answers, real = self._answers(batch), real_of(batch.original)
+            right = 0
+            if answers.generated is not None:
+                right = int((answers.generated.argmax(axis=-1).numpy() == batch.answers).sum())
+            losses = self._generator_loss(answers, batch), self._detector_loss(answers, batch)
+            sums += [len(batch.places), batch.tokens, *map(float, losses), right]
+            replaced.append(answers.replaced[real])
+            logits.append(answers.detected.numpy()[real])
+        masked, tokens, generator, detector, right = ranks.total_of(sums)
+        masked = max(masked, 1)
+        found = [np.concatenate([part for own in ranks.of_all(parts) for part in own])
+                 for parts in (replaced, logits)]  # fmt: skip
+        scores = detection_scores(*found)
+        return {
+            "loss": generator / masked + self.weight * detector / tokens,
+            "mlm_loss": generator / masked,
+            "mlm_accuracy": right / masked,
+            "detection_loss": detector / tokens,
+            **scores,
+            "replaced_share": float(found[0].mean()),
+            "main": scores["detection_auc"],
+        }
+
+    def depths(self) -> list[tuple[str, int]]:
+        """The rules of layer-wise decay; the generator's layers lie as deep as the network's."""
+        generator = depth_rules(self.model.generator.encoder.config)
+        return depth_rules(self.model.encoder.config) + [(f"generator.{name}", n) for name, n in generator]
+
+
+def detection_of(
+    config: EncoderConfig, recipe: DetectionRecipe, tokenizer: Tokenizer, init_from_ckpt: str
+) -> Detection:
+    """The objective with a new network and generator; the encoder (and with it the embeddings of both)
+    begins with the weights in the folder init_from_ckpt, or where that is empty at random."""
+    model = Detector(config, generator_of(config, recipe.generator_ratio))
+    if init_from_ckpt:
+        fill_encoder(model.encoder, init_from_ckpt, config)
+    masking = Masking(tokenizer, recipe.mask_prob)
+    return Detection(model, masking, recipe.detection_weight, recipe.mask_prob)
+
+
+def sampled(logits: paddle.Tensor, batch: MaskedBatch) -> np.ndarray:
+    """A piece for every masked place, drawn from the softmax of its logits (M, V) → (M,) int64.
+
+    By Gumbel noise: argmax(logits − log E), E exponential. Always in float32: float16 has neither the
+    noise's range nor its resolution, and would draw rare pieces too often or never.
+    """
+    with paddle.no_grad():
+        logits = logits.detach().astype("float32")
+        if not logits.place.is_cpu_place():  # not run by the authors' tests
+            seed = int(batch.noise_of(0).integers(1, 2**31))
+            even = paddle.uniform(logits.shape, "float32", 0.0, 1.0, seed=seed)
+            race = -paddle.log(even.clip(min=float(_LEAST)))
+            return np.asarray((logits - paddle.log(race.clip(min=float(_LEAST)))).argmax(axis=-1).numpy())
+    values = logits.numpy()
+    pieces = np.empty(len(values), dtype=np.int64)
+    end = 0
+    for row, count in enumerate(batch.counts):  # a row at a time, as its noise is its own
+        begin, end = end, end + int(count)
+        noise = batch.noise_of(row).standard_exponential((int(count), values.shape[1]), dtype=np.float32)
+        pieces[begin:end] = (values[begin:end] - np.log(np.maximum(noise, _LEAST))).argmax(axis=-1)
+    return pieces
