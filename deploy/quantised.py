@@ -7,23 +7,24 @@ on the rows beside it.
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
+from commands.cache import cache_dir
 from commands.errors import InputError
 from convbert.config import EncoderConfig
 from deploy.questions import QuestionModel
 from engines.exported import Exported
 from engines.running import open_engine
 from glue.arguments import data_folder
+from glue.data import read_split
 from glue.features import load_split
 from glue.scoring import dev_scores, predict
-from glue.tasks import TASKS
-from squad.data import read_squad
-
-if TYPE_CHECKING:
-    from convbert.heads import SentenceClassifier
+from glue.tasks import TASKS, Task
+from squad import prediction
+from squad.data import Dataset, read_squad
 
 BATCH = 64
+_SQUAD = "squad_"
+_KEPT_QUIET = ("main", "loss")  # of scores: the first stands there under its own name
 
 
 def quantiser(config: EncoderConfig, data_dir: str | None) -> Callable[[Exported], dict[str, object]]:
@@ -31,18 +32,15 @@ def quantiser(config: EncoderConfig, data_dir: str | None) -> Callable[[Exported
 
     A model whose task is not known, or whose dev files are not there: InputError, before anything is done.
     """
-    task = config.finetuning_task
-    if task.lower() not in TASKS and not task.startswith("squad_"):
-        raise InputError(f"--int8: the model's task {task!r} has no dev score here, so its cost is unknown")
-    score = _squad_score if task.startswith("squad_") else _glue_scores
-    data = Path(data_dir) if data_dir and task.startswith("squad_") else data_folder(data_dir)
+    task, score = config.finetuning_task, _scorer(config.finetuning_task, data_dir)
 
     def finish(exported: Exported) -> dict[str, object]:
-        before = score(exported, data)
+        before = score(exported)
         quantise(exported.path)
-        after = score(exported, data)
+        after = score(exported)
         for name in before:
-            print(f"{task} dev {name}: {before[name]:.4f} before, {after[name]:.4f} in 8 bits")
+            if name not in _KEPT_QUIET:
+                print(f"{task} dev {name}: {before[name]:.4f} before, {after[name]:.4f} in 8 bits")
         return {"int8": True, "dev_before": before, "dev_after": after}
 
     return finish
@@ -63,21 +61,31 @@ def quantise(path: Path) -> None:
     os.replace(beside, path)
 
 
-def _glue_scores(exported: Exported, data: Path) -> dict[str, float]:
-    task, config, tokenizer = (
-        TASKS[exported.config.finetuning_task.lower()],
-        exported.config,
-        exported.tokenizer(),
-    )
-    engine = cast("SentenceClassifier", open_engine(exported))  # predict_logits takes either
+def _scorer(name: str, data_dir: str | None) -> Callable[[Exported], dict[str, float]]:
+    """Exported folder → dev scores of its task; the task's files are read now."""
+    if name.startswith(_SQUAD):
+        file = f"dev-v{name.removeprefix(_SQUAD)}.json"
+        path = (Path(data_dir) if data_dir else cache_dir() / "squad") / file
+        if not path.is_file():
+            fetching = "fetch it with `python -m scripts.download_squad`, or name the --data_dir"
+            raise InputError(f"{path}: no such file; {fetching}")
+        questions = read_squad(path)
+        return lambda exported: _squad_scores(exported, questions)
+    if name.lower() not in TASKS:
+        raise InputError(f"--int8: the model's task {name!r} has no dev score here, so its cost is unknown")
+    task, data = TASKS[name.lower()], data_folder(data_dir)
+    for split in task.of_kind("dev"):
+        read_split(task, split, data)
+    return lambda exported: _glue_scores(exported, task, data)
+
+
+def _glue_scores(exported: Exported, task: Task, data: Path) -> dict[str, float]:
+    config, engine, tokenizer = exported.config, open_engine(exported), exported.tokenizer()
     length = config.max_seq_length or min(128, config.max_position_embeddings)
     splits = [load_split(task, split, data, tokenizer, length) for split in task.of_kind("dev")]
     return dev_scores(task, config, [predict(engine, config, task, split, BATCH) for split in splits])
 
 
-def _squad_score(exported: Exported, data: Path) -> dict[str, float]:
-    from squad import prediction
-
-    name = f"dev-v{exported.config.finetuning_task.removeprefix('squad_')}.json"
+def _squad_scores(exported: Exported, questions: Dataset) -> dict[str, float]:
     model = QuestionModel(open_engine(exported), exported.tokenizer(), exported.digest)
-    return prediction.dev_scores(model.answers(read_squad(data / name), BATCH, name))
+    return prediction.dev_scores(model.answers(questions, BATCH, "dev"))

@@ -68,3 +68,17 @@ def squad_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def squad(squad_model_folder: Path) -> Path:
     """Its ONNX export."""
     return _export(squad_model_folder.parent, squad_model_folder)
+
+
+@pytest.fixture(scope="session")
+def joint_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder with the joint span head, SQuAD 2.0."""
+    from tests.deploy.tiny_models import write_span_model
+
+    return write_span_model(tmp_path_factory.mktemp("joint"), "2.0", head="joint")
+
+
+@pytest.fixture(scope="session")
+def joint(joint_model_folder: Path) -> Path:
+    """Its ONNX export."""
+    return _export(joint_model_folder.parent, joint_model_folder)

@@ -141,11 +141,17 @@ def test_a_benchmark_says_percentiles_and_throughput(sst2: Path, capsys: pytest.
     assert throughput.startswith("throughput in batches of 4 (16 rows): ")
 
 
-def test_an_onnx_export_needs_neither_paddle_nor_training(sst2: Path, project_dir: Path) -> None:
+@pytest.mark.parametrize("kind", ["sst2", "squad", "joint"])
+def test_an_onnx_export_needs_neither_paddle_nor_training(
+    kind: str, project_dir: Path, request: pytest.FixtureRequest
+) -> None:
     """Paddle cannot even be imported here."""
+    words = ["--model_dir", str(request.getfixturevalue(kind))]
+    if kind != "sst2":
+        words += ["--question", "Who came?", "--context", "Ada came, and left."]
     code = (
         "import sys; sys.modules['paddle'] = None\n"
-        f"from deploy.infer import main; main(['--model_dir', {str(sst2)!r}])\n"
+        f"from deploy.infer import main; main({words!r})\n"
         "print(*sys.modules)"
     )
     done = subprocess.run(

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from convbert.batching import pack, pad
-from deploy.export import main as export
 from deploy.infer import main as infer
 from deploy.models import Model, open_exported, open_model_folder
 from tests.deploy.tiny_models import write_span_model
@@ -82,13 +81,9 @@ def test_the_answer_is_the_span_of_the_highest_logits(model: Model, passage: str
     assert (found["start"], found["end"]) == (tokens[1][low][0], tokens[1][high][1])
 
 
-def test_the_joint_head_answers_as_in_the_model_folder(tmp_path: Path) -> None:
+def test_the_joint_head_answers_as_in_the_model_folder(joint: Path, joint_model_folder: Path) -> None:
     """Passages shorter than the beam too."""
-    pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnx")
-    folder = write_span_model(tmp_path, "2.0", head="joint")
-    export(["--model_path", str(folder), "--save_inference_dir", str(tmp_path / "out"), "--format", "onnx"])
-    exported, model = open_exported(tmp_path / "out"), open_model_folder(folder)
+    exported, model = open_exported(joint), open_model_folder(joint_model_folder)
     for row in (("Who painted it?", PASSAGE), ("Why?", "Nobody knows."), ("Why?", "a")):
         found, wanted = (one.answer([row])[0] for one in (exported, model))
         assert (found["answer"], found["start"]) == (wanted["answer"], wanted["start"])
