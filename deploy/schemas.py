@@ -1,11 +1,19 @@
 """What requests and answers of the service look like, with the limits in force."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, create_model
 
 from deploy.rows import Row, fault_of
+
+_EXAMPLES = {
+    "text": "A fine film .",
+    "text_pair": "It was worth seeing .",
+    "question": "Who came?",
+    "context": "Ada came in 1907, and left.",
+}
 
 
 @dataclass(frozen=True)
@@ -107,7 +115,10 @@ def request_type(fields: dict[str, bool], limits: Limits) -> Any:
     """
     text = text_type(limits)
     settings: dict[str, Any] = {
-        name: (text, ...) if needed else (text | None, None) for name, needed in fields.items()
+        name: (text, Field(examples=[_EXAMPLES[name]]))
+        if needed
+        else (text | None, Field(None, examples=[_EXAMPLES[name]]))
+        for name, needed in fields.items()
     }
     one: Any = create_model("Input", __base__=Strict, **settings)
     several: Any = one | text if sum(fields.values()) == 1 else one
@@ -125,17 +136,17 @@ def rows_of(request: Any) -> list[Row]:
     ]
 
 
-def reference_request_type(limits: Limits) -> Any:
-    """``{"key": ["text"], "value": ["…"], "logid": 1}``; for pairs the keys are text and text_pair."""
+def reference_request_type(texts: Sequence[str], limits: Limits) -> Any:
+    """``{"key": ["text"], "value": ["…"], "logid": 1}``; texts: the keys, for pairs text and text_pair."""
     two = Field(min_length=1, max_length=2)
     name: Any = Literal["text", "text_pair"]
     text: Any = text_type(limits)
     return create_model(
         "ReferenceRequest",
         __base__=Strict,
-        key=(Annotated[list[name], two], ...),
-        value=(Annotated[list[text], two], ...),
-        logid=(int | None, None),
+        key=(Annotated[list[name], two], Field(examples=[list(texts)])),
+        value=(Annotated[list[text], two], Field(examples=[[_EXAMPLES[name] for name in texts]])),
+        logid=(int | None, Field(None, examples=[10000])),
     )
 
 

@@ -17,6 +17,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from deploy.batcher import Answer, Batcher, QueueFullError
+from deploy.documentation import documentation
 from deploy.gate import REFERENCE_PATH, Gate, Metrics, problem_of
 from deploy.models import Model
 from deploy.rows import Row
@@ -80,7 +81,7 @@ class Service:
             on_batch=self.metrics.batch_rows.observe,
         )
         inner = FastAPI(
-            title="convbert-glue", version=_version(), lifespan=self._lifespan, redoc_url=None,
+            title="convbert-glue", version=_version(), lifespan=self._lifespan, docs_url=None, redoc_url=None,
             description=f"Answers of the model {model.digest[:12]}.",
         )  # fmt: skip
         self.inner = inner
@@ -112,13 +113,13 @@ class Service:
         return "the model takes pairs: give text_pair too" if given == 1 else "the model takes one text"
 
     def _add_routes(self) -> None:
-        self._add_pages()
-        self._add_handlers()
         if self.model.kind == "question":
             self._add_answer()
         else:
             self._add_predict()
             self._add_reference()
+        self._add_pages()
+        self._add_handlers()
 
     def _add_predict(self) -> None:
         fields = {"text": True}
@@ -142,7 +143,8 @@ class Service:
             return SpanAnswers.model_validate({"answers": found, "model": self.model.digest})
 
     def _add_reference(self) -> None:
-        body = reference_request_type(self.limits)
+        texts = ("text", "text_pair")[: min(self.model.texts)]
+        body = reference_request_type(texts, self.limits)
 
         @self.inner.post(REFERENCE_PATH, responses=_REFERENCE_REFUSALS)
         async def prediction(request: body) -> ReferenceAnswer:  # type: ignore[valid-type]
@@ -156,12 +158,15 @@ class Service:
 
     def _add_pages(self) -> None:
         page = (Path(__file__).parent / "page.html").read_text(encoding="utf-8")
-        policy = {"content-security-policy": _policy(page), "x-content-type-options": "nosniff"}
 
         @self.inner.get("/", response_class=HTMLResponse)
         async def index() -> HTMLResponse:
             """A page to try the model."""
-            return HTMLResponse(page, headers=policy)
+            return _html(page)
+
+        @self.inner.get("/docs", include_in_schema=False)
+        async def documented() -> HTMLResponse:
+            return _html(documentation(self.inner.openapi()))
 
         @self.inner.get("/model")
         async def about() -> dict[str, Any]:
@@ -227,6 +232,11 @@ def _reason(error: RequestValidationError) -> str:
     places = [str(place) for place in found["loc"] if place not in ("body", "one", "many", "Input")]
     what = str(found["msg"]).removeprefix("Value error, ")
     return f"{'.'.join(places)}: {what}" if places else what
+
+
+def _html(page: str) -> HTMLResponse:
+    headers = {"content-security-policy": _policy(page), "x-content-type-options": "nosniff"}
+    return HTMLResponse(page, headers=headers)
 
 
 def _policy(page: str) -> str:

@@ -1,6 +1,8 @@
 """The HTTP service: what it answers, and what it refuses."""
 
+import html
 import json
+import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -187,7 +189,22 @@ def test_health_readiness_page_and_documentation(url: str) -> None:
     page = raw(url, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     assert b"content-security-policy: default-src 'none'" in page
     assert b"<title>" in page
-    assert b" 200 " in raw(url, b"GET /docs HTTP/1.1\r\nHost: x\r\n\r\n")
+
+
+@pytest.mark.parametrize(("kind", "posts"), [("sst2", 2), ("rte", 2), ("squad", 1)])
+def test_the_documentation_is_whole_and_its_examples_work(
+    kind: str, posts: int, request: pytest.FixtureRequest
+) -> None:
+    with running(open_exported(request.getfixturevalue(kind))) as url:
+        page = raw(url, b"GET /docs HTTP/1.1\r\nHost: x\r\n\r\n").decode()
+        for path in Client(url).get("/openapi.json")["paths"]:
+            assert re.search(rf"<h2>(GET|POST) {path}</h2>", page)
+        assert "content-security-policy: default-src 'none'" in page
+        assert not re.search(r"<script|<link|src=|@import|url\(|href=.(https?:)?//", page)  # no network
+        examples = re.findall(r"<pre>curl .* -d '(.*)' http://HOST:PORT(\S+)</pre>", page)
+        assert len(examples) == posts
+        for body, path in examples:
+            assert Client(url).post(path, json.loads(html.unescape(body)))
 
 
 def test_metrics_count_requests_by_route(model: Model) -> None:
