@@ -6,6 +6,7 @@ on from what it had saved.
 """
 
 import os
+import socket
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from commands.errors import InputError
 from lab.records import FAILED, Outcome
 from lab.trial_run import PROJECT, Job, Place, run_job
 
+_REACH_SECONDS = 10.0
 _RETRIES = 5  # of a job whose worker was lost; what the job itself says is never tried again
 
 
@@ -24,7 +26,8 @@ class RayEngine:
 
     def __init__(self, address: str | None, workers: int | None, threads: int, device: str) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        if address and address != "auto":
+            _check_reach(address)
         try:
             import ray
         except ImportError:
@@ -33,9 +36,9 @@ class RayEngine:
         path = os.pathsep.join([str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])])
         try:
             _join(ray, address, {"env_vars": {"PYTHONPATH": path}})
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            said = str(error).strip().splitlines()[0]
-            raise InputError(f"--ray_address {address}: no such cluster can be reached ({said})") from None
+        except ConnectionError as error:
+            said = str(error).partition("\n")[0]
+            raise InputError(f"--ray_address {address}: no cluster answers there ({said})") from None
         self._run = ray.remote(
             num_cpus=threads, num_gpus=self._gpus, max_retries=_RETRIES, retry_exceptions=False
         )(_work)
@@ -58,6 +61,15 @@ class RayEngine:
     def close(self) -> None:
         """Leave the cluster; jobs that are running end with it, and what they saved stays."""
         self._ray.shutdown()
+
+
+def _check_reach(address: str) -> None:
+    """InputError where nobody listens; Ray itself would go on trying for minutes."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), _REACH_SECONDS).close()
+    except (ValueError, OSError) as error:
+        raise InputError(f"--ray_address {address}: no cluster answers there ({error})") from None
 
 
 def _join(ray: Any, address: str | None, environment: dict[str, Any]) -> None:
