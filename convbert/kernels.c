@@ -271,3 +271,36 @@ void attention_weights_gradient(in softmax, const uint16_t *restrict words, i64 
         for (i64 i = 0; i < S; i++) o[i] = (o[i] - along) * p[i] * scale;
     }
 }
+
+/* ---- the optimiser ---- */
+
+/* The sum of squares of n numbers, into *sum. */
+void squares(in x, double *restrict sum, i64 n) {
+    double pieces[PIECES];
+#pragma omp parallel for schedule(static) if (n > 65536)
+    for (i64 piece = 0; piece < PIECES; piece++) {
+        double total = 0;
+        for (i64 i = n * piece / PIECES; i < n * (piece + 1) / PIECES; i++) total += (double)x[i] * x[i];
+        pieces[piece] = total;
+    }
+    *sum = 0;
+    for (i64 piece = 0; piece < PIECES; piece++) *sum += pieces[piece];
+}
+
+/* One step of Paddle's AdamW with the gradient times scale. powers: beta1**t and beta2**t, moved on. */
+void adamw(float *restrict x, in gradient, float *restrict first, float *restrict second, float *restrict power1,
+           float *restrict power2, float rate, float beta1, float beta2, float epsilon, float decay, float scale,
+           i64 n) {
+    float root = sqrtf(1.0f - *power2), step = rate * root / (1.0f - *power1), floor = epsilon * root;
+    float keep = 1.0f - rate * decay;
+#pragma omp parallel for simd schedule(static) if (n > 65536)
+    for (i64 i = 0; i < n; i++) {
+        float g = gradient[i] * scale;
+        float m = beta1 * first[i] + (1.0f - beta1) * g, v = beta2 * second[i] + (1.0f - beta2) * g * g;
+        first[i] = m;
+        second[i] = v;
+        x[i] = x[i] * keep - step * m / (sqrtf(v) + floor);
+    }
+    *power1 *= beta1;
+    *power2 *= beta2;
+}

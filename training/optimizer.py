@@ -1,10 +1,12 @@
 """AdamW with per-parameter rates, with or without bias correction; its state by parameter name."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from convbert import kernels
 from convbert.framework import paddle
 from training.recipe import Recipe
 
@@ -20,7 +22,39 @@ class AdamW(paddle.optimizer.AdamW):
 
     def __init__(self, bias_correction: bool, **settings: Any) -> None:
         super().__init__(**settings)
-        self._bias_correction = bias_correction
+        self._bias_correction, self._settings = bias_correction, settings
+
+    def step(self) -> None:
+        """Clip and update; on CPUs in one compiled pass over each parameter where that can be had."""
+        pairs = [(p, p.grad) for p in self._settings["parameters"] if not p.stop_gradient]
+        pairs = [(parameter, gradient) for parameter, gradient in pairs if gradient is not None]
+        with paddle.no_grad():
+            if kernels.usable(*(tensor for pair in pairs for tensor in pair)):
+                self._compiled_step(pairs)
+            else:
+                super().step()
+
+    def _compiled_step(self, pairs: list[tuple[paddle.Tensor, paddle.Tensor]]) -> None:
+        settings, scale = self._settings, 1.0
+        if getattr(self, "helper", None) is None:  # as Paddle's own step begins
+            setattr(self, "helper", paddle.base.layer_helper.LayerHelper(type(self).__name__))  # noqa: B010
+        block = paddle.static.default_main_program().global_block()
+        self._create_accumulators(block, [parameter for parameter, _ in pairs])
+        if settings["grad_clip"] is not None:
+            sums = np.zeros(len(pairs))
+            for number, (_, gradient) in enumerate(pairs):
+                kernels.call("squares", gradient, sums[number:], gradient.size)
+            most = settings["grad_clip"].clip_norm
+            scale = most / max(math.sqrt(sums.sum()), most)
+        numbers = [float(settings[name]) for name in ("beta1", "beta2", "epsilon")]
+        names = ("moment1", "moment2", "beta1_pow", "beta2_pow")
+        kinds = [getattr(self, f"_{name}_acc_str") for name in names]
+        for parameter, gradient in pairs:
+            state = [self._get_accumulator(kind, parameter) for kind in kinds]
+            rate = float(self.get_lr() * parameter.optimize_attr["learning_rate"])
+            is_decayed = settings["apply_decay_param_fun"](parameter.name)
+            decay = float(settings["weight_decay"]) if is_decayed else 0.0
+            kernels.call("adamw", parameter, gradient, *state, rate, *numbers, decay, scale, gradient.size)
 
     def _create_accumulators(self, block, parameters):  # type: ignore[no-untyped-def]
         fresh = [p for p in parameters if p.name not in self._accumulators[self._moment1_acc_str]]

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from convbert import kernels
 from convbert.framework import paddle
-from training.optimizer import is_decayed, make_optimizer, optimizer_arrays, restore_optimizer
+from training.optimizer import AdamW, is_decayed, make_optimizer, optimizer_arrays, restore_optimizer
 from training.recipe import Recipe
 
 SCALES = {"weight": 0.5, "bias": 1.0}
@@ -63,6 +64,44 @@ def test_five_steps(bias_correction: bool, max_grad_norm: float, weight_decay: f
         optimizer.clear_grad()
     for name, wanted in by_formula(recipe, 5).items():
         np.testing.assert_allclose(getattr(model, name).numpy(), wanted, atol=2e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("bias_correction", [True, False])
+@pytest.mark.parametrize("max_grad_norm", [0.0, 1.0])
+def test_the_compiled_step_is_paddles(
+    bias_correction: bool, max_grad_norm: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kernels.library() is None:
+        pytest.skip("no compiler here, or none that fits")
+    recipe = Recipe(
+        learning_rate=0.01, max_grad_norm=max_grad_norm, bias_correction=bias_correction, weight_decay=0.1
+    )
+
+    def run() -> dict[str, np.ndarray]:
+        draw = np.random.default_rng(0)
+        layer = paddle.nn.Linear(300, 500)  # more than one thread's share
+        layer.weight.set_value(draw.normal(size=(300, 500)).astype(np.float32))
+        optimizer = make_optimizer(layer, recipe, SCALES)
+        for _ in range(3):
+            (layer(paddle.to_tensor(draw.normal(size=(4, 300)).astype(np.float32))) ** 2).mean().backward()
+            optimizer.step()
+            optimizer.clear_grad()
+        found = {name: parameter.numpy() for name, parameter in layer.named_parameters()}
+        return {**found, **optimizer_arrays(layer, optimizer)}
+
+    steps = []
+    compiled_step = AdamW._compiled_step
+    monkeypatch.setattr(
+        AdamW, "_compiled_step", lambda self, pairs: (steps.append(1), compiled_step(self, pairs))
+    )
+    compiled = run()
+    assert len(steps) == 3
+    monkeypatch.setattr(kernels, "library", lambda: None)
+    paddles = run()
+    assert len(steps) == 3
+    assert compiled.keys() == paddles.keys()
+    for name, wanted in paddles.items():
+        np.testing.assert_allclose(compiled[name], wanted, rtol=1e-5, atol=1e-6, err_msg=name)
 
 
 def test_first_uncorrected_step_by_hand() -> None:
