@@ -68,8 +68,8 @@ def pickles() -> Iterator[tuple[str, bytes]]:
     yield "lists in lists", inside(b"]" * _MANY + b"a" * (_MANY // 10))
     yield "a list in itself", inside(b"]q\x00h\x00a")
     yield "marks", PROTOCOL + b"(" * _MANY * 2
-    yield "nothing, again and again", PROTOCOL + b"N" * 10_000_000
-    yield "mappings", PROTOCOL + b"}" * 10_000_000
+    yield "nothing, again and again", PROTOCOL + b"N" * 2_000_000
+    yield "mappings", PROTOCOL + b"}" * 2_000_000
     yield "copies by DUP", inside(b"]" + b"2a" * 100)  # refused by its name
     yield "sets", inside(b"\x8f(" + doubled(50) + b"\x90")
     yield "a frozen set", inside(b"(" + doubled(50) + b"\x91")

@@ -53,9 +53,9 @@ def zips(folder: Path) -> Iterator[Path]:
     honest = tensor_pickle((2,), (1,))
     with zipfile.ZipFile(folder / "compressed numbers.bin", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a/data.pkl", honest, zipfile.ZIP_STORED)
-        archive.writestr("a/data/0", bytes(100_000_000))
+        archive.writestr("a/data/0", bytes(20_000_000))
     with zipfile.ZipFile(folder / "compressed pickle.bin", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("a/data.pkl", b"N" * 100_000_000)
+        archive.writestr("a/data.pkl", b"N" * 20_000_000)
     yield from (folder / "compressed numbers.bin", folder / "compressed pickle.bin")
     path = as_zip(folder / "two of one name.bin", honest, **{"data/0": bytes(8)})
     with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(path, "a") as archive:
@@ -121,8 +121,8 @@ def headers() -> Iterator[tuple[str, bytes]]:
     yield "nested", b"[" * 5_000_000
     yield "nested objects", b'{"a":' * 1_000_000
     yield "digits without end", b'{"a": ' + b"9" * 5_000_000 + b"}"
-    yield "long", b'{"a": "' + b"x" * 200_000_000 + b'"}'
-    yield "many names", b"{" + b",".join(b'"%d":0' % n for n in range(4_000_000)) + b"}"
+    yield "long", b'{"a": "' + b"x" * 20_000_000 + b'"}'
+    yield "many names", b"{" + b",".join(b'"%d":0' % n for n in range(500_000)) + b"}"
     yield "NaN", b'{"a": NaN}'
     yield "not UTF-8", b'{"\xff": 1}'
 
@@ -139,8 +139,8 @@ def test_each_is_one_short_line_in_bounded_time_and_memory(tmp_path: Path, form:
         for name, raw in headers():
             (tmp_path / f"{name}.safetensors").write_bytes(len(raw).to_bytes(8, "little") + raw + bytes(4))
     else:
-        for name, raw in pickles():
-            if form != "pdparams" and len(raw) > 1_000_000:
+        for number, (name, raw) in enumerate(pickles()):
+            if form != "pdparams" and (number % 5 or len(raw) > 1_000_000):
                 continue  # it is the same machine
             if form == "zip":
                 as_zip(tmp_path / f"{name}.bin", raw)
