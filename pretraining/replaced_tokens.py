@@ -195,8 +195,8 @@ def detection_of(
 def sampled(logits: paddle.Tensor, batch: MaskedBatch) -> np.ndarray:
     """A piece for every masked place, drawn from the softmax of its logits (M, V) → (M,) int64.
 
-    By Gumbel noise: argmax(logits − log E), E exponential. Always in float32: float16 has neither the
-    noise's range nor its resolution, and would draw rare pieces too often or never.
+    By Gumbel noise: argmax(logits − log E), E exponential. Always in float32: in float16 a uniform number
+    near 1 becomes 1, whose noise is infinite, and sums of logit and noise tie.
     """
     with paddle.no_grad():
         logits = logits.detach().astype("float32")

@@ -1,5 +1,6 @@
 """Learning from a teacher: the losses by hand, the command from corpus to model folder, and resuming."""
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -7,10 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from checkpoints.folder import read_config
+from checkpoints.folder import read_config, save_checkpoint
+from checkpoints.network import arrays_of
 from commands.errors import InputError
 from convbert.batching import Batch
 from convbert.framework import paddle
+from convbert.heads import SentenceClassifier
+from convbert.tokenizer import Tokenizer
 from pretraining.distillation import cosine_error, hidden_states, matched_depths, sentences, squared_error
 from pretraining.embeddings import isometry, narrowed
 from pretraining.model_folder import load_encoder
@@ -48,14 +52,28 @@ def test_matched_layers_are_evenly_spread(layers: int, matched: int, depths: lis
     assert matched_depths(layers, matched) == depths
 
 
-def test_hidden_states_are_the_encoders(teacher_folder: Path) -> None:
-    encoder = load_encoder(teacher_folder)
-    encoder.eval()
+@pytest.mark.parametrize("model_type", ["bert", "electra", "convbert", "ernie"])
+def test_teachers_of_all_types(model_type: str, corpus_dir: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    config = dataclasses.replace(
+        read_config(tiny_folder),
+        model_type=model_type,
+        hidden_size=48,
+        embedding_size=48,
+        num_hidden_layers=4,
+    )
+    encoder = SentenceClassifier(config)
+    save_checkpoint(tmp_path / "teacher", config, arrays_of(encoder), Tokenizer(tiny_folder))
+    teacher = load_encoder(tmp_path / "teacher")
+    teacher.eval()
     some = batch([[1, 1], [1, 0]])
-    first, last = hidden_states(encoder, some, [1, 2])
-    whole = encoder(*(paddle.to_tensor(part) for part in (some.ids, some.token_types, some.mask)))
+    first, last = hidden_states(teacher, some, [1, 4])
+    whole = teacher(*(paddle.to_tensor(part) for part in (some.ids, some.token_types, some.mask)))
     np.testing.assert_array_equal(last.numpy(), whole.numpy())
     assert not np.allclose(first.numpy(), whole.numpy())
+    words = arguments(corpus_dir, tiny_folder, tmp_path / "teacher", tmp_path / "out")
+    main([*words, "--max_steps", "1", "--eval_examples", "2", "--matched_layers", "1"])
+    (scores,) = evaluations(tmp_path / "out")
+    assert -1 <= scores["token_cosine"] <= 1
 
 
 def test_narrowed_embeddings_keep_the_distances_that_lie_in_their_directions() -> None:

@@ -171,7 +171,7 @@ def test_samples_of_half_precision_are_those_of_the_same_numbers_in_full() -> No
     logits[:] = -65504
     logits[:, 123] = 65504
     assert set(sampled(paddle.to_tensor(logits), batch).tolist()) == {123}
-    # A piece of one part in 60 000 is drawn about so often, for which float16's noise is too coarse.
+    # One piece has half of the probability, 29 999 others share the rest.
     rare = np.zeros((200, 30_000), dtype=np.float16)
     rare[:, 0] = math.log(30_000)
     assert 60 < (sampled(paddle.to_tensor(rare), batch) == 0).sum() < 140
@@ -204,6 +204,14 @@ def test_both_learn_the_same_embeddings(objective: Detection) -> None:
     own = dict(objective.model.encoder.embeddings.named_parameters())
     for name in SHARED:
         assert np.abs(own[name].grad.numpy()).max() > 0, name
+
+
+def test_new_weights_are_small_in_both(config: EncoderConfig) -> None:
+    config = dataclasses.replace(config, initializer_range=0.01)
+    for name, array in arrays_of(Detector(config, generator_of(config, 0.25))).items():
+        if ".norm." not in name:
+            assert np.abs(array).max() <= 0.0201, name  # a normal distribution cut at two deviations
+            assert name.endswith("bias") or np.std(array) > 0.005, name
 
 
 def test_no_gradient_goes_through_the_samples(objective: Detection) -> None:
