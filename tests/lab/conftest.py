@@ -118,7 +118,7 @@ def report_data(sample_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 def report_runs(report_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Runs of RTE (two configurations), STS-B and MNLI with dev predictions; a zip and its manifest."""
     folder = tmp_path_factory.mktemp("report") / "runs"
-    for seed, values in enumerate([(0.5, 0.71), (0.6, 0.55), (0.62, 0.66)]):
+    for seed, values in enumerate([(0.71, 0.5), (0.6, 0.55), (0.62, 0.66)]):
         write_run(folder, f"rte/base-seed{seed}", "rte", seed, [{"accuracy": value} for value in values])
     write_run(folder, "rte/other-seed7", "rte", 7, [{"accuracy": 0.64}])
     write_run(folder, "sts-b", "sts-b", 1, [{"pearson": 0.81, "spearman": 0.79}])
@@ -137,8 +137,17 @@ def report_runs(report_data: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     dev = {"main": 0.71, "accuracy": 0.71}
     one = {"run": "rte/base-seed0", "seed": 0, "step": 20, "dev": dev}
     members = [{"run": "mnli-1"}, {"run": "mnli-2"}]
-    several = {"ensemble": {"method": "mean"}, "members": members, "dev": dev, "expected": {"main": 0.6125}}
-    write_manifest(archive, [], {"rte": one, "mnli": several, "wnli": {"note": "every row is 0"}})
+    every = {name: {"dev": dict.fromkeys((*task.score_keys, "main"), 0.66)} for name, task in TASKS.items()}
+    several = {
+        "ensemble": {"method": "mean"},
+        "members": members,
+        "dev": dev,
+        "expected": {**every["mnli"]["dev"], "main": 0.6125},
+    }
+    write_manifest(archive, [], {
+        **every, "rte": one, "mnli": {**several, **every["mnli"]},
+        "wnli": {**every["wnli"], "note": "every row is 0"},
+    })  # fmt: skip
     return folder
 
 

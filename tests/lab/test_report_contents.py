@@ -49,7 +49,7 @@ def test_what_a_zip_says_of_itself(
     rows = {row.all("td")[0].text: row for row in report_page.all("tr") if row.all("td", class_="file")}
     assert len(rows) == 11
     assert [cell.text for cell in rows["RTE.tsv"].all("td")[4:]] == ["rte/base-seed0", "0", "71.00", "–"]
-    joined = ["mean of mnli-1, mnli-2", "–", "71.00", "61.25"]
+    joined = ["mean of mnli-1, mnli-2", "–", "66.00", "61.25"]
     assert [cell.text for cell in rows["AX.tsv"].all("td")[4:]] == joined
     assert rows["WNLI.tsv"].all("td")[4].text == "every row is 0"
     assert {row.all("span", class_="OK")[0].text for row in rows.values()} == {"OK"}
@@ -69,6 +69,8 @@ def test_what_a_zip_says_of_itself(
     assert said["WNLI.tsv"].startswith("ERROR")
     assert said["notes.txt"].startswith("ERROR")
     assert "other.manifest.json is of another zip" in again.text
+    assert "average expected" in report_page.text
+    assert "average expected" not in again.text
     assert "rte/base-seed0" not in "".join(
         row.text for row in again.all("tr") if row.all("td", class_="file")
     )
