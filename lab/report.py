@@ -95,6 +95,7 @@ def contents(runs: Path, data_dir: Path | None, archive: Path | None, size: str)
         "task_count": whole(len(groups), "tasks"),
         "averages": report_runs.averages(found, size),
         "published": report_runs.published_rows(size),
+        "unofficial": [name for name, group in groups.items() if not all(r.is_official for r in group)],
         "scores": report_runs.score_rows(found, size),
         "views": report_runs.task_views(found),
         "unfinished": report_runs.unfinished_trials(runs),

@@ -24,7 +24,8 @@ from metrics.averages import leaderboard_average, missing_scores, paper_average
 class Run:
     """A run below the folder. name: its path there; configuration: the name without its seed.
 
-    best, last: scores, fractions of 1. losses, evaluations: (step, value) as ``history.jsonl`` has them.
+    best, last: scores, fractions of 1. is_official: its dev files had the official row counts. losses,
+    evaluations: (step, value) as ``history.jsonl`` has them.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Run:
     configuration: str
     best: dict[str, float]
     last: dict[str, float]
+    is_official: bool
     losses: list[tuple[int, float]]
     evaluations: list[tuple[int, float]]
 
@@ -84,15 +86,18 @@ def read(runs: Path) -> list[Run]:
 
 def _run(runs: Path, folder: Path, scores: dict[str, Any]) -> Run:
     name = folder.relative_to(runs).as_posix()
-    recipe = read_json_object(folder / "args.json").get("recipe", {})
+    args, task = read_json_object(folder / "args.json"), TASKS[scores["task"]]
+    recipe = args.get("recipe", {})
+    rows = {split: args.get("data", {}).get(split.file, {}).get("rows") for split in task.of_kind("dev")}
     history = _history(folder / "history.jsonl")
     return Run(
         name=name,
         folder=folder,
-        task=TASKS[scores["task"]],
+        task=task,
         configuration=name.removesuffix(f"-seed{recipe.get('seed')}").removesuffix(f"-{recipe.get('seed')}"),
         best=scores["best"],
         last=scores["last"],
+        is_official=all(count in (split.rows, None) for split, count in rows.items()),
         losses=[(line["step"], line["loss"]) for line in history if "loss" in line],
         evaluations=[(line["step"], line["evaluation"]["main"]) for line in history if "evaluation" in line],
     )

@@ -63,7 +63,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not flags.tasks:
         archive = folder / "submission.zip"
         data = ("--data_dir", folder / "data")
-        command("submission.pack", "--predictions", folder / "predictions", "--output", archive, *data)
+        told = ("--manifest", "--runs", folder)
+        command("submission.pack", "--predictions", folder / "predictions", "--output", archive, *told, *data)
         print(command("submission.check", archive, *data), end="\n\n")
     print(command("glue.summary", folder))
     print(

@@ -87,6 +87,18 @@ def test_trials_of_a_sweep_that_came_to_nothing_are_named(report_runs: Path, tmp
     assert line.text == "rte/base-seed2 failed the loss became nan <2>"
 
 
+def test_scores_of_other_rows_than_the_official_are_said_to_be_so(tmp_path: Path) -> None:
+    for name, task, files in (
+        ("a", "rte", {"RTE/dev.tsv": 277}),
+        ("b", "mnli", {"MNLI/dev_matched.tsv": 9815, "MNLI/dev_mismatched.tsv": 9831}),
+    ):
+        write_run(tmp_path, name, task, 1, [dict.fromkeys(TASKS[task].score_keys, 0.5)])
+        data = {file: {"rows": rows, "sha256": ""} for file, rows in files.items()}
+        write_json(tmp_path / name / "args.json", {"recipe": {"seed": 1}, "data": data})
+    (warning,) = read_page(report.page(tmp_path, None, None)).all("p", class_="WARNING")
+    assert [name.text for name in warning.all(class_="name")] == ["mnli"]
+
+
 def test_without_data_or_predictions_it_says_what_to_do(
     report_runs: Path, report_data: Path, tmp_path: Path
 ) -> None:
