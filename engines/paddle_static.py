@@ -27,9 +27,9 @@ def write_graph(folder: Path, model: "paddle.nn.Layer") -> str:
 
     The network must be in evaluation mode; afterwards it is a static one.
     """
-    if paddle.__version__.startswith("2."):  # whose jit.save knows neither super() nor autograd functions
+    if _is_paddle_2():  # whose jit.save knows neither super() nor autograd functions
         found = f"this Paddle ({paddle.__version__}) cannot write the network as a graph"
-        raise InputError(f"{found}: take --format onnx, or Paddle 3")
+        raise InputError(f"{found}: take the format onnx, or Paddle 3")
     if isinstance(model, SpanModel) and isinstance(model.span_head, JointSpanHead):
         model = StaticBeams(model)
         model.eval()
@@ -40,6 +40,10 @@ def write_graph(folder: Path, model: "paddle.nn.Layer") -> str:
     for extra in folder.glob(f"{_STEM}.pdiparams.*"):
         extra.unlink()
     return next(name for name in _GRAPHS if (folder / name).is_file())
+
+
+def _is_paddle_2() -> bool:
+    return str(paddle.__version__).startswith("2.")
 
 
 class StaticBeams(paddle.nn.Layer):
@@ -92,6 +96,9 @@ def _predictor(exported: Exported, device: str, threads: int):  # type: ignore[n
     weights = exported.folder / _WEIGHTS
     if not os.access(weights, os.R_OK):
         raise InputError(f"{weights}: no such file; export the model again")
+    if _is_paddle_2() and exported.path.suffix == ".json":  # at which it would crash
+        found = f"Paddle 3 wrote it, and this one ({paddle.__version__}) cannot read it"
+        raise InputError(f"{exported.path}: {found}; take Paddle 3, or export with --format onnx")
     config = paddle.inference.Config(str(exported.path), str(weights))
     if device == "gpu":
         if not paddle.is_compiled_with_cuda():

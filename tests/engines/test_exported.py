@@ -8,6 +8,7 @@ import pytest
 from checkpoints.network import load_classifier
 from commands.errors import InputError
 from commands.files import write_manifest
+from convbert.framework import paddle
 from convbert.tokenizer import Tokenizer
 from engines.export import export
 from engines.exported import read_exported
@@ -67,6 +68,21 @@ def test_a_description_that_is_none_is_named(change: dict[str, object], exported
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     write_manifest(exported)
     assert "export.json: is not what deploy.export writes" in fault_of(exported)
+
+
+def test_paddle_2_says_that_it_cannot_read_paddle_3s_graph(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would crash."""
+    description = json.loads((exported / "export.json").read_text())
+    (exported / "export.json").write_text(
+        json.dumps({**description, "format": "paddle", "graph": "model.json"})
+    )
+    for name in ("model.json", "model.pdiparams"):
+        (exported / name).write_text("{}")
+    write_manifest(exported)
+    monkeypatch.setattr(paddle, "__version__", "2.6.2")
+    assert "model.json: Paddle 3 wrote it, and this one (2.6.2) cannot read it" in fault_of(exported)
 
 
 def test_another_folder_is_no_export(tmp_path: Path) -> None:
