@@ -71,12 +71,15 @@ def _place(file: IO[bytes], info: zipfile.ZipInfo) -> int:
     """Where a member's bytes begin. PyTorch never compresses: what claims to be could be of any size."""
     if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size:
         raise ValueError(f"{info.filename} is compressed")
+    end = file.seek(0, io.SEEK_END)
+    if not 0 <= info.header_offset < end:  # a damaged list can make it negative
+        raise ValueError(f"{info.filename} is not where it should be")
     file.seek(info.header_offset)
     header = file.read(30)
     if header[:4] != b"PK\x03\x04" or len(header) != 30:
         raise ValueError(f"{info.filename} is not where it should be")
     begin = info.header_offset + 30 + sum(struct.unpack("<HH", header[26:]))
-    if begin + info.file_size > file.seek(0, io.SEEK_END):
+    if begin + info.file_size > end:
         raise ValueError(f"{info.filename} is cut short")
     return begin
 

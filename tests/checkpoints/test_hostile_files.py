@@ -57,20 +57,26 @@ def zips(folder: Path) -> Iterator[Path]:
     with zipfile.ZipFile(folder / "compressed pickle.bin", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a/data.pkl", b"N" * 20_000_000)
     yield from (folder / "compressed numbers.bin", folder / "compressed pickle.bin")
-    path = as_zip(folder / "two of one name.bin", honest, **{"data/0": bytes(8)})
+    path = as_zip(folder / "two of one name.bin", honest, **{"data/0": bytes(16)})
     with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(path, "a") as archive:
-        archive.writestr("archive/data/0", bytes(8))
+        archive.writestr("archive/data/0", bytes(16))
     yield path
-    path = as_zip(folder / "sizes of another world.bin", honest, **{"data/0": bytes(8)})
+    path = as_zip(folder / "sizes of another world.bin", honest, **{"data/0": bytes(16)})
     content = bytearray(path.read_bytes())
     entry = content.rindex(b"PK\x01\x02")
     content[entry + 20 : entry + 28] = struct.pack("<II", 2**31, 2**31)
     path.write_bytes(content)
     yield path
-    path = as_zip(folder / "a header elsewhere.bin", honest, **{"data/0": bytes(8)})
+    path = as_zip(folder / "a header elsewhere.bin", honest, **{"data/0": bytes(16)})
     content = bytearray(path.read_bytes())
     entry = content.rindex(b"PK\x01\x02")
     content[entry + 42 : entry + 46] = struct.pack("<I", 7)
+    path.write_bytes(content)
+    yield path
+    path = as_zip(folder / "a header before the file.bin", honest, **{"data/0": bytes(16)})
+    content = bytearray(path.read_bytes())
+    end = content.rindex(b"PK\x05\x06")
+    content[end + 16 : end + 20] = struct.pack("<I", 2**31)  # where the list of members begins
     path.write_bytes(content)
     yield path
     path = folder / "a list of a million members.bin"
