@@ -75,8 +75,9 @@ class CommandParser(argparse.ArgumentParser):
             value = values.get(action.dest)
             if action.choices is not None and value not in (*action.choices, "", None):
                 raise ValueError(f"{action.dest} {value!r} is none of {', '.join(map(str, action.choices))}")
-            if action.dest in values:
-                action.default = value if value is None or isinstance(value, bool) else str(value)
+            as_it_is = value is None or (isinstance(value, bool) and action.type is parse_bool)
+            if action.dest in values and not (action.required and value is None):
+                action.default = value if as_it_is else str(value)
             elif action.required:
                 missing.append(action.dest)
             action.required = False

@@ -36,7 +36,8 @@ def parse_flags(parser: CommandParser, argv: Sequence[str] | None) -> Namespace:
     flags = parser.parse_args(argv)
     if absent := [name for name in missing if getattr(flags, name) is None]:
         names = ", ".join(f"--{name}" for name in absent)
-        raise InputError(f"{path}: no such file, so there is no run to resume; a new one needs {names}")
+        reason = "is of no run" if begun else "no such file, so there is no run to resume"
+        raise InputError(f"{path}: {reason}; a new one needs {names}")
     flags.begun = begun
     return flags
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.command_line import CommandParser
+from commands.command_line import CommandParser, count
 
 
 @pytest.mark.parametrize(
@@ -82,3 +82,26 @@ def test_a_terminal_of_fewer_letters_is_no_reason_to_fail(project_dir: Path) -> 
         project_dir, "print('a\u2026'); raise InputError('\u2026')", env={"PYTHONIOENCODING": "ascii"}
     )
     assert (code, out, err) == (1, "a\\u2026\n", "error: \\u2026\n")
+
+
+def test_flags_that_fall_back_on_what_was_said_before() -> None:
+    def parser() -> CommandParser:
+        made = CommandParser()
+        made.add_argument("--name", required=True)
+        made.add_argument("--place", required=True)
+        made.add_argument("--rows", type=count, default=8)
+        made.add_argument("--kind", choices=("a", "b"), default="a")
+        made.add_switch("--loud")
+        return made
+
+    tried = parser()
+    assert tried.fall_back_on({"name": "n", "rows": 3, "loud": True, "unknown": 1}) == ["place"]
+    assert vars(tried.parse_args([])) == {"name": "n", "place": None, "rows": 3, "kind": "a", "loud": True}
+    given = tried.parse_args(["--name", "m", "--rows", "5", "--loud", "false"])
+    assert (given.name, given.rows, given.loud) == ("m", 5, False)
+    with pytest.raises(ValueError, match="kind 'c' is none of a, b"):
+        parser().fall_back_on({"kind": "c"})
+    wrong = parser()
+    assert wrong.fall_back_on({"rows": "many", "name": None}) == ["name", "place"]
+    with pytest.raises(SystemExit):  # read as if it were given
+        wrong.parse_args([])

@@ -193,6 +193,7 @@ def test_where_there_is_no_run(tmp_path: Path) -> None:
         ({"recipe": None}, "args.json: holds no settings of this version"),
         ({"device": "tpu"}, "args.json: device 'tpu' is none of cpu, gpu, xpu; name the flag itself"),
         ({"data_dir": 5}, "5: no such folder"),
+        ({"task_name": None}, "args.json: is of no run; a new one needs --task_name"),
     ],
 )
 def test_settings_that_were_damaged(cut: Path, content: Any, said: str) -> None:
