@@ -82,6 +82,7 @@ class Service:
         )
         inner = FastAPI(
             title="convbert-glue", version=_version(), lifespan=self._lifespan, docs_url=None, redoc_url=None,
+            redirect_slashes=False,
             description=f"Answers of the model {model.digest[:12]}.",
         )  # fmt: skip
         self.inner = inner
@@ -211,6 +212,8 @@ class Service:
             if error.status_code == 404:
                 paths = sorted(path for path in self.inner.openapi()["paths"])
                 reason = f"there is nothing here; the service has {', '.join(paths)}"
+            elif error.status_code == 400:  # FastAPI's, for whatever Python's reader of JSON raises
+                reason = "not JSON: it is not UTF-8, nested too deeply, or has a number of too many digits"
             return _problem(request, error.status_code, reason, dict(error.headers or {}))
 
         @self.inner.exception_handler(Exception)
@@ -231,7 +234,7 @@ def _reason(error: RequestValidationError) -> str:
         return f"not JSON: {found['ctx']['error']}"
     places = [str(place) for place in found["loc"] if place not in ("body", "one", "many", "Input")]
     what = str(found["msg"]).removeprefix("Value error, ")
-    return f"{'.'.join(places)}: {what}" if places else what
+    return f"{'.'.join(places) or 'the body'}: {what}"
 
 
 def _html(page: str) -> HTMLResponse:

@@ -110,13 +110,16 @@ def test_questions(squad: Path) -> None:
 
 BAD = [
     (b"{", 400, "not JSON"),
-    (b"", 422, "required"),
-    (b"\xff\xfe", 400, ""),
-    (b"[" * 15_000, 400, ""),
-    (b'{"text": ' + b"9" * 5000 + b"}", 400, ""),
-    (b"null", 422, ""),
-    (b"[]", 422, ""),
-    (b"NaN", 422, ""),
+    (b"", 422, "the body: Field required"),
+    (b"\xff\xfe", 400, "not JSON"),
+    (b'{"text": "\xff\xff\xff"}', 400, "it is not UTF-8"),
+    (b"[" * 15_000, 400, "nested too deeply"),
+    (b'{"text": ' * 2000, 400, "nested too deeply"),
+    (b'{"text": ' + b"[" * 9000 + b"]" * 9000 + b"}", 400, "nested too deeply"),
+    (b'{"text": ' + b"9" * 5000 + b"}", 400, "too many digits"),
+    (b"null", 422, "the body: "),
+    (b"[]", 422, "the body: "),
+    (b"NaN", 422, "the body: "),
     (b"{}", 422, "text: Field required"),
     (b'{"text": 3}', 422, "text: "),
     (b'{"text": null}', 422, "text: "),
@@ -178,6 +181,7 @@ def test_a_request_that_does_not_come_is_given_up(model: Model) -> None:
 def test_other_addresses_and_methods(url: str) -> None:
     assert b" 405 " in raw(url, b"GET /predict HTTP/1.1\r\nHost: x\r\n\r\n")
     assert b" 404 " in raw(url, b"GET /%ff%00/../x HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert b" 404 " in raw(url, post("/predict/", b"{}"))
     assert b" 400 " in raw(url, b"no HTTP\r\n\r\n")
 
 
