@@ -140,12 +140,14 @@ def span(place: Place, sizes: Sequence[str]) -> None:
     config = named("base")
     worker, _ = started(OURS, "small", place)
     print("span: memory of the convolution of one long row, base's width, forward and backward")
-    before = worker.ask("memory")["megabytes"]
-    for length in (4096, 8192, 16384, 32768):
+    last, before = 0, worker.ask("memory")["megabytes"]
+    for length in (8192, 16384, 32768, 65536):
         worker.ask(
             "span_memory", length=length, width=config.attention_width, heads=config.attention_heads,
             taps=config.conv_kernel_size,
         )  # fmt: skip
-        peak = worker.ask("memory")["megabytes"] - before
-        print(f"  length {length:6}   {peak:8.0f} MB   {peak / length * 1024:6.1f} KB a token")
+        peak = worker.ask("memory")["megabytes"]
+        more = (peak - before) / (length - last) * 1024
+        print(f"  length {length:6}   peak of the process {peak:6.0f} MB   {more:5.1f} KB a further token")
+        last, before = length, peak
     worker.close()
