@@ -166,7 +166,7 @@ def test_a_hopeless_trial_is_stopped_on_its_way(
     sample_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = (
-        "settings: {max_steps: 300, save_steps: 50, bias_correction: true, layer_lr_decay: 1.0}\n"
+        "settings: {max_steps: 120, save_steps: 40, bias_correction: true, layer_lr_decay: 1.0}\n"
         "stop_early: median\ngrid: {learning_rate: [2e-3, 1.9e-3, 2.1e-3, 1.8e-3, 2.2e-3, 1e-9]}\n"
         "tasks: {cola: }\n"
     )
@@ -176,6 +176,6 @@ def test_a_hopeless_trial_is_stopped_on_its_way(
     record = json.loads((runs / "cola" / "tiny-lr1e-9.trial.json").read_text())
     assert record["status"] == "stopped early"
     history = (runs / "cola" / "tiny-lr1e-9" / "history.jsonl").read_text().splitlines()
-    assert json.loads(history[-1])["step"] < 300
+    assert json.loads(history[-1])["step"] < 120
     main(words(plan, runs, sample_dir))
     assert "tiny-lr1e-9: stopped early: was stopped early before" in capsys.readouterr().err
