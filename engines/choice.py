@@ -11,7 +11,7 @@ from engines.export import check_packages, export, missing_package
 from engines.running import Engine, open_engine
 
 ENGINES = ("auto", "dynamic", "paddle", "onnx")
-WORTH = 100_000  # tokens; for fewer, writing and comparing a graph takes longer than the graph saves
+WORTH = 500_000  # tokens; for fewer, writing and comparing a graph can take longer than the graph saves
 
 
 def chosen_engine(wanted: str, device: str, tokens: int) -> str:
