@@ -14,7 +14,9 @@ def perturbation(gradient: paddle.Tensor, epsilon: float) -> paddle.Tensor:
     """
     gradient = gradient.detach().astype("float32")  # Paddle's gradients would be differentiated on
     largest = gradient.abs().max(axis=[1, 2], keepdim=True)
-    sound = paddle.logical_and(largest > 0, paddle.isfinite(largest))
+    # Not of the largest: on Paddle 2.6 the largest of NaN and numbers is a number.
+    finite = paddle.isfinite(gradient).all(axis=[1, 2], keepdim=True)
+    sound = paddle.logical_and(largest > 0, finite)
     # Divided by its largest element first, a tiny gradient's square does not underflow.
     scaled = paddle.where(
         sound, gradient / paddle.where(sound, largest, paddle.ones_like(largest)), paddle.zeros_like(gradient)
