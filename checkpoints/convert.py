@@ -3,9 +3,9 @@
 Example:
   python -m checkpoints.convert convbert-base-paddle convbert-base --to huggingface
 
-Weights are renamed and turned, not rounded: there and back gives the same bytes. --dtype float16 rounds them
-to half the size; whoever reads them computes in float32 again. Heads of pre-training go along. Prints the new
-folder's path.
+Weights are renamed and turned, not rounded: there and back gives the same bytes. --dtype float16 rounds
+them to half the size: this project computes with them in float32, transformers unless told
+(dtype=torch.float32) in float16. Heads of pre-training go along. Prints the new folder's path.
 """
 
 if not __package__:  # started by path: what is importable is the clone, not this folder
@@ -63,7 +63,7 @@ def make_parser() -> CommandParser:
         "--dtype",
         choices=("stored", "float16"),
         default="stored",
-        help="stored: every number as it is; float16: rounded to it (default: stored)",
+        help="stored: every number as it is; float16: rounded to it, half the size (default: stored)",
     )
     return parser
 
@@ -89,7 +89,9 @@ def convert(source: Path, target: Path, to: str, dtype: str = "stored") -> list[
     from checkpoints.opening import check_manifest
     from checkpoints.weights import open_weights
 
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+    if target.exists() and not target.is_dir():
+        raise InputError(f"{target}: is a file; name a new folder")
+    if target.is_dir() and any(target.iterdir()):
         raise InputError(f"{target}: is not empty; name a new folder")
     check_manifest(source)
     config, values = read_config(source), read_values(source)

@@ -201,7 +201,10 @@ def _run_peer(peer: str, python: str, folder: Path, scratch: Path) -> str:
     if done.returncode:
         said = [line for line in done.stderr.strip().splitlines() if line.strip()] or ["nothing said"]
         raise InputError(f"--{peer}_python {python}: {said[-1]} (exit {done.returncode})")
-    return str(json.loads(done.stdout.strip().splitlines()[-1])["versions"])
+    try:
+        return str(json.loads(done.stdout.strip().splitlines()[-1])["versions"])
+    except (ValueError, LookupError, TypeError):
+        raise InputError(f"--{peer}_python {python}: does not answer as a Python with {peer} would") from None
 
 
 def _random_model(scratch: Path, size: str) -> Path:

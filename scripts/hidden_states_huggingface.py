@@ -9,7 +9,8 @@ import transformers
 
 folder, batches, target = sys.argv[1:]
 transformers.logging.set_verbosity_error()
-model = transformers.AutoModel.from_pretrained(folder, local_files_only=True).eval()
+# By itself transformers computes in the numbers that the file holds, float16 for example.
+model = transformers.AutoModel.from_pretrained(folder, local_files_only=True).float().eval()
 with np.load(batches) as stored, torch.no_grad():
     hidden = {}
     for name in ("alone", "padded"):

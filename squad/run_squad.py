@@ -86,7 +86,7 @@ def make_parser() -> CommandParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = make_parser()
-    flags = parse_flags(parser, argv)
+    flags = parse_flags(parser, argv, lambda task: task.startswith("squad_"))
     flags.do_train = flags.do_train or bool(flags.begun)  # only training leaves what can be resumed
     _check_usage(parser, flags)
     set_workers(flags.num_workers)

@@ -1,7 +1,7 @@
 """What a run that goes on takes from its own folder: its settings, and the model as last saved. No Paddle."""
 
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +15,13 @@ if TYPE_CHECKING:
 _NEVER_KEPT = ("output_dir", "resume", "overwrite_output_dir", "config", "help")
 
 
-def parse_flags(parser: CommandParser, argv: Sequence[str] | None) -> Namespace:
+def parse_flags(
+    parser: CommandParser, argv: Sequence[str] | None, trains: Callable[[str], bool]
+) -> Namespace:
     """The command line's flags. Those that ``--resume`` goes without are as the run was begun.
 
-    ``flags.begun``: what the run's args.json says; empty for a new run.
+    trains: whether a run's ``task_name`` is one of this command. ``flags.begun``: what the run's args.json
+    says; empty for a new run.
     """
     first = CommandParser(prog=parser.prog, add_help=False)
     first.add_switch("--resume")
@@ -29,6 +32,8 @@ def parse_flags(parser: CommandParser, argv: Sequence[str] | None) -> Namespace:
     missing: list[str] = []
     if known.resume and known.output_dir:
         begun = read_json_object(path) if path.is_file() else {}
+        if (task := str(begun.get("task_name") or "")) and not trains(task):
+            raise InputError(f"{path}: the run is one of {task!r}: `{parser.prog}` does not resume it")
         try:
             missing = parser.fall_back_on({k: v for k, v in begun.items() if k not in _NEVER_KEPT})
         except ValueError as error:

@@ -353,4 +353,7 @@ def test_faults_leave_nothing_behind(tmp_path: Path) -> None:
     )
     message = fault(lambda: convert(GOLDEN / "bert", odd, "paddlenlp"))
     assert message == f"{odd}: is not empty; name a new folder"
+    (tmp_path / "file").touch()
+    message = fault(lambda: convert(GOLDEN / "bert", tmp_path / "file", "paddlenlp"))
+    assert message == f"{tmp_path / 'file'}: is a file; name a new folder"
     assert not (tmp_path / "x").exists()

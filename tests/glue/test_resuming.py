@@ -194,6 +194,10 @@ def test_where_there_is_no_run(tmp_path: Path) -> None:
         ({"device": "tpu"}, "args.json: device 'tpu' is none of cpu, gpu, xpu; name the flag itself"),
         ({"data_dir": 5}, "5: no such folder"),
         ({"task_name": None}, "args.json: is of no run; a new one needs --task_name"),
+        (
+            {"task_name": "squad_1.1"},
+            "args.json: the run is one of 'squad_1.1': `python -m glue.run_glue` does not resume it",
+        ),
     ],
 )
 def test_settings_that_were_damaged(cut: Path, content: Any, said: str) -> None:

@@ -105,6 +105,8 @@ def test_rows_without_padding_must_agree(model: Path, monkeypatch: pytest.Monkey
     [
         ("/nowhere/python", "No such file or directory"),
         (sys.executable, "No module named '(torch|transformers)'"),
+        ("/bin/true", "does not answer as a Python with huggingface would"),
+        ("/bin/echo", "does not answer as a Python with huggingface would"),
     ],
 )
 def test_an_environment_without_the_peer_is_one_line(model: Path, python: str, said: str) -> None:
