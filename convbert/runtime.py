@@ -50,6 +50,11 @@ def thread_count() -> int:
         raise InputError(f"OMP_NUM_THREADS: expected a whole number, found {text!r}") from None
 
 
+def threads_to_use() -> int:
+    """What is set, or the default; for whatever computes without Paddle."""
+    return thread_count() if os.environ.get("OMP_NUM_THREADS") else default_threads()
+
+
 def default_threads() -> int:
     """The cores this process may use, divided by the ranks on this machine; at least 1."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

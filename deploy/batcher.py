@@ -39,17 +39,18 @@ class _Job:
 
 
 class Batcher:
-    """Answers rows in batches on one thread of its own, while requests come in.
+    """Answers rows in batches on threads of its own, while requests come in.
 
-    answer: rows → their answers. max_batch: rows of a batch. max_wait: seconds that a row waits for others
-    while the model is idle. max_queue: rows that may wait. max_delay: seconds that the last of them may be
-    expected to wait.
+    answer: rows → their answers, from any thread. workers: batches at once. max_batch: rows of a batch.
+    max_wait: seconds that a row waits for others while a worker is idle. max_queue: rows that may wait.
+    max_delay: seconds that the last of them may be expected to wait.
     """
 
     def __init__(
         self,
         answer: Callable[[Sequence[Row]], list[Answer]],
         *,
+        workers: int = 1,
         max_batch: int = 32,
         max_wait: float = 0.004,
         max_queue: int = 1024,
@@ -61,11 +62,12 @@ class Batcher:
         self._max_queue, self._max_delay = max_queue, max_delay
         self._queue: deque[tuple[Row, _Job, int]] = deque()
         self._arrived = asyncio.Event()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="model")
         self._waiting = 0
-        self._pace = 0.0  # seconds a row
+        self._pace = 0.0  # seconds a row, on one thread
         self._closing = False
-        self._worker: asyncio.Task[None] | None = None
+        self._count = workers
+        self._workers: list[asyncio.Task[None]] = []
 
     @property
     def waiting(self) -> int:
@@ -74,7 +76,8 @@ class Batcher:
 
     def start(self) -> None:
         """Begin to answer; within a running event loop."""
-        self._worker = asyncio.get_running_loop().create_task(self._work())
+        loop = asyncio.get_running_loop()
+        self._workers = [loop.create_task(self._work()) for _ in range(self._count)]
 
     async def submit(self, rows: Sequence[Row]) -> list[Answer]:
         """The rows' answers, in their order. QueueFullError if so many cannot wait."""
@@ -90,7 +93,7 @@ class Batcher:
 
     def _check_room(self, count: int) -> None:
         total = self._waiting + count
-        delay = total * self._pace
+        delay = total * self._pace / self._count
         if total > self._max_queue:
             reason = f"{self._waiting} inputs wait already and {self._max_queue} may"
         elif self._waiting and delay > self._max_delay:
@@ -103,9 +106,8 @@ class Batcher:
         """Answer what waits, then stop."""
         self._closing = True
         self._arrived.set()
-        if self._worker is not None:
-            await self._worker
-        self._thread.shutdown()
+        await asyncio.gather(*self._workers)
+        self._threads.shutdown()
 
     async def _work(self) -> None:
         while True:
@@ -143,7 +145,7 @@ class Batcher:
         started = time.monotonic()
         loop = asyncio.get_running_loop()
         try:
-            answers = await loop.run_in_executor(self._thread, self._answer, [row for row, _, _ in batch])
+            answers = await loop.run_in_executor(self._threads, self._answer, [row for row, _, _ in batch])
         except Exception as error:  # whatever it is, the service goes on; each request gets it
             log.exception("a batch of %d rows could not be answered", len(batch))
             for _, job, _ in batch:

@@ -1,5 +1,6 @@
 """Answers of a question model: a passage of any length, cut into windows, and the best span of it."""
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ class QuestionModel:
         positions = config.max_position_embeddings
         self.max_length = max_length or config.max_seq_length or min(DEFAULT_LENGTH, positions)
         check_length(self.max_length, config)
+        self._tokenising = threading.Lock()  # of the tokeniser's settings; graphs run side by side
         self.rules = Rules(nullable=config.finetuning_task.endswith("2.0"), threshold=threshold)
 
     def answer(self, rows: Sequence[Row], batch_size: int = 64, progress: str = "") -> list[dict[str, Any]]:
@@ -55,7 +57,8 @@ class QuestionModel:
     def answers(self, data: Dataset, batch_size: int = 64, progress: str = "") -> Answers:
         """The best spans of all questions of a file."""
         question = min(MOST_OF_QUESTION, self.max_length // 2)
-        windows = make_windows(data, self.tokenizer, self.max_length, STEP, question)
+        with self._tokenising:
+            windows = make_windows(data, self.tokenizer, self.max_length, STEP, question)
         return self._run(windows, data, batch_size, progress)
 
     def _run(self, windows: Windows, data: Dataset, batch_size: int, progress: str) -> Answers:

@@ -1,5 +1,6 @@
 """Answers of a sentence model: label and probabilities, or a score. No Paddle but the engine's."""
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,6 +36,7 @@ class SentenceModel:
         positions = config.max_position_embeddings
         self.max_length = max_length or config.max_seq_length or min(DEFAULT_LENGTH, positions)
         check_length(self.max_length, config)
+        self._tokenising = threading.Lock()  # of the tokeniser's settings; graphs run side by side
 
     @property
     def texts(self) -> tuple[int, ...]:
@@ -46,7 +48,8 @@ class SentenceModel:
         ``score``, in the task's range where it has one."""
         if not rows:
             return []
-        features = pack(self.tokenizer.encode(rows, self.max_length))
+        with self._tokenising:
+            features = pack(self.tokenizer.encode(rows, self.max_length))
         logits = predict_logits(self.engine, features, batch_size, progress).astype(np.float64)
         if not np.isfinite(logits).all():
             raise InputError("the model's answer is not a number; are its weights sound?")

@@ -42,7 +42,8 @@ def seconds(text: str) -> float:
 # Flag → its kind, default and meaning.
 _NUMBERS: dict[str, tuple[Callable[[str], float], float, str]] = {
     "--port": (count_or_0, 18080, "0: any that is free"),
-    "--threads": (count_or_0, 0, "threads that compute; 0: one a core"),
+    "--workers": (count, 2, "batches at once: while one is tokenised another computes"),
+    "--threads": (count_or_0, 0, "threads that compute a batch; 0: the cores divided by the workers"),
     "--max_batch": (count, 32, "inputs of a batch"),
     "--max_queue": (count, 1024, "inputs that may wait"),
     "--max_inputs": (count, 256, "inputs of a request"),
@@ -88,17 +89,20 @@ def main(argv: Sequence[str] | None = None) -> None:
         import uvicorn  # noqa: F401
     except ImportError as error:
         raise InputError(f"{error.name} is not installed: pip install -e '.[serve]'") from None
+    from convbert.runtime import threads_to_use
     from deploy.models import open_exported
     from deploy.schemas import Limits
     from deploy.server import Server, bind
     from deploy.service import Batching, Service
 
     bound = bind(flags.host, flags.port)
-    model = open_exported(flags.model_dir, flags.device, flags.max_seq_length, flags.threads)
+    threads = flags.threads or max(1, threads_to_use() // flags.workers)
+    model = open_exported(flags.model_dir, flags.device, flags.max_seq_length, threads)
     limits = Limits(
         flags.max_inputs, flags.max_text_length, flags.max_body_size, flags.max_requests, flags.timeout
     )
-    service = Service(model, limits, Batching(flags.max_batch, flags.max_wait, flags.max_queue), token)
+    batching = Batching(flags.max_batch, flags.max_wait, flags.max_queue, flags.workers)
+    service = Service(model, limits, batching, token)
     Server(service.gate, bound, patience=2 * flags.timeout).run([bound])
 
 

@@ -52,11 +52,13 @@ _REFERENCE_REFUSALS = {status: {**said, "model": ReferenceAnswer} for status, sa
 
 @dataclass(frozen=True)
 class Batching:
-    """rows: of a batch. wait: seconds that a row waits for others. queue: rows that may wait."""
+    """rows: of a batch. wait: seconds that a row waits for others. queue: rows that may wait. workers:
+    batches at once."""
 
     rows: int = 32
     wait: float = 0.004
     queue: int = 1024
+    workers: int = 1
 
 
 class Service:
@@ -74,6 +76,7 @@ class Service:
         self.metrics = Metrics(lambda: self.batcher.waiting, model.digest)
         self.batcher = Batcher(
             lambda rows: model.answer(rows, batching.rows),
+            workers=batching.workers,
             max_batch=batching.rows,
             max_wait=batching.wait,
             max_queue=batching.queue,

@@ -1,6 +1,5 @@
 """The ONNX Runtime engine: neither Paddle nor the network's code is loaded."""
 
-import os
 from pathlib import Path
 
 from commands.errors import InputError
@@ -17,16 +16,12 @@ class OnnxEngine:
 
     def __init__(self, exported: Exported, device: str = "cpu", threads: int = 0) -> None:
         self.config, self.head = exported.config, exported.head
-        self._session = _session(exported.path, device, threads or _threads())
+        self._session = _session(exported.path, device, threads or runtime.threads_to_use())
         self._outputs = [output.name for output in self._session.get_outputs()]
 
     def __call__(self, batch: Batch) -> Outputs:
         inputs = {"ids": batch.ids, "token_types": batch.token_types, "mask": mask_of(batch)}
         return dict(zip(self._outputs, self._session.run(self._outputs, inputs), strict=True))
-
-
-def _threads() -> int:
-    return runtime.thread_count() if os.environ.get("OMP_NUM_THREADS") else runtime.default_threads()
 
 
 def _session(path: Path, device: str, threads: int):  # type: ignore[no-untyped-def]

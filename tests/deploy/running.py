@@ -21,9 +21,16 @@ class Slow:
     def __init__(self, config: Any, seconds: float) -> None:
         self.config, self.seconds = config, seconds
         self.batches: list[int] = []
+        self.at_once, self.most_at_once = 0, 0
+        self.lock = threading.Lock()
 
     def answer(self, rows: Sequence[tuple[str, ...]], batch_size: int = 64) -> list[dict[str, Any]]:
+        with self.lock:
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
         time.sleep(self.seconds)
+        with self.lock:
+            self.at_once -= 1
         self.batches.append(len(rows))
         return [
             {"label_id": len(row[0]), "label": row[0], "prob": 1.0, "probabilities": {row[0]: 1.0}}

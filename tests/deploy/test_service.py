@@ -234,14 +234,16 @@ def test_a_token_guards_all_but_page_and_health(model: Model) -> None:
         assert Client(url).get("/health")
 
 
-def test_requests_at_once_are_batched_and_none_is_crossed(model: Model) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_requests_at_once_are_batched_and_none_is_crossed(model: Model, workers: int) -> None:
     slow = Slow(model.config, 0.02)
-    with running(slow) as url, ThreadPoolExecutor(24) as pool:
+    with running(slow, batching=Batching(workers=workers)) as url, ThreadPoolExecutor(24) as pool:
         texts = [f"{'x' * (number % 7)} {number}" for number in range(400)]
         found = list(pool.map(lambda text: Client(url).predict([(text,)])[0]["label"], texts))
     assert found == texts
     assert sum(slow.batches) == 400
-    assert max(slow.batches) > 8
+    assert max(slow.batches) > 8 / workers
+    assert slow.most_at_once == workers
 
 
 def test_a_full_queue_refuses_and_recovers(model: Model) -> None:
@@ -294,11 +296,12 @@ def test_a_model_that_fails_is_a_500_and_the_service_goes_on(model: Model) -> No
         assert Client(url).predict([("good",)])
 
 
-def test_a_shutdown_answers_what_was_taken(model: Model) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_shutdown_answers_what_was_taken(model: Model, workers: int) -> None:
     """Requests that wait in the queue when the service is told to end."""
     slow = Slow(model.config, 0.3)
     with ThreadPoolExecutor(12) as pool:
-        with running(slow, batching=Batching(rows=3)) as url:
+        with running(slow, batching=Batching(rows=3, workers=workers)) as url:
             jobs = [
                 pool.submit(lambda text: Client(url).predict([(text,)])[0]["label"], f"t{number}")
                 for number in range(12)
