@@ -52,6 +52,8 @@ def head_of(model: "paddle.nn.Layer") -> str:
 class DynamicEngine:
     """A network in evaluation mode, with the same call as the engines of exported graphs."""
 
+    at_once = 1
+
     def __init__(self, model: "paddle.nn.Layer") -> None:
         self.config, self.head = model.config, head_of(model)
         self._model = model

@@ -8,6 +8,7 @@ from convbert.batching import Batch
 from engines.exported import Exported
 from engines.running import Outputs, mask_of
 
+_MOST_AT_ONCE = 4
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "gpu": "CUDAExecutionProvider"}
 
 
@@ -16,7 +17,10 @@ class OnnxEngine:
 
     def __init__(self, exported: Exported, device: str = "cpu", threads: int = 0) -> None:
         self.config, self.head = exported.config, exported.head
-        self._session = _session(exported.path, device, threads or runtime.threads_to_use())
+        threads = threads or runtime.threads_to_use()
+        # Several batches keep the cores busier than one that is shared among them; each needs its memory.
+        self.at_once = min(threads, _MOST_AT_ONCE) if device == "cpu" else 1
+        self._session = _session(exported.path, device, threads)
         self._outputs = [output.name for output in self._session.get_outputs()]
 
     def __call__(self, batch: Batch) -> Outputs:

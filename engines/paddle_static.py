@@ -76,6 +76,8 @@ class StaticBeams(paddle.nn.Layer):
 class PaddleEngine:
     """An exported Paddle graph in ``paddle.inference``. One call at a time, others wait."""
 
+    at_once = 1
+
     def __init__(self, exported: Exported, device: str = "cpu", threads: int = 0) -> None:
         self.config, self.head = exported.config, exported.head
         self._predictor = _predictor(exported, device, threads or runtime.thread_count())

@@ -1,6 +1,7 @@
 """Labels that do not depend on the engine: where the two best logits are close, the network decides."""
 
 from collections.abc import Callable
+from threading import Lock
 
 import numpy as np
 
@@ -26,20 +27,24 @@ class SettledEngine:
     """
 
     def __init__(self, engine: Engine, open_network: Callable[[], Engine] | None) -> None:
-        self.config, self.head = engine.config, engine.head
+        self.config, self.head, self.at_once = engine.config, engine.head, engine.at_once
         self.undecided = 0
         self._engine, self._open_network = engine, open_network
         self._network: Engine | None = None
+        self._one_at_a_time = Lock()
 
     def __call__(self, batch: Batch) -> Outputs:
         logits = self._engine(batch)["logits"]
         rows = np.flatnonzero(in_doubt(logits))
-        if self._open_network is None:
-            self.undecided += len(rows)
-        elif len(rows):
-            self._network = self._network or self._open_network()
-            logits = logits.copy()
-            logits[rows] = self._network(_part(batch, rows))["logits"]
+        if not len(rows):
+            return {"logits": logits}
+        with self._one_at_a_time:
+            if self._open_network is None:
+                self.undecided += len(rows)
+            else:
+                self._network = self._network or self._open_network()
+                logits = logits.copy()
+                logits[rows] = self._network(_part(batch, rows))["logits"]
         return {"logits": logits}
 
 

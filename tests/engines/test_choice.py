@@ -90,7 +90,7 @@ def test_doubt_is_between_the_two_best() -> None:
 class Fixed:
     """An engine that gives a row of logits for the row's first token; asked: the batches' sizes."""
 
-    config, head = EncoderConfig(id2label={0: "a", 1: "b"}), "sentence"
+    config, head, at_once = EncoderConfig(id2label={0: "a", 1: "b"}), "sentence", 1
 
     def __init__(self, logits: list[list[float]]) -> None:
         self.logits = np.array(logits, dtype=np.float32)

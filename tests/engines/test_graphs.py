@@ -136,6 +136,7 @@ class Said:
 
     config = None
     head = "sentence"
+    at_once = 1
 
     def __init__(self, logits: list[list[float]]) -> None:
         self.logits = np.array(logits, dtype=np.float32)
