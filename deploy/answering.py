@@ -30,7 +30,9 @@ def add_flags(parser: CommandParser) -> None:
     parser.add_argument(
         "--input", type=path, metavar="FILE", help=".txt (a text a line), .tsv (with a header) or .jsonl"
     )
-    parser.add_argument("--output", type=path, metavar="FILE", help="of --input: .tsv or .jsonl")
+    parser.add_argument(
+        "--output", type=path, metavar="FILE", help="of --input: .tsv or .jsonl; not needed for --benchmark"
+    )
     parser.add_argument(
         "--columns",
         metavar="A[,B]",
@@ -67,8 +69,10 @@ def check_flags(flags: Namespace) -> None:
         raise UsageError("--input and --text exclude each other")
     if flags.text_pair is not None and flags.text is None:
         raise UsageError("--text_pair (--context) needs --text (--question)")
-    if bool(flags.input) != bool(flags.output):
-        raise UsageError("--input and --output go together")
+    if flags.output and not flags.input:
+        raise UsageError("--output needs --input")
+    if flags.input and not (flags.output or flags.benchmark):
+        raise UsageError("--input needs --output, or --benchmark")
     if flags.output and Path(flags.output).suffix not in _OUTPUTS:
         raise UsageError(f"--output {flags.output}: its name should end in .tsv or .jsonl")
     if flags.output and Path(flags.output).resolve() == Path(flags.input).resolve():
@@ -77,9 +81,9 @@ def check_flags(flags: Namespace) -> None:
 
 def answer(model: "Model", flags: Namespace) -> None:
     """Answer what the flags name: results to stdout or --output, messages to stderr."""
-    if flags.input:
+    if flags.output:
         answer_file(model, flags)
-    else:
+    elif not flags.input:
         row = single_row(model, flags)
         found = model.answer([row])[0]
         print(json.dumps(found) if flags.json else described(found))

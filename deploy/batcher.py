@@ -14,6 +14,7 @@ from deploy.rows import Row
 
 Answer = dict[str, Any]
 
+_ENOUGH = 8  # rows that use a CPU core as well as more do
 _GAPS = 4  # the wait for more rows ends when none came for this part of it
 _MEMORY = 0.9  # how much of the measured pace is kept when a batch is answered
 
@@ -122,23 +123,31 @@ class Batcher:
                 await self._answer_batch(batch)
 
     async def _wait_for_more(self) -> None:
-        """Until the batch is full, or the time is up, or for a while nothing came."""
+        """Until there are enough, or the time is up, or for a while nothing came."""
         deadline = time.monotonic() + self._max_wait
-        while len(self._queue) < self._max_batch and not self._closing and time.monotonic() < deadline:
+        while (
+            len(self._queue) < min(_ENOUGH, self._max_batch)
+            and not self._closing
+            and time.monotonic() < deadline
+        ):
             count = len(self._queue)
             await asyncio.sleep(self._max_wait / _GAPS)
             if len(self._queue) == count:
                 return
 
     def _take(self) -> list[tuple[Row, _Job, int]]:
-        """The oldest rows whose request still waits."""
-        batch: list[tuple[Row, _Job, int]] = []
-        while self._queue and len(batch) < self._max_batch:
-            item = self._queue.popleft()
-            if not item[1].future.done():
-                item[1].queued -= 1
-                self._waiting -= 1
-                batch.append(item)
+        """A worker's share of the rows whose request still waits: the oldest and those nearest its length."""
+        waiting = [item for item in self._queue if not item[1].future.done()]
+        size = min(self._max_batch, max(_ENOUGH, -(-len(waiting) // self._count)))
+        near = sorted(
+            range(len(waiting)), key=lambda place: abs(_length(waiting[place]) - _length(waiting[0]))
+        )
+        taken = set(near[:size])  # sorting is stable: of rows of a length the older ones
+        self._queue = deque(item for place, item in enumerate(waiting) if place not in taken)
+        batch = [waiting[place] for place in sorted(taken)]
+        for _, job, _ in batch:
+            job.queued -= 1
+        self._waiting -= len(batch)
         return batch
 
     async def _answer_batch(self, batch: list[tuple[Row, _Job, int]]) -> None:
@@ -160,3 +169,7 @@ class Batcher:
         pace = (time.monotonic() - started) / len(batch)
         self._pace = pace if not self._pace else _MEMORY * self._pace + (1 - _MEMORY) * pace
         self._on_batch(len(batch))
+
+
+def _length(item: tuple[Row, _Job, int]) -> int:
+    return sum(map(len, item[0]))

@@ -98,6 +98,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     bound = bind(flags.host, flags.port)
     threads = flags.threads or max(1, threads_to_use() // flags.workers)
     model = open_exported(flags.model_dir, flags.device, flags.max_seq_length, threads)
+    model.answer([("a",) * model.texts[0]])  # opens the graph, before anybody asks
     limits = Limits(
         flags.max_inputs, flags.max_text_length, flags.max_body_size, flags.max_requests, flags.timeout
     )

@@ -49,7 +49,7 @@ def head_of(model: "paddle.nn.Layer") -> str:
     return "beams" if isinstance(model.span_head, JointSpanHead) else "spans"
 
 
-class DynamicEngine:
+class DynamicEngine(Engine):
     """A network in evaluation mode, with the same call as the engines of exported graphs."""
 
     at_once = 1

@@ -1,34 +1,60 @@
 """The ONNX Runtime engine: neither Paddle nor the network's code is loaded."""
 
+from functools import partial
 from pathlib import Path
+from threading import Lock
+from typing import Any
 
 from commands.errors import InputError
 from convbert import runtime
 from convbert.batching import Batch
 from engines.exported import Exported
-from engines.running import Outputs, mask_of
+from engines.running import Engine, Outputs, mask_of
 
 _MOST_AT_ONCE = 4
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "gpu": "CUDAExecutionProvider"}
 
 
-class OnnxEngine:
-    """An exported ONNX graph in ONNX Runtime. It may be called from several threads."""
+class OnnxEngine(Engine):
+    """An exported ONNX graph in ONNX Runtime. It may be called from several threads.
+
+    It is opened once for calls that have all cores to themselves, once for those that share them, each when
+    it is first needed.
+    """
 
     def __init__(self, exported: Exported, device: str = "cpu", threads: int = 0) -> None:
         self.config, self.head = exported.config, exported.head
         threads = threads or runtime.threads_to_use()
         # Several batches keep the cores busier than one that is shared among them; each needs its memory.
         self.at_once = min(threads, _MOST_AT_ONCE) if device == "cpu" else 1
-        self._session = _session(exported.path, device, threads)
-        self._outputs = [output.name for output in self._session.get_outputs()]
+        self._alone = _Session(exported.path, device, threads, spinning=self.at_once > 1)
+        self._share = _Session(exported.path, device, threads // self.at_once, spinning=False)
 
     def __call__(self, batch: Batch) -> Outputs:
+        return self._alone(batch)
+
+    def share(self, batch: Batch) -> Outputs:
+        return self._share(batch)
+
+
+class _Session:
+    """The graph with so many threads. spinning: they wait for each other without sleeping; a row by itself
+    takes two thirds of the time so. Several sessions would take each other's cores, and tokenising's."""
+
+    def __init__(self, path: Path, device: str, threads: int, spinning: bool) -> None:
+        self._open = partial(_open, path, device, threads, spinning)
+        self._session: Any = None
+        self._opening = Lock()
+
+    def __call__(self, batch: Batch) -> Outputs:
+        with self._opening:
+            self._session = self._session or self._open()
         inputs = {"ids": batch.ids, "token_types": batch.token_types, "mask": mask_of(batch)}
-        return dict(zip(self._outputs, self._session.run(self._outputs, inputs), strict=True))
+        names = [output.name for output in self._session.get_outputs()]
+        return dict(zip(names, self._session.run(names, inputs), strict=True))
 
 
-def _session(path: Path, device: str, threads: int):  # type: ignore[no-untyped-def]
+def _open(path: Path, device: str, threads: int, spinning: bool) -> Any:
     try:
         import onnxruntime as ort
     except ImportError:
@@ -42,8 +68,8 @@ def _session(path: Path, device: str, threads: int):  # type: ignore[no-untyped-
     options.inter_op_num_threads = 1
     # A plan of the memory would be kept for every shape ever seen, and every batch has another one.
     options.enable_mem_pattern = False
-    # Threads that spin while they wait would take the cores from tokenising and from the event loop.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
+    options.add_session_config_entry("session.force_spinning_stop", "1")  # when a call is over
     try:
         return ort.InferenceSession(str(path), options, providers=[provider])
     except Exception as error:  # ONNX Runtime's exceptions have no common name

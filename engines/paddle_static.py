@@ -13,7 +13,7 @@ from convbert.batching import Batch
 from convbert.framework import paddle
 from convbert.span_heads import JointSpanHead, SpanModel, lowered
 from engines.exported import HEADS, INPUTS, Exported
-from engines.running import Outputs, mask_of
+from engines.running import Engine, Outputs, mask_of
 
 F = paddle.nn.functional
 
@@ -73,7 +73,7 @@ class StaticBeams(paddle.nn.Layer):
         return chances, start_at, ends, end_at, head._impossible(hidden, start)
 
 
-class PaddleEngine:
+class PaddleEngine(Engine):
     """An exported Paddle graph in ``paddle.inference``. One call at a time, others wait."""
 
     at_once = 1

@@ -18,13 +18,14 @@ Outputs = dict[str, np.ndarray]
 A = TypeVar("A")
 B = TypeVar("B")
 
-_PART_COST = 32.0  # a call of an engine costs about as much as so many tokens
+_PART_COST = 16.0  # a call of an engine costs about as much as so many tokens
 
 
 class Engine(Protocol):
     """Runs a network on batches. head: one of ``engines.exported.HEADS``, which names the outputs.
 
-    at_once: calls, each from a thread of its own, that together are faster than one after the other.
+    A call takes the whole machine. at_once: calls of ``share``, each from a thread of its own, that together
+    are faster than as many calls one after the other; 1 where there is nothing to share.
     """
 
     config: EncoderConfig
@@ -32,6 +33,10 @@ class Engine(Protocol):
     at_once: int
 
     def __call__(self, batch: Batch) -> Outputs: ...
+
+    def share(self, batch: Batch) -> Outputs:
+        """The same as a call, on its part of the machine."""
+        return self(batch)
 
 
 def open_engine(folder: str | Path | Exported, device: str = "cpu", threads: int = 0) -> Engine:
@@ -57,9 +62,10 @@ def run(
 
     def answer(rows: np.ndarray) -> tuple[Batch, Outputs]:
         batch = pad(features, rows, engine.config.pad_token_id)
-        return batch, engine(batch)
+        return batch, compute(batch)
 
-    batches = list(_rows_of_batches(features, batch_size))
+    batches = list(_rows_of_batches(features, min(batch_size, -(-len(features) // engine.at_once))))
+    compute = engine.share if min(engine.at_once, len(batches)) > 1 else engine
     with tqdm(total=len(features), unit="row", desc=progress, disable=hidden) as bar:
         for batch, outputs in _mapped(answer, batches, engine.at_once):
             yield batch, outputs

@@ -19,7 +19,7 @@ def in_doubt(logits: np.ndarray) -> np.ndarray:
     return np.asarray(best - second < DOUBT)
 
 
-class SettledEngine:
+class SettledEngine(Engine):
     """A sentence engine whose rows in doubt get the network's own logits.
 
     open_network: called at the first such row; None where there is no network to ask: then the rows keep
@@ -34,7 +34,12 @@ class SettledEngine:
         self._one_at_a_time = Lock()
 
     def __call__(self, batch: Batch) -> Outputs:
-        logits = self._engine(batch)["logits"]
+        return self._settle(batch, self._engine(batch)["logits"])
+
+    def share(self, batch: Batch) -> Outputs:
+        return self._settle(batch, self._engine.share(batch)["logits"])
+
+    def _settle(self, batch: Batch, logits: np.ndarray) -> Outputs:
         rows = np.flatnonzero(in_doubt(logits))
         if not len(rows):
             return {"logits": logits}

@@ -141,6 +141,15 @@ def test_a_benchmark_says_percentiles_and_throughput(sst2: Path, capsys: pytest.
     assert throughput.startswith("throughput in batches of 4 (16 rows): ")
 
 
+def test_a_benchmark_of_a_file_needs_no_output(
+    sst2: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "rows.txt").write_text("one\ntwo\nthree\n")
+    infer(["--model_dir", str(sst2), "--input", str(tmp_path / "rows.txt"), "--benchmark", "--warmup", "1"])
+    assert "throughput in batches of 64 (258 rows): " in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.txt"]
+
+
 @pytest.mark.parametrize("kind", ["sst2", "squad", "joint"])
 def test_an_onnx_export_needs_neither_paddle_nor_training(
     kind: str, project_dir: Path, request: pytest.FixtureRequest

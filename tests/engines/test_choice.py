@@ -12,6 +12,7 @@ from convbert.batching import Batch
 from convbert.config import EncoderConfig
 from engines import choice
 from engines.choice import WORTH, chosen_engine
+from engines.running import Engine
 from engines.settled import SettledEngine, in_doubt
 
 
@@ -87,7 +88,7 @@ def test_doubt_is_between_the_two_best() -> None:
     assert in_doubt(np.array([[0.0, np.nan]], dtype=np.float32)).tolist() == [False]
 
 
-class Fixed:
+class Fixed(Engine):
     """An engine that gives a row of logits for the row's first token; asked: the batches' sizes."""
 
     config, head, at_once = EncoderConfig(id2label={0: "a", 1: "b"}), "sentence", 1

@@ -3,11 +3,13 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from checkpoints.network import load_classifier
 from commands.errors import InputError
 from commands.files import write_manifest
+from convbert.batching import pack, pad
 from convbert.framework import paddle
 from convbert.tokenizer import Tokenizer
 from engines.export import export
@@ -27,7 +29,7 @@ def exported(tmp_path: Path, tokenizer: Tokenizer) -> Path:
 
 def fault_of(folder: Path) -> str:
     with pytest.raises(InputError) as caught:
-        open_engine(folder)
+        open_engine(folder)(pad(pack([([1, 2], 1)]), np.array([0]), 0))
     assert "\n" not in str(caught.value)
     return str(caught.value)
 

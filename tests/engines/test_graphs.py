@@ -15,7 +15,7 @@ from engines import export as exporting
 from engines.dynamic import DynamicEngine
 from engines.export import export, largest_difference
 from engines.exported import read_exported
-from engines.running import open_engine
+from engines.running import Engine, open_engine
 from tests.engines.golden_models import GOLDEN, NAMES, golden_batch
 
 CASES = ["full", "padded", "alone0", "alone1", "alone2"]
@@ -131,7 +131,7 @@ def test_a_graph_that_answers_otherwise_is_not_left(
     assert sorted(path.name for path in tmp_path.iterdir()) == (["out"] if before else []) + ["tokenizer"]
 
 
-class Said:
+class Said(Engine):
     """An engine that says what it is told to."""
 
     config = None

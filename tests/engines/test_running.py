@@ -8,19 +8,25 @@ import pytest
 
 from convbert.batching import Batch, Features, pack
 from convbert.config import EncoderConfig
-from engines.running import predict_logits, run
+from engines.running import Engine, predict_logits, run
 
 ROWS = 200
 
 
-class Counting:
+class Counting(Engine):
     """Answers a row with its first token and its length; batches take as long as they like."""
 
     config, head = EncoderConfig(id2label={0: "a", 1: "b"}), "sentence"
 
     def __init__(self, at_once: int) -> None:
         self.at_once, self.begun, self.now, self.most = at_once, 0, 0, 0
+        self.shared = 0
         self.lock = threading.Lock()
+
+    def share(self, batch: Batch) -> dict[str, np.ndarray]:
+        with self.lock:
+            self.shared += 1
+        return self(batch)
 
     def __call__(self, batch: Batch) -> dict[str, np.ndarray]:
         with self.lock:
@@ -50,6 +56,19 @@ def test_every_row_gets_its_own_answer(at_once: int) -> None:
     np.testing.assert_array_equal(found[:, 1], rows.lengths)
     assert engine.most <= at_once
     assert (engine.most > 1) == (at_once > 1)
+    assert engine.shared == (engine.begun if at_once > 1 else 0)
+
+
+def test_a_single_batch_is_shared_out() -> None:
+    engine = Counting(3)
+    assert predict_logits(engine, features(7), 64)[:, 0].tolist() == list(range(7))
+    assert engine.shared == engine.begun >= 3
+
+
+def test_a_single_row_has_the_machine_to_itself() -> None:
+    engine = Counting(3)
+    assert predict_logits(engine, features(1), 64)[:, 0].tolist() == [0]
+    assert (engine.begun, engine.shared) == (1, 0)
 
 
 def test_batches_run_no_further_ahead_than_there_are_threads() -> None:

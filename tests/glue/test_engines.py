@@ -15,8 +15,7 @@ from commands.errors import InputError, UsageError
 from convbert.batching import Batch
 from convbert.tokenizer import Tokenizer
 from deploy.export import main as export
-from engines import choice
-from engines.onnx_runtime import OnnxEngine
+from engines import choice, onnx_runtime
 from glue import checkpoint, run_eval, run_predict
 from glue.tasks import TASKS
 from tests.deploy.tiny_models import write_classifier, write_span_model
@@ -66,18 +65,18 @@ def test_labels_are_those_of_the_network_where_logits_are_close(
     """With an engine whose logits are off by up to 5e-5, and which alone would answer otherwise."""
     model = write_model(tmp_path, name, CLOSE)
     wanted = predict(model, name, sample_dir, tmp_path / "dynamic", "--engine", "dynamic")
-    run, noise = OnnxEngine.__call__, np.random.default_rng(1)
+    run, noise = onnx_runtime._Session.__call__, np.random.default_rng(1)
 
-    def run_roughly(engine: OnnxEngine, batch: Batch) -> dict[str, np.ndarray]:
-        logits = run(engine, batch)["logits"]
+    def run_roughly(session: onnx_runtime._Session, batch: Batch) -> dict[str, np.ndarray]:
+        logits = run(session, batch)["logits"]
         return {"logits": logits + noise.choice([-5e-5, 5e-5], logits.shape).astype(np.float32)}
 
     graph_of = choice.graph_of
 
     def rough_graph_of(*words: object) -> object:
-        monkeypatch.setattr(OnnxEngine, "__call__", run)
+        monkeypatch.setattr(onnx_runtime._Session, "__call__", run)
         engine = graph_of(*words)  # type: ignore[arg-type]
-        monkeypatch.setattr(OnnxEngine, "__call__", run_roughly)  # when it has been compared
+        monkeypatch.setattr(onnx_runtime._Session, "__call__", run_roughly)  # when it has been compared
         return engine
 
     monkeypatch.setattr(checkpoint, "graph_of", rough_graph_of)

@@ -1,0 +1,84 @@
+"""Which rows are answered together. Without a service, without a model."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from deploy.batcher import Batcher
+from deploy.rows import Row
+
+
+def batches_of(rows: Sequence[Row], **settings: Any) -> tuple[list[list[Row]], list[dict[str, Any]]]:
+    """The batches in which rows that all wait already are answered, and each row's answer."""
+    batches: list[list[Row]] = []
+
+    def answer(batch: Sequence[Row]) -> list[dict[str, Any]]:
+        batches.append(list(batch))
+        return [{"to": row} for row in batch]
+
+    async def ask() -> list[dict[str, Any]]:
+        batcher = Batcher(answer, **settings)
+        waiting = [asyncio.ensure_future(batcher.submit([row])) for row in rows]
+        await asyncio.sleep(0)  # they are in the queue now
+        batcher.start()
+        found = [(await answers)[0] for answers in waiting]
+        assert batcher.waiting == 0
+        await batcher.close()
+        return found
+
+    return batches, asyncio.run(ask())
+
+
+def row(length: int, number: int = 0) -> Row:
+    return (f"{number:02}".ljust(length, "x"),)
+
+
+def test_the_oldest_goes_with_those_nearest_its_length() -> None:
+    rows = [row(30), *(row(length, 1) for length in (90, 31, 10, 33, 70, 28)), row(30, 2)]
+    batches, answers = batches_of(rows, max_batch=4)
+    assert batches == [
+        [row(30), row(31, 1), row(28, 1), row(30, 2)],
+        [row(90, 1), row(10, 1), row(33, 1), row(70, 1)],
+    ]
+    assert answers == [{"to": each} for each in rows]
+
+
+@pytest.mark.parametrize(("workers", "sizes"), [(1, [32, 8]), (2, [20, 10, 8, 2]), (4, [10, 8, 8, 8, 6])])
+def test_a_worker_takes_its_share_but_no_crumbs(workers: int, sizes: list[int]) -> None:
+    """Of 40 rows of a length a half, a quarter …, never fewer than 8, and the oldest first."""
+    rows = [row(20, number) for number in range(40)]
+    batches, answers = batches_of(rows, workers=workers)
+    batches.sort()  # workers may begin in any order
+    assert [len(batch) for batch in batches] == sizes
+    assert [each for batch in batches for each in batch] == rows
+    assert answers == [{"to": each} for each in rows]
+
+
+def test_pairs_are_as_long_as_both_texts() -> None:
+    rows = [("aaaa", "bbbb"), ("a", "b"), ("a", "bbbbbbb"), ("aaa", "bbb")]
+    batches, _ = batches_of(rows, max_batch=2)
+    assert batches[0] == [("aaaa", "bbbb"), ("a", "bbbbbbb")]
+
+
+def test_rows_nobody_waits_for_are_left_out() -> None:
+    async def ask() -> list[list[Row]]:
+        batches: list[list[Row]] = []
+
+        def answer(batch: Sequence[Row]) -> list[dict[str, Any]]:
+            batches.append(list(batch))
+            return [{} for _ in batch]
+
+        batcher = Batcher(answer)
+        gone, kept = (asyncio.ensure_future(batcher.submit([row(9, number)])) for number in (1, 2))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.sleep(0)
+        assert batcher.waiting == 1
+        batcher.start()
+        await kept
+        await batcher.close()
+        return batches
+
+    assert asyncio.run(ask()) == [[row(9, 2)]]
