@@ -6,14 +6,13 @@ B rows, T tokens, H hidden size, A attention width (H, in ConvBERT H/2), h heads
 import math
 
 from convbert.config import EncoderConfig
-from convbert.convolution import depthwise, span
+from convbert.convolution import depthwise, modulated, span
 from convbert.dropout import Dropout
 from convbert.framework import paddle
 from convbert.fused import add_norm, attention_weights
 from convbert.linear import Linear
 
 nn = paddle.nn
-F = paddle.nn.functional
 
 
 class SpanConvolution(nn.Layer):
@@ -33,16 +32,11 @@ class SpanConvolution(nn.Layer):
         self.kernel = Linear(width, heads * self.taps)
         self.value = Linear(config.hidden_size, width)
 
-    def forward(self, x: paddle.Tensor, query: paddle.Tensor, real: paddle.Tensor | None) -> paddle.Tensor:
-        """x: (B, T, H); query: (B, T, A); real: (B, T, 1), 0 at padding, or None → (B, T, A)."""
-        batch, length = x.shape[0], x.shape[1]
-        values = self.value(x)  # (B, T, A)
-        if real is not None:
-            # With padding zeroed at both convolutions' inputs a row does not see its batch's padding.
-            x, values = x * real, values * real
-        key = paddle.matmul(depthwise(x, self.depthwise), self.pointwise) + self.bias  # (B, T, A)
-        kernels = self.kernel(key * query).reshape([batch, length, self.heads, self.taps])
-        return span(F.softmax(kernels, axis=-1), values)
+    def forward(self, x: paddle.Tensor, query: paddle.Tensor, mask: paddle.Tensor | None) -> paddle.Tensor:
+        """x: (B, T, H); query: (B, T, A); mask: (B, T), 0 at padding, or None → (B, T, A)."""
+        mixed = modulated(depthwise(x, self.depthwise, mask), self.pointwise, self.bias, query)  # (B, T, A)
+        scores = self.kernel(mixed).reshape([x.shape[0], x.shape[1], self.heads, self.taps])
+        return span(scores, x, self.value, mask)
 
 
 class Attention(nn.Layer):
@@ -69,8 +63,8 @@ class Attention(nn.Layer):
         query = self.query(x)  # (B, T, A)
         mixed = self._attend(query, self.key(x), self.value(x), mask)
         if self.span_conv is not None:
-            real = None if mask is None or self.reference_padding else mask.unsqueeze(-1)
-            mixed = paddle.concat([mixed, self.span_conv(x, query, real)], axis=-1)  # (B, T, H)
+            seen = None if self.reference_padding else mask
+            mixed = paddle.concat([mixed, self.span_conv(x, query, seen)], axis=-1)  # (B, T, H)
         if first_only:
             x, mixed = x[:, :1], mixed[:, :1]
         return add_norm(x, mixed, self.output, self.dropout, self.norm)

@@ -5,8 +5,11 @@ function of its own. Plain autograd would run a slice's backward (a full-size ze
 added) once per tap; here the backward is again a sum of shifted products.
 """
 
+import numpy as np
+
 from convbert import kernels as compiled
 from convbert.framework import paddle
+from convbert.linear import Linear, affine, column_sums
 
 PyLayer = paddle.autograd.PyLayer
 
@@ -62,9 +65,8 @@ class _Depthwise(PyLayer):
         rows = wide_x.shape[0] - (taps - 1)
         # Row r of wide_grad at offset reach is the gradient of the window that starts at row r of wide_x.
         middle = wide_grad[taps // 2 : taps // 2 + rows]
-        ones = paddle.ones([1, rows], dtype=x.dtype)  # a product sums faster than Paddle's reduction
-        grad_weight = [paddle.matmul(ones, wide_x[j : j + rows] * middle) for j in range(taps)]
-        return _depthwise_flat(grad, weight.flip(axis=0)), paddle.concat(grad_weight)
+        grad_weight = [column_sums(wide_x[j : j + rows] * middle) for j in range(taps)]
+        return _depthwise_flat(grad, weight.flip(axis=0)), paddle.stack(grad_weight)
 
 
 def _flat(x: paddle.Tensor, reach: int) -> paddle.Tensor:
@@ -118,54 +120,106 @@ class _Span(PyLayer):
 
 
 class _CompiledDepthwise(PyLayer):
-    """``depthwise_plain`` in C."""
+    """``depthwise_plain`` in C, with the mask."""
 
     @staticmethod
-    def forward(ctx, x, weight):  # type: ignore[no-untyped-def]
+    def forward(ctx, x, weight, mask):  # type: ignore[no-untyped-def]
         ctx.save_for_backward(x, weight)
+        ctx.mask = mask
         out = paddle.empty_like(x)
-        compiled.call("depthwise", x, weight, out, *x.shape, weight.shape[0], False)
+        compiled.call("depthwise", x, weight, mask, out, *x.shape, weight.shape[0], False)
         return out
 
     @staticmethod
     def backward(ctx, grad):  # type: ignore[no-untyped-def]
         x, weight = ctx.saved_tensor()
-        grad_x, grad_weight = paddle.empty_like(x), paddle.empty_like(weight)
-        compiled.call("depthwise", grad, weight, grad_x, *x.shape, weight.shape[0], True)
-        compiled.call("depthwise_weight_gradient", x, grad, grad_weight, *x.shape, weight.shape[0])
+        grad_x, grad_weight, sizes = (
+            paddle.empty_like(x),
+            paddle.empty_like(weight),
+            (*x.shape, weight.shape[0]),
+        )
+        compiled.call("depthwise", grad, weight, ctx.mask, grad_x, *sizes, True)
+        compiled.call("depthwise_weight_gradient", x, grad, ctx.mask, grad_weight, *sizes)
         return grad_x, grad_weight
 
 
 class _CompiledSpan(PyLayer):
-    """``span_plain`` in C."""
+    """``span_plain`` of the scores' softmax and of values + bias in C, with the mask."""
 
     @staticmethod
-    def forward(ctx, kernels, values):  # type: ignore[no-untyped-def]
-        ctx.save_for_backward(kernels, values)
-        out = paddle.empty_like(values)
-        compiled.call("span", kernels, values, out, *_span_shape(kernels, values))
+    def forward(ctx, scores, values, bias, mask):  # type: ignore[no-untyped-def]
+        kernels, out = paddle.empty_like(scores), paddle.empty_like(values)
+        batch, length, heads, taps = scores.shape
+        ctx.sizes = batch, length, heads, values.shape[-1] // heads, taps
+        compiled.call("span", scores, values, bias, mask, kernels, out, *ctx.sizes)
+        ctx.save_for_backward(kernels, values, bias)
+        ctx.mask = mask
         return out
 
     @staticmethod
     def backward(ctx, grad):  # type: ignore[no-untyped-def]
-        kernels, values = ctx.saved_tensor()
-        grad_kernels, grad_values = paddle.empty_like(kernels), paddle.empty_like(values)
-        shape = _span_shape(kernels, values)
-        compiled.call("span_gradient", kernels, values, grad, grad_kernels, grad_values, *shape)
-        return grad_kernels, grad_values
+        kernels, values, bias = ctx.saved_tensor()
+        of_scores, of_values = paddle.empty_like(kernels), paddle.empty_like(values)
+        arrays = kernels, values, bias, ctx.mask, grad, of_scores, of_values
+        compiled.call("span_gradient", *arrays, *ctx.sizes)
+        return of_scores, of_values, column_sums(of_values)
 
 
-def _span_shape(kernels: paddle.Tensor, values: paddle.Tensor) -> tuple[int, ...]:
-    """B, T, h, d, K."""
-    batch, length, heads, taps = kernels.shape
-    return batch, length, heads, values.shape[-1] // heads, taps
+class _CompiledProduct(PyLayer):
+    """(x + bias) · y in C."""
+
+    @staticmethod
+    def forward(ctx, x, bias, y):  # type: ignore[no-untyped-def]
+        ctx.save_for_backward(x, bias, y)
+        out, width = paddle.empty_like(x), bias.shape[0]
+        compiled.call("biased_product", x, bias, y, out, x.size // width, width)
+        return out
+
+    @staticmethod
+    def backward(ctx, grad):  # type: ignore[no-untyped-def]
+        x, bias, y = ctx.saved_tensor()
+        of_x, of_y, of_bias = (paddle.empty_like(each) for each in (x, y, bias))
+        pieces = np.empty((compiled.PIECES, bias.shape[0]), dtype=np.float32)
+        sizes = x.size // bias.shape[0], bias.shape[0]
+        compiled.call("biased_product_gradient", x, bias, y, grad, of_x, of_y, pieces, of_bias, *sizes)
+        return of_x, of_bias, of_y
 
 
-def depthwise(x: paddle.Tensor, weight: paddle.Tensor) -> paddle.Tensor:
-    """``depthwise_plain``, fast: x (B, T, C), weight (K, C) → (B, T, C)."""
-    return (_CompiledDepthwise if compiled.usable(x, weight) else _Depthwise).apply(x, weight)
+def depthwise(x: paddle.Tensor, weight: paddle.Tensor, mask: paddle.Tensor | None = None) -> paddle.Tensor:
+    """``depthwise_plain``, fast: x (B, T, C), weight (K, C) → (B, T, C).
+
+    mask: (B, T), 0 where x counts as 0: then a row does not see its batch's padding.
+    """
+    if _fits(mask, x, weight):
+        return _CompiledDepthwise.apply(x, weight, mask)
+    return _Depthwise.apply(_shown(x, mask), weight)
 
 
-def span(kernels: paddle.Tensor, values: paddle.Tensor) -> paddle.Tensor:
-    """``span_plain``, fast: kernels (B, T, h, K), values (B, T, h·d) → (B, T, h·d)."""
-    return (_CompiledSpan if compiled.usable(kernels, values) else _Span).apply(kernels, values)
+def span(
+    scores: paddle.Tensor, x: paddle.Tensor, linear: Linear, mask: paddle.Tensor | None = None
+) -> paddle.Tensor:
+    """``span_plain`` with the softmax of the scores as kernels and linear(x) as values, fast.
+
+    scores: (B, T, h, K), x: (B, T, H), linear(x): (B, T, h·d) → (B, T, h·d). mask: (B, T), 0 where values
+    count as 0.
+    """
+    if _fits(mask, scores, x, linear.weight, linear.bias):
+        return _CompiledSpan.apply(scores, linear.product(x), linear.bias, mask)
+    return _Span.apply(paddle.nn.functional.softmax(scores, axis=-1), _shown(linear(x), mask))
+
+
+def modulated(
+    x: paddle.Tensor, weight: paddle.Tensor, bias: paddle.Tensor, query: paddle.Tensor
+) -> paddle.Tensor:
+    """(x @ weight + bias) · query; x: (B, T, C), weight: (C, A), bias: (A,), query: (B, T, A) → (B, T, A)."""
+    if _fits(None, x, weight, bias, query):
+        return _CompiledProduct.apply(paddle.matmul(x, weight), bias, query)
+    return affine(x, weight, bias) * query
+
+
+def _fits(mask: paddle.Tensor | None, *tensors: paddle.Tensor) -> bool:
+    return compiled.usable(*tensors) and (mask is None or mask.dtype == paddle.float32)
+
+
+def _shown(x: paddle.Tensor, mask: paddle.Tensor | None) -> paddle.Tensor:
+    return x if mask is None else x * mask.unsqueeze(-1)

@@ -10,6 +10,7 @@
 
 #define BLOCK 32  /* columns that one loop holds in registers */
 #define PIECES 16 /* of the rows, for sums over them */
+#define ROWS 128  /* of a block of columns, that stay in the first cache */
 
 typedef int64_t i64;
 typedef const float *restrict in;
@@ -53,18 +54,24 @@ static inline float error_function(float x) {
     return x * p / q;
 }
 
+/* Both convolutions take a mask (B, T), or none: where it is 0, at padding, their input counts as 0. */
+
+static inline int hidden(in mask, i64 row) { return mask && mask[row] == 0.0f; }
+
 /* ---- depthwise convolution: x (B, T, C), weight (K, C) ---- */
 
 /* flip: the taps in reverse order, which is the gradient of x. */
-void depthwise(in x, in weight, out y, i64 B, i64 T, i64 C, i64 K, i64 flip) {
+void depthwise(in x, in weight, in mask, out y, i64 B, i64 T, i64 C, i64 K, i64 flip) {
     i64 reach = K / 2;
 #pragma omp parallel for schedule(static)
     for (i64 row = 0; row < B * T; row++) {
         i64 t = row % T, from = most(0, reach - t), to = least(K, T - t + reach);
+        if (flip && hidden(mask, row)) to = from; /* nothing is added to its gradient */
         for (i64 c = 0; c < C; c += BLOCK) {
             i64 width = least(BLOCK, C - c);
             float sum[BLOCK] = {0};
             for (i64 j = from; j < to; j++) {
+                if (!flip && hidden(mask, row + j - reach)) continue;
                 in w = weight + (flip ? K - 1 - j : j) * C + c, v = x + (row + j - reach) * C + c;
                 if (width == BLOCK)
                     for (i64 i = 0; i < BLOCK; i++) sum[i] += w[i] * v[i];
@@ -76,68 +83,131 @@ void depthwise(in x, in weight, out y, i64 B, i64 T, i64 C, i64 K, i64 flip) {
     }
 }
 
-void depthwise_weight_gradient(in x, in gradient, out of_weight, i64 B, i64 T, i64 C, i64 K) {
+/* The rows of one sequence after the other, so that the taps find them in the cache. */
+void depthwise_weight_gradient(in x, in gradient, in mask, out of_weight, i64 B, i64 T, i64 C, i64 K) {
     i64 reach = K / 2;
-#pragma omp parallel for collapse(2) schedule(static)
-    for (i64 c = 0; c < C; c += BLOCK)
-        for (i64 j = 0; j < K; j++) {
-            i64 width = least(BLOCK, C - c), first = most(0, reach - j), behind = least(T, T + reach - j);
-            float sum[BLOCK] = {0};
-            for (i64 b = 0; b < B; b++)
-                for (i64 t = first; t < behind; t++) {
-                    in g = gradient + (b * T + t) * C + c, v = x + (b * T + t + j - reach) * C + c;
+#pragma omp parallel for schedule(static)
+    for (i64 c = 0; c < C; c += BLOCK) {
+        i64 width = least(BLOCK, C - c);
+        for (i64 j = 0; j < K; j++) memset(of_weight + j * C + c, 0, width * sizeof(float));
+        for (i64 first = 0; first < B * T; first = least(first + ROWS, (first / T + 1) * T)) {
+            i64 behind = least(first + ROWS, (first / T + 1) * T), begin = first / T * T;
+            for (i64 j = 0; j < K; j++) {
+                i64 from = most(first, begin + reach - j), to = least(behind, begin + T + reach - j);
+                float sum[BLOCK] = {0};
+                for (i64 row = from; row < to; row++) {
+                    if (hidden(mask, row + j - reach)) continue;
+                    in g = gradient + row * C + c, v = x + (row + j - reach) * C + c;
                     if (width == BLOCK)
                         for (i64 i = 0; i < BLOCK; i++) sum[i] += g[i] * v[i];
                     else
                         for (i64 i = 0; i < width; i++) sum[i] += g[i] * v[i];
                 }
-            memcpy(of_weight + j * C + c, sum, width * sizeof(float));
+                for (i64 i = 0; i < width; i++) of_weight[j * C + c + i] += sum[i];
+            }
         }
+    }
 }
 
-/* ---- span convolution: kernels (B, T, h, K), values (B, T, h*d) ---- */
+/* ---- (x + bias) * y: x, y (N, C), bias (C) ---- */
 
-void span(in kernels, in values, out y, i64 B, i64 T, i64 h, i64 d, i64 K) {
+void biased_product(in x, in bias, in y, out z, i64 N, i64 C) {
+#pragma omp parallel for schedule(static)
+    for (i64 row = 0; row < N; row++)
+        for (i64 i = row * C; i < row * C + C; i++) z[i] = (x[i] + bias[i - row * C]) * y[i];
+}
+
+/* pieces: (PIECES, C), to hold the sums for the bias. */
+void biased_product_gradient(in x, in bias, in y, in gradient, out of_x, out of_y, out pieces, out of_bias,
+                             i64 N, i64 C) {
+#pragma omp parallel for schedule(static)
+    for (i64 piece = 0; piece < PIECES; piece++) {
+        out sum = pieces + piece * C;
+        memset(sum, 0, C * sizeof(float));
+        for (i64 row = N * piece / PIECES; row < N * (piece + 1) / PIECES; row++) {
+            in a = x + row * C, b = y + row * C, g = gradient + row * C;
+            out of_a = of_x + row * C, of_b = of_y + row * C;
+            for (i64 i = 0; i < C; i++) {
+                of_a[i] = g[i] * b[i];
+                of_b[i] = g[i] * (a[i] + bias[i]);
+                sum[i] += g[i] * b[i];
+            }
+        }
+    }
+    memset(of_bias, 0, C * sizeof(float));
+    for (i64 piece = 0; piece < PIECES; piece++)
+        for (i64 i = 0; i < C; i++) of_bias[i] += pieces[piece * C + i];
+}
+
+/* ---- span convolution of values + bias: kernels, the softmax of scores (B, T, h, K); values (B, T, h*d) ---- */
+
+void span(in scores, in values, in bias, in mask, out kernels, out y, i64 B, i64 T, i64 h, i64 d, i64 K) {
     i64 reach = K / 2, C = h * d;
 #pragma omp parallel for schedule(static)
     for (i64 row = 0; row < B * T; row++) {
         i64 t = row % T, from = most(0, reach - t), to = least(K, T - t + reach);
-        memset(y + row * C, 0, C * sizeof(float));
-        for (i64 head = 0; head < h; head++)
-            for (i64 j = from; j < to; j++) {
-                float weight = kernels[(row * h + head) * K + j];
-                in v = values + (row + j - reach) * C + head * d;
-                out o = y + row * C + head * d;
-                for (i64 i = 0; i < d; i++) o[i] += weight * v[i];
+        for (i64 head = 0; head < h; head++) {
+            in s = scores + (row * h + head) * K;
+            out k = kernels + (row * h + head) * K;
+            float top = s[0], total = 0;
+            for (i64 j = 1; j < K; j++) top = s[j] > top ? s[j] : top;
+            for (i64 j = 0; j < K; j++) k[j] = exponential(s[j] - top);
+            for (i64 j = 0; j < K; j++) total += k[j];
+            for (i64 j = 0; j < K; j++) k[j] /= total;
+            for (i64 c = 0; c < d; c += BLOCK) {
+                i64 width = least(BLOCK, d - c);
+                float sum[BLOCK] = {0};
+                for (i64 j = from; j < to; j++) {
+                    if (hidden(mask, row + j - reach)) continue;
+                    in v = values + (row + j - reach) * C + head * d + c, o = bias + head * d + c;
+                    if (width == BLOCK)
+                        for (i64 i = 0; i < BLOCK; i++) sum[i] += k[j] * (v[i] + o[i]);
+                    else
+                        for (i64 i = 0; i < width; i++) sum[i] += k[j] * (v[i] + o[i]);
+                }
+                memcpy(y + row * C + head * d + c, sum, width * sizeof(float));
             }
+        }
     }
 }
 
-void span_gradient(in kernels, in values, in gradient, out of_kernels, out of_values,
+void span_gradient(in kernels, in values, in bias, in mask, in gradient, out of_scores, out of_values,
                    i64 B, i64 T, i64 h, i64 d, i64 K) {
     i64 reach = K / 2, C = h * d;
 #pragma omp parallel for schedule(static)
     for (i64 row = 0; row < B * T; row++) {
         i64 t = row % T;
-        memset(of_values + row * C, 0, C * sizeof(float));
-        for (i64 head = 0; head < h; head++)
-            for (i64 j = 0; j < K; j++) {
-                i64 read = t + j - reach, reader = t - j + reach; /* this position's tap j; whose tap j it is */
-                in g = gradient + row * C + head * d;
+        for (i64 head = 0; head < h; head++) {
+            in k = kernels + (row * h + head) * K, g = gradient + row * C + head * d;
+            out o = of_scores + (row * h + head) * K;
+            float along = 0;
+            for (i64 j = 0; j < K; j++) { /* this position's tap j */
+                i64 read = t + j - reach;
                 float sum = 0;
-                if (read >= 0 && read < T) {
-                    in v = values + (row + j - reach) * C + head * d;
-                    for (i64 i = 0; i < d; i++) sum += g[i] * v[i];
+                if (read >= 0 && read < T && !hidden(mask, row + j - reach)) {
+                    in v = values + (row + j - reach) * C + head * d, u = bias + head * d;
+                    for (i64 i = 0; i < d; i++) sum += g[i] * (v[i] + u[i]);
                 }
-                of_kernels[(row * h + head) * K + j] = sum;
-                if (reader >= 0 && reader < T) {
-                    i64 other = row - j + reach;
-                    float weight = kernels[(other * h + head) * K + j];
-                    in o = gradient + other * C + head * d;
-                    out into = of_values + row * C + head * d;
-                    for (i64 i = 0; i < d; i++) into[i] += weight * o[i];
-                }
+                o[j] = sum;
             }
+            for (i64 j = 0; j < K; j++) along += o[j] * k[j];
+            for (i64 j = 0; j < K; j++) o[j] = (o[j] - along) * k[j];
+            for (i64 c = 0; c < d; c += BLOCK) {
+                i64 width = least(BLOCK, d - c);
+                float sum[BLOCK] = {0};
+                for (i64 j = 0; j < K && !hidden(mask, row); j++) { /* whose tap j this position is */
+                    i64 reader = t - j + reach, other = row - j + reach;
+                    if (reader < 0 || reader >= T) continue;
+                    float weight = kernels[(other * h + head) * K + j];
+                    in v = gradient + other * C + head * d + c;
+                    if (width == BLOCK)
+                        for (i64 i = 0; i < BLOCK; i++) sum[i] += weight * v[i];
+                    else
+                        for (i64 i = 0; i < width; i++) sum[i] += weight * v[i];
+                }
+                memcpy(of_values + row * C + head * d + c, sum, width * sizeof(float));
+            }
+        }
     }
 }
 

@@ -5,6 +5,9 @@ import pytest
 
 from convbert import convolution
 from convbert.framework import paddle
+from convbert.linear import Linear
+
+softmax = paddle.nn.functional.softmax
 
 
 def value_and_gradients(function, *arrays: np.ndarray) -> list[np.ndarray]:
@@ -26,11 +29,20 @@ def test_depthwise_equals_its_definition(length: int, taps: int) -> None:
 
 @pytest.mark.parametrize(("length", "taps"), [(1, 9), (4, 9), (9, 9), (23, 5), (6, 1)])
 def test_span_equals_its_definition(length: int, taps: int) -> None:
-    draw = np.random.default_rng(1)
-    arrays = draw.normal(size=(3, length, 2, taps)), draw.normal(size=(3, length, 8))
-    plain = value_and_gradients(convolution.span_plain, *arrays)
-    for fast, wanted in zip(value_and_gradients(convolution.span, *arrays), plain, strict=True):
+    draw, linear = np.random.default_rng(1), linear_layer()
+    arrays = draw.normal(size=(3, length, 2, taps)), draw.normal(size=(3, length, 5))
+    plain = value_and_gradients(lambda s, x: convolution.span_plain(softmax(s, axis=-1), linear(x)), *arrays)
+    found = value_and_gradients(lambda s, x: convolution.span(s, x, linear), *arrays)
+    for fast, wanted in zip(found, plain, strict=True):
         np.testing.assert_allclose(fast, wanted, atol=1e-12)
+
+
+def linear_layer() -> Linear:
+    """5 → 8, float64."""
+    linear = Linear(5, 8)
+    linear.to(dtype="float64")
+    linear.bias.set_value(np.arange(8.0))
+    return linear
 
 
 def test_depthwise_by_hand() -> None:
@@ -46,6 +58,32 @@ def test_span_by_hand() -> None:
     kernels[0, :, 0] = [[9, 1, 10], [1, 0, 0], [2, 3, 9]]
     kernels[0, :, 1] = [[0, 0, 1], [0, 1, 0], [1, 0, 0]]
     values = np.array([[[1.0, 5.0], [2.0, 6.0], [3.0, 7.0]]])
-    out = convolution.span(paddle.to_tensor(kernels), paddle.to_tensor(values)).numpy()
+    out = convolution.span_plain(paddle.to_tensor(kernels), paddle.to_tensor(values)).numpy()
     # Head 0: 1·1 + 10·2 = 21; 1·1 = 1; 2·2 + 3·3 = 13. Head 1: 6, 6, 6.
     assert out.tolist() == [[[21, 6], [1, 6], [13, 6]]]
+
+
+@pytest.mark.parametrize("length", [1, 7])
+def test_what_the_mask_hides_counts_as_zero(length: int) -> None:
+    draw, linear = np.random.default_rng(2), linear_layer()
+    x, weight, scores = (
+        paddle.to_tensor(draw.normal(size=size)) for size in ((2, length, 5), (3, 5), (2, length, 2, 3))
+    )
+    seen = np.ones((2, length))
+    seen[1, 1:] = 0
+    mask, column = paddle.to_tensor(seen), paddle.to_tensor(seen[..., None])
+    kernels = softmax(scores, axis=-1)
+    for found, wanted, unmasked in (
+        (
+            convolution.depthwise(x, weight, mask),
+            convolution.depthwise_plain(x * column, weight),
+            convolution.depthwise_plain(x, weight),
+        ),
+        (
+            convolution.span(scores, x, linear, mask),
+            convolution.span_plain(kernels, linear(x) * column),
+            convolution.span_plain(kernels, linear(x)),
+        ),
+    ):
+        np.testing.assert_allclose(found.numpy(), wanted.numpy(), atol=1e-12)
+        assert length == 1 or not np.allclose(wanted.numpy(), unmasked.numpy())

@@ -47,28 +47,87 @@ def assert_equal(found: list[np.ndarray], wanted: list[np.ndarray], names: str =
 SHAPES = [(1, 9, 4), (4, 9, 32), (9, 9, 40), (23, 5, 72), (6, 1, 8), (70, 3, 2)]
 
 
+# Of three rows: how many tokens of each are real; None where there is no mask.
+REAL = [None, (1, 0.6, 0.2)]
+
+
+def mask_of(real: tuple[float, ...] | None, length: int, kind: str) -> paddle.Tensor | None:
+    """(3, T): rows of 1, then 0 at padding."""
+    if real is None:
+        return None
+    ends = np.maximum(1, np.array(real) * length)
+    return paddle.to_tensor((np.arange(length) < ends[:, None]).astype(kind))
+
+
+def zeroed(x: paddle.Tensor, mask: paddle.Tensor | None) -> paddle.Tensor:
+    return x if mask is None else x * mask.unsqueeze(-1)
+
+
 @compiled
+@pytest.mark.parametrize("real", REAL)
 @pytest.mark.parametrize(("length", "taps", "width"), SHAPES)
-def test_depthwise(length: int, taps: int, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_depthwise(
+    length: int, taps: int, width: int, real: tuple[float, ...] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     draw = np.random.default_rng(0)
     arrays = draw.normal(size=(3, length, width)), draw.normal(size=(taps, width))
+    mask, exact = mask_of(real, length, "float32"), mask_of(real, length, "float64")
     monkeypatch.delattr(convolution, "_Depthwise")  # what would be taken otherwise
     assert_equal(
-        value_and_gradients(convolution.depthwise, "float32", *arrays),
-        value_and_gradients(depthwise_plain, "float64", *arrays),
+        value_and_gradients(lambda x, w: convolution.depthwise(x, w, mask), "float32", *arrays),
+        value_and_gradients(lambda x, w: depthwise_plain(zeroed(x, exact), w), "float64", *arrays),
     )
 
 
 @compiled
+@pytest.mark.parametrize("real", REAL)
 @pytest.mark.parametrize(("length", "taps", "width"), SHAPES)
-def test_span(length: int, taps: int, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_span(
+    length: int, taps: int, width: int, real: tuple[float, ...] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     draw = np.random.default_rng(1)
-    arrays = draw.normal(size=(3, length, 2, taps)), draw.normal(size=(3, length, 2 * width))
-    monkeypatch.delattr(convolution, "_Span")
-    assert_equal(
-        value_and_gradients(convolution.span, "float32", *arrays),
-        value_and_gradients(span_plain, "float64", *arrays),
+    arrays = 3 * draw.normal(size=(3, length, 2, taps)), draw.normal(size=(3, length, 5))
+    weight, bias = draw.normal(size=(5, 2 * width)), draw.normal(size=2 * width)
+
+    def run(kind: str, function: Callable[..., paddle.Tensor]) -> list[np.ndarray]:
+        linear, mask = linear_of(weight, bias, kind), mask_of(real, length, kind)
+        found = value_and_gradients(lambda s, x: function(s, x, linear, mask), kind, *arrays)
+        return [*found, *(parameter.grad.numpy() for parameter in linear.parameters())]
+
+    plain = run(
+        "float64", lambda s, x, linear, mask: span_plain(F.softmax(s, axis=-1), zeroed(linear(x), mask))
     )
+    monkeypatch.delattr(convolution, "_Span")
+    assert_equal(run("float32", convolution.span), plain)
+
+
+def linear_of(weight: np.ndarray, bias: np.ndarray, kind: str) -> Linear:
+    linear = Linear(*weight.shape)
+    linear.to(dtype=kind)
+    linear.weight.set_value(weight.astype(kind))
+    linear.bias.set_value(bias.astype(kind))
+    return linear
+
+
+@compiled
+def test_a_span_of_huge_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The softmax takes the largest away first: nothing overflows."""
+    scores = paddle.to_tensor([[[[300.0, 300.0, -300.0]], [[-1e30, 5.0, 5.0]]]], stop_gradient=False)
+    x = paddle.to_tensor([[[3.0], [7.0]]], stop_gradient=False)
+    linear = linear_of(np.ones((1, 1)), np.ones(1), "float32")  # values 4 and 8
+    monkeypatch.delattr(convolution, "_Span")
+    np.testing.assert_allclose(convolution.span(scores, x, linear).numpy(), [[[2.0], [4.0]]], rtol=1e-6)
+
+
+@compiled
+@pytest.mark.parametrize("rows", [(1, 1), (3, 20), (7, 37)])
+def test_modulated(rows: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(9)
+    sizes = (*rows, 6), (6, 40), (40,), (*rows, 40)
+    arrays = [draw.normal(size=size) for size in sizes]
+    plain = value_and_gradients(lambda x, w, b, q: (x @ w + b) * q, "float64", *arrays)
+    monkeypatch.setattr(convolution, "affine", None)  # the plain form's
+    assert_equal(value_and_gradients(convolution.modulated, "float32", *arrays), plain)
 
 
 def layers(kind: str, rate: float) -> tuple[Linear, paddle.nn.LayerNorm, Dropout]:
@@ -175,18 +234,22 @@ def test_a_network_with_and_without(name: str, golden_dir: Path, monkeypatch: py
 THREADS = """
 import hashlib, numpy as np
 from convbert import dropout, fused, kernels
-from convbert.convolution import depthwise, span
+from convbert.convolution import depthwise, modulated, span
+from convbert.linear import Linear
 from convbert.framework import paddle
 draw = np.random.default_rng(0)
 def tensor(*shape):
     return paddle.to_tensor(draw.normal(size=shape).astype("float32"), stop_gradient=False)
 x, weight, k, gain = tensor(5, 37, 96), tensor(9, 96), tensor(5, 37, 3, 9), tensor(96)
+linear, square = Linear(96, 96), tensor(96, 96)
+linear.weight.set_value(square.detach())
 words, _ = dropout.Dropout(0.1).draw(x.size)
-out = [depthwise(x, weight), span(k, x), fused._AddNorm.apply(x, x, gain, gain, gain, 1e-6, words, 6554)]
+normed = fused._AddNorm.apply(x, x, gain, gain, gain, 1e-6, words, 6554)
+out = [depthwise(x, weight), span(k, x, linear), modulated(x, square, gain, x), normed]
 for part in out:
     (part * part).sum().backward(retain_graph=True)
 digest = hashlib.sha256()
-for part in (*out, x.grad, weight.grad, k.grad, gain.grad):
+for part in (*out, x.grad, weight.grad, k.grad, gain.grad, square.grad, linear.bias.grad):
     digest.update(part.numpy().tobytes())
 print(kernels.library() is not None, digest.hexdigest())
 """
