@@ -69,6 +69,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from checkpoints.folder import digest_of
     from deploy.models import load_network
     from engines.export import check_packages, check_target, export
+    from squad.windows import saved_cutting
 
     check_target(Path(flags.save_inference_dir))
     check_packages(flags.format)
@@ -79,7 +80,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         from deploy.quantised import quantiser
 
         finish = quantiser(network.config, flags.data_dir)
-    difference = export(network, tokenizer, digest, target, flags.format, rows, finish)
+    cutting = {f"qa_{name}": value for name, value in saved_cutting(folder).items()}
+    difference = export(network, tokenizer, digest, target, flags.format, rows, finish, cutting)
     print(f"{target}: {flags.format} graph; largest difference from the model {difference:.1e}")
 
 

@@ -37,7 +37,7 @@ def open_exported(
     """The model in an exported folder; InputError says what is wrong with it."""
     exported = read_exported(folder)
     engine = open_engine(exported, device, threads)
-    return _model(engine, exported.tokenizer(), exported.digest, max_length)
+    return _model(engine, exported.folder, exported.tokenizer(), exported.digest, max_length)
 
 
 def open_model_folder(path: str | Path, device: str = "cpu", max_length: int | None = None) -> Model:
@@ -50,7 +50,7 @@ def open_model_folder(path: str | Path, device: str = "cpu", max_length: int | N
 
     select_device(device)
     folder, network, tokenizer = load_network(path)
-    return _model(DynamicEngine(network), tokenizer, digest_of(folder), max_length)
+    return _model(DynamicEngine(network), folder, tokenizer, digest_of(folder), max_length)
 
 
 def load_network(path: str | Path):  # type: ignore[no-untyped-def]
@@ -68,11 +68,12 @@ def load_network(path: str | Path):  # type: ignore[no-untyped-def]
     return folder, network, tokenizer_of(folder, config)
 
 
-def _model(engine: Engine, tokenizer: Tokenizer, digest: str, max_length: int | None) -> Model:
+def _model(engine: Engine, folder: Path, tokenizer: Tokenizer, digest: str, max_length: int | None) -> Model:
     if engine.head == "sentence":
         from deploy.sentences import SentenceModel
 
         return SentenceModel(engine, tokenizer, digest, max_length)
     from deploy.questions import QuestionModel
+    from squad.windows import saved_cutting
 
-    return QuestionModel(engine, tokenizer, digest, max_length)
+    return QuestionModel(engine, tokenizer, digest, max_length, cutting=saved_cutting(folder))

@@ -21,6 +21,7 @@ from glue.scoring import dev_scores, predict
 from glue.tasks import TASKS, Task
 from squad import prediction
 from squad.data import Dataset, read_squad
+from squad.windows import saved_cutting
 
 BATCH = 64
 _SQUAD = "squad_"
@@ -87,5 +88,6 @@ def _glue_scores(exported: Exported, task: Task, data: Path) -> dict[str, float]
 
 
 def _squad_scores(exported: Exported, questions: Dataset) -> dict[str, float]:
-    model = QuestionModel(open_engine(exported), exported.tokenizer(), exported.digest)
+    cutting = saved_cutting(exported.folder)
+    model = QuestionModel(open_engine(exported), exported.tokenizer(), exported.digest, cutting=cutting)
     return prediction.dev_scores(model.answers(questions, BATCH, "dev"))

@@ -1,7 +1,7 @@
 """Answers of a question model: a passage of any length, cut into windows, and the best span of it."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,14 @@ from squad.data import Dataset, Question
 from squad.windows import Windows, make_windows
 
 DEFAULT_LENGTH = 384
-STEP = 128  # tokens from one window to the next, Google's doc_stride
-MOST_OF_QUESTION = 64  # tokens
+_CUTTING = {"doc_stride": 128, "max_query_length": 64}  # tokens; Google's, where a folder says nothing
 _BEAM_ROWS = 8  # windows of a batch with the joint head, which needs much room for each
 
 
 class QuestionModel:
     """A span model. threshold: for SQuAD 2.0 models, of how much more there must be for no answer.
 
-    max_length: of a window in tokens; None: as trained.
+    max_length: of a window in tokens; None: as trained. cutting: as ``squad.windows.saved_cutting`` found it.
     """
 
     kind = "question"
@@ -37,12 +36,14 @@ class QuestionModel:
         digest: str,
         max_length: int | None = None,
         threshold: float = 0.0,
+        cutting: Mapping[str, int] = {},
     ) -> None:
         config = engine.config
         self.engine, self.tokenizer, self.digest, self.config = engine, tokenizer, digest, config
         positions = config.max_position_embeddings
         self.max_length = max_length or config.max_seq_length or min(DEFAULT_LENGTH, positions)
         check_length(self.max_length, config)
+        self._cutting = {**_CUTTING, **cutting}
         self._tokenising = threading.Lock()  # of the tokeniser's settings; graphs run side by side
         self.rules = Rules(nullable=config.finetuning_task.endswith("2.0"), threshold=threshold)
 
@@ -56,9 +57,11 @@ class QuestionModel:
 
     def answers(self, data: Dataset, batch_size: int = 64, progress: str = "") -> Answers:
         """The best spans of all questions of a file."""
-        question = min(MOST_OF_QUESTION, self.max_length // 2)
+        step, question = self._cutting["doc_stride"], self._cutting["max_query_length"]
         with self._tokenising:
-            windows = make_windows(data, self.tokenizer, self.max_length, STEP, question)
+            windows = make_windows(
+                data, self.tokenizer, self.max_length, step, min(question, self.max_length // 2)
+            )
         return self._run(windows, data, batch_size, progress)
 
     def _run(self, windows: Windows, data: Dataset, batch_size: int, progress: str) -> Answers:

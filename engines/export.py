@@ -2,7 +2,7 @@
 
 import importlib.util
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,14 +35,15 @@ def export(
     kind: str,
     rows: Sequence[tuple[str, ...]] = (),
     finish: Callable[[Exported], dict[str, object]] | None = None,
+    settings: Mapping[str, object] = {},
 ) -> float:
     """Write a network as the exported folder ``target`` and return the largest difference found.
 
     kind: ``paddle`` or ``onnx``. digest: of the model folder. rows: texts to compare on besides our own.
     A difference above 1e-5 in any output, beyond what the network's own rounding explains, is an InputError,
     and what stood at ``target`` is untouched. finish: called then with the folder, which it may change; what
-    it returns is described in ``export.json``. The network must be in evaluation mode; with ``paddle`` it is
-    a static one afterwards.
+    it returns is described in ``export.json``. settings: stand in ``config.json`` beside the network's. The
+    network must be in evaluation mode; with ``paddle`` it is a static one afterwards.
     """
     target = Path(target)
     check_target(target)
@@ -53,7 +54,7 @@ def export(
     expected = [DynamicEngine(model)(batch) for batch in batches]
     with atomic_folder(target) as folder:
         graph = _write_graph(folder, model, kind)
-        write_json(folder / "config.json", to_json(config))
+        write_json(folder / "config.json", {**to_json(config), **settings})
         tokenizer.save(folder)
         exported = Exported(folder, config, kind, head_of(model), graph, digest)
         difference = largest_difference(open_engine(exported), batches, expected)

@@ -25,13 +25,13 @@ from convbert.encoder import depth_rules
 from convbert.span_heads import JointSpanHead, LinearSpanHead, SpanModel
 from convbert.tokenizer import Tokenizer
 from squad.presets import SquadRecipe
+from squad.windows import CUTTING
 from training.reinitialise import put, top_arrays
 
 TASK = "squad"
 _CLASSES = {"convbert": "ConvBert", "electra": "Electra", "bert": "Bert", "ernie": "Ernie"}
 _HEAD = "span_head."
 _JOINT = "qa_outputs.joint."
-_CUTTING = ("doc_stride", "max_query_length")  # how texts were cut, kept beside max_seq_length
 
 
 def task_name(version: str) -> str:
@@ -66,13 +66,6 @@ def trained_head(folder: str | Path) -> SavedHead:
     if not head.kind:
         raise InputError(f"{folder}: has no span head; fine-tune it with --do_train, or name another model")
     return head
-
-
-def saved_cutting(folder: str | Path) -> dict[str, int]:
-    """``doc_stride`` and ``max_query_length`` that a folder's model was trained with, where it says so."""
-    values = read_values(folder)
-    found = {name: values.get(f"qa_{name}") for name in _CUTTING}
-    return {name: value for name, value in found.items() if type(value) is int and value > 0}
 
 
 def new_model(config: EncoderConfig, kind: str, beam: int = 20, answerable_weight: float = 0.5) -> SpanModel:
@@ -172,7 +165,7 @@ def write(
         **to_json(config),
         "architectures": [f"{_CLASSES[config.model_type]}ForQuestionAnswering"],
         "qa_head": recipe.qa_head,
-        **{f"qa_{name}": getattr(recipe, name) for name in _CUTTING},
+        **{f"qa_{name}": getattr(recipe, name) for name in CUTTING},
     }
     if recipe.qa_head == "joint":
         values["qa_beam"] = recipe.beam_size

@@ -161,7 +161,7 @@ def choose_training(flags: Namespace, found: "EncoderConfig") -> tuple[str, Squa
 
 def choose_answering(flags: Namespace, found: "EncoderConfig") -> SquadRecipe:
     """The settings in force without training; windows are cut as in training unless a flag says otherwise."""
-    from squad.model import saved_cutting
+    from squad.windows import saved_cutting
 
     settings = read_config_file(flags.config, set(_SETTINGS))
     idle = [name for name in settings if name not in ANSWERING]

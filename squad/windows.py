@@ -10,15 +10,18 @@ import sys
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from checkpoints.model_config import read_values
 from commands.errors import InputError
 from convbert.batching import Features
 from convbert.tokenizer import FIRST, SEPARATOR, Tokenizer
 from squad.data import Dataset
 
+CUTTING = ("doc_stride", "max_query_length")  # how texts were cut, kept beside max_seq_length
 _SPECIALS = 3  # [CLS] and two [SEP]
 _CHUNK = 1000  # texts; what the tokeniser returns is large
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -94,6 +97,13 @@ def _with_marks(text: str, places: np.ndarray) -> np.ndarray:
         if unicodedata.category(character)[0] == "M" and number not in places[:, 0]:
             places[places[:, 1] == number, 1] += 1
     return places
+
+
+def saved_cutting(folder: str | Path) -> dict[str, int]:
+    """``doc_stride`` and ``max_query_length`` that a folder's model was trained with, where it says so."""
+    values = read_values(folder)
+    found = {name: values.get(f"qa_{name}") for name in CUTTING}
+    return {name: value for name, value in found.items() if type(value) is int and value > 0}
 
 
 def make_windows(

@@ -7,8 +7,13 @@ import numpy as np
 import pytest
 
 from convbert.batching import pack, pad
+from convbert.tokenizer import Tokenizer
+from deploy.export import main as export
 from deploy.infer import main as infer
 from deploy.models import Model, open_exported, open_model_folder
+from squad import windows
+from squad.data import Dataset
+from squad.windows import Windows
 from tests.deploy.tiny_models import write_span_model
 
 PASSAGE = "The old harbour lies in the north. " * 12 + "Ada Löwe painted it in 1907, and nobody knows why."
@@ -44,6 +49,25 @@ def test_the_export_answers_as_the_model_folder(model: Model, squad_model_folder
         assert found["answer"] == wanted["answer"]
         assert found["prob"] == pytest.approx(wanted["prob"], abs=1e-5)
     assert model.digest == open_model_folder(squad_model_folder).digest
+
+
+def test_windows_are_cut_as_the_model_was_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the model folder and in what is exported from it, questions and steps are as training had them."""
+    folder = write_span_model(tmp_path, "1.1", doc_stride=7, max_query_length=5)
+    export(["--model_path", str(folder), "--save_inference_dir", str(tmp_path / "out"), "--format", "onnx"])
+    cut: list[tuple[int, ...]] = []
+
+    def make_windows(data: Dataset, tokenizer: Tokenizer, *numbers: int) -> Windows:
+        cut.append(numbers)
+        return windows.make_windows(data, tokenizer, *numbers)
+
+    monkeypatch.setattr("deploy.questions.make_windows", make_windows)
+    row = ("Who painted it, and why?", PASSAGE)
+    found, wanted = (
+        opened.answer([row])[0] for opened in (open_exported(tmp_path / "out"), open_model_folder(folder))
+    )
+    assert cut == [(40, 7, 5), (40, 7, 5)]
+    assert found["answer"] == wanted["answer"]
 
 
 def test_the_command_answers(squad: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,13 +35,17 @@ def write_classifier(
     return folder / "model"
 
 
-def write_span_model(folder: Path, version: str, length: int = 40, head: str = "linear") -> Path:
-    """A model folder for SQuAD."""
+def write_span_model(
+    folder: Path, version: str, length: int = 40, head: str = "linear", **settings: int
+) -> Path:
+    """A model folder for SQuAD. settings: of the recipe."""
     source = folder / "source"
     write_model_folder(source)
     paddle.seed(8)
     config = squad_model.config_for(read_config(source), version, length)
     model = squad_model.new_model(config, head)
     (folder / "model").mkdir()
-    squad_model.write(folder / "model", config, model, SquadRecipe(qa_head=head), Tokenizer(source))
+    squad_model.write(
+        folder / "model", config, model, SquadRecipe(qa_head=head, **settings), Tokenizer(source)
+    )
     return folder / "model"
