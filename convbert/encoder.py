@@ -136,10 +136,12 @@ class Encoder(nn.Layer):
 
 def initialise(network: nn.Layer, deviation: float) -> None:
     """Draw every weight from a normal distribution cut at two deviations; biases 0, LayerNorm 1."""
-    draw = nn.initializer.TruncatedNormal(mean=0.0, std=deviation)
+    # Drawn with deviation 1: Paddle 3 takes the cuts as they are, Paddle 2 times the deviation.
+    draw = nn.initializer.TruncatedNormal(mean=0.0, std=1.0)
     for name, parameter in network.named_parameters():
         if ".norm." not in f".{name}" and not name.endswith("bias"):
             draw(parameter)
+            parameter.set_value(parameter * deviation)
 
 
 def depth_rules(config: EncoderConfig) -> list[tuple[str, int]]:

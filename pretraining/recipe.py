@@ -43,7 +43,7 @@ class DistillRecipe(PretrainRecipe):
     """How to learn from a larger network."""
 
     matched_layers: int = setting(2, "layers compared with the teacher's, the last among them", low=1)
-    geometry_weight: float = setting(1.0, "weight of the sentences' cosines beside the tokens", low=0)
+    geometry_weight: float = setting(0.01, "weight of the sentences' cosines beside the tokens", low=0)
 
 
 RECIPES: dict[str, type[PretrainRecipe]] = {"rtd": DetectionRecipe, "distill": DistillRecipe}
