@@ -18,7 +18,7 @@ from convbert.framework import paddle, select_device
 from convbert.heads import SentenceClassifier, sentence_loss
 from engines.dynamic import DynamicEngine, tensors
 from engines.running import open_engine
-from training.batches import PART_COST
+from training.batches import part_cost
 from training.optimizer import make_optimizer
 from training.recipe import Recipe
 
@@ -57,7 +57,9 @@ class Worker:
         """A step a batch, as the training loop makes it: cut in parts, clipped. width: not taken."""
         clock = Clock()
         order = [np.array(rows) for rows in batches]
-        epoch = EpochBatches(self.features, order, self.model.config.pad_token_id, PART_COST)
+        epoch = EpochBatches(
+            self.features, order, self.model.config.pad_token_id, part_cost(self.model.config, "cpu")
+        )
         self.model.train()
         for number, rows in enumerate(order):
             with clock.batch():

@@ -6,11 +6,12 @@ B rows, T tokens, H hidden size, A attention width (H, in ConvBERT H/2), h heads
 import math
 
 from convbert.config import EncoderConfig
-from convbert.convolution import depthwise, modulated, span
+from convbert.convolution import Mask, depthwise, modulated, span
 from convbert.dropout import Dropout
 from convbert.framework import paddle
 from convbert.fused import add_norm, attention_weights
 from convbert.linear import Linear
+from convbert.packing import Packing
 
 nn = paddle.nn
 
@@ -32,8 +33,8 @@ class SpanConvolution(nn.Layer):
         self.kernel = Linear(width, heads * self.taps)
         self.value = Linear(config.hidden_size, width)
 
-    def forward(self, x: paddle.Tensor, query: paddle.Tensor, mask: paddle.Tensor | None) -> paddle.Tensor:
-        """x: (B, T, H); query: (B, T, A); mask: (B, T), 0 at padding, or None → (B, T, A)."""
+    def forward(self, x: paddle.Tensor, query: paddle.Tensor, mask: Mask) -> paddle.Tensor:
+        """x: (B, T, H); query: (B, T, A); mask: (B, T), 0 at padding, a packing, or None → (B, T, A)."""
         mixed = modulated(depthwise(x, self.depthwise, mask), self.pointwise, self.bias, query)  # (B, T, A)
         scores = self.kernel(mixed).reshape([x.shape[0], x.shape[1], self.heads, self.taps])
         return span(scores, x, self.value, mask)
@@ -56,27 +57,33 @@ class Attention(nn.Layer):
         self.probability_dropout = Dropout(config.attention_probs_dropout_prob)
         self.dropout = Dropout(config.hidden_dropout_prob)
 
-    def forward(
-        self, x: paddle.Tensor, mask: paddle.Tensor | None, first_only: bool = False
-    ) -> paddle.Tensor:
-        """x: (B, T, H); mask: (B, T), 1 real and 0 padding, or None → (B, T, H), or (B, 1, H)."""
+    def forward(self, x: paddle.Tensor, mask: Mask, first_only: bool = False) -> paddle.Tensor:
+        """x: (B, T, H); mask: (B, T), 1 real and 0 padding, or None → (B, T, H), or (B, 1, H).
+
+        Where the mask is a packing x is (1, P, H), and so is the result.
+        """
         query = self.query(x)  # (B, T, A)
         mixed = self._attend(query, self.key(x), self.value(x), mask)
         if self.span_conv is not None:
             seen = None if self.reference_padding else mask
             mixed = paddle.concat([mixed, self.span_conv(x, query, seen)], axis=-1)  # (B, T, H)
         if first_only:
-            x, mixed = x[:, :1], mixed[:, :1]
+            x, mixed = (mask.first(part) if isinstance(mask, Packing) else part[:, :1] for part in (x, mixed))
         return add_norm(x, mixed, self.output, self.dropout, self.norm)
 
     def _attend(
-        self, query: paddle.Tensor, key: paddle.Tensor, value: paddle.Tensor, mask: paddle.Tensor | None
+        self, query: paddle.Tensor, key: paddle.Tensor, value: paddle.Tensor, mask: Mask
     ) -> paddle.Tensor:
         depth = query.shape[-1] // self.heads
-        query, key, value = self._by_head(query), self._by_head(key), self._by_head(value)  # (B, h, T, d)
+        query, key, value = (self._by_head(part, mask) for part in (query, key, value))  # (B, h, T, d)
         weights = attention_weights(query, key, 1 / math.sqrt(depth), mask, self.probability_dropout)
-        mixed = paddle.matmul(weights, value).transpose([0, 2, 1, 3])  # (B, T, h, d)
+        mixed = paddle.matmul(weights, value)
+        if isinstance(mask, Packing):
+            return mask.by_token(mixed)
+        mixed = mixed.transpose([0, 2, 1, 3])  # (B, T, h, d)
         return mixed.reshape([mixed.shape[0], mixed.shape[1], -1])  # (B, T, A)
 
-    def _by_head(self, x: paddle.Tensor) -> paddle.Tensor:
+    def _by_head(self, x: paddle.Tensor, mask: Mask) -> paddle.Tensor:
+        if isinstance(mask, Packing):
+            return mask.by_head(x, self.heads)
         return x.reshape([x.shape[0], x.shape[1], self.heads, -1]).transpose([0, 2, 1, 3])

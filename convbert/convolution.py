@@ -10,8 +10,10 @@ import numpy as np
 from convbert import kernels as compiled
 from convbert.framework import paddle
 from convbert.linear import Linear, affine, column_sums
+from convbert.packing import Packing
 
 PyLayer = paddle.autograd.PyLayer
+Mask = paddle.Tensor | Packing | None
 
 
 def padded(x: paddle.Tensor, reach: int) -> paddle.Tensor:
@@ -120,47 +122,42 @@ class _Span(PyLayer):
 
 
 class _CompiledDepthwise(PyLayer):
-    """``depthwise_plain`` in C, with the mask."""
+    """``depthwise_plain`` in C, row by row of a packing."""
 
     @staticmethod
-    def forward(ctx, x, weight, mask):  # type: ignore[no-untyped-def]
+    def forward(ctx, x, weight, bounds):  # type: ignore[no-untyped-def]
         ctx.save_for_backward(x, weight)
-        ctx.mask = mask
+        ctx.bounds, ctx.sizes = bounds, (x.size // x.shape[2], *x.shape[1:], weight.shape[0])
         out = paddle.empty_like(x)
-        compiled.call("depthwise", x, weight, mask, out, *x.shape, weight.shape[0], False)
+        compiled.call("depthwise", x, weight, bounds, out, *ctx.sizes, False)
         return out
 
     @staticmethod
     def backward(ctx, grad):  # type: ignore[no-untyped-def]
         x, weight = ctx.saved_tensor()
-        grad_x, grad_weight, sizes = (
-            paddle.empty_like(x),
-            paddle.empty_like(weight),
-            (*x.shape, weight.shape[0]),
-        )
-        compiled.call("depthwise", grad, weight, ctx.mask, grad_x, *sizes, True)
-        compiled.call("depthwise_weight_gradient", x, grad, ctx.mask, grad_weight, *sizes)
-        return grad_x, grad_weight
+        of_x, of_weight = paddle.empty_like(x), paddle.empty_like(weight)
+        compiled.call("depthwise", grad, weight, ctx.bounds, of_x, *ctx.sizes, True)
+        compiled.call("depthwise_weight_gradient", x, grad, ctx.bounds, of_weight, *ctx.sizes)
+        return of_x, of_weight
 
 
 class _CompiledSpan(PyLayer):
-    """``span_plain`` of the scores' softmax and of values + bias in C, with the mask."""
+    """``span_plain`` of the scores' softmax and of values + bias in C, row by row of a packing."""
 
     @staticmethod
-    def forward(ctx, scores, values, bias, mask):  # type: ignore[no-untyped-def]
+    def forward(ctx, scores, values, bias, bounds):  # type: ignore[no-untyped-def]
         kernels, out = paddle.empty_like(scores), paddle.empty_like(values)
         batch, length, heads, taps = scores.shape
-        ctx.sizes = batch, length, heads, values.shape[-1] // heads, taps
-        compiled.call("span", scores, values, bias, mask, kernels, out, *ctx.sizes)
+        ctx.bounds, ctx.sizes = bounds, (batch * length, length, heads, values.shape[-1] // heads, taps)
+        compiled.call("span", scores, values, bias, bounds, kernels, out, *ctx.sizes)
         ctx.save_for_backward(kernels, values, bias)
-        ctx.mask = mask
         return out
 
     @staticmethod
     def backward(ctx, grad):  # type: ignore[no-untyped-def]
         kernels, values, bias = ctx.saved_tensor()
         of_scores, of_values = paddle.empty_like(kernels), paddle.empty_like(values)
-        arrays = kernels, values, bias, ctx.mask, grad, of_scores, of_values
+        arrays = kernels, values, bias, ctx.bounds, grad, of_scores, of_values
         compiled.call("span_gradient", *arrays, *ctx.sizes)
         return of_scores, of_values, column_sums(of_values)
 
@@ -185,26 +182,25 @@ class _CompiledProduct(PyLayer):
         return of_x, of_bias, of_y
 
 
-def depthwise(x: paddle.Tensor, weight: paddle.Tensor, mask: paddle.Tensor | None = None) -> paddle.Tensor:
+def depthwise(x: paddle.Tensor, weight: paddle.Tensor, mask: Mask = None) -> paddle.Tensor:
     """``depthwise_plain``, fast: x (B, T, C), weight (K, C) → (B, T, C).
 
-    mask: (B, T), 0 where x counts as 0: then a row does not see its batch's padding.
+    mask: (B, T), 0 where x counts as 0, so that a row does not see its batch's padding; or the packing of x,
+    which then is (1, P, C).
     """
-    if _fits(mask, x, weight):
-        return _CompiledDepthwise.apply(x, weight, mask)
+    if isinstance(mask, Packing) or (mask is None and compiled.usable(x, weight)):
+        return _CompiledDepthwise.apply(x, weight, mask and mask.bounds)
     return _Depthwise.apply(_shown(x, mask), weight)
 
 
-def span(
-    scores: paddle.Tensor, x: paddle.Tensor, linear: Linear, mask: paddle.Tensor | None = None
-) -> paddle.Tensor:
+def span(scores: paddle.Tensor, x: paddle.Tensor, linear: Linear, mask: Mask = None) -> paddle.Tensor:
     """``span_plain`` with the softmax of the scores as kernels and linear(x) as values, fast.
 
     scores: (B, T, h, K), x: (B, T, H), linear(x): (B, T, h·d) → (B, T, h·d). mask: (B, T), 0 where values
-    count as 0.
+    count as 0, or the packing of scores and x, which then have a first axis of 1.
     """
-    if _fits(mask, scores, x, linear.weight, linear.bias):
-        return _CompiledSpan.apply(scores, linear.product(x), linear.bias, mask)
+    if isinstance(mask, Packing) or (mask is None and compiled.usable(scores, x, linear.weight, linear.bias)):
+        return _CompiledSpan.apply(scores, linear.product(x), linear.bias, mask and mask.bounds)
     return _Span.apply(paddle.nn.functional.softmax(scores, axis=-1), _shown(linear(x), mask))
 
 
@@ -212,13 +208,9 @@ def modulated(
     x: paddle.Tensor, weight: paddle.Tensor, bias: paddle.Tensor, query: paddle.Tensor
 ) -> paddle.Tensor:
     """(x @ weight + bias) · query; x: (B, T, C), weight: (C, A), bias: (A,), query: (B, T, A) → (B, T, A)."""
-    if _fits(None, x, weight, bias, query):
+    if compiled.usable(x, weight, bias, query):
         return _CompiledProduct.apply(paddle.matmul(x, weight), bias, query)
     return affine(x, weight, bias) * query
-
-
-def _fits(mask: paddle.Tensor | None, *tensors: paddle.Tensor) -> bool:
-    return compiled.usable(*tensors) and (mask is None or mask.dtype == paddle.float32)
 
 
 def _shown(x: paddle.Tensor, mask: paddle.Tensor | None) -> paddle.Tensor:

@@ -3,12 +3,17 @@
 B rows, T tokens, E embedding size, H hidden size, I intermediate size.
 """
 
+from collections.abc import Sequence
+
+from convbert import kernels
 from convbert.attention import Attention
 from convbert.config import EncoderConfig
+from convbert.convolution import Mask
 from convbert.dropout import Dropout
 from convbert.framework import paddle
 from convbert.fused import activated, add_norm
 from convbert.linear import Linear
+from convbert.packing import Packing, packing_of
 
 nn = paddle.nn
 F = paddle.nn.functional
@@ -40,10 +45,19 @@ class Embeddings(nn.Layer):
         self.dropout = Dropout(config.hidden_dropout_prob)
         self.projection = Linear(width, config.hidden_size) if width != config.hidden_size else None
 
-    def forward(self, ids: paddle.Tensor, token_types: paddle.Tensor) -> paddle.Tensor:
-        """ids, token_types: (B, T) int64 → (B, T, H). Positions count from 0, task types are 0."""
-        x = self.word(ids) + self.token_type(token_types)  # (B, T, E)
-        x = x + self.position.weight[: ids.shape[1]]
+    def forward(
+        self, ids: paddle.Tensor, token_types: paddle.Tensor, packing: Packing | None = None
+    ) -> paddle.Tensor:
+        """ids, token_types: (B, T) int64 → (B, T, H), with a packing (1, P, H).
+
+        Positions count from 0, task types are 0. Words are looked up as (B, T) in any case, which is what
+        training/adversary.py watches.
+        """
+        words, position = self.word(ids), self.position.weight[: ids.shape[1]]  # (B, T, E), (T, E)
+        if packing is not None:
+            words, token_types = packing.by_token(words.unsqueeze(1)), packing.packed(token_types)
+            position = self.position(packing.positions)  # (P, E)
+        x = words + self.token_type(token_types) + position
         if self.task_type is not None:
             x = x + self.task_type.weight[0]
         x = self.dropout(self.norm(x))
@@ -98,10 +112,11 @@ class EncoderLayer(nn.Layer):
         self.attention = Attention(config)
         self.feed_forward = FeedForward(config)
 
-    def forward(
-        self, x: paddle.Tensor, mask: paddle.Tensor | None, first_only: bool = False
-    ) -> paddle.Tensor:
-        """x: (B, T, H); mask: (B, T) or None → (B, T, H), with first_only (B, 1, H)."""
+    def forward(self, x: paddle.Tensor, mask: Mask, first_only: bool = False) -> paddle.Tensor:
+        """x: (B, T, H); mask: (B, T) or None → (B, T, H), with first_only (B, 1, H).
+
+        Where the mask is a packing x is (1, P, H), and so is the result but for first_only.
+        """
         return self.feed_forward(self.attention(x, mask, first_only))
 
 
@@ -125,13 +140,35 @@ class Encoder(nn.Layer):
 
         ids, token_types: (B, T) int64; mask: (B, T) float, 1 real and 0 padding, or None where
         nothing is padded. Returns (B, T, H); with first_only (B, 1, H), the first token's alone,
-        for which the last layer leaves out every other position's feed-forward.
+        for which the last layer leaves out every other position's feed-forward. What stands at padding
+        means nothing.
         """
-        x = self.embeddings(ids, token_types)
-        last = len(self.layers) - 1
-        for depth, layer in enumerate(self.layers):
-            x = layer(x, mask, first_only=first_only and depth == last)
-        return x
+        return self.states(ids, token_types, mask, [len(self.layers)], first_only)[0]
+
+    def states(
+        self,
+        ids: paddle.Tensor,
+        token_types: paddle.Tensor,
+        mask: paddle.Tensor | None,
+        depths: Sequence[int],
+        first_only: bool = False,
+    ) -> list[paddle.Tensor]:
+        """The same after each of the given layers, counted from 1."""
+        packing = self._packing(mask)
+        x = self.embeddings(ids, token_types, packing)
+        found = []
+        for depth, layer in enumerate(self.layers, 1):
+            first = first_only and depth == len(self.layers)
+            x = layer(x, mask if packing is None else packing, first)
+            if depth in depths:
+                found.append(x if packing is None or first else packing.unpacked(x))
+        return found
+
+    def _packing(self, mask: paddle.Tensor | None) -> Packing | None:
+        """How padding can be left out, where there is some and the compiled functions can do it all."""
+        if mask is None or self.config.reference_padding or not kernels.usable(*self.parameters()):
+            return None
+        return packing_of(mask) if mask.dtype == paddle.float32 else None
 
 
 def initialise(network: nn.Layer, deviation: float) -> None:

@@ -11,6 +11,7 @@ from convbert import kernels
 from convbert.dropout import Dropout
 from convbert.framework import paddle
 from convbert.linear import column_sums
+from convbert.packing import Packing
 
 PyLayer = paddle.autograd.PyLayer
 F = paddle.nn.functional
@@ -111,12 +112,18 @@ def add_norm(
 
 
 def attention_weights(
-    query: paddle.Tensor, key: paddle.Tensor, scale: float, mask: paddle.Tensor | None, dropout: Dropout
+    query: paddle.Tensor,
+    key: paddle.Tensor,
+    scale: float,
+    mask: paddle.Tensor | Packing | None,
+    dropout: Dropout,
 ) -> paddle.Tensor:
     """dropout(softmax(scale · query keyᵀ + bias)), bias ``MASKED`` at padded keys.
 
-    query, key: (B, h, T, d); mask: (B, T), 1 real and 0 padding, or None → (B, h, T, T).
+    query, key: (B, h, T, d); mask: (B, T), 1 real and 0 padding, a packing, or None → (B, h, T, T).
     """
+    if isinstance(mask, Packing):
+        mask = mask.mask
     if kernels.usable(query, key) and (mask is None or mask.dtype == paddle.float32):
         scores = paddle.matmul(query, key, transpose_y=True)
         words, threshold = dropout.draw(scores.size)

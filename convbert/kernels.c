@@ -1,6 +1,7 @@
 /* What Paddle computes on CPUs in many passes over memory, each on one core, in one pass on all.
  *
- * Arrays are contiguous float32. B rows, T tokens, N = B*T, C or H columns, h heads of d columns, K taps (odd).
+ * Arrays are contiguous float32. B rows, T tokens, N = B*T, P real tokens, C or H columns, h heads of d columns,
+ * K taps (odd).
  * Every sum over rows is made in pieces that do not depend on the number of threads, so neither do results.
  * Definitions: convbert/convolution.py, and what convbert/fused.py names. */
 
@@ -54,56 +55,149 @@ static inline float error_function(float x) {
     return x * p / q;
 }
 
-/* Both convolutions take a mask (B, T), or none: where it is 0, at padding, their input counts as 0. */
+/* ---- tokens by head: x (P, h*d), the rows' real tokens without padding, row b at starts[b] to starts[b + 1];
+ * y (B, h, T, d), zeros at padding ---- */
 
-static inline int hidden(in mask, i64 row) { return mask && mask[row] == 0.0f; }
+void by_head(in x, const i64 *restrict starts, out y, i64 B, i64 h, i64 T, i64 d) {
+#pragma omp parallel for collapse(2) schedule(static)
+    for (i64 b = 0; b < B; b++)
+        for (i64 head = 0; head < h; head++) {
+            i64 length = starts[b + 1] - starts[b];
+            out o = y + (b * h + head) * T * d;
+            for (i64 t = 0; t < length; t++)
+                memcpy(o + t * d, x + ((starts[b] + t) * h + head) * d, d * sizeof(float));
+            memset(o + length * d, 0, (T - length) * d * sizeof(float));
+        }
+}
 
-/* ---- depthwise convolution: x (B, T, C), weight (K, C) ---- */
+void by_token(in y, const i64 *restrict starts, out x, i64 B, i64 h, i64 T, i64 d) {
+#pragma omp parallel for collapse(2) schedule(static)
+    for (i64 b = 0; b < B; b++)
+        for (i64 head = 0; head < h; head++)
+            for (i64 t = 0; t < starts[b + 1] - starts[b]; t++)
+                memcpy(x + ((starts[b] + t) * h + head) * d, y + ((b * h + head) * T + t) * d, d * sizeof(float));
+}
 
-/* flip: the taps in reverse order, which is the gradient of x. */
-void depthwise(in x, in weight, in mask, out y, i64 B, i64 T, i64 C, i64 K, i64 flip) {
+/* ---- convolutions of N tokens, rows of T, or where bounds (N, 2) are given, rows from the first of a token's
+ * bounds to the second; a row does not see another ---- */
+
+static inline i64 begins(const i64 *restrict bounds, i64 n, i64 T) { return bounds ? bounds[2 * n] : n / T * T; }
+static inline i64 ends(const i64 *restrict bounds, i64 n, i64 T) { return bounds ? bounds[2 * n + 1] : (n / T + 1) * T; }
+
+/* x (N, C), weight (K, C). flip: the taps in reverse order, which is the gradient of x. */
+void depthwise(in x, in weight, const i64 *restrict bounds, out y, i64 N, i64 T, i64 C, i64 K, i64 flip) {
     i64 reach = K / 2;
 #pragma omp parallel for schedule(static)
-    for (i64 row = 0; row < B * T; row++) {
-        i64 t = row % T, from = most(0, reach - t), to = least(K, T - t + reach);
-        if (flip && hidden(mask, row)) to = from; /* nothing is added to its gradient */
+    for (i64 n = 0; n < N; n++) {
+        i64 from = most(0, begins(bounds, n, T) - n + reach), to = least(K, ends(bounds, n, T) - n + reach);
         for (i64 c = 0; c < C; c += BLOCK) {
             i64 width = least(BLOCK, C - c);
             float sum[BLOCK] = {0};
             for (i64 j = from; j < to; j++) {
-                if (!flip && hidden(mask, row + j - reach)) continue;
-                in w = weight + (flip ? K - 1 - j : j) * C + c, v = x + (row + j - reach) * C + c;
+                in w = weight + (flip ? K - 1 - j : j) * C + c, v = x + (n + j - reach) * C + c;
                 if (width == BLOCK)
                     for (i64 i = 0; i < BLOCK; i++) sum[i] += w[i] * v[i];
                 else
                     for (i64 i = 0; i < width; i++) sum[i] += w[i] * v[i];
             }
-            memcpy(y + row * C + c, sum, width * sizeof(float));
+            memcpy(y + n * C + c, sum, width * sizeof(float));
         }
     }
 }
 
-/* The rows of one sequence after the other, so that the taps find them in the cache. */
-void depthwise_weight_gradient(in x, in gradient, in mask, out of_weight, i64 B, i64 T, i64 C, i64 K) {
+/* ROWS tokens of a row after the other, so that the taps find them in the cache. */
+void depthwise_weight_gradient(in x, in gradient, const i64 *restrict bounds, out of_weight,
+                               i64 N, i64 T, i64 C, i64 K) {
     i64 reach = K / 2;
 #pragma omp parallel for schedule(static)
     for (i64 c = 0; c < C; c += BLOCK) {
         i64 width = least(BLOCK, C - c);
         for (i64 j = 0; j < K; j++) memset(of_weight + j * C + c, 0, width * sizeof(float));
-        for (i64 first = 0; first < B * T; first = least(first + ROWS, (first / T + 1) * T)) {
-            i64 behind = least(first + ROWS, (first / T + 1) * T), begin = first / T * T;
+        for (i64 first = 0, behind; first < N; first = behind) {
+            i64 begin = begins(bounds, first, T), end = ends(bounds, first, T);
+            behind = least(first + ROWS, end);
             for (i64 j = 0; j < K; j++) {
-                i64 from = most(first, begin + reach - j), to = least(behind, begin + T + reach - j);
+                i64 from = most(first, begin + reach - j), to = least(behind, end + reach - j);
                 float sum[BLOCK] = {0};
-                for (i64 row = from; row < to; row++) {
-                    if (hidden(mask, row + j - reach)) continue;
-                    in g = gradient + row * C + c, v = x + (row + j - reach) * C + c;
+                for (i64 n = from; n < to; n++) {
+                    in g = gradient + n * C + c, v = x + (n + j - reach) * C + c;
                     if (width == BLOCK)
                         for (i64 i = 0; i < BLOCK; i++) sum[i] += g[i] * v[i];
                     else
                         for (i64 i = 0; i < width; i++) sum[i] += g[i] * v[i];
                 }
                 for (i64 i = 0; i < width; i++) of_weight[j * C + c + i] += sum[i];
+            }
+        }
+    }
+}
+
+/* Of values + bias: kernels, the softmax of scores (N, h, K); values (N, h*d), bias (h*d). */
+void span(in scores, in values, in bias, const i64 *restrict bounds, out kernels, out y,
+          i64 N, i64 T, i64 h, i64 d, i64 K) {
+    i64 reach = K / 2, C = h * d;
+#pragma omp parallel for schedule(static)
+    for (i64 n = 0; n < N; n++) {
+        i64 from = most(0, begins(bounds, n, T) - n + reach), to = least(K, ends(bounds, n, T) - n + reach);
+        for (i64 head = 0; head < h; head++) {
+            in s = scores + (n * h + head) * K;
+            out k = kernels + (n * h + head) * K;
+            float top = s[0], total = 0;
+            for (i64 j = 1; j < K; j++) top = s[j] > top ? s[j] : top;
+            for (i64 j = 0; j < K; j++) k[j] = exponential(s[j] - top);
+            for (i64 j = 0; j < K; j++) total += k[j];
+            for (i64 j = 0; j < K; j++) k[j] /= total;
+            for (i64 c = 0; c < d; c += BLOCK) {
+                i64 width = least(BLOCK, d - c);
+                float sum[BLOCK] = {0};
+                for (i64 j = from; j < to; j++) {
+                    in v = values + (n + j - reach) * C + head * d + c, o = bias + head * d + c;
+                    if (width == BLOCK)
+                        for (i64 i = 0; i < BLOCK; i++) sum[i] += k[j] * (v[i] + o[i]);
+                    else
+                        for (i64 i = 0; i < width; i++) sum[i] += k[j] * (v[i] + o[i]);
+                }
+                memcpy(y + n * C + head * d + c, sum, width * sizeof(float));
+            }
+        }
+    }
+}
+
+void span_gradient(in kernels, in values, in bias, const i64 *restrict bounds, in gradient, out of_scores,
+                   out of_values, i64 N, i64 T, i64 h, i64 d, i64 K) {
+    i64 reach = K / 2, C = h * d;
+#pragma omp parallel for schedule(static)
+    for (i64 n = 0; n < N; n++) {
+        i64 begin = begins(bounds, n, T), end = ends(bounds, n, T);
+        for (i64 head = 0; head < h; head++) {
+            in k = kernels + (n * h + head) * K, g = gradient + n * C + head * d;
+            out o = of_scores + (n * h + head) * K;
+            float along = 0;
+            for (i64 j = 0; j < K; j++) { /* this token's tap j */
+                i64 read = n + j - reach;
+                float sum = 0;
+                if (read >= begin && read < end) {
+                    in v = values + read * C + head * d, u = bias + head * d;
+                    for (i64 i = 0; i < d; i++) sum += g[i] * (v[i] + u[i]);
+                }
+                o[j] = sum;
+            }
+            for (i64 j = 0; j < K; j++) along += o[j] * k[j];
+            for (i64 j = 0; j < K; j++) o[j] = (o[j] - along) * k[j];
+            for (i64 c = 0; c < d; c += BLOCK) {
+                i64 width = least(BLOCK, d - c);
+                float sum[BLOCK] = {0};
+                for (i64 j = 0; j < K; j++) { /* whose tap j this token is */
+                    i64 reader = n - j + reach;
+                    if (reader < begin || reader >= end) continue;
+                    float weight = kernels[(reader * h + head) * K + j];
+                    in v = gradient + reader * C + head * d + c;
+                    if (width == BLOCK)
+                        for (i64 i = 0; i < BLOCK; i++) sum[i] += weight * v[i];
+                    else
+                        for (i64 i = 0; i < width; i++) sum[i] += weight * v[i];
+                }
+                memcpy(of_values + n * C + head * d + c, sum, width * sizeof(float));
             }
         }
     }
@@ -137,78 +231,6 @@ void biased_product_gradient(in x, in bias, in y, in gradient, out of_x, out of_
     memset(of_bias, 0, C * sizeof(float));
     for (i64 piece = 0; piece < PIECES; piece++)
         for (i64 i = 0; i < C; i++) of_bias[i] += pieces[piece * C + i];
-}
-
-/* ---- span convolution of values + bias: kernels, the softmax of scores (B, T, h, K); values (B, T, h*d) ---- */
-
-void span(in scores, in values, in bias, in mask, out kernels, out y, i64 B, i64 T, i64 h, i64 d, i64 K) {
-    i64 reach = K / 2, C = h * d;
-#pragma omp parallel for schedule(static)
-    for (i64 row = 0; row < B * T; row++) {
-        i64 t = row % T, from = most(0, reach - t), to = least(K, T - t + reach);
-        for (i64 head = 0; head < h; head++) {
-            in s = scores + (row * h + head) * K;
-            out k = kernels + (row * h + head) * K;
-            float top = s[0], total = 0;
-            for (i64 j = 1; j < K; j++) top = s[j] > top ? s[j] : top;
-            for (i64 j = 0; j < K; j++) k[j] = exponential(s[j] - top);
-            for (i64 j = 0; j < K; j++) total += k[j];
-            for (i64 j = 0; j < K; j++) k[j] /= total;
-            for (i64 c = 0; c < d; c += BLOCK) {
-                i64 width = least(BLOCK, d - c);
-                float sum[BLOCK] = {0};
-                for (i64 j = from; j < to; j++) {
-                    if (hidden(mask, row + j - reach)) continue;
-                    in v = values + (row + j - reach) * C + head * d + c, o = bias + head * d + c;
-                    if (width == BLOCK)
-                        for (i64 i = 0; i < BLOCK; i++) sum[i] += k[j] * (v[i] + o[i]);
-                    else
-                        for (i64 i = 0; i < width; i++) sum[i] += k[j] * (v[i] + o[i]);
-                }
-                memcpy(y + row * C + head * d + c, sum, width * sizeof(float));
-            }
-        }
-    }
-}
-
-void span_gradient(in kernels, in values, in bias, in mask, in gradient, out of_scores, out of_values,
-                   i64 B, i64 T, i64 h, i64 d, i64 K) {
-    i64 reach = K / 2, C = h * d;
-#pragma omp parallel for schedule(static)
-    for (i64 row = 0; row < B * T; row++) {
-        i64 t = row % T;
-        for (i64 head = 0; head < h; head++) {
-            in k = kernels + (row * h + head) * K, g = gradient + row * C + head * d;
-            out o = of_scores + (row * h + head) * K;
-            float along = 0;
-            for (i64 j = 0; j < K; j++) { /* this position's tap j */
-                i64 read = t + j - reach;
-                float sum = 0;
-                if (read >= 0 && read < T && !hidden(mask, row + j - reach)) {
-                    in v = values + (row + j - reach) * C + head * d, u = bias + head * d;
-                    for (i64 i = 0; i < d; i++) sum += g[i] * (v[i] + u[i]);
-                }
-                o[j] = sum;
-            }
-            for (i64 j = 0; j < K; j++) along += o[j] * k[j];
-            for (i64 j = 0; j < K; j++) o[j] = (o[j] - along) * k[j];
-            for (i64 c = 0; c < d; c += BLOCK) {
-                i64 width = least(BLOCK, d - c);
-                float sum[BLOCK] = {0};
-                for (i64 j = 0; j < K && !hidden(mask, row); j++) { /* whose tap j this position is */
-                    i64 reader = t - j + reach, other = row - j + reach;
-                    if (reader < 0 || reader >= T) continue;
-                    float weight = kernels[(other * h + head) * K + j];
-                    in v = gradient + other * C + head * d + c;
-                    if (width == BLOCK)
-                        for (i64 i = 0; i < BLOCK; i++) sum[i] += weight * v[i];
-                    else
-                        for (i64 i = 0; i < width; i++) sum[i] += weight * v[i];
-                }
-                memcpy(of_values + row * C + head * d + c, sum, width * sizeof(float));
-            }
-        }
-    }
 }
 
 /* ---- gelu of x + bias: x (N, C) ---- */

@@ -181,13 +181,7 @@ def matched_depths(layers: int, matched: int) -> list[int]:
 def hidden_states(encoder: Encoder, batch: Batch, depths: Sequence[int]) -> list[paddle.Tensor]:
     """The hidden states (B, T, H) after the given layers, counted from 1."""
     ids, token_types, mask = tensors(batch)
-    x = encoder.embeddings(ids, token_types)
-    states = []
-    for depth, layer in enumerate(encoder.layers, 1):
-        x = layer(x, mask)
-        if depth in depths:
-            states.append(x)
-    return states
+    return encoder.states(ids, token_types, mask, depths)
 
 
 def squared_error(ours: paddle.Tensor, theirs: paddle.Tensor, batch: Batch) -> paddle.Tensor:

@@ -3,27 +3,33 @@
 import math
 from collections.abc import Callable
 
-from convbert import ranks
+from convbert import kernels, ranks
 from convbert.batching import EpochBatches, Features, training_order
 from convbert.config import EncoderConfig
 from training.recipe import FineTuningRecipe
 
-# What one more part of a batch costs on a CPU, in tokens: a pass over the embeddings' gradient and the
-# operators' overhead. On other devices a batch stays whole.
-PART_COST = 100.0
+# What one more part of a batch costs on a CPU, in tokens of padding: a pass over the embeddings' gradient and
+# the operators' overhead. Where padding is left out (convbert/packing.py) it costs little itself.
+_PART_COST, _PACKED_PART_COST = 100.0, 1000.0
+
+
+def part_cost(config: EncoderConfig, device: str) -> float:
+    """What ``EpochBatches`` is to take one more part of a batch for: infinite where it must stay whole."""
+    # With the published padding a row does see its batch.
+    if device != "cpu" or config.reference_padding:
+        return math.inf
+    return _PART_COST if kernels.library() is None else _PACKED_PART_COST
 
 
 def epoch_batches(
     features: Features, recipe: FineTuningRecipe, config: EncoderConfig, device: str
 ) -> Callable[[int], EpochBatches]:
     """Epoch → its batches, as ``Job.batches`` wants them."""
-    # With the published padding a row does see its batch, so a batch must stay whole.
-    whole = device != "cpu" or config.reference_padding
-    part_cost = math.inf if whole else PART_COST
+    cost = part_cost(config, device)
 
     def batches(epoch: int) -> EpochBatches:
         rows = recipe.batch_size * ranks.world()
         order = training_order(features.lengths, rows, recipe.seed, epoch, recipe.length_pool)
-        return EpochBatches(features, [ranks.share(batch) for batch in order], config.pad_token_id, part_cost)
+        return EpochBatches(features, [ranks.share(batch) for batch in order], config.pad_token_id, cost)
 
     return batches

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from checkpoints.network import load_classifier
-from convbert import convolution, dropout, fused, kernels
+from convbert import convolution, dropout, encoder, fused, kernels
 from convbert.convolution import depthwise_plain, span_plain
 from convbert.dropout import Dropout
 from convbert.encoder import ACTIVATIONS
 from convbert.framework import paddle
 from convbert.linear import Linear
+from convbert.packing import packing_of
 
 F = paddle.nn.functional
 compiled = pytest.mark.skipif(kernels.library() is None, reason="no compiler here, or none that fits")
@@ -47,58 +48,78 @@ def assert_equal(found: list[np.ndarray], wanted: list[np.ndarray], names: str =
 SHAPES = [(1, 9, 4), (4, 9, 32), (9, 9, 40), (23, 5, 72), (6, 1, 8), (70, 3, 2)]
 
 
-# Of three rows: how many tokens of each are real; None where there is no mask.
+# Of three rows: the share of the tokens that is real; None where nothing is padded.
 REAL = [None, (1, 0.6, 0.2)]
+Real = tuple[float, ...] | None
 
 
-def mask_of(real: tuple[float, ...] | None, length: int, kind: str) -> paddle.Tensor | None:
+def mask_of(real: Real, length: int, kind: str = "float32") -> paddle.Tensor:
     """(3, T): rows of 1, then 0 at padding."""
-    if real is None:
-        return None
-    ends = np.maximum(1, np.array(real) * length)
+    ends = np.maximum(1, np.array(real or (1, 1, 1)) * length)
     return paddle.to_tensor((np.arange(length) < ends[:, None]).astype(kind))
 
 
-def zeroed(x: paddle.Tensor, mask: paddle.Tensor | None) -> paddle.Tensor:
-    return x if mask is None else x * mask.unsqueeze(-1)
+def zeroed(x: paddle.Tensor, mask: paddle.Tensor) -> paddle.Tensor:
+    return x * mask.unsqueeze(-1)
+
+
+def packed(x: paddle.Tensor, mask: paddle.Tensor) -> paddle.Tensor:
+    """(3, T, …) → (1, P, …)."""
+    return paddle.gather(x.flatten(0, 1), paddle.nonzero(mask.flatten()).flatten()).unsqueeze(0)
 
 
 @compiled
 @pytest.mark.parametrize("real", REAL)
 @pytest.mark.parametrize(("length", "taps", "width"), SHAPES)
-def test_depthwise(
-    length: int, taps: int, width: int, real: tuple[float, ...] | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_depthwise(length: int, taps: int, width: int, real: Real, monkeypatch: pytest.MonkeyPatch) -> None:
     draw = np.random.default_rng(0)
     arrays = draw.normal(size=(3, length, width)), draw.normal(size=(taps, width))
-    mask, exact = mask_of(real, length, "float32"), mask_of(real, length, "float64")
+    mask, exact = mask_of(real, length), mask_of(real, length, "float64")
+
+    def fast(x: paddle.Tensor, weight: paddle.Tensor) -> paddle.Tensor:
+        if real is None:
+            return convolution.depthwise(x, weight)
+        packing = packing_of(mask)
+        assert packing is not None
+        return packing.unpacked(convolution.depthwise(packed(x, mask), weight, packing))
+
     monkeypatch.delattr(convolution, "_Depthwise")  # what would be taken otherwise
     assert_equal(
-        value_and_gradients(lambda x, w: convolution.depthwise(x, w, mask), "float32", *arrays),
-        value_and_gradients(lambda x, w: depthwise_plain(zeroed(x, exact), w), "float64", *arrays),
+        value_and_gradients(fast, "float32", *arrays),
+        value_and_gradients(
+            lambda x, w: zeroed(depthwise_plain(zeroed(x, exact), w), exact), "float64", *arrays
+        ),
     )
 
 
 @compiled
 @pytest.mark.parametrize("real", REAL)
 @pytest.mark.parametrize(("length", "taps", "width"), SHAPES)
-def test_span(
-    length: int, taps: int, width: int, real: tuple[float, ...] | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_span(length: int, taps: int, width: int, real: Real, monkeypatch: pytest.MonkeyPatch) -> None:
     draw = np.random.default_rng(1)
     arrays = 3 * draw.normal(size=(3, length, 2, taps)), draw.normal(size=(3, length, 5))
     weight, bias = draw.normal(size=(5, 2 * width)), draw.normal(size=2 * width)
 
+    def fast(scores: paddle.Tensor, x: paddle.Tensor, linear: Linear) -> paddle.Tensor:
+        if real is None:
+            return convolution.span(scores, x, linear)
+        mask = mask_of(real, length)
+        packing = packing_of(mask)
+        assert packing is not None
+        return packing.unpacked(convolution.span(packed(scores, mask), packed(x, mask), linear, packing))
+
+    def plain(scores: paddle.Tensor, x: paddle.Tensor, linear: Linear) -> paddle.Tensor:
+        mask = mask_of(real, length, "float64")
+        return zeroed(span_plain(F.softmax(scores, axis=-1), zeroed(linear(x), mask)), mask)
+
     def run(kind: str, function: Callable[..., paddle.Tensor]) -> list[np.ndarray]:
-        linear, mask = linear_of(weight, bias, kind), mask_of(real, length, kind)
-        found = value_and_gradients(lambda s, x: function(s, x, linear, mask), kind, *arrays)
+        linear = linear_of(weight, bias, kind)
+        found = value_and_gradients(lambda s, x: function(s, x, linear), kind, *arrays)
         return [*found, *(parameter.grad.numpy() for parameter in linear.parameters())]
 
-    plain = run(
-        "float64", lambda s, x, linear, mask: span_plain(F.softmax(s, axis=-1), zeroed(linear(x), mask))
-    )
+    wanted = run("float64", plain)
     monkeypatch.delattr(convolution, "_Span")
-    assert_equal(run("float32", convolution.span), plain)
+    assert_equal(run("float32", fast), wanted)
 
 
 def linear_of(weight: np.ndarray, bias: np.ndarray, kind: str) -> Linear:
@@ -206,29 +227,38 @@ def test_attention_weights(rate: float, padded: bool, monkeypatch: pytest.Monkey
 
 
 @compiled
-@pytest.mark.parametrize("name", ["convbert_small", "convbert_grouped", "convbert_ratio4", "bert"])
-def test_a_network_with_and_without(name: str, golden_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = load_classifier(golden_dir / name, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1)
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("name", ["convbert_small", "convbert_grouped", "convbert_ratio4", "bert", "ernie"])
+def test_a_network_with_and_without(
+    name: str, padded: bool, golden_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Logits and all gradients. Dropout's masks are the same only where no padding is left out."""
+    rate = 0.0 if padded else 0.1
+    model = load_classifier(golden_dir / name, hidden_dropout_prob=rate, attention_probs_dropout_prob=rate)
     model.train()
     golden = np.load(golden_dir / name / "outputs.npz")
     ids, types, mask = (
         paddle.to_tensor(golden[f"padded.{part}"].astype(kind))
         for part, kind in (("input_ids", "int64"), ("token_type_ids", "int64"), ("attention_mask", "float32"))
     )
+    packed_rows = []
+    monkeypatch.setattr(encoder, "packing_of", lambda mask: packed_rows.append(mask) or packing_of(mask))
 
     def run() -> dict[str, np.ndarray]:
         dropout.seed_masks(5)
         model.clear_gradients()
-        logits = model(ids, types, mask)
+        logits = model(ids, types, mask if padded else None)
         (logits * logits).sum().backward()
         return {"logits": logits.numpy(), **{k: p.grad.numpy() for k, p in model.named_parameters()}}
 
     found = run()
+    assert len(packed_rows) == padded
     monkeypatch.setattr(kernels, "library", lambda: None)
     for key, wanted in run().items():
         np.testing.assert_allclose(
             found[key], wanted, rtol=1e-4, atol=1e-5 * max(1.0, np.abs(wanted).max()), err_msg=key
         )
+    assert len(packed_rows) == padded
 
 
 THREADS = """

@@ -53,7 +53,7 @@ def stsb(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.deploy.tiny_models import write_classifier
 
     folder = tmp_path_factory.mktemp("stsb")
-    return _export(folder, write_classifier(folder, "sts-b", ["score"], scale=5.0, bias=1.5))
+    return _export(folder, write_classifier(folder, "sts-b", ["score"], scale=5.0, bias=2.5))
 
 
 @pytest.fixture(scope="session")
