@@ -5,6 +5,7 @@ Exit 0: done. 1: the input or the data is wrong (one line on stderr). 2: wrong u
 
 import argparse
 import io
+import math
 import os
 import sys
 import warnings
@@ -46,6 +47,17 @@ def path(text: str) -> str:
 def count_or_0(text: str) -> int:
     """Read a whole number, 0 included."""
     return count(text, 0)
+
+
+def tolerance(text: str) -> float:
+    """Read a number of at least 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 0")
+    return value
 
 
 # What makes an argument a switch: it works bare (``--use_amp``) and with a value (``--use_amp False``).

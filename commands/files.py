@@ -87,13 +87,32 @@ def read_json_object(path: str | Path) -> dict[str, Any]:
 
 
 def read_json_lines(path: str | Path) -> Iterator[Any]:
-    """The values of a .jsonl file, a line each; InputError names a line that is not JSON."""
+    """The values of a .jsonl file, a line each, blank ones left out; InputError names what is not JSON."""
     with open(path, encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
-            try:
-                yield json.loads(line)
-            except ValueError as error:
-                raise InputError(f"{path}:{number}: not JSON: {error}") from None
+            if not line.isspace():
+                yield read_json_line(line, f"{path}:{number}")
+
+
+def read_json_line(line: str, where: str) -> Any:
+    """The value of a line; InputError says where it is not JSON."""
+    try:
+        return json.loads(line)
+    except RecursionError:
+        raise InputError(f"{where}: not JSON: nested too deeply") from None
+    except ValueError as error:
+        raise InputError(f"{where}: not JSON: {error}") from None
+
+
+def read_json_objects(path: str | Path) -> list[dict[str, Any]]:
+    """The objects of a .jsonl file; InputError where there are none, or something else."""
+    values = list(read_json_lines(path))
+    if not values:
+        raise InputError(f"{path}: holds no rows")
+    for value in values:
+        if not isinstance(value, dict):
+            raise InputError(f"{path}: expected a JSON object a line, found {str(value)[:60]!r}")
+    return values
 
 
 def sha256_of(path: str | Path) -> str:

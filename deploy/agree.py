@@ -18,7 +18,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from commands.command_line import CommandParser, path, run
+from commands.command_line import CommandParser, path, run, tolerance
 from commands.errors import InputError
 from commands.files import read_json_lines
 
@@ -27,7 +27,7 @@ def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m deploy.agree", description=__doc__)
     parser.add_argument("first", type=path, metavar="FILE.jsonl", help="what the others are compared with")
     parser.add_argument("others", type=path, metavar="FILE.jsonl", nargs="+")
-    parser.add_argument("--tolerance", type=float, default=1e-5, metavar="X", help="(default: 1e-5)")
+    parser.add_argument("--tolerance", type=tolerance, default=1e-5, metavar="X", help="(default: 1e-5)")
     return parser
 
 

@@ -73,6 +73,12 @@ def check_flags(flags: Namespace) -> None:
         raise UsageError("--output needs --input")
     if flags.input and not (flags.output or flags.benchmark):
         raise UsageError("--input needs --output, or --benchmark")
+    if flags.columns and not flags.input:
+        raise UsageError("--columns is for --input")
+    if flags.json and flags.input:
+        raise UsageError("--json is for a single row; name the --output .jsonl")
+    if flags.output and Path(flags.output).is_dir():
+        raise UsageError(f"--output {flags.output}: is a folder")
     if flags.output and Path(flags.output).suffix not in _OUTPUTS:
         raise UsageError(f"--output {flags.output}: its name should end in .tsv or .jsonl")
     if flags.output and Path(flags.output).resolve() == Path(flags.input).resolve():

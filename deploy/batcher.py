@@ -1,6 +1,7 @@
 """Dynamic batching: rows of many requests, answered together. A bounded queue, a bounded wait. No Paddle."""
 
 import asyncio
+import itertools
 import logging
 import math
 import time
@@ -15,8 +16,10 @@ from deploy.rows import Row
 Answer = dict[str, Any]
 
 _ENOUGH = 8  # rows that use a CPU core as well as more do
+_CHOICE = 4  # a batch is chosen among so many times its most rows
+_CHARACTERS = 20_000  # of a batch, but for a single row
 _GAPS = 4  # the wait for more rows ends when none came for this part of it
-_MEMORY = 0.9  # how much of the measured pace is kept when a batch is answered
+_MEMORY = 0.9  # how much of what is known of the pace counts on, a batch later
 
 log = logging.getLogger("deploy")
 
@@ -65,7 +68,7 @@ class Batcher:
         self._arrived = asyncio.Event()
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="model")
         self._waiting = 0
-        self._pace = 0.0  # seconds a row, on one thread
+        self._seconds, self._rows = 0.0, 0.0  # of the last batches, on one thread
         self._closing = False
         self._count = workers
         self._workers: list[asyncio.Task[None]] = []
@@ -94,10 +97,10 @@ class Batcher:
 
     def _check_room(self, count: int) -> None:
         total = self._waiting + count
-        delay = total * self._pace / self._count
+        delay = total * self._seconds / max(1.0, self._rows) / self._count
         if total > self._max_queue:
             reason = f"{self._waiting} inputs wait already and {self._max_queue} may"
-        elif self._waiting and delay > self._max_delay:
+        elif self._waiting >= self._max_batch and delay > self._max_delay:
             reason = f"{self._waiting} inputs wait already, which takes {delay:.0f} s"
         else:
             return
@@ -136,15 +139,25 @@ class Batcher:
                 return
 
     def _take(self) -> list[tuple[Row, _Job, int]]:
-        """A worker's share of the rows whose request still waits: the oldest and those nearest its length."""
-        waiting = [item for item in self._queue if not item[1].future.done()]
-        size = min(self._max_batch, max(_ENOUGH, -(-len(waiting) // self._count)))
-        near = sorted(
-            range(len(waiting)), key=lambda place: abs(_length(waiting[place]) - _length(waiting[0]))
+        """A worker's share of the rows whose request still waits: the oldest and those nearest its length.
+
+        They are chosen among the oldest only, so that none waits much longer than in turn, and stand for
+        so many characters at most that others are not kept waiting for long.
+        """
+        waiting: list[tuple[Row, _Job, int]] = []
+        while self._queue and len(waiting) < _CHOICE * self._max_batch:
+            if not (item := self._queue.popleft())[1].future.done():
+                waiting.append(item)
+        size = min(self._max_batch, max(_ENOUGH, -(-self._waiting // self._count)))
+        lengths = [_length(item) for item in waiting]
+        near = sorted(range(len(waiting)), key=lambda place: abs(lengths[place] - lengths[0]))
+        sums = itertools.accumulate(lengths[place] for place in near[:size])
+        fitting = sum(total <= _CHARACTERS for total in sums)
+        taken = set(near[: max(1, fitting)])  # sorting is stable: of rows of a length the older ones
+        self._queue.extendleft(
+            waiting[place] for place in reversed(range(len(waiting))) if place not in taken
         )
-        taken = set(near[:size])  # sorting is stable: of rows of a length the older ones
-        self._queue = deque(item for place, item in enumerate(waiting) if place not in taken)
-        batch = [waiting[place] for place in sorted(taken)]
+        batch = [waiting[place] for place in sorted(taken)] if waiting else []
         for _, job, _ in batch:
             job.queued -= 1
         self._waiting -= len(batch)
@@ -166,8 +179,8 @@ class Batcher:
             job.left -= 1
             if not job.left and not job.future.done():
                 job.future.set_result([job.answers[place] for place in range(len(job.answers))])
-        pace = (time.monotonic() - started) / len(batch)
-        self._pace = pace if not self._pace else _MEMORY * self._pace + (1 - _MEMORY) * pace
+        self._seconds = _MEMORY * self._seconds + time.monotonic() - started
+        self._rows = _MEMORY * self._rows + len(batch)
         self._on_batch(len(batch))
 
 

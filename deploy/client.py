@@ -30,7 +30,7 @@ from typing import Any
 
 from commands.command_line import CommandParser, count, path, run
 from commands.errors import InputError, UsageError
-from commands.files import read_json_lines
+from commands.files import read_json_objects
 
 TOKEN_VARIABLE = "CONVBERT_GLUE_TOKEN"
 
@@ -50,12 +50,16 @@ class Client:
     """
 
     def __init__(self, url: str, token: str | None = None, timeout: float = 60.0) -> None:
-        parts = urllib.parse.urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            parts = urllib.parse.urlsplit(url)
+            host, port = parts.hostname, parts.port
+        except ValueError:  # such as a port above 65535
+            host = None
+        if not host or parts.scheme not in ("http", "https"):
             raise UsageError(f"--url {url}: expected http://host:port")
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._url, self._prefix = url, parts.path.rstrip("/")
-        self._connection = kind(parts.hostname, parts.port, timeout=timeout)
+        self._connection = kind(host, port, timeout=timeout)
         self._headers = {"Content-Type": "application/json"}
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
@@ -147,14 +151,18 @@ def ask_file(url: str, token: str | None, route: str, source: str, target: str, 
 
     own = local()
 
-    def ask(body: Any) -> Any:
+    def ask(numbered: tuple[int, dict[str, Any]]) -> Any:
         if not hasattr(own, "client"):
             own.client = Client(url, token)
-        return only_answer(own.client.post(route, body))
+        number, row = numbered
+        try:
+            return only_answer(own.client.post(route, row))
+        except RefusedError as error:
+            raise InputError(f"{source}: row {number}: {error}") from None
 
-    rows = list(read_json_lines(Path(source)))
+    rows = read_json_objects(source)
     with atomic_write(target) as file, ThreadPoolExecutor(clients) as pool:
-        for index, found in enumerate(pool.map(ask, rows)):
+        for index, found in enumerate(pool.map(ask, enumerate(rows, 1))):
             file.write((json.dumps({"index": index, **found}) + "\n").encode())
     print(f"{target}: {len(rows)} rows")
 

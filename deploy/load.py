@@ -17,7 +17,6 @@ if not __package__:  # started by path: what is importable is the clone, not thi
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import asyncio
-import itertools
 import json
 import time
 import urllib.parse
@@ -26,8 +25,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from commands.command_line import CommandParser, count, path, run
+from commands.command_line import CommandParser, count, path, run, tolerance
 from commands.errors import InputError
+from commands.files import read_json_objects
 from deploy.agree import difference_of
 from deploy.client import Client, only_answer, token_given
 
@@ -44,7 +44,7 @@ def make_parser() -> CommandParser:
     )
     parser.add_argument("--requests", type=count, default=1000, metavar="N", help="in all (default: 1000)")
     parser.add_argument("--clients", type=count, default=32, metavar="N", help="at once (default: 32)")
-    parser.add_argument("--tolerance", type=float, default=1e-5, metavar="X", help="(default: 1e-5)")
+    parser.add_argument("--tolerance", type=tolerance, default=1e-5, metavar="X", help="(default: 1e-5)")
     return parser
 
 
@@ -64,8 +64,8 @@ class Tally:
 
 def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
-    rows, expected = _objects(flags.input), _objects(flags.expected)
-    if len(rows) != len(expected) or not rows:
+    rows, expected = read_json_objects(flags.input), read_json_objects(flags.expected)
+    if len(rows) != len(expected):
         raise InputError(f"{flags.expected}: has {len(expected)} rows, {flags.input} {len(rows)}")
     try:
         kind = Client(flags.url, token_given()).get("/model")["kind"]
@@ -108,7 +108,7 @@ class Load:
 
     def run(self, requests: int, clients: int) -> None:
         """Ask so many times, so many at once."""
-        asyncio.run(self._run(iter(range(requests)), clients))
+        asyncio.run(self._run(iter(range(requests)), min(clients, requests)))
 
     async def _run(self, numbers: Iterator[int], clients: int) -> None:
         await asyncio.gather(*(self._ask_all(numbers) for _ in range(clients)))
@@ -123,7 +123,7 @@ class Load:
         started = time.perf_counter()
         try:
             status, content = await asyncio.wait_for(connection.ask(self._requests[place]), _PATIENCE)
-        except (OSError, EOFError, ValueError, asyncio.TimeoutError) as error:
+        except (OSError, EOFError, ValueError, asyncio.LimitOverrunError, asyncio.TimeoutError) as error:
             connection.close()
             kind = "refused connection" if isinstance(error, ConnectionRefusedError) else "lost"
             self.tally.fault(kind, f"row {place}: {error or type(error).__name__}")
@@ -133,10 +133,13 @@ class Load:
         elif status != 200:
             self.tally.fault(str(status), f"row {place}: {status}: {content[:200]!r}")
         else:
-            self._compare(place, json.loads(content), time.perf_counter() - started)
+            self._compare(place, content, time.perf_counter() - started)
 
-    def _compare(self, place: int, found: dict[str, Any], seconds: float) -> None:
-        answer = only_answer(found)
+    def _compare(self, place: int, content: bytes, seconds: float) -> None:
+        try:
+            answer = only_answer(json.loads(content))
+        except (ValueError, LookupError, TypeError, AttributeError):
+            answer = {"answer": repr(content[:200])}
         if difference_of(self._expected[place], answer) <= self._tolerance:
             self.tally.seconds.append(seconds)
         else:
@@ -180,11 +183,6 @@ def described(tally: Tally, seconds: float) -> str:
         return line
     shares = ((share, times[min(len(times) - 1, len(times) * share // 100)]) for share in PERCENTILES)
     return f"{line}\nlatency in ms: " + ", ".join(f"p{share} {1000 * value:.2f}" for share, value in shares)
-
-
-def _objects(name: str) -> list[dict[str, Any]]:
-    with open(name, encoding="utf-8") as file:
-        return [json.loads(line) for line in itertools.filterfalse(str.isspace, file)]
 
 
 if __name__ == "__main__":

@@ -4,13 +4,13 @@ A file's kind is told by its name: ``.txt`` has a text a line, ``.tsv`` columns 
 without), ``.jsonl`` a JSON object a line.
 """
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from commands.errors import InputError
+from commands.files import read_json_line
 
 Row = tuple[str, ...]
 
@@ -103,6 +103,8 @@ def _read_tsv(path: Path, choices: Sequence[Sequence[str]]) -> Iterator[tuple[in
 
 def _read_jsonl(path: Path, choices: Sequence[Sequence[str]]) -> Iterator[tuple[int, Row]]:
     for number, line in _lines(path):
+        if not line.strip():
+            continue
         where = f"{path}:{number}"
         values = _object(line, where)
         names = _choose(where, list(values), choices, "the object has")
@@ -113,12 +115,7 @@ def _read_jsonl(path: Path, choices: Sequence[Sequence[str]]) -> Iterator[tuple[
 
 
 def _object(line: str, where: str) -> dict[str, Any]:
-    try:
-        values = json.loads(line)
-    except RecursionError:
-        raise InputError(f"{where}: not JSON: nested too deeply") from None
-    except ValueError as error:
-        raise InputError(f"{where}: not JSON: {error}") from None
+    values = read_json_line(line, where)
     if not isinstance(values, dict):
         raise InputError(f"{where}: expected a JSON object, found a {type(values).__name__}")
     return values

@@ -186,11 +186,13 @@ class Service:
                 "max_length": self.model.max_length,
             }
 
+        @self.inner.head("/health", include_in_schema=False)
         @self.inner.get("/health")
         async def health() -> dict[str, str]:
             """The process lives."""
             return {"status": "ok"}
 
+        @self.inner.head("/ready", include_in_schema=False)
         @self.inner.get("/ready", responses={503: {"model": Problem, "description": "It shuts down"}})
         async def ready() -> dict[str, str]:
             """Requests are welcome."""
@@ -213,7 +215,7 @@ class Service:
         async def refused(request: Request, error: StarletteHTTPException) -> JSONResponse:
             reason = str(error.detail)
             if error.status_code == 404:
-                paths = sorted(path for path in self.inner.openapi()["paths"])
+                paths = sorted(["/docs", *self.inner.openapi()["paths"]])
                 reason = f"there is nothing here; the service has {', '.join(paths)}"
             elif error.status_code == 400:  # FastAPI's, for whatever Python's reader of JSON raises
                 reason = "not JSON: it is not UTF-8, nested too deeply, or has a number of too many digits"

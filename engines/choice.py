@@ -1,8 +1,6 @@
 """Which engine runs a model folder, and how an exported graph is had for it."""
 
-import shutil
 import tempfile
-import weakref
 from pathlib import Path
 
 from commands.errors import InputError
@@ -36,13 +34,7 @@ def chosen_engine(wanted: str, device: str, tokens: int) -> str:
 
 
 def graph_of(network: "paddle.nn.Layer", tokenizer: Tokenizer, kind: str, device: str) -> Engine:
-    """An engine of a network's graph, compared as every export is. Its folder goes when the engine does."""
-    folder = tempfile.mkdtemp(prefix="convbert-glue-")
-    try:
+    """An engine of a network's graph, which is written to a temporary folder and compared as every export."""
+    with tempfile.TemporaryDirectory(prefix="convbert-glue-") as folder:
         export(network, tokenizer, "", Path(folder) / kind, kind)
-        engine = open_engine(Path(folder) / kind, device)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    weakref.finalize(engine, shutil.rmtree, folder, ignore_errors=True)
-    return engine
+        return open_engine(Path(folder) / kind, device)  # which holds what it needs when this returns

@@ -2,13 +2,14 @@
 
 import importlib.util
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from commands.errors import InputError
-from commands.files import atomic_folder, write_json
+from commands.files import Lock, atomic_folder, write_json
 from convbert.batching import Batch
 from convbert.config import to_json
 from convbert.framework import paddle
@@ -52,7 +53,7 @@ def export(
     longest = config.max_position_embeddings
     batches = list(probe_batches(tokenizer, longest, config.pad_token_id, rows))
     expected = [DynamicEngine(model)(batch) for batch in batches]
-    with atomic_folder(target) as folder:
+    with _alone(target), atomic_folder(target) as folder:
         graph = _write_graph(folder, model, kind)
         write_json(folder / "config.json", {**to_json(config), **settings})
         tokenizer.save(folder)
@@ -68,6 +69,19 @@ def export(
             )
         describe(exported, difference, **(finish(exported) if finish else {}))
     return difference
+
+
+@contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """Nobody else exports to the same folder; InputError if somebody does."""
+    target.absolute().parent.mkdir(parents=True, exist_ok=True)
+    path = target.absolute().with_name(f".{target.name}.lock")
+    lock = Lock(path)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        lock.free()
 
 
 def _write_graph(folder: Path, model: "paddle.nn.Layer", kind: str) -> str:

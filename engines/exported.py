@@ -70,7 +70,9 @@ def read_exported(folder: str | Path) -> Exported:
     """Read and check an exported folder; whatever is not as its manifest says is an InputError."""
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; deploy.export makes one")
+        before = folder.absolute().with_name(f".{folder.absolute().name}.before")
+        kept = f" (an export was killed; {before} is the one before it)" if before.is_dir() else ""
+        raise InputError(f"{folder}: no such folder; deploy.export makes one{kept}")
     if not is_exported(folder):
         raise InputError(f"{folder}: holds no {DESCRIPTION}; make an exported folder with deploy.export")
     if fault := damage(folder):

@@ -18,6 +18,7 @@ cd "$(dirname "$0")/.."
 
 MODE=${1:-}
 case $MODE in
+  -h|--help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' scripts/chain.sh; exit 0 ;;
   lite_train_lite_infer)   steps=200 rows=64 ;;
   lite_train_whole_infer)  steps=200 rows= ;;
   whole_train_whole_infer) steps= rows= ;;

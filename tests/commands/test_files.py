@@ -9,7 +9,15 @@ import pytest
 
 from commands import files
 from commands.errors import InputError
-from commands.files import Lock, atomic_folder, atomic_write, damage, settle_folder, write_text
+from commands.files import (
+    Lock,
+    atomic_folder,
+    atomic_write,
+    damage,
+    read_json_objects,
+    settle_folder,
+    write_text,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -135,3 +143,28 @@ def test_the_folder_one_stands_in_is_replaced(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path / "d")
     fill(Path(), "1")
     assert (tmp_path / "d" / "a").read_text() == "1"
+
+
+def test_json_lines(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"a": 1}\n\n  \n{"b": 2}\n\n')
+    assert read_json_objects(path) == [{"a": 1}, {"b": 2}]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "holds no rows"),
+        ("\n\n", "holds no rows"),
+        ("[1]\n", "expected a JSON object a line, found '[1]'"),
+        ('{"a": 1}\n\nnothing\n', ":3: not JSON: "),
+        ("[" * 200_000, ":1: not JSON: nested too deeply"),
+    ],
+)
+def test_bad_json_lines_are_named(tmp_path: Path, content: str, said: str) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(content)
+    with pytest.raises(InputError) as caught:
+        read_json_objects(path)
+    assert str(caught.value).startswith(str(path))
+    assert said in str(caught.value)

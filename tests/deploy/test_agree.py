@@ -57,6 +57,15 @@ def test_a_difference_is_named(tmp_path: Path, others: list[dict[str, Any]], sai
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize("value", ["nan", "-1", "inf", "much"])
+def test_a_tolerance_is_a_number_of_at_least_0(
+    tmp_path: Path, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        agree([write(tmp_path / "a", ROW), write(tmp_path / "b", ROW), f"--tolerance={value}"])
+    assert f"'{value}' is not a number of at least 0" in capsys.readouterr().err
+
+
 def test_no_rows_do_not_agree(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has no rows"):
         agree([write(tmp_path / "a"), write(tmp_path / "b")])

@@ -1,12 +1,13 @@
 """Which rows are answered together. Without a service, without a model."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from deploy.batcher import Batcher
+from deploy.batcher import Batcher, QueueFullError
 from deploy.rows import Row
 
 
@@ -82,3 +83,60 @@ def test_rows_nobody_waits_for_are_left_out() -> None:
         return batches
 
     assert asyncio.run(ask()) == [[row(9, 2)]]
+
+
+def test_a_batch_is_chosen_among_the_oldest_only() -> None:
+    """Rows of the oldest one's length that came much later do not go first."""
+    rows = [row(20), *(row(60 + number, number) for number in range(1, 20)), row(20, 50), row(21, 51)]
+    batches, answers = batches_of(rows, max_batch=2)
+    assert batches[0] == [row(20), row(61, 1)]  # the other two of 20 and 21 stand beyond the 8 oldest
+    assert answers == [{"to": each} for each in rows]
+    place = {each: number for number, batch in enumerate(batches) for each in batch}
+    assert all(place[each] <= number // 2 + 4 for number, each in enumerate(rows))
+
+
+def test_long_rows_make_small_batches() -> None:
+    """So that a short one is not kept waiting by many long ones."""
+    rows = [row(9000, number) for number in range(5)] + [row(30_000, 7)]
+    batches, _ = batches_of(rows)
+    assert [len(batch) for batch in batches] == [2, 2, 1, 1]
+
+
+def test_a_slow_first_batch_does_not_refuse_a_few_rows() -> None:
+    seconds = iter([0.3, *[0.0] * 100])
+
+    def answer(batch: Sequence[Row]) -> list[dict[str, Any]]:
+        time.sleep(next(seconds))
+        return [{} for _ in batch]
+
+    async def ask() -> None:
+        batcher = Batcher(answer, max_batch=4, max_delay=0.5)
+        batcher.start()
+        await batcher.submit([row(5)])
+        await asyncio.gather(*(batcher.submit([row(5, number)]) for number in range(4)))
+        for _ in range(30):
+            await batcher.submit([row(5)])
+        await asyncio.gather(*(batcher.submit([row(5, number)]) for number in range(40)))
+        await batcher.close()
+
+    asyncio.run(ask())
+
+
+def test_a_queue_that_takes_too_long_is_refused() -> None:
+    def answer(batch: Sequence[Row]) -> list[dict[str, Any]]:
+        time.sleep(0.05 * len(batch))
+        return [{} for _ in batch]
+
+    async def ask() -> list[Any]:
+        batcher = Batcher(answer, max_batch=2, max_delay=0.5)
+        batcher.start()
+        await batcher.submit([row(5)])
+        found = await asyncio.gather(
+            *(batcher.submit([row(5, number)]) for number in range(40)), return_exceptions=True
+        )
+        await batcher.close()
+        return found
+
+    refused = [found for found in asyncio.run(ask()) if isinstance(found, QueueFullError)]
+    assert 25 <= len(refused) <= 35  # those who would wait for more than 10 others
+    assert refused[0].seconds == 1

@@ -109,12 +109,21 @@ def test_a_bad_row_leaves_no_output(sst2: Path, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
 
 
+def test_an_output_that_is_a_folder_is_said_before_anything_is_answered(tmp_path: Path) -> None:
+    (tmp_path / "out.jsonl").mkdir()
+    words = ["--input", str(tmp_path / "no.txt"), "--output", str(tmp_path / "out.jsonl")]
+    with pytest.raises(UsageError, match=r"out\.jsonl: is a folder"):
+        infer(["--model_dir", str(tmp_path / "nothing"), *words])
+
+
 @pytest.mark.parametrize(
     "words",
     [
         ["--text", "a", "--input", "b.txt", "--output", "c.tsv"],
         ["--input", "b.txt"],
         ["--output", "b.tsv"],
+        ["--text", "a", "--columns", "b"],
+        ["--input", "b.txt", "--output", "c.tsv", "--json"],
         ["--text_pair", "a"],
         ["--input", "b.txt", "--output", "c.csv"],
         ["--input", "b.jsonl", "--output", "b.jsonl"],

@@ -18,7 +18,7 @@ pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
 pytest.importorskip("prometheus_client")
 
-from commands.errors import InputError
+from commands.errors import InputError, UsageError
 from deploy.client import Client, RefusedError
 from deploy.client import main as ask
 from deploy.infer import main as infer
@@ -120,6 +120,22 @@ def test_nobody_there_is_said(run_module: RunModule) -> None:
     done = run_module("deploy.client", "--url", "http://127.0.0.1:9", "--text", "a")
     assert (done.returncode, done.stdout) == (1, "")
     assert "is the service running there?" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:99999999", "http://[::1", "http://", "ftp://a", "127.0.0.1:1"]
+)
+def test_an_address_that_is_none_is_wrong_usage(url: str) -> None:
+    with pytest.raises(UsageError, match="expected http://host:port"):
+        ask(["--url", url, "--text", "a"])
+
+
+def test_a_refused_row_of_a_file_is_named(sst2: Path, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"text": "a"}\n\n{"text": ""}\n')
+    with served(sst2) as (url, _), pytest.raises(InputError, match=r"rows\.jsonl: row 2: .*422"):
+        ask(["--url", url, "--input", str(rows), "--output", str(tmp_path / "out.jsonl")])
+    assert not (tmp_path / "out.jsonl").exists()
 
 
 def test_an_address_that_is_taken_is_said() -> None:

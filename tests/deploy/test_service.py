@@ -189,6 +189,10 @@ def test_health_readiness_page_and_documentation(url: str) -> None:
     client = Client(url)
     assert client.get("/health") == {"status": "ok"}
     assert client.get("/ready") == {"status": "ready"}
+    for path in ("health", "ready"):
+        assert b" 200 OK" in raw(
+            url, b"HEAD /%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % path.encode()
+        )
     assert set(client.get("/openapi.json")["paths"]) >= {"/predict", "/convbert/prediction", "/metrics"}
     page = raw(url, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     assert b"content-security-policy: default-src 'none'" in page

@@ -8,7 +8,7 @@ import pytest
 
 from checkpoints.network import load_classifier
 from commands.errors import InputError
-from commands.files import write_manifest
+from commands.files import Lock, write_manifest
 from convbert.batching import pack, pad
 from convbert.framework import paddle
 from convbert.tokenizer import Tokenizer
@@ -98,3 +98,48 @@ def test_a_folder_of_other_things_is_not_replaced(tmp_path: Path, tokenizer: Tok
     with pytest.raises(InputError, match="holds other things"):
         export(load_classifier(GOLDEN / "bert"), tokenizer, "", tmp_path / "mine", "onnx")
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+
+
+def test_an_engine_keeps_the_graph_it_was_opened_with(exported: Path, tokenizer: Tokenizer) -> None:
+    """Another export takes the folder's place before the engine is first used, alone or with others."""
+    batch = pad(pack([([1, 2, 3], 1), ([1, 4], 2)]), np.array([0, 1]), 0)
+    wanted = open_engine(exported)(batch)["logits"]
+    engine = open_engine(exported, threads=2)
+    paddle.seed(9)
+    other = load_classifier(GOLDEN / "electra")
+    other.head.projection.bias.set_value(other.head.projection.bias + 1.0)
+    export(other, tokenizer, "another", exported, "onnx")
+    assert not np.allclose(open_engine(exported)(batch)["logits"], wanted)
+    for compute in (engine, engine.share):
+        np.testing.assert_allclose(compute(batch)["logits"], wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("change", ["labels", "head"])
+def test_another_models_graph_is_named(change: str, exported: Path) -> None:
+    """With a manifest that fits: the folder was put together from two."""
+    config = json.loads((exported / "config.json").read_text())
+    description = json.loads((exported / "export.json").read_text())
+    if change == "labels":
+        config["id2label"] = {str(number): f"label {number}" for number in range(7)}
+        config["label2id"] = {f"label {number}": number for number in range(7)}
+    else:
+        description["head"] = "spans"
+    (exported / "config.json").write_text(json.dumps(config))
+    (exported / "export.json").write_text(json.dumps(description))
+    write_manifest(exported)
+    assert "is not the graph of this folder's model" in fault_of(exported)
+
+
+def test_a_killed_exports_predecessor_is_named(exported: Path) -> None:
+    exported.rename(exported.with_name(".out.before"))
+    assert f"{exported.with_name('.out.before')} is the one before it" in fault_of(exported)
+
+
+def test_two_exports_do_not_share_a_folder(exported: Path, tokenizer: Tokenizer) -> None:
+    lock = Lock(exported.with_name(".out.lock"))
+    with pytest.raises(InputError, match="another run is at work there"):
+        export(load_classifier(GOLDEN / "electra"), tokenizer, "b", exported, "onnx")
+    lock.free()
+    export(load_classifier(GOLDEN / "electra"), tokenizer, "b", exported, "onnx")
+    assert read_exported(exported).digest == "b"
+    assert not exported.with_name(".out.lock").exists()
