@@ -19,7 +19,7 @@ from engines.exported import DESCRIPTION, Exported, is_exported
 from engines.onnx_heads import write_network
 from engines.paddle_static import write_graph
 from engines.probes import probe_batches
-from engines.running import Engine, Outputs, open_engine
+from engines.running import Engine, Outputs, mask_of, open_engine
 
 LARGEST_DIFFERENCE = 1e-5
 _PACKAGES = {"onnx": ("onnx", "onnxruntime")}
@@ -128,7 +128,8 @@ def check_target(target: Path) -> None:
 
 def largest_difference(engine: Engine, batches: Sequence[Batch], expected: Sequence[Outputs]) -> float:
     """The largest difference of any number in any output; NaN where an answer is not a number, infinite
-    where shapes differ. Of a logit that was lowered by 1000, where no answer may be, its part of it."""
+    where shapes differ. Of a logit that was lowered by 1000, where no answer may be, its part of it; what
+    stands at padding means nothing."""
     found = [0.0]
     for batch, wanted in zip(batches, expected, strict=True):
         outputs = engine(batch)
@@ -137,25 +138,25 @@ def largest_difference(engine: Engine, batches: Sequence[Batch], expected: Seque
         if engine.head == "beams":
             found.append(_difference_of_beams(outputs, wanted))
         else:
-            found += [_difference(outputs[name], array) for name, array in wanted.items()]
+            real = mask_of(batch) > 0 if engine.head == "spans" else ...
+            found += [_difference(outputs[name][real], array[real]) for name, array in wanted.items()]
     return float(np.max(found))  # of a NaN and others: NaN
 
 
 def _difference_of_beams(found: Outputs, wanted: Outputs) -> float:
     """Of chances, best first. Places must be equal, but for those whose chances are.
 
-    Chances where no answer may be are not compared: Paddle's log-softmax ends at −64, others' do not.
+    Chances where no answer may be are not compared, nor the ends for a start there: Paddle's log-softmax ends
+    at −64, others' do not, and such a start may be at padding.
     """
     chances = {name: np.maximum(found[name], _NO_CHANCE) for name in ("start", "end")}
     start, end = (np.maximum(wanted[name], _NO_CHANCE) for name in ("start", "end"))
     same = found["start_at"] == wanted["start_at"]
-    other = [
-        ~same & ~_tied(start),
-        same[..., None] & (found["end_at"] != wanted["end_at"]) & ~_tied(end),
-    ]
+    begins = (same & (start > _NO_CHANCE))[..., None]
+    other = [~same & ~_tied(start), begins & (found["end_at"] != wanted["end_at"]) & ~_tied(end)]
     if any(places.any() for places in other):
         return math.inf
-    ends = np.where(same[..., None], chances["end"], end)
+    ends = np.where(begins, chances["end"], end)
     doubt = _difference(found["impossible"], wanted["impossible"])
     return max(_difference(chances["start"], start), _difference(ends, end), doubt)
 

@@ -11,11 +11,13 @@ from convbert.batching import Batch
 from convbert.framework import paddle
 from convbert.span_heads import JointSpanHead, LinearSpanHead, SpanModel
 from convbert.tokenizer import Tokenizer
+from deploy.models import load_network
 from engines import export as exporting
 from engines.dynamic import DynamicEngine
 from engines.export import export, largest_difference
 from engines.exported import read_exported
 from engines.running import Engine, open_engine
+from tests.deploy.tiny_models import write_span_model
 from tests.engines.golden_models import GOLDEN, NAMES, golden_batch
 
 CASES = ["full", "padded", "alone0", "alone1", "alone2"]
@@ -192,3 +194,27 @@ def test_what_rounding_explains_is_no_fault(
 def test_an_answer_that_is_no_number_is_a_difference() -> None:
     batch, one = golden_batch("bert", "full"), [{"logits": np.zeros((1, 1), dtype=np.float32)}]
     assert not largest_difference(Said([[float("nan")]]), [batch], one) <= 1e-5  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("place", "difference"), [(0, 0.25), (1, 0.25), (2, 0.0)])
+def test_span_logits_are_compared_where_a_token_stands(place: int, difference: float) -> None:
+    """The third position is padding, whose state every engine has another of."""
+
+    class Spans(Engine):
+        config, head, at_once = None, "spans", 1  # type: ignore[assignment]
+
+        def __call__(self, batch: Batch) -> dict[str, np.ndarray]:
+            start = np.zeros((1, 3), dtype=np.float32)
+            start[0, place] = 0.25
+            return {"start": start, "end": np.zeros((1, 3), dtype=np.float32)}
+
+    ids, mask = np.ones((1, 3), dtype=np.int64), np.array([[1, 1, 0]], dtype=np.float32)
+    wanted = {name: np.zeros((1, 3), dtype=np.float32) for name in ("start", "end")}
+    assert largest_difference(Spans(), [Batch(ids, ids, mask, None, np.array([0]))], [wanted]) == difference
+
+
+@pytest.mark.parametrize("head", ["linear", "joint"])
+@pytest.mark.parametrize("kind", ["onnx", "paddle"])
+def test_a_span_models_export_differs_by_rounding(kind: str, head: str, tmp_path: Path) -> None:
+    _, network, tokenizer = load_network(write_span_model(tmp_path, "2.0", head=head))
+    assert export(network, tokenizer, "", tmp_path / "out", kind) < 1e-5
