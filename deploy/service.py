@@ -217,6 +217,8 @@ class Service:
             if error.status_code == 404:
                 paths = sorted(["/docs", *self.inner.openapi()["paths"]])
                 reason = f"there is nothing here; the service has {', '.join(paths)}"
+            elif error.status_code == 405:
+                reason = f"{request.url.path} takes {(error.headers or {}).get('Allow', 'another method')}"
             elif error.status_code == 400:  # FastAPI's, for whatever Python's reader of JSON raises
                 reason = "not JSON: it is not UTF-8, nested too deeply, or has a number of too many digits"
             return _problem(request, error.status_code, reason, dict(error.headers or {}))

@@ -179,7 +179,9 @@ def test_a_request_that_does_not_come_is_given_up(model: Model) -> None:
 
 
 def test_other_addresses_and_methods(url: str) -> None:
-    assert b" 405 " in raw(url, b"GET /predict HTTP/1.1\r\nHost: x\r\n\r\n")
+    wrong_method = raw(url, b"GET /predict HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert b" 405 " in wrong_method
+    assert b"/predict takes POST" in wrong_method
     assert b" 404 " in raw(url, b"GET /%ff%00/../x HTTP/1.1\r\nHost: x\r\n\r\n")
     assert b" 404 " in raw(url, post("/predict/", b"{}"))
     assert b" 400 " in raw(url, b"no HTTP\r\n\r\n")
