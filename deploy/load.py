@@ -122,8 +122,8 @@ class Load:
     async def _ask(self, connection: "_Connection", place: int) -> None:
         started = time.perf_counter()
         try:
-            status, content = await asyncio.wait_for(connection.ask(self._requests[place]), _PATIENCE)
-        except (OSError, EOFError, ValueError, asyncio.LimitOverrunError, asyncio.TimeoutError) as error:
+            status, content = await connection.ask(self._requests[place])
+        except (OSError, EOFError, ValueError, asyncio.LimitOverrunError) as error:
             connection.close()
             kind = "refused connection" if isinstance(error, ConnectionRefusedError) else "lost"
             self.tally.fault(kind, f"row {place}: {error or type(error).__name__}")
@@ -160,10 +160,14 @@ class _Connection:
             port = self._url.port or (443 if secure else 80)
             self._streams = await asyncio.open_connection(self._url.hostname, port, ssl=secure or None)
         reader, writer = self._streams
-        writer.write(request)
-        first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower().split("\r\n")
-        headers = dict(line.split(": ", 1) for line in lines if line)
-        content = await reader.readexactly(int(headers.get("content-length", "")))
+        too_late = asyncio.get_running_loop().call_later(_PATIENCE, writer.transport.abort)
+        try:
+            writer.write(request)
+            first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower().split("\r\n")
+            headers = dict(line.split(": ", 1) for line in lines if line)
+            content = await reader.readexactly(int(headers.get("content-length", "")))
+        finally:
+            too_late.cancel()
         if headers.get("connection") == "close":
             self.close()
         return int(first.split()[1]), content

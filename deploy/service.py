@@ -14,6 +14,7 @@ from typing import Any
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from deploy.batcher import Answer, Batcher, QueueFullError
@@ -131,20 +132,20 @@ class Service:
             fields["text_pair"] = 1 not in self.model.texts
         body = request_type(fields, self.limits)
 
-        @self.inner.post("/predict", responses=_REFUSALS)
-        async def predict(request: body) -> Predictions:  # type: ignore[valid-type]
+        @self.inner.post("/predict", responses={200: {"model": Predictions}, **_REFUSALS})
+        async def predict(request: body) -> Response:  # type: ignore[valid-type]
             """Label and probabilities (or the score) of one input, or of several."""
             found = await self.answers(rows_of(request))
-            return Predictions.model_validate({"predictions": found, "model": self.model.digest})
+            return _as_json(Predictions.model_validate({"predictions": found, "model": self.model.digest}))
 
     def _add_answer(self) -> None:
         body = request_type({"question": True, "context": True}, self.limits)
 
-        @self.inner.post("/answer", responses=_REFUSALS)
-        async def answer(request: body) -> SpanAnswers:  # type: ignore[valid-type]
+        @self.inner.post("/answer", responses={200: {"model": SpanAnswers}, **_REFUSALS})
+        async def answer(request: body) -> Response:  # type: ignore[valid-type]
             """The answers to one question on a passage, or to several."""
             found = await self.answers(rows_of(request))
-            return SpanAnswers.model_validate({"answers": found, "model": self.model.digest})
+            return _as_json(SpanAnswers.model_validate({"answers": found, "model": self.model.digest}))
 
     def _add_reference(self) -> None:
         texts = ("text", "text_pair")[: min(self.model.texts)]
@@ -232,6 +233,11 @@ def _problem(
     request: Request, status: int, reason: str, headers: dict[str, str] | None = None
 ) -> JSONResponse:
     return JSONResponse(problem_of(request.url.path, status, reason), status, headers)
+
+
+def _as_json(answers: BaseModel) -> Response:
+    """An answer, checked; FastAPI would check it a second time."""
+    return Response(answers.model_dump_json(), media_type="application/json")
 
 
 def _reason(error: RequestValidationError) -> str:
