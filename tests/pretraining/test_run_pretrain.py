@@ -63,13 +63,13 @@ def test_what_a_run_leaves(finished: Path, tiny_folder: Path) -> None:
 def test_two_hundred_steps_lower_both_losses_and_beat_chance(
     corpus_dir: Path, tiny_folder: Path, sample_dir: Path, tmp_path: Path
 ) -> None:
-    settings = "--max_seq_length 64 --batch_size 32 --max_steps 200 --save_steps 50 --learning_rate 2e-3"
+    settings = "--max_seq_length 64 --batch_size 32 --max_steps 200 --save_steps 50 --learning_rate 1e-3"
     main(arguments(corpus_dir, tiny_folder, tmp_path / "out", settings))
     first, *_, last = lines_of(tmp_path / "out", "evaluation")
     assert last["mlm_loss"] < 0.9 * first["mlm_loss"]
     assert last["detection_loss"] < 0.97 * first["detection_loss"]
     assert last["mlm_accuracy"] > first["mlm_accuracy"]
-    assert last["detection_auc"] > 0.6  # chance: 0.5
+    assert last["detection_auc"] > 0.75  # chance: 0.5
     # Precision of guessing is the share of replaced tokens.
     assert last["detection_recall"] == 0 or last["detection_precision"] > 2 * last["replaced_share"]
     from glue.run_glue import main as run_glue
