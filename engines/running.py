@@ -64,7 +64,8 @@ def run(
         batch = pad(features, rows, engine.config.pad_token_id)
         return batch, compute(batch)
 
-    batches = list(_rows_of_batches(features, min(batch_size, -(-len(features) // engine.at_once))))
+    size = min(batch_size, max(1, -(-len(features) // engine.at_once)))
+    batches = list(_rows_of_batches(features, size))
     compute = engine.share if min(engine.at_once, len(batches)) > 1 else engine
     with tqdm(total=len(features), unit="row", desc=progress, disable=hidden) as bar:
         for batch, outputs in _mapped(answer, batches, engine.at_once):

@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -152,11 +153,9 @@ def _command(
 def _watch(job: Job, process: "subprocess.Popen[bytes]", is_cancelled: Callable[[], bool]) -> None:
     folder, seen = Path(job.folder), 0
     while True:
-        try:
+        with suppress(subprocess.TimeoutExpired):  # then it is still at work
             process.wait(_POLL_SECONDS)
             return
-        except subprocess.TimeoutExpired:
-            pass
         if is_cancelled():
             raise InputError("was interrupted")
         if job.peers:

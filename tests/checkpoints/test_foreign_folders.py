@@ -1,4 +1,4 @@
-"""Folders of PaddleNLP and PyTorch: the answers that their makers gave, and conversion both ways."""
+"""Folders of PaddleNLP and PyTorch: the answers that their makers gave."""
 
 import json
 import shutil
@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from checkpoints.convert import convert, main
+from checkpoints.convert import convert
 from checkpoints.folder import digest_of, has_weights, read_config
 from checkpoints.network import fill, load_classifier
 from checkpoints.weights import open_weights
 from convbert.framework import paddle
 from convbert.heads import SentenceClassifier
-from tests.checkpoints.golden_folders import GOLDEN, NAMES, fault, read, theirs_of
+from tests.checkpoints.golden_folders import GOLDEN, fault, read
 
 PADDLENLP = GOLDEN / "paddlenlp"  # written by PaddleNLP 2.8.1, with what it answered
 FOREIGN = sorted(path.parent.name for path in PADDLENLP.glob("*/config.json"))
@@ -24,15 +24,6 @@ FOREIGN = sorted(path.parent.name for path in PADDLENLP.glob("*/config.json"))
 def golden_answers(name: str) -> dict[str, np.ndarray]:
     with np.load(PADDLENLP / name / "outputs.npz") as file:
         return {key: file[key] for key in file.files}
-
-
-def bytes_of(folder: Path) -> dict[str, tuple[str, tuple[int, ...], bytes]]:
-    """Every tensor of a folder's weights as it lies there."""
-    _, stored = open_weights(folder)
-    return {key: (tensor.kind, tensor.shape, tensor.load().tobytes()) for key, tensor in stored.items()}
-
-
-# --- reading ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", FOREIGN)
@@ -166,194 +157,3 @@ def test_the_digest_is_of_the_weights_that_are_there(tmp_path: Path) -> None:
     with open(tmp_path / "a" / "model_state.pdparams", "ab") as file:
         file.write(b"\0")
     assert digest_of(tmp_path / "a") != digest
-
-
-# --- conversion ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_there_and_back_from_hugging_face_gives_the_same_file(name: str, tmp_path: Path) -> None:
-    convert(GOLDEN / name, tmp_path / "there", "paddlenlp")
-    convert(tmp_path / "there", tmp_path / "back", "huggingface")
-    back = (tmp_path / "back" / "model.safetensors").read_bytes()
-    assert back == (GOLDEN / name / "model.safetensors").read_bytes()
-    assert read_config(tmp_path / "back") == read_config(tmp_path / "there") == read_config(GOLDEN / name)
-    for key, array in read(tmp_path / "there").arrays.items():
-        np.testing.assert_array_equal(array, read(GOLDEN / name).arrays[key])
-
-
-@pytest.mark.parametrize("name", FOREIGN)
-def test_there_and_back_from_paddlenlp_gives_the_same_bytes(name: str, tmp_path: Path) -> None:
-    notes = convert(PADDLENLP / name, tmp_path / "there", "huggingface")
-    convert(tmp_path / "there", tmp_path / "back", "paddlenlp")
-    assert bytes_of(tmp_path / "back") == bytes_of(PADDLENLP / name)
-    assert ("convbert.pooler goes along" in " ".join(notes)) == name.startswith("convbert")
-    # Once written here, the file too is the same from then on.
-    convert(tmp_path / "back", tmp_path / "there2", "huggingface")
-    convert(tmp_path / "there2", tmp_path / "back2", "paddlenlp")
-    for file in ("back", "back2"):
-        assert (tmp_path / file / "config.json").is_file()
-    assert (tmp_path / "back" / "model_state.pdparams").read_bytes() == (
-        tmp_path / "back2" / "model_state.pdparams"
-    ).read_bytes()
-
-
-@pytest.mark.parametrize("name", FOREIGN)
-def test_paddlenlp_names_are_those_of_its_files(name: str, tmp_path: Path) -> None:
-    """What is written for PaddleNLP has exactly the names and shapes that it wrote itself."""
-    wanted = {key: shape for key, (_, shape, _) in bytes_of(PADDLENLP / name).items()}
-    convert(PADDLENLP / name, tmp_path / "there", "huggingface")
-    convert(tmp_path / "there", tmp_path / "back", "paddlenlp")
-    assert {key: shape for key, (_, shape, _) in bytes_of(tmp_path / "back").items()} == wanted
-
-
-@pytest.mark.parametrize("dtype", ["float16", "float64"])
-def test_nothing_is_rounded(tmp_path: Path, dtype: str) -> None:
-    source = tmp_path / "source"
-    shutil.copytree(GOLDEN / "electra", source)
-    tensors = {key: array.astype(dtype) for key, array in theirs_of(GOLDEN / "electra").items()}
-    safetensors.numpy.save_file(tensors, source / "model.safetensors", metadata={"format": "pt"})
-    convert(source, tmp_path / "there", "paddlenlp")
-    convert(tmp_path / "there", tmp_path / "back", "huggingface")
-    assert bytes_of(tmp_path / "back") == bytes_of(source)
-
-
-@pytest.mark.parametrize("layout", ["huggingface", "paddlenlp"])
-def test_float16_is_half_the_size_and_read_as_float32(tmp_path: Path, layout: str) -> None:
-    convert(GOLDEN / "convbert_small", tmp_path / "half", layout, "float16")
-    whole, half = read(GOLDEN / "convbert_small").arrays, read(tmp_path / "half").arrays
-    assert half.keys() == whole.keys()
-    for name, array in whole.items():  # rounded by NumPy, to the nearest
-        assert half[name].dtype == np.float32
-        np.testing.assert_array_equal(half[name], array.astype(np.float16))
-    stored = open_weights(tmp_path / "half")[1]
-    assert {tensor.kind for tensor in stored.values()} == {"F16"}
-    if layout == "huggingface":  # as the library reads it
-        theirs = theirs_of(GOLDEN / "convbert_small")
-        for name, array in theirs_of(tmp_path / "half").items():
-            assert array.tobytes() == theirs[name].astype(np.float16).tobytes()
-
-
-def test_float16_cannot_hold_everything(tmp_path: Path) -> None:
-    bias = np.full(60, 65504, np.float32)
-    source = with_extra(tmp_path / "source", "bert", {"cls.predictions.bias": bias}, bare=False)
-    convert(source, tmp_path / "fits", "huggingface", "float16")
-    bias[3] = -1e5
-    source = with_extra(tmp_path / "beyond", "bert", {"cls.predictions.bias": bias}, bare=False)
-    said = fault(lambda: convert(source, tmp_path / "x", "huggingface", "float16"))
-    assert said == (
-        f"{source / 'model.safetensors'}: cls.predictions.bias holds 100000, beyond float16's 65504; "
-        "leave out --dtype"
-    )
-    assert not (tmp_path / "x").exists()
-
-
-def with_extra(folder: Path, name: str, extra: dict[str, np.ndarray], bare: bool, **settings: Any) -> Path:
-    """A golden folder with more tensors, without its classifier, and bare without the prefix."""
-    shutil.copytree(GOLDEN / name, folder)
-    base = name.split("_")[0]
-    tensors = {key: array for key, array in theirs_of(folder).items() if not key.startswith("classifier")}
-    if bare:
-        tensors = {key.removeprefix(f"{base}."): array for key, array in tensors.items()}
-    safetensors.numpy.save_file({**tensors, **extra}, folder / "model.safetensors", metadata={"format": "pt"})
-    values = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    (folder / "config.json").write_text(json.dumps({**values, **settings}))
-    return folder
-
-
-def numbers(*shape: int) -> np.ndarray:
-    return np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
-
-
-# Names and shapes of the heads in transformers 5.23.0 and PaddleNLP 2.8.1.
-PRETRAINING: dict[str, tuple[str, str, list[tuple[str, tuple[int, ...], str, tuple[int, ...]]]]] = {
-    "convbert_small": ("ConvBertForMaskedLM", "ConvBertGenerator", [
-        ("generator_predictions.LayerNorm.weight", (16,), "generator_predictions.layer_norm.weight", (16,)),
-        ("generator_predictions.dense.weight", (16, 32), "generator_predictions.dense.weight", (32, 16)),
-        ("generator_lm_head.bias", (60,), "generator_lm_head_bias", (60,)),
-    ]),
-    "electra": ("ElectraForPreTraining", "ElectraDiscriminator", [
-        ("discriminator_predictions.dense_prediction.weight", (1, 32),
-         "discriminator_predictions.dense_prediction.weight", (32, 1)),
-    ]),
-    "bert": ("BertForPreTraining", "BertForPretraining", [
-        ("cls.predictions.bias", (60,), "cls.predictions.decoder_bias", (60,)),
-        ("cls.predictions.decoder.weight", (60, 32), "cls.predictions.decoder.weight", (60, 32)),
-        ("cls.predictions.transform.dense.weight", (32, 32), "cls.predictions.transform.weight", (32, 32)),
-        ("cls.predictions.transform.LayerNorm.bias", (32,), "cls.predictions.layer_norm.bias", (32,)),
-        ("cls.seq_relationship.weight", (2, 32), "cls.seq_relationship.weight", (32, 2)),
-    ]),
-    "ernie": ("ErnieForQuestionAnswering", "ErnieForQuestionAnswering", [
-        ("qa_outputs.weight", (2, 32), "classifier.weight", (32, 2)),
-        ("qa_outputs.bias", (2,), "classifier.bias", (2,)),
-    ]),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", PRETRAINING)
-def test_other_heads_go_along(tmp_path: Path, name: str) -> None:
-    here, there, rows = PRETRAINING[name]
-    extra = {key: numbers(*shape) for key, shape, _, _ in rows}
-    source = with_extra(tmp_path / "source", name, extra, bare=False, architectures=[here], id2label=None)
-    convert(source, tmp_path / "there", "paddlenlp")
-    found = open_weights(tmp_path / "there")[1]
-    for key, shape, theirs, their_shape in rows:
-        wanted = numbers(*shape) if shape == their_shape and "transform" not in key else numbers(*shape).T
-        assert found[theirs].shape == their_shape
-        np.testing.assert_array_equal(found[theirs].load(), wanted)
-    config = json.loads((tmp_path / "there" / "config.json").read_text())
-    assert config["architectures"] == [there]
-    assert "id2label" not in config
-    convert(tmp_path / "there", tmp_path / "back", "huggingface")
-    assert bytes_of(tmp_path / "back") == bytes_of(source)
-    assert json.loads((tmp_path / "back" / "config.json").read_text())["architectures"] == [here]
-
-
-@pytest.mark.parametrize("name", ["convbert_small", "bert"])
-def test_a_bare_encoder_stays_bare(tmp_path: Path, name: str) -> None:
-    position_ids = {"embeddings.position_ids": np.arange(40)[None]}
-    source = with_extra(tmp_path / "source", name, position_ids, bare=True)
-    notes = convert(source, tmp_path / "there", "paddlenlp")
-    assert notes == ["left out, made anew from the sizes: embeddings.position_ids"]
-    assert "embeddings.layer_norm.weight" in open_weights(tmp_path / "there")[1]
-    convert(tmp_path / "there", tmp_path / "back", "huggingface")
-    wanted, found = theirs_of(source), theirs_of(tmp_path / "back")
-    del wanted["embeddings.position_ids"]
-    assert {key: array.tobytes() for key, array in found.items()} == {
-        key: array.tobytes() for key, array in wanted.items()
-    }
-
-
-def test_to_its_own_layout_changes_the_container_alone(tmp_path: Path) -> None:
-    convert(GOLDEN / "bert", tmp_path / "same", "huggingface")
-    assert bytes_of(tmp_path / "same") == bytes_of(GOLDEN / "bert")
-
-
-def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    source = tmp_path / "source"
-    shutil.copytree(PADDLENLP / "convbert", source)
-    (source / "vocab.txt").write_bytes(b"[PAD]\r\n")
-    main([str(source), str(tmp_path / "there"), "--to", "huggingface", "--dtype", "float16"])
-    assert {tensor.kind for tensor in open_weights(tmp_path / "there")[1].values()} == {"F16"}
-    out, err = capsys.readouterr()
-    assert out == f"{tmp_path / 'there'}\n"
-    assert err.startswith("note: convbert.pooler goes along")
-    assert (tmp_path / "there" / "vocab.txt").read_bytes() == b"[PAD]\r\n"
-
-
-def test_faults_leave_nothing_behind(tmp_path: Path) -> None:
-    odd = with_extra(tmp_path / "odd", "bert", {"adapter.weight": numbers(3)}, bare=False)
-    assert fault(lambda: convert(odd, tmp_path / "x", "paddlenlp")) == (
-        f"{odd / 'model.safetensors'}: nothing on the other side is called adapter.weight"
-    )
-    whole = {"cls.predictions.bias": np.arange(60)}
-    odd = with_extra(tmp_path / "odd2", "bert", whole, bare=False)
-    assert "called cls.predictions.bias (stored as I64)" in fault(
-        lambda: convert(odd, tmp_path / "x", "paddlenlp")
-    )
-    message = fault(lambda: convert(GOLDEN / "bert", odd, "paddlenlp"))
-    assert message == f"{odd}: is not empty; name a new folder"
-    (tmp_path / "file").touch()
-    message = fault(lambda: convert(GOLDEN / "bert", tmp_path / "file", "paddlenlp"))
-    assert message == f"{tmp_path / 'file'}: is a file; name a new folder"
-    assert not (tmp_path / "x").exists()

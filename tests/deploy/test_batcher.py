@@ -109,17 +109,18 @@ def test_a_slow_first_batch_does_not_refuse_a_few_rows() -> None:
         time.sleep(next(seconds))
         return [{} for _ in batch]
 
-    async def ask() -> None:
+    async def ask() -> int:
         batcher = Batcher(answer, max_batch=4, max_delay=0.5)
         batcher.start()
-        await batcher.submit([row(5)])
-        await asyncio.gather(*(batcher.submit([row(5, number)]) for number in range(4)))
+        answered = len(await batcher.submit([row(5)]))
+        answered += len(await asyncio.gather(*(batcher.submit([row(5, number)]) for number in range(4))))
         for _ in range(30):
-            await batcher.submit([row(5)])
-        await asyncio.gather(*(batcher.submit([row(5, number)]) for number in range(40)))
+            answered += len(await batcher.submit([row(5)]))
+        answered += len(await asyncio.gather(*(batcher.submit([row(5, number)]) for number in range(40))))
         await batcher.close()
+        return answered
 
-    asyncio.run(ask())
+    assert asyncio.run(ask()) == 75  # nothing was refused
 
 
 def test_a_queue_that_takes_too_long_is_refused() -> None:

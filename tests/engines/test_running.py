@@ -65,6 +65,10 @@ def test_a_single_batch_is_shared_out() -> None:
     assert engine.shared == engine.begun >= 3
 
 
+def test_no_rows_have_no_answers() -> None:
+    assert predict_logits(Counting(3), features(0), 64).shape == (0, 2)
+
+
 def test_a_single_row_has_the_machine_to_itself() -> None:
     engine = Counting(3)
     assert predict_logits(engine, features(1), 64)[:, 0].tolist() == [0]
