@@ -233,6 +233,14 @@ void biased_product_gradient(in x, in bias, in y, in gradient, out of_x, out of_
         for (i64 i = 0; i < C; i++) of_bias[i] += pieces[piece * C + i];
 }
 
+/* ---- x + bias in place: x (N, C), bias (C) ---- */
+
+void add_bias(out x, in bias, i64 N, i64 C) {
+#pragma omp parallel for schedule(static)
+    for (i64 row = 0; row < N; row++)
+        for (i64 i = 0; i < C; i++) x[row * C + i] += bias[i];
+}
+
 /* ---- gelu of x + bias: x (N, C) ---- */
 
 void gelu(in x, in bias, out y, i64 N, i64 C) {

@@ -1,5 +1,6 @@
-"""A linear layer whose bias gradient is a matrix product: Paddle's reduction for it is slow on CPUs."""
+"""A linear layer whose bias is not left to Paddle: on CPUs it adds it, and sums its gradient, on one core."""
 
+from convbert import kernels
 from convbert.framework import paddle
 
 PyLayer = paddle.autograd.PyLayer
@@ -11,7 +12,7 @@ class _Affine(PyLayer):
     @staticmethod
     def forward(ctx, x, weight, bias):  # type: ignore[no-untyped-def]
         ctx.save_for_backward(x, weight)
-        return paddle.nn.functional.linear(x, weight, bias)
+        return _biased(x, weight, bias)
 
     @staticmethod
     def backward(ctx, grad):  # type: ignore[no-untyped-def]
@@ -29,10 +30,21 @@ def column_sums(x: paddle.Tensor) -> paddle.Tensor:
 
 def affine(x: paddle.Tensor, weight: paddle.Tensor, bias: paddle.Tensor | None) -> paddle.Tensor:
     """x @ weight + bias; x: (…, in), weight: (in, out), bias: (out,) or None → (…, out)."""
-    if not paddle.in_dynamic_mode() or not paddle.is_grad_enabled() or not _wants_product(x, weight, bias):
+    if paddle.in_dynamic_mode() and paddle.is_grad_enabled() and _wants_product(x, weight, bias):
+        flat = _Affine.apply(x.reshape([-1, x.shape[-1]]), weight, bias)
+        return flat.reshape([*x.shape[:-1], -1])
+    if bias is None or paddle.is_grad_enabled():
         return paddle.nn.functional.linear(x, weight, bias)
-    flat = _Affine.apply(x.reshape([-1, x.shape[-1]]), weight, bias)
-    return flat.reshape([*x.shape[:-1], -1])
+    return _biased(x, weight, bias)
+
+
+def _biased(x: paddle.Tensor, weight: paddle.Tensor, bias: paddle.Tensor) -> paddle.Tensor:
+    """x @ weight + bias, of which nobody wants the gradient here."""
+    if not kernels.usable(x, weight, bias):
+        return paddle.nn.functional.linear(x, weight, bias)
+    result = paddle.matmul(x, weight)
+    kernels.call("add_bias", result, bias, result.size // bias.shape[0], bias.shape[0])
+    return result
 
 
 def _wants_product(x: paddle.Tensor, weight: paddle.Tensor, bias: paddle.Tensor | None) -> bool:

@@ -14,7 +14,7 @@ from convbert.convolution import depthwise_plain, span_plain
 from convbert.dropout import Dropout
 from convbert.encoder import ACTIVATIONS
 from convbert.framework import paddle
-from convbert.linear import Linear
+from convbert.linear import Linear, affine
 from convbert.packing import packing_of
 
 F = paddle.nn.functional
@@ -138,6 +138,19 @@ def test_a_span_of_huge_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     linear = linear_of(np.ones((1, 1)), np.ones(1), "float32")  # values 4 and 8
     monkeypatch.delattr(convolution, "_Span")
     np.testing.assert_allclose(convolution.span(scores, x, linear).numpy(), [[[2.0], [4.0]]], rtol=1e-6)
+
+
+@compiled
+@pytest.mark.parametrize("rows", [(1,), (3, 20), (7, 37)])
+def test_linear(rows: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(10)
+    arrays = [draw.normal(size=size) for size in ((*rows, 6), (6, 40), (40,))]
+    plain = value_and_gradients(lambda x, w, b: x @ w + b, "float64", *arrays)
+    monkeypatch.setattr(F, "linear", None)  # the plain form's
+    assert_equal(value_and_gradients(affine, "float32", *arrays), plain)
+    with paddle.no_grad():
+        alone = affine(*(paddle.to_tensor(array.astype("float32")) for array in arrays))
+    assert_equal([alone.numpy()], plain[:1])
 
 
 @compiled
@@ -265,7 +278,7 @@ THREADS = """
 import hashlib, numpy as np
 from convbert import dropout, fused, kernels
 from convbert.convolution import depthwise, modulated, span
-from convbert.linear import Linear
+from convbert.linear import Linear, affine
 from convbert.framework import paddle
 draw = np.random.default_rng(0)
 def tensor(*shape):
