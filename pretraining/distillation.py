@@ -1,4 +1,5 @@
-"""Learning from a larger network: hidden states token by token, and the geometry of sentences.
+"""Learning from a larger network: hidden states token by token, the geometry of sentences, and how near
+the two texts of a pair are, which the student tells from both at once and the teacher from each alone.
 
 B rows, T tokens, H the student's hidden size, W the teacher's. Both read the same token ids.
 """
@@ -21,6 +22,7 @@ from engines.dynamic import tensors
 from pretraining.batches import own_share, real_of, tokens_of
 from pretraining.embeddings import isometry, narrowed
 from pretraining.model_folder import fill_encoder, load_encoder
+from pretraining.pairs import Nearness, has_pairs, nearness_of, separate_texts
 from pretraining.recipe import DistillRecipe
 
 nn = paddle.nn
@@ -30,35 +32,42 @@ _PROJECTION_RANGE = 0.02  # small: the first answers are near the mean
 
 
 class Student(nn.Layer):
-    """The encoder to train, and for every matched layer a projection to the teacher's width.
+    """The encoder to train; for every matched layer a projection to the teacher's width; with pairs a layer
+    from the last states to what pretraining/pairs.py calls nearness: of the texts, of a token.
 
-    The projections (``head``) serve the objective alone and are no part of the exported encoder.
+    ``head`` and ``pair_head`` serve the objective alone and are no part of the exported encoder.
     """
 
-    def __init__(self, config: EncoderConfig, width: int, matched: int) -> None:
+    def __init__(self, config: EncoderConfig, width: int, matched: int, pairs: bool = False) -> None:
         super().__init__()
         self.encoder = Encoder(config)
         self.head = nn.LayerList([Linear(config.hidden_size, width) for _ in range(matched)])
+        self.pair_head = Linear(config.hidden_size, 2) if pairs else None
         initialise(self.encoder, config.initializer_range)
         initialise(self.head, _PROJECTION_RANGE)
+        if self.pair_head is not None:
+            initialise(self.pair_head, _PROJECTION_RANGE)
 
 
 @dataclass(frozen=True)
 class Scale:
     """What losses are divided by, measured once on the teacher: the variance of its hidden states (of each
-    matched layer) and of its sentences' cosines. A loss of 1 is then that of always giving the mean."""
+    matched layer) and of its sentences' cosines. A loss of 1 is then that of always giving the mean.
+    texts, tokens: mean and deviation of the nearness of a pair's texts, and of their tokens."""
 
     hidden: tuple[float, ...]
     cosines: float
+    texts: tuple[float, float]
+    tokens: tuple[float, float]
 
 
 class Distillation:
-    """The objective. geometry: the weight of the sentences' part beside the tokens'."""
+    """The objective. geometry, nearness: weights of the sentences' and the pairs' part beside the tokens'."""
 
     prepare = None  # batches are taken as they are
 
-    def __init__(self, student: Student, teacher: Encoder, geometry: float) -> None:
-        self.model, self.teacher, self.geometry = student, teacher, geometry
+    def __init__(self, student: Student, teacher: Encoder, geometry: float, nearness: float = 0.0) -> None:
+        self.model, self.teacher, self.geometry, self.nearness = student, teacher, geometry, nearness
         matched = len(student.head)
         self.matched = [matched_depths(len(net.layers), matched) for net in (student.encoder, teacher)]
         teacher.eval()
@@ -73,7 +82,8 @@ class Distillation:
 
     def depths(self) -> list[tuple[str, int]]:
         """The rules of layer-wise decay."""
-        return depth_rules(self.model.encoder.config)
+        rules = depth_rules(self.model.encoder.config)
+        return [*rules, ("pair_head.", dict(rules)["head."])]
 
     def _targets(self, batch: Batch) -> list[paddle.Tensor]:
         with paddle.no_grad():
@@ -83,6 +93,7 @@ class Distillation:
         """From the held-out batches, each process its share."""
         sums = np.zeros((len(self.model.head) + 1, 3))  # count, sum, sum of squares
         dims = np.zeros((len(self.model.head), 2, self.model.head[0].weight.shape[1]))
+        near = np.zeros((2, 3))
         for batch in own_share(self.held_out):
             states = self._targets(batch)
             real = real_of(batch)
@@ -92,20 +103,35 @@ class Distillation:
                 sums[number, 0] += len(values)
             cosines = _cosines(sentences(states[-1], batch)).numpy()[~np.eye(len(batch), dtype=bool)]
             sums[-1] += cosines.size, cosines.sum(), (cosines.astype(np.float64) ** 2).sum()
+            if self.nearness and has_pairs(batch):
+                found = self._nearness(batch)
+                for number, values in enumerate((found.texts, found.tokens)):
+                    near[number] += values.size, values.sum(), (values.astype(np.float64) ** 2).sum()
+        near = ranks.total_of(near)
+        if self.nearness and not near[0, 0]:
+            raise InputError(
+                "--pair_weight: no held-out example has two texts; give it a corpus of pairs, or leave it out"
+            )
         sums, dims = ranks.total_of(sums), ranks.total_of(dims)
         means = dims / sums[:-1, 0][:, None, None]
         hidden = (means[:, 1] - means[:, 0] ** 2).mean(axis=1)
-        count, total, squares = sums[-1]
-        spread = squares / count - (total / count) ** 2 if count else 1.0
-        return Scale(tuple(float(v) for v in hidden), float(spread) or 1.0)
+        spread = _mean_and_deviation(sums[-1])[1] ** 2
+        return Scale(tuple(float(v) for v in hidden), spread, *map(_mean_and_deviation, near))
+
+    def _nearness(self, batch: Batch) -> Nearness:
+        """As the teacher sees the two texts of each pair, each by itself."""
+        texts, rows = separate_texts(batch, self.teacher.config.pad_token_id)
+        with paddle.no_grad():
+            (states,) = hidden_states(self.teacher, texts, self.matched[1][-1:])
+        return nearness_of(batch, rows, texts, states.numpy())
 
     def loss(self, batch: Batch) -> paddle.Tensor:
         """Of a batch, times its tokens, so that in a sum over batches every token weighs alike."""
-        token, geometry, *_ = self._compared(batch)
-        return (token + self.geometry * geometry) * tokens_of(batch)
+        token, geometry, nearness, *_ = self._compared(batch)
+        return (token + self.geometry * geometry + self.nearness * nearness) * tokens_of(batch)
 
     def _compared(self, batch: Batch) -> tuple[paddle.Tensor, ...]:
-        """Token loss, geometry loss, last projected states (B, T, W) and the teacher's."""
+        """The losses of tokens, geometry and pairs; last projected states (B, T, W) and the teacher's."""
         targets = self._targets(batch)
         states = hidden_states(self.model.encoder, batch, self.matched[0])
         projected = [head(state) for head, state in zip(self.model.head, states, strict=True)]
@@ -116,28 +142,43 @@ class Distillation:
         token = sum(losses[1:], losses[0]) / len(losses)
         # The student's own states, not the projected ones: these are what is used later.
         geometry = cosine_error(sentences(states[-1], batch), sentences(targets[-1], batch))
-        return token, geometry / self.scale.cosines, projected[-1], targets[-1]
+        nearness = self._pair_loss(states[-1], batch)
+        return token, geometry / self.scale.cosines, nearness, projected[-1], targets[-1]
+
+    def _pair_loss(self, states: paddle.Tensor, batch: Batch) -> paddle.Tensor:
+        """Of a batch without pairs 0."""
+        if self.model.pair_head is None or not has_pairs(batch):
+            return paddle.zeros([])
+        near = self._nearness(batch)
+        told = self.model.pair_head(states)  # (B, T, 2), in deviations from the mean
+        texts = paddle.gather(told[:, 0, 0], paddle.to_tensor(near.rows))
+        loss = _error_of(texts, near.texts, self.scale.texts)
+        if len(near.places):
+            tokens = paddle.gather(told[:, :, 1].flatten(), paddle.to_tensor(near.places))
+            loss = (loss + _error_of(tokens, near.tokens, self.scale.tokens)) / 2
+        return loss
 
     def evaluate(self) -> dict[str, float]:
         """On the held-out examples: both losses (0 perfect, 1 as good as the mean), the mean cosine of
         tokens and of sentence vectors to the teacher's, −1 to 1, 1 the same. main: the tokens'."""
-        sums = np.zeros(6)
+        sums = np.zeros(8)
         for batch in own_share(self.held_out):
-            token, geometry, ours, theirs = self._compared(batch)
+            token, geometry, nearness, ours, theirs = self._compared(batch)
             cosines = F.cosine_similarity(ours, theirs, axis=-1).numpy()[real_of(batch)]
             sentence = (sentences(ours, batch) * sentences(theirs, batch)).sum()
-            tokens = tokens_of(batch)
-            losses = float(token) * tokens, float(geometry) * tokens
-            sums += [tokens, *losses, cosines.sum(), len(batch), float(sentence)]
-        tokens, token, geometry, cosine, count, sentence = ranks.total_of(sums)
-        return {
-            "loss": (token + self.geometry * geometry) / tokens,
+            tokens, paired = tokens_of(batch), tokens_of(batch) * has_pairs(batch)
+            losses = float(token) * tokens, float(geometry) * tokens, float(nearness) * paired
+            sums += [tokens, paired, *losses, cosines.sum(), len(batch), float(sentence)]
+        tokens, paired, token, geometry, nearness, cosine, count, sentence = ranks.total_of(sums)
+        scores = {
+            "loss": (token + self.geometry * geometry + self.nearness * nearness) / tokens,
             "token_loss": token / tokens,
             "geometry_loss": geometry / tokens,
             "token_cosine": cosine / tokens,
             "sentence_cosine": sentence / count,
-            "main": cosine / tokens,
         }
+        pairs = {"pair_loss": nearness / paired} if self.nearness else {}
+        return {**scores, **pairs, "main": cosine / tokens}
 
 
 def distillation_of(
@@ -153,12 +194,12 @@ def distillation_of(
     for name, layers in (("student", config.num_hidden_layers), ("teacher", len(teacher.layers))):
         if recipe.matched_layers > layers:
             raise InputError(f"--matched_layers {recipe.matched_layers}: the {name} has {layers} layers")
-    student = Student(config, teacher.config.hidden_size, recipe.matched_layers)
+    student = Student(config, teacher.config.hidden_size, recipe.matched_layers, recipe.pair_weight > 0)
     if init_from_ckpt:
         fill_encoder(student.encoder, init_from_ckpt, config)
     elif embeddings == "teacher":
         _take_embeddings(student.encoder, teacher, recipe.seed)
-    return Distillation(student, teacher, recipe.geometry_weight)
+    return Distillation(student, teacher, recipe.geometry_weight, recipe.pair_weight)
 
 
 def _take_embeddings(encoder: Encoder, teacher: Encoder, seed: int) -> None:
@@ -182,6 +223,21 @@ def hidden_states(encoder: Encoder, batch: Batch, depths: Sequence[int]) -> list
     """The hidden states (B, T, H) after the given layers, counted from 1."""
     ids, token_types, mask = tensors(batch)
     return encoder.states(ids, token_types, mask, depths)
+
+
+def _mean_and_deviation(sums: np.ndarray) -> tuple[float, float]:
+    """Of count, sum and sum of squares; the deviation is 1 where all are alike or nothing was counted."""
+    count, total, squares = sums
+    if not count:
+        return 0.0, 1.0
+    return float(total / count), float(max(0.0, squares / count - (total / count) ** 2) ** 0.5) or 1.0
+
+
+def _error_of(told: paddle.Tensor, values: np.ndarray, scale: tuple[float, float]) -> paddle.Tensor:
+    """Mean squared difference to the values in deviations from their mean."""
+    mean, deviation = scale
+    wanted = ((values - mean) / deviation).astype(np.float32)
+    return paddle.square(told - paddle.to_tensor(wanted)).mean()
 
 
 def squared_error(ours: paddle.Tensor, theirs: paddle.Tensor, batch: Batch) -> paddle.Tensor:

@@ -44,6 +44,9 @@ class DistillRecipe(PretrainRecipe):
 
     matched_layers: int = setting(2, "layers compared with the teacher's, the last among them", low=1)
     geometry_weight: float = setting(0.01, "weight of the sentences' cosines beside the tokens", low=0)
+    pair_weight: float = setting(
+        0.0, "weight of telling, from the first token, the teacher's cosine of a pair's two texts", low=0
+    )
 
 
 RECIPES: dict[str, type[PretrainRecipe]] = {"rtd": DetectionRecipe, "distill": DistillRecipe}
