@@ -15,13 +15,15 @@ from convbert.batching import Features
 
 @dataclass
 class Line:
-    """What a peer gave. seconds: by round, of all batches; said: why there are none; versions: of it."""
+    """What a peer gave. seconds: by round, of all batches; said: why there are none; versions: of it;
+    logits: of the rows of these numbers."""
 
     peer: Peer
     seconds: list[float] = field(default_factory=list)
     said: str = ""
     versions: str = ""
     logits: list[list[float]] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
     batches: str = ""
 
 
@@ -94,6 +96,7 @@ def _turn(entry: Running, action: str, clock: str, warm_up: bool) -> None:
         return
     if warm_up:
         line.logits = answer.get("logits", [])
+        line.rows = batches[-1][: len(line.logits)]
     else:
         line.seconds += stretched([answer[clock]], entry.of)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench.arithmetic import strata
-from convbert.batching import Features, pack, training_order
+from convbert.batching import Features, pack, prediction_order, training_order
 from convbert.tokenizer import Tokenizer
 from glue.data import read_split
 from glue.tasks import task_named
@@ -121,10 +121,12 @@ def same_length(rows: int, length: int) -> Features:
 
 def batches(features: Features, order: str) -> list[np.ndarray]:
     """Row numbers of every batch: ``random`` and ``grouped`` as training takes them (the latter by length
-    within pools of batches), ``sorted`` by length, or as they were ``given``."""
+    within pools of batches), ``filled`` as we predict, ``sorted`` by length, or as they were ``given``."""
     if order in ("random", "grouped"):
         pool = _POOL if order == "grouped" else 1
         return training_order(features.lengths, BATCH, seed=0, epoch=0, pool=pool)
+    if order == "filled":
+        return prediction_order(features.lengths, BATCH)
     rows = np.argsort(-features.lengths, kind="stable") if order == "sorted" else np.arange(len(features))
     return [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
 

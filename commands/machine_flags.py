@@ -35,7 +35,11 @@ def set_workers(count: int) -> None:
 def add_batches(parser: CommandParser) -> None:
     """Of rows that are answered, not trained on."""
     parser.add_argument(
-        "--batch_size", type=count, default=64, metavar="N", help="rows of a batch (default: 64)"
+        "--batch_size",
+        type=count,
+        default=64,
+        metavar="N",
+        help="rows of a batch; of shorter rows more fill it (default: 64)",
     )
     add_length(parser)
 

@@ -131,8 +131,23 @@ class EpochBatches:
         return batches
 
 
+def prediction_order(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
+    """Row numbers of the batches to predict, longest first, so that memory runs out at once or never.
+
+    The first has batch_size rows; a later one is as many shorter rows as take no more tokens than it,
+    since a product of few tokens wastes most of a processor.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    batches: list[np.ndarray] = []
+    start = 0
+    while start < len(order):
+        rows = batch_size * int(lengths[order[0]]) // max(1, int(lengths[order[start]]))
+        batches.append(order[start : start + rows])
+        start += rows
+    return batches
+
+
 def by_length(features: Features, batch_size: int, pad_id: int = 0) -> Iterator[Batch]:
-    """All rows once, longest first (so that memory runs out at once or never), for prediction."""
-    order = np.argsort(-features.lengths, kind="stable")
-    for start in range(0, len(order), batch_size):
-        yield pad(features, order[start : start + batch_size], pad_id)
+    """All rows once, in the batches of ``prediction_order``."""
+    for rows in prediction_order(features.lengths, batch_size):
+        yield pad(features, rows, pad_id)

@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 from tqdm import tqdm
 
-from convbert.batching import Batch, Features, pad, parts
+from convbert.batching import Batch, Features, pad, parts, prediction_order
 from convbert.config import EncoderConfig
 from engines.exported import Exported, read_exported
 
@@ -74,9 +74,8 @@ def run(
 
 
 def _rows_of_batches(features: Features, batch_size: int) -> Iterator[np.ndarray]:
-    order = np.argsort(-features.lengths, kind="stable")
-    for start in range(0, len(order), batch_size):
-        rows = order[start : start + batch_size][::-1]
+    for batch in prediction_order(features.lengths, batch_size):
+        rows = batch[::-1]
         for part in reversed(parts(features.lengths[rows], _PART_COST)):
             yield rows[part]
 

@@ -57,7 +57,7 @@ def add_run_flags(parser: CommandParser, presets: Iterable[str]) -> None:
         type=count,
         default=32,
         metavar="N",
-        help="rows of an evaluation batch (default: 32)",
+        help="rows of an evaluation batch; of shorter rows more fill it (default: 32)",
     )
     parser.add_switch("--resume", help="go on where the run in --output_dir stopped; no other flag is needed")
     parser.add_switch("--overwrite_output_dir", help="begin anew: remove the run in --output_dir first")
