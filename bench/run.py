@@ -44,6 +44,11 @@ def make_parser() -> CommandParser:
         "--sizes", nargs="+", choices=("small", "medium-small", "base"), default=["small", "base"],
         help="of the network (default: small base)",
     )  # fmt: skip
+    parser.add_argument(
+        "--peers", nargs="+", default=[""], metavar="WORD",
+        help="of the cases that compare: lines with one of these words, as `ours defaults` (default: all; "
+        "those of a case are in memory together)",
+    )  # fmt: skip
     parser.add_argument("--rounds", type=count, default=5, metavar="N", help="rounds (default: 5)")
     parser.add_argument(
         "--batches", type=count, default=8, metavar="N", help="batches sampled of an epoch (default: 8)"
@@ -84,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         place = Place(
             Path(scratch), environment, flags.data_dir, flags.words, flags.device,
             rounds=1 if flags.quick else flags.rounds, batches=3 if flags.quick else flags.batches,
-            clock=flags.clock, squad_file=flags.squad_file,
+            clock=flags.clock, squad_file=flags.squad_file, peers=tuple(flags.peers),
         )  # fmt: skip
         for name in flags.only:
             module, _, function = CASES[name][0].partition(".")

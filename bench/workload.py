@@ -23,7 +23,8 @@ class Place:
     """Where the bench works. scratch: a folder for itself; data_dir: official files, or empty for the
     embedded sample's; words: a model folder whose vocabulary is used, or empty for the sample's.
     environment: of the worker processes; device: ``cpu`` or ``gpu``. clock: ``wall`` or ``processor``.
-    squad_file: an official SQuAD 1.1 file, or empty for made-up texts.
+    squad_file: an official SQuAD 1.1 file, or empty for made-up texts. peers: words of which a line's title
+    has one, to be compared.
     """
 
     scratch: Path
@@ -35,6 +36,7 @@ class Place:
     batches: int = 6
     clock: str = "wall"
     squad_file: str = ""
+    peers: tuple[str, ...] = ("",)
 
     @cached_property
     def tokenizer(self) -> Tokenizer:

@@ -9,7 +9,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#define BLOCK 32  /* columns that one loop holds in registers */
+#define BLOCK 64  /* columns that one loop holds in registers */
+#define NARROW 32 /* the same, of a head */
 #define PIECES 16 /* of the rows, for sums over them */
 #define ROWS 128  /* of a block of columns, that stay in the first cache */
 
@@ -147,13 +148,13 @@ void span(in scores, in values, in bias, const i64 *restrict bounds, out kernels
             for (i64 j = 0; j < K; j++) k[j] = exponential(s[j] - top);
             for (i64 j = 0; j < K; j++) total += k[j];
             for (i64 j = 0; j < K; j++) k[j] /= total;
-            for (i64 c = 0; c < d; c += BLOCK) {
-                i64 width = least(BLOCK, d - c);
-                float sum[BLOCK] = {0};
+            for (i64 c = 0; c < d; c += NARROW) {
+                i64 width = least(NARROW, d - c);
+                float sum[NARROW] = {0};
                 for (i64 j = from; j < to; j++) {
                     in v = values + (n + j - reach) * C + head * d + c, o = bias + head * d + c;
-                    if (width == BLOCK)
-                        for (i64 i = 0; i < BLOCK; i++) sum[i] += k[j] * (v[i] + o[i]);
+                    if (width == NARROW)
+                        for (i64 i = 0; i < NARROW; i++) sum[i] += k[j] * (v[i] + o[i]);
                     else
                         for (i64 i = 0; i < width; i++) sum[i] += k[j] * (v[i] + o[i]);
                 }
@@ -184,16 +185,16 @@ void span_gradient(in kernels, in values, in bias, const i64 *restrict bounds, i
             }
             for (i64 j = 0; j < K; j++) along += o[j] * k[j];
             for (i64 j = 0; j < K; j++) o[j] = (o[j] - along) * k[j];
-            for (i64 c = 0; c < d; c += BLOCK) {
-                i64 width = least(BLOCK, d - c);
-                float sum[BLOCK] = {0};
+            for (i64 c = 0; c < d; c += NARROW) {
+                i64 width = least(NARROW, d - c);
+                float sum[NARROW] = {0};
                 for (i64 j = 0; j < K; j++) { /* whose tap j this token is */
                     i64 reader = n - j + reach;
                     if (reader < begin || reader >= end) continue;
                     float weight = kernels[(reader * h + head) * K + j];
                     in v = gradient + reader * C + head * d + c;
-                    if (width == BLOCK)
-                        for (i64 i = 0; i < BLOCK; i++) sum[i] += weight * v[i];
+                    if (width == NARROW)
+                        for (i64 i = 0; i < NARROW; i++) sum[i] += weight * v[i];
                     else
                         for (i64 i = 0; i < width; i++) sum[i] += weight * v[i];
                 }

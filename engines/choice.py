@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 from commands.errors import InputError
-from convbert import ranks
+from convbert import kernels, ranks
 from convbert.framework import paddle
 from convbert.tokenizer import Tokenizer
 from engines.export import check_packages, export, missing_package
@@ -17,12 +17,13 @@ WORTH = 500_000  # tokens; for fewer, writing and comparing a graph can take lon
 def chosen_engine(wanted: str, device: str, tokens: int) -> str:
     """``dynamic``, ``paddle`` or ``onnx`` for one of ENGINES. tokens: how many there are to run.
 
-    ``auto`` is ONNX Runtime on a CPU, where it is installed, one process does the work and there is
-    enough of it; else the dynamic engine. InputError where what is wanted cannot be had.
+    ``auto`` is ONNX Runtime on a CPU where it is installed and nothing is compiled for the network itself
+    (convbert/kernels.py), one process does the work and there is enough of it; else the dynamic engine.
+    InputError where what is wanted cannot be had.
     """
     if wanted == "auto":
         fits = device == "cpu" and ranks.world() == 1 and tokens >= WORTH
-        return "onnx" if fits and not missing_package("onnx") else "dynamic"
+        return "onnx" if fits and kernels.library() is None and not missing_package("onnx") else "dynamic"
     if wanted == "dynamic":
         return wanted
     check_packages(wanted)

@@ -54,8 +54,9 @@ def add_checkpoint(parser: CommandParser) -> None:
         choices=("auto", "dynamic", "paddle", "onnx"),
         default="auto",
         help="what runs the model: the network itself, or a graph of it (paddle.inference, ONNX Runtime), "
-        "which a model folder is exported to first; auto: onnx on a CPU where it is installed and there are "
-        "rows enough, else dynamic; the labels are the same with each (default: auto)",
+        "which a model folder is exported to first; auto: onnx on a CPU where it is installed, no C "
+        "compiler is at hand and there are rows enough, else dynamic; the labels are the same with each "
+        "(default: auto)",
     )
 
 

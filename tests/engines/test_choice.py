@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from commands.errors import InputError
-from convbert import ranks
+from convbert import kernels, ranks
 from convbert.batching import Batch
 from convbert.config import EncoderConfig
 from engines import choice
@@ -27,23 +27,25 @@ def only(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("installed", "device", "processes", "tokens", "engine"),
+    ("installed", "compiled", "device", "processes", "tokens", "engine"),
     [
-        (["onnx", "onnxruntime"], "cpu", 1, WORTH, "onnx"),
-        (["onnx", "onnxruntime"], "cpu", 1, WORTH - 1, "dynamic"),
-        (["onnx", "onnxruntime"], "gpu", 1, WORTH, "dynamic"),
-        (["onnx", "onnxruntime"], "cpu", 2, WORTH, "dynamic"),
-        (["onnxruntime"], "cpu", 1, WORTH, "dynamic"),
-        (["onnx"], "cpu", 1, WORTH, "dynamic"),
-        ([], "cpu", 1, WORTH, "dynamic"),
+        (["onnx", "onnxruntime"], None, "cpu", 1, WORTH, "onnx"),
+        (["onnx", "onnxruntime"], object(), "cpu", 1, WORTH, "dynamic"),
+        (["onnx", "onnxruntime"], None, "cpu", 1, WORTH - 1, "dynamic"),
+        (["onnx", "onnxruntime"], None, "gpu", 1, WORTH, "dynamic"),
+        (["onnx", "onnxruntime"], None, "cpu", 2, WORTH, "dynamic"),
+        (["onnxruntime"], None, "cpu", 1, WORTH, "dynamic"),
+        (["onnx"], None, "cpu", 1, WORTH, "dynamic"),
+        ([], None, "cpu", 1, WORTH, "dynamic"),
     ],
 )
 def test_auto_takes_onnx_where_it_is_installed_and_pays(
-    only: Any, monkeypatch: pytest.MonkeyPatch, installed: list[str], device: str, processes: int,
-    tokens: int, engine: str,
+    only: Any, monkeypatch: pytest.MonkeyPatch, installed: list[str], compiled: object, device: str,
+    processes: int, tokens: int, engine: str,
 ) -> None:  # fmt: skip
     only(*installed)
     monkeypatch.setattr(ranks, "world", lambda: processes)
+    monkeypatch.setattr(kernels, "library", lambda: compiled)
     assert chosen_engine("auto", device, tokens) == engine
     assert chosen_engine("dynamic", device, tokens) == "dynamic"
 

@@ -12,6 +12,7 @@ pytest.importorskip("onnx")
 from checkpoints.folder import digest_of, save_checkpoint
 from checkpoints.network import arrays_of, load_classifier
 from commands.errors import InputError, UsageError
+from convbert import kernels
 from convbert.batching import Batch
 from convbert.tokenizer import Tokenizer
 from deploy.export import main as export
@@ -174,6 +175,7 @@ def test_auto_goes_on_where_the_graph_is_refused(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     monkeypatch.setattr(choice, "WORTH", 0)
+    monkeypatch.setattr(kernels, "library", lambda: None)
     wanted = predict(exported / "model", "rte", sample_dir, tmp_path / "a")
     assert "note: runs on --engine onnx" in capsys.readouterr().err
     monkeypatch.setattr("engines.export.LARGEST_DIFFERENCE", -1.0)
