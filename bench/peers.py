@@ -80,7 +80,7 @@ INFERENCE = (
     Peer("the same, with our malloc settings", "huggingface", "sorted", environment=_KEPT),
     Peer("transformers, example's defaults: padded to 128", "huggingface", "given", width=128),
     Peer("PaddleNLP as installed", "paddlenlp", "given"),
-    Peer("transformers, batches filled as ours", "huggingface", "filled"),
+    Peer("transformers, batches filled too", "huggingface", "filled"),
 )
 # Where all rows have one length, order and padding make no difference.
 TRAINING_STEP = tuple(TRAINING[i] for i in (0, 2, 3, 5))

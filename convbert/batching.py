@@ -134,14 +134,15 @@ class EpochBatches:
 def prediction_order(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
     """Row numbers of the batches to predict, longest first, so that memory runs out at once or never.
 
-    The first has batch_size rows; a later one is as many shorter rows as take no more tokens than it,
-    since a product of few tokens wastes most of a processor.
+    The first has batch_size rows; a later one has as many, or more where they are so short that with their
+    padding they take no more than the first's tokens: a product of few tokens wastes most of a processor.
     """
     order = np.argsort(-lengths, kind="stable")
+    most = int(lengths[order[:batch_size]].sum())
     batches: list[np.ndarray] = []
     start = 0
     while start < len(order):
-        rows = batch_size * int(lengths[order[0]]) // max(1, int(lengths[order[start]]))
+        rows = max(batch_size, most // max(1, int(lengths[order[start]])))
         batches.append(order[start : start + rows])
         start += rows
     return batches

@@ -40,7 +40,7 @@ def affine(x: paddle.Tensor, weight: paddle.Tensor, bias: paddle.Tensor | None) 
 
 def _biased(x: paddle.Tensor, weight: paddle.Tensor, bias: paddle.Tensor) -> paddle.Tensor:
     """x @ weight + bias, of which nobody wants the gradient here."""
-    if not kernels.usable(x, weight, bias):
+    if bias.shape != weight.shape[1:] or not kernels.usable(x, weight, bias):
         return paddle.nn.functional.linear(x, weight, bias)
     result = paddle.matmul(x, weight)
     kernels.call("add_bias", result, bias, result.size // bias.shape[0], bias.shape[0])

@@ -106,7 +106,8 @@ class Distillation:
             if self.nearness and has_pairs(batch):
                 found = self._nearness(batch)
                 for number, values in enumerate((found.texts, found.tokens)):
-                    near[number] += values.size, values.sum(), (values.astype(np.float64) ** 2).sum()
+                    exact = values.astype(np.float64)
+                    near[number] += exact.size, exact.sum(), (exact**2).sum()
         near = ranks.total_of(near)
         if self.nearness and not near[0, 0]:
             raise InputError(

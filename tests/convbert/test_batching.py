@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convbert.batching import Batch, EpochBatches, Features, by_length, pack, pad, parts, training_order
+from convbert.batching import (
+    Batch,
+    EpochBatches,
+    Features,
+    by_length,
+    pack,
+    pad,
+    parts,
+    prediction_order,
+    training_order,
+)
 
 # Three rows: [CLS] a b [SEP] c [SEP]; [CLS] d [SEP]; [CLS] e [SEP] f g [SEP].
 ENCODED = [([2, 10, 11, 3, 12, 3], 4), ([2, 13, 3], 3), ([2, 14, 3, 15, 16, 3], 3)]
@@ -91,17 +101,25 @@ def test_prediction_shows_every_row_once_longest_first(lengths: list[tuple[int, 
     features = made(lengths)
     batches = list(by_length(features, size, pad_id=5))
     assert len(batches[0]) == min(size, len(lengths))
-    most = size * max(features.lengths)  # tokens
+    most = sum(sorted(features.lengths)[-size:])  # tokens of the first
     for batch, after in itertools.pairwise(batches):
         width = batch.ids.shape[1]
-        assert batch.ids.size <= most < batch.ids.size + width  # not a row more
+        assert len(batch) == size or batch.ids.size <= most
+        assert len(batch) >= size
+        assert (len(batch) + 1) * width > most  # no row more had room
         assert width >= after.ids.shape[1]
-    assert batches[-1].ids.size <= most
     rows = np.concatenate([batch.rows for batch in batches])
     assert sorted(rows) == list(range(len(lengths)))
     assert features.lengths[rows].tolist() == sorted(features.lengths.tolist(), reverse=True)
     for batch in batches:
         assert_shows_its_rows(batch, features, pad_id=5)
+
+
+def test_one_long_row_makes_no_large_batches() -> None:
+    lengths = np.array([512] + [8] * 1000)
+    first, second, *_ = prediction_order(lengths, 4)
+    assert (len(first), len(second)) == (4, (512 + 3 * 8) // 8)
+    assert [rows.tolist() for rows in prediction_order(np.zeros(3, dtype=int), 2)] == [[0, 1], [2]]
 
 
 def test_the_order_is_a_function_of_seed_and_epoch() -> None:
