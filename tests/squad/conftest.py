@@ -6,6 +6,7 @@ from commands.files import write_json, write_text
 from convbert.tokenizer import SPECIALS
 from squad import run_squad
 from tests.squad.colours import COLOURS, WORDS, make_data, words_of
+from tests.squad.vocabularies import PIECES, is_assigned, normal, write_vocabulary
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +33,23 @@ def trained(files, tmp_path_factory):
     run = tmp_path_factory.mktemp("trained") / "run"
     run_squad.main(words_of(files, "2.0", "--do_train", "--output_dir", run, "--max_steps", 1))
     return run / "best"
+
+
+@pytest.fixture(scope="session")
+def tokenizers(tmp_path_factory):
+    """By "uncased" and "cased": vocabularies with every character alone, so that hardly a word is unknown."""
+    letters = [chr(i) for i in range(0x110000) if is_assigned(i) and not chr(i).isspace()]
+    made = {}
+    for name, lower in (("uncased", True), ("cased", False)):
+        pieces = {*letters, *(piece for letter in letters for piece in normal(letter, lower))}
+        folder = tmp_path_factory.mktemp(name)
+        made[name] = write_vocabulary(
+            folder, [*PIECES, *sorted(pieces), *(f"##{p}" for p in sorted(pieces))], lower
+        )
+    return made
+
+
+@pytest.fixture(scope="session")
+def letters(tmp_path_factory):
+    alphabet = [chr(i) for i in range(ord("a"), ord("z") + 1)]
+    return write_vocabulary(tmp_path_factory.mktemp("letters"), alphabet, True)

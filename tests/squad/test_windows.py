@@ -1,8 +1,6 @@
-"""Windows: every token's characters, the cutting, the labels."""
+"""Windows: the cutting, the labels."""
 
-import itertools
 import os
-import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -11,163 +9,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from commands.errors import InputError
-from commands.files import write_json, write_text
-from convbert.tokenizer import SPECIALS, Tokenizer
+from convbert.tokenizer import Tokenizer
 from squad.data import Answer, Dataset, Question, read_squad
 from squad.windows import label, make_windows, max_context, tokenise
+from tests.squad.vocabularies import SPICED
 
 FOLDER = Path(os.environ.get("SQUAD_DATA_DIR") or "-")
-
-WORDS = ["cat", "##s", "the", "un", "##able"]
-
-
-def write_vocabulary(folder, pieces, lower):
-    write_text(folder / "vocab.txt", "".join(f"{piece}\n" for piece in dict.fromkeys([*SPECIALS, *pieces])))
-    write_json(folder / "tokenizer_config.json", {"do_lower_case": lower})
-    tokenizer = Tokenizer(folder)
-    tokenizer.pieces = list(tokenizer.vocabulary)
-    return tokenizer
-
-
-def is_assigned(number):
-    return unicodedata.category(chr(number)) not in ("Cn", "Cs", "Co")
-
-
-@pytest.fixture(scope="module")
-def tokenizers(tmp_path_factory):
-    """By "uncased" and "cased": vocabularies with every character alone, so that hardly a word is unknown."""
-    letters = [chr(i) for i in range(0x110000) if is_assigned(i) and not chr(i).isspace()]
-    made = {}
-    for name, lower in (("uncased", True), ("cased", False)):
-        pieces = {*letters, *(piece for letter in letters for piece in normal(letter, lower))}
-        folder = tmp_path_factory.mktemp(name)
-        made[name] = write_vocabulary(
-            folder, [*WORDS, *sorted(pieces), *(f"##{p}" for p in sorted(pieces))], lower
-        )
-    return made
-
-
-def normal(cut, lower):
-    """What BERT's normaliser leaves of a piece without spaces, after its description."""
-    kept = [c for c in cut if c not in "\0\ufffd" and not unicodedata.category(c).startswith("C")]
-    if not lower:
-        return "".join(kept)
-    bare = [c for c in unicodedata.normalize("NFD", "".join(kept)) if unicodedata.category(c) != "Mn"]
-    return "".join(c.lower() for c in bare)
-
-
-def settled(text):
-    """The text without the marks and controls on which versions of Unicode differ, since the tokenizers
-    library and Python have tables of different years."""
-    old = unicodedata.ucd_3_2_0
-    kinds = [(c, unicodedata.category(c), old.category(c)) for c in text]
-    return "".join(c for c, now, then in kinds if now == then or (then == "Cn" and now[0] not in "MC"))
-
-
-def cuts(tokenizer, text):
-    tokens = tokenise([text], tokenizer)
-    return [text[first:behind] for first, behind in zip(tokens.first, tokens.behind, strict=True)]
-
-
-@pytest.mark.parametrize(
-    ("text", "uncased", "cased"),
-    [
-        ("  the  cats ", ["the", "cat", "s"], None),
-        ("#cat ##s", ["#", "cat", "#", "#", "s"], None),
-        ("a\u200bb c", ["a\u200bb"[0], "b", "c"], None),
-        ("\ufeffcat", ["cat"], None),
-        # The accent, a character of its own, stays with its letter, inside a word and at its end.
-        ("cafe\u0301 te\u0301a", ["c", "a", "f", "e\u0301", "t", "e\u0301", "a"],
-         ["c", "a", "f", "e", "\u0301", "t", "e", "\u0301", "a"]),
-        ("e\u0301\u0302 x", ["e\u0301\u0302", "x"], ["e", "\u0301", "\u0302", "x"]),
-        ("x \u0301 y", ["x", "y"], ["x", "\u0301", "y"]),
-        ("café", ["c", "a", "f", "é"], None),
-        ("a\x00b\x07 c\td\u0085e", ["a", "b", "c", "d", "e"], None),
-        ("🙂\ufe0f!", ["🙂\ufe0f", "!"], ["🙂", "\ufe0f", "!"]),
-        ("東京 cat", ["東", "京", "cat"], None),
-        # Hangul is taken apart into jamo, which share their syllable's place.
-        ("한국", ["한"] * 3 + ["국"] * 3, ["한", "국"]),
-        ("ไทยกำ", ["ไ", "ท", "ย", "ก", "ำ"], None),
-        ("हिन्दी", ["ह", "ि", "न्", "द", "ी"], ["ह", "ि", "न", "्", "द", "ी"]),
-        ("ΟΔΟΣ", list("ΟΔΟΣ"), None),
-        ("İx", ["İ", "x"], None),
-        ("ﬁx", ["ﬁ", "x"], None),
-        ("a" * 101 + " cat", ["a" * 101, "cat"], None),
-        ("a [UNK] b[SEP]c", ["a", "[UNK]", "b", "[SEP]", "c"], None),
-        ("half \ud83d pair", list("half") + list("pair"), None),
-        # spaces that are no ASCII: no-break, em, ideographic, a tab, the end of a line
-        ("\u00a0cat\u2003cat\u3000\u3000cat\t\ncat ", ["cat"] * 4, None),
-        ("", [], None),
-    ],
-)  # fmt: skip
-def test_the_characters_of_every_token(tokenizers, text, uncased, cased):
-    assert cuts(tokenizers["uncased"], text) == uncased
-    assert cuts(tokenizers["cased"], text) == (uncased if cased is None else cased)
-
-
-def test_words_are_cut_into_pieces_of_the_vocabulary(tokenizers):
-    text = "Unable cats"
-    assert cuts(tokenizers["uncased"], text) == ["Un", "able", "cat", "s"]
-
-
-def test_unknown_words_beside_spaces_have_their_characters(tokenizers, letters):
-    text = "  a \u0436\u0436  b \u0436c \u6771 d\u00a0\u0436\u2003e"
-    assert cuts(letters, text) == ["a", "жж", "b", "жc", "東", "d", "ж", "e"]
-    tokens = tokenise([text], letters)
-    unknown = [letters.pieces[number] == "[UNK]" for number in tokens.ids]
-    assert unknown == [False, True, False, True, True, False, True, False]
-
-
-def offset_faults(tokenizer, texts):
-    """Where offsets do not ascend, lie outside of the text, or do not fit the tokens: text and reason.
-
-    Tokens that share one span, joined, are the cut, normalised; no character is lost between tokens.
-    """
-    lower = tokenizer.settings["do_lower_case"]
-    tokens = tokenise(texts, tokenizer)
-    found = []
-    for text, low, high in zip(texts, tokens.starts[:-1], tokens.starts[1:], strict=True):
-        first, behind = tokens.first[low:high].tolist(), tokens.behind[low:high].tolist()
-        if first != sorted(first) or behind != sorted(behind):
-            found.append((text, "do not ascend"))
-        if not all(0 <= a < b <= len(text) for a, b in zip(first, behind, strict=True)):
-            found.append((text, "outside of the text"))
-        names = [tokenizer.pieces[number] for number in tokens.ids[low:high].tolist()]
-        grouped = itertools.groupby(zip(first, behind, names, strict=True), key=lambda row: row[:2])
-        for (a, b), rows in grouped:
-            joined = "".join(row[2].removeprefix("##") if len(row[2]) > 2 else row[2] for row in rows)
-            whole = text[a:b] if text[a:b] in SPECIALS else normal(text[a:b], lower)
-            if settled(joined) != settled(whole) and len(whole) <= 100:
-                found.append((text, f"{joined!r} is not {text[a:b]!r}"))
-        # what stands between tokens is dropped or space
-        covered = set(itertools.chain.from_iterable(map(range, first, behind)))
-        between = settled("".join(c for i, c in enumerate(text) if i not in covered))
-        if any(normal(c, lower) for c in between if not c.isspace()):
-            found.append((text, f"{between!r} is lost"))
-    return found
-
-
-TEXT = st.text(st.characters(exclude_categories=["Cs", "Cn", "Co"]), max_size=30)
-SPICES = st.sampled_from(["  ", "e\u0301", "##", "한", "\u200d", "cats", "\u0344", "ﬁ"])
-SPICED = st.lists(st.one_of(TEXT, SPICES), max_size=8).map("".join)
-
-
-@pytest.mark.parametrize("case", ["uncased", "cased"])
-@given(text=SPICED)
-def test_offsets_of_any_text(tokenizers, case, text):
-    assert offset_faults(tokenizers[case], [text]) == []
-
-
-@pytest.mark.parametrize("case", ["uncased", "cased"])
-@pytest.mark.parametrize(
-    "every", [61, pytest.param(1, marks=pytest.mark.long)], ids=["a sample", "all of them"]
-)
-def test_offsets_of_every_assigned_character(tokenizers, case, every):
-    characters = [chr(i) for i in range(0, 0x110000, every) if is_assigned(i)]
-    assert len(characters) * every > 100_000
-    for start in range(0, len(characters), 5000):
-        texts = [f"a{c}b {c} {c}é" for c in characters[start : start + 5000]]
-        assert offset_faults(tokenizers[case], texts) == []
 
 
 def dataset(texts, questions):
@@ -186,12 +33,6 @@ def dataset(texts, questions):
 def rows(windows):
     """Each row's ids."""
     return [part.tolist() for part in np.split(windows.features.ids, windows.features.starts[1:-1])]
-
-
-@pytest.fixture(scope="module")
-def letters(tmp_path_factory):
-    alphabet = [chr(i) for i in range(ord("a"), ord("z") + 1)]
-    return write_vocabulary(tmp_path_factory.mktemp("letters"), alphabet, True)
 
 
 def google_windows(asked, text, max_length, step, max_query):
