@@ -58,8 +58,7 @@ def compare(
     action: ``train`` or ``infer``. Of each peer's batches a sample is run, whose mean stands for all.
     In every round each peer takes its turn; a round before them warms up and is not counted.
     """
-    wanted = [peer for peer in peers if any(word in peer.title for word in place.peers)]
-    lines, running = [Line(peer) for peer in wanted], []
+    lines, running = [Line(peer) for peer in place.chosen(peers)], []
     file = place.stored(features)
     for line in lines:
         note(f"{size}: {line.peer.title}")

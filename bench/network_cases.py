@@ -86,7 +86,7 @@ def _whole(
     title = (
         f"{what}: ConvBERT-{size}, {len(features)} rows, mean length {features.lengths.mean():.1f}, batches "
         f"of {BATCH}\n  {place.source()}\n  extrapolated from the batches named at the end of each line, "
-        "a sample that represents all by padded tokens"
+        "a sample that represents all by width"
     )
     show(title, lines, gflops, flop * (_TRAINING if action == "train" else 1))
     _show_versions(lines)
@@ -109,7 +109,7 @@ def memory(place: Place, sizes: Sequence[str]) -> None:
     file = place.stored(same_length(32, 128))
     for size in sizes:
         print(f"\nmemory: training ConvBERT-{size}, 32 rows of 128 tokens, peak of the process")
-        for peer in (peer for peer in TRAINING_STEP if any(word in peer.title for word in place.peers)):
+        for peer in place.chosen(TRAINING_STEP):
             try:
                 worker, versions = started(peer, size, place)
                 worker.ask("rows", file=file)

@@ -47,7 +47,7 @@ def make_parser() -> CommandParser:
     parser.add_argument(
         "--peers", nargs="+", default=[""], metavar="WORD",
         help="of the cases that compare: lines with one of these words, as `ours defaults` (default: all; "
-        "those of a case are in memory together)",
+        "those of a case are in memory together); ratios are to the first of them",
     )  # fmt: skip
     parser.add_argument("--rounds", type=count, default=5, metavar="N", help="rounds (default: 5)")
     parser.add_argument(

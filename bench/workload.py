@@ -1,5 +1,6 @@
 """What the stacks work on: model folders of the published sizes, tokenised rows, and orders of batches."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from bench.arithmetic import strata
+from bench.peers import Peer
+from commands.errors import InputError
 from convbert.batching import Features, pack, prediction_order, training_order
 from convbert.tokenizer import Tokenizer
 from glue.data import read_split
@@ -37,6 +40,16 @@ class Place:
     clock: str = "wall"
     squad_file: str = ""
     peers: tuple[str, ...] = ("",)
+
+    def chosen(self, peers: Sequence[Peer]) -> list[Peer]:
+        """Those of a case's peers that are wanted; InputError where none is."""
+        found = [peer for peer in peers if any(word in peer.title for word in self.peers)]
+        if not found:
+            titles = "; ".join(peer.title for peer in peers)
+            raise InputError(
+                f"--peers {' '.join(self.peers)}: no line has one of these words; there are: {titles}"
+            )
+        return found
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -134,9 +147,8 @@ def batches(features: Features, order: str) -> list[np.ndarray]:
 
 
 def sample(features: Features, order: str, width: int, count: int) -> tuple[list[list[int]], int]:
-    """The batches that stand for all, by ``arithmetic.strata`` of their padded tokens; how many all are."""
+    """The batches that stand for all, by ``arithmetic.strata`` of their width; how many all are."""
     every = batches(features, order)
-    costs = [len(rows) * float(width or features.lengths[rows].max()) for rows in every]
-    if len(every[-1]) < BATCH and len(every) > 1:
-        costs.pop()  # a last batch of fewer rows stands for nothing
-    return [every[number].tolist() for number in strata(costs, count)], len(every)
+    whole = every[:-1] or every  # a last batch of fewer rows stands for nothing
+    widths = [float(width or features.lengths[rows].max()) for rows in whole]
+    return [every[number].tolist() for number in strata(widths, count)], len(every)

@@ -102,12 +102,11 @@ class Distillation:
                 dims[number] += values.sum(axis=0), (values**2).sum(axis=0)
                 sums[number, 0] += len(values)
             cosines = _cosines(sentences(states[-1], batch)).numpy()[~np.eye(len(batch), dtype=bool)]
-            sums[-1] += cosines.size, cosines.sum(), (cosines.astype(np.float64) ** 2).sum()
+            sums[-1] += _sums_of(cosines)
             if self.nearness and has_pairs(batch):
                 found = self._nearness(batch)
                 for number, values in enumerate((found.texts, found.tokens)):
-                    exact = values.astype(np.float64)
-                    near[number] += exact.size, exact.sum(), (exact**2).sum()
+                    near[number] += _sums_of(values)
         near = ranks.total_of(near)
         if self.nearness and not near[0, 0]:
             raise InputError(
@@ -124,7 +123,7 @@ class Distillation:
         texts, rows = separate_texts(batch, self.teacher.config.pad_token_id)
         with paddle.no_grad():
             (states,) = hidden_states(self.teacher, texts, self.matched[1][-1:])
-        return nearness_of(batch, rows, texts, states.numpy())
+        return nearness_of(batch, rows, texts, states.astype("float32").numpy())
 
     def loss(self, batch: Batch) -> paddle.Tensor:
         """Of a batch, times its tokens, so that in a sum over batches every token weighs alike."""
@@ -160,7 +159,7 @@ class Distillation:
         return loss
 
     def evaluate(self) -> dict[str, float]:
-        """On the held-out examples: both losses (0 perfect, 1 as good as the mean), the mean cosine of
+        """On the held-out examples: the losses (0 perfect, 1 as good as the mean), the mean cosine of
         tokens and of sentence vectors to the teacher's, −1 to 1, 1 the same. main: the tokens'."""
         sums = np.zeros(8)
         for batch in own_share(self.held_out):
@@ -224,6 +223,12 @@ def hidden_states(encoder: Encoder, batch: Batch, depths: Sequence[int]) -> list
     """The hidden states (B, T, H) after the given layers, counted from 1."""
     ids, token_types, mask = tensors(batch)
     return encoder.states(ids, token_types, mask, depths)
+
+
+def _sums_of(values: np.ndarray) -> tuple[float, float, float]:
+    """Count, sum and sum of squares, exactly."""
+    exact = values.astype(np.float64)
+    return exact.size, exact.sum(), (exact**2).sum()
 
 
 def _mean_and_deviation(sums: np.ndarray) -> tuple[float, float]:

@@ -45,7 +45,10 @@ class DistillRecipe(PretrainRecipe):
     matched_layers: int = setting(2, "layers compared with the teacher's, the last among them", low=1)
     geometry_weight: float = setting(0.01, "weight of the sentences' cosines beside the tokens", low=0)
     pair_weight: float = setting(
-        0.0, "weight of telling, from the first token, the teacher's cosine of a pair's two texts", low=0
+        0.0,
+        "weight of telling, of a pair, the teacher's cosine of its two texts (from the first token) and "
+        "of each token to the nearest of the other text",
+        low=0,
     )
 
 

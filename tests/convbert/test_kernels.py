@@ -288,7 +288,8 @@ linear, square = Linear(96, 96), tensor(96, 96)
 linear.weight.set_value(square.detach())
 words, _ = dropout.Dropout(0.1).draw(x.size)
 normed = fused._AddNorm.apply(x, x, gain, gain, gain, 1e-6, words, 6554)
-out = [depthwise(x, weight), span(k, x, linear), modulated(x, square, gain, x), normed]
+biased = affine(x, square, gain)
+out = [depthwise(x, weight), span(k, x, linear), modulated(x, square, gain, x), normed, biased]
 for part in out:
     (part * part).sum().backward(retain_graph=True)
 digest = hashlib.sha256()

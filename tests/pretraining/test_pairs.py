@@ -115,14 +115,6 @@ def test_it_is_learnt(corpus_dir: Path, tiny_folder: Path, teacher_folder: Path,
     lines = [json.loads(line) for line in (tmp_path / "out/history.jsonl").read_text().splitlines()]
     losses = [line["evaluation"]["pair_loss"] for line in lines if "evaluation" in line]
     assert losses[-1] < min(1.0, losses[0])
-    main(
-        [
-            *arguments(corpus_dir, tiny_folder, teacher_folder, tmp_path / "out"),
-            "--max_steps",
-            "60",
-            "--resume",
-        ]
-    )
 
 
 def test_a_corpus_without_pairs(
