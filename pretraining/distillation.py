@@ -50,15 +50,24 @@ class Student(nn.Layer):
 
 
 @dataclass(frozen=True)
+class Spread:
+    """Of a teacher's values: mean, deviation, and for how many tokens of the text there is one value."""
+
+    mean: float
+    deviation: float
+    every: float
+
+
+@dataclass(frozen=True)
 class Scale:
     """What losses are divided by, measured once on the teacher: the variance of its hidden states (of each
     matched layer) and of its sentences' cosines. A loss of 1 is then that of always giving the mean.
-    texts, tokens: mean and deviation of the nearness of a pair's texts, and of their tokens."""
+    texts, tokens: of the nearness of a pair's texts, and of their tokens."""
 
     hidden: tuple[float, ...]
     cosines: float
-    texts: tuple[float, float]
-    tokens: tuple[float, float]
+    texts: Spread
+    tokens: Spread
 
 
 class Distillation:
@@ -115,8 +124,10 @@ class Distillation:
         sums, dims = ranks.total_of(sums), ranks.total_of(dims)
         means = dims / sums[:-1, 0][:, None, None]
         hidden = (means[:, 1] - means[:, 0] ** 2).mean(axis=1)
-        spread = _mean_and_deviation(sums[-1])[1] ** 2
-        return Scale(tuple(float(v) for v in hidden), spread, *map(_mean_and_deviation, near))
+        tokens = sums[0, 0]
+        cosine = _spread_of(sums[-1], tokens).deviation ** 2
+        texts, words = (_spread_of(row, tokens) for row in near)
+        return Scale(tuple(float(v) for v in hidden), cosine, texts, words)
 
     def _nearness(self, batch: Batch) -> Nearness:
         """As the teacher sees the two texts of each pair, each by itself."""
@@ -126,12 +137,14 @@ class Distillation:
         return nearness_of(batch, rows, texts, states.astype("float32").numpy())
 
     def loss(self, batch: Batch) -> paddle.Tensor:
-        """Of a batch, times its tokens, so that in a sum over batches every token weighs alike."""
+        """Of a batch, times its tokens, so that in a sum over batches every token weighs alike, every pair
+        weighs alike, and so does every token of a pair."""
         token, geometry, nearness, *_ = self._compared(batch)
-        return (token + self.geometry * geometry + self.nearness * nearness) * tokens_of(batch)
+        return (token + self.geometry * geometry) * tokens_of(batch) + self.nearness * nearness
 
     def _compared(self, batch: Batch) -> tuple[paddle.Tensor, ...]:
-        """The losses of tokens, geometry and pairs; last projected states (B, T, W) and the teacher's."""
+        """The losses of tokens and geometry (means) and of pairs (times the tokens they stand for); the last
+        projected states (B, T, W) and the teacher's."""
         targets = self._targets(batch)
         states = hidden_states(self.model.encoder, batch, self.matched[0])
         projected = [head(state) for head, state in zip(self.model.head, states, strict=True)]
@@ -146,7 +159,8 @@ class Distillation:
         return token, geometry / self.scale.cosines, nearness, projected[-1], targets[-1]
 
     def _pair_loss(self, states: paddle.Tensor, batch: Batch) -> paddle.Tensor:
-        """Of a batch without pairs 0."""
+        """The sum over pairs and the sum over their tokens, each times the tokens of text that one stands
+        for, halved: over the held-out text, divided by its tokens, the mean of two means."""
         if self.model.pair_head is None or not has_pairs(batch):
             return paddle.zeros([])
         near = self._nearness(batch)
@@ -155,21 +169,21 @@ class Distillation:
         loss = _error_of(texts, near.texts, self.scale.texts)
         if len(near.places):
             tokens = paddle.gather(told[:, :, 1].flatten(), paddle.to_tensor(near.places))
-            loss = (loss + _error_of(tokens, near.tokens, self.scale.tokens)) / 2
-        return loss
+            loss = loss + _error_of(tokens, near.tokens, self.scale.tokens)
+        return loss / 2
 
     def evaluate(self) -> dict[str, float]:
         """On the held-out examples: the losses (0 perfect, 1 as good as the mean), the mean cosine of
         tokens and of sentence vectors to the teacher's, −1 to 1, 1 the same. main: the tokens'."""
-        sums = np.zeros(8)
+        sums = np.zeros(7)
         for batch in own_share(self.held_out):
             token, geometry, nearness, ours, theirs = self._compared(batch)
             cosines = F.cosine_similarity(ours, theirs, axis=-1).numpy()[real_of(batch)]
             sentence = (sentences(ours, batch) * sentences(theirs, batch)).sum()
-            tokens, paired = tokens_of(batch), tokens_of(batch) * has_pairs(batch)
-            losses = float(token) * tokens, float(geometry) * tokens, float(nearness) * paired
-            sums += [tokens, paired, *losses, cosines.sum(), len(batch), float(sentence)]
-        tokens, paired, token, geometry, nearness, cosine, count, sentence = ranks.total_of(sums)
+            tokens = tokens_of(batch)
+            losses = float(token) * tokens, float(geometry) * tokens, float(nearness)
+            sums += [tokens, *losses, cosines.sum(), len(batch), float(sentence)]
+        tokens, token, geometry, nearness, cosine, count, sentence = ranks.total_of(sums)
         scores = {
             "loss": (token + self.geometry * geometry + self.nearness * nearness) / tokens,
             "token_loss": token / tokens,
@@ -177,7 +191,7 @@ class Distillation:
             "token_cosine": cosine / tokens,
             "sentence_cosine": sentence / count,
         }
-        pairs = {"pair_loss": nearness / paired} if self.nearness else {}
+        pairs = {"pair_loss": nearness / tokens} if self.nearness else {}
         return {**scores, **pairs, "main": cosine / tokens}
 
 
@@ -231,19 +245,19 @@ def _sums_of(values: np.ndarray) -> tuple[float, float, float]:
     return exact.size, exact.sum(), (exact**2).sum()
 
 
-def _mean_and_deviation(sums: np.ndarray) -> tuple[float, float]:
+def _spread_of(sums: np.ndarray, tokens: float) -> Spread:
     """Of count, sum and sum of squares; the deviation is 1 where all are alike or nothing was counted."""
     count, total, squares = sums
     if not count:
-        return 0.0, 1.0
-    return float(total / count), float(max(0.0, squares / count - (total / count) ** 2) ** 0.5) or 1.0
+        return Spread(0.0, 1.0, 0.0)
+    deviation = max(0.0, squares / count - (total / count) ** 2) ** 0.5
+    return Spread(float(total / count), float(deviation) or 1.0, float(tokens / count))
 
 
-def _error_of(told: paddle.Tensor, values: np.ndarray, scale: tuple[float, float]) -> paddle.Tensor:
-    """Mean squared difference to the values in deviations from their mean."""
-    mean, deviation = scale
-    wanted = ((values - mean) / deviation).astype(np.float32)
-    return paddle.square(told - paddle.to_tensor(wanted)).mean()
+def _error_of(told: paddle.Tensor, values: np.ndarray, spread: Spread) -> paddle.Tensor:
+    """Sum of the squared differences, in deviations from the mean, times the tokens a value stands for."""
+    wanted = ((values - spread.mean) / spread.deviation).astype(np.float32)
+    return paddle.square(told - paddle.to_tensor(wanted)).sum() * spread.every
 
 
 def squared_error(ours: paddle.Tensor, theirs: paddle.Tensor, batch: Batch) -> paddle.Tensor:

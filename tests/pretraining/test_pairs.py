@@ -1,5 +1,6 @@
 """Telling from both texts at once what the teacher tells from each alone."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from commands.errors import InputError
 from convbert.batching import Batch, pack, pad
 from convbert.framework import paddle
 from convbert.tokenizer import Tokenizer
+from pretraining.batches import tokens_of
 from pretraining.distillation import distillation_of, hidden_states
 from pretraining.model_folder import load_encoder
 from pretraining.pairs import has_pairs, nearness_of, separate_texts
@@ -100,6 +102,23 @@ def test_the_loss_is_against_the_teachers_cosine_of_each_text_alone(
     assert (paddle.abs(head.weight.grad).sum(axis=0) > 0).all()
     single = batch_of([("a dull story",)], tiny_folder)
     assert float(objective.loss(single)) > 0  # of tokens alone
+
+
+def test_pairs_weigh_alike_however_they_fall_into_batches(tiny_folder: Path, teacher_folder: Path) -> None:
+    recipe = DistillRecipe(max_seq_length=32, pair_weight=2.0, geometry_weight=0.0)
+    objective = distillation_of(read_config(tiny_folder), recipe, str(teacher_folder), "", "teacher")
+    objective.model.eval()
+    texts = [*TEXTS, ("the film", "a good day was seen by no film"), ("dull",), ("a day to see a long film",)]
+    found = []
+    for cuts in ((0, 6), (0, 1, 6), (0, 2, 4, 6)):
+        batches = [batch_of(texts[start:end], tiny_folder) for start, end in itertools.pairwise(cuts)]
+        objective.hold_out(batches)
+        scores = objective.evaluate()
+        summed = sum(float(objective.loss(batch)) for batch in batches) / sum(map(tokens_of, batches))
+        assert summed == pytest.approx(scores["loss"], rel=1e-5)
+        found.append((scores["pair_loss"], scores["token_loss"]))
+    for other in found[1:]:
+        assert other == pytest.approx(found[0], rel=1e-5)
 
 
 def arguments(corpus: Path, tiny_folder: Path, teacher: Path, output: Path, *more: str) -> list[str]:
