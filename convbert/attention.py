@@ -6,7 +6,7 @@ B rows, T tokens, H hidden size, A attention width (H, in ConvBERT H/2), h heads
 import math
 
 from convbert.config import EncoderConfig
-from convbert.convolution import Mask, depthwise, modulated, span
+from convbert.convolution import Mask, depthwise, modulated, span_beside
 from convbert.dropout import Dropout
 from convbert.framework import paddle
 from convbert.fused import add_norm, attention_weights
@@ -33,11 +33,14 @@ class SpanConvolution(nn.Layer):
         self.kernel = Linear(width, heads * self.taps)
         self.value = Linear(config.hidden_size, width)
 
-    def forward(self, x: paddle.Tensor, query: paddle.Tensor, mask: Mask) -> paddle.Tensor:
-        """x: (B, T, H); query: (B, T, A); mask: (B, T), 0 at padding, a packing, or None → (B, T, A)."""
+    def forward(
+        self, other: paddle.Tensor, x: paddle.Tensor, query: paddle.Tensor, mask: Mask
+    ) -> paddle.Tensor:
+        """What attention gave, and behind it the convolution: other, query: (B, T, A); x: (B, T, H);
+        mask: (B, T), 0 at padding, a packing, or None → (B, T, 2A)."""
         mixed = modulated(depthwise(x, self.depthwise, mask), self.pointwise, self.bias, query)  # (B, T, A)
         scores = self.kernel(mixed).reshape([x.shape[0], x.shape[1], self.heads, self.taps])
-        return span(scores, x, self.value, mask)
+        return span_beside(other, scores, x, self.value, mask)
 
 
 class Attention(nn.Layer):
@@ -66,7 +69,7 @@ class Attention(nn.Layer):
         mixed = self._attend(query, self.key(x), self.value(x), mask)
         if self.span_conv is not None:
             seen = None if self.reference_padding else mask
-            mixed = paddle.concat([mixed, self.span_conv(x, query, seen)], axis=-1)  # (B, T, H)
+            mixed = self.span_conv(mixed, x, query, seen)  # (B, T, H)
         if first_only:
             x, mixed = (mask.first(part) if isinstance(mask, Packing) else part[:, :1] for part in (x, mixed))
         return add_norm(x, mixed, self.output, self.dropout, self.norm)

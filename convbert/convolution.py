@@ -142,14 +142,15 @@ class _CompiledDepthwise(PyLayer):
 
 
 class _CompiledSpan(PyLayer):
-    """``span_plain`` of the scores' softmax and of values + bias in C, row by row of a packing."""
+    """``span_plain`` of the scores' softmax and of values + bias in C, row by row of a packing, behind
+    another result: beside (B, T, A) → (B, T, A + h·d)."""
 
     @staticmethod
-    def forward(ctx, scores, values, bias, bounds):  # type: ignore[no-untyped-def]
-        kernels, out = paddle.empty_like(scores), paddle.empty_like(values)
-        batch, length, heads, taps = scores.shape
-        ctx.bounds, ctx.sizes = bounds, (batch * length, length, heads, values.shape[-1] // heads, taps)
-        compiled.call("span", scores, values, bias, bounds, kernels, out, *ctx.sizes)
+    def forward(ctx, scores, values, bias, beside, bounds):  # type: ignore[no-untyped-def]
+        (batch, length, heads, taps), width, other = scores.shape, values.shape[-1], beside.shape[-1]
+        kernels, out = paddle.empty_like(scores), paddle.empty([batch, length, other + width])
+        ctx.bounds, ctx.sizes = bounds, (batch * length, length, heads, width // heads, taps, other)
+        compiled.call("span", scores, values, bias, beside, bounds, kernels, out, *ctx.sizes)
         ctx.save_for_backward(kernels, values, bias)
         return out
 
@@ -157,9 +158,10 @@ class _CompiledSpan(PyLayer):
     def backward(ctx, grad):  # type: ignore[no-untyped-def]
         kernels, values, bias = ctx.saved_tensor()
         of_scores, of_values = paddle.empty_like(kernels), paddle.empty_like(values)
-        arrays = kernels, values, bias, ctx.bounds, grad, of_scores, of_values
+        of_beside = paddle.empty([*grad.shape[:-1], ctx.sizes[-1]])
+        arrays = kernels, values, bias, ctx.bounds, grad, of_scores, of_values, of_beside
         compiled.call("span_gradient", *arrays, *ctx.sizes)
-        return of_scores, of_values, column_sums(of_values)
+        return of_scores, of_values, column_sums(of_values), of_beside
 
 
 class _CompiledProduct(PyLayer):
@@ -193,15 +195,20 @@ def depthwise(x: paddle.Tensor, weight: paddle.Tensor, mask: Mask = None) -> pad
     return _Depthwise.apply(_shown(x, mask), weight)
 
 
-def span(scores: paddle.Tensor, x: paddle.Tensor, linear: Linear, mask: Mask = None) -> paddle.Tensor:
-    """``span_plain`` with the softmax of the scores as kernels and linear(x) as values, fast.
+def span_beside(
+    other: paddle.Tensor, scores: paddle.Tensor, x: paddle.Tensor, linear: Linear, mask: Mask = None
+) -> paddle.Tensor:
+    """Another result and, behind it, ``span_plain`` with the softmax of the scores as kernels and linear(x)
+    as values, fast.
 
-    scores: (B, T, h, K), x: (B, T, H), linear(x): (B, T, h·d) → (B, T, h·d). mask: (B, T), 0 where values
-    count as 0, or the packing of scores and x, which then have a first axis of 1.
+    other: (B, T, A), scores: (B, T, h, K), x: (B, T, H), linear(x): (B, T, h·d) → (B, T, A + h·d). mask:
+    (B, T), 0 where values count as 0, or the packing of all three, which then have a first axis of 1.
     """
-    if isinstance(mask, Packing) or (mask is None and compiled.usable(scores, x, linear.weight, linear.bias)):
-        return _CompiledSpan.apply(scores, linear.product(x), linear.bias, mask and mask.bounds)
-    return _Span.apply(paddle.nn.functional.softmax(scores, axis=-1), _shown(linear(x), mask))
+    parts = (other, scores, x, linear.weight, linear.bias)
+    if isinstance(mask, Packing) or (mask is None and compiled.usable(*parts)):
+        return _CompiledSpan.apply(scores, linear.product(x), linear.bias, other, mask and mask.bounds)
+    mixed = _Span.apply(paddle.nn.functional.softmax(scores, axis=-1), _shown(linear(x), mask))
+    return paddle.concat([other, mixed], axis=-1)
 
 
 def modulated(

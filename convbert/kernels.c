@@ -133,13 +133,15 @@ void depthwise_weight_gradient(in x, in gradient, const i64 *restrict bounds, ou
     }
 }
 
-/* Of values + bias: kernels, the softmax of scores (N, h, K); values (N, h*d), bias (h*d). */
-void span(in scores, in values, in bias, const i64 *restrict bounds, out kernels, out y,
-          i64 N, i64 T, i64 h, i64 d, i64 K) {
+/* Of values + bias: kernels, the softmax of scores (N, h, K); values (N, h*d), bias (h*d). y (N, A + h*d): its
+ * rows begin with those of beside (N, A). */
+void span(in scores, in values, in bias, in beside, const i64 *restrict bounds, out kernels, out y,
+          i64 N, i64 T, i64 h, i64 d, i64 K, i64 A) {
     i64 reach = K / 2, C = h * d;
 #pragma omp parallel for schedule(static)
     for (i64 n = 0; n < N; n++) {
         i64 from = most(0, begins(bounds, n, T) - n + reach), to = least(K, ends(bounds, n, T) - n + reach);
+        memcpy(y + n * (A + C), beside + n * A, A * sizeof(float));
         for (i64 head = 0; head < h; head++) {
             in s = scores + (n * h + head) * K;
             out k = kernels + (n * h + head) * K;
@@ -158,20 +160,21 @@ void span(in scores, in values, in bias, const i64 *restrict bounds, out kernels
                     else
                         for (i64 i = 0; i < width; i++) sum[i] += k[j] * (v[i] + o[i]);
                 }
-                memcpy(y + n * C + head * d + c, sum, width * sizeof(float));
+                memcpy(y + n * (A + C) + A + head * d + c, sum, width * sizeof(float));
             }
         }
     }
 }
 
 void span_gradient(in kernels, in values, in bias, const i64 *restrict bounds, in gradient, out of_scores,
-                   out of_values, i64 N, i64 T, i64 h, i64 d, i64 K) {
-    i64 reach = K / 2, C = h * d;
+                   out of_values, out of_beside, i64 N, i64 T, i64 h, i64 d, i64 K, i64 A) {
+    i64 reach = K / 2, C = h * d, W = A + C;
 #pragma omp parallel for schedule(static)
     for (i64 n = 0; n < N; n++) {
         i64 begin = begins(bounds, n, T), end = ends(bounds, n, T);
+        memcpy(of_beside + n * A, gradient + n * W, A * sizeof(float));
         for (i64 head = 0; head < h; head++) {
-            in k = kernels + (n * h + head) * K, g = gradient + n * C + head * d;
+            in k = kernels + (n * h + head) * K, g = gradient + n * W + A + head * d;
             out o = of_scores + (n * h + head) * K;
             float along = 0;
             for (i64 j = 0; j < K; j++) { /* this token's tap j */
@@ -192,7 +195,7 @@ void span_gradient(in kernels, in values, in bias, const i64 *restrict bounds, i
                     i64 reader = n - j + reach;
                     if (reader < begin || reader >= end) continue;
                     float weight = kernels[(reader * h + head) * K + j];
-                    in v = gradient + reader * C + head * d + c;
+                    in v = gradient + reader * W + A + head * d + c;
                     if (width == NARROW)
                         for (i64 i = 0; i < NARROW; i++) sum[i] += weight * v[i];
                     else

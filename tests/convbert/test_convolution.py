@@ -30,9 +30,13 @@ def test_depthwise_equals_its_definition(length: int, taps: int) -> None:
 @pytest.mark.parametrize(("length", "taps"), [(1, 9), (4, 9), (9, 9), (23, 5), (6, 1)])
 def test_span_equals_its_definition(length: int, taps: int) -> None:
     draw, linear = np.random.default_rng(1), linear_layer()
-    arrays = draw.normal(size=(3, length, 2, taps)), draw.normal(size=(3, length, 5))
-    plain = value_and_gradients(lambda s, x: convolution.span_plain(softmax(s, axis=-1), linear(x)), *arrays)
-    found = value_and_gradients(lambda s, x: convolution.span(s, x, linear), *arrays)
+    arrays = [draw.normal(size=(3, length, *rest)) for rest in ((3,), (2, taps), (5,))]
+
+    def definition(other: paddle.Tensor, scores: paddle.Tensor, x: paddle.Tensor) -> paddle.Tensor:
+        return paddle.concat([other, convolution.span_plain(softmax(scores, axis=-1), linear(x))], axis=-1)
+
+    plain = value_and_gradients(definition, *arrays)
+    found = value_and_gradients(lambda *parts: convolution.span_beside(*parts, linear), *arrays)
     for fast, wanted in zip(found, plain, strict=True):
         np.testing.assert_allclose(fast, wanted, atol=1e-12)
 
@@ -80,7 +84,7 @@ def test_what_the_mask_hides_counts_as_zero(length: int) -> None:
             convolution.depthwise_plain(x, weight),
         ),
         (
-            convolution.span(scores, x, linear, mask),
+            convolution.span_beside(x[:, :, :0], scores, x, linear, mask),
             convolution.span_plain(kernels, linear(x) * column),
             convolution.span_plain(kernels, linear(x)),
         ),

@@ -97,24 +97,29 @@ def test_depthwise(length: int, taps: int, width: int, real: Real, monkeypatch: 
 @pytest.mark.parametrize(("length", "taps", "width"), SHAPES)
 def test_span(length: int, taps: int, width: int, real: Real, monkeypatch: pytest.MonkeyPatch) -> None:
     draw = np.random.default_rng(1)
-    arrays = 3 * draw.normal(size=(3, length, 2, taps)), draw.normal(size=(3, length, 5))
+    sizes = (7,), (2, taps), (5,)  # of another result, scores, input
+    arrays = [
+        scale * draw.normal(size=(3, length, *size)) for scale, size in zip((1, 3, 1), sizes, strict=True)
+    ]
     weight, bias = draw.normal(size=(5, 2 * width)), draw.normal(size=2 * width)
 
-    def fast(scores: paddle.Tensor, x: paddle.Tensor, linear: Linear) -> paddle.Tensor:
+    def fast(linear: Linear, *parts: paddle.Tensor) -> paddle.Tensor:
         if real is None:
-            return convolution.span(scores, x, linear)
+            return convolution.span_beside(*parts, linear)
         mask = mask_of(real, length)
         packing = packing_of(mask)
         assert packing is not None
-        return packing.unpacked(convolution.span(packed(scores, mask), packed(x, mask), linear, packing))
+        found = convolution.span_beside(*(packed(part, mask) for part in parts), linear, packing)
+        return packing.unpacked(found)
 
-    def plain(scores: paddle.Tensor, x: paddle.Tensor, linear: Linear) -> paddle.Tensor:
+    def plain(linear: Linear, other: paddle.Tensor, scores: paddle.Tensor, x: paddle.Tensor) -> paddle.Tensor:
         mask = mask_of(real, length, "float64")
-        return zeroed(span_plain(F.softmax(scores, axis=-1), zeroed(linear(x), mask)), mask)
+        mixed = span_plain(F.softmax(scores, axis=-1), zeroed(linear(x), mask))
+        return zeroed(paddle.concat([other, mixed], axis=-1), mask)
 
     def run(kind: str, function: Callable[..., paddle.Tensor]) -> list[np.ndarray]:
         linear = linear_of(weight, bias, kind)
-        found = value_and_gradients(lambda s, x: function(s, x, linear), kind, *arrays)
+        found = value_and_gradients(lambda *parts: function(linear, *parts), kind, *arrays)
         return [*found, *(parameter.grad.numpy() for parameter in linear.parameters())]
 
     wanted = run("float64", plain)
@@ -137,7 +142,8 @@ def test_a_span_of_huge_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     x = paddle.to_tensor([[[3.0], [7.0]]], stop_gradient=False)
     linear = linear_of(np.ones((1, 1)), np.ones(1), "float32")  # values 4 and 8
     monkeypatch.delattr(convolution, "_Span")
-    np.testing.assert_allclose(convolution.span(scores, x, linear).numpy(), [[[2.0], [4.0]]], rtol=1e-6)
+    found = convolution.span_beside(x, scores, x, linear)
+    np.testing.assert_allclose(found.numpy(), [[[3.0, 2.0], [7.0, 4.0]]], rtol=1e-6)
 
 
 @compiled
@@ -277,7 +283,7 @@ def test_a_network_with_and_without(
 THREADS = """
 import hashlib, numpy as np
 from convbert import dropout, fused, kernels
-from convbert.convolution import depthwise, modulated, span
+from convbert.convolution import depthwise, modulated, span_beside
 from convbert.linear import Linear, affine
 from convbert.framework import paddle
 draw = np.random.default_rng(0)
@@ -289,7 +295,7 @@ linear.weight.set_value(square.detach())
 words, _ = dropout.Dropout(0.1).draw(x.size)
 normed = fused._AddNorm.apply(x, x, gain, gain, gain, 1e-6, words, 6554)
 biased = affine(x, square, gain)
-out = [depthwise(x, weight), span(k, x, linear), modulated(x, square, gain, x), normed, biased]
+out = [depthwise(x, weight), span_beside(x, k, x, linear), modulated(x, square, gain, x), normed, biased]
 for part in out:
     (part * part).sum().backward(retain_graph=True)
 digest = hashlib.sha256()
