@@ -17,13 +17,13 @@ RECIPES: dict[str, dict[str, Any]] = {
     "authors": {**_COMMON, "max_grad_norm": 1.0, "bias_correction": False},
     "reference": {**_COMMON, "max_grad_norm": 0.0, "bias_correction": True, "learning_rate": 1e-4},
 }
-AUTHORS_RATES = {"small": 3e-4, "medium-small": 3e-4, "base": 1e-4}
-OTHER_RATE = 1e-4
+# The authors' for small and medium-small, and for base; other networks take the one of like width.
+NARROW, NARROW_RATE, WIDE_RATE = 384, 3e-4, 1e-4
 
 
 def learning_rate(config: EncoderConfig) -> float:
-    """The authors' for a size."""
-    return AUTHORS_RATES.get(config.size, OTHER_RATE)
+    """The authors' for a network of this width."""
+    return NARROW_RATE if config.hidden_size <= NARROW else WIDE_RATE
 
 
 def default_preset(model_type: str) -> str:
@@ -35,7 +35,7 @@ def said(name: str, settings: dict[str, Any]) -> list[str]:
     """A preset for people: what it sets, and the learning rate where that depends on the size."""
     lines = [f"preset {name}: {listed(settings)}"]
     if "learning_rate" not in settings:
-        lines.append(f"  learning_rate {listed(AUTHORS_RATES)}, other sizes {OTHER_RATE:g}")
+        lines.append(f"  learning_rate {NARROW_RATE:g} up to hidden size {NARROW}, {WIDE_RATE:g} above")
     return lines
 
 

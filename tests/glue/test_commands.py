@@ -292,5 +292,5 @@ def test_help_shows_what_the_presets_set(capsys: pytest.CaptureFixture[str]) -> 
     with pytest.raises(SystemExit):
         run_glue.main(["--help"])
     said = capsys.readouterr().out
-    assert "learning_rate small 0.0003, medium-small 0.0003, base 0.0001, other sizes 0.0001" in said
+    assert "learning_rate 0.0003 up to hidden size 384, 0.0001 above" in said
     assert "  mrpc: both_orders True\n" in said

@@ -55,6 +55,13 @@ def test_the_reference_recipe(task: str, own: dict) -> None:
         assert in_force("reference", named(size), task) == dataclasses.replace(wanted, **own)
 
 
+@pytest.mark.parametrize(("width", "rate"), [(128, 3e-4), (384, 3e-4), (512, 1e-4), (1024, 1e-4)])
+def test_other_sizes_take_the_authors_rate_of_like_width(width: int, rate: float) -> None:
+    config = named("base", hidden_size=width, num_attention_heads=8)
+    assert in_force("authors", config, "rte").learning_rate == rate
+    assert in_force("reference", config, "rte").learning_rate == 1e-4
+
+
 def test_a_flag_wins_over_the_preset() -> None:
     assert in_force("reference", named("base"), "rte", learning_rate=7e-5).learning_rate == 7e-5
     assert in_force("authors", named("small"), "sts-b", both_orders=False).both_orders is False

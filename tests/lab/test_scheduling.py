@@ -171,7 +171,7 @@ def test_a_run_of_other_settings_is_never_taken_for_the_trials(tmp_path: Path, s
     with pytest.raises(InputError) as raised:
         sweep.check()
     said = str(raised.value).removeprefix(f"{folder}/")
-    wanted = "args.json: was made with recipe.learning_rate 0.5, the plan says 0.0001; "
+    wanted = "args.json: was made with recipe.learning_rate 0.5, the plan says 0.0003; "
     assert said == wanted + "take another --runs, or remove that run"
 
 

@@ -215,7 +215,7 @@ def test_help_shows_what_the_presets_set(capsys):
         run_squad.main(["--help"])
     shown = capsys.readouterr().out
     assert "preset authors: batch_size 32" in shown
-    assert "learning_rate small 0.0003, medium-small 0.0003, base 0.0001" in shown
+    assert "learning_rate 0.0003 up to hidden size 384, 0.0001 above" in shown
 
 
 @pytest.mark.parametrize(("more", "version"), [([], "1.1"), (["--version_2_with_negative"], "2.0")])
