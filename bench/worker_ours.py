@@ -115,7 +115,7 @@ class Worker:
                 self.optimizer.clear_grad()
             with alone.batch():
                 for layer in layers:
-                    layer(x, query, None).backward(query)
+                    layer(query, x, query, None).backward(x)  # beside what attention gave
             self.optimizer.clear_grad()
             x.clear_gradient()
             query.clear_gradient()
@@ -123,14 +123,14 @@ class Worker:
 
     def span_memory(self, length: int, width: int, heads: int, taps: int) -> Answer:
         """Peak memory in MB after a span convolution of one long row, forward and backward."""
-        from convbert.convolution import span
+        from convbert.convolution import span_beside
         from convbert.linear import Linear
 
         draw = np.random.default_rng(0)
         kernels = paddle.to_tensor(draw.random((1, length, heads, taps), dtype=np.float32))
         values = paddle.to_tensor(draw.random((1, length, width), dtype=np.float32))
         kernels.stop_gradient = values.stop_gradient = False
-        span(kernels, values, Linear(width, width)).sum().backward()
+        span_beside(values, kernels, values, Linear(width, width)).sum().backward()
         return {}
 
 

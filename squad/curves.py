@@ -4,10 +4,9 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from commands.errors import InputError
-from commands.files import atomic_write
+from commands.figures import new_figure, save_figure
 from squad.official import Golds, raw_scores
 
 _BINS = 20  # as in the original
@@ -70,21 +69,20 @@ def _curve(
 
 def draw(folder: Path, golds: Golds, curves: Mapping[str, Curve], no_answer: Mapping[str, float]) -> None:
     """Write ``pr_exact.png``, ``pr_f1.png``, ``pr_oracle.png`` and ``na_prob_hist_{hasAns,noAns}.png``."""
-    figure_class = _figure_class()
     for name, curve in curves.items():
-        figure = figure_class()
+        figure = new_figure("--out-image-dir")
         axes = figure.subplots()
         axes.step(curve.recalls, curve.precisions, color="b", alpha=0.2, where="post")
         axes.fill_between(curve.recalls, curve.precisions, step="post", alpha=0.2, color="b")
         axes.set(xlabel="Recall", ylabel="Precision", xlim=(0.0, 1.05), ylim=(0.0, 1.05), title=curve.title)
-        _save(figure, folder / f"{name}.png")
+        save_figure(figure, folder / f"{name}.png")
     unit, span = histogram_scale(no_answer.values())
     what = "Model probability of no-answer" if span == (0.0, 1.0) else "No-answer score"
     what += f" / {unit:g}" if unit != 1 else ""
     for group, wanted in (("hasAns", True), ("noAns", False)):
         chosen = [no_answer[name] / unit for name, answers in dict(golds).items() if bool(answers) == wanted]
         if chosen:
-            figure = figure_class()
+            figure = new_figure("--out-image-dir")
             axes = figure.subplots()
             axes.hist(chosen, weights=[1 / len(chosen)] * len(chosen), bins=_BINS, range=span)
             axes.set(
@@ -92,7 +90,7 @@ def draw(folder: Path, golds: Golds, curves: Mapping[str, Curve], no_answer: Map
                 ylabel="Proportion of dataset",
                 title=f"Histogram of no-answer probability: {group}",
             )
-            _save(figure, folder / f"na_prob_hist_{group}.png")
+            save_figure(figure, folder / f"na_prob_hist_{group}.png")
 
 
 def histogram_scale(values: Collection[float]) -> tuple[float, tuple[float, float]]:
@@ -108,16 +106,3 @@ def histogram_scale(values: Collection[float]) -> tuple[float, tuple[float, floa
     low, high = min(values) / unit, max(values) / unit
     margin = max(0.0, _NARROW - (high - low)) / 2
     return unit, (low - margin, high + margin)
-
-
-def _figure_class() -> Any:
-    try:
-        from matplotlib.figure import Figure  # needs no display and keeps no list of figures
-    except ImportError:
-        raise InputError("--out-image-dir: matplotlib is not installed: pip install -e '.[plots]'") from None
-    return Figure
-
-
-def _save(figure: Any, path: Path) -> None:
-    with atomic_write(path) as file:
-        figure.savefig(file, format="png")
