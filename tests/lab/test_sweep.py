@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from checkpoints.folder import digest_of
 from commands.errors import InputError
@@ -108,6 +109,32 @@ def test_a_dry_run_names_the_trials_and_runs_none(
     assert total.startswith("2 trials: about ")
     assert "1 short measurements" in total
     assert not (tmp_path / "runs").exists()
+
+
+def test_transfer_takes_the_encoder_and_never_the_head(sample_dir: Path, tmp_path: Path) -> None:
+    """From QNLI too, whose labels are named as those of RTE: they answer another question."""
+    text = (
+        "settings: {max_steps: 1, learning_rate: 0.0}\n"
+        "tasks: {qnli: , rte: {init_from: best of qnli, seeds: [5]}, sts-b: {init_from: best of qnli}}\n"
+    )
+    plan, runs = write_plan(tmp_path, sample_dir, text), tmp_path / "runs"
+    main(words(plan, runs, sample_dir))
+    folders = {
+        "qnli": runs / "qnli/tiny", "rte": runs / "rte/tiny-from-qnli-seed5",
+        "sts-b": runs / "sts-b/tiny-from-qnli",
+    }  # fmt: skip
+    arrays = {
+        task: safetensors.numpy.load_file(folder / "best" / "model.safetensors")
+        for task, folder in folders.items()
+    }
+    heads = {name for name in arrays["qnli"] if name.startswith("classifier.")}
+    assert heads < set(arrays["qnli"])
+    for task in ("rte", "sts-b"):
+        for name, array in arrays[task].items():
+            if array.any():  # biases begin at zero
+                same = np.array_equal(array, arrays["qnli"][name])
+                assert same == (name not in heads), (task, name)
+        assert "begins new: " in (folders[task] / "train.log").read_text()
 
 
 TRANSFER = (
