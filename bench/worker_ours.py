@@ -105,7 +105,8 @@ class Worker:
         x = paddle.randn([batch, length, config.hidden_size])
         query = paddle.randn([batch, length, config.attention_width])
         targets = paddle.zeros([batch], dtype="int64")
-        x.stop_gradient = query.stop_gradient = False
+        nothing = query[:, :, :0].clone()  # what the convolution's result is put beside
+        x.stop_gradient = query.stop_gradient = nothing.stop_gradient = False
         step, alone = Clock(), Clock()
         self.model.train()
         for _ in range(rounds + 1):
@@ -115,7 +116,7 @@ class Worker:
                 self.optimizer.clear_grad()
             with alone.batch():
                 for layer in layers:
-                    layer(query, x, query, None).backward(x)  # beside what attention gave
+                    layer(nothing, x, query, None).backward(query)
             self.optimizer.clear_grad()
             x.clear_gradient()
             query.clear_gradient()

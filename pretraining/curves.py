@@ -78,11 +78,12 @@ def drawing(runs: Sequence[tuple[str, dict[str, Points]]]) -> Any:
     figure = new_figure("--output", figsize=(4 * _COLUMNS, 2.8 * rows), layout="constrained")
     panels = figure.subplots(rows, _COLUMNS, squeeze=False).flatten()
     offset = 0.0
-    for run_name, curves in runs:
+    for number, (run_name, curves) in enumerate(runs):
         for panel, name in zip(panels, names, strict=False):
             if name in curves:
                 steps, values = curves[name]
-                panel.plot([offset + step for step in steps], values, label=run_name, linewidth=1)
+                shifted = [offset + step for step in steps]
+                panel.plot(shifted, values, label=run_name, color=f"C{number}", linewidth=1)
         offset += max(max(steps) for steps, _ in curves.values())
     for panel, name in zip(panels, names, strict=False):
         panel.set(title=f"{name.replace('_', ' ')}{' (chooses best/)' if name in MAIN.values() else ''}")
@@ -92,6 +93,8 @@ def drawing(runs: Sequence[tuple[str, dict[str, Points]]]) -> Any:
         panel.set_axis_off()
     if len(runs) > 1:
         panels[0].legend()
+    if names[0] == _LOSS:
+        panels[0].set_yscale("log")  # objectives of several runs have losses of several sizes
     return figure
 
 

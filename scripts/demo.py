@@ -3,9 +3,10 @@
 Example:
   python -m scripts.demo
 
-Makes the sample, trains a tiny ConvBERT from random weights on each task, writes the eleven hand-in files,
-packs and checks submission.zip, prints the table of dev scores and writes report.html. The texts are made up:
-the scores say that the way from data to zip works, nothing about a model.
+Makes the sample, fine-tunes convbert-mini, which comes with the project, on each task, writes the eleven
+hand-in files, packs and checks submission.zip, prints the table of dev scores and writes report.html. The
+texts are made up and their rules plain: the scores say that the way from data to zip works, not how good a
+model is.
 """
 
 if not __package__:  # started by path: what is importable is the clone, not this folder
@@ -28,11 +29,10 @@ from glue.tasks import TASKS
 from scripts.make_sample import MODEL_FOLDER, write_sample
 
 PROJECT = Path(__file__).resolve().parents[1]
-# From random weights a tiny model wants a high rate for all its layers, and a strong pull on the weights:
-# without it the 600 rows are learned by heart before their rule is.
+MODEL = "convbert-mini"
+# 600 rows are few: more epochs, and a higher rate below, than the authors' recipe has for thousands.
 RECIPE = (
-    "--from_scratch", "--learning_rate", "2e-3", "--layer_lr_decay", "1.0", "--weight_decay", "0.3",
-    "--bias_correction", "--both_orders", "False", "--max_steps", "300", "--save_steps", "100",
+    "--both_orders", "False", "--num_train_epochs", "8", "--layer_lr_decay", "0.9", "--save_steps", "76",
 )  # fmt: skip
 
 
@@ -91,9 +91,9 @@ def train_all(folder: Path, tasks: Sequence[str], seed: int) -> None:
 def _train_and_predict(folder: Path, task: str, seed: int) -> str:
     started = time.monotonic()
     common = ("--task_name", task, "--data_dir", folder / "data", "--num_workers", 1)
-    model, run_folder = folder / "data" / MODEL_FOLDER, folder / task
+    run_folder = folder / task
     result = command(
-        "glue.run_glue", *common, "--model_name_or_path", model, "--output_dir", run_folder,
+        "glue.run_glue", *common, "--model_name_or_path", MODEL, "--output_dir", run_folder,
         "--overwrite_output_dir", "--seed", seed, *RECIPE,
     )  # fmt: skip
     command(

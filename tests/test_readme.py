@@ -27,7 +27,8 @@ class ParsedError(Exception):
 def test_the_real_run_is_there() -> None:
     modules = [command.split()[2] for command in COMMANDS]
     wanted = ["glue.run_glue", "glue.run_predict", "glue.summary", "submission.pack", "submission.check"]
-    assert [module for module in modules if module in wanted] == wanted
+    first_result = wanted[:1]
+    assert [module for module in modules if module in wanted] == first_result + wanted
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -17,12 +17,17 @@ from glue import published, run_glue
 from glue.presets import GlueRecipe, preset_settings
 from glue.tasks import TASKS
 from metrics.averages import leaderboard_average, missing_scores, paper_average
+from pretraining import run_pretrain
+from pretraining.recipe import RECIPES
+from pretraining.recipe import preset_settings as pretraining_settings
+from pretraining.sizes import NETWORKS
 from scripts import reproduction
 from squad import published as squad_published
 from squad import run_squad
 from squad.presets import SquadRecipe
 from squad.presets import preset_settings as squad_settings
 from training.flags import choose_recipe
+from training.recipe import resolve
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 ONE_TASK = {f"train_{task}.sh": task for task in TASKS}
@@ -142,6 +147,29 @@ def test_the_estimates_are_what_their_assumptions_give() -> None:
     assert hours == round(
         windows * squad_settings("authors", named("base"))["num_train_epochs"] / rate / 3600
     )
+
+
+def test_convbert_mini_is_made_as_its_log_says(calls) -> None:
+    """The settings in force when the shipped weights were made, and each run from the one before."""
+    made = calls("make_convbert_mini.sh", "--device", "cpu", CORPUS="corpus", TEACHER="t", RUNS="r")
+    *runs, (_, module, *words) = made
+    assert (module, words[:2]) == ("checkpoints.convert", ["r/mini-replaced-tokens/best", "r/convbert-mini"])
+    folders = sorted((SCRIPTS.parent / "docs" / "convbert_mini" / "training").iterdir())
+    begun_from = ["", "r/mini-states/best", "r/mini-pairs/best"]
+    for (_, module, *words), folder, start in zip(runs, folders, begun_from, strict=True):
+        assert module == "pretraining.run_pretrain"
+        flags = run_pretrain.make_parser().parse_args(words)
+        told = json.loads((folder / "args.json").read_text())
+        preset = pretraining_settings(flags.objective, NETWORKS["convbert-mini"])
+        recipe = resolve(RECIPES[flags.objective], vars(flags), {}, preset)
+        found = dataclasses.asdict(recipe)
+        assert {name: found[name] for name in told["recipe"]} == told["recipe"]
+        assert (flags.init_from_ckpt, flags.teacher or "") == (start, told["teacher"] and "t")
+        assert told["objective"] == flags.objective
+        assert told["data"]["train.data"]["sha256"] in (
+            SCRIPTS.parent / "docs" / "convbert_mini_sources.md"
+        ).read_text("utf-8")
+        assert len((folder / "history.jsonl").read_text().splitlines()) > recipe.max_steps / 50
 
 
 # --- the published rows -------------------------------------------------------------------------------

