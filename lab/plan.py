@@ -7,6 +7,7 @@ take the place of that plan's.
 """
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -59,14 +60,17 @@ class Search:
 
 @dataclass(frozen=True)
 class TaskPlan:
-    """What to run of one task. seeds: empty for the recipe's own. init_from: a task, or empty."""
+    """What to run of one task. seeds: empty for the recipe's own. init_from: a task, or empty.
+
+    grid: the combinations of settings to try, each over ``settings``; one empty one where there is no grid.
+    """
 
     task: str
     checkpoints: tuple[Checkpoint, ...]
     preset: str = ""
     seeds: tuple[int, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
-    grid: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    grid: tuple[Mapping[str, Any], ...] = ({},)
     search: Search | None = None
     init_from: str = ""
 
@@ -154,9 +158,9 @@ def _task_plan(
         top = {key: value for key, value in top.items() if key not in ("grid", "search")}
     parts = {key: own.get(key, top.get(key)) for key in _OF_A_TASK}
     settings = [_settings(part["settings"]) for part in (top, own) if "settings" in part]
-    grid = _grid(parts["grid"])
+    grid = _grid(parts["grid"]) if parts["grid"] else ({},)
     search = _search(parts["search"]) if parts["search"] else None
-    if grid and search and parts["search"]:
+    if grid != ({},) and search and parts["search"]:
         raise parts["search"].refused("a grid and a search exclude each other")
     if "checkpoints" in own:
         known = {checkpoint.name: checkpoint for checkpoint in checkpoints}
@@ -197,15 +201,21 @@ def _settings(node: Node) -> dict[str, Any]:
     return {key: _value(key, entry) for key, entry in node.entries().items()}
 
 
-def _grid(node: Node | None) -> dict[str, tuple[Any, ...]]:
-    if node is None:
-        return {}
-    grid = {}
-    for key, entry in node.entries().items():
-        grid[key] = tuple(_value(key, item) for item in entry.items())
-        if len(set(grid[key])) < len(grid[key]):
-            raise entry.refused("a value stands twice")
-    return grid
+def _grid(node: Node) -> tuple[dict[str, Any], ...]:
+    """Every combination of a grid, or of each grid of a list."""
+    found: list[dict[str, Any]] = []
+    for grid in node.items() if isinstance(node.value, list) else [node]:
+        values = {}
+        for key, entry in grid.entries().items():
+            values[key] = [_value(key, item) for item in entry.items()]
+            if len(set(values[key])) < len(values[key]):
+                raise entry.refused("a value stands twice")
+        for cell in itertools.product(*values.values()):
+            combination = dict(zip(values, cell, strict=True))
+            if combination in found:
+                raise grid.refused(f"{combination or 'the plain recipe'} stands in another grid already")
+            found.append(combination)
+    return tuple(found)
 
 
 def _search(node: Node) -> Search | None:

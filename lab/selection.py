@@ -1,10 +1,14 @@
 """Print what came of a sweep: per configuration best, median, mean ± deviation over its seeds, and failures.
 
-Example:
+Examples:
   python -m lab.selection runs
+  python -m lab.selection runs --against mini     # does what the grid varies help, or is it chance?
 
 Scores are each run's best dev score (main), in percent; the deviation is that of a sample (n - 1). The
 best run of many flatters: its score is partly the luck of the draw, which lab.ensemble guards against.
+
+With --against: each configuration's scores minus that one's of the same task and seed; their mean, and the
+95 % interval of Student's t over these differences, within each task and over all together.
 """
 
 if not __package__:  # started by path: what is importable is the clone, not this folder
@@ -13,8 +17,9 @@ if not __package__:  # started by path: what is importable is the clone, not thi
 
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from commands.command_line import CommandParser, path, run
@@ -100,6 +105,57 @@ def table(results: Sequence[Result]) -> list[str]:
     return lines
 
 
+def differences(results: Sequence[Result], against: str) -> dict[str, dict[str, list[float]]]:
+    """Configuration (without its task) → task → main score minus the plain one's, of each seed that both ran.
+
+    against: the plain configuration, without its task. InputError if no task has done trials of it.
+    """
+    scores: dict[tuple[str, str], dict[int | None, float]] = {}
+    for result in results:
+        if result.status == DONE:
+            name = result.configuration.partition("/")[2]
+            scores.setdefault((result.task, name), {})[result.seed] = result.main
+    plain = {task: found for (task, name), found in scores.items() if name == against}
+    if not plain:
+        known = ", ".join(sorted({name for _, name in scores})) or "none"
+        raise InputError(f"--against {against}: no such configuration is done; done ones: {known}")
+    found: dict[str, dict[str, list[float]]] = {}
+    for (task, name), own in scores.items():
+        shared = sorted(own.keys() & plain.get(task, {}).keys(), key=str)
+        if name != against and shared:
+            found.setdefault(name, {})[task] = [own[seed] - plain[task][seed] for seed in shared]
+    return found
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """The 95 % interval of the mean of two values or more: Student's t with n - 1 degrees of freedom."""
+    from scipy.special import stdtrit
+
+    half = float(stdtrit(len(values) - 1, 0.975)) * statistics.stdev(values) / math.sqrt(len(values))
+    mean = statistics.fmean(values)
+    return mean - half, mean + half
+
+
+def difference_table(found: Mapping[str, Mapping[str, Sequence[float]]], against: str) -> list[str]:
+    """The lines to print, in points of percent: a line a configuration and task, and one for all tasks."""
+    width = max([len("configuration"), *map(len, found)])
+    lines = [f"{'minus ' + against:<{width}}  {'task':<9} {'pairs':>5} {'mean':>7}  95 % interval"]
+    for name, of_tasks in found.items():
+        rows = dict(of_tasks)
+        if len(rows) > 1:
+            rows["all tasks"] = [value for values in of_tasks.values() for value in values]
+        for task, values in rows.items():
+            ends = "–"
+            if len(values) > 1:
+                low, high = interval(values)
+                ends = f"{100 * low:+.2f} to {100 * high:+.2f}"
+                ends += "" if low <= 0 <= high else "  better" if low > 0 else "  worse"
+            lines.append(
+                f"{name:<{width}}  {task:<9} {len(values):>5} {100 * statistics.fmean(values):>+7.2f}  {ends}"
+            )
+    return lines
+
+
 def _percent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.2f}"
 
@@ -107,15 +163,24 @@ def _percent(value: float | None) -> str:
 def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m lab.selection", description=__doc__)
     parser.add_argument("runs", type=path, metavar="RUNS_DIR", help="what lab.sweep wrote into (--runs)")
+    parser.add_argument(
+        "--against",
+        metavar="NAME",
+        help="print differences to this configuration too (its name without TASK/)",
+    )
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    folder = make_parser().parse_args(argv).runs
+    flags = make_parser().parse_args(argv)
+    folder = flags.runs
     results = read_results(folder)
     if not results:
         raise InputError(f"{folder}: no trials of a sweep; python -m lab.sweep makes some")
+    compared = differences(results, flags.against) if flags.against else {}
     print("\n".join(table(results)))
+    if flags.against:
+        print("\n" + "\n".join(difference_table(compared, flags.against)))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ A plan in full:
   preset: authors                      # of glue.run_glue; so are all settings
   seeds: [42, 43]                      # without them: the preset's
   settings: {batch_size: 32}
-  grid: {learning_rate: [1e-4, 5e-5]}  # every combination
+  grid: {learning_rate: [1e-4, 5e-5]}  # every combination; or of each of several: [{}, {fgm: [1]}]
   stop_early: median                   # a trial that is worse half-way than most were is stopped
   ensemble: {size: 5, methods: [mean, vote]}      # for lab.submit
   tasks:
@@ -51,7 +51,7 @@ def make_parser() -> CommandParser:
         required=True,
         type=path,
         metavar="PLAN",
-        help="a YAML file, or a shipped plan: quick, reference, paper, leaderboard",
+        help="a YAML file, or a shipped plan: quick, reference, paper, leaderboard, options",
     )
     parser.add_argument("--runs", required=True, type=path, metavar="DIR", help="where the runs go")
     parser.add_argument(

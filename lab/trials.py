@@ -1,6 +1,5 @@
 """A plan's trials: which there are, in which order, and what they are called."""
 
-import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -56,9 +55,8 @@ def trials_of(plan: Plan) -> list[Trial]:
 
 
 def _trials_of_task(plan: TaskPlan) -> Iterator[Trial]:
-    cells = [tuple(zip(plan.grid, values, strict=True)) for values in itertools.product(*plan.grid.values())]
     for checkpoint in plan.checkpoints:
-        for varied in cells:
+        for varied in plan.grid:
             for number in range(1, plan.search.trials + 1) if plan.search else [0]:
                 for seed in plan.seeds or [None]:
                     yield Trial(
@@ -66,8 +64,8 @@ def _trials_of_task(plan: TaskPlan) -> Iterator[Trial]:
                         checkpoint=checkpoint,
                         preset=plan.preset,
                         seed=seed,
-                        settings={**plan.settings, **dict(varied)},
-                        varied=varied,
+                        settings={**plan.settings, **varied},
+                        varied=tuple(varied.items()),
                         init_from=plan.init_from,
                         search=plan.search,
                         number=number,

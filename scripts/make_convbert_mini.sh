@@ -12,6 +12,11 @@ set -eu
 cd "$(dirname "$0")/.."
 corpus=${CORPUS:?name the folder of train.data} teacher=${TEACHER:?name the folder of the teacher}
 runs=${RUNS:-runs}
+target=${TARGET:-$runs/convbert-mini}
+if [ -e "$target" ]; then
+  echo "error: $target is there already: name another TARGET, or move it away" >&2
+  exit 1
+fi
 
 run() {
   "${PYTHON:-python}" -m pretraining.run_pretrain --resume --model_name_or_path convbert-mini --input_dir "$corpus" \
@@ -29,5 +34,5 @@ run --objective distill --teacher "$teacher" --output_dir "$runs/mini-pairs" \
 run --objective rtd --output_dir "$runs/mini-replaced-tokens" --init_from_ckpt "$runs/mini-pairs/best" \
   --packing lines --dropout 0 --learning_rate 5e-4 --warmup_proportion 0.1 --max_steps 1500 --save_steps 500 "$@"
 
-"${PYTHON:-python}" -m checkpoints.convert "$runs/mini-replaced-tokens/best" "${TARGET:-$runs/convbert-mini}" \
+"${PYTHON:-python}" -m checkpoints.convert "$runs/mini-replaced-tokens/best" "$target" \
   --to huggingface --dtype float16

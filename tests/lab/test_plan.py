@@ -56,6 +56,17 @@ def test_a_tasks_settings_lie_over_those_at_the_top_and_its_grid_takes_the_place
     assert cola[0].seed is None  # the preset's: a plan without seeds names none
 
 
+def test_of_several_grids_every_combination_of_each(tmp_path: Path) -> None:
+    text = (
+        HEAD + "settings: {fgm: 1}\ngrid: [{}, {fgm: [0.5]}, {r_drop: [1, 2], ema: [0.9]}]\ntasks: {rte: }\n"
+    )
+    trials = trials_of(read_plan(plan_of(tmp_path, text)))
+    assert [trial.name for trial in trials] == [
+        "rte/base", "rte/base-fgm0.5", "rte/base-r_drop1-ema0.9", "rte/base-r_drop2-ema0.9",
+    ]  # fmt: skip
+    assert [trial.settings["fgm"] for trial in trials] == [1, 0.5, 1, 1]
+
+
 def test_a_search_replaces_the_grid_at_the_top(tmp_path: Path) -> None:
     text = HEAD + (
         "grid: {learning_rate: [1e-3]}\n"
@@ -64,7 +75,7 @@ def test_a_search_replaces_the_grid_at_the_top(tmp_path: Path) -> None:
     )
     (rte,) = read_plan(plan_of(tmp_path, text)).tasks.values()
     assert rte.search is not None
-    assert not rte.grid
+    assert rte.grid == ({},)
     assert (rte.search.trials, rte.search.at_once) == (3, 2)
     assert rte.search.space == {"batch_size": Range(choices=(8, 16)), "warmup_steps": Range(0, 9)}
 
@@ -89,10 +100,10 @@ def test_extends_takes_a_shipped_plan_and_lays_keys_over_it(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("name", shipped_plans())
 def test_every_shipped_plan_reads(name: str) -> None:
-    plan, count = read_plan(name), {"quick": 9, "reference": 9, "paper": 90}
+    plan, count = read_plan(name), {"quick": 9, "reference": 9, "paper": 90, "options": 45}
     trials = trials_of(plan)
     assert len({trial.name for trial in trials}) == len(trials) == count.get(name, len(trials))
-    if name in count:
+    if name in count and name != "options":
         assert set(plan.tasks) == set(TASKS)
 
 
@@ -127,6 +138,16 @@ FAULTS = {
         "plan.yaml:3: grid.learning_rate: expected a list, such as [1, 2], found '1e-4'",
     HEAD + "tasks: {rte: }\ngrid: {learning_rate: [1e-4, 0.0001]}\n":
         "plan.yaml:3: grid.learning_rate: a value stands twice",
+    HEAD + "tasks: {rte: }\ngrid:\n  - {fgm: [0.5]}\n  - {fgm: [1, 0.5]}\n":
+        "plan.yaml:5: grid: {'fgm': 0.5} stands in another grid already",
+    HEAD + "tasks: {rte: }\ngrid: [{}, {fgm: [0.5]}, {}]\n":
+        "plan.yaml:3: grid: the plain recipe stands in another grid already",
+    HEAD + "tasks: {rte: }\ngrid: []\n":
+        "plan.yaml:3: grid: expected a list, such as [1, 2], found an empty list",
+    HEAD + "tasks: {rte: }\ngrid: [fgm]\n":
+        "plan.yaml:3: grid: expected lines 'key: value', found 'fgm'",
+    HEAD + "tasks: {rte: {grid: [{}, {fgm: [1]}], search: {trials: 2, space: {ema: [0.9]}}}}\n":
+        "plan.yaml:2: tasks.rte.search: a grid and a search exclude each other",
     HEAD + "tasks: {rte: }\nseeds: [1, 1]\n": "plan.yaml:3: seeds: a seed stands twice",
     HEAD + "tasks: {rte: }\nseeds: [-1]\n":
         "plan.yaml:3: seeds: expected a whole number of at least 0, found -1",
@@ -161,7 +182,8 @@ FAULTS = {
     HEAD + "tasks: {rte: {grid: {batch_size: [1]}, search: {trials: 2, space: {seed: [1]}}}}\n":
         "plan.yaml:2: tasks.rte.search.space.seed: seeds are listed under 'seeds:'",
     "extends: plan.yaml\n": "plan.yaml:1: extends: ",
-    "extends: nowhere\n": "nowhere: no such plan file; shipped plans: leaderboard, paper, quick, reference",
+    "extends: nowhere\n":
+        "nowhere: no such plan file; shipped plans: leaderboard, options, paper, quick, reference",
     HEAD + "tasks: {rte\n": "plan.yaml:3: not YAML: expected ',' or '}'",
 }  # fmt: skip
 

@@ -20,9 +20,10 @@ def add(runs: Path, name: str, score: float | None, status: str = "done") -> Non
     }  # fmt: skip
     folder.with_name(folder.name + ".trial.json").write_text(json.dumps(record))
     if score is not None:
+        seed = int(name.rpartition("seed")[2]) if "-seed" in name else 4
         best = {"step": 9, "main": score, "accuracy": score, "matthews": score}
         (folder / "scores.json").write_text(json.dumps({"task": task, "best": best, "last": best}))
-        (folder / "args.json").write_text(json.dumps({"recipe": {"seed": 4}}))
+        (folder / "args.json").write_text(json.dumps({"recipe": {"seed": seed}}))
 
 
 def test_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -38,7 +39,7 @@ def test_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert base.deviation == pytest.approx((52e-4 / 3) ** 0.5)
     assert (base.failed, base.stopped, base.skipped) == (1, 1, 0)
     assert base.best_run is not None
-    assert (base.best_run.trial, base.best_run.seed) == ("rte/base-seed2", 4)
+    assert (base.best_run.trial, base.best_run.seed) == ("rte/base-seed2", 2)
     assert (small.median, small.deviation) == (0.59, None)
     assert (cola.best, cola.mean, cola.best_run, cola.skipped) == (None, None, None, 1)
     main([str(tmp_path)])
@@ -62,6 +63,38 @@ def test_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         ],
         ["rte/small", "1", "59.00", "59.00", "59.00", "±", "–"],
     ]
+
+
+def test_differences_are_paired_by_seed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed, plain, with_ema, with_fgm in [
+        (1, 0.60, 0.61, 0.66),
+        (2, 0.70, 0.72, 0.80),
+        (3, 0.50, 0.53, None),
+    ]:
+        add(tmp_path, f"rte/base-seed{seed}", plain)
+        add(tmp_path, f"rte/base-ema-seed{seed}", with_ema)
+        add(tmp_path, f"rte/base-reinit-seed{seed}", plain - 0.04 - seed / 100)
+        add(tmp_path, f"rte/base-fgm-seed{seed}", with_fgm, "done" if with_fgm else "failed")
+    add(tmp_path, "rte/base-ema-seed4", 0.99)  # the plain recipe has no run with this seed
+    add(tmp_path, "cola/base-seed1", 0.20)
+    add(tmp_path, "cola/base-ema-seed1", 0.16)
+    add(tmp_path, "sst-2/base-ema-seed1", 0.99)  # nor any of this task
+    main([str(tmp_path), "--against", "base"])
+    # 1, 2, 3: mean 2, deviation 1; t(2) at 0.975 is 4.302653, over the root of 3 2.484138.
+    # 6, 10: mean 8, deviation the root of 8, over the root of 2: 2; t(1) is 12.706205.
+    # -4, 1, 2, 3: mean 0.5, squares 20.25 + 0.25 + 2.25 + 6.25 = 29, over 3 and 4 1.554563²; t(3) 3.182446.
+    assert capsys.readouterr().out.partition("\n\n")[2].splitlines() == [
+        "minus base     task      pairs    mean  95 % interval",
+        "base-ema       cola          1   -4.00  –",
+        "base-ema       rte           3   +2.00  -0.48 to +4.48",
+        "base-ema       all tasks     4   +0.50  -4.45 to +5.45",
+        "base-fgm       rte           2   +8.00  -17.41 to +33.41",
+        "base-reinit    rte           3   -6.00  -8.48 to -3.52  worse",
+    ]
+    with pytest.raises(
+        InputError, match="--against plain: no such configuration is done; done ones: base, base-ema"
+    ):
+        main([str(tmp_path), "--against", "plain"])
 
 
 def test_damaged_records_are_named(tmp_path: Path) -> None:

@@ -172,6 +172,15 @@ def test_convbert_mini_is_made_as_its_log_says(calls) -> None:
         assert len((folder / "history.jsonl").read_text().splitlines()) > recipe.max_steps / 50
 
 
+def test_convbert_mini_is_not_made_over_a_folder(calls, tmp_path: Path) -> None:
+    target = tmp_path / "mini"
+    target.mkdir()
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        calls("make_convbert_mini.sh", CORPUS="corpus", TEACHER="t", TARGET=str(target))
+    assert failed.value.returncode == 1
+    assert not (tmp_path / "calls.jsonl").exists()  # said before hours of training, not after
+
+
 # --- the published rows -------------------------------------------------------------------------------
 
 
