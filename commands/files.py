@@ -14,6 +14,7 @@ from typing import IO, Any
 from commands.errors import InputError
 
 MANIFEST = "manifest.json"
+FINISHED = ".finished"  # in a finished run whose last/ was put away, as lab.sweep --keep best does
 
 
 @contextmanager

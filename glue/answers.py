@@ -17,13 +17,14 @@ class Answers:
     """What goes into one hand-in file, ``hand_in``, and into the .npz beside it.
 
     logits: (N, L) float32, for a regression (N, 1) in the task's own range. labels: names of the columns.
-    answers: a label or a number a row.
+    answers: a label or a number a row. data_digest: SHA-256 of the official file that was answered, or empty.
     """
 
     hand_in: str
     logits: np.ndarray
     labels: Sequence[str]
     answers: Sequence[str]
+    data_digest: str = ""
 
 
 def answers_of(task: Task, logits: np.ndarray, labels: Sequence[str]) -> list[str]:
@@ -47,6 +48,7 @@ def write_answers(folder: Path, parts: Sequence[Answers], digest: str) -> None:
             write_through(files.enter_context(atomic_write(target)), text.encode())
             content = io.BytesIO()
             np.savez(
-                content, logits=part.logits, labels=np.array(part.labels), checkpoint_digest=np.array(digest)
-            )
+                content, logits=part.logits, labels=np.array(part.labels),
+                checkpoint_digest=np.array(digest), data_digest=np.array(part.data_digest),
+            )  # fmt: skip
             write_through(files.enter_context(atomic_write(target.with_suffix(".npz"))), content.getvalue())

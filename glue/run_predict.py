@@ -6,7 +6,7 @@ Example:
 
 MNLI writes MNLI-m.tsv, MNLI-mm.tsv and AX.tsv. STS-B's numbers are clipped to [0, 5]. Labels are those of
 the checkpoint's own map. The .npz holds ``logits`` (rows × labels, float32; for a regression in the
-task's range), ``labels`` (in column order) and ``checkpoint_digest``.
+task's range), ``labels`` (in column order), ``checkpoint_digest``, and ``data_digest``: of the file answered.
 """
 
 if not __package__:  # started by path: what is importable is the clone, not this folder
@@ -49,10 +49,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
     set_workers(flags.num_workers)
     from checkpoints.opening import model_folder
+    from commands.files import sha256_of
     from convbert import ranks
     from convbert.framework import select_device
     from glue.answers import Answers, write_answers
     from glue.checkpoint import Checkpoint
+    from glue.data import find_file
     from glue.scoring import predict_splits
 
     task = task_named(flags.task_name)
@@ -74,7 +76,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     write_answers(
         target,
-        [Answers(part.split.split.hand_in, part.logits, part.labels, part.answers) for part in predictions],
+        [
+            Answers(
+                part.split.split.hand_in,
+                part.logits,
+                part.labels,
+                part.answers,
+                sha256_of(find_file(data, part.split.split)),
+            )
+            for part in predictions
+        ],
         checkpoint.digest(),
     )
     for part in predictions:

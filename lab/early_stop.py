@@ -7,9 +7,12 @@ with this rule need not give the same trials twice.
 """
 
 import json
+import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 FEWEST = 5  # finished trials before anybody is stopped; Optuna's default
 
@@ -18,18 +21,26 @@ Curve = list[tuple[int, float]]  # (step, main score) of each evaluation
 
 def read_curve(run: Path) -> Curve:
     """The evaluations in a run's history, also while it is being written."""
+    return _read(run, lambda line: line["evaluation"]["main"])
+
+
+def read_losses(run: Path) -> Curve:
+    """(step, training loss) of each window in a run's history, also while it is being written."""
+    return _read(run, lambda line: line["loss"])
+
+
+def _read(run: Path, value_of: Callable[[Any], Any]) -> Curve:
     curve: Curve = []
     try:
         lines = (run / "history.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         return curve
     for line in lines:
-        try:
-            value = json.loads(line)
-            if "evaluation" in value:
-                curve.append((int(value["step"]), float(value["evaluation"]["main"])))
-        except (ValueError, KeyError, TypeError):  # the last line, half written
-            continue
+        with suppress(ValueError, KeyError, TypeError):  # of another kind, or the last one, half written
+            entry = json.loads(line)
+            step, value = int(entry["step"]), float(value_of(entry))
+            if math.isfinite(value):
+                curve.append((step, value))
     return curve
 
 

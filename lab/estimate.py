@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from commands.errors import InputError
 from glue.tasks import TASKS, Task
 from lab.scheduling import Sweep
 from lab.speed import Speed
@@ -24,11 +25,19 @@ def dry_run_lines(sweep: Sweep, workers: int) -> list[str]:
     width = max(len(trial.name) for trial in sweep.trials)
     started = time.monotonic()
     for number, trial in enumerate(sweep.trials, 1):
-        if sweep.is_settled(trial):
+        try:
+            is_settled = sweep.is_settled(trial)
+        except InputError as error:
+            lines.append(f"{number:>4}  {trial.name:<{width}}  cannot be run: {error}")
+            continue
+        if is_settled:
             lines.append(f"{number:>4}  {trial.name:<{width}}  was done before")
             continue
         recipe, model = sweep.jobs.recipe(trial), sweep.jobs.model_of(trial)
-        key = (model, trial.task, recipe.max_seq_length, recipe.batch_size, recipe.both_orders)
+        key = (
+            model, trial.task, recipe.max_seq_length, recipe.batch_size, recipe.both_orders,
+            bool(recipe.r_drop), bool(recipe.fgm),
+        )  # fmt: skip
         if key not in speeds:
             speeds[key] = _measured(sweep, trial.task, model, recipe)
         seconds = seconds_of(TASKS[trial.task], recipe, speeds[key], sweep.jobs.data_dir)

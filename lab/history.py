@@ -29,7 +29,7 @@ from typing import Any
 
 from commands.command_line import CommandParser, path, run
 from commands.errors import InputError, UsageError
-from commands.files import atomic_folder, read_json_lines, read_json_object, sha256_of, write_text
+from commands.files import Lock, atomic_folder, read_json_lines, read_json_object, sha256_of, write_text
 from glue.arguments import data_folder
 from glue.tasks import TASKS
 
@@ -84,24 +84,57 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UsageError("--add and --answer exclude each other")
     if (flags.score is None) != (flags.answer is None):
         raise UsageError("--answer FILE.zip and --score N go together")
+    if flags.task_scores and not flags.answer:
+        raise UsageError("--task_scores belong to --answer FILE.zip")
     folder = Path(flags.history)
-    events = read_events(folder)
-    if flags.add:
-        _add(flags, folder, events)
-    elif flags.answer:
-        _answer(flags, folder, events)
-    else:
-        print("\n".join(_lines(events)))
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: is no folder; --history names the one where the history is kept")
+    if not flags.add and not flags.answer:
+        print("\n".join(_lines(read_events(folder))))
+        return
+    if not Path(flags.add or flags.answer).is_file():
+        raise InputError(f"{flags.add or flags.answer}: no such file; lab.submit writes it")
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = Lock(folder / ".lock")  # two at once would forget one of them
+    try:
+        (_add if flags.add else _answer)(flags, folder, read_events(folder))
+    finally:
+        lock.free()
 
 
 def read_events(folder: Path) -> list[dict[str, Any]]:
     """The history's lines, oldest first: ``{"event": "handed in" or "answered", "date", "sha256", …}``."""
     path = folder / _LINES
-    events = list(read_json_lines(path)) if path.is_file() else []
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: is no file; move it away")
+    try:
+        events = list(read_json_lines(path)) if path.is_file() else []
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not UTF-8; put a copy back") from None
     for number, event in enumerate(events, 1):
-        if not isinstance(event, dict) or not {"event", "date", "sha256"} <= set(event):
-            raise InputError(f"{path}:{number}: not a line of a history")
+        if not _is_event(event):
+            raise InputError(f"{path}:{number}: not a line of a history; mend or remove it")
     return events
+
+
+def _is_event(event: Any) -> bool:
+    if not isinstance(event, dict) or not all(
+        isinstance(event.get(key), str) for key in ("event", "date", "sha256")
+    ):
+        return False
+    if event["event"] == "answered":
+        return _is_number(event.get("score"))
+    return isinstance(event.get("zip"), str) and _is_expected(event.get("expected"))
+
+
+def _is_expected(expected: Any) -> bool:
+    """Averages as a manifest has them: fractions of 1, or none where scores are missing."""
+    average = expected.get("leaderboard_average") if isinstance(expected, dict) else math.nan
+    return average is None or _is_number(average)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _write(folder: Path, events: Sequence[Mapping[str, Any]]) -> None:
@@ -116,17 +149,26 @@ def _add(flags: Namespace, folder: Path, events: list[dict[str, Any]]) -> None:
 
     archive, digest = Path(flags.add), sha256_of(flags.add)
     manifest = read_json_object(manifest_path(archive))
-    if not all(isinstance(manifest.get(key), dict) for key in ("expected", "dev")):
+    if not _is_expected(manifest.get("expected")) or not isinstance(manifest.get("dev"), dict):
         raise InputError(f"{manifest_path(archive)}: not the manifest of a hand-in")
     if manifest.get("sha256") != digest:
         raise InputError(f"{manifest_path(archive)}: is of another {archive.name}; submit again")
     if any(event["event"] == "handed in" and event["sha256"] == digest for event in events):
         raise InputError(f"{archive}: was handed in before; {folder / _LINES} says when")
-    kept = folder / digest[:_SHORT]
+    kept, predicted = folder / digest[:_SHORT], predictions_path(archive) / "dev"
+    known = manifest.get("dev_predictions")
+    for name in [split.hand_in for task in TASKS.values() for split in task.of_kind("dev")]:
+        file = predicted / name
+        if not file.is_file():
+            raise InputError(f"{file}: is missing; later ones are compared by it: submit again")
+        if isinstance(known, dict) and known.get(name) != sha256_of(file):
+            raise InputError(
+                f"{file}: is not what {manifest_path(archive).name} says (SHA-256); submit again"
+            )
     with atomic_folder(kept) as copy:
         shutil.copyfile(archive, copy / "submission.zip")
         shutil.copyfile(manifest_path(archive), copy / "submission.manifest.json")
-        for file in sorted((predictions_path(archive) / "dev").glob("*.tsv")):
+        for file in sorted(predicted.glob("*.tsv")):
             shutil.copyfile(file, copy / f"dev-{file.name}")
     before = _best(events)
     about = {"event": "handed in", "date": _now(), "sha256": digest, "zip": archive.name}
@@ -142,9 +184,10 @@ def _add(flags: Namespace, folder: Path, events: list[dict[str, Any]]) -> None:
 def _best(events: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     """Of what was handed in, that with the best answer by the site, or where it never answered the latest."""
     handed_in = {event["sha256"]: event for event in events if event["event"] == "handed in"}
-    answered = [event for event in events if event["event"] == "answered" and event["sha256"] in handed_in]
+    answers = {event["sha256"]: event["score"] for event in events if event["event"] == "answered"}
+    answered = [digest for digest in answers if digest in handed_in]  # of several answers the last counts
     if answered:
-        return handed_in[max(answered, key=lambda event: float(event["score"]))["sha256"]]
+        return handed_in[max(answered, key=lambda digest: answers[digest])]
     return list(handed_in.values())[-1] if handed_in else None
 
 
@@ -157,7 +200,9 @@ def _compare(after: Path, before: Path, event: Mapping[str, Any], data: Path) ->
         f"dev, leaderboard average: {100 * gain.difference:+.2f} points over {event['zip']}, {event['date']} "
         f"(95 % interval {100 * low:+.2f} to {100 * high:+.2f})"
     )
-    if low <= 0 <= high:
+    if low == high == 0:
+        print("warning: no dev row is answered otherwise", file=sys.stderr)
+    elif low <= 0 <= high:
         print(
             "warning: that gain is within noise; the test set may as well say the opposite", file=sys.stderr
         )

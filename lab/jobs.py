@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from glue.presets import GlueRecipe, preset_settings
 from glue.tasks import TASKS
 from lab.trial_run import Job
 from lab.trials import Trial
+from submission.check import RowCounts
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,14 @@ class Jobs:
 
     @cached_property
     def _digests(self) -> dict[Path, str]:
+        return {}
+
+    @cached_property
+    def _model_digests(self) -> dict[str, str]:
+        return {}
+
+    @cached_property
+    def _files(self) -> dict[tuple[str, str], tuple[tuple[str, int], ...]]:
         return {}
 
     def model_of(self, trial: Trial) -> str:
@@ -70,17 +80,22 @@ class Jobs:
         if source is None or not (folder / "args.json").is_file():
             return source and source / "best"
         before = Path(str(read_json_object(folder / "args.json").get("model_name_or_path")))
-        is_run = before.name == "best" and before.parent.parent == source.parent and before.is_dir()
-        return before if is_run else source / "best"
+        still = source.with_name(before.parent.name) / before.name  # all runs may have been moved together
+        return still if before.name == "best" and still.is_dir() else source / "best"
 
-    def splits(self, task: str) -> tuple[str, ...]:
-        """``dev``, and ``test`` where its files are there."""
-        try:
-            for split in TASKS[task].of_kind("test"):
-                find_file(self.data_dir, split)
-        except InputError:
-            return ("dev",)
-        return ("dev", "test")
+    def splits(self, task: str) -> dict[str, tuple[tuple[str, int], ...]]:
+        """SHA-256 and rows of each file of ``dev``, and of ``test`` where all of that are there."""
+        found = {"dev": self._about(task, "dev")}
+        with suppress(InputError):
+            found["test"] = self._about(task, "test")
+        return found
+
+    def _about(self, task: str, kind: str) -> tuple[tuple[str, int], ...]:
+        if (task, kind) not in self._files:
+            files = [(split, find_file(self.data_dir, split)) for split in TASKS[task].of_kind(kind)]
+            counts = RowCounts(self.data_dir)
+            self._files[task, kind] = tuple((self.digest(file), counts.of(part)[0]) for part, file in files)
+        return self._files[task, kind]
 
     def recipe(self, trial: Trial, job: Job | None = None) -> GlueRecipe:
         """The settings in force in a trial, as ``run_glue`` will find them."""
@@ -93,6 +108,19 @@ class Jobs:
         settings_of = partial(preset_settings, config=found, task=task)
         return choose_recipe(GlueRecipe, flags, found, settings_of)[1]
 
+    def check_settings(self, trial: Trial) -> None:
+        """InputError if a trial's run was made with other settings than the plan gives, or another task's."""
+        path = trial.folder(self.runs) / "args.json"
+        if not path.is_file():
+            return
+        found = _flat("", read_json_object(path))
+        wanted = {f"recipe.{key}": value for key, value in trial.settings.items()}
+        wanted |= {} if trial.seed is None else {"recipe.seed": trial.seed}
+        for key, value in wanted.items():
+            if found.get(key) != value:
+                said = f"was made with {key} {found.get(key)}, the plan says {value}"
+                raise InputError(f"{path}: {said}; take the plan that was swept")
+
     def difference(self, trial: Trial, job: Job) -> str:
         """How the run in a job's folder was made otherwise than the job would make it; empty if it was not,
         or if there is none."""
@@ -100,19 +128,29 @@ class Jobs:
         if not path.is_file():
             return ""
         found = _flat("", read_json_object(path))
+        model = job.training[job.training.index("--model_name_or_path") + 1]
         wanted = {
             "task_name": job.task,
-            "model_name_or_path": job.training[job.training.index("--model_name_or_path") + 1],
+            "model_sha256": self._model_digest(model),
             **_flat("recipe", dataclasses.asdict(self.recipe(trial, job))),
         }
         for split in [*task.of_kind("train"), *task.of_kind("dev")]:
-            wanted[f"data.{split.file}.sha256"] = self._digest(find_file(self.data_dir, split))
+            wanted[f"data.{split.file}.sha256"] = self.digest(find_file(self.data_dir, split))
         for key, value in wanted.items():
             if found.get(key) != value:
-                return f"{path}: was made with {key} {found.get(key)}, the plan says {value}"
+                said = f"the plan says {value}" + (f" ({model})" if key == "model_sha256" else "")
+                return f"{path}: was made with {key} {found.get(key)}, {said}"
         return ""
 
-    def _digest(self, path: Path) -> str:
+    def _model_digest(self, folder: str) -> str:
+        from checkpoints.folder import digest_of
+
+        if folder not in self._model_digests:
+            self._model_digests[folder] = digest_of(folder)
+        return self._model_digests[folder]
+
+    def digest(self, path: Path) -> str:
+        """The SHA-256 of a file, read once."""
         if path not in self._digests:
             self._digests[path] = sha256_of(path)
         return self._digests[path]

@@ -9,16 +9,18 @@ from typing import Any
 import numpy as np
 
 from commands.errors import InputError
+from commands.files import sha256_of
 from glue.answers import Answers, answers_of
 from glue.data import find_file, read_gold
 from glue.tasks import Split, Task
-from lab.ensembling import Choice, DevRuns, joined, options_for
+from lab.ensembling import Choice, DevRuns, joined, options_for, scores_of
 from lab.records import Result
 from lab.trial_run import predictions
-from submission.manifest import run_details
+from submission.manifest import recorded_digest, run_details
 from submission.origins import Logits, read_logits
 
 SPLITS = ("dev", "test")
+_ROUNDING = 5e-3  # of a score computed twice, by different engines or precisions
 
 
 @dataclass(frozen=True)
@@ -34,19 +36,20 @@ class Joined:
 
 
 def join(task: Task, results: Sequence[Result], data_dir: Path, size: int, methods: Sequence[str]) -> Joined:
-    """Choose among done trials and join them. InputError if a run's predictions are missing or damaged,
-    or do not fit the dev files below ``data_dir``."""
+    """Choose among done trials and join them. InputError if a run's predictions are missing or damaged, of
+    another checkpoint than its ``best/``, or of other files than those below ``data_dir``."""
+    results = sorted(results, key=lambda result: result.trial)  # of equal ones always the same is taken
     golds = [gold_values(task, split, data_dir) for split in task.of_kind("dev")]
     files = {
-        kind: [[_read(task, result, split) for result in results] for split in task.of_kind(kind)]
-        for kind in SPLITS
+        kind: [_read_split(task, results, split, data_dir) for split in task.of_kind(kind)] for kind in SPLITS
     }
-    for split, gold, dev in zip(task.of_kind("dev"), golds, files["dev"], strict=True):
+    for gold, dev in zip(golds, files["dev"], strict=True):
         if len(dev[0].logits) != len(gold):
-            found = f"{len(dev[0].logits)} rows, but {find_file(data_dir, split)} has {len(gold)}"
-            raise InputError(f"{dev[0].path}: {found}; sweep with the data that is scored with")
+            raise InputError(f"{dev[0].path}: {len(dev[0].logits)} rows, expected {len(gold)}; sweep again")
     stacked = {kind: [_stacked(task, part) for part in parts] for kind, parts in files.items()}
     digests = [_digest(result, run) for result, run in zip(results, _by_run(files), strict=True)]
+    for number, result in enumerate(results):
+        _check_scores(task, golds, [part[number] for part in stacked["dev"]], result)
     choice = DevRuns(task, golds, stacked["dev"]).choose(options_for(task, len(results), size, methods))
     members, method = list(choice.members), choice.option.method
     answers = {
@@ -69,13 +72,28 @@ def _by_run(files: dict[str, list[list[Logits]]]) -> list[list[Logits]]:
 
 
 def _digest(result: Result, files: Sequence[Logits]) -> str:
-    """The checkpoint that all files of a run are of."""
-    digests = {file.checkpoint_digest for file in files}
-    if len(digests) > 1:
+    """The checkpoint that all files of a run are of: its best."""
+    digest = recorded_digest(result.folder / "best")
+    for file in files:
+        if file.checkpoint_digest != digest:
+            found = f"is not of the checkpoint in {result.folder / 'best'}"
+            raise InputError(f"{file.path}: {found}; sweep again to predict again")
+    return digest
+
+
+def _check_scores(
+    task: Task, golds: Sequence[np.ndarray], logits: Sequence[np.ndarray], result: Result
+) -> None:
+    """InputError unless a run's dev predictions score what the run says that its best evaluation did."""
+    labels = [
+        _answers(task, split, part).answers for split, part in zip(task.of_kind("dev"), logits, strict=True)
+    ]
+    found = scores_of(task, golds, [values_of(task, part) for part in labels])["main"]
+    if abs(found - result.main) > _ROUNDING:
         raise InputError(
-            f"{result.folder / 'predictions'}: not all of one checkpoint; sweep again to predict again"
+            f"{predictions(result.folder, 'dev')}: score {100 * found:.2f}, but scores.json says "
+            f"{100 * result.main:.2f}; remove {result.folder / 'predictions'} and sweep again"
         )
-    return digests.pop()
 
 
 def described(joined: Joined, runs: Path) -> dict[str, Any]:
@@ -124,6 +142,17 @@ def values_of(task: Task, answers: Sequence[str]) -> np.ndarray:
 
 def _answers(task: Task, split: Split, logits: np.ndarray) -> Answers:
     return Answers(split.hand_in, logits, task.labels, answers_of(task, logits, task.labels))
+
+
+def _read_split(task: Task, results: Sequence[Result], split: Split, data_dir: Path) -> list[Logits]:
+    """A file's predictions by each run, all made from the official file that is there now."""
+    file = find_file(data_dir, split)
+    digest, found = sha256_of(file), []
+    for result in results:
+        found.append(_read(task, result, split))
+        if found[-1].data_digest != digest:
+            raise InputError(f"{found[-1].path}: was not predicted from this {file}; sweep again with it")
+    return found
 
 
 def _read(task: Task, result: Result, split: Split) -> Logits:

@@ -8,6 +8,8 @@ take the place of that plan's.
 
 import dataclasses
 import itertools
+import math
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,6 +23,7 @@ from lab.plan_file import Node, read_nodes
 
 PLANS = Path(__file__).parent / "plans"
 METHODS = ("mean", "vote")
+_MOST_TRIALS = 1000  # of a grid or a search; more are a slip
 _SETTINGS = {f.name: str(getattr(f.type, "__name__", f.type)) for f in dataclasses.fields(GlueRecipe)}
 _OF_A_TASK = ("preset", "seeds", "settings", "grid", "search")
 _AT_THE_TOP = ("extends", "checkpoints", *_OF_A_TASK, "stop_early", "ensemble", "tasks")
@@ -124,10 +127,13 @@ def _extended(root: Node, seen: list[str]) -> dict[str, Node]:
     top = root.fields(_AT_THE_TOP)
     if "extends" not in top:
         return top
-    base = top["extends"].text()
-    if base not in shipped_plans() and not Path(base).is_absolute():
-        base = str(Path(seen[-1]).parent / base)
-    if base in seen:
+    base = written = top["extends"].text()
+    if base not in shipped_plans():
+        base = os.path.normpath(Path(seen[-1]).parent / base)
+        if not Path(base).is_file():
+            known = ", ".join(shipped_plans())
+            raise top["extends"].refused(f"no such plan file: {written}; shipped plans: {known}")
+    if os.path.realpath(base) in map(os.path.realpath, seen):
         raise top["extends"].refused(f"{base} extends itself")
     return {**_extended(_read(base), [*seen, base]), **top}
 
@@ -167,13 +173,22 @@ def _task_plan(
         for item in own["checkpoints"].items():
             if item.text() not in known:
                 raise item.refused(f"no checkpoint {item.value!r}; known: {', '.join(known)}")
+        names = [item.value for item in own["checkpoints"].items()]
+        if len(set(names)) < len(names):
+            raise own["checkpoints"].refused("a checkpoint stands twice")
         checkpoints = tuple(known[item.value] for item in own["checkpoints"].items())
+    settings_in_all = {key: value for part in settings for key, value in part.items()}
+    for cell in grid:
+        try:
+            GlueRecipe(**{**settings_in_all, **cell})
+        except InputError as error:  # each is fine by itself
+            raise node.refused(str(error)) from None
     return TaskPlan(
         task=task,
         checkpoints=checkpoints,
         preset=_preset(parts["preset"]),
         seeds=_seeds(parts["seeds"]),
-        settings={key: value for part in settings for key, value in part.items()},
+        settings=settings_in_all,
         grid=grid,
         search=search,
         init_from=_init_from(own.get("init_from")),
@@ -183,7 +198,7 @@ def _task_plan(
 def _preset(node: Node | None) -> str:
     if node is None:
         return ""
-    if node.value not in PRESETS:
+    if not isinstance(node.value, str) or node.value not in PRESETS:
         raise node.wrong(f"one of {', '.join(PRESETS)}")
     return str(node.value)
 
@@ -191,7 +206,7 @@ def _preset(node: Node | None) -> str:
 def _seeds(node: Node | None) -> tuple[int, ...]:
     if node is None:
         return ()
-    seeds = tuple(item.whole(0) for item in node.items())
+    seeds = tuple(_checked("seed", item) for item in node.items())
     if len(set(seeds)) < len(seeds):
         raise node.refused("a seed stands twice")
     return seeds
@@ -210,11 +225,13 @@ def _grid(node: Node) -> tuple[dict[str, Any], ...]:
             values[key] = [_value(key, item) for item in entry.items()]
             if len(set(values[key])) < len(values[key]):
                 raise entry.refused("a value stands twice")
+        if len(found) + math.prod(map(len, values.values())) > _MOST_TRIALS:
+            raise grid.refused(f"more than {_MOST_TRIALS} combinations")
         for cell in itertools.product(*values.values()):
-            combination = dict(zip(values, cell, strict=True))
-            if combination in found:
-                raise grid.refused(f"{combination or 'the plain recipe'} stands in another grid already")
-            found.append(combination)
+            found.append(dict(zip(values, cell, strict=True)))
+    for number, combination in enumerate(found):
+        if combination in found[:number]:
+            raise node.refused(f"{combination or 'the plain recipe'} stands in two grids")
     return tuple(found)
 
 
@@ -227,8 +244,8 @@ def _search(node: Node) -> Search | None:
     space = {key: _range(key, entry) for key, entry in fields["space"].entries().items()}
     if not space:
         raise fields["space"].wrong("lines 'setting: {low: …, high: …}' or 'setting: [choices]'")
-    at_once = fields["at_once"].whole(1) if "at_once" in fields else 1
-    return Search(fields["trials"].whole(1), space, at_once)
+    at_once = fields["at_once"].whole(1, _MOST_TRIALS) if "at_once" in fields else 1
+    return Search(fields["trials"].whole(1, _MOST_TRIALS), space, at_once)
 
 
 def _range(key: str, node: Node) -> Range:
@@ -252,11 +269,17 @@ def _value(key: str, node: Node) -> Any:
         raise node.refused("seeds are listed under 'seeds:'")
     if key not in _SETTINGS:
         raise node.refused("no such setting; python -m glue.run_glue --help lists them")
+    return _checked(key, node)
+
+
+def _checked(key: str, node: Node) -> Any:
     value = node.value
+    if isinstance(value, list | dict) or value is None:
+        raise node.wrong("one value")
     if _SETTINGS[key] == "float":  # YAML 1.1 reads 1e-4 (without a dot) as text
         try:
             value = float(value) if isinstance(value, str | int) and not isinstance(value, bool) else value
-        except ValueError:
+        except (ValueError, OverflowError):
             raise node.wrong("a number") from None
     alone = {"max_steps": 1} if key == "num_train_epochs" else {}  # 0 epochs are fine where steps are given
     try:
@@ -310,4 +333,4 @@ def _ensemble(node: Node | None) -> tuple[int, tuple[str, ...]]:
     for method in methods:
         if method not in METHODS:
             raise fields["methods"].wrong(f"some of {', '.join(METHODS)}")
-    return fields["size"].whole(1) if "size" in fields else 5, methods
+    return fields["size"].whole(1, _MOST_TRIALS) if "size" in fields else 5, methods

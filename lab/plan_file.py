@@ -1,11 +1,14 @@
 """YAML → nodes that know where they stand, so that whatever is wrong is said with file, line and key."""
 
-from collections.abc import Collection
+import itertools
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from commands.errors import InputError
+
+_MOST_NODES = 100_000
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Node:
     def items(self) -> list["Node"]:
         """The entries of a list that is not empty."""
         if not isinstance(self.value, list) or not self.value:
-            raise self.wrong("a list, such as [1, 2]")
+            raise self.wrong("a list with something in it, such as [1, 2]")
         return self.value
 
     def text(self) -> str:
@@ -59,10 +62,11 @@ class Node:
             raise self.wrong("a word")
         return self.value
 
-    def whole(self, least: int) -> int:
-        if isinstance(self.value, bool) or not isinstance(self.value, int) or self.value < least:
-            raise self.wrong(f"a whole number of at least {least}")
-        return self.value
+    def whole(self, least: int, most: int) -> int:
+        value = self.value
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise self.wrong(f"a whole number from {least} to {most}")
+        return value
 
     def truth(self) -> bool:
         if not isinstance(self.value, bool):
@@ -80,7 +84,7 @@ def read_nodes(path: str | Path, shown: str = "") -> Node:
         root = loader.get_single_node()
         if root is None:
             return Node(None, f"{shown}:1", "")
-        return _node(loader, root, shown, "")
+        return _node(loader, root, shown, "", itertools.count())
     except (FileNotFoundError, IsADirectoryError):
         raise InputError(f"{shown}: no such plan file") from None
     except yaml.MarkedYAMLError as error:
@@ -92,12 +96,14 @@ def read_nodes(path: str | Path, shown: str = "") -> Node:
         raise InputError(f"{shown}: not YAML: nested too deeply") from None
 
 
-def _node(loader: Any, found: Any, shown: str, name: str) -> Node:
+def _node(loader: Any, found: Any, shown: str, name: str, count: Iterator[int]) -> Node:
     import yaml
 
     place = f"{shown}:{found.start_mark.line + 1}"
+    if next(count) > _MOST_NODES:  # an alias (*name) repeats what it names
+        raise InputError(f"{place}: has more than {_MOST_NODES} entries")
     if isinstance(found, yaml.SequenceNode):
-        return Node([_node(loader, item, shown, name) for item in found.value], place, name)
+        return Node([_node(loader, item, shown, name, count) for item in found.value], place, name)
     if not isinstance(found, yaml.MappingNode):
         try:
             return Node(loader.construct_object(found), place, name)
@@ -108,14 +114,14 @@ def _node(loader: Any, found: Any, shown: str, name: str) -> Node:
         key = str(key_node.value)
         if key in entries:
             raise InputError(f"{shown}:{key_node.start_mark.line + 1}: {key!r} stands twice")
-        entry = _node(loader, value_node, shown, f"{name}.{key}" if name else key)
+        entry = _node(loader, value_node, shown, f"{name}.{key}" if name else key, count)
         entries[key] = Node(entry.value, f"{shown}:{key_node.start_mark.line + 1}", entry.name)
     return Node(entries, place, name)
 
 
 def _described(value: Any) -> str:
     if isinstance(value, dict):
-        return "a mapping"
+        return "a mapping" if value else "an empty mapping"
     if isinstance(value, list):
         return "a list" if value else "an empty list"
     return "nothing" if value is None else repr(value)

@@ -10,7 +10,7 @@ from typing import IO
 
 from glue.tasks import TASKS
 from lab.early_stop import read_curve
-from lab.records import DONE, FAILED, Outcome, read_results
+from lab.records import DONE, FAILED, Outcome, readable_results
 from lab.scheduling import KEPT
 from lab.trials import Trial
 
@@ -54,9 +54,11 @@ class Progress:
     def _said(self, trial: Trial, outcome: Outcome) -> str:
         if outcome.status != DONE:
             return f"{outcome.status}: {outcome.message}" if outcome.message else outcome.status
-        (result,) = read_results(self._runs, [trial.name])
-        assert result.scores is not None
-        best = f"{TASKS[trial.task].main} {result.main:.4f} at step {result.scores['best']['step']:.0f}"
+        results = readable_results(self._runs, [trial.name])
+        if not results or results[0].scores is None:
+            return outcome.status
+        step = results[0].scores["best"]["step"]
+        best = f"{TASKS[trial.task].main} {results[0].main:.4f} at step {step:.0f}"
         return f"{best} ({'was done before' if outcome == KEPT else f'{outcome.seconds:.0f} s'})"
 
     def _table(self) -> list[str]:
@@ -77,7 +79,7 @@ class Progress:
         names = [trial.name for trial in self._trials if trial.task == task]
         ended = [self._outcomes[name] for name in names if name in self._outcomes]
         failed = sum(outcome.status == FAILED for outcome in ended)
-        results = [result for result in read_results(self._runs, names) if result.status == DONE]
+        results = [result for result in readable_results(self._runs, names) if result.status == DONE]
         best = max(results, key=lambda result: result.main) if results else None
         text = f"  {task:<6} {len(ended)} of {len(names)}" + (f", {failed} failed" if failed else "")
         return text + (f"; best {best.main:.4f} {best.trial}" if best else "")

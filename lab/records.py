@@ -5,6 +5,7 @@ stands beside it.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -59,23 +60,34 @@ def write_record(runs: Path, trial: Trial, outcome: Outcome) -> None:
 
 
 def read_status(folder: Path) -> str:
-    """The status of the trial in a run's folder; empty if it has none yet."""
+    """The status of the trial in a run's folder; empty if it has none yet, or its run was removed."""
     path = record_path(folder)
-    return str(read_json_object(path).get("status", "")) if path.is_file() else ""
+    status = str(read_json_object(path).get("status", "")) if path.is_file() else ""
+    return status if status != DONE or folder.is_dir() else ""
 
 
 def read_results(runs: str | Path, names: list[str] | None = None) -> list[Result]:
     """All trials below a folder of runs, or those named, that have a record; in the order of the task
-    table and of names. InputError if a record or the scores of a done trial cannot be read."""
+    table, then of configurations and seeds. A done one whose run was removed counts as having none.
+    InputError if a record or the scores of a done trial cannot be read."""
     runs = Path(runs)
     if names is None:
         if not runs.is_dir():
             raise InputError(f"{runs}: no such folder of runs; python -m lab.sweep makes one")
         order = list(TASKS)
-        results = [_read(path) for path in _record_files(runs)]
-        return sorted(results, key=lambda result: (order.index(result.task), result.trial))
+        results = list(filter(None, map(_read, _record_files(runs))))
+        return sorted(results, key=lambda r: (order.index(r.task), r.configuration, r.seed or 0, r.trial))
     paths = [record_path(runs / name) for name in names]
-    return [_read(path) for path in paths if path.is_file()]
+    return list(filter(None, (_read(path) for path in paths if path.is_file())))
+
+
+def readable_results(runs: Path, names: list[str]) -> list[Result]:
+    """Of the trials named those that have a record and can be read."""
+    found = []
+    for name in names:
+        with suppress(InputError, OSError):
+            found += read_results(runs, [name])
+    return found
 
 
 def _record_files(runs: Path) -> Iterator[Path]:
@@ -83,7 +95,7 @@ def _record_files(runs: Path) -> Iterator[Path]:
         yield from sorted((runs / task).glob(f"*{_SUFFIX}"))
 
 
-def _read(path: Path) -> Result:
+def _read(path: Path) -> Result | None:
     record = read_json_object(path)
     folder = path.with_name(path.name.removesuffix(_SUFFIX))
     try:
@@ -91,15 +103,35 @@ def _read(path: Path) -> Result:
             key: str(record[key]) for key in ("trial", "task", "configuration", "status", "message")
         }
         common |= {"seconds": float(record["seconds"]), "folder": folder}
+        TASKS[common["task"]]
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: not a trial's record ({error!r}); remove it and sweep again") from None
     if common["status"] != DONE:
         return Result(**common)
-    scores, args = (read_json_object(folder / name) for name in ("scores.json", "args.json"))
+    if not folder.is_dir():
+        return None
+    path = folder / "args.json"
+    try:
+        seed = int(read_json_object(path)["recipe"]["seed"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path}: not a run's settings ({error!r}); remove {folder} and sweep again"
+        ) from None
+    return Result(**common, seed=seed, scores=scores_of(folder, common["task"]))
+
+
+def scores_of(folder: Path, task: str) -> dict[str, Any]:
+    """What ``scores.json`` of a run says; InputError unless its best evaluation has all of the task's."""
+    path = folder / "scores.json"
+    scores = read_json_object(path)
     try:
         best = scores["best"]
-        for key in ("step", "main", *TASKS[common["task"]].score_keys):
+        for key in ("step", "main", *TASKS[task].score_keys):
             best[key] = float(best[key])
-        return Result(**common, seed=int(args["recipe"]["seed"]), scores=scores)
+            if key != "step" and not -1 <= best[key] <= 1:  # also NaN
+                raise ValueError(f"{key}: {best[key]}")
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{folder / 'scores.json'}: not the scores of a run ({error!r})") from None
+        raise InputError(
+            f"{path}: not the scores of a run ({error!r}); remove {folder} and sweep again"
+        ) from None
+    return scores

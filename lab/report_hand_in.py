@@ -13,7 +13,7 @@ import numpy as np
 from commands.errors import InputError
 from commands.files import read_json_object, sha256_of
 from glue.tasks import Split, Task, hand_in_files
-from lab.report_numbers import Number, percent, whole
+from lab.report_numbers import Number, mapping, percent, whole
 from metrics.prediction_file import Form, parse_predictions
 from metrics.scores import accuracy, matthews
 from submission.check import check_contents, hand_in_names
@@ -76,7 +76,7 @@ def read_zip(archive: Path, data_dir: Path | None) -> Zip:
     rows = []
     for task, split in hand_in_files():
         report = reports.pop(split.hand_in)
-        about = manifest.get("tasks", {}).get(task.name, {})
+        about = mapping(mapping(manifest.get("tasks")).get(task.name))
         key = f"file:{beside.name}#tasks.{task.name}"
         rows.append(
             ZipRow(
@@ -86,10 +86,11 @@ def read_zip(archive: Path, data_dir: Path | None) -> Zip:
                 None if report.rows is None else whole(report.rows, f"zip-rows:{split.hand_in}"),
                 _answers(task, split, report.predictions),
                 _origin(about),
-                None if about.get("seed") is None else whole(about["seed"], f"{key}.seed"),
+                whole(about["seed"], f"{key}.seed") if isinstance(about.get("seed"), int) else None,
                 *(
-                    percent(about[kind]["main"], f"{key}.{kind}.main") if about.get(kind) else None
+                    percent(main, f"{key}.{kind}.main") if isinstance(main, int | float) else None
                     for kind in ("dev", "expected")
+                    for main in [mapping(about.get(kind)).get("main")]
                 ),
             )
         )
@@ -99,7 +100,7 @@ def read_zip(archive: Path, data_dir: Path | None) -> Zip:
     ]
     expected = {
         key: percent(value, f"file:{beside.name}#expected.{key}")
-        for key, value in manifest.get("expected", {}).items()
+        for key, value in mapping(manifest.get("expected")).items()
         if isinstance(value, float)
     }
     return Zip(archive.name, sha256_of(archive), rows, expected, note)
@@ -107,8 +108,9 @@ def read_zip(archive: Path, data_dir: Path | None) -> Zip:
 
 def _origin(about: Mapping[str, Any]) -> str:
     """The run a manifest names, those of an ensemble, or why there is none."""
-    if "members" in about:
-        return f"{about['ensemble']['method']} of {', '.join(member['run'] for member in about['members'])}"
+    members, method = about.get("members"), mapping(about.get("ensemble")).get("method")
+    if isinstance(members, list):
+        return f"{method} of {', '.join(str(mapping(member).get('run')) for member in members)}"
     return str(about.get("run") or about.get("note") or "")
 
 

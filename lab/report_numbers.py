@@ -1,6 +1,7 @@
 """A number on the report page, with where it comes from; the tests follow every one of them back."""
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -28,3 +29,8 @@ def percent(value: float, source: str) -> Number:
 def whole(value: float, source: str) -> Number:
     """A count, a step or a seed."""
     return Number(value, source, ".0f")
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    """A value of a JSON file where a mapping belongs; empty where something else stands there."""
+    return value if isinstance(value, dict) else {}

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from commands.errors import InputError
-from commands.files import MANIFEST
-from glue.data import Example, read_split
+from commands.files import MANIFEST, sha256_of
+from glue.data import Example, find_file, read_split
 from glue.tasks import Split, Task
 from lab.report_numbers import Number, percent, whole
 from lab.report_runs import Run
@@ -67,7 +67,7 @@ def panels(runs: Sequence[Run], data_dir: Path | None) -> list[Panel] | str:
     for run in sorted(runs, key=lambda run: -run.best["main"]):
         paths = [run.folder / "predictions" / "dev" / split.hand_in for split in task.of_kind("dev")]
         if all(path.is_file() and path.with_suffix(".npz").is_file() for path in paths):
-            if reason := _of_another_checkpoint(run, paths):
+            if reason := _of_another_checkpoint(run, paths) or _of_other_rows(run, paths, data_dir):
                 return reason
             return [_panel(run, split, data_dir) for split in task.of_kind("dev")]
     return (
@@ -83,6 +83,14 @@ def _of_another_checkpoint(run: Run, paths: Sequence[Path]) -> str:
     if all(read_logits(path.with_suffix(".npz")).checkpoint_digest == digest for path in paths):
         return ""
     return f"the dev predictions of {run.name} are another checkpoint's than its best/: predict again"
+
+
+def _of_other_rows(run: Run, paths: Sequence[Path], data_dir: Path) -> str:
+    for path, split in zip(paths, run.task.of_kind("dev"), strict=True):
+        digest, file = read_logits(path.with_suffix(".npz")).data_digest, find_file(data_dir, split)
+        if digest and digest != sha256_of(file):
+            return f"the dev predictions of {run.name} are of another {split.file} than {file}: predict again"
+    return ""
 
 
 def _panel(run: Run, split: Split, data_dir: Path) -> Panel:

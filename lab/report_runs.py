@@ -1,6 +1,5 @@
 """What the report page says of runs: scores beside published ones, averages, curves, spread over seeds."""
 
-import json
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,14 +8,14 @@ from typing import Any
 
 from markupsafe import Markup
 
-from commands.errors import InputError
 from commands.files import read_json_object
 from glue.published import ROWS, Row
 from glue.summary import read_runs
 from glue.tasks import TASKS, Task
+from lab.early_stop import read_curve, read_losses
 from lab.records import DONE, read_results
 from lab.report_charts import Dot, Line, dot_chart, line_chart
-from lab.report_numbers import Number, percent, whole
+from lab.report_numbers import Number, mapping, percent, whole
 from metrics.averages import leaderboard_average, missing_scores, paper_average
 
 
@@ -87,9 +86,8 @@ def read(runs: Path) -> list[Run]:
 def _run(runs: Path, folder: Path, scores: dict[str, Any]) -> Run:
     name = folder.relative_to(runs).as_posix()
     args, task = read_json_object(folder / "args.json"), TASKS[scores["task"]]
-    recipe = args.get("recipe", {})
-    rows = {split: args.get("data", {}).get(split.file, {}).get("rows") for split in task.of_kind("dev")}
-    history = _history(folder / "history.jsonl")
+    recipe, data = mapping(args.get("recipe")), mapping(args.get("data"))
+    rows = {split: mapping(data.get(split.file)).get("rows") for split in task.of_kind("dev")}
     return Run(
         name=name,
         folder=folder,
@@ -98,17 +96,9 @@ def _run(runs: Path, folder: Path, scores: dict[str, Any]) -> Run:
         best=scores["best"],
         last=scores["last"],
         is_official=all(count in (split.rows, None) for split, count in rows.items()),
-        losses=[(line["step"], line["loss"]) for line in history if "loss" in line],
-        evaluations=[(line["step"], line["evaluation"]["main"]) for line in history if "evaluation" in line],
+        losses=read_losses(folder),
+        evaluations=read_curve(folder),
     )
-
-
-def _history(path: Path) -> list[dict[str, Any]]:
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    try:
-        return [json.loads(line) for line in lines]
-    except ValueError as error:
-        raise InputError(f"{path}: not lines of JSON: {error}") from None
 
 
 def best_of(runs: Sequence[Run]) -> Run:

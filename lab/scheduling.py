@@ -3,6 +3,7 @@
 import concurrent.futures
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,8 +16,10 @@ from lab.records import (
     STOPPED,
     Outcome,
     Result,
-    read_results,
     read_status,
+    readable_results,
+    record_path,
+    scores_of,
     write_record,
 )
 from lab.trial_run import Job, is_predicted, is_trained
@@ -62,13 +65,14 @@ class Sweep:
 
     def check(self) -> None:
         """InputError if a folder holds a run of other settings than the plan's; what depends on results
-        that are still to come is checked when its time has come."""
+        that are still to come, or cannot be read, is told when its time has come."""
         for trial in self.trials:
-            if trial.search is None:
-                source = best_folder(self.jobs.runs, self._sources(trial)) if trial.init_from else None
-                job = self.jobs.job(trial, source, {}, [])
-                known = source or not trial.init_from
-                if known and (difference := self.jobs.difference(trial, job)):
+            source = best_folder(self.jobs.runs, self._sources(trial)) if trial.init_from else None
+            if trial.search is None and (source or not trial.init_from):
+                difference = ""
+                with suppress(InputError, OSError):
+                    difference = self.jobs.difference(trial, self.jobs.job(trial, source, {}, []))
+                if difference:
                     raise InputError(f"{difference}; {_REMEDY}")
 
     def run(self, engine: Engine) -> dict[str, Outcome]:
@@ -82,7 +86,11 @@ class Sweep:
                 if not self._is_ready(trial):
                     continue
                 waiting.remove(trial)
-                job = self._prepared(trial)
+                try:
+                    job = self._prepared(trial)
+                except (InputError, OSError) as error:
+                    self._settle(trial, self._refused(trial, error), recorded=False)
+                    continue
                 if job is not None:
                     self.watcher.began(trial)
                     running[engine.submit(job)] = trial
@@ -97,7 +105,7 @@ class Sweep:
 
     def is_settled(self, trial: Trial) -> bool:
         """Whether nothing of a trial is left to do, as far as its own folder tells."""
-        return settled(self.jobs.job(trial, None, {}, [])) is not None
+        return self._settled(trial, self.jobs.job(trial, None, {}, [])) is not None
 
     def _prepared(self, trial: Trial) -> Job | None:
         """The job of a trial; None if it is settled without one, or cannot be run."""
@@ -111,11 +119,30 @@ class Sweep:
         job = self.jobs.job(trial, source, self._drawn(trial), peers)
         if difference := self.jobs.difference(trial, job):
             self._settle(trial, Outcome(FAILED, f"{difference}; {_REMEDY}"), recorded=False)
-        elif (status := settled(job)) is not None:
+        elif (status := self._settled(trial, job)) is not None:
             self._settle(trial, status, recorded=status != KEPT)
         else:
             return job
         return None
+
+    def _refused(self, trial: Trial, error: Exception) -> Outcome:
+        """The outcome of a trial whose files, or the official ones, cannot be read."""
+        said, folder = " ".join(str(error).split()), trial.folder(self.jobs.runs)
+        own = str(record_path(folder)) in said or f"{folder}/" in said
+        return Outcome(FAILED, said + (f"; remove {folder} and {record_path(folder).name}" if own else ""))
+
+    def _settled(self, trial: Trial, job: Job) -> Outcome | None:
+        """The outcome of a trial that need not run: done before, or stopped early before; else None."""
+        folder = Path(job.folder)
+        status = read_status(folder)
+        if status == STOPPED and self.jobs.stop_early:
+            return Outcome(STOPPED, "was stopped early before")
+        if not is_trained(folder):
+            return None
+        scores_of(folder, trial.task)  # InputError if it is damaged
+        if not all(is_predicted(job, split) for split in job.splits):
+            return None
+        return KEPT if status == DONE else Outcome(DONE)
 
     def _settle(self, trial: Trial, outcome: Outcome, recorded: bool = True) -> None:
         if recorded:
@@ -157,16 +184,6 @@ class Sweep:
 KEPT = Outcome(DONE, "was done before")
 
 
-def settled(job: Job) -> Outcome | None:
-    """The outcome of a trial that need not run: done before, or stopped early before; else None."""
-    folder = Path(job.folder)
-    if read_status(folder) == STOPPED:
-        return Outcome(STOPPED, "was stopped early before")
-    if is_trained(folder) and all(is_predicted(job, split) for split in job.splits):
-        return KEPT if read_status(folder) == DONE else Outcome(DONE)
-    return None
-
-
 def best_folder(runs: Path, trials: Sequence[Trial]) -> Path | None:
     """The run with the best dev score of those that are done (ties: the first); None if none is."""
     done = _done(runs, trials)
@@ -174,5 +191,5 @@ def best_folder(runs: Path, trials: Sequence[Trial]) -> Path | None:
 
 
 def _done(runs: Path, trials: Sequence[Trial]) -> list[Result]:
-    results = read_results(runs, [trial.name for trial in trials])
+    results = readable_results(runs, [trial.name for trial in trials])
     return [result for result in results if result.status == DONE]

@@ -18,13 +18,18 @@ if not __package__:  # started by path: what is importable is the clone, not thi
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import math
+import re
 import statistics
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from commands.command_line import CommandParser, path, run
 from commands.errors import InputError
+from glue.tasks import TASKS
 from lab.records import DONE, FAILED, SKIPPED, STOPPED, Result, read_results
+
+_FROM_TASK = re.compile(rf"-from-({'|'.join(TASKS)})(?=-|$)")
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,7 @@ def table(results: Sequence[Result]) -> list[str]:
     width = max(len(summary.configuration) for summary in found)
     lines = [f"{'configuration':<{width}}  {'runs':>4} {'best':>6} {'median':>6} {'mean ± deviation':>16}"]
     for summary in found:
-        rivals = [other.best or 0.0 for other in found if other.task == summary.task]
+        rivals = [other.best for other in found if other.task == summary.task and other.best is not None]
         mark = " *" if summary.best is not None and summary.best == max(rivals) else ""
         spread = f"{_percent(summary.mean)} ± {_percent(summary.deviation)}"
         others = [
@@ -108,13 +113,18 @@ def table(results: Sequence[Result]) -> list[str]:
 def differences(results: Sequence[Result], against: str) -> dict[str, dict[str, list[float]]]:
     """Configuration (without its task) → task → main score minus the plain one's, of each seed that both ran.
 
-    against: the plain configuration, without its task. InputError if no task has done trials of it.
+    against: the plain configuration, without its task, and without the ``-from-TASK`` of those tasks whose
+    trials all begin with another one's best run. InputError if no task has done trials of it.
     """
     scores: dict[tuple[str, str], dict[int | None, float]] = {}
-    for result in results:
-        if result.status == DONE:
-            name = result.configuration.partition("/")[2]
-            scores.setdefault((result.task, name), {})[result.seed] = result.main
+    for task in dict.fromkeys(result.task for result in results):
+        done = [result for result in results if result.task == task and result.status == DONE]
+        names = {result.configuration: result.configuration.partition("/")[2] for result in done}
+        if against not in names.values():
+            short = {key: _FROM_TASK.sub("", name) for key, name in names.items()}
+            names = short if len(set(short.values())) == len(short) else names
+        for result in done:
+            scores.setdefault((task, names[result.configuration]), {})[result.seed] = result.main
     plain = {task: found for (task, name), found in scores.items() if name == against}
     if not plain:
         known = ", ".join(sorted({name for _, name in scores})) or "none"
@@ -138,7 +148,7 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 
 def difference_table(found: Mapping[str, Mapping[str, Sequence[float]]], against: str) -> list[str]:
     """The lines to print, in points of percent: a line a configuration and task, and one for all tasks."""
-    width = max([len("configuration"), *map(len, found)])
+    width = max([len(f"minus {against}"), *map(len, found)])
     lines = [f"{'minus ' + against:<{width}}  {'task':<9} {'pairs':>5} {'mean':>7}  95 % interval"]
     for name, of_tasks in found.items():
         rows = dict(of_tasks)
@@ -146,7 +156,7 @@ def difference_table(found: Mapping[str, Mapping[str, Sequence[float]]], against
             rows["all tasks"] = [value for values in of_tasks.values() for value in values]
         for task, values in rows.items():
             ends = "–"
-            if len(values) > 1:
+            if len(set(values)) > 1:  # two equal ones are no measure of chance
                 low, high = interval(values)
                 ends = f"{100 * low:+.2f} to {100 * high:+.2f}"
                 ends += "" if low <= 0 <= high else "  better" if low > 0 else "  worse"
@@ -177,10 +187,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     results = read_results(folder)
     if not results:
         raise InputError(f"{folder}: no trials of a sweep; python -m lab.sweep makes some")
-    compared = differences(results, flags.against) if flags.against else {}
+    compared = {} if flags.against is None else differences(results, flags.against)
     print("\n".join(table(results)))
-    if flags.against:
+    if flags.against is not None:
         print("\n" + "\n".join(difference_table(compared, flags.against)))
+        covered = {task for of_tasks in compared.values() for task in of_tasks}
+        for task in dict.fromkeys(result.task for result in results):
+            if task not in covered:
+                print(f"{task}: nothing to compare with {flags.against}", file=sys.stderr)
 
 
 if __name__ == "__main__":

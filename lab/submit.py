@@ -4,9 +4,10 @@ Example:
   python -m lab.submit --runs runs --plan leaderboard --data_dir glue_data --output submission.zip
 
 For each task the plan's runs are joined as lab.ensemble does it (the plan's ensemble: says how many at most).
-Writes FILE.zip; beside it FILE.manifest.json, which says of each task the run or runs, seeds, steps, dev
-scores and digests, and both averages (dev: on the rows that chose; expected: cross-validated); and
-FILE.predictions/dev and /test, the answers with their .npz.
+Runs made with other settings than the plan's, or predictions made from other files than those below
+--data_dir, are refused. Writes FILE.zip; beside it FILE.manifest.json, which says of each task the run or
+runs, seeds, steps, dev scores and digests, and both averages (dev: on the rows that chose; expected:
+cross-validated); and FILE.predictions/dev and /test, the answers with their .npz.
 
 WNLI is all 0 unless told otherwise: its test set is made against its training labels, and no model trained
 on these beats the constant answer there.
@@ -79,12 +80,15 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     data = data_folder(flags.data_dir)
     answered = _answered(flags, read_plan(flags.plan), data)
-    for split in ("dev", "test"):
-        with atomic_folder(predictions_path(flags.output) / split) as folder:
-            for answers in answered:
+    if Path(flags.output).is_dir():
+        raise InputError(f"{flags.output}: is a folder; name a file")
+    place, told = predictions_path(flags.output), {each.task.name: each.about for each in answered}
+    with atomic_folder(place / "dev") as dev, atomic_folder(place / "test") as test:
+        for answers in answered:
+            for folder, split in ((dev, "dev"), (test, "test")):
                 write_answers(folder, answers.parts[split], answers.digest)
-    reports = pack(predictions_path(flags.output) / "test", flags.output, data)
-    manifest = write_manifest(flags.output, reports, {each.task.name: each.about for each in answered})
+        reports = pack(test, flags.output, data)  # where it fails, what was there before stays
+        manifest = write_manifest(flags.output, reports, told, {"dev_predictions": _digests(dev)})
     print(f"{flags.output}\n{manifest}")
     print("\n".join(report.line() for report in reports))
     print("\n".join(_lines(answered, read_json_object(manifest))))
@@ -101,24 +105,36 @@ def _answered(flags: Namespace, plan: "Plan", data: Path) -> list["TaskAnswers"]
     from lab.trials import trials_of
 
     runs, trials = Path(flags.runs), trials_of(plan)
+    if not runs.is_dir():
+        raise InputError(f"{runs}: no such folder of runs; python -m lab.sweep makes one")
     jobs, found, missing = Jobs(runs, data), [], []
     for task in TASKS.values():
         if task in _AGAINST_TRAINING and getattr(flags, task.name) == "zeros":
             found.append(_constant(task, data, f"every row is {task.majority}: chosen, not predicted"))
             continue
-        results = read_results(runs, [trial.name for trial in trials if trial.task == task.name])
-        done = [result for result in results if result.status == DONE]
-        if done and "test" in jobs.splits(task.name):
+        own = [trial for trial in trials if trial.task == task.name]
+        done = [result for result in read_results(runs, [t.name for t in own]) if result.status == DONE]
+        if done:
+            for trial in own:
+                jobs.check_settings(trial)
             found.append(_joined(task, done, runs, data, plan))
             continue
-        reason = "no run of the plan is done" if not done else f"no test files below {data}"
-        missing.append(f"{task.name} ({reason})")
+        missing.append(f"{task.name} (no run of the plan is done)")
         if flags.fill_missing:
-            found.append(_constant(task, data, f"{reason}: every row is {task.majority}"))
+            found.append(_constant(task, data, f"no run of the plan is done: every row is {task.majority}"))
+    if not any("constant" not in each.about for each in found):
+        raise InputError(f"{runs}: no run of the plan {flags.plan} is done; python -m lab.sweep runs it")
     if missing and not flags.fill_missing:
         raise InputError(f"{runs}: missing: {', '.join(missing)}; add --fill_missing majority to answer "
                          "these with the most frequent training label; nothing was written")  # fmt: skip
     return found
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of each hand-in file in a folder."""
+    from commands.files import sha256_of
+
+    return {path.name: sha256_of(path) for path in sorted(folder.glob("*.tsv"))}
 
 
 def _joined(task: Task, results: Sequence["Result"], runs: Path, data: Path, plan: "Plan") -> "TaskAnswers":

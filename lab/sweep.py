@@ -98,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from lab.jobs import Jobs
     from lab.plan import read_plan
     from lab.progress import Progress
-    from lab.records import read_results
+    from lab.records import readable_results
     from lab.scheduling import Sweep
     from lab.selection import table
     from lab.suggestions import suggest
@@ -111,6 +111,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     progress = Progress(trials, runs)
     sweep = Sweep(trials, jobs, progress, suggest)
     if flags.dry_run:
+        sweep.check()
         _dry_run(sweep, flags)
         return
     runs.mkdir(parents=True, exist_ok=True)
@@ -123,7 +124,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         engine.close()
         progress.close()
         lock.free()
-    print("\n".join(table(read_results(runs, [trial.name for trial in trials]))))
+    if results := readable_results(runs, [trial.name for trial in trials]):
+        print("\n".join(table(results)))
     _complain(outcomes)
 
 

@@ -6,14 +6,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from commands.errors import InputError
-from commands.files import Lock, read_json_object
+from commands.files import FINISHED, Lock, read_json_object
 from glue.tasks import TASKS
 from lab.early_stop import is_hopeless, read_curve
 from lab.records import DONE, FAILED, STOPPED, Outcome, read_status
@@ -29,8 +29,9 @@ _LOCK_SECONDS = 60.0  # a killed process may take a while to go
 class Job:
     """What a worker has to do, wherever it is. folder: the run's, absolute. training, predicting: flags.
 
-    splits: which are predicted. peers: folders of the trials that the median rule compares with; empty
-    without that rule. keep_last: leave ``last/`` and ``previous/`` when all is done.
+    splits: those to predict, with SHA-256 and rows of each of their files in the task's order. peers: folders
+    of the trials that the median rule compares with; empty without that rule. keep_last: leave ``last/`` and
+    ``previous/`` when all is done.
     """
 
     name: str
@@ -38,7 +39,7 @@ class Job:
     folder: str
     training: tuple[str, ...]
     predicting: tuple[str, ...]
-    splits: tuple[str, ...]
+    splits: Mapping[str, tuple[tuple[str, int], ...]]
     peers: tuple[str, ...] = ()
     keep_last: bool = True
 
@@ -68,6 +69,7 @@ def run_job(job: Job, place: Place, is_cancelled: Callable[[], bool] = lambda: F
                 words = (*job.predicting, "--split", split, "--output_dir", str(predictions(folder, split)))
                 _command(job, place, is_cancelled, "glue.run_predict", words)
         if not job.keep_last:
+            (folder / FINISHED).touch()
             for name in ("last", "previous"):
                 shutil.rmtree(folder / name, ignore_errors=True)
         outcome = Outcome(DONE)
@@ -90,19 +92,23 @@ def is_trained(folder: Path) -> bool:
         return False
     if state.is_file():
         return read_json_object(state).get("finished") is True
-    return read_status(folder) == DONE  # its last/ was put away when all was done
+    return (folder / FINISHED).is_file()
 
 
 def is_predicted(job: Job, split: str) -> bool:
-    """Whether all of a split's files are there, predicted by the model that is in ``best/`` now."""
-    paths = [predictions(Path(job.folder), split) / part.hand_in for part in TASKS[job.task].of_kind(split)]
-    if not all(path.is_file() and path.with_suffix(".npz").is_file() for path in paths):
-        return False
+    """Whether all of a split's files are there, predicted by the model that is in ``best/`` now from the
+    official files that are there now."""
     try:
         digest = recorded_digest(Path(job.folder) / "best")
-        return all(read_logits(path.with_suffix(".npz")).checkpoint_digest == digest for path in paths)
+        for part, (data_digest, rows) in zip(TASKS[job.task].of_kind(split), job.splits[split], strict=True):
+            path = predictions(Path(job.folder), split) / part.hand_in
+            found = read_logits(path.with_suffix(".npz"))
+            about = (found.checkpoint_digest, found.data_digest, len(found.logits))
+            if not path.is_file() or about != (digest, data_digest, rows):
+                return False
     except InputError:
         return False
+    return True
 
 
 def _wait_until_free(folder: Path) -> None:
@@ -162,9 +168,15 @@ def _watch(job: Job, process: "subprocess.Popen[bytes]", is_cancelled: Callable[
             curve = read_curve(folder)
             if len(curve) > seen:
                 seen = len(curve)
-                finished = [read_curve(Path(p)) for p in job.peers if read_status(Path(p)) == DONE]
+                finished = [read_curve(Path(peer)) for peer in job.peers if _is_done(Path(peer))]
                 if is_hopeless(curve, finished):
                     raise _StoppedError(f"below the median of {len(finished)} trials at step {curve[-1][0]}")
+
+
+def _is_done(folder: Path) -> bool:
+    with suppress(InputError, OSError):  # a damaged record is its own trial's trouble
+        return read_status(folder) == DONE
+    return False
 
 
 def _last_words(said: IO[bytes], code: int) -> str:

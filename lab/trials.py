@@ -6,8 +6,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from commands.errors import InputError
 from lab.plan import Checkpoint, Plan, Search, TaskPlan
 
+_LONGEST_NAME = 200  # bytes; file systems take 255, and a record's name is longer
 _SHORT = {"learning_rate": "lr", "batch_size": "batch", "num_train_epochs": "epochs"}
 
 
@@ -51,7 +53,12 @@ class Trial:
 
 def trials_of(plan: Plan) -> list[Trial]:
     """All trials, in the order in which they are begun where nothing else decides."""
-    return [trial for task_plan in plan.tasks.values() for trial in _trials_of_task(task_plan)]
+    trials = [trial for task_plan in plan.tasks.values() for trial in _trials_of_task(task_plan)]
+    for trial in trials:
+        if len(trial.name.partition("/")[2].encode()) > _LONGEST_NAME:
+            said = f"{trial.name[:60]}…: a name too long for a folder; vary fewer settings"
+            raise InputError(f"{plan.path}: {said}")
+    return trials
 
 
 def _trials_of_task(plan: TaskPlan) -> Iterator[Trial]:

@@ -24,7 +24,7 @@ from commands.errors import InputError
 from glue.tasks import Task, hand_in_files
 from metrics.prediction_file import Form, parse_predictions
 from submission.check import hand_in_names
-from submission.contents import Contents, read_contents
+from submission.contents import MISSING, Contents, read_contents
 
 _SHOWN = 4
 
@@ -61,17 +61,21 @@ def differences(a: str, b: str) -> list[FileDifference]:
 
     InputError for a file that cannot be read or is not as it should be, and for two of unequal row counts.
     """
-    contents = [(path, read_contents(path, hand_in_names())) for path in (a, b)]
+    contents = [(place, read_contents(place, hand_in_names())) for place in (a, b)]
     found = []
     for task, split in hand_in_files():
         name = split.hand_in
+        for place, content in contents:
+            if content.faults.get(name, MISSING) != MISSING:
+                raise InputError(f"{place}: {name}: {content.faults[name]}")
         there = [name in content.raw for _, content in contents]
         if all(there):
             found.append(_compare(task, name, contents))
         elif any(there):
             found.append(FileDifference(name, only_in="AB"[there.index(True)]))
-    if not found:
-        raise InputError(f"{a}, {b}: no hand-in files in either")
+    for place, content in contents:
+        if not content.raw:
+            raise InputError(f"{place}: no hand-in files in it; python -m submission.check {place} says more")
     return found
 
 

@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from commands.errors import InputError
@@ -23,12 +24,16 @@ def manifest_path(archive: str | Path) -> Path:
 
 
 def write_manifest(
-    archive: str | Path, reports: Sequence[FileReport], tasks: Mapping[str, Mapping[str, Any]]
+    archive: str | Path,
+    reports: Sequence[FileReport],
+    tasks: Mapping[str, Mapping[str, Any]],
+    more: Mapping[str, Any] = MappingProxyType({}),
 ) -> Path:
     """Write the manifest of a packed zip; returns its path.
 
     reports: of ``submission.pack``. tasks: task → what is known of its predictions: its scores on the dev
     files (fractions of 1) under ``dev``, and where these flatter, better estimates under ``expected``.
+    more: further entries.
     """
     path = manifest_path(archive)
     dev = {name: about.get("dev") or {} for name, about in tasks.items()}
@@ -37,7 +42,7 @@ def write_manifest(
     about_zip = {"zip": Path(archive).name, "sha256": sha256_of(archive)}
     averages = {"expected": averages_of(expected), "dev": averages_of(dev)}
     about_tasks = {name: dict(tasks.get(name, {})) for name in TASKS}
-    write_json(path, {**about_zip, **averages, "tasks": about_tasks, "files": files})
+    write_json(path, {**about_zip, **averages, "tasks": about_tasks, "files": files, **more})
     return path
 
 

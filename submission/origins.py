@@ -1,8 +1,9 @@
 """Do the prediction files still say what their checkpoints said, and is it one checkpoint a task?
 
 Beside NAME.tsv may lie NAME.npz, written by the same prediction run: ``logits`` (rows × labels),
-``labels`` (names in column order, empty for a regression) and ``checkpoint_digest``. A file left over
-from another model is the fault that no look at the .tsv alone can find.
+``labels`` (names in column order, empty for a regression), ``checkpoint_digest`` and mostly ``data_digest``,
+the SHA-256 of the official file. A file left over from another model is the fault that no look at the .tsv
+alone can find.
 """
 
 import tokenize
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _REGRESSION_TOLERANCE = 1e-3  # a .tsv holds three decimals at least
 _REMEDY = "predict again, or remove it"
+_OPTIONAL = ("data_digest",)  # other tools' files, and older ones, have none
 # What NumPy besides says of an array's header, which it reads as a Python literal.
 _NO_ARRAY: tuple[type[Exception], ...] = (
     *DAMAGED, SyntaxError, tokenize.TokenError, TypeError, LookupError, AttributeError, SystemError,
@@ -30,12 +32,16 @@ _NO_ARRAY: tuple[type[Exception], ...] = (
 
 @dataclass(frozen=True)
 class Logits:
-    """One .npz: what the model gave for the file beside it. logits: (rows, labels), or (rows, 1)."""
+    """One .npz: what the model gave for the file beside it. logits: (rows, labels), or (rows, 1).
+
+    data_digest: empty where it does not say.
+    """
 
     path: Path
     logits: "np.ndarray[Any, Any]"
     labels: list[str]
     checkpoint_digest: str
+    data_digest: str = ""
 
 
 def check_origins(folder: Path, predictions: dict[str, list[str]]) -> list[str]:
@@ -72,13 +78,16 @@ def read_logits(path: Path) -> Logits:
 
     if not path.is_file():
         raise InputError(f"{path}: not a file; remove it, or predict again")
-    logits, labels, digest = _read_arrays(path, ("logits", "labels", "checkpoint_digest"))
+    logits, labels, digest, data = _read_arrays(
+        path, ("logits", "labels", "checkpoint_digest", "data_digest")
+    )
     if labels.ndim != 1 or (labels.size and labels.dtype.kind != "U"):
         found = f"shape {labels.shape} and type {labels.dtype}"
         raise InputError(f"{path}: expected labels as a row of words, found {found}; {_REMEDY}")
-    if digest.ndim or digest.dtype.kind != "U":
-        found = f"shape {digest.shape} and type {digest.dtype}"
-        raise InputError(f"{path}: expected one word as checkpoint_digest, found {found}; {_REMEDY}")
+    for name, word in (("checkpoint_digest", digest), ("data_digest", data)):
+        if word.ndim or word.dtype.kind != "U":
+            found = f"shape {word.shape} and type {word.dtype}"
+            raise InputError(f"{path}: expected one word as {name}, found {found}; {_REMEDY}")
     if logits.ndim != 2 or logits.shape[1] != max(1, len(labels)) or logits.dtype.kind != "f":
         found = f"logits of shape {logits.shape} and type {logits.dtype}"
         raise InputError(f"{path}: {found} do not fit {len(labels)} labels; {_REMEDY}")
@@ -86,11 +95,12 @@ def read_logits(path: Path) -> Logits:
     if odd.any():
         found = f"the logits of row {odd.argmax()} are not finite ({odd.sum()} such rows)"
         raise InputError(f"{path}: {found}; train and predict again")
-    return Logits(path, logits, [str(label) for label in labels], str(digest))
+    return Logits(path, logits, [str(label) for label in labels], str(digest), str(data))
 
 
 def _read_arrays(path: Path, names: Sequence[str]) -> "list[np.ndarray[Any, Any]]":
-    """The arrays of an .npz. No pickle is ever read, so nothing in the file can run."""
+    """The arrays of an .npz, for a missing _OPTIONAL one an empty word. No pickle is ever read."""
+    import numpy as np
     from numpy.lib import format as npy
 
     arrays = []
@@ -99,6 +109,9 @@ def _read_arrays(path: Path, names: Sequence[str]) -> "list[np.ndarray[Any, Any]
             warnings.simplefilter("ignore")  # of what is odd in a header the error says enough
             for name in names:
                 if f"{name}.npy" not in archive.namelist():
+                    if name in _OPTIONAL:
+                        arrays.append(np.array(""))
+                        continue
                     raise ValueError(f"it holds no {name}")
                 entry = archive.getinfo(f"{name}.npy")
                 if entry.file_size > LARGEST:

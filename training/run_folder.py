@@ -20,6 +20,7 @@ import safetensors.numpy
 
 from commands.errors import InputError, UsageError
 from commands.files import (
+    FINISHED,
     Lock,
     atomic_folder,
     atomic_write,
@@ -36,7 +37,7 @@ Scores = dict[str, float]
 WriteModel = Callable[[Path], None]
 
 _STATE, _MOMENTS, _LOCK = "state.json", "optimizer.safetensors", ".lock"
-_FILES = ("args.json", "train.log", "history.jsonl", "scores.json", _LOCK)
+_FILES = ("args.json", "train.log", "history.jsonl", "scores.json", _LOCK, FINISHED)
 _BEGIN_ANEW = "this run cannot be resumed: --overwrite_output_dir begins anew"
 # What squad.run_squad --do_predict leaves there besides.
 _ANSWERS = ("predictions.json", "nbest_predictions.json", "null_odds.json", "predictions_not_null.json")

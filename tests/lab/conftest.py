@@ -1,6 +1,5 @@
 """Trials as a sweep leaves them, made up: right as often as is asked for; and the runs of a report."""
 
-import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from commands.files import sha256_of
+from commands.files import write_manifest as write_folder_manifest
 from glue.answers import Answers, answers_of, write_answers
 from glue.data import find_file, read_split
 from glue.tasks import TASKS, Split, Task
@@ -15,7 +16,7 @@ from lab import report
 from lab.joining import gold_values
 from metrics.task_scores import score_task
 from submission import pack
-from submission.manifest import write_manifest
+from submission.manifest import recorded_digest, write_manifest
 from tests.lab.page_reader import Element, read_page
 from tests.lab.report_samples import NASTY, NLI, gold_rows, write_predictions, write_run
 
@@ -42,15 +43,21 @@ def _answers(task: Task, split: Split, data: Path, right: float, draw: np.random
     logits = _logits(task, gold, right, draw)
     order = list(reversed(range(len(task.labels)))) or [0]  # a checkpoint's own order of labels
     labels = [task.labels[number] for number in order] if task.labels else ["score"]
-    return Answers(split.hand_in, logits[:, order], labels, answers_of(task, logits[:, order], labels))
+    answers, source = answers_of(task, logits[:, order], labels), sha256_of(find_file(data, split))
+    return Answers(split.hand_in, logits[:, order], labels, answers, source)
 
 
 def fake(runs: Path, name: str, data: Path, right: float = 0.8, seed: int = 0) -> Path:
-    """A trial that is done, ``TASK/CONFIGURATION-seedN``; returns its run's folder."""
+    """A trial that is done, ``TASK/CONFIGURATION-seedN``; returns its folder. seed: of what is drawn."""
     task_name, _, rest = name.partition("/")
     task, folder = TASKS[task_name], runs / name
     draw = np.random.default_rng([seed, *map(ord, name)])
-    digest = hashlib.sha256(name.encode()).hexdigest()
+    best_folder = folder / "best"
+    best_folder.mkdir(parents=True, exist_ok=True)
+    for file in ("model.safetensors", "config.json", "vocab.txt"):
+        (best_folder / file).write_text(f"{file} of {name}")
+    write_folder_manifest(best_folder)
+    digest = recorded_digest(best_folder)
     pairs = []
     for kind in ("dev", "test"):
         parts = [_answers(task, split, data, right, draw) for split in task.of_kind(kind)]
@@ -61,7 +68,7 @@ def fake(runs: Path, name: str, data: Path, right: float = 0.8, seed: int = 0) -
                 pairs.append((gold_values(task, split, data), np.array(said)))
     best = {"step": 40, **score_task(task, pairs), "loss": 1.0}
     (folder / "scores.json").write_text(json.dumps({"task": task_name, "best": best, "last": best}))
-    (folder / "args.json").write_text(json.dumps({"recipe": {"seed": seed}}))
+    (folder / "args.json").write_text(json.dumps({"recipe": {"seed": int(rest.rpartition("-seed")[2])}}))
     record = {"trial": name, "task": task_name, "configuration": f"{task_name}/{rest.rpartition('-')[0]}"}
     about = {**record, "status": "done", "message": "", "seconds": 1.0}
     folder.with_name(folder.name + ".trial.json").write_text(json.dumps(about))

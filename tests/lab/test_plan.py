@@ -56,6 +56,16 @@ def test_a_tasks_settings_lie_over_those_at_the_top_and_its_grid_takes_the_place
     assert cola[0].seed is None  # the preset's: a plan without seeds names none
 
 
+def test_a_name_that_no_folder_can_have_is_refused(tmp_path: Path) -> None:
+    varied = ", ".join(f"{name}: [0.12345678901]" for name in (
+        "warmup_proportion", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm",
+        "r_drop", "fgm", "ema", "layer_lr_decay", "learning_rate",
+    ))  # fmt: skip
+    plan = read_plan(plan_of(tmp_path, HEAD + f"grid: {{{varied}}}\ntasks: {{rte: }}\n"))
+    with pytest.raises(InputError, match=r"plan\.yaml: rte/base-.*a name too long"):
+        trials_of(plan)
+
+
 def test_of_several_grids_every_combination_of_each(tmp_path: Path) -> None:
     text = (
         HEAD + "settings: {fgm: 1}\ngrid: [{}, {fgm: [0.5]}, {r_drop: [1, 2], ema: [0.9]}]\ntasks: {rte: }\n"
@@ -135,22 +145,41 @@ FAULTS = {
     HEAD + "tasks: {rte: }\nsettings: {learning_rate: fast}\n":
         "plan.yaml:3: settings.learning_rate: expected a number, found 'fast'",
     HEAD + "tasks: {rte: }\ngrid: {learning_rate: 1e-4}\n":
-        "plan.yaml:3: grid.learning_rate: expected a list, such as [1, 2], found '1e-4'",
+        "plan.yaml:3: grid.learning_rate: expected a list with something in it, such as [1, 2], found '1e-4'",
     HEAD + "tasks: {rte: }\ngrid: {learning_rate: [1e-4, 0.0001]}\n":
         "plan.yaml:3: grid.learning_rate: a value stands twice",
     HEAD + "tasks: {rte: }\ngrid:\n  - {fgm: [0.5]}\n  - {fgm: [1, 0.5]}\n":
-        "plan.yaml:5: grid: {'fgm': 0.5} stands in another grid already",
+        "plan.yaml:3: grid: {'fgm': 0.5} stands in two grids",
     HEAD + "tasks: {rte: }\ngrid: [{}, {fgm: [0.5]}, {}]\n":
-        "plan.yaml:3: grid: the plain recipe stands in another grid already",
+        "plan.yaml:3: grid: the plain recipe stands in two grids",
     HEAD + "tasks: {rte: }\ngrid: []\n":
-        "plan.yaml:3: grid: expected a list, such as [1, 2], found an empty list",
+        "plan.yaml:3: grid: expected a list with something in it, such as [1, 2], found an empty list",
     HEAD + "tasks: {rte: }\ngrid: [fgm]\n":
         "plan.yaml:3: grid: expected lines 'key: value', found 'fgm'",
     HEAD + "tasks: {rte: {grid: [{}, {fgm: [1]}], search: {trials: 2, space: {ema: [0.9]}}}}\n":
         "plan.yaml:2: tasks.rte.search: a grid and a search exclude each other",
     HEAD + "tasks: {rte: }\nseeds: [1, 1]\n": "plan.yaml:3: seeds: a seed stands twice",
     HEAD + "tasks: {rte: }\nseeds: [-1]\n":
-        "plan.yaml:3: seeds: expected a whole number of at least 0, found -1",
+        "plan.yaml:3: seeds: expected a number from 0 to 4294967295, found -1",
+    HEAD + "tasks: {rte: }\nseeds: [4294967296]\n":
+        "plan.yaml:3: seeds: expected a number from 0 to 4294967295, found 4294967296",
+    HEAD + "tasks: {rte: }\nseeds: [[1]]\n": "plan.yaml:3: seeds: expected one value, found a list",
+    HEAD + "tasks: {rte: }\npreset: [authors]\n":
+        "plan.yaml:3: preset: expected one of authors, reference, found a list",
+    HEAD + f"tasks: {{rte: }}\nsettings: {{learning_rate: 1{'0' * 400}}}\n":
+        "plan.yaml:3: settings.learning_rate: expected a number, found 1000",
+    HEAD + "tasks: {rte: }\nsettings: {batch_size: [8]}\n":
+        "plan.yaml:3: settings.batch_size: expected one value, found a list",
+    HEAD + "tasks:\n  rte: {settings: {num_train_epochs: 0}}\n": "plan.yaml:3: tasks.rte: ",
+    HEAD + "a: &a [1,1,1,1,1,1,1,1,1,1]\n" + "".join(
+        f"{b}: &{b} [{','.join(['*' + a] * 10)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+    ): "plan.yaml:2: has more than 100000 entries",
+    HEAD + "tasks: {rte: {search: {trials: 1000000000, space: {batch_size: [8, 16]}}}}\n":
+        "plan.yaml:2: tasks.rte.search.trials: expected a whole number from 1 to 1000, found 1000000000",
+    HEAD + f"tasks: {{rte: }}\ngrid: {{batch_size: {list(range(1, 99))}, warmup_steps: {list(range(99))}}}\n":
+        "plan.yaml:3: grid: more than 1000 combinations",
+    HEAD + "tasks: {rte: {checkpoints: [base, base]}}\n":
+        "plan.yaml:2: tasks.rte.checkpoints: a checkpoint stands twice",
     HEAD + "tasks: {rte: }\npreset: author\n":
         "plan.yaml:3: preset: expected one of authors, reference, found 'author'",
     HEAD + "tasks:\n  rte: {init_from: mnli}\n":
@@ -182,8 +211,10 @@ FAULTS = {
     HEAD + "tasks: {rte: {grid: {batch_size: [1]}, search: {trials: 2, space: {seed: [1]}}}}\n":
         "plan.yaml:2: tasks.rte.search.space.seed: seeds are listed under 'seeds:'",
     "extends: plan.yaml\n": "plan.yaml:1: extends: ",
+    "extends: x/../plan.yaml\n": "plan.yaml:1: extends: ",
     "extends: nowhere\n":
-        "nowhere: no such plan file; shipped plans: leaderboard, options, paper, quick, reference",
+        "plan.yaml:1: extends: no such plan file: nowhere; "
+        "shipped plans: leaderboard, options, paper, quick, reference",
     HEAD + "tasks: {rte\n": "plan.yaml:3: not YAML: expected ',' or '}'",
 }  # fmt: skip
 

@@ -3,11 +3,13 @@
 import re
 import zipfile
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from commands.errors import InputError
-from commands.files import write_json
+from commands.files import sha256_of, write_json
 from glue.tasks import TASKS
 from lab import report
 from lab.report_hand_in import categories
@@ -119,6 +121,45 @@ def test_predictions_of_another_checkpoint_are_left_out(report_data: Path, tmp_p
     page = read_page(report.page(tmp_path, report_data, None))
     assert "the dev predictions of rte-1 are another checkpoint's than its best/" in page.text
     assert not page.all(class_="cell")
+
+
+def test_predictions_of_other_rows_are_left_out(report_data: Path, sample_dir: Path, tmp_path: Path) -> None:
+    """As many rows of another file: shown, they would be errors of a model that never saw them."""
+    write_run(tmp_path, "rte-1", "rte", 1, [{"accuracy": 0.5}])
+    folder, labels = tmp_path / "rte-1" / "predictions" / "dev", list(TASKS["rte"].labels)
+    write_predictions(folder, "RTE.tsv", labels, len(gold_rows(report_data, "RTE.tsv")), 1)
+    arrays = dict(np.load(folder / "RTE.npz"))
+    for data, shown in ((sample_dir, 0), (report_data, 4)):
+        np.savez(folder / "RTE.npz", **arrays, data_digest=sha256_of(report_data / "RTE" / "dev.tsv"))
+        page = read_page(report.page(tmp_path, data, None))
+        assert ("the dev predictions of rte-1 are of another RTE/dev.tsv than" in page.text) == (not shown)
+        assert len(page.all(class_="cell")) == shown
+
+
+def test_files_of_an_odd_form_leave_gaps_and_no_more(
+    report_runs: Path, report_data: Path, tmp_path: Path
+) -> None:
+    write_run(tmp_path, "rte-1", "rte", 1, [{"accuracy": 0.5}])
+    with open(tmp_path / "rte-1" / "history.jsonl", "ab") as history:
+        for line in (
+            b'{"evaluation": {}}',
+            b'{"loss": "a", "step": 1}',
+            b'{"loss": NaN, "step": 1}',
+            b"5",
+            b"\xff",
+        ):
+            history.write(line + b"\n")
+        history.write(b'{"step": 30, "lo')
+    archive = tmp_path / "a.zip"
+    archive.write_bytes((report_runs / "submission.zip").read_bytes())
+    about = {"sha256": sha256_of(archive)}
+    tasks: list[Any] = [[], {"rte": 5}, {"rte": {"members": 5}}, {"rte": {"dev": {"main": "y"}, "seed": "x"}}]
+    for args in ({"recipe": 5, "data": 5}, {"data": {"RTE/dev.tsv": 5}}):
+        write_json(tmp_path / "rte-1" / "args.json", args)
+        for odd in tasks:
+            write_json(tmp_path / "a.manifest.json", {**about, "tasks": odd, "expected": 5})
+            page = read_page(report.page(tmp_path, report_data, archive))
+            assert "rte-1" in page.text
 
 
 def test_a_labelled_set_that_does_not_fit_is_refused(report_data: Path, tmp_path: Path) -> None:

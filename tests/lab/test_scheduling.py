@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from checkpoints.folder import digest_of
 from commands.errors import InputError
 from lab.jobs import Jobs
 from lab.plan import read_plan
@@ -139,14 +140,16 @@ def test_no_more_at_a_time_than_there_are_workers(tmp_path: Path, sample_dir: Pa
 
 
 def test_a_trial_that_was_stopped_early_stays_so(tmp_path: Path, sample_dir: Path) -> None:
-    record = tmp_path / "runs" / "cola" / "tiny-seed1.trial.json"
-    record.parent.mkdir(parents=True)
-    about = {"trial": "cola/tiny-seed1", "task": "cola", "configuration": "cola/tiny", "seconds": 3.0}
-    record.write_text(json.dumps({**about, "status": STOPPED, "message": "below the median"}))
-    engine = FakeEngine(lambda job: 0.5)
-    outcomes = make_sweep(tmp_path, sample_dir).run(engine)
-    assert outcomes["cola/tiny-seed1"].status == STOPPED
-    assert "cola/tiny-seed1" not in engine.names
+    for rule, becomes in (("stop_early: median\n", STOPPED), ("", DONE)):  # without the rule it goes on
+        folder = tmp_path / becomes
+        record = folder / "runs" / "cola" / "tiny-seed1.trial.json"
+        record.parent.mkdir(parents=True)
+        about = {"trial": "cola/tiny-seed1", "task": "cola", "configuration": "cola/tiny", "seconds": 3.0}
+        record.write_text(json.dumps({**about, "status": STOPPED, "message": "below the median"}))
+        engine = FakeEngine(lambda job: 0.5)
+        outcomes = make_sweep(folder, sample_dir, PLAN + rule).run(engine)
+        assert outcomes["cola/tiny-seed1"].status == becomes
+        assert ("cola/tiny-seed1" in engine.names) == (becomes == DONE)
 
 
 def test_the_median_rule_compares_with_the_other_trials_of_the_task(tmp_path: Path, sample_dir: Path) -> None:
@@ -166,7 +169,8 @@ def test_a_run_of_other_settings_is_never_taken_for_the_trials(tmp_path: Path, s
     folder.mkdir(parents=True)
     recipe = {**vars(sweep.jobs.recipe(trial)), "learning_rate": 0.5}
     job = sweep.jobs.job(trial, None, {}, [])
-    args = {"task_name": "cola", "model_name_or_path": flag(job, "--model_name_or_path"), "recipe": recipe}
+    model = flag(job, "--model_name_or_path")
+    args = {"task_name": "cola", "model_sha256": digest_of(model), "recipe": recipe}
     (folder / "args.json").write_text(json.dumps(args))
     with pytest.raises(InputError) as raised:
         sweep.check()

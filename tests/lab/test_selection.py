@@ -79,17 +79,25 @@ def test_differences_are_paired_by_seed(tmp_path: Path, capsys: pytest.CaptureFi
     add(tmp_path, "cola/base-seed1", 0.20)
     add(tmp_path, "cola/base-ema-seed1", 0.16)
     add(tmp_path, "sst-2/base-ema-seed1", 0.99)  # nor any of this task
+    for seed in (1, 2):  # these begin with another task's best; each is one row better
+        add(tmp_path, f"qnli/base-from-rte-seed{seed}", 0.5)
+        add(tmp_path, f"qnli/base-from-rte-fgm-seed{seed}", 0.75)
     main([str(tmp_path), "--against", "base"])
     # 1, 2, 3: mean 2, deviation 1; t(2) at 0.975 is 4.302653, over the root of 3 2.484138.
+    # 25, 25, 6, 10: mean 16.5, squares 72.25, 72.25, 110.25 and 42.25: 297, over 3 and 4 4.974937².
     # 6, 10: mean 8, deviation the root of 8, over the root of 2: 2; t(1) is 12.706205.
     # -4, 1, 2, 3: mean 0.5, squares 20.25 + 0.25 + 2.25 + 6.25 = 29, over 3 and 4 1.554563²; t(3) 3.182446.
-    assert capsys.readouterr().out.partition("\n\n")[2].splitlines() == [
-        "minus base     task      pairs    mean  95 % interval",
-        "base-ema       cola          1   -4.00  –",
-        "base-ema       rte           3   +2.00  -0.48 to +4.48",
-        "base-ema       all tasks     4   +0.50  -4.45 to +5.45",
-        "base-fgm       rte           2   +8.00  -17.41 to +33.41",
-        "base-reinit    rte           3   -6.00  -8.48 to -3.52  worse",
+    out, err = capsys.readouterr()
+    assert err == "sst-2: nothing to compare with base\n"
+    assert out.partition("\n\n")[2].splitlines() == [
+        "minus base   task      pairs    mean  95 % interval",
+        "base-ema     cola          1   -4.00  –",
+        "base-ema     rte           3   +2.00  -0.48 to +4.48",
+        "base-ema     all tasks     4   +0.50  -4.45 to +5.45",
+        "base-fgm     qnli          2  +25.00  –",
+        "base-fgm     rte           2   +8.00  -17.41 to +33.41",
+        "base-fgm     all tasks     4  +16.50  +0.67 to +32.33  better",
+        "base-reinit  rte           3   -6.00  -8.48 to -3.52  worse",
     ]
     with pytest.raises(
         InputError, match="--against plain: no such configuration is done; done ones: base, base-ema"

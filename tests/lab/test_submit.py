@@ -1,13 +1,15 @@
 """From made-up trials of every task to a zip, and what its manifest says of it."""
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from commands.errors import InputError
-from commands.files import sha256_of
+from commands.files import Lock, sha256_of
 from glue.tasks import TASKS
 from lab import ensemble, history, submit
 from metrics import score
@@ -125,7 +127,7 @@ def test_damaged_predictions_are_named(runs: Path, sample_dir: Path, tmp_path: P
         submitted(runs, plan, sample_dir, "a.zip")
     other = runs / "rte" / "base-seed3" / "predictions" / "test" / "RTE.npz"
     target.write_bytes(other.read_bytes())  # another run's, left over
-    with pytest.raises(InputError, match="not all of one checkpoint"):
+    with pytest.raises(InputError, match=r"RTE\.npz: is not of the checkpoint in .*base-seed2/best; sweep"):
         submitted(runs, plan, sample_dir, "a.zip")
 
 
@@ -191,3 +193,112 @@ def test_the_history_tells_noise_from_gain(
     good.write_bytes(again.read_bytes())
     with pytest.raises(InputError, match=r"good\.manifest\.json: is of another good\.zip"):
         run("--add", str(good), *data)
+
+
+def test_a_slip_never_becomes_a_hand_in(
+    runs: Path, sample_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A wrong folder of runs, a plan that was not swept, other data, files that are missing or of others."""
+    plan, fill = write_plan(tmp_path, ALL, size=1), ("--fill_missing", "majority")
+    (tmp_path / "empty").mkdir()
+    slips = [
+        (tmp_path / "nowhere", plan, sample_dir, "nowhere: no such folder of runs"),
+        (tmp_path / "empty", plan, sample_dir, "empty: no run of the plan .*plan.yaml is done"),
+    ]
+    (tmp_path / "other").mkdir()
+    other = Path(write_plan(tmp_path / "other", ALL, size=1))
+    other.write_text(other.read_text() + "settings: {batch_size: 8}\n")
+    slips += [(runs, str(other), sample_dir, r"args\.json: was made with recipe\.batch_size None, the plan")]
+    for name, change, message in (
+        (
+            "texts",
+            lambda file: file.write_text(file.read_text().replace(" a ", " the ")),
+            "was not predicted",
+        ),
+        ("gone", lambda file: file.unlink(), r"diagnostic\.tsv: no such file"),
+    ):
+        data = tmp_path / name
+        shutil.copytree(sample_dir, data)
+        change(data / ("diagnostic/diagnostic.tsv" if name == "gone" else "RTE/test.tsv"))
+        slips += [(runs, plan, data, message)]
+    for where, which, data, message in slips:
+        with pytest.raises(InputError, match=message):
+            submitted(where, which, data, "slip.zip", *fill)
+    scores = runs / "rte" / "base-seed2" / "scores.json"
+    kept = scores.read_text()
+    scores.write_text(kept.replace('"main": 0.9', '"main": 0.8'))
+    with pytest.raises(InputError, match=r"score 9\d\.\d\d, but scores\.json says 8"):
+        submitted(runs, plan, sample_dir, "slip.zip", *fill)
+    scores.write_text(re.sub('"main": [0-9.]*', '"main": NaN', kept))
+    with pytest.raises(InputError, match=r"not the scores of a run \(ValueError\('main: nan'\)\); remove"):
+        submitted(runs, plan, sample_dir, "slip.zip", *fill)
+    assert not list(tmp_path.glob("slip*/*.tsv"))
+    assert not (tmp_path / "slip.zip").exists()
+
+
+def test_a_failed_submission_leaves_the_one_before(
+    runs: Path, fake_trial: FakeTrial, sample_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = write_plan(tmp_path, ALL, size=1)
+    output = submitted(runs, plan, sample_dir, "a.zip")
+    paths = [path for path in tmp_path.glob("a.*/**/*") if path.is_file()]
+    before = {path: path.read_bytes() for path in [output, tmp_path / "a.manifest.json", *paths]}
+    assert len(before) > 40
+    for task in TASKS:
+        fake_trial(runs, f"{task}/base-seed1", 0.9, 5)
+
+    def broken(*_: object) -> None:
+        raise InputError("no")
+
+    monkeypatch.setattr("submission.pack.pack", broken)
+    with pytest.raises(InputError, match="no"):
+        submitted(runs, plan, sample_dir, "a.zip")
+    assert {path: path.read_bytes() for path in before} == before
+    assert not list(tmp_path.glob("a.predictions/.*"))
+
+
+def test_the_history_takes_whole_hand_ins_one_after_the_other(
+    runs: Path, sample_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan, kept = write_plan(tmp_path, ALL, size=1), tmp_path / "history"
+    add = ["--history", str(kept), "--data_dir", str(sample_dir), "--add"]
+    one, two = (submitted(runs, plan, sample_dir, name) for name in ("one.zip", "two.zip"))
+    with pytest.raises(InputError, match=r"three\.zip: no such file; lab\.submit writes it"):
+        history.main([*add, str(tmp_path / "three.zip")])
+    dev = tmp_path / "one.predictions" / "dev" / "RTE.tsv"
+    content = dev.read_text()
+    dev.write_text(content.replace("\tentailment", "\tnot_entailment", 1))
+    with pytest.raises(InputError, match=r"RTE\.tsv: is not what one\.manifest\.json says"):
+        history.main([*add, str(one)])
+    dev.unlink()
+    with pytest.raises(InputError, match=r"dev/RTE\.tsv: is missing"):
+        history.main([*add, str(one)])
+    dev.write_text(content)
+    kept.mkdir(exist_ok=True)
+    lock = Lock(kept / ".lock")
+    with pytest.raises(InputError, match="another run is at work there"):
+        history.main([*add, str(one)])
+    lock.free()
+    history.main([*add, str(one)])
+    with pytest.raises(InputError, match="was handed in before"):  # the same bytes
+        history.main([*add, str(two)])
+    two = submitted(runs, plan, sample_dir, "two.zip", "--wnli", "trained")
+    history.main([*add, str(two)])
+    for archive, score_ in ((one, "94.1"), (two, "84.5"), (one, "74.1")):  # the first was a slip
+        history.main(["--history", str(kept), "--answer", str(archive), "--score", score_])
+    assert history._best(history.read_events(kept))["zip"] == "two.zip"
+    lines = (kept / "history.jsonl").read_text().splitlines()
+    for line in (
+        '{"event": "handed in", "date": "d", "sha256": "s", "zip": "z"}',
+        '{"event": "handed in", "date": "d", "sha256": "s", "zip": "z", "expected": []}',
+        '{"event": "handed in", "date": null, "sha256": "s", "zip": "z", "expected": {}}',
+        '{"event": "handed in", "date": "d", "sha256": "s", "zip": "z",'
+        ' "expected": {"leaderboard_average": "1"}}',
+        '{"event": "answered", "date": "d", "sha256": "s", "score": "x"}',
+        '{"event": "answered", "date": "d", "sha256": [], "score": 1}',
+    ):
+        (kept / "history.jsonl").write_text("\n".join([*lines, line, ""]))
+        with pytest.raises(InputError, match=rf"history\.jsonl:{len(lines) + 1}: not a line of a history"):
+            history.main(["--history", str(kept)])
+    with pytest.raises(InputError, match="is no folder"):
+        history.main(["--history", str(one)])

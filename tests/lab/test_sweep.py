@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import safetensors.numpy
 
 from checkpoints.folder import digest_of
 from commands.errors import InputError
+from commands.files import sha256_of
 from lab.sweep import main
 from submission.manifest import origins_of, recorded_digest
 
@@ -206,3 +208,91 @@ def test_a_hopeless_trial_is_stopped_on_its_way(
     assert json.loads(history[-1])["step"] < 120
     main(words(plan, runs, sample_dir))
     assert "tiny-lr1e-9: stopped early: was stopped early before" in capsys.readouterr().err
+
+
+@pytest.fixture
+def own_data(sample_dir: Path, tmp_path: Path) -> Path:
+    """A copy of the sample's RTE, to be changed."""
+    folder = tmp_path / "data" / "RTE"
+    folder.mkdir(parents=True)
+    for name in ("train.tsv", "dev.tsv", "test.tsv"):
+        (folder / name).write_bytes((sample_dir / "RTE" / name).read_bytes())
+    return folder.parent
+
+
+def test_other_test_rows_are_predicted_anew_and_nothing_is_trained_again(
+    sample_dir: Path, own_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan, runs = write_plan(tmp_path, sample_dir, FEW + "seeds: [5]\ntasks: {rte: }\n"), tmp_path / "runs"
+    run, test = runs / "rte" / "tiny-seed5", own_data / "RTE" / "test.tsv"
+    main(words(plan, runs, own_data, "--keep", "best"))
+    trained = (run / "history.jsonl").stat().st_mtime_ns
+    assert not (run / "last").exists()
+    before = (run / "predictions" / "test" / "RTE.tsv").read_bytes()
+    whole = test.read_bytes()
+    test.write_bytes(whole[:40] + b"\xff" + whole[41:])
+    with pytest.raises(InputError, match="1 of 1 trials failed"):
+        main(words(plan, runs, own_data, "--keep", "best"))
+    header, *rows = whole.splitlines(keepends=True)
+    texts = [row.partition(b"\t")[2] for row in rows]  # as many rows, in another order
+    test.write_bytes(header + b"".join(b"%d\t%s" % row for row in enumerate(reversed(texts))))
+    main(words(plan, runs, own_data, "--keep", "best"))
+    after = (run / "predictions" / "test" / "RTE.tsv").read_bytes()
+    assert after.count(b"\n") == before.count(b"\n")
+    with np.load(run / "predictions" / "test" / "RTE.npz") as stored:
+        assert str(stored["data_digest"]) == sha256_of(test)
+        logits = stored["logits"]
+    (run / "predictions" / "test" / "RTE.npz").write_bytes(b"")
+    test.write_bytes(whole)
+    main(words(plan, runs, own_data))
+    with np.load(run / "predictions" / "test" / "RTE.npz") as stored:
+        np.testing.assert_allclose(stored["logits"][::-1], logits, atol=1e-5)
+    assert (run / "history.jsonl").stat().st_mtime_ns == trained
+
+    capsys.readouterr()
+    moved = tmp_path / "moved"  # with the runs that others may have begun from
+    runs.rename(moved)
+    main(words(plan, moved, own_data))
+    assert "(was done before)" in capsys.readouterr().err
+
+
+def test_what_is_damaged_or_removed_concerns_its_trial_alone(
+    sample_dir: Path, own_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan, runs = write_plan(tmp_path, sample_dir, FEW + "seeds: [1, 2]\ntasks: {rte: }\n"), tmp_path / "runs"
+    main(words(plan, runs, own_data))
+    first, second = runs / "rte" / "tiny-seed1", runs / "rte" / "tiny-seed2"
+    shutil.rmtree(second)
+    for name in ("scores.json", "args.json", "last/state.json", "../tiny-seed1.trial.json"):
+        path = first / name
+        kept = path.read_bytes()
+        path.write_bytes(kept[:20])
+        capsys.readouterr()
+        with pytest.raises(InputError, match="1 of 2 trials failed"):
+            main(words(plan, runs, own_data))
+        out, err = capsys.readouterr()
+        (said,) = [line for line in err.splitlines() if line.startswith("[") and "failed" in line]
+        assert "not JSON" in said
+        assert f"remove {first} and tiny-seed1.trial.json" in said, name
+        assert "rte/tiny-seed2: accuracy" in err  # the one that was removed is there again
+        assert "rte/tiny" in out
+        path.write_bytes(kept)
+    main(words(plan, runs, own_data))
+    assert capsys.readouterr().err.count("(was done before)") == 2
+    with pytest.raises(InputError, match="nowhere: no such folder"):
+        main(words(plan, runs, tmp_path / "nowhere"))
+
+
+def test_other_weights_at_the_same_place_are_another_checkpoint(
+    sample_dir: Path, own_data: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(sample_dir / "tiny-convbert", model)
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(f"checkpoints: {{tiny: {{model: {model}, from_scratch: true}}}}\n{FEW}tasks: {{rte: }}\n")
+    main(words(plan, tmp_path / "runs", own_data))
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps({**config, "layer_norm_eps": 1e-6}))
+    for dry in ((), ("--dry_run",)):
+        with pytest.raises(InputError, match=r"was made with model_sha256 .*take another --runs"):
+            main(words(plan, tmp_path / "runs", own_data, *dry))

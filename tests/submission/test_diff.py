@@ -73,7 +73,24 @@ def test_files_that_cannot_be_compared(name: str, text: str, said: str, tmp_path
     assert str(raised.value).startswith(f"{tmp_path}/{said}")
 
 
+def test_a_damaged_file_is_not_an_absent_one(tmp_path: Path) -> None:
+    a, b = write(tmp_path / "a", BEFORE), tmp_path / "b.zip"
+    with zipfile.ZipFile(b, "w") as archive:
+        for name, predictions in BEFORE.items():
+            archive.writestr(name, text_of(predictions))
+    content = bytearray(b.read_bytes())
+    content[content.index(b"not_entailment")] ^= 1
+    b.write_bytes(content)
+    with pytest.raises(InputError, match=r"b\.zip: RTE\.tsv: .*CRC"):
+        differences(a, str(b))
+    with zipfile.ZipFile(b, "w") as archive:
+        for name, predictions in BEFORE.items():
+            archive.writestr(f"sub/{name}", text_of(predictions))
+    with pytest.raises(InputError, match=r"b\.zip: STS-B\.tsv: is missing; found sub/STS-B\.tsv"):
+        differences(a, str(b))
+
+
 def test_nothing_to_compare(tmp_path: Path) -> None:
     a, b = (write(tmp_path / folder, {}) for folder in "ab")
-    with pytest.raises(InputError, match="no hand-in files in either"):
+    with pytest.raises(InputError, match="a: no hand-in files in it; "):
         differences(a, b)
