@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from checkpoints.names import PADDLENLP_MODELS, SHIPPED
 from commands.errors import InputError
 from commands.files import MANIFEST, damage
 from convbert.config import EncoderConfig
@@ -13,8 +14,14 @@ _LONGEST_PADDING = 128  # embeddings without a piece, which some add for a round
 
 
 def model_folder(path: str | Path) -> Path:
-    """The folder itself, or ``best/`` in it where it is a run's; InputError if that run has saved none."""
+    """The folder itself, or ``best/`` in it where it is a run's; InputError if that run has saved none, or
+    the name is that of a pre-trained model."""
     folder = Path(path)
+    if not folder.exists() and str(path) in (*SHIPPED, *PADDLENLP_MODELS):
+        raise InputError(
+            f"{path}: is a pre-trained model, without a head to answer with; fine-tune it first "
+            f"(glue.run_glue or squad.run_squad --model_name_or_path {path}), and name the run's folder"
+        )
     inner = folder / "best"
     if (folder / "config.json").is_file():
         return folder

@@ -89,10 +89,13 @@ def read_json_object(path: str | Path) -> dict[str, Any]:
 
 def read_json_lines(path: str | Path) -> Iterator[Any]:
     """The values of a .jsonl file, a line each, blank ones left out; InputError names what is not JSON."""
-    with open(path, encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            if not line.isspace():
-                yield read_json_line(line, f"{path}:{number}")
+    try:
+        with open(path, encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                if not line.isspace():
+                    yield read_json_line(line, f"{path}:{number}")
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not UTF-8; save it as UTF-8") from None
 
 
 def read_json_line(line: str, where: str) -> Any:

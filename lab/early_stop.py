@@ -6,13 +6,14 @@ MedianPruner). With trials side by side it depends on their speed which of them 
 with this rule need not give the same trials twice.
 """
 
-import json
 import math
 import statistics
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from commands.history import read_history
 
 FEWEST = 5  # finished trials before anybody is stopped; Optuna's default
 
@@ -31,16 +32,11 @@ def read_losses(run: Path) -> Curve:
 
 def _read(run: Path, value_of: Callable[[Any], Any]) -> Curve:
     curve: Curve = []
-    try:
-        lines = (run / "history.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
-    except FileNotFoundError:
-        return curve
-    for line in lines:
-        with suppress(ValueError, KeyError, TypeError):  # of another kind, or the last one, half written
-            entry = json.loads(line)
-            step, value = int(entry["step"]), float(value_of(entry))
+    for line in read_history(run):
+        with suppress(ValueError, KeyError, TypeError):  # a line of another kind
+            value = float(value_of(line))
             if math.isfinite(value):
-                curve.append((step, value))
+                curve.append((line["step"], value))
     return curve
 
 

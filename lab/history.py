@@ -107,10 +107,7 @@ def read_events(folder: Path) -> list[dict[str, Any]]:
     path = folder / _LINES
     if path.exists() and not path.is_file():
         raise InputError(f"{path}: is no file; move it away")
-    try:
-        events = list(read_json_lines(path)) if path.is_file() else []
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: not UTF-8; put a copy back") from None
+    events = list(read_json_lines(path)) if path.is_file() else []
     for number, event in enumerate(events, 1):
         if not _is_event(event):
             raise InputError(f"{path}:{number}: not a line of a history; mend or remove it")

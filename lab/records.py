@@ -60,10 +60,9 @@ def write_record(runs: Path, trial: Trial, outcome: Outcome) -> None:
 
 
 def read_status(folder: Path) -> str:
-    """The status of the trial in a run's folder; empty if it has none yet, or its run was removed."""
+    """The status of the trial in a run's folder; empty if it has none yet."""
     path = record_path(folder)
-    status = str(read_json_object(path).get("status", "")) if path.is_file() else ""
-    return status if status != DONE or folder.is_dir() else ""
+    return str(read_json_object(path).get("status", "")) if path.is_file() else ""
 
 
 def read_results(runs: str | Path, names: list[str] | None = None) -> list[Result]:

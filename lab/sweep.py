@@ -18,6 +18,11 @@ A plan in full:
     rte: {init_from: best of mnli, settings: {num_train_epochs: 10}}
     cola: {search: {trials: 20, space: {learning_rate: {low: 1e-5, high: 1e-3, log: true}}}}
 
+Below a task its own preset, seeds, grid or search take the place of those at the top ('grid: {}' is none),
+its settings are laid over them, and 'checkpoints: [base]' names some of those at the top. A search's space
+may list choices ('batch_size: [16, 32]'); 'at_once: 2' is how many of its trials may run at the same time.
+The shipped plan options asks whether the training options help; lab.selection --against tells.
+
 Each trial is an ordinary run in RUNS/TASK/NAME with its predictions of the dev and test files in it, and
 NAME.trial.json beside it says what became of it. A trial that is done is never run again; one that failed
 is tried again by the next sweep. Exit 1 if any failed.

@@ -17,7 +17,7 @@ from typing import Any
 from commands.command_line import CommandParser, path, run
 from commands.errors import InputError
 from commands.figures import new_figure, save_figure
-from commands.files import read_json_objects
+from commands.history import read_history
 from pretraining.recipe import MAIN
 
 Points = tuple[list[float], list[float]]  # steps, values
@@ -56,8 +56,9 @@ def curves_of(folder: Path) -> dict[str, Points]:
     if not history.is_file():
         raise InputError(f"{history}: no such file; name a folder that run_pretrain left")
     curves: dict[str, Points] = {}
-    for line in read_json_objects(history):
-        values = line.get("evaluation") or {_LOSS: line.get("loss")}
+    for line in read_history(folder):
+        evaluation = line.get("evaluation")
+        values = evaluation if isinstance(evaluation, dict) else {_LOSS: line.get("loss")}
         for name, value in values.items():
             if name not in _NO_CURVES and isinstance(value, int | float):
                 steps, points = curves.setdefault(name, ([], []))
@@ -83,7 +84,8 @@ def drawing(runs: Sequence[tuple[str, dict[str, Points]]]) -> Any:
             if name in curves:
                 steps, values = curves[name]
                 shifted = [offset + step for step in steps]
-                panel.plot(shifted, values, label=run_name, color=f"C{number}", linewidth=1)
+                dot = "." if len(values) == 1 else None  # a line needs two
+                panel.plot(shifted, values, label=run_name, color=f"C{number}", linewidth=1, marker=dot)
         offset += max(max(steps) for steps, _ in curves.values())
     for panel, name in zip(panels, names, strict=False):
         panel.set(title=f"{name.replace('_', ' ')}{' (chooses best/)' if name in MAIN.values() else ''}")
@@ -92,7 +94,7 @@ def drawing(runs: Sequence[tuple[str, dict[str, Points]]]) -> Any:
     for panel in panels[len(names) :]:
         panel.set_axis_off()
     if len(runs) > 1:
-        panels[0].legend()
+        max(panels, key=lambda panel: len(panel.lines)).legend()
     if names[0] == _LOSS:
         panels[0].set_yscale("log")  # objectives of several runs have losses of several sizes
     return figure

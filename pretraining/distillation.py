@@ -211,7 +211,7 @@ def distillation_of(
     student = Student(config, teacher.config.hidden_size, recipe.matched_layers, recipe.pair_weight > 0)
     if init_from_ckpt:
         fill_encoder(student.encoder, init_from_ckpt, config)
-    elif embeddings == "teacher":
+    elif embeddings != "random":
         _take_embeddings(student.encoder, teacher, recipe.seed)
     return Distillation(student, teacher, recipe.geometry_weight, recipe.pair_weight)
 

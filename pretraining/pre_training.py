@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from checkpoints.folder import digest_of
 from checkpoints.opening import check_length
 from commands.errors import InputError
-from commands.files import sha256_of
 from convbert import ranks
 from convbert.config import EncoderConfig
 from convbert.framework import select_device
@@ -23,7 +23,7 @@ from pretraining.shards import Shards
 from training.circumstances import ALIKE, SAME, circumstances, refuse_own_sources
 from training.layer_decay import scales
 from training.loop import Job, Progress, fit, seed_everything
-from training.run_folder import LOG, open_run
+from training.run_folder import LOG, check_target, open_run
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Choices:
     output_dir: str
     objective: str = "rtd"
     teacher: str = ""
-    embeddings: str = "teacher"
+    embeddings: str = ""
     tokenizer: str = ""
     init_from_ckpt: str = ""
     device: str = "cpu"
@@ -57,12 +57,7 @@ def pre_train(choices: Choices) -> Progress:
     recipe = choices.recipe
     path = corpus_path(choices.input_dir)
     check_length(recipe.max_seq_length, choices.config)
-    select_device(choices.device)
-    ranks.start()
-    shards = _examples(path, choices.vocabulary, recipe)
-    seed_everything(recipe.seed)
-    objective = _objective(choices)
-    settings = _settings_in_force(choices, path, shards)
+    check_target(Path(choices.output_dir), choices.resume, choices.overwrite_output_dir)
     sources: list[str | Path] = [
         choices.model_name_or_path,
         choices.teacher,
@@ -71,28 +66,37 @@ def pre_train(choices: Choices) -> Progress:
         path,
     ]
     refuse_own_sources(choices.output_dir, sources)
+    select_device(choices.device)
+    ranks.start()
+    shards = _examples(path, choices.vocabulary, recipe)
+    seed_everything(recipe.seed)
+    objective = _objective(choices)
+    job = _job(choices, shards, objective)
+    settings = _settings_in_force(choices, path, shards)
     with open_run(choices.output_dir, choices.resume, choices.overwrite_output_dir) as run:
         if run.resumes:
-            run.check_args(settings, same=(*SAME, "teacher", "init_from_ckpt", "embeddings"), alike=ALIKE)
+            same = (*SAME, "teacher_sha256", "init_from_ckpt", "embeddings")
+            run.check_args(settings, same=same, alike=ALIKE)
             fill_pretrained(objective.model, run.source, choices.config)
         else:
             run.write_args(settings)
         LOG.info(f"{path}: {shards.examples} examples, {shards.tokens} tokens, in {len(shards.train)} shards")
-        return fit(_job(choices, shards, objective), recipe, run)
+        return fit(job, recipe, run)
 
 
 def _examples(path: Path, tokenizer: Tokenizer, recipe: PretrainRecipe) -> Shards:
     """The first process makes them, the others read what it made."""
+    shards: Shards | None = None
     outcome: InputError | None = None
     if ranks.is_first():
         try:
-            load_examples(path, tokenizer, recipe.max_seq_length, recipe.packing)
+            shards = load_examples(path, tokenizer, recipe.max_seq_length, recipe.packing)
         except InputError as error:
             outcome = error
     outcome = ranks.from_first(outcome)
     if outcome:
         raise outcome
-    return load_examples(path, tokenizer, recipe.max_seq_length, recipe.packing)
+    return shards or load_examples(path, tokenizer, recipe.max_seq_length, recipe.packing)
 
 
 def _objective(choices: Choices) -> Detection | Distillation:
@@ -138,10 +142,11 @@ def _settings_in_force(choices: Choices, path: Path, shards: Shards) -> dict[str
     return {
         "task_name": choices.objective,
         **{name: getattr(choices, name) for name in fields},
+        "teacher_sha256": digest_of(choices.teacher) if choices.teacher else "",
         "recipe": dataclasses.asdict(choices.recipe),
         "model": dataclasses.asdict(choices.config),
         **circumstances(),
         "data": {
-            path.name: {"examples": shards.examples, "tokens": shards.tokens, "sha256": sha256_of(path)}
+            path.name: {"examples": shards.examples, "tokens": shards.tokens, "sha256": shards.corpus_digest}
         },
     }

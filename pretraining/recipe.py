@@ -58,11 +58,11 @@ MAIN = {"rtd": "detection_auc", "distill": "token_cosine"}
 _PRESETS: dict[str, dict[str, Any]] = {
     "rtd": {
         "batch_size": 128, "learning_rate": 5e-4, "warmup_proportion": 0.01, "num_train_epochs": 4.0,
-        "bias_correction": False,
+        "bias_correction": False, "save_steps": 1000,
     },
     "distill": {
         "batch_size": 32, "learning_rate": 1e-3, "warmup_proportion": 0.05, "num_train_epochs": 4.0,
-        "dropout": 0.0, "packing": "lines",
+        "dropout": 0.0, "packing": "lines", "save_steps": 1000,
     },
 }  # fmt: skip
 # What the authors changed for a size.

@@ -29,6 +29,7 @@ from commands.errors import UsageError
 from commands.machine_flags import add_device
 from pretraining.recipe import MAIN, RECIPES, PretrainRecipe, preset_lines, preset_settings, refuse_foreign
 from training.recipe import add_flags, read_config_file, resolve
+from training.resuming import parse_flags
 
 
 def make_parser() -> CommandParser:
@@ -54,7 +55,7 @@ def make_parser() -> CommandParser:
     parser.add_argument(
         "--config", metavar="FILE.yaml", help="training settings (the lists below) as lines 'name: value'"
     )
-    parser.add_switch("--resume", help="go on where the run in --output_dir stopped")
+    parser.add_switch("--resume", help="go on where the run in --output_dir stopped; no other flag is needed")
     parser.add_switch("--overwrite_output_dir", help="begin anew: remove the run in --output_dir first")
     add_flags(parser, PretrainRecipe)
     for name, recipe in RECIPES.items():
@@ -113,20 +114,19 @@ def _add_sources(parser: CommandParser) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    flags = make_parser().parse_args(argv)
+    flags = parse_flags(make_parser(), argv, RECIPES.__contains__)
     given = vars(flags)
     _check_usage(given)
     from pretraining.sources import network_of, settled
-    from training.flags import check_model_type
+    from training.flags import begun_with, check_model_type
 
     sources = settled(flags.model_name_or_path, flags.init_from_ckpt, flags.tokenizer, flags.teacher)
     config, vocabulary = network_of(*sources.values())
     check_model_type(flags, config)
     kind = RECIPES[flags.objective]
     names = {field.name for field in dataclasses.fields(kind)}
-    recipe = resolve(
-        kind, given, read_config_file(flags.config, names), preset_settings(flags.objective, config)
-    )
+    preset = begun_with(kind, flags) if flags.begun else preset_settings(flags.objective, config)
+    recipe = resolve(kind, given, read_config_file(flags.config, names), preset)
     from convbert import ranks
     from pretraining.pre_training import Choices, pre_train
 
@@ -137,7 +137,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             recipe=recipe,
             config=config,
             vocabulary=vocabulary,
-            embeddings=flags.embeddings or "teacher",
+            embeddings=flags.embeddings or "",
             **chosen,
         )
     )

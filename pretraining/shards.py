@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from commands.files import read_json_object, write_json
+from commands.files import damage, read_json_object, write_json
 from convbert.batching import Features
 
 META = "shards.json"
@@ -49,6 +49,7 @@ class Shards:
 
     train: list[Shard]
     held_out: Shard
+    corpus_digest: str = ""  # SHA-256 of train.data
 
     @property
     def examples(self) -> int:
@@ -100,7 +101,7 @@ class _Writer:
             first = np.array([first for _, first in examples], dtype="<i4")
             for suffix, array in ((".ids", ids), (".lengths", lengths), (".first", first)):
                 with open((self._folder / shard).with_suffix(suffix), "ab") as file:
-                    array.tofile(file)
+                    file.write(array.tobytes())
             size = self.sizes.setdefault(shard, [0, 0])
             size[0] += len(examples)
             size[1] += len(ids)
@@ -108,22 +109,13 @@ class _Writer:
 
 
 def open_shards(folder: Path) -> Shards | None:
-    """The shards of a folder; None if there are none, or their files are not of the size they should be."""
-    if not (folder / META).is_file():
+    """The shards of a folder; None if there are none, or a byte of them is not as it was written."""
+    if damage(folder):
         return None
     found = read_json_object(folder / META)
     shards = {
         name: Shard(folder / name, examples, tokens, found["dtype"])
         for name, (examples, tokens) in sorted(found["shards"].items())
     }
-    if "held_out" not in shards or not all(map(_is_whole, shards.values())):
-        return None
-    held_out = shards.pop("held_out")
-    return Shards(list(shards.values()), held_out)
-
-
-def _is_whole(shard: Shard) -> bool:
-    wanted = {".ids": shard.tokens * np.dtype(shard.dtype).itemsize}
-    wanted |= {".lengths": shard.examples * 4, ".first": shard.examples * 4}
-    files = [(shard.path.with_suffix(suffix), size) for suffix, size in wanted.items()]
-    return all(path.is_file() and path.stat().st_size == size for path, size in files)
+    held_out = shards.pop("held_out", None)  # a corpus without any example has none
+    return Shards(list(shards.values()), held_out) if held_out else None

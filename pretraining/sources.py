@@ -41,8 +41,8 @@ def settled(model: str, init_from_ckpt: str, tokenizer: str, teacher: str) -> di
 
 
 def _folder(name: str) -> str:
-    """A model's folder; of a run that of its best model. Empty stays empty."""
-    return str(model_folder(resolve(name))) if name else ""
+    """A model's folder, absolute; of a run that of its best model. Empty stays empty."""
+    return str(model_folder(resolve(name)).resolve()) if name else ""
 
 
 def network_of(
@@ -53,14 +53,18 @@ def network_of(
     InputError where the vocabulary is not that of the teacher or of the weights to begin with.
     """
     if is_by_name(model):
-        own = Tokenizer(teacher or tokenizer or init_from_ckpt or _default_vocabulary(model))
+        source = teacher or tokenizer or init_from_ckpt or _default_vocabulary(model)
+        own = tokenizer_of(source, read_config(source))
         config = network_named(model, len(own))
     else:
         config = read_config(model)
         own = tokenizer_of(model, config)
+    if config.type_vocab_size < 2:
+        found = f"{model}/config.json: type_vocab_size {config.type_vocab_size}"
+        raise InputError(f"{found}: pairs and packed examples have two kinds of token; 2 is the least")
     for other, remedy in ((teacher, "take the teacher's vocab.txt, and other weights"),
                           (init_from_ckpt, "these weights are of other tokens")):  # fmt: skip
-        if other and own.vocabulary != (theirs := Tokenizer(other)).vocabulary:
+        if other and own.vocabulary != (theirs := tokenizer_of(other, read_config(other))).vocabulary:
             said = f"{own.folder}/vocab.txt: {_difference(own, theirs)}"
             raise InputError(f"{said}; both must read the same tokens: {remedy}")
     return config, own

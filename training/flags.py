@@ -91,10 +91,11 @@ def choose_recipe(
             f"--preset {preset}: this run was begun with {flags.begun.get('preset') or 'none'}; "
             "leave the flag out, or take another --output_dir"
         )
-    return preset, resolve(recipe, vars(flags), settings, _begun_with(recipe, flags))
+    return preset, resolve(recipe, vars(flags), settings, begun_with(recipe, flags))
 
 
-def _begun_with(recipe: type[RecipeType], flags: Namespace) -> dict[str, Any]:
+def begun_with(recipe: type[RecipeType], flags: Namespace) -> dict[str, Any]:
+    """The settings that a run was begun with, of what its args.json says."""
     place = f"{flags.output_dir}/args.json"
     try:
         return dataclasses.asdict(recipe(**flags.begun["recipe"]))

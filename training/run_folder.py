@@ -56,6 +56,38 @@ def whole_save(run: Path) -> tuple[Path | None, str]:
     return None, fault
 
 
+def check_target(path: Path, resume: bool, overwrite: bool) -> bool:
+    """Whether there is anything in the folder of a run to come, which need not exist.
+
+    InputError or UsageError where these flags do not fit what is there, or no run has written it.
+    """
+    if resume and overwrite:
+        raise UsageError("--resume and --overwrite_output_dir exclude each other")
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path}: is a file; --output_dir names a folder")
+    if not path.is_dir() or not any(entry.name != _LOCK for entry in path.iterdir()):
+        return False
+    if not (resume or overwrite):
+        raise InputError(f"{path}: is not empty; give --resume to go on, or --overwrite_output_dir")
+    _refuse_what_is_no_run(path)
+    return True
+
+
+def _refuse_what_is_no_run(path: Path) -> None:
+    """A folder that holds anything but what runs write is not touched."""
+    entries = sorted(path.iterdir())
+    folders = [entry.name for entry in entries if entry.is_dir()]
+    if folders and not (path / "args.json").is_file():
+        raise InputError(
+            f"{path}: holds {folders[0]!r} but no args.json, so it is no run's; take another --output_dir"
+        )
+    hidden = (".best.", ".last.", *(f".{name}." for name in _FILES))
+    for entry in entries:
+        known = entry.name in (_FOLDERS if entry.is_dir() else (*_FILES, *_ANSWERS))
+        if not known and not entry.name.startswith(hidden):
+            raise InputError(f"{path}: holds {entry.name!r}, which no run writes; take another --output_dir")
+
+
 class RunFolder:
     """A run's folder, held against other runs until it is closed; use it in a ``with`` statement.
 
@@ -67,16 +99,7 @@ class RunFolder:
 
     def __init__(self, path: str | Path, resume: bool = False, overwrite: bool = False) -> None:
         self.path = Path(path)
-        if resume and overwrite:
-            raise UsageError("--resume and --overwrite_output_dir exclude each other")
-        if self.path.exists() and not self.path.is_dir():
-            raise InputError(f"{self.path}: is a file; --output_dir names a folder")
-        existed = self.path.is_dir()
-        filled = existed and any(entry.name != _LOCK for entry in self.path.iterdir())
-        if filled and not (resume or overwrite):
-            raise InputError(f"{self.path}: is not empty; give --resume to go on, or --overwrite_output_dir")
-        if filled:
-            self._refuse_what_is_no_run()
+        filled = check_target(self.path, resume, overwrite)
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock = Lock(self.path / _LOCK)
         try:
@@ -85,6 +108,10 @@ class RunFolder:
                 self._clear()
             self._source = self._to_go_on_from() if filled and resume else None
             self.resumes = self._source is not None
+            if filled and resume and not self.resumes:
+                print(
+                    f"warning: {self.path}: nothing was saved yet, so this run begins anew", file=sys.stderr
+                )
             if not self.resumes:
                 (self.path / "history.jsonl").unlink(missing_ok=True)
             self._log_to_file()
@@ -104,23 +131,6 @@ class RunFolder:
             LOG.removeHandler(handler)
             handler.close()
         self._lock.free()
-
-    def _refuse_what_is_no_run(self) -> None:
-        """A folder that holds anything but what runs write is not touched."""
-        entries = sorted(self.path.iterdir())
-        folders = [entry.name for entry in entries if entry.is_dir()]
-        if folders and not (self.path / "args.json").is_file():
-            raise InputError(
-                f"{self.path}: holds {folders[0]!r} but no args.json, so it is no run's; "
-                "take another --output_dir"
-            )
-        hidden = (".best.", ".last.", *(f".{name}." for name in _FILES))
-        for entry in entries:
-            known = entry.name in (_FOLDERS if entry.is_dir() else (*_FILES, *_ANSWERS))
-            if not known and not entry.name.startswith(hidden):
-                raise InputError(
-                    f"{self.path}: holds {entry.name!r}, which no run writes; take another --output_dir"
-                )
 
     def _settle(self) -> None:
         """Put right what a killed run left behind."""

@@ -14,8 +14,9 @@ import pytest
 from checkpoints import download, names
 from checkpoints.folder import read_config
 from checkpoints.names import PADDLENLP_MODELS, SHIPPED, StoredModel, resolve
-from checkpoints.opening import check_manifest, tokenizer_of
+from checkpoints.opening import check_manifest, model_folder, tokenizer_of
 from checkpoints.weights import INDEX, WEIGHT_FILES, open_weights
+from commands.errors import InputError
 from convbert.config import EncoderConfig
 from convbert.tokenizer import Tokenizer
 from tests.checkpoints.golden_folders import GOLDEN, fault, read
@@ -90,6 +91,19 @@ def test_convbert_mini_is_whole_and_small() -> None:
     assert {tensor.kind for tensor in open_weights(folder)[1].values()} == {"F16"}
     assert sum(path.stat().st_size for path in folder.iterdir()) <= 16 * 2**20
     read(folder, may_lack_head=True)
+
+
+@pytest.mark.parametrize("name", ["convbert-mini", "bert-base-uncased"])
+def test_a_pre_trained_model_answers_nothing_yet(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        InputError, match=f"^{name}: is a pre-trained model, without a head.*fine-tune it first"
+    ):
+        model_folder(name)
+    (tmp_path / name).mkdir()  # a folder of that name is that folder
+    assert model_folder(name) == Path(name)
 
 
 # --- PaddleNLP's store -----------------------------------------------------------------------------

@@ -47,6 +47,25 @@ def test_the_same_history_gives_the_same_bytes(tmp_path: Path, name: str) -> Non
     assert found[0] == found[1] != b""
 
 
+def test_a_single_evaluation_is_a_dot_and_every_run_is_named(tmp_path: Path) -> None:
+    first = run_folder(tmp_path / "first", [LINES[2]])
+    cosine, loss, _ = drawing(
+        [("first", curves_of(first)), ("a", curves_of(run_folder(tmp_path / "a")))]
+    ).axes
+    assert [line.get_marker() for line in cosine.lines] == [".", "."]
+    assert [line.get_marker() for line in loss.lines] == ["None"]
+    assert [text.get_text() for text in cosine.get_legend().get_texts()] == ["first", "a"]
+
+
+def test_lines_of_another_form_are_left_out(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "a")
+    with open(folder / "history.jsonl", "ab") as file:
+        file.write(
+            b'{"loss": 1.0}\n{"step": "a", "loss": 1.0}\n{"step": 1, "evaluation": [1]}\n\xff\n[]\n{"step": 2'
+        )
+    assert curves_of(folder) == {"training loss": ([5, 10], [3.0, 2.0]), "token_cosine": ([10], [0.25])}
+
+
 def test_bad_input_is_one_line(tmp_path: Path) -> None:
     output = str(tmp_path / "curves.svg")
     with pytest.raises(InputError, match=r"nowhere/history.jsonl: no such file; name a folder that run_pre"):

@@ -1,5 +1,7 @@
 """Corpus → examples in shards → the batches of an epoch."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +141,50 @@ def test_shards_that_were_cut_short_are_made_anew(tmp_path: Path, tokenizer: Tok
     with open(first.train[0].path.with_suffix(".ids"), "r+b") as file:
         file.truncate(3)
     assert rows_of(load_examples(path, tokenizer, 32, "lines").train[0]) == rows
+
+
+DAMAGES = {
+    "another byte": (".ids", lambda content: content[:2] + bytes([content[2] ^ 1]) + content[3:]),
+    "odd lengths": (".first", lambda content: b"\xf9\xff\xff\xff" * (len(content) // 4)),
+    "no JSON": ("shards.json", lambda content: b"{"),
+    "JSON of another form": ("shards.json", lambda content: b'{"dtype": "zz", "shards": [1]}'),
+    "no file": (".lengths", lambda content: None),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_shards_are_made_anew(damage: str, tmp_path: Path, tokenizer: Tokenizer) -> None:
+    path = corpus(tmp_path, ["g h", "j k", "l y", "x c"])
+    first = load_examples(path, tokenizer, 32, "lines")
+    rows = rows_of(first.train[0])
+    name, change = DAMAGES[damage]
+    place = first.train[0].path
+    file = place.with_suffix(name) if name.startswith(".") else place.with_name(name)
+    content = change(file.read_bytes())
+    file.unlink() if content is None else file.write_bytes(content)
+    again = load_examples(path, tokenizer, 32, "lines")
+    assert again == first
+    assert rows_of(again.train[0]) == rows
+
+
+def test_of_two_that_come_together_one_makes_the_examples(
+    tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = corpus(tmp_path, [f"{a} {b}" for a in "qwertzui" for b in "asdfghjk"])
+    made, real = [], Tokenizer.pieces
+
+    def slow(self, texts):
+        made.append(len(texts))
+        time.sleep(0.5)  # the other comes meanwhile
+        return real(self, texts)
+
+    monkeypatch.setattr(Tokenizer, "pieces", slow)
+    with ThreadPoolExecutor(2) as pool:
+        jobs = [pool.submit(load_examples, path, tokenizer, 16, "lines") for _ in range(2)]
+        one, other = (job.result() for job in jobs)
+    assert made == [64]
+    assert one == other
+    assert "another run is at these examples: waiting for it" in capsys.readouterr().err
 
 
 def test_a_single_example_is_too_few(tmp_path: Path, tokenizer: Tokenizer) -> None:

@@ -119,6 +119,96 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(
     assert contents(tmp_path / "out") == contents(finished)
 
 
+def test_resuming_needs_no_other_flag_than_the_folder(
+    corpus_dir: Path, tiny_folder: Path, teacher_folder: Path, tmp_path: Path
+) -> None:
+    for more in ("", f"--objective distill --teacher {teacher_folder} --pair_weight 0.5"):
+        run = tmp_path / ("distill" if more else "rtd")
+        main(arguments(corpus_dir, tiny_folder, run, f"{SHORT} {more}"))
+        begun, stamp = contents(run), (run / "history.jsonl").stat().st_mtime_ns
+        main(["--resume", "--output_dir", str(run)])
+        assert contents(run) == begun
+        with pytest.raises(InputError, match="begun with recipe: seed"):
+            main(["--resume", "--output_dir", str(run), "--seed", "4"])
+        assert (run / "history.jsonl").stat().st_mtime_ns >= stamp
+    with pytest.raises(InputError, match=r"args\.json: no such file, so there is no run to resume"):
+        main(["--resume", "--output_dir", str(tmp_path / "nowhere")])
+
+
+def test_another_teacher_at_the_same_place_is_noticed(
+    corpus_dir: Path, tiny_folder: Path, teacher_folder: Path, tmp_path: Path
+) -> None:
+    teacher = tmp_path / "teacher"
+    shutil.copytree(teacher_folder, teacher)
+    words = arguments(
+        corpus_dir, tiny_folder, tmp_path / "out", f"{SHORT} --objective distill --teacher {teacher}"
+    )
+    main(words)
+    moved = tmp_path / "moved"
+    teacher.rename(moved)  # wherever it lies, it is the same
+    main([*words, "--resume", "--teacher", str(moved)])
+    config = json.loads((moved / "config.json").read_text())
+    (moved / "config.json").write_text(json.dumps({**config, "layer_norm_eps": 1e-5}))
+    (moved / "manifest.json").unlink()
+    with pytest.raises(InputError, match="begun with teacher_sha256"):
+        main([*words, "--resume", "--teacher", str(moved)])
+
+
+def test_a_run_that_saved_nothing_begins_anew_and_says_so(
+    corpus_dir: Path,
+    tiny_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    words = arguments(corpus_dir, tiny_folder, tmp_path / "out")
+    with monkeypatch.context() as patch:
+        patch.setattr(loop._Fit, "_step", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            main(words)
+    assert "begins anew" not in capsys.readouterr().err
+    main([*words, "--resume"])
+    assert "out: nothing was saved yet, so this run begins anew" in capsys.readouterr().err
+
+
+def test_what_cannot_be_is_said_before_anything_is_read_or_written(
+    corpus_dir: Path, tiny_folder: Path, teacher_folder: Path, finished: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    (plain / "train.data").write_text("".join(f"no pair {n}\n" for n in range(60)))
+    distill = f"{SHORT} --objective distill --teacher {teacher_folder} --pair_weight 1"
+    with pytest.raises(InputError, match="pair"):
+        main(arguments(plain, tiny_folder, tmp_path / "out", distill))
+    assert not (tmp_path / "out").exists()
+    monkeypatch.setattr("pretraining.pre_training.load_examples", None)
+    with pytest.raises(InputError, match="is not empty; give --resume"):
+        main(arguments(corpus_dir, tiny_folder, finished))
+    with pytest.raises(InputError, match="is a file; --output_dir names a folder"):
+        main(arguments(corpus_dir, tiny_folder, plain / "train.data"))
+    one_kind = tmp_path / "one"
+    shutil.copytree(tiny_folder, one_kind)
+    config = json.loads((one_kind / "config.json").read_text())
+    (one_kind / "config.json").write_text(json.dumps({**config, "type_vocab_size": 1}))
+    with pytest.raises(InputError, match=r"one/config\.json: type_vocab_size 1: pairs and packed"):
+        main(arguments(corpus_dir, one_kind, tmp_path / "out"))
+    longer = tmp_path / "longer"
+    shutil.copytree(teacher_folder, longer)
+    with open(longer / "vocab.txt", "a") as file:
+        file.write("zzz\n" * 1)
+    (longer / "manifest.json").unlink()
+    with pytest.raises(InputError, match=r"longer/vocab\.txt: has \d+ pieces, config\.json says vocab_size"):
+        main(
+            arguments(
+                corpus_dir, "convbert-mini", tmp_path / "out", f"--objective distill --teacher {longer}"
+            )
+        )
+
+
 def start(project_dir: Path, words: list[str], cwd: Path, processes: int = 1) -> subprocess.Popen[str]:
     program = ["-m", "pretraining.run_pretrain"]
     if processes > 1:
