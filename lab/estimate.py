@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from commands.errors import InputError
-from glue.tasks import TASKS, Task
+from glue.tasks import TASKS
 from lab.scheduling import Sweep
 from lab.speed import Speed
-from submission.check import RowCounts
 
 if TYPE_CHECKING:
     from glue.presets import GlueRecipe
@@ -40,7 +39,8 @@ def dry_run_lines(sweep: Sweep, workers: int) -> list[str]:
         )  # fmt: skip
         if key not in speeds:
             speeds[key] = _measured(sweep, trial.task, model, recipe)
-        seconds = seconds_of(TASKS[trial.task], recipe, speeds[key], sweep.jobs.data_dir)
+        test_rows = sum(rows for _, rows in sweep.jobs.splits(trial.task).get("test", ()))
+        seconds = seconds_of(recipe, speeds[key], test_rows)
         total += seconds
         after = f", after the best of {trial.init_from}" if trial.init_from else ""
         drawn = ", settings drawn from earlier results" if trial.search else ""
@@ -59,13 +59,12 @@ def _measured(sweep: Sweep, task: str, model: str, recipe: "GlueRecipe") -> Spee
     return measure(TASKS[task], recipe, Path(model), sweep.jobs.data_dir, sweep.jobs.device)
 
 
-def seconds_of(task: Task, recipe: "GlueRecipe", speed: Speed, data_dir: Path) -> float:
+def seconds_of(recipe: "GlueRecipe", speed: Speed, test_rows: int) -> float:
     """Of one trial: its steps, evaluations and predictions, and what each of its commands takes to start."""
     epoch_steps = math.ceil(speed.rows / recipe.batch_size / recipe.gradient_accumulation_steps)
     steps = recipe.max_steps or math.ceil(epoch_steps * recipe.num_train_epochs)
     evaluations = math.ceil(steps / (recipe.save_steps or epoch_steps))
     trained = steps * recipe.batch_size * recipe.gradient_accumulation_steps
-    test_rows = sum(RowCounts(data_dir).of(split)[0] for split in task.of_kind("test"))
     predicted = (evaluations + 1) * speed.dev_rows + test_rows
     return trained / speed.training + predicted / speed.evaluation + 3 * _COMMAND_SECONDS
 
