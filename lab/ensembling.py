@@ -75,7 +75,7 @@ class DevRuns:
 
     def __init__(self, task: Task, golds: Sequence[np.ndarray], logits: Sequence[np.ndarray]) -> None:
         self.task, self.golds, self.logits = task, list(golds), list(logits)
-        self._answers = [_values(task, part) for part in self.logits]  # (runs, N)
+        self._answers = [predicted_values(task, part) for part in self.logits]  # (runs, N)
         self._draw = np.random.default_rng(_SEED)
 
     @property
@@ -91,7 +91,7 @@ class DevRuns:
         worth = self._worth(options, self.all_rows)
         option = self._best(options, worth)
         members = self.ranked(self.all_rows)[: option.size]
-        answers = [_values(self.task, self._joined(part, members, option)) for part in self.logits]
+        answers = [predicted_values(self.task, self._joined(part, members, option)) for part in self.logits]
         return Choice(
             option=option,
             members=tuple(members),
@@ -151,7 +151,9 @@ class DevRuns:
 
     def _answer(self, into: list[np.ndarray], order: Sequence[int], option: Option, rows: Rows) -> None:
         for target, logits, of in zip(into, self.logits, rows, strict=True):
-            target[of] = _values(self.task, self._joined(logits[:, of], order[: option.size], option))
+            target[of] = predicted_values(
+                self.task, self._joined(logits[:, of], order[: option.size], option)
+            )
 
     @staticmethod
     def _joined(logits: np.ndarray, members: Sequence[int], option: Option) -> np.ndarray:
@@ -169,7 +171,7 @@ def scores_of(task: Task, golds: Sequence[np.ndarray], values: Sequence[np.ndarr
         return score_task(task, list(zip(golds, values, strict=True)))
 
 
-def _values(task: Task, logits: np.ndarray) -> np.ndarray:
+def predicted_values(task: Task, logits: np.ndarray) -> np.ndarray:
     """(…, N, L) logits → (…, N) label ids, or numbers as a hand-in file has them."""
     if task.target_range is None:
         return np.asarray(logits.argmax(axis=-1))

@@ -13,7 +13,7 @@ from commands.files import sha256_of
 from glue.answers import Answers, answers_of
 from glue.data import find_file, read_gold
 from glue.tasks import Split, Task
-from lab.ensembling import Choice, DevRuns, joined, options_for, scores_of
+from lab.ensembling import Choice, DevRuns, joined, options_for, predicted_values, scores_of
 from lab.records import Result
 from lab.trial_run import predictions
 from submission.manifest import recorded_digest, run_details
@@ -85,10 +85,7 @@ def _check_scores(
     task: Task, golds: Sequence[np.ndarray], logits: Sequence[np.ndarray], result: Result
 ) -> None:
     """InputError unless a run's dev predictions score what the run says that its best evaluation did."""
-    labels = [
-        _answers(task, split, part).answers for split, part in zip(task.of_kind("dev"), logits, strict=True)
-    ]
-    found = scores_of(task, golds, [values_of(task, part) for part in labels])["main"]
+    found = scores_of(task, golds, [predicted_values(task, part) for part in logits])["main"]
     if abs(found - result.main) > _ROUNDING:
         raise InputError(
             f"{predictions(result.folder, 'dev')}: score {100 * found:.2f}, but scores.json says "
