@@ -1,4 +1,4 @@
-"""A tiny teacher, and a corpus of the sample's texts."""
+"""A tiny teacher, a corpus of the sample's texts, and a run of the default objective."""
 
 import dataclasses
 from pathlib import Path
@@ -12,7 +12,9 @@ from convbert.heads import SentenceClassifier
 from convbert.tokenizer import Tokenizer
 from glue.data import read_split
 from glue.tasks import task_named
+from pretraining.run_pretrain import main
 from scripts.tiny_model import write_model_folder
+from tests.pretraining.runs import arguments
 
 
 @pytest.fixture(scope="session")
@@ -47,3 +49,11 @@ def corpus_dir(tmp_path_factory: pytest.TempPathFactory, sample_dir: Path) -> Pa
     folder = tmp_path_factory.mktemp("corpus")
     (folder / "train.data").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return folder
+
+
+@pytest.fixture(scope="session")
+def finished(corpus_dir: Path, tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the default objective with the flags SHORT."""
+    output = tmp_path_factory.mktemp("run") / "out"
+    main(arguments(corpus_dir, tiny_folder, output))
+    return output

@@ -1,12 +1,8 @@
-"""The command with its default objective: what it learns, leaves, resumes, and what it refuses."""
+"""The command with its default objective: what it learns, leaves, and what it refuses."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -17,35 +13,7 @@ from checkpoints.folder import read_config
 from commands.errors import InputError, UsageError
 from pretraining.model_folder import load_encoder
 from pretraining.run_pretrain import main
-from training import loop
-
-SAME = (
-    "last/model.safetensors", "last/objective.safetensors", "last/optimizer.safetensors", "last/state.json",
-    "best/model.safetensors", "history.jsonl", "scores.json",
-)  # fmt: skip
-SHORT = "--max_seq_length 32 --batch_size 16 --max_steps 12 --save_steps 4 --logging_steps 4 --seed 3"
-
-
-def arguments(corpus: Path, model: Path | str, output: Path, more: str = SHORT) -> list[str]:
-    words = ["--input_dir", str(corpus), "--model_name_or_path", str(model), "--output_dir", str(output)]
-    return [*words, *more.split()]
-
-
-def lines_of(run: Path, key: str) -> list[dict[str, float]]:
-    lines = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
-    return [line["evaluation"] if key == "evaluation" else line for line in lines if key in line]
-
-
-def contents(run: Path) -> dict[str, bytes]:
-    return {name: (run / name).read_bytes() for name in SAME}
-
-
-@pytest.fixture(scope="module")
-def finished(corpus_dir: Path, tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    output = tmp_path_factory.mktemp("run") / "out"
-    main(arguments(corpus_dir, tiny_folder, output))
-    return output
-
+from tests.pretraining.runs import SHORT, arguments, lines_of, start
 
 # --- what it learns and leaves ---------------------------------------------------------------------
 
@@ -97,83 +65,6 @@ def test_batches_of_one_accumulation_and_mixed_precision(
     assert "--use_amp: no effect on a CPU" in (tmp_path / "out" / "train.log").read_text()
 
 
-# --- going on --------------------------------------------------------------------------------------
-
-
-def test_a_stopped_run_goes_on_to_the_same_bytes(
-    corpus_dir: Path, tiny_folder: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    words = arguments(corpus_dir, tiny_folder, tmp_path / "out")
-    steps, real = iter(range(7)), loop._Fit._step
-
-    def stopped(*args):
-        if next(steps, None) is None:
-            raise KeyboardInterrupt
-        return real(*args)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop._Fit, "_step", stopped)
-        with pytest.raises(KeyboardInterrupt):
-            main(words)
-    main([*words, "--resume"])
-    assert contents(tmp_path / "out") == contents(finished)
-
-
-def test_resuming_needs_no_other_flag_than_the_folder(
-    corpus_dir: Path, tiny_folder: Path, teacher_folder: Path, tmp_path: Path
-) -> None:
-    for more in ("", f"--objective distill --teacher {teacher_folder} --pair_weight 0.5"):
-        run = tmp_path / ("distill" if more else "rtd")
-        main(arguments(corpus_dir, tiny_folder, run, f"{SHORT} {more}"))
-        begun, stamp = contents(run), (run / "history.jsonl").stat().st_mtime_ns
-        main(["--resume", "--output_dir", str(run)])
-        assert contents(run) == begun
-        with pytest.raises(InputError, match="begun with recipe: seed"):
-            main(["--resume", "--output_dir", str(run), "--seed", "4"])
-        assert (run / "history.jsonl").stat().st_mtime_ns >= stamp
-    with pytest.raises(InputError, match=r"args\.json: no such file, so there is no run to resume"):
-        main(["--resume", "--output_dir", str(tmp_path / "nowhere")])
-
-
-def test_another_teacher_at_the_same_place_is_noticed(
-    corpus_dir: Path, tiny_folder: Path, teacher_folder: Path, tmp_path: Path
-) -> None:
-    teacher = tmp_path / "teacher"
-    shutil.copytree(teacher_folder, teacher)
-    words = arguments(
-        corpus_dir, tiny_folder, tmp_path / "out", f"{SHORT} --objective distill --teacher {teacher}"
-    )
-    main(words)
-    moved = tmp_path / "moved"
-    teacher.rename(moved)  # wherever it lies, it is the same
-    main([*words, "--resume", "--teacher", str(moved)])
-    config = json.loads((moved / "config.json").read_text())
-    (moved / "config.json").write_text(json.dumps({**config, "layer_norm_eps": 1e-5}))
-    (moved / "manifest.json").unlink()
-    with pytest.raises(InputError, match="begun with teacher_sha256"):
-        main([*words, "--resume", "--teacher", str(moved)])
-
-
-def test_a_run_that_saved_nothing_begins_anew_and_says_so(
-    corpus_dir: Path,
-    tiny_folder: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    def stopped(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    words = arguments(corpus_dir, tiny_folder, tmp_path / "out")
-    with monkeypatch.context() as patch:
-        patch.setattr(loop._Fit, "_step", stopped)
-        with pytest.raises(KeyboardInterrupt):
-            main(words)
-    assert "begins anew" not in capsys.readouterr().err
-    main([*words, "--resume"])
-    assert "out: nothing was saved yet, so this run begins anew" in capsys.readouterr().err
-
-
 def test_what_cannot_be_is_said_before_anything_is_read_or_written(
     corpus_dir: Path, tiny_folder: Path, teacher_folder: Path, finished: Path, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -207,50 +98,6 @@ def test_what_cannot_be_is_said_before_anything_is_read_or_written(
                 corpus_dir, "convbert-mini", tmp_path / "out", f"--objective distill --teacher {longer}"
             )
         )
-
-
-def start(project_dir: Path, words: list[str], cwd: Path, processes: int = 1) -> subprocess.Popen[str]:
-    program = ["-m", "pretraining.run_pretrain"]
-    if processes > 1:
-        logs = cwd / f"log{time.monotonic_ns()}"
-        program = ["-m", "paddle.distributed.launch", "--nproc_per_node", str(processes)]
-        program += ["--log_dir", str(logs), str(project_dir / "pretraining" / "run_pretrain.py")]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(project_dir)}
-    return subprocess.Popen(
-        [sys.executable, *program, *words], cwd=cwd, env=environment, encoding="utf-8",
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-
-
-@pytest.mark.long
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
-def test_killed_runs_go_on_to_the_same_bytes(
-    project_dir: Path, corpus_dir: Path, tiny_folder: Path, tmp_path: Path
-) -> None:
-    settings = SHORT.replace("--max_steps 12 --save_steps 4", "--max_steps 60 --save_steps 3")
-
-    def words(name: str) -> list[str]:
-        return [*arguments(corpus_dir, tiny_folder, tmp_path / name, settings), "--resume"]
-
-    whole = start(project_dir, words("whole"), tmp_path)
-    said, _ = whole.communicate(timeout=600)
-    assert whole.returncode == 0, said
-    kills = 0
-    for _ in range(40):
-        killed = start(project_dir, words("killed"), tmp_path)
-        assert killed.stdout is not None
-        for line in killed.stdout:  # four evaluations and saves, and it is killed somewhere in the next
-            if "dev " in line and f"step {3 * (4 * kills + 4)} " in line:
-                time.sleep(0.02 * kills)
-                killed.kill()
-                kills += 1
-                break
-        killed.stdout.read()
-        if killed.wait() == 0:
-            break
-        assert killed.returncode == -signal.SIGKILL
-    assert kills >= 3
-    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
 
 
 @pytest.mark.long
