@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from commands.errors import InputError
+from convbert.runtime import thread_count
 from glue.tasks import TASKS
 from lab.scheduling import Sweep
 from lab.speed import Speed
@@ -46,9 +47,11 @@ def dry_run_lines(sweep: Sweep, workers: int) -> list[str]:
         drawn = ", settings drawn from earlier results" if trial.search else ""
         lines.append(f"{number:>4}  {trial.name:<{width}}  about {_said(seconds)}{after}{drawn}")
     several = f", {_said(total / workers)} with {workers} workers" if workers > 1 else ""
+    count = thread_count()
+    threads = f"{count} thread{'s' if count > 1 else ''}"
     lines.append(
         f"{len(sweep.trials)} trials: about {_said(total)}{several} (an estimate: "
-        f"{len(speeds)} short measurements, {_said(time.monotonic() - started)})"
+        f"{len(speeds)} short measurements with {threads}, {_said(time.monotonic() - started)})"
     )
     return lines
 

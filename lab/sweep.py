@@ -46,7 +46,7 @@ from commands.errors import InputError
 
 if TYPE_CHECKING:
     from lab.records import Outcome
-    from lab.scheduling import Engine, Sweep
+    from lab.scheduling import Engine
 
 
 def make_parser() -> CommandParser:
@@ -98,6 +98,8 @@ def make_parser() -> CommandParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
+    if flags.dry_run:
+        _take_the_threads_of_a_worker(flags)
     from commands.files import Lock
     from glue.arguments import data_folder
     from lab.jobs import Jobs
@@ -116,8 +118,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     progress = Progress(trials, runs)
     sweep = Sweep(trials, jobs, progress, suggest)
     if flags.dry_run:
+        from lab.estimate import dry_run_lines
+
         sweep.check()
-        _dry_run(sweep, flags)
+        print("\n".join(dry_run_lines(sweep, flags.workers or 1)))
         return
     runs.mkdir(parents=True, exist_ok=True)
     lock = Lock(runs / ".lock")
@@ -134,13 +138,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     _complain(outcomes)
 
 
-def _dry_run(sweep: "Sweep", flags: Namespace) -> None:
-    from lab.estimate import dry_run_lines
+def _take_the_threads_of_a_worker(flags: Namespace) -> None:
+    """What is measured is to take as long as there. Before Paddle is imported, which reads it once."""
     from lab.local import places
 
-    workers = flags.workers or 1  # Paddle reads the variable when it is imported, which is later
-    os.environ.setdefault("OMP_NUM_THREADS", str(places(workers, flags.device)[0].threads))
-    print("\n".join(dry_run_lines(sweep, workers)))
+    place = places(flags.workers or 1, flags.device)[0]
+    threads = flags.threads if flags.engine == "ray" else place.threads
+    os.environ["OMP_NUM_THREADS"] = str(threads)
 
 
 def _engine(flags: Namespace) -> "Engine":

@@ -1,6 +1,7 @@
 """Sweeps with real runs of the tiny model on the embedded sample."""
 
 import json
+import os
 import random
 import shutil
 import signal
@@ -18,6 +19,7 @@ from commands.errors import InputError
 from commands.files import sha256_of
 from lab.sweep import main
 from submission.manifest import origins_of, recorded_digest
+from tests.conftest import RunModule
 
 FEW = "settings: {max_steps: 6, save_steps: 3, logging_steps: 2, learning_rate: 1e-3}\n"
 
@@ -101,15 +103,18 @@ def test_two_sweeps_do_not_share_a_folder(sample_dir: Path, tmp_path: Path) -> N
 
 
 def test_a_dry_run_names_the_trials_and_runs_none(
-    sample_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run_module: RunModule, sample_dir: Path, tmp_path: Path
 ) -> None:
+    """As many workers as cores: what is measured has one thread, as each of them will."""
     plan = write_plan(tmp_path, sample_dir, FEW + "seeds: [1, 2]\ntasks: {sts-b: }\n")
-    main(words(plan, tmp_path / "runs", sample_dir, "--dry_run", "--workers", 2))
-    first, second, total = capsys.readouterr().out.splitlines()
+    dry = words(plan, tmp_path / "runs", sample_dir, "--dry_run", "--workers", os.cpu_count())
+    done = run_module("lab.sweep", *dry, env={"OMP_NUM_THREADS": "7"})
+    assert done.returncode == 0, done.stderr
+    first, second, total = done.stdout.splitlines()
     assert first.split()[:3] == ["1", "sts-b/tiny-seed1", "about"]
     assert second.split()[:3] == ["2", "sts-b/tiny-seed2", "about"]
     assert total.startswith("2 trials: about ")
-    assert "1 short measurements" in total
+    assert "1 short measurements with 1 thread, " in total
     assert not (tmp_path / "runs").exists()
 
 
