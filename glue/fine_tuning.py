@@ -7,7 +7,6 @@ from typing import Any
 from checkpoints.folder import digest_of, read_checkpoint, read_config, write_model
 from checkpoints.network import arrays_of, fill, shapes_of
 from checkpoints.opening import check_length, tokenizer_of
-from commands.errors import InputError
 from convbert import ranks
 from convbert.batching import Batch
 from convbert.config import EncoderConfig
@@ -85,8 +84,6 @@ def fine_tune(choices: Choices) -> Progress:
 def _read_data(choices: Choices, tokenizer: Tokenizer) -> Data:
     task, length = choices.task, choices.recipe.max_seq_length
     folder = data_folder(choices.data_dir)
-    if choices.recipe.both_orders and not task.is_pair:
-        raise InputError(f"--both_orders: the rows of {task.name} are single sentences")
     (split,) = task.of_kind("train")
     train = load_split(task, split, folder, tokenizer, length)
     if choices.recipe.both_orders:

@@ -12,7 +12,7 @@ from commands.errors import InputError, UsageError
 from convbert.config import EncoderConfig
 from convbert.encoder import depth_rules
 from convbert.heads import SentenceClassifier
-from glue.presets import GlueRecipe
+from glue.presets import GlueRecipe, check_task
 from glue.tasks import Task
 from training.reinitialise import put, top_arrays
 
@@ -31,8 +31,7 @@ def config_for(
     task: Task, found: EncoderConfig, recipe: GlueRecipe, label_map: str | None
 ) -> tuple[EncoderConfig, bool]:
     """The configuration to fine-tune with, and whether the folder's head is for this very task."""
-    if recipe.scale_targets and task.target_range is None:
-        raise InputError(f"--scale_targets: {task.name} is no regression")
+    check_task(recipe, task)
     head = recipe.classifier_head
     named = with_labels(found, task, label_map)
     keeps = _is_for(named, task) and _is_trained(named) and head in ("auto", named.classifier_head)

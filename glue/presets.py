@@ -6,6 +6,7 @@ What a recipe does differently for one task stands in that task's row of glue/ta
 from dataclasses import dataclass
 from typing import Any
 
+from commands.errors import InputError
 from convbert.config import EncoderConfig
 from glue.tasks import TASKS, Task
 from training.published import RECIPES, learning_rate, listed, said
@@ -42,6 +43,14 @@ def preset_settings(preset: str, config: EncoderConfig, task: Task) -> dict[str,
     if config.model_type in ("bert", "ernie"):  # their pretrained pooler is part of their weights
         settings["classifier_head"] = "pooler"
     return {**settings, **task.presets.get(preset, {})}
+
+
+def check_task(recipe: GlueRecipe, task: Task) -> None:
+    """InputError if a setting has no meaning for a task."""
+    if recipe.scale_targets and not task.is_regression:
+        raise InputError(f"--scale_targets: {task.name} is no regression")
+    if recipe.both_orders and not task.is_pair:
+        raise InputError(f"--both_orders: the rows of {task.name} are single sentences")
 
 
 def preset_lines() -> list[str]:

@@ -65,7 +65,7 @@ def _check(path: Path, scores: dict[str, Any]) -> None:
                 raise InputError(f"{path}: not the scores of a run: {kind}: {key} is {value!r}, not a number")
 
 
-def _is_finished(run: Path) -> bool:
+def is_finished(run: Path) -> bool:
     """Whether a run took its last step; also where that cannot be told any more."""
     state = run / "last" / "state.json"
     return not state.is_file() or read_json_object(state).get("finished") is not False
@@ -85,7 +85,7 @@ def table(folder: Path, runs: list[tuple[Path, dict[str, Any]]]) -> list[str]:
         lines.append(
             f"{task.name:<7} {100 * best['main']:6.2f} {100 * scores['last']['main']:6.2f} "
             f"{best['step']:7.0f}  {parts:<48} {path.relative_to(folder)}"
-            + ("" if _is_finished(path) else " (unfinished)")
+            + ("" if is_finished(path) else " (unfinished)")
         )
     for name, average, paper in (
         ("leaderboard average (nine tasks, dev)", leaderboard_average, False),

@@ -7,6 +7,8 @@ on from what it had saved.
 
 import os
 import socket
+import sys
+from collections.abc import Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,7 @@ class RayEngine:
         except ImportError:
             raise InputError("--engine ray: needs Ray: pip install '.[cluster]'") from None
         self._ray, self._most, self._threads, self._gpus = ray, workers, threads, int(device == "gpu")
+        self._has_complained = False
         path = os.pathsep.join([str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])])
         try:
             _join(ray, address, {"env_vars": {"PYTHONPATH": path}})
@@ -46,11 +49,22 @@ class RayEngine:
     @property
     def workers(self) -> int:
         """How many jobs the cluster has room for now; at least 1, so that a job can wait for machines."""
-        resources = self._ray.cluster_resources()
-        room = int(resources.get("CPU", 0)) // self._threads
-        if self._gpus:
-            room = min(room, int(resources.get("GPU", 0)))
+        machines = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        room = sum(self._room_of(resources) for resources in machines)
+        if not room and not self._has_complained:
+            self._has_complained = True
+            gpu = " and a GPU" if self._gpus else ""
+            most = max((int(resources.get("CPU", 0)) for resources in machines), default=0)
+            print(
+                f"waiting: no machine of the cluster has {self._threads} cores{gpu} for a trial; "
+                f"the largest has {most} cores (--threads, --device)", file=sys.stderr
+            )  # fmt: skip
         return max(1, min(room, self._most or room))
+
+    def _room_of(self, machine: Mapping[str, float]) -> int:
+        """How many jobs a machine can hold."""
+        room = int(machine.get("CPU", 0)) // self._threads
+        return min(room, int(machine.get("GPU", 0))) if self._gpus else room
 
     def submit(self, job: Job) -> "Future[Outcome]":
         told: Future[Outcome] = Future()
@@ -94,7 +108,7 @@ def _work(job: Job, threads: int) -> Outcome:
 
 
 def _outcome(done: "Future[Outcome]") -> Outcome:
-    """What a job said, or that its machine was lost once too often."""
+    """What a job said, or that its machine was lost once too often; run_job itself raises nothing."""
     error = done.exception()
     if error is None:
         return done.result()

@@ -5,7 +5,8 @@ Example:
 
 How many runs, and whether by mean logits or by votes, is chosen by cross-validation on the dev rows; one run
 alone is taken unless joining beats it there. Prints one JSON object: the members, the dev scores (which
-flatter: the choice was made on them) and the expected ones (cross-validated, choice included). Writes
+flatter: the choice was made on them) and the expected ones (cross-validated, choice included; but each run's
+best step was chosen on all of them). Writes
 DIR/dev and DIR/test, each with the task's files and the .npz beside them.
 """
 

@@ -35,14 +35,13 @@ class Option:
 @dataclass(frozen=True)
 class Choice:
     """option: the one taken; members: runs by number, the best first. dev: scores on the dev files it was
-    chosen on, which flatter; expected: of the whole procedure, cross-validated. single: the cross-validated
-    main score of the best single run, gain: what the option has over it there."""
+    chosen on, which flatter; expected: of the whole procedure, cross-validated. gain: what its main score has
+    over that of the best single run, on rows that had no part in choosing either."""
 
     option: Option
     members: tuple[int, ...]
     dev: dict[str, float]
     expected: dict[str, float]
-    single: float
     gain: float
 
 
@@ -92,13 +91,13 @@ class DevRuns:
         option = self._best(options, worth)
         members = self.ranked(self.all_rows)[: option.size]
         answers = [predicted_values(self.task, self._joined(part, members, option)) for part in self.logits]
+        expected, single = self._expected(options)
         return Choice(
             option=option,
             members=tuple(members),
             dev=self._scores(answers, self.all_rows),
-            expected=self._expected(options),
-            single=worth[options[0]],
-            gain=worth[option] - worth[options[0]],
+            expected=expected,
+            gain=expected["main"] - single["main"],
         )
 
     def ranked(self, rows: Rows) -> list[int]:
@@ -123,13 +122,15 @@ class DevRuns:
                 totals[option] += self._scores(answers, rows)["main"] / _REPEATS
         return totals
 
-    def _expected(self, options: Sequence[Option]) -> dict[str, float]:
-        """Scores of the whole procedure on rows that had no part in it."""
-        pooled = self._empty()
+    def _expected(self, options: Sequence[Option]) -> tuple[dict[str, float], dict[str, float]]:
+        """Scores of the whole procedure, and of just taking the best run, on rows that had no part in it."""
+        pooled, single = self._empty(), self._empty()
         for others, own in self._folds(self.all_rows):
             option = self._best(options, self._worth(options, others)) if len(options) > 1 else options[0]
-            self._answer(pooled, self.ranked(others), option, own)
-        return self._scores(pooled, self.all_rows)
+            order = self.ranked(others)
+            self._answer(pooled, order, option, own)
+            self._answer(single, order, options[0], own)
+        return self._scores(pooled, self.all_rows), self._scores(single, self.all_rows)
 
     @staticmethod
     def _best(options: Sequence[Option], worth: dict[Option, float]) -> Option:

@@ -10,6 +10,7 @@ from convbert.runtime import thread_count
 from glue.tasks import TASKS
 from lab.scheduling import Sweep
 from lab.speed import Speed
+from lab.trials import Trial
 
 if TYPE_CHECKING:
     from glue.presets import GlueRecipe
@@ -26,22 +27,13 @@ def dry_run_lines(sweep: Sweep, workers: int) -> list[str]:
     started = time.monotonic()
     for number, trial in enumerate(sweep.trials, 1):
         try:
-            is_settled = sweep.is_settled(trial)
+            seconds = _seconds(sweep, trial, speeds)
         except InputError as error:
             lines.append(f"{number:>4}  {trial.name:<{width}}  cannot be run: {error}")
             continue
-        if is_settled:
+        if seconds is None:
             lines.append(f"{number:>4}  {trial.name:<{width}}  was done before")
             continue
-        recipe, model = sweep.jobs.recipe(trial), sweep.jobs.model_of(trial)
-        key = (
-            model, trial.task, recipe.max_seq_length, recipe.batch_size, recipe.both_orders,
-            bool(recipe.r_drop), bool(recipe.fgm),
-        )  # fmt: skip
-        if key not in speeds:
-            speeds[key] = _measured(sweep, trial.task, model, recipe)
-        test_rows = sum(rows for _, rows in sweep.jobs.splits(trial.task).get("test", ()))
-        seconds = seconds_of(recipe, speeds[key], test_rows)
         total += seconds
         after = f", after the best of {trial.init_from}" if trial.init_from else ""
         drawn = ", settings drawn from earlier results" if trial.search else ""
@@ -56,10 +48,22 @@ def dry_run_lines(sweep: Sweep, workers: int) -> list[str]:
     return lines
 
 
-def _measured(sweep: Sweep, task: str, model: str, recipe: "GlueRecipe") -> Speed:
+def _seconds(sweep: Sweep, trial: Trial, speeds: dict[tuple[object, ...], Speed]) -> float | None:
+    """Of one trial; None if it was done before. speeds: those that were measured, and now also this one's."""
     from lab.speed import measure
 
-    return measure(TASKS[task], recipe, Path(model), sweep.jobs.data_dir, sweep.jobs.device)
+    if sweep.is_settled(trial):
+        return None
+    recipe, model = sweep.jobs.recipe(trial), sweep.jobs.model_of(trial)
+    key = (
+        model, trial.task, recipe.max_seq_length, recipe.batch_size, recipe.both_orders, bool(recipe.r_drop),
+        bool(recipe.fgm),
+    )  # fmt: skip
+    if key not in speeds:
+        task, data = TASKS[trial.task], sweep.jobs.data_dir
+        speeds[key] = measure(task, recipe, Path(model), data, sweep.jobs.device)
+    test_rows = sum(rows for _, rows in sweep.jobs.splits(trial.task).get("test", ()))
+    return seconds_of(recipe, speeds[key], test_rows)
 
 
 def seconds_of(recipe: "GlueRecipe", speed: Speed, test_rows: int) -> float:

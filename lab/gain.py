@@ -22,6 +22,13 @@ class Gain:
     difference: float
     interval: tuple[float, float]
 
+    def moved_to(self, difference: float | None) -> "Gain":
+        """The same uncertainty around a better estimate; this one if there is none."""
+        if difference is None:
+            return self
+        low, high = (end + difference - self.difference for end in self.interval)
+        return Gain(difference, (low, high))
+
 
 def average_gain(before: Path, after: Path, data_dir: Path) -> Gain:
     """Compare two folders of dev predictions, ``dev-NAME.tsv`` of every task.

@@ -6,9 +6,10 @@ Examples:
   python -m lab.history --history history
 
 --add takes a zip that lab.submit wrote (its manifest and its predictions lie beside it), keeps a copy, and
-compares it with the best one before: the difference of the leaderboard averages on the dev files, with a 95 %
-interval from a paired bootstrap over all tasks' rows (as metrics.compare does it for one task). Without
-flags besides --history: the list.
+compares it with the best one before. The gain is the difference of the leaderboard averages that their
+manifests expect, for dev scores also hold the luck of the choice made on them. Its 95 % interval is as wide
+as that of a paired bootstrap over all tasks' dev rows (as metrics.compare does it for one task); what other
+training seeds would change is not in it. Without flags besides --history: the list.
 """
 
 if not __package__:  # started by path: what is importable is the clone, not this folder
@@ -45,7 +46,7 @@ def make_parser() -> CommandParser:
     parser.add_argument("--add", type=path, metavar="FILE.zip", help="a zip that is handed in now")
     parser.add_argument("--answer", type=path, metavar="FILE.zip", help="a zip that the site has answered")
     parser.add_argument(
-        "--score", type=_percent, metavar="N", help="with --answer: the site's score, in percent"
+        "--score", type=_average, metavar="N", help="with --answer: the site's score, in percent"
     )
     parser.add_argument(
         "--task_scores",
@@ -68,6 +69,13 @@ def _percent(text: str) -> float:
         value = math.nan
     if not -100 <= value <= 100:
         raise argparse.ArgumentTypeError(f"{text!r} is not a score in percent")
+    return value
+
+
+def _average(text: str) -> float:
+    value = _percent(text)
+    if 0 < abs(value) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is below one percent; give it as the site does: 71.0")
     return value
 
 
@@ -173,7 +181,8 @@ def _add(flags: Namespace, folder: Path, events: list[dict[str, Any]]) -> None:
     print(f"{archive}: number {1 + sum(event['event'] == 'handed in' for event in events)}, kept in {kept}")
     if before is not None:
         try:
-            _compare(kept, folder / before["sha256"][:_SHORT], before, data_folder(flags.data_dir))
+            then = folder / before["sha256"][:_SHORT]
+            _compare(kept, manifest["expected"], then, before, data_folder(flags.data_dir))
         except InputError as error:  # it is in the history all the same
             print(f"warning: not compared with {before['zip']}: {error}", file=sys.stderr)
 
@@ -188,16 +197,27 @@ def _best(events: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     return list(handed_in.values())[-1] if handed_in else None
 
 
-def _compare(after: Path, before: Path, event: Mapping[str, Any], data: Path) -> None:
+def _expected_gain(before: Mapping[str, Any], after: Mapping[str, Any]) -> float | None:
+    """The difference of what two manifests expect; None where one does not say."""
+    then, now = (expected.get("leaderboard_average") for expected in (before, after))
+    return None if then is None or now is None else now - then
+
+
+def _compare(
+    after: Path, expected: Mapping[str, Any], before: Path, event: Mapping[str, Any], data: Path
+) -> None:
+    """Print what a hand-in has over one before it, which an event of the history tells of."""
     from lab.gain import average_gain
 
-    gain = average_gain(before, after, data)
+    on_dev = average_gain(before, after, data)
+    gain = on_dev.moved_to(_expected_gain(event["expected"], expected))
     low, high = gain.interval
     print(
-        f"dev, leaderboard average: {100 * gain.difference:+.2f} points over {event['zip']}, {event['date']} "
-        f"(95 % interval {100 * low:+.2f} to {100 * high:+.2f})"
+        f"leaderboard average: {100 * gain.difference:+.2f} points expected over {event['zip']}, "
+        f"{event['date']} (95 % interval {100 * low:+.2f} to {100 * high:+.2f}); on the dev rows that chose "
+        f"{100 * on_dev.difference:+.2f}"
     )
-    if low == high == 0:
+    if not any(on_dev.interval):
         print("warning: no dev row is answered otherwise", file=sys.stderr)
     elif low <= 0 <= high:
         print(
@@ -228,7 +248,10 @@ def _lines(events: Sequence[Mapping[str, Any]]) -> list[str]:
             answer = answers.get(event["sha256"])
             numbers = [None if expected is None else 100 * expected, answer and float(answer["score"])]
             said = " ".join(f"{'–' if value is None else f'{value:.2f}':>8}" for value in numbers)
-            lines.append(f"{event['date']:<20} {said}  {event['zip']} ({event['sha256'][:_SHORT]})")
+            of_tasks = answer.get("task_scores") if answer else None
+            shown = ", ".join(f"{task} {score}" for task, score in (of_tasks or {}).items())
+            name = f"{event['zip']} ({event['sha256'][:_SHORT]})"
+            lines.append(f"{event['date']:<20} {said}  {name}{shown and '  '}{shown}")
     return lines if len(lines) > 1 else ["nothing was handed in yet"]
 
 

@@ -80,8 +80,10 @@ class Jobs:
         if source is None or not (folder / "args.json").is_file():
             return source and source / "best"
         before = Path(str(read_json_object(folder / "args.json").get("model_name_or_path")))
-        still = source.with_name(before.parent.name) / before.name  # all runs may have been moved together
-        return still if before.name == "best" and still.is_dir() else source / "best"
+        if before.name != "best" or not before.parent.name:
+            return source / "best"
+        still = source.with_name(before.parent.name) / "best"  # all runs may have been moved together
+        return still if still.is_dir() else source / "best"
 
     def splits(self, task: str) -> dict[str, tuple[tuple[str, int], ...]]:
         """SHA-256 and rows of each file of ``dev``, and of ``test`` where all of that are there."""
@@ -109,19 +111,13 @@ class Jobs:
         settings_of = partial(preset_settings, config=found, task=task)
         return choose_recipe(GlueRecipe, flags, found, settings_of)[1]
 
-    def check_settings(self, trial: Trial) -> None:
-        """InputError if a trial's run was made with other settings than the plan gives, or another task's."""
-        wanted = {f"recipe.{key}": value for key, value in trial.settings.items()}
-        wanted |= {} if trial.seed is None else {"recipe.seed": trial.seed}
-        if said := _first_difference(trial.folder(self.runs), wanted):
-            raise InputError(f"{said}; take the plan that was swept")
-
     def difference(self, trial: Trial, job: Job) -> str:
         """How the run in a job's folder was made otherwise than the job would make it; empty if it was not,
         or if there is none."""
-        folder, task = Path(job.folder), TASKS[job.task]
-        if not (folder / "args.json").is_file():
+        path, task = Path(job.folder) / "args.json", TASKS[job.task]
+        if not path.is_file():
             return ""
+        found = _flat("", read_json_object(path))
         model = job.training[job.training.index("--model_name_or_path") + 1]
         wanted = {
             "task_name": job.task,
@@ -130,7 +126,11 @@ class Jobs:
         }
         for split in [*task.of_kind("train"), *task.of_kind("dev")]:
             wanted[f"data.{split.file}.sha256"] = self.digest(find_file(self.data_dir, split))
-        return _first_difference(folder, wanted, {"model_sha256": f" ({model})"})
+        for key, value in wanted.items():
+            if found.get(key) != value:
+                said = f"the plan says {value}" + (f" ({model})" if key == "model_sha256" else "")
+                return f"{path}: was made with {key} {found.get(key)}, {said}"
+        return ""
 
     def _model_digest(self, folder: str) -> str:
         from checkpoints.folder import digest_of
@@ -144,19 +144,6 @@ class Jobs:
         if path not in self._digests:
             self._digests[path] = sha256_of(path)
         return self._digests[path]
-
-
-def _first_difference(folder: Path, wanted: Mapping[str, Any], more: Mapping[str, str] | None = None) -> str:
-    """What a run's args.json says otherwise; empty if nothing, or if it has none. more: said after a key."""
-    path = folder / "args.json"
-    if not path.is_file():
-        return ""
-    found = _flat("", read_json_object(path))
-    for key, value in wanted.items():
-        if found.get(key) != value:
-            said = f"the plan says {value}{(more or {}).get(key, '')}"
-            return f"{path}: was made with {key} {found.get(key)}, {said}"
-    return ""
 
 
 def _flat(prefix: str, value: Any) -> dict[str, Any]:

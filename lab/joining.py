@@ -39,6 +39,8 @@ def join(task: Task, results: Sequence[Result], data_dir: Path, size: int, metho
     """Choose among done trials and join them. InputError if a run's predictions are missing or damaged, of
     another checkpoint than its ``best/``, or of other files than those below ``data_dir``."""
     results = sorted(results, key=lambda result: result.trial)  # of equal ones always the same is taken
+    for split in [*task.of_kind("dev"), *task.of_kind("test")]:
+        find_file(data_dir, split)  # where one is missing, the trials predicted none of its kind
     golds = [gold_values(task, split, data_dir) for split in task.of_kind("dev")]
     files = {
         kind: [_read_split(task, results, split, data_dir) for split in task.of_kind(kind)] for kind in SPLITS
@@ -54,8 +56,8 @@ def join(task: Task, results: Sequence[Result], data_dir: Path, size: int, metho
     members, method = list(choice.members), choice.option.method
     answers = {
         kind: [
-            _answers(task, split, joined(part[members], method))
-            for split, part in zip(task.of_kind(kind), parts, strict=True)
+            _answers(task, split, joined(part[members], method), found[0].data_digest)
+            for split, part, found in zip(task.of_kind(kind), parts, files[kind], strict=True)
         ]
         for kind, parts in stacked.items()
     }
@@ -99,15 +101,15 @@ def described(joined: Joined, runs: Path) -> dict[str, Any]:
     members = []
     for member in joined.members:
         assert member.scores is not None
-        members.append(run_details(runs, member.folder, member.scores))
-    about: dict[str, Any] = {"dev": choice.dev, "expected": choice.expected}
+        about = run_details(runs, member.folder, member.scores)
+        members.append({**about, "checkpoint_digest": recorded_digest(member.folder / "best")})
+    scores: dict[str, Any] = {"dev": choice.dev, "expected": choice.expected}
     if len(members) == 1:
-        del members[0]["dev"]
-        return {**members[0], **about, "checkpoint_digest": joined.digest}
+        return {**members[0], **scores}
     return {
         "ensemble": {"method": choice.option.method, "gain_over_one_run": choice.gain},
         "members": members,
-        **about,
+        **scores,
         "checkpoint_digest": joined.digest,
     }
 
@@ -137,8 +139,9 @@ def values_of(task: Task, answers: Sequence[str]) -> np.ndarray:
     return np.array([task.labels.index(answer) for answer in answers])
 
 
-def _answers(task: Task, split: Split, logits: np.ndarray) -> Answers:
-    return Answers(split.hand_in, logits, task.labels, answers_of(task, logits, task.labels))
+def _answers(task: Task, split: Split, logits: np.ndarray, data_digest: str = "") -> Answers:
+    answers = answers_of(task, logits, task.labels)
+    return Answers(split.hand_in, logits, task.labels, answers, data_digest)
 
 
 def _read_split(task: Task, results: Sequence[Result], split: Split, data_dir: Path) -> list[Logits]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from commands.errors import InputError
-from glue.presets import PRESETS, GlueRecipe
+from glue.presets import PRESETS, GlueRecipe, check_task
 from glue.tasks import TASKS
 from lab.plan_file import Node, read_nodes
 
@@ -50,6 +50,9 @@ class Range:
     log: bool = False
     choices: tuple[Any, ...] = ()
 
+    def holds(self, value: Any) -> bool:
+        return value in self.choices if self.choices else self.low <= value <= self.high
+
 
 @dataclass(frozen=True)
 class Search:
@@ -59,6 +62,12 @@ class Search:
     trials: int
     space: Mapping[str, Range]
     at_once: int = 1
+
+    def drawn(self, recipe: Mapping[str, Any]) -> dict[str, Any] | None:
+        """What a run's settings say of what is searched for; None if that is not of the space."""
+        if all(key in recipe and space.holds(recipe[key]) for key, space in self.space.items()):
+            return {key: recipe[key] for key in self.space}
+        return None
 
 
 @dataclass(frozen=True)
@@ -180,7 +189,7 @@ def _task_plan(
     settings_in_all = {key: value for part in settings for key, value in part.items()}
     for cell in grid:
         try:
-            GlueRecipe(**{**settings_in_all, **cell})
+            check_task(GlueRecipe(**{**settings_in_all, **cell}), TASKS[task])
         except InputError as error:  # each is fine by itself
             raise node.refused(str(error)) from None
     return TaskPlan(

@@ -4,9 +4,9 @@ A run's folder holds nothing but what runs write; whether a trial failed, and wh
 stands beside it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,8 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Result:
-    """A trial as it stands on disk. scores: of ``scores.json``, of a done trial only. seed: in force."""
+    """A trial as it stands on disk. Of a done one alone: scores, of ``scores.json``; recipe, the settings in
+    force; model, the digest of what it began with (empty if unknown)."""
 
     trial: str
     task: str
@@ -39,8 +40,13 @@ class Result:
     message: str
     seconds: float
     folder: Path
-    seed: int | None = None
     scores: dict[str, Any] | None = None
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    model: str = ""
+
+    @property
+    def seed(self) -> int | None:
+        return self.recipe.get("seed")
 
     @property
     def main(self) -> float:
@@ -57,6 +63,11 @@ def record_path(folder: Path) -> Path:
 def write_record(runs: Path, trial: Trial, outcome: Outcome) -> None:
     about = {"trial": trial.name, "task": trial.task, "configuration": trial.configuration}
     write_json(record_path(trial.folder(runs)), {**about, **asdict(outcome)})
+
+
+def forget(runs: Path, trial: Trial) -> None:
+    """Remove a trial's record: what it said is no longer so."""
+    record_path(trial.folder(runs)).unlink(missing_ok=True)
 
 
 def read_status(folder: Path) -> str:
@@ -109,14 +120,22 @@ def _read(path: Path) -> Result | None:
         return Result(**common)
     if not folder.is_dir():
         return None
+    recipe, model = begun_with(folder)
+    return Result(**common, scores=scores_of(folder, common["task"]), recipe=recipe, model=model)
+
+
+def begun_with(folder: Path) -> tuple[dict[str, Any], str]:
+    """The settings in force in a run, and the digest of the model it began with; InputError if args.json
+    has no settings."""
     path = folder / "args.json"
+    args = read_json_object(path)
     try:
-        seed = int(read_json_object(path)["recipe"]["seed"])
+        recipe = {**args["recipe"], "seed": int(args["recipe"]["seed"])}
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{path}: not a run's settings ({error!r}); remove {folder} and sweep again"
         ) from None
-    return Result(**common, seed=seed, scores=scores_of(folder, common["task"]))
+    return recipe, str(args.get("model_sha256", ""))
 
 
 def scores_of(folder: Path, task: str) -> dict[str, Any]:

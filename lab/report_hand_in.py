@@ -12,6 +12,7 @@ import numpy as np
 
 from commands.errors import InputError
 from commands.files import read_json_object, sha256_of
+from glue.data import find_file, read_split
 from glue.tasks import Split, Task, hand_in_files
 from lab.report_numbers import Number, mapping, percent, whole
 from metrics.prediction_file import Form, parse_predictions
@@ -22,6 +23,7 @@ from submission.manifest import manifest_path
 
 # The labelled diagnostic set that the benchmark's authors publish: its file, and its columns of categories.
 DIAGNOSTIC = ("diagnostic/diagnostic-full.tsv", "diagnostic-full.tsv")
+TEXTS = ("Premise", "Hypothesis")
 GROUPS = ("Lexical Semantics", "Predicate-Argument Structure", "Logic", "Knowledge")
 
 
@@ -155,6 +157,7 @@ def categories(answers: Sequence[str], data_dir: Path) -> list[Category]:
     if path is None:
         return []
     rows, gold = _read_diagnostic(path, len(answers))
+    _check_texts(path, rows, data_dir)
     found = [_category("all", "", np.ones(len(rows), dtype=bool), gold, answers)]
     for group in GROUPS:
         tags = [{tag.strip() for tag in row[group].split(";") if tag.strip()} for row in rows]
@@ -168,7 +171,7 @@ def _read_diagnostic(path: Path, expected: int) -> tuple[list[dict[str, str]], l
     task, _ = diagnostic_split()
     header, *lines = path.read_text(encoding="utf-8-sig").rstrip("\n").split("\n")
     names = header.rstrip("\r").split("\t")
-    missing = [name for name in (*GROUPS, "Label") if name not in names]
+    missing = [name for name in (*GROUPS, *TEXTS, "Label") if name not in names]
     if missing:
         raise InputError(f"{path}:1: no column {missing[0]!r}; expected the labelled diagnostic set")
     if len(lines) != expected:
@@ -181,6 +184,31 @@ def _read_diagnostic(path: Path, expected: int) -> tuple[list[dict[str, str]], l
             raise InputError(f"{path}:{number}: not a row with one of {', '.join(task.labels)} as its label")
         rows.append(row)
     return rows, [row["Label"] for row in rows]
+
+
+def _check_texts(path: Path, rows: Sequence[Mapping[str, str]], data_dir: Path) -> None:
+    """InputError if the labelled rows stand in another order than those of the official file, which were
+    predicted. A few texts may be written otherwise there."""
+    task, split = diagnostic_split()
+    try:
+        examples = read_split(task, split, data_dir).examples
+    except InputError:  # nothing to compare with
+        return
+    both = zip(rows, examples, strict=False)
+    other = [
+        number
+        for number, (row, example) in enumerate(both, 2)
+        if [_words(row.get(name, "")) for name in TEXTS] != [_words(text) for text in example.texts]
+    ]
+    if 10 * len(other) > len(rows):
+        official = find_file(data_dir, split)
+        raise InputError(
+            f"{path}:{other[0]}: not the texts that stand there in {official}; take both of one set"
+        )
+
+
+def _words(text: str) -> list[str]:
+    return text.split()
 
 
 def _category(

@@ -8,12 +8,13 @@ from typing import Any
 
 from markupsafe import Markup
 
+from commands.errors import InputError
 from commands.files import read_json_object
 from glue.published import ROWS, Row
-from glue.summary import read_runs
+from glue.summary import is_finished, read_runs
 from glue.tasks import TASKS, Task
 from lab.early_stop import read_curve, read_losses
-from lab.records import DONE, read_results
+from lab.records import DONE, read_results, read_status
 from lab.report_charts import Dot, Line, dot_chart, line_chart
 from lab.report_numbers import Number, mapping, percent, whole
 from metrics.averages import leaderboard_average, missing_scores, paper_average
@@ -79,26 +80,41 @@ class TaskView:
 
 
 def read(runs: Path) -> list[Run]:
-    """All runs below a folder, in the table's order of tasks; InputError if there are none."""
-    return [_run(runs, folder, scores) for folder, scores in read_runs(runs)]
+    """The runs below a folder that are done, in the table's order of tasks: of a sweep's trials those that it
+    calls so, of others those that took their last step. InputError if there are none."""
+    found = [_run(runs, folder, scores) for folder, scores in read_runs(runs) if is_done(folder)]
+    if not found:
+        raise InputError(f"{runs}: no run below it is done yet")
+    return found
+
+
+def is_done(folder: Path) -> bool:
+    status = read_status(folder)
+    return status == DONE if status else is_finished(folder)
 
 
 def _run(runs: Path, folder: Path, scores: dict[str, Any]) -> Run:
     name = folder.relative_to(runs).as_posix()
     args, task = read_json_object(folder / "args.json"), TASKS[scores["task"]]
-    recipe, data = mapping(args.get("recipe")), mapping(args.get("data"))
+    seed, data = mapping(args.get("recipe")).get("seed"), mapping(args.get("data"))
     rows = {split: mapping(data.get(split.file)).get("rows") for split in task.of_kind("dev")}
     return Run(
         name=name,
         folder=folder,
         task=task,
-        configuration=name.removesuffix(f"-seed{recipe.get('seed')}").removesuffix(f"-{recipe.get('seed')}"),
+        configuration=_without_seed(name, seed),
         best=scores["best"],
         last=scores["last"],
         is_official=all(count in (split.rows, None) for split, count in rows.items()),
         losses=read_losses(folder),
         evaluations=read_curve(folder),
     )
+
+
+def _without_seed(name: str, seed: Any) -> str:
+    """``rte/base-seed5``, ``rte/base-5`` → ``rte/base``."""
+    ends = (end for end in (f"-seed{seed}", f"-{seed}") if name.endswith(end))
+    return name.removesuffix(next(ends, ""))
 
 
 def best_of(runs: Sequence[Run]) -> Run:
@@ -182,6 +198,11 @@ def task_views(runs: Sequence[Run]) -> list[TaskView]:
 
 
 def unfinished_trials(runs: Path) -> list[tuple[str, str, str]]:
-    """(trial, status, message) of a sweep's trials that are not done."""
+    """(run, status, message) of a sweep's trials that are not done, and of runs that are on their way."""
     results = read_results(runs)
-    return [(result.trial, result.status, result.message) for result in results if result.status != DONE]
+    told = [(result.trial, result.status, result.message) for result in results if result.status != DONE]
+    for folder, scores in read_runs(runs):
+        if not read_status(folder) and not is_finished(folder):
+            said = f"evaluated at step {scores['last']['step']:.0f}, and not done"
+            told.append((folder.relative_to(runs).as_posix(), "unfinished", said))
+    return told

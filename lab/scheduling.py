@@ -16,6 +16,8 @@ from lab.records import (
     STOPPED,
     Outcome,
     Result,
+    begun_with,
+    forget,
     read_status,
     readable_results,
     record_path,
@@ -67,13 +69,21 @@ class Sweep:
         """InputError if a folder holds a run of other settings than the plan's; what depends on results
         that are still to come, or cannot be read, is told when its time has come."""
         for trial in self.trials:
-            source = best_folder(self.jobs.runs, self._sources(trial)) if trial.init_from else None
-            if trial.search is None and (source or not trial.init_from):
-                difference = ""
-                with suppress(InputError, OSError):
-                    difference = self.jobs.difference(trial, self.jobs.job(trial, source, {}, []))
-                if difference:
-                    raise InputError(f"{difference}; {_REMEDY}")
+            difference = ""
+            with suppress(InputError, OSError):
+                difference = self.difference(trial)
+            if difference:
+                raise InputError(f"{difference}; {_REMEDY}")
+
+    def difference(self, trial: Trial) -> str:
+        """How the run in a trial's folder was made otherwise than the plan says; empty if it was not, or if
+        there is none, or none to begin with any more. InputError where that cannot be read."""
+        if not (trial.folder(self.jobs.runs) / "args.json").is_file():
+            return ""
+        source = self._source(trial)
+        if trial.init_from and source is None:
+            return ""
+        return self.jobs.difference(trial, self.jobs.job(trial, source, self._drawn(trial), []))
 
     def run(self, engine: Engine) -> dict[str, Outcome]:
         """Run all trials to their ends; trial's name → outcome."""
@@ -109,19 +119,19 @@ class Sweep:
 
     def _prepared(self, trial: Trial) -> Job | None:
         """The job of a trial; None if it is settled without one, or cannot be run."""
-        source = None
-        if trial.init_from:
-            source = best_folder(self.jobs.runs, self._sources(trial))
-            if source is None:
-                self._settle(trial, Outcome(SKIPPED, f"no {trial.init_from} run to begin with is done"))
-                return None
+        source, folder = self._source(trial), trial.folder(self.jobs.runs)
+        if trial.init_from and source is None and not is_trained(folder):
+            self._settle(trial, Outcome(SKIPPED, f"no {trial.init_from} run to begin with is done"))
+            return None
         peers = [other for other in self.trials if other.task == trial.task]
         job = self.jobs.job(trial, source, self._drawn(trial), peers)
-        if difference := self.jobs.difference(trial, job):
+        if difference := self.difference(trial):
             self._settle(trial, Outcome(FAILED, f"{difference}; {_REMEDY}"), recorded=False)
         elif (status := self._settled(trial, job)) is not None:
             self._settle(trial, status, recorded=status != KEPT)
         else:
+            if not is_trained(folder):
+                forget(self.jobs.runs, trial)
             return job
         return None
 
@@ -154,6 +164,10 @@ class Sweep:
         before = [*self._sources(trial), *self._earlier(trial)]
         return all(other.name in self.outcomes for other in before)
 
+    def _source(self, trial: Trial) -> Path | None:
+        """The run that a transfer begins with, if there is one."""
+        return best_folder(self.jobs.runs, self._sources(trial)) if trial.init_from else None
+
     def _sources(self, trial: Trial) -> list[Trial]:
         """The trials that a transfer chooses from."""
         return [
@@ -174,8 +188,17 @@ class Sweep:
         ]
 
     def _drawn(self, trial: Trial) -> Mapping[str, Any]:
+        """What a search says of a trial: what it or one of its other seeds has begun with, else what it
+        suggests now. So a result that changes later changes no trial that has begun."""
         if trial.search is None:
             return {}
+        own = trial.folder(self.jobs.runs)
+        others = [other.folder(self.jobs.runs) for other in self.trials if _are_one_suggestion(trial, other)]
+        for folder in [own, *others]:
+            with suppress(InputError, OSError):
+                drawn = trial.search.drawn(begun_with(folder)[0])
+                if drawn is not None:
+                    return drawn
         earlier = self._earlier(trial)
         results = {result.trial: result for result in _done(self.jobs.runs, earlier)}
         return self.suggest(trial, [(other, results.get(other.name)) for other in earlier])
@@ -184,10 +207,21 @@ class Sweep:
 KEPT = Outcome(DONE, "was done before")
 
 
+def _are_one_suggestion(trial: Trial, other: Trial) -> bool:
+    """Whether two trials of a search differ by their seeds alone."""
+    return (trial.configuration, trial.search) == (other.configuration, other.search)
+
+
 def best_folder(runs: Path, trials: Sequence[Trial]) -> Path | None:
-    """The run with the best dev score of those that are done (ties: the first); None if none is."""
-    done = _done(runs, trials)
-    return max(done, key=lambda result: result.main).folder if done else None
+    """The run with the best dev score of those that are trained (ties: the first), also where its predictions
+    failed; None if none is."""
+    mains: dict[Path, float] = {}
+    for trial in trials:
+        folder = trial.folder(runs)
+        with suppress(InputError, OSError):  # a damaged one is its own trial's trouble
+            if read_status(folder) in (DONE, FAILED) and is_trained(folder):
+                mains[folder] = scores_of(folder, trial.task)["best"]["main"]
+    return max(mains, key=lambda folder: mains[folder]) if mains else None
 
 
 def _done(runs: Path, trials: Sequence[Trial]) -> list[Result]:

@@ -8,7 +8,10 @@ Scores are each run's best dev score (main), in percent; the deviation is that o
 best run of many flatters: its score is partly the luck of the draw, which lab.ensemble guards against.
 
 With --against: each configuration's scores minus that one's of the same task and seed; their mean, and the
-95 % interval of Student's t over these differences, within each task and over all together.
+95 % interval of Student's t over these differences, within each task and over all together. Of many
+intervals some miss 0 by chance, so p is corrected for their number (Holm 1979, A Simple Sequentially
+Rejective Multiple Test Procedure), once for the lines of tasks and once for those of all tasks; "better"
+and "worse" stand where it is below 0.05.
 """
 
 if not __package__:  # started by path: what is importable is the clone, not this folder
@@ -29,6 +32,7 @@ from commands.errors import InputError
 from glue.tasks import TASKS
 from lab.records import DONE, FAILED, SKIPPED, STOPPED, Result, read_results
 
+_ALL, _LEVEL, _ROUNDING = "all tasks", 0.05, 1e-9
 _FROM_TASK = re.compile(rf"-from-({'|'.join(TASKS)})(?=-|$)")
 
 
@@ -36,7 +40,8 @@ _FROM_TASK = re.compile(rf"-from-({'|'.join(TASKS)})(?=-|$)")
 class Summary:
     """The runs of one configuration: their scores (fractions of 1) and what became of the others.
 
-    best, median, mean: None where no run is done; deviation: of a sample, None below two.
+    best, median, mean: None where no run is done; deviation: of a sample, None below two. models: how many
+    they began with.
     """
 
     task: str
@@ -46,6 +51,7 @@ class Summary:
     stopped: int
     skipped: int
     best_run: Result | None
+    models: int = 1
 
     @property
     def best(self) -> float | None:
@@ -83,6 +89,7 @@ def _summary(configuration: str, group: Sequence[Result]) -> Summary:
         stopped=counts[STOPPED],
         skipped=counts[SKIPPED],
         best_run=max(done, key=lambda result: result.main) if done else None,
+        models=len({result.model for result in done}),
     )
 
 
@@ -107,6 +114,12 @@ def table(results: Sequence[Result]) -> list[str]:
             f"{_percent(summary.best):>6} {_percent(summary.median):>6} {spread:>16}{mark}"
             + (f"  {', '.join(others)}" if others else "")
         )
+    if any(summary.scores and summary.stopped for summary in found):
+        lines.append("Trials that were stopped early were below the median: without them the others flatter.")
+    for summary in found:
+        if summary.models > 1:
+            said = f"began with {summary.models} different models, which their deviation includes"
+            lines.append(f"{summary.configuration}: its runs {said}.")
     return lines
 
 
@@ -149,21 +162,50 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 def difference_table(found: Mapping[str, Mapping[str, Sequence[float]]], against: str) -> list[str]:
     """The lines to print, in points of percent: a line a configuration and task, and one for all tasks."""
     width = max([len(f"minus {against}"), *map(len, found)])
-    lines = [f"{'minus ' + against:<{width}}  {'task':<9} {'pairs':>5} {'mean':>7}  95 % interval"]
+    head = f"{'minus ' + against:<{width}}  {'task':<9} {'pairs':>5} {'mean':>7}"
+    lines, rows = [f"{head}  {'95 % interval':<17}  p"], []
     for name, of_tasks in found.items():
-        rows = dict(of_tasks)
-        if len(rows) > 1:
-            rows["all tasks"] = [value for values in of_tasks.values() for value in values]
-        for task, values in rows.items():
-            ends = "–"
-            if len(set(values)) > 1:  # two equal ones are no measure of chance
-                low, high = interval(values)
-                ends = f"{100 * low:+.2f} to {100 * high:+.2f}"
-                ends += "" if low <= 0 <= high else "  better" if low > 0 else "  worse"
-            lines.append(
-                f"{name:<{width}}  {task:<9} {len(values):>5} {100 * statistics.fmean(values):>+7.2f}  {ends}"
-            )
+        rows += [(name, task, values) for task, values in of_tasks.items()]
+        if len(of_tasks) > 1:
+            rows.append((name, _ALL, [value for values in of_tasks.values() for value in values]))
+    chances: dict[int, float] = {}
+    for is_all in (False, True):
+        own = {
+            number: p_value(values)
+            for number, (_, task, values) in enumerate(rows)
+            if (task == _ALL) == is_all and _varies(values)
+        }
+        chances |= holm(own)
+    for number, (name, task, values) in enumerate(rows):
+        mean, said = statistics.fmean(values), "–"
+        if number in chances:
+            low, high = interval(values)
+            said = f"{f'{100 * low:+.2f} to {100 * high:+.2f}':<17}  {chances[number]:.3f}"
+            said += f"  {'better' if mean > 0 else 'worse'}" if chances[number] < _LEVEL else ""
+        lines.append(f"{name:<{width}}  {task:<9} {len(values):>5} {100 * mean:>+7.2f}  {said}")
     return lines
+
+
+def p_value(values: Sequence[float]) -> float:
+    """Two-sided, of Student's t test that the mean of two values or more is 0."""
+    from scipy.special import stdtr
+
+    t = statistics.fmean(values) / (statistics.stdev(values) / math.sqrt(len(values)))
+    return 2 * float(stdtr(len(values) - 1, -abs(t)))
+
+
+def holm(chances: Mapping[int, float]) -> dict[int, float]:
+    """p values, by any key, corrected for how many they are."""
+    found, largest = {}, 0.0
+    for rank, key in enumerate(sorted(chances, key=lambda key: chances[key])):
+        largest = max(largest, min(1.0, (len(chances) - rank) * chances[key]))
+        found[key] = largest
+    return found
+
+
+def _varies(values: Sequence[float]) -> bool:
+    """Whether differences are a measure of chance: equal ones are not, but for rounding."""
+    return max(values) - min(values) > _ROUNDING
 
 
 def _percent(value: float | None) -> str:

@@ -21,6 +21,7 @@ if not __package__:  # started by path: what is importable is the clone, not thi
 
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from commands.command_line import CommandParser, path, run
 from commands.errors import InputError, UsageError
 from glue.arguments import data_folder
+from glue.data import find_file
 from glue.tasks import TASKS, Task
 
 if TYPE_CHECKING:
@@ -63,7 +65,9 @@ def make_parser() -> CommandParser:
             help=f"{task.name}: every row {task.majority} (default), or the plan's runs as for other tasks",
         )  # fmt: skip
     parser.add_argument(
-        "--fill_missing", choices=["majority"], help="what to answer for a task without a run that is done"
+        "--fill_missing",
+        choices=["majority"],
+        help="what to answer for a task without a run that is done, or without any test file",
     )
     return parser
 
@@ -101,33 +105,49 @@ def predictions_path(archive: str | Path) -> Path:
 
 def _answered(flags: Namespace, plan: "Plan", data: Path) -> list["TaskAnswers"]:
     from lab.jobs import Jobs
+    from lab.progress import Progress
     from lab.records import DONE, read_results
+    from lab.scheduling import Sweep
+    from lab.suggestions import suggest
     from lab.trials import trials_of
 
-    runs, trials = Path(flags.runs), trials_of(plan)
+    runs, trials = Path(flags.runs).resolve(), trials_of(plan)
     if not runs.is_dir():
         raise InputError(f"{runs}: no such folder of runs; python -m lab.sweep makes one")
-    jobs, found, missing = Jobs(runs, data), [], []
+    sweep = Sweep(trials, Jobs(runs, data), Progress(trials, runs), suggest)
+    found, missing = [], []
     for task in TASKS.values():
         if task in _AGAINST_TRAINING and getattr(flags, task.name) == "zeros":
             found.append(_constant(task, data, f"every row is {task.majority}: chosen, not predicted"))
             continue
         own = [trial for trial in trials if trial.task == task.name]
         done = [result for result in read_results(runs, [t.name for t in own]) if result.status == DONE]
-        if done:
+        why = _unanswered(task, data) if done else "no run of the plan is done"
+        if not why:
             for trial in own:
-                jobs.check_settings(trial)
+                if trial.name in {result.trial for result in done} and (said := sweep.difference(trial)):
+                    raise InputError(f"{said}; take the plan that was swept")
             found.append(_joined(task, done, runs, data, plan))
             continue
-        missing.append(f"{task.name} (no run of the plan is done)")
+        missing.append(f"{task.name} ({why})")
         if flags.fill_missing:
-            found.append(_constant(task, data, f"no run of the plan is done: every row is {task.majority}"))
+            found.append(_constant(task, data, f"{why}: every row is {task.majority}"))
     if not any("constant" not in each.about for each in found):
         raise InputError(f"{runs}: no run of the plan {flags.plan} is done; python -m lab.sweep runs it")
     if missing and not flags.fill_missing:
         raise InputError(f"{runs}: missing: {', '.join(missing)}; add --fill_missing majority to answer "
                          "these with the most frequent training label; nothing was written")  # fmt: skip
     return found
+
+
+def _unanswered(task: Task, data: Path) -> str:
+    """Why no run can have answered a task's test rows: none of the files is there; else empty."""
+    splits = task.of_kind("test")
+    for split in splits:
+        with suppress(InputError):
+            find_file(data, split)
+            return ""
+    return f"there is no {' nor '.join(split.file for split in splits)}"
 
 
 def _digests(folder: Path) -> dict[str, str]:

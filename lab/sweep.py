@@ -117,6 +117,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     jobs = Jobs(runs, data, flags.device, plan.stop_early, flags.keep == "all")
     progress = Progress(trials, runs)
     sweep = Sweep(trials, jobs, progress, suggest)
+    _say_what_is_missing([trial.task for trial in trials], data)
     if flags.dry_run:
         from lab.estimate import dry_run_lines
 
@@ -145,6 +146,19 @@ def _take_the_threads_of_a_worker(flags: Namespace) -> None:
     place = places(flags.workers or 1, flags.device)[0]
     threads = flags.threads if flags.engine == "ray" else place.threads
     os.environ["OMP_NUM_THREADS"] = str(threads)
+
+
+def _say_what_is_missing(tasks: Sequence[str], data: Path) -> None:
+    """Test files that are not there do not stop a sweep, which needs the others; but say so."""
+    from glue.data import find_file
+    from glue.tasks import TASKS
+
+    for task in dict.fromkeys(tasks):
+        for split in TASKS[task].of_kind("test"):
+            try:
+                find_file(data, split)
+            except InputError as error:
+                print(f"note: {error}; no test rows of {task} are predicted", file=sys.stderr)
 
 
 def _engine(flags: Namespace) -> "Engine":

@@ -63,11 +63,12 @@ def run_job(job: Job, place: Place, is_cancelled: Callable[[], bool] = lambda: F
     try:
         _wait_until_free(folder)
         if not is_trained(folder):
-            _command(job, place, is_cancelled, "glue.run_glue", (*job.training, "--resume"))
+            look = _median_rule(job) if job.peers else _nothing
+            _command(place, is_cancelled, look, "glue.run_glue", (*job.training, "--resume"))
         for split in job.splits:
             if not is_predicted(job, split):
                 words = (*job.predicting, "--split", split, "--output_dir", str(predictions(folder, split)))
-                _command(job, place, is_cancelled, "glue.run_predict", words)
+                _command(place, is_cancelled, _nothing, "glue.run_predict", words)
         if not job.keep_last:
             (folder / FINISHED).touch()
             for name in ("last", "previous"):
@@ -77,6 +78,8 @@ def run_job(job: Job, place: Place, is_cancelled: Callable[[], bool] = lambda: F
         outcome = Outcome(STOPPED, str(stopped))
     except (InputError, OSError) as error:
         outcome = Outcome(FAILED, " ".join(str(error).split()))
+    except Exception as error:  # of this project itself: the trial's end, not the sweep's
+        outcome = Outcome(FAILED, " ".join(f"{type(error).__name__}: {error}".split()))
     return Outcome(outcome.status, outcome.message, round(time.monotonic() - started, 1))
 
 
@@ -126,9 +129,14 @@ def _wait_until_free(folder: Path) -> None:
 
 
 def _command(
-    job: Job, place: Place, is_cancelled: Callable[[], bool], module: str, words: Sequence[str]
+    place: Place,
+    is_cancelled: Callable[[], bool],
+    look: Callable[[], None],
+    module: str,
+    words: Sequence[str],
 ) -> None:
-    """Run a command to its end; InputError with the last line it said if it fails."""
+    """Run a command to its end; InputError with the last line it said if it fails. look: called now and then
+    while it runs; what it raises ends the command."""
     paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {
         **os.environ,
@@ -148,7 +156,7 @@ def _command(
             start_new_session=True,  # Ctrl-C reaches the sweep alone, which then ends its commands
         )
         try:
-            _watch(job, process, is_cancelled)
+            _watch(process, is_cancelled, look)
         finally:
             process.kill()
             process.wait()
@@ -156,21 +164,46 @@ def _command(
             raise InputError(f"{module}: {_last_words(said, process.returncode)}")
 
 
-def _watch(job: Job, process: "subprocess.Popen[bytes]", is_cancelled: Callable[[], bool]) -> None:
-    folder, seen = Path(job.folder), 0
+def _watch(
+    process: "subprocess.Popen[bytes]", is_cancelled: Callable[[], bool], look: Callable[[], None]
+) -> None:
     while True:
         with suppress(subprocess.TimeoutExpired):  # then it is still at work
             process.wait(_POLL_SECONDS)
             return
         if is_cancelled():
             raise InputError("was interrupted")
-        if job.peers:
-            curve = read_curve(folder)
-            if len(curve) > seen:
-                seen = len(curve)
-                finished = [read_curve(Path(peer)) for peer in job.peers if _is_done(Path(peer))]
-                if is_hopeless(curve, finished):
-                    raise _StoppedError(f"below the median of {len(finished)} trials at step {curve[-1][0]}")
+        look()
+
+
+def _nothing() -> None: ...
+
+
+def _median_rule(job: Job) -> Callable[[], None]:
+    """What looks at a training and raises _StoppedError where the median rule stops it: once an evaluation,
+    when its save is there, and never at the last one. What is trained to its end is kept."""
+    folder, seen = Path(job.folder), 0
+
+    def look() -> None:
+        nonlocal seen
+        curve = read_curve(folder)
+        if len(curve) == seen or not _can_be_stopped(folder, curve[-1][0]):
+            return
+        seen = len(curve)
+        finished = [read_curve(Path(peer)) for peer in job.peers if _is_done(Path(peer))]
+        if is_hopeless(curve, finished):
+            raise _StoppedError(f"below the median of {len(finished)} trials at step {curve[-1][0]}")
+
+    return look
+
+
+def _can_be_stopped(folder: Path, step: int) -> bool:
+    """Whether a run has saved a step, and it was not its last."""
+    try:
+        state = read_json_object(folder / "last" / "state.json")
+    except (InputError, OSError):  # not saved yet, or being saved now
+        return False
+    return state.get("step") == step and state.get("finished") is not True and step < state.get("total", 0)
 
 
 def _is_done(folder: Path) -> bool:

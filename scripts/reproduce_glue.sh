@@ -11,10 +11,15 @@ set -eu
 cd "$(dirname "$0")/.."
 export RUNS="${RUNS:-runs/glue-${PRESET:-authors}}" DATA_DIR="${DATA_DIR:-glue_data}"
 python=${PYTHON:-python}
+device=cpu previous=
+for word in "$@"; do
+  case "$previous $word" in "--device "*) device=$word ;; *" --device="*) device=${word#--device=} ;; esac
+  previous=$word
+done
 for task in cola sst-2 mrpc sts-b qqp mnli qnli rte wnli; do
   "scripts/train_$task.sh" "$@"
   "$python" -m glue.run_predict --task_name "$task" --ckpt_path "$RUNS/$task/best" --data_dir "$DATA_DIR" \
-    --output_dir "$RUNS/predictions"
+    --output_dir "$RUNS/predictions" --device "$device"
 done
 "$python" -m submission.pack --predictions "$RUNS/predictions" --output "$RUNS/submission.zip"
 "$python" -m scripts.reproduction "$RUNS" --size "${SIZE:-base}"

@@ -83,15 +83,21 @@ def _runs_by_digest(runs: Path) -> dict[str, dict[str, Any]]:
 
 
 def run_details(runs: Path, folder: Path, scores: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a run: its folder below ``runs``, seed, step and dev scores."""
-    best = scores["best"]
+    """Of a run: its folder below ``runs``, seed, step and dev scores, and what it began with: the digest of
+    that model, and its run where it is one of these."""
+    best, args = scores["best"], read_json_object(folder / "args.json")
     keys = ("main", *TASKS[scores["task"]].score_keys)
-    recipe = read_json_object(folder / "args.json").get("recipe")
+    recipe, source = args.get("recipe"), Path(str(args.get("model_name_or_path")))
+    is_run = source.name == "best" and (runs / source.parent.parent.name / source.parent.name).is_dir()
     return {
         "run": str(folder.relative_to(runs)),
         "seed": recipe.get("seed") if isinstance(recipe, dict) else None,
         "step": best["step"],
         "dev": {key: best[key] for key in keys},
+        "began_with": {
+            "model_sha256": args.get("model_sha256"),
+            **({"run": f"{source.parent.parent.name}/{source.parent.name}"} if is_run else {}),
+        },
     }
 
 

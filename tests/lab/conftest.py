@@ -1,19 +1,25 @@
 """Trials as a sweep leaves them, made up: right as often as is asked for; and the runs of a report."""
 
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from checkpoints.folder import digest_of
 from commands.files import sha256_of
 from commands.files import write_manifest as write_folder_manifest
 from glue.answers import Answers, answers_of, write_answers
 from glue.data import find_file, read_split
 from glue.tasks import TASKS, Split, Task
 from lab import report
+from lab.jobs import Jobs
 from lab.joining import gold_values
+from lab.plan import Checkpoint
+from lab.trials import Trial
 from metrics.task_scores import score_task
 from submission import pack
 from submission.manifest import recorded_digest, write_manifest
@@ -47,6 +53,20 @@ def _answers(task: Task, split: Split, data: Path, right: float, draw: np.random
     return Answers(split.hand_in, logits[:, order], labels, answers, source)
 
 
+@functools.cache
+def _args(task: str, data: Path) -> dict[str, Any]:
+    """What args.json says of a run from the sample's model with the default recipe."""
+    checkpoint = Checkpoint("base", str(data / "tiny-convbert"), from_scratch=True)
+    files = [split for kind in ("train", "dev") for split in TASKS[task].of_kind(kind)]
+    return {
+        "task_name": task,
+        "model_name_or_path": checkpoint.model,
+        "model_sha256": digest_of(checkpoint.model),
+        "recipe": vars(Jobs(data, data).recipe(Trial(task, checkpoint, "", 1))),
+        "data": {split.file: {"sha256": sha256_of(find_file(data, split))} for split in files},
+    }
+
+
 def fake(runs: Path, name: str, data: Path, right: float = 0.8, seed: int = 0) -> Path:
     """A trial that is done, ``TASK/CONFIGURATION-seedN``; returns its folder. seed: of what is drawn."""
     task_name, _, rest = name.partition("/")
@@ -68,7 +88,9 @@ def fake(runs: Path, name: str, data: Path, right: float = 0.8, seed: int = 0) -
                 pairs.append((gold_values(task, split, data), np.array(said)))
     best = {"step": 40, **score_task(task, pairs), "loss": 1.0}
     (folder / "scores.json").write_text(json.dumps({"task": task_name, "best": best, "last": best}))
-    (folder / "args.json").write_text(json.dumps({"recipe": {"seed": int(rest.rpartition("-seed")[2])}}))
+    args = dict(_args(task_name, data))
+    args["recipe"] = {**args["recipe"], "seed": int(rest.rpartition("-seed")[2])}
+    (folder / "args.json").write_text(json.dumps(args))
     record = {"trial": name, "task": task_name, "configuration": f"{task_name}/{rest.rpartition('-')[0]}"}
     about = {**record, "status": "done", "message": "", "seconds": 1.0}
     folder.with_name(folder.name + ".trial.json").write_text(json.dumps(about))
@@ -102,13 +124,13 @@ def report_data(sample_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     cells = first.split("\t")
     cells[1] = NASTY
     (folder / "RTE" / "dev.tsv").write_text("\n".join([header, "\t".join(cells), *others]))
-    rows = len((folder / "diagnostic" / "diagnostic.tsv").read_text().rstrip("\n").split("\n")) - 1
+    official = (folder / "diagnostic" / "diagnostic.tsv").read_text().rstrip("\n").split("\n")[1:]
     draw = np.random.default_rng(8)
     lines = [
         "Lexical Semantics\tPredicate-Argument Structure\tLogic\tKnowledge\tDomain\tPremise\tHypothesis"
         "\tLabel"
     ]
-    for row in range(rows):
+    for row, texts in enumerate(line.split("\t")[1:] for line in official):
         tags = [
             draw.choice(["", "Negation;Quantifiers", "Negation"]),
             draw.choice(["", "Core <args>"]),
@@ -116,7 +138,7 @@ def report_data(sample_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> P
             "",
         ]
         label = "entailment" if row % 9 == 0 else draw.choice(NLI)
-        lines.append("\t".join([*tags, "News", "p", "h", label]))
+        lines.append("\t".join([*tags, "News", *texts, label]))
     (folder / "diagnostic" / "diagnostic-full.tsv").write_text("\n".join(lines) + "\n")
     return folder
 

@@ -1,5 +1,6 @@
 """One machine: which cores a process gets, and that it does not outlive who wanted it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -10,8 +11,9 @@ import pytest
 from glue.presets import GlueRecipe
 from lab.estimate import seconds_of
 from lab.local import places
+from lab.records import record_path
 from lab.speed import Speed
-from lab.trial_run import Place
+from lab.trial_run import Job, Place, _median_rule, _StoppedError
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux's own")
 
@@ -77,3 +79,35 @@ def test_the_time_of_a_trial_by_hand() -> None:
     steps = GlueRecipe(batch_size=16, max_steps=100, save_steps=30, gradient_accumulation_steps=2)
     wanted = 100 * 32 / 64 + (5 * 150 + 75) / 135 + 15  # four evaluations
     assert seconds_of(steps, speed, 75) == pytest.approx(wanted)
+
+
+def test_the_median_rule_speaks_once_a_save_is_there_and_never_of_the_last_step(tmp_path: Path) -> None:
+    def write(run: Path, *scores: float) -> None:
+        run.mkdir(exist_ok=True)
+        lines = [{"step": n, "evaluation": {"step": n, "main": s}} for n, s in enumerate(scores, 1)]
+        (run / "history.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    def saved(step: int, total: int) -> None:
+        (own / "last").mkdir(exist_ok=True)
+        state = {"step": step, "total": total, "finished": step == total}
+        (own / "last" / "state.json").write_text(json.dumps(state))
+
+    peers, own = [tmp_path / f"peer{number}" for number in range(5)], tmp_path / "own"
+    for peer in peers:
+        write(peer, 0.5, 0.6)
+        record_path(peer).write_text('{"status": "done"}')
+    look = _median_rule(Job("cola/own", "cola", str(own), (), (), {}, tuple(map(str, peers))))
+    look()  # nothing there yet
+    write(own, 0.1)
+    look()  # evaluated, not saved
+    saved(1, total=1)
+    look()  # the last step: it is trained
+    saved(1, total=2)
+    with pytest.raises(_StoppedError, match="below the median of 5 trials at step 1"):
+        look()
+    write(own, 0.1, 0.6)
+    saved(2, total=3)
+    look()  # as good as the median
+    write(own, 0.1, 0.2, 0.3)
+    saved(3, total=4)
+    look()  # nobody came so far

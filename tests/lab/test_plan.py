@@ -136,6 +136,10 @@ FAULTS = {
     HEAD + "tasks:\n  rte:\n  rte:\n": "plan.yaml:4: 'rte' stands twice",
     HEAD + "tasks:\n": "plan.yaml:2: tasks: expected at least one task, found nothing",
     HEAD + "tasks: [rte]\n": "plan.yaml:2: tasks: expected lines 'key: value', found a list",
+    HEAD + "settings: {both_orders: true}\ntasks:\n  rte:\n  cola:\n":
+        "plan.yaml:5: tasks.cola: --both_orders: the rows of cola are single sentences",
+    HEAD + "tasks:\n  rte: {grid: {scale_targets: [true]}}\n":
+        "plan.yaml:3: tasks.rte: --scale_targets: rte is no regression",
     HEAD + "tasks:\n  rte:\n    settings: {batch_size: 0}\n":
         "plan.yaml:4: tasks.rte.settings.batch_size: expected a number at least 1, found 0",
     HEAD + "tasks: {rte: }\nsettings:\n  lr: 1\n":

@@ -1,6 +1,7 @@
 """The report page: what stands on it, and what it says where something is missing or does not fit."""
 
 import re
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from commands.files import sha256_of, write_json
 from glue.tasks import TASKS
 from lab import report
 from lab.report_hand_in import categories
+from lab.report_runs import read
 from tests.lab.page_reader import Element, read_page
 from tests.lab.report_samples import gold_rows, write_predictions, write_run
 
@@ -87,6 +89,41 @@ def test_trials_of_a_sweep_that_came_to_nothing_are_named(report_runs: Path, tmp
     page = read_page(report.page(tmp_path, None, None))
     (line,) = page.all("li")
     assert line.text == "rte/base-seed2 failed the loss became nan <2>"
+
+
+def test_what_is_on_its_way_is_no_result(tmp_path: Path) -> None:
+    """Stopped early, running within a sweep or by itself: named, and in no number."""
+    for name, value in (
+        ("base-lr1e-5-seed5", 0.5),
+        ("base-seed2", 0.9),
+        ("base-seed3", 0.8),
+        ("base-seed4", 0.7),
+    ):
+        write_run(tmp_path, f"rte/{name}", "rte", int(name[-1]), [{"accuracy": value}])
+    for seed, status in (("lr1e-5-seed5", "done"), ("seed2", "stopped early")):
+        about = {
+            "task": "rte",
+            "configuration": "rte/base",
+            "seconds": 1.0,
+            "status": status,
+            "message": "why",
+        }
+        write_json(tmp_path / "rte" / f"base-{seed}.trial.json", {**about, "trial": f"rte/base-{seed}"})
+    for name, is_finished in (("base-seed3", False), ("base-seed4", True)):
+        write_json(tmp_path / "rte" / name / "last" / "state.json", {"finished": is_finished})
+    runs = read(tmp_path)
+    assert {run.name: run.configuration for run in runs} == {
+        "rte/base-lr1e-5-seed5": "rte/base-lr1e-5", "rte/base-seed4": "rte/base",
+    }  # fmt: skip
+    page = read_page(report.page(tmp_path, None, None))
+    assert [line.text for line in page.all("li")] == [
+        "rte/base-seed2 stopped early why",
+        "rte/base-seed3 unfinished evaluated at step 10, and not done",
+    ]
+    for name in ("base-seed4", "base-lr1e-5-seed5"):
+        shutil.rmtree(tmp_path / "rte" / name)
+    with pytest.raises(InputError, match="no run below it is done yet"):
+        report.page(tmp_path, None, None)
 
 
 def test_scores_of_other_rows_than_the_official_are_said_to_be_so(tmp_path: Path) -> None:
@@ -176,6 +213,22 @@ def test_a_labelled_set_that_does_not_fit_is_refused(report_data: Path, tmp_path
         target.write_text("\n".join(change).rstrip("\n") + "\n")
         with pytest.raises(InputError, match=said):
             categories(["entailment"] * 75, tmp_path)
+    (tmp_path / "diagnostic").mkdir()
+    official = (report_data / "diagnostic" / "diagnostic.tsv").read_bytes()
+    (tmp_path / "diagnostic" / "diagnostic.tsv").write_bytes(official)
+    for change, is_other in (
+        (lines[1:], False),
+        (lines[2:5] + lines[1:2] + lines[5:], False),
+        (lines[:0:-1], True),
+    ):
+        target.write_text("\n".join([lines[0], *(line for line in change if line)]) + "\n")
+        if is_other:
+            with pytest.raises(
+                InputError, match=r"full\.tsv:2: not the texts that stand there in .*diagnostic\.tsv"
+            ):
+                categories(["entailment"] * 75, tmp_path)
+        else:
+            assert categories(["entailment"] * 75, tmp_path)
 
 
 def test_the_command_writes_the_page(

@@ -1,6 +1,7 @@
 """Which trial is begun when, and with what: an engine that trains nothing but keeps account."""
 
 import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 
 from checkpoints.folder import digest_of
 from commands.errors import InputError
+from commands.files import FINISHED
+from glue.tasks import TASKS
 from lab.jobs import Jobs
 from lab.plan import read_plan
 from lab.records import DONE, FAILED, SKIPPED, STOPPED, Outcome, Result, read_results, read_status
@@ -43,6 +46,7 @@ class FakeEngine:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "scores.json").write_text(json.dumps({"task": job.task, "best": best, "last": best}))
             (folder / "args.json").write_text(json.dumps({"recipe": {"seed": 1}}))
+            (folder / FINISHED).touch()
         future.set_result(Outcome(DONE) if main is not None else Outcome(FAILED, "no luck"))
         return future
 
@@ -217,3 +221,89 @@ def test_a_suggestion_knows_what_its_place_entitles_it_to(tmp_path: Path, sample
     assert known["cola/tiny-search4-seed1"] == {**first, **second}
     assert {flag(job, "--batch_size") for job in engine.jobs if "search3" in job.name} == {"3"}
     assert read_status(tmp_path / "runs" / bad) == FAILED
+
+
+def test_what_a_searchs_trials_have_begun_with_stays_theirs(tmp_path: Path, sample_dir: Path) -> None:
+    """One that failed is done at last: what is suggested now is otherwise, for those that have not begun."""
+    said = {"batch_size": 8}
+
+    def suggest(trial: Trial, earlier: Sequence[tuple[Trial, Result | None]]) -> Mapping[str, Any]:
+        return dict(said)
+
+    def score(job: Job) -> float | None:
+        if job.name in bad:
+            return None
+        sweep = make_sweep(tmp_path, sample_dir, SEARCH, suggest)
+        (trial,) = [trial for trial in sweep.trials if trial.name == job.name]
+        Path(job.folder).mkdir(parents=True, exist_ok=True)
+        recipe = {**vars(sweep.jobs.recipe(trial)), "batch_size": int(flag(job, "--batch_size"))}
+        begun[job.name] = {
+            "task_name": "cola", "model_sha256": digest_of(flag(job, "--model_name_or_path")),
+            "recipe": recipe, "data": {
+                split.file: {"sha256": sweep.jobs.digest(sample_dir / split.file)}
+                for kind in ("train", "dev") for split in TASKS["cola"].of_kind(kind)
+            },
+        }  # fmt: skip
+        return 0.5
+
+    class Recording(FakeEngine):
+        def submit(self, job: Job) -> "Future[Outcome]":
+            future = super().submit(job)
+            if job.name in begun:
+                (Path(job.folder) / "args.json").write_text(json.dumps(begun[job.name]))
+            return future
+
+    begun: dict[str, dict[str, Any]] = {}
+    bad = {"cola/tiny-search1-seed1", "cola/tiny-search4-seed2"}
+    make_sweep(tmp_path, sample_dir, SEARCH, suggest).run(Recording(score))
+    said["batch_size"], bad = 16, set()
+    again = Recording(score)
+    outcomes = make_sweep(tmp_path, sample_dir, SEARCH, suggest).run(again)
+    assert {outcome.status for outcome in outcomes.values()} == {DONE}
+    sizes = {name: args["recipe"]["batch_size"] for name, args in begun.items()}
+    assert set(sizes.values()) == {8}  # their other seeds had begun with it
+    assert len(sizes) == 8
+
+
+def test_a_done_transfer_outlives_its_source(tmp_path: Path, sample_dir: Path) -> None:
+    """MNLI's trials fail when swept again: what began with them and is trained is not skipped."""
+    make_sweep(tmp_path, sample_dir).run(FakeEngine(lambda job: 0.5))
+    for folder in (tmp_path / "runs" / "mnli").glob("tiny*[0-9]"):
+        shutil.rmtree(folder)
+    engine = FakeEngine(lambda job: None if job.task == "mnli" else 0.5)
+    outcomes = make_sweep(tmp_path, sample_dir).run(engine)
+    assert {outcome.status for name, outcome in outcomes.items() if "mnli/" in name} == {FAILED}
+    assert {outcome.status for name, outcome in outcomes.items() if "rte/" in name} == {DONE}
+
+
+def test_a_source_whose_predictions_failed_is_a_source(tmp_path: Path, sample_dir: Path) -> None:
+    class Unpredicted(FakeEngine):
+        def submit(self, job: Job) -> "Future[Outcome]":
+            future = super().submit(job)
+            if job.task != "mnli":
+                return future
+            failed = Future[Outcome]()
+            failed.set_result(Outcome(FAILED, "glue.run_predict: no test file"))
+            return failed
+
+    engine = Unpredicted(lambda job: 0.9 if job.name == "mnli/tiny-lr2e-3-seed2" else 0.5)
+    outcomes = make_sweep(tmp_path, sample_dir).run(engine)
+    assert outcomes["rte/tiny-from-mnli-seed1"].status == DONE
+    (job, _) = [job for job in engine.jobs if job.task == "rte"]
+    assert flag(job, "--model_name_or_path") == str(tmp_path / "runs/mnli/tiny-lr2e-3-seed2/best")
+
+
+def test_a_run_that_was_removed_is_not_done_while_it_runs_again(tmp_path: Path, sample_dir: Path) -> None:
+    make_sweep(tmp_path, sample_dir).run(FakeEngine(lambda job: 0.5))
+    shutil.rmtree(tmp_path / "runs" / "cola" / "tiny-seed1")
+    seen = []
+
+    def score(job: Job) -> float:
+        if job.name == "cola/tiny-seed1":
+            Path(job.folder).mkdir(parents=True)
+            seen.extend(result.trial for result in read_results(tmp_path / "runs"))
+        return 0.5
+
+    make_sweep(tmp_path, sample_dir).run(FakeEngine(score))
+    assert len(seen) == 6
+    assert "cola/tiny-seed1" not in seen

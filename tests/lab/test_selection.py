@@ -7,7 +7,7 @@ import pytest
 
 from commands.errors import InputError
 from lab.records import read_results
-from lab.selection import main, summaries
+from lab.selection import holm, main, summaries
 
 
 def add(runs: Path, name: str, score: float | None, status: str = "done") -> None:
@@ -29,6 +29,8 @@ def add(runs: Path, name: str, score: float | None, status: str = "done") -> Non
 def test_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for number, score in enumerate([0.60, 0.64, 0.70, 0.66]):  # mean 0.65, squares 25 + 1 + 25 + 1 = 52 e-4
         add(tmp_path, f"rte/base-seed{number}", score)
+    args = {"recipe": {"seed": 3}, "model_sha256": "another MNLI run than the others'"}
+    (tmp_path / "rte" / "base-seed3" / "args.json").write_text(json.dumps(args))
     add(tmp_path, "rte/base-seed8", None, "failed")
     add(tmp_path, "rte/base-seed9", None, "stopped early")
     add(tmp_path, "rte/small-seed1", 0.59)
@@ -43,7 +45,10 @@ def test_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (small.median, small.deviation) == (0.59, None)
     assert (cola.best, cola.mean, cola.best_run, cola.skipped) == (None, None, None, 1)
     main([str(tmp_path)])
-    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
+    *lines, stopped, mixed = capsys.readouterr().out.splitlines()
+    assert stopped == "Trials that were stopped early were below the median: without them the others flatter."
+    assert mixed == "rte/base: its runs began with 2 different models, which their deviation includes."
+    assert [line.split() for line in lines] == [
         ["configuration", "runs", "best", "median", "mean", "±", "deviation"],
         ["cola/base", "0", "–", "–", "–", "±", "–", "1", "skipped"],
         [
@@ -79,30 +84,41 @@ def test_differences_are_paired_by_seed(tmp_path: Path, capsys: pytest.CaptureFi
     add(tmp_path, "cola/base-seed1", 0.20)
     add(tmp_path, "cola/base-ema-seed1", 0.16)
     add(tmp_path, "sst-2/base-ema-seed1", 0.99)  # nor any of this task
-    for seed in (1, 2):  # these begin with another task's best; each is one row better
-        add(tmp_path, f"qnli/base-from-rte-seed{seed}", 0.5)
-        add(tmp_path, f"qnli/base-from-rte-fgm-seed{seed}", 0.75)
+    for seed, right in ((1, 100), (2, 101)):  # these begin with another task's best; each is 70 rows better
+        add(tmp_path, f"qnli/base-from-rte-seed{seed}", right / 277)
+        add(tmp_path, f"qnli/base-from-rte-fgm-seed{seed}", (right + 70) / 277)
+    assert 170 / 277 - 100 / 277 != 171 / 277 - 101 / 277  # but for rounding they are equal
     main([str(tmp_path), "--against", "base"])
     # 1, 2, 3: mean 2, deviation 1; t(2) at 0.975 is 4.302653, over the root of 3 2.484138.
-    # 25, 25, 6, 10: mean 16.5, squares 72.25, 72.25, 110.25 and 42.25: 297, over 3 and 4 4.974937².
+    # 25.27, 25.27, 6, 10: mean 16.635, squares 74.57, 74.57, 113.11 and 44.03: 306.28, over 3 and 4 5.0521².
     # 6, 10: mean 8, deviation the root of 8, over the root of 2: 2; t(1) is 12.706205.
     # -4, 1, 2, 3: mean 0.5, squares 20.25 + 0.25 + 2.25 + 6.25 = 29, over 3 and 4 1.554563²; t(3) 3.182446.
+    # p with one degree of freedom 1 - 2/pi arctan t, with two 1 - t/sqrt(2 + t²): 0.00913 (t 10.39),
+    # 0.0742 (3.464), 0.156 (4), times 3, 2, 1. With three, u = t/sqrt(3), 1 - 2/pi (arctan u + u/(1 + u²)):
+    # 0.046 and 0.769, times 2, 1.
     out, err = capsys.readouterr()
     assert err == "sst-2: nothing to compare with base\n"
     assert out.partition("\n\n")[2].splitlines() == [
-        "minus base   task      pairs    mean  95 % interval",
+        "minus base   task      pairs    mean  95 % interval      p",
         "base-ema     cola          1   -4.00  –",
-        "base-ema     rte           3   +2.00  -0.48 to +4.48",
-        "base-ema     all tasks     4   +0.50  -4.45 to +5.45",
-        "base-fgm     qnli          2  +25.00  –",
-        "base-fgm     rte           2   +8.00  -17.41 to +33.41",
-        "base-fgm     all tasks     4  +16.50  +0.67 to +32.33  better",
-        "base-reinit  rte           3   -6.00  -8.48 to -3.52  worse",
+        "base-ema     rte           3   +2.00  -0.48 to +4.48     0.148",
+        "base-ema     all tasks     4   +0.50  -4.45 to +5.45     0.769",
+        "base-fgm     qnli          2  +25.27  –",
+        "base-fgm     rte           2   +8.00  -17.41 to +33.41   0.156",
+        "base-fgm     all tasks     4  +16.64  +0.56 to +32.71    0.092",
+        "base-reinit  rte           3   -6.00  -8.48 to -3.52     0.027  worse",
     ]
     with pytest.raises(
         InputError, match="--against plain: no such configuration is done; done ones: base, base-ema"
     ):
         main([str(tmp_path), "--against", "plain"])
+
+
+def test_holm_by_hand() -> None:
+    """0.01 · 4, 0.02 · 3; 0.025 · 2 is less than what came before it, so that stands; the last alone."""
+    assert holm({1: 0.02, 2: 0.9, 3: 0.01, 4: 0.025}) == pytest.approx({3: 0.04, 1: 0.06, 4: 0.06, 2: 0.9})
+    assert holm({1: 0.6, 2: 0.7}) == {1: 1.0, 2: 1.0}
+    assert holm({}) == {}
 
 
 def test_damaged_records_are_named(tmp_path: Path) -> None:

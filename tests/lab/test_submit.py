@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +15,29 @@ from glue.tasks import TASKS
 from lab import ensemble, history, submit
 from metrics import score
 from submission import check, diff
+from submission.manifest import recorded_digest
+from submission.origins import read_logits
 from tests.lab.conftest import FakeTrial
 
-PLAN = "checkpoints: {base: x}\nseeds: [1, 2, 3]\nensemble: {size: 3}\ntasks: {TASKS}\n"
+WritePlan = Callable[..., str]
+PLAN = """checkpoints: {base: {model: MODEL, from_scratch: true}}
+seeds: [1, 2, 3]
+ensemble: {size: 3}
+tasks: {TASKS}
+"""
 
 
-def write_plan(folder: Path, tasks: str, size: int = 3) -> str:
-    path = folder / "plan.yaml"
-    path.write_text(PLAN.replace("TASKS", tasks).replace("size: 3", f"size: {size}"))
-    return str(path)
+@pytest.fixture
+def write_plan(sample_dir: Path) -> WritePlan:
+    """``write_plan(folder, "rte: , cola: ", size=1)``: the path of a plan for made-up trials."""
+
+    def write(folder: Path, tasks: str, size: int = 3) -> str:
+        path = folder / "plan.yaml"
+        text = PLAN.replace("MODEL", str(sample_dir / "tiny-convbert")).replace("TASKS", tasks)
+        path.write_text(text.replace("size: 3", f"size: {size}"))
+        return str(path)
+
+    return write
 
 
 @pytest.fixture
@@ -47,7 +62,7 @@ ALL = ", ".join(f"{name}: " for name in TASKS)
 
 
 def test_the_zip_is_what_the_manifest_says(
-    runs: Path, sample_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    runs: Path, write_plan: WritePlan, sample_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = submitted(runs, write_plan(tmp_path, ALL), sample_dir, "best.zip")
     printed = capsys.readouterr().out
@@ -59,6 +74,10 @@ def test_the_zip_is_what_the_manifest_says(
     assert tasks["rte"]["runs"] == 3
     assert tasks["qqp"]["ensemble"]["method"] in ("mean", "vote")  # independent equals: joined
     assert len({member["run"] for member in tasks["qqp"]["members"]}) >= 2
+    for member in tasks["qqp"]["members"]:
+        assert member["checkpoint_digest"] == recorded_digest(runs / member["run"] / "best")
+    joined = read_logits(tmp_path / "best.predictions" / "test" / "QQP.npz")
+    assert joined.data_digest == sha256_of(sample_dir / "QQP" / "test.tsv")
     assert tasks["wnli"]["note"] == "every row is 0: chosen, not predicted"
     dev = tmp_path / "best.predictions" / "dev"
     for name, task in TASKS.items():  # every score in it is that of the files beside the zip
@@ -80,7 +99,9 @@ def test_the_zip_is_what_the_manifest_says(
     assert f"expected {100 * paper:.2f}" in printed
 
 
-def test_the_task_that_is_all_zeros_can_be_trained(runs: Path, sample_dir: Path, tmp_path: Path) -> None:
+def test_the_task_that_is_all_zeros_can_be_trained(
+    runs: Path, write_plan: WritePlan, sample_dir: Path, tmp_path: Path
+) -> None:
     plan = write_plan(tmp_path, ALL, size=1)
     zeros = submitted(runs, plan, sample_dir, "zeros.zip")
     trained = submitted(runs, plan, sample_dir, "trained.zip", "--wnli", "trained")
@@ -89,7 +110,9 @@ def test_the_task_that_is_all_zeros_can_be_trained(runs: Path, sample_dir: Path,
     assert set(changed.values()) == {0}
 
 
-def test_a_single_run_is_handed_in_as_it_predicted(runs: Path, sample_dir: Path, tmp_path: Path) -> None:
+def test_a_single_run_is_handed_in_as_it_predicted(
+    runs: Path, write_plan: WritePlan, sample_dir: Path, tmp_path: Path
+) -> None:
     output = submitted(runs, write_plan(tmp_path, ALL, size=1), sample_dir, "one.zip")
     manifest = json.loads((tmp_path / "one.manifest.json").read_text())
     for name, about in manifest["tasks"].items():
@@ -101,7 +124,9 @@ def test_a_single_run_is_handed_in_as_it_predicted(runs: Path, sample_dir: Path,
     assert output.is_file()
 
 
-def test_a_task_without_a_run_is_named(runs: Path, sample_dir: Path, tmp_path: Path) -> None:
+def test_a_task_without_a_run_is_named(
+    runs: Path, write_plan: WritePlan, sample_dir: Path, tmp_path: Path
+) -> None:
     record = runs / "cola" / "base-seed1.trial.json"
     for path in record.parent.glob("*.trial.json"):
         path.write_text(path.read_text().replace('"done"', '"failed"'))
@@ -116,7 +141,27 @@ def test_a_task_without_a_run_is_named(runs: Path, sample_dir: Path, tmp_path: P
     assert about["dev"]["matthews"] == 0.0
 
 
-def test_damaged_predictions_are_named(runs: Path, sample_dir: Path, tmp_path: Path) -> None:
+def test_a_task_without_test_files_can_be_filled(
+    runs: Path, write_plan: WritePlan, sample_dir: Path, tmp_path: Path
+) -> None:
+    """QQP's alone; of MNLI, whose diagnostic set is missing, the other answers would be lost."""
+    plan, data = write_plan(tmp_path, ALL, size=1), tmp_path / "data"
+    shutil.copytree(sample_dir, data)
+    (data / "QQP" / "test.tsv").unlink()
+    with pytest.raises(InputError, match=r"missing: qqp \(there is no QQP/test\.tsv\); add --fill_missing"):
+        submitted(runs, plan, data, "a.zip")
+    submitted(runs, plan, data, "a.zip", "--fill_missing", "majority")
+    tasks = json.loads((tmp_path / "a.manifest.json").read_text())["tasks"]
+    assert tasks["qqp"]["note"] == "there is no QQP/test.tsv: every row is 0"
+    assert [name for name, about in tasks.items() if "constant" in about] == ["qqp", "wnli"]
+    (data / "diagnostic" / "diagnostic.tsv").unlink()
+    with pytest.raises(InputError, match=r"diagnostic/diagnostic\.tsv: no such file"):
+        submitted(runs, plan, data, "b.zip", "--fill_missing", "majority")
+
+
+def test_damaged_predictions_are_named(
+    runs: Path, write_plan: WritePlan, sample_dir: Path, tmp_path: Path
+) -> None:
     plan = write_plan(tmp_path, "rte: ")
     target = runs / "rte" / "base-seed2" / "predictions" / "test" / "RTE.npz"
     target.write_bytes(target.read_bytes()[:100])
@@ -149,7 +194,12 @@ def test_the_ensemble_command_writes_what_metrics_score_scores(
 
 
 def test_the_history_tells_noise_from_gain(
-    runs: Path, fake_trial: FakeTrial, sample_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    runs: Path,
+    write_plan: WritePlan,
+    fake_trial: FakeTrial,
+    sample_dir: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     kept, data = tmp_path / "history", ("--data_dir", str(sample_dir))
     first = submitted(runs, write_plan(tmp_path, ALL, size=1), sample_dir, "first.zip")
@@ -171,14 +221,25 @@ def test_the_history_tells_noise_from_gain(
     assert (kept / sha256_of(first)[:12] / "submission.zip").read_bytes() == first.read_bytes()
     first.unlink()  # what it keeps is enough
     out, err = run("--add", str(again), *data)
-    assert "points over first.zip" in out
+    assert "points expected over first.zip" in out
     assert "warning: that gain is within noise" in err
     out, err = run("--add", str(good), *data)
-    assert "points over again.zip" in out
+    assert "points expected over again.zip" in out
     assert err == ""
+    averages = [  # of the gain the manifests' expectations speak, not the rows that chose
+        json.loads((tmp_path / f"{name}.manifest.json").read_text())[kind]["leaderboard_average"]
+        for kind in ("expected", "dev") for name in ("again", "good")
+    ]  # fmt: skip
+    expected, dev = (100 * (averages[at + 1] - averages[at]) for at in (0, 2))
+    assert abs(expected - dev) > 0.01
+    assert out.splitlines()[1].startswith(f"leaderboard average: {expected:+.2f} points expected over")
+    assert out.splitlines()[1].endswith(f"on the dev rows that chose {dev:+.2f}")
+    low, high = map(float, re.findall(r"interval ([-+.0-9]+) to ([-+.0-9]+)\)", out)[0])
+    assert low < expected < high
     out, _ = run("--answer", str(again), "--score", "71.5", "--task_scores", "cola=50", "RTE=60.25")
     assert "71.50 on the test set, expected were" in out
     lines = run()[0].splitlines()
+    assert lines[2].endswith("  cola 50.0, rte 60.25")
     assert [line.split()[2] for line in lines[1:]] == ["–", "71.50", "–"]
     for file in (kept / sha256_of(again)[:12]).glob("dev-*"):
         file.unlink()
@@ -196,7 +257,7 @@ def test_the_history_tells_noise_from_gain(
 
 
 def test_a_slip_never_becomes_a_hand_in(
-    runs: Path, sample_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    runs: Path, write_plan: WritePlan, sample_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A wrong folder of runs, a plan that was not swept, other data, files that are missing or of others."""
     plan, fill = write_plan(tmp_path, ALL, size=1), ("--fill_missing", "majority")
@@ -208,7 +269,25 @@ def test_a_slip_never_becomes_a_hand_in(
     (tmp_path / "other").mkdir()
     other = Path(write_plan(tmp_path / "other", ALL, size=1))
     other.write_text(other.read_text() + "settings: {batch_size: 8}\n")
-    slips += [(runs, str(other), sample_dir, r"args\.json: was made with recipe\.batch_size None, the plan")]
+    slips += [(runs, str(other), sample_dir, r"args\.json: was made with recipe\.batch_size 32, the plan")]
+    for name, line, message in (
+        (
+            "preset",
+            "preset: reference",
+            r"args\.json: was made with recipe\.\w+ .*, the plan says .*; take the",
+        ),
+        (
+            "model",
+            "checkpoints: {base: convbert-mini}",
+            r"args\.json: was made with model_sha256 .*convbert-mini\)",
+        ),
+    ):
+        (tmp_path / name).mkdir()
+        other = Path(write_plan(tmp_path / name, ALL, size=1))
+        key = line.partition(":")[0]
+        kept_lines = [old for old in other.read_text().splitlines() if not old.startswith(key)]
+        other.write_text("\n".join([line, *kept_lines]) + "\n")
+        slips += [(runs, str(other), sample_dir, message)]
     for name, change, message in (
         (
             "texts",
@@ -237,7 +316,12 @@ def test_a_slip_never_becomes_a_hand_in(
 
 
 def test_a_failed_submission_leaves_the_one_before(
-    runs: Path, fake_trial: FakeTrial, sample_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    runs: Path,
+    write_plan: WritePlan,
+    fake_trial: FakeTrial,
+    sample_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     plan = write_plan(tmp_path, ALL, size=1)
     output = submitted(runs, plan, sample_dir, "a.zip")
@@ -258,7 +342,7 @@ def test_a_failed_submission_leaves_the_one_before(
 
 
 def test_the_history_takes_whole_hand_ins_one_after_the_other(
-    runs: Path, sample_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    runs: Path, write_plan: WritePlan, sample_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan, kept = write_plan(tmp_path, ALL, size=1), tmp_path / "history"
     add = ["--history", str(kept), "--data_dir", str(sample_dir), "--add"]

@@ -1,6 +1,8 @@
 """Optuna's suggestions: from the results alone, the same at every call, and better than chance."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,9 +25,12 @@ def trial_of(number: int, seed: int = 1, at_once: int = 1) -> Trial:
     return Trial("rte", Checkpoint("base", "x"), "", seed, search=search, number=number)
 
 
-def result_of(trial: Trial, main: float) -> Result:
-    best = {"best": {"main": main}}
-    return Result(trial.name, "rte", trial.configuration, "done", "", 0.0, Path(), trial.seed, best)
+def result_of(trial: Trial, main: float, drawn: Mapping[str, Any]) -> Result:
+    scores, recipe = {"best": {"main": main}}, {**drawn, "seed": trial.seed}
+    return Result(trial.name, "rte", trial.configuration, "done", "", 0.0, Path(), scores, recipe)
+
+
+SOME = {"learning_rate": 1e-4, "batch_size": 8, "warmup_steps": 3}
 
 
 def quality(drawn: dict) -> float:
@@ -42,7 +47,7 @@ def played(count: int, at_once: int = 1) -> list[dict]:
         trial = trial_of(number, at_once=at_once)
         entitled = [entry for entry in known if entry[0].number <= number - at_once]
         drawn.append(dict(suggest(trial, entitled)))
-        known.append((trial, result_of(trial, quality(drawn[-1]))))
+        known.append((trial, result_of(trial, quality(drawn[-1]), drawn[-1])))
     return drawn
 
 
@@ -67,8 +72,8 @@ def test_what_a_suggestion_may_not_know_does_not_matter() -> None:
     """Two at once: the third knows the first alone."""
     first, second = trial_of(1, at_once=2), trial_of(2, at_once=2)
     third = trial_of(3, at_once=2)
-    known: Known = [(first, result_of(first, 0.7))]
-    assert suggest(third, known) == suggest(third, [*known, (second, result_of(second, 0.9))])
+    known: Known = [(first, result_of(first, 0.7, SOME))]
+    assert suggest(third, known) == suggest(third, [*known, (second, result_of(second, 0.9, SOME))])
 
 
 def test_seeds_are_averaged_and_a_failure_is_no_score() -> None:
@@ -76,10 +81,13 @@ def test_seeds_are_averaged_and_a_failure_is_no_score() -> None:
     twelfth: Known = []
     for number in range(1, 12):
         trial = trial_of(number)
-        twelfth.append((trial, result_of(trial, 0.1 * number)))
+        twelfth.append((trial, result_of(trial, 0.1 * number, {**SOME, "warmup_steps": number})))
     rest = twelfth[1:]
-    both = suggest(trial_of(12), [(a, result_of(a, 0.2)), (b, result_of(b, 0.6)), *rest])
-    assert both == suggest(trial_of(12), [(a, result_of(a, 0.4)), *rest])
-    one_failed = suggest(trial_of(12), [(a, result_of(a, 0.4)), (b, None), *rest])
+    both = suggest(trial_of(12), [(a, result_of(a, 0.2, SOME)), (b, result_of(b, 0.6, SOME)), *rest])
+    assert both == suggest(trial_of(12), [(a, result_of(a, 0.4, SOME)), *rest])
+    one_failed = suggest(trial_of(12), [(a, result_of(a, 0.4, SOME)), (b, None), *rest])
     assert one_failed == both
-    assert suggest(trial_of(12), [(a, None), (b, None), *rest]) is not None
+    none = suggest(trial_of(12), [(a, None), (b, None), *rest])
+    assert none == suggest(trial_of(12), rest)
+    outside = {**SOME, "batch_size": 64}  # of a plan with another space
+    assert none == suggest(trial_of(12), [(a, result_of(a, 0.4, outside)), *rest])

@@ -77,8 +77,9 @@ def test_failures_are_told_and_the_rest_is_done_once(
     digest = digest_of(run / "best")
     assert recorded_digest(run / "best") == digest
     about = {"checkpoint_digest": digest, "run": "qqp/tiny-seed7", "seed": 7, "step": scores["best"]["step"]}
-    dev_scores = {key: scores["best"][key] for key in ("main", "f1", "accuracy")}
-    assert origins_of(run / "predictions" / "dev", runs) == {"qqp": {**about, "dev": dev_scores}}
+    about["dev"] = {key: scores["best"][key] for key in ("main", "f1", "accuracy")}
+    about["began_with"] = {"model_sha256": digest_of(sample_dir / "tiny-convbert")}
+    assert origins_of(run / "predictions" / "dev", runs) == {"qqp": about}
 
     stamp = (run / "scores.json").stat().st_mtime_ns
     with pytest.raises(InputError, match="1 of 3 trials failed"):
@@ -118,6 +119,28 @@ def test_a_dry_run_names_the_trials_and_runs_none(
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_dry_run_names_what_cannot_be_run_and_goes_on(
+    sample_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # the dry run sets it: to what it was afterwards
+    data = tmp_path / "data"
+    shutil.copytree(sample_dir, data)
+    (data / "RTE" / "train.tsv").write_text("index\tsentence1\n")
+    (data / "STS-B" / "test.tsv").unlink()
+    plan = write_plan(tmp_path, sample_dir, FEW + "tasks: {rte: , sts-b: }\n")
+    main(words(plan, tmp_path / "runs", data, "--dry_run"))
+    out, err = capsys.readouterr()
+    first, second, _ = out.splitlines()
+    assert "rte/tiny  " in first
+    assert "cannot be run: " in first
+    assert "RTE/train.tsv:1: " in first
+    assert "sts-b/tiny  about " in second
+    assert err == (
+        f"note: {data}/STS-B/test.tsv: no such file; put the official GLUE files below {data}; "
+        "no test rows of sts-b are predicted\n"
+    )
+
+
 def test_transfer_takes_the_encoder_and_never_the_head(sample_dir: Path, tmp_path: Path) -> None:
     """From QNLI too, whose labels are named as those of RTE: they answer another question."""
     text = (
@@ -142,6 +165,9 @@ def test_transfer_takes_the_encoder_and_never_the_head(sample_dir: Path, tmp_pat
                 same = np.array_equal(array, arrays["qnli"][name])
                 assert same == (name not in heads), (task, name)
         assert "begins new: " in (folders[task] / "train.log").read_text()
+        (origin,) = origins_of(folders[task] / "predictions" / "test", runs).values()
+        source = {"model_sha256": digest_of(folders["qnli"] / "best"), "run": "qnli/tiny"}
+        assert origin["began_with"] == source
 
 
 TRANSFER = (

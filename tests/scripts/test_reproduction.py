@@ -13,7 +13,7 @@ import pytest
 from commands.errors import InputError
 from commands.files import write_json
 from convbert.config import named
-from glue import published, run_glue
+from glue import published, run_glue, run_predict
 from glue.presets import GlueRecipe, preset_settings
 from glue.tasks import TASKS
 from metrics.averages import leaderboard_average, missing_scores, paper_average
@@ -108,6 +108,16 @@ def test_the_glue_table_is_made_of_all_tasks(calls) -> None:
     assert made[-2][1:] == ["submission.pack", "--predictions", "runs/glue-reference/predictions", "--output",
                             "runs/glue-reference/submission.zip"]  # fmt: skip
     assert made[-1][1:] == ["scripts.reproduction", "runs/glue-reference", "--size", "small"]
+
+
+@pytest.mark.parametrize(
+    ("words", "device"),
+    [(["--device", "gpu"], "gpu"), (["--device=xpu", "--seed", "1"], "xpu"), (["--seed", "1"], "cpu")],
+)
+def test_what_trains_on_a_device_predicts_there(calls, words: list[str], device: str) -> None:
+    predicted = [said for _, module, *said in calls("reproduce_glue.sh", *words) if "run_predict" in module]
+    assert len(predicted) == len(TASKS)
+    assert {run_predict.make_parser().parse_args(said).device for said in predicted} == {device}
 
 
 @pytest.mark.parametrize(("preset", "head"), [("authors", "joint"), ("reference", "linear")])
