@@ -34,7 +34,7 @@ from commands.files import Lock, atomic_folder, read_json_lines, read_json_objec
 from glue.arguments import data_folder
 from glue.tasks import TASKS
 
-_LINES = "history.jsonl"
+_LINES, _MANIFEST = "history.jsonl", "submission.manifest.json"
 _SHORT = 12  # characters of a digest that name a folder
 
 
@@ -172,7 +172,7 @@ def _add(flags: Namespace, folder: Path, events: list[dict[str, Any]]) -> None:
             )
     with atomic_folder(kept) as copy:
         shutil.copyfile(archive, copy / "submission.zip")
-        shutil.copyfile(manifest_path(archive), copy / "submission.manifest.json")
+        shutil.copyfile(manifest_path(archive), copy / _MANIFEST)
         for file in sorted(predicted.glob("*.tsv")):
             shutil.copyfile(file, copy / f"dev-{file.name}")
     before = _best(events)
@@ -181,8 +181,7 @@ def _add(flags: Namespace, folder: Path, events: list[dict[str, Any]]) -> None:
     print(f"{archive}: number {1 + sum(event['event'] == 'handed in' for event in events)}, kept in {kept}")
     if before is not None:
         try:
-            then = folder / before["sha256"][:_SHORT]
-            _compare(kept, manifest["expected"], then, before, data_folder(flags.data_dir))
+            _compare(kept, folder / before["sha256"][:_SHORT], before, data_folder(flags.data_dir))
         except InputError as error:  # it is in the history all the same
             print(f"warning: not compared with {before['zip']}: {error}", file=sys.stderr)
 
@@ -197,20 +196,31 @@ def _best(events: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     return list(handed_in.values())[-1] if handed_in else None
 
 
-def _expected_gain(before: Mapping[str, Any], after: Mapping[str, Any]) -> float | None:
-    """The difference of what two manifests expect; None where one does not say."""
-    then, now = (expected.get("leaderboard_average") for expected in (before, after))
-    return None if then is None or now is None else now - then
+def expected_gain(before: Path, after: Path) -> float | None:
+    """What the leaderboard average is expected to gain, by the manifests in two folders of a history; None
+    where one does not say. A task answered alike counts 0: that it was chosen among others is no news."""
+    told: list[Any] = [read_json_object(folder / _MANIFEST).get("tasks") for folder in (before, after)]
+    gain = 0.0
+    for task in TASKS.values():
+        files = [f"dev-{split.hand_in}" for split in task.of_kind("dev")]
+        if all((before / name).read_bytes() == (after / name).read_bytes() for name in files):
+            continue
+        try:
+            then, now = (
+                float((about[task.name].get("expected") or about[task.name]["dev"])["main"]) for about in told
+            )
+        except (AttributeError, KeyError, TypeError, ValueError):
+            return None
+        gain += (now - then) / len(TASKS)
+    return gain
 
 
-def _compare(
-    after: Path, expected: Mapping[str, Any], before: Path, event: Mapping[str, Any], data: Path
-) -> None:
+def _compare(after: Path, before: Path, event: Mapping[str, Any], data: Path) -> None:
     """Print what a hand-in has over one before it, which an event of the history tells of."""
     from lab.gain import average_gain
 
     on_dev = average_gain(before, after, data)
-    gain = on_dev.moved_to(_expected_gain(event["expected"], expected))
+    gain = on_dev.moved_to(expected_gain(before, after))
     low, high = gain.interval
     print(
         f"leaderboard average: {100 * gain.difference:+.2f} points expected over {event['zip']}, "

@@ -23,6 +23,7 @@ from lab.trials import Trial
 from metrics.task_scores import score_task
 from submission import pack
 from submission.manifest import recorded_digest, write_manifest
+from tests.lab.hand_ins import PLAN, WritePlan
 from tests.lab.page_reader import Element, read_page
 from tests.lab.report_samples import NASTY, NLI, gold_rows, write_predictions, write_run
 
@@ -106,6 +107,29 @@ def fake_trial(sample_dir: Path) -> FakeTrial:
         return fake(runs, name, sample_dir, right, seed)
 
     return make
+
+
+@pytest.fixture
+def write_plan(sample_dir: Path) -> WritePlan:
+    """``write_plan(folder, "rte: , cola: ", size=1)``: the path of a plan for made-up trials."""
+
+    def write(folder: Path, tasks: str, size: int = 3) -> str:
+        path = folder / "plan.yaml"
+        text = PLAN.replace("MODEL", str(sample_dir / "tiny-convbert")).replace("TASKS", tasks)
+        path.write_text(text.replace("size: 3", f"size: {size}"))
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def runs(fake_trial: FakeTrial, tmp_path: Path) -> Path:
+    """Three trials of every task; of RTE one is far better than the others."""
+    for task in TASKS:
+        for seed in (1, 2, 3):
+            right = (0.55, 0.95, 0.6)[seed - 1] if task == "rte" else 0.75
+            fake_trial(tmp_path / "runs", f"{task}/base-seed{seed}", right, seed)
+    return tmp_path / "runs"
 
 
 @pytest.fixture(scope="module")

@@ -3,62 +3,21 @@
 import json
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from commands.errors import InputError
-from commands.files import Lock, sha256_of
+from commands.files import sha256_of
 from glue.tasks import TASKS
-from lab import ensemble, history, submit
+from lab import ensemble
 from metrics import score
 from submission import check, diff
 from submission.manifest import recorded_digest
 from submission.origins import read_logits
 from tests.lab.conftest import FakeTrial
-
-WritePlan = Callable[..., str]
-PLAN = """checkpoints: {base: {model: MODEL, from_scratch: true}}
-seeds: [1, 2, 3]
-ensemble: {size: 3}
-tasks: {TASKS}
-"""
-
-
-@pytest.fixture
-def write_plan(sample_dir: Path) -> WritePlan:
-    """``write_plan(folder, "rte: , cola: ", size=1)``: the path of a plan for made-up trials."""
-
-    def write(folder: Path, tasks: str, size: int = 3) -> str:
-        path = folder / "plan.yaml"
-        text = PLAN.replace("MODEL", str(sample_dir / "tiny-convbert")).replace("TASKS", tasks)
-        path.write_text(text.replace("size: 3", f"size: {size}"))
-        return str(path)
-
-    return write
-
-
-@pytest.fixture
-def runs(fake_trial: FakeTrial, tmp_path: Path) -> Path:
-    """Three trials of every task; of RTE one is far better than the others."""
-    for task in TASKS:
-        for seed in (1, 2, 3):
-            right = (0.55, 0.95, 0.6)[seed - 1] if task == "rte" else 0.75
-            fake_trial(tmp_path / "runs", f"{task}/base-seed{seed}", right, seed)
-    return tmp_path / "runs"
-
-
-def submitted(runs: Path, plan: str, data: Path, name: str, *more: str) -> Path:
-    output = runs.parent / name
-    submit.main(
-        ["--runs", str(runs), "--plan", plan, "--data_dir", str(data), "--output", str(output), *more]
-    )
-    return output
-
-
-ALL = ", ".join(f"{name}: " for name in TASKS)
+from tests.lab.hand_ins import ALL, WritePlan, submitted
 
 
 def test_the_zip_is_what_the_manifest_says(
@@ -193,69 +152,6 @@ def test_the_ensemble_command_writes_what_metrics_score_scores(
     np.testing.assert_allclose(joined, np.mean(logits, axis=0), rtol=1e-6)
 
 
-def test_the_history_tells_noise_from_gain(
-    runs: Path,
-    write_plan: WritePlan,
-    fake_trial: FakeTrial,
-    sample_dir: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    kept, data = tmp_path / "history", ("--data_dir", str(sample_dir))
-    first = submitted(runs, write_plan(tmp_path, ALL, size=1), sample_dir, "first.zip")
-    for task in TASKS:
-        fake_trial(runs, f"{task}/base-seed1", 0.76, 11)
-        fake_trial(tmp_path / "good", f"{task}/base-seed1", 0.97, 1)
-    again = submitted(runs, write_plan(tmp_path, ALL, size=1), sample_dir, "again.zip")
-    good = submitted(tmp_path / "good", write_plan(tmp_path, ALL), sample_dir, "good.zip")
-
-    def run(*words: str) -> tuple[str, str]:
-        capsys.readouterr()
-        history.main(["--history", str(kept), *words])
-        captured = capsys.readouterr()
-        return captured.out, captured.err
-
-    out, err = run("--add", str(first), *data)
-    assert "number 1" in out
-    assert err == ""
-    assert (kept / sha256_of(first)[:12] / "submission.zip").read_bytes() == first.read_bytes()
-    first.unlink()  # what it keeps is enough
-    out, err = run("--add", str(again), *data)
-    assert "points expected over first.zip" in out
-    assert "warning: that gain is within noise" in err
-    out, err = run("--add", str(good), *data)
-    assert "points expected over again.zip" in out
-    assert err == ""
-    averages = [  # of the gain the manifests' expectations speak, not the rows that chose
-        json.loads((tmp_path / f"{name}.manifest.json").read_text())[kind]["leaderboard_average"]
-        for kind in ("expected", "dev") for name in ("again", "good")
-    ]  # fmt: skip
-    expected, dev = (100 * (averages[at + 1] - averages[at]) for at in (0, 2))
-    assert abs(expected - dev) > 0.01
-    assert out.splitlines()[1].startswith(f"leaderboard average: {expected:+.2f} points expected over")
-    assert out.splitlines()[1].endswith(f"on the dev rows that chose {dev:+.2f}")
-    low, high = map(float, re.findall(r"interval ([-+.0-9]+) to ([-+.0-9]+)\)", out)[0])
-    assert low < expected < high
-    out, _ = run("--answer", str(again), "--score", "71.5", "--task_scores", "cola=50", "RTE=60.25")
-    assert "71.50 on the test set, expected were" in out
-    lines = run()[0].splitlines()
-    assert lines[2].endswith("  cola 50.0, rte 60.25")
-    assert [line.split()[2] for line in lines[1:]] == ["–", "71.50", "–"]
-    for file in (kept / sha256_of(again)[:12]).glob("dev-*"):
-        file.unlink()
-    better = submitted(
-        tmp_path / "good", write_plan(tmp_path, ALL, size=1), sample_dir, "better.zip", "--wnli", "trained"
-    )
-    out, err = run("--add", str(better), *data)
-    assert "number 4" in out
-    assert "warning: not compared with again.zip: " in err
-    with pytest.raises(InputError, match="was handed in before"):
-        run("--add", str(again), *data)
-    good.write_bytes(again.read_bytes())
-    with pytest.raises(InputError, match=r"good\.manifest\.json: is of another good\.zip"):
-        run("--add", str(good), *data)
-
-
 def test_a_slip_never_becomes_a_hand_in(
     runs: Path, write_plan: WritePlan, sample_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -339,50 +235,3 @@ def test_a_failed_submission_leaves_the_one_before(
         submitted(runs, plan, sample_dir, "a.zip")
     assert {path: path.read_bytes() for path in before} == before
     assert not list(tmp_path.glob("a.predictions/.*"))
-
-
-def test_the_history_takes_whole_hand_ins_one_after_the_other(
-    runs: Path, write_plan: WritePlan, sample_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    plan, kept = write_plan(tmp_path, ALL, size=1), tmp_path / "history"
-    add = ["--history", str(kept), "--data_dir", str(sample_dir), "--add"]
-    one, two = (submitted(runs, plan, sample_dir, name) for name in ("one.zip", "two.zip"))
-    with pytest.raises(InputError, match=r"three\.zip: no such file; lab\.submit writes it"):
-        history.main([*add, str(tmp_path / "three.zip")])
-    dev = tmp_path / "one.predictions" / "dev" / "RTE.tsv"
-    content = dev.read_text()
-    dev.write_text(content.replace("\tentailment", "\tnot_entailment", 1))
-    with pytest.raises(InputError, match=r"RTE\.tsv: is not what one\.manifest\.json says"):
-        history.main([*add, str(one)])
-    dev.unlink()
-    with pytest.raises(InputError, match=r"dev/RTE\.tsv: is missing"):
-        history.main([*add, str(one)])
-    dev.write_text(content)
-    kept.mkdir(exist_ok=True)
-    lock = Lock(kept / ".lock")
-    with pytest.raises(InputError, match="another run is at work there"):
-        history.main([*add, str(one)])
-    lock.free()
-    history.main([*add, str(one)])
-    with pytest.raises(InputError, match="was handed in before"):  # the same bytes
-        history.main([*add, str(two)])
-    two = submitted(runs, plan, sample_dir, "two.zip", "--wnli", "trained")
-    history.main([*add, str(two)])
-    for archive, score_ in ((one, "94.1"), (two, "84.5"), (one, "74.1")):  # the first was a slip
-        history.main(["--history", str(kept), "--answer", str(archive), "--score", score_])
-    assert history._best(history.read_events(kept))["zip"] == "two.zip"
-    lines = (kept / "history.jsonl").read_text().splitlines()
-    for line in (
-        '{"event": "handed in", "date": "d", "sha256": "s", "zip": "z"}',
-        '{"event": "handed in", "date": "d", "sha256": "s", "zip": "z", "expected": []}',
-        '{"event": "handed in", "date": null, "sha256": "s", "zip": "z", "expected": {}}',
-        '{"event": "handed in", "date": "d", "sha256": "s", "zip": "z",'
-        ' "expected": {"leaderboard_average": "1"}}',
-        '{"event": "answered", "date": "d", "sha256": "s", "score": "x"}',
-        '{"event": "answered", "date": "d", "sha256": [], "score": 1}',
-    ):
-        (kept / "history.jsonl").write_text("\n".join([*lines, line, ""]))
-        with pytest.raises(InputError, match=rf"history\.jsonl:{len(lines) + 1}: not a line of a history"):
-            history.main(["--history", str(kept)])
-    with pytest.raises(InputError, match="is no folder"):
-        history.main(["--history", str(one)])
