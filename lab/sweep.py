@@ -153,7 +153,7 @@ def _say_what_is_missing(tasks: Sequence[str], data: Path) -> None:
     from glue.data import find_file
     from glue.tasks import TASKS
 
-    for task in dict.fromkeys(tasks):
+    for task in dict.fromkeys(tasks) if data.is_dir() else []:
         for split in TASKS[task].of_kind("test"):
             try:
                 find_file(data, split)

@@ -4,9 +4,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from lab.cluster import RayEngine
 from lab.sweep import main
 from tests.lab.test_sweep import TRANSFER, contents, words, write_plan
 
@@ -60,6 +62,34 @@ def test_a_lost_node_changes_nothing(
     assert sorted(logs) == [0, 0, 0, 1]  # one trial was lost with its node, and went on from its last save
     main(words(plan, tmp_path / "local", sample_dir, "--workers", 2))
     assert contents(runs) == contents(tmp_path / "local")
+
+
+def test_room_is_counted_machine_by_machine(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of four machines one is gone: eleven cores are alive, and hold two jobs of four cores."""
+    machines = [(4, 1, True), (4, 0, True), (3, 0, False), (3, 2, True)]
+    nodes = [{"Alive": alive, "Resources": {"CPU": cpu, "GPU": gpu}} for cpu, gpu, alive in machines]
+    for threads, gpus, most, room in ((3, 0, None, 3), (4, 0, None, 2), (1, 1, None, 3), (3, 0, 2, 2)):
+        assert engine_of(nodes, threads, gpus, most).workers == room
+    assert capsys.readouterr().err == ""
+    waiting = engine_of(nodes, 5, 1, None)
+    assert (waiting.workers, waiting.workers) == (1, 1)
+    assert capsys.readouterr().err == (
+        "waiting: no machine of the cluster has 5 cores and a GPU for a trial; the largest has 4 cores "
+        "(--threads, --device)\n"
+    )
+
+
+def engine_of(nodes: list[dict[str, Any]], threads: int, gpus: int, most: int | None) -> RayEngine:
+    """An engine of a cluster with these machines, without Ray."""
+    engine = object.__new__(RayEngine)
+    engine._ray, engine._most, engine._threads, engine._gpus = Cluster(nodes), most, threads, gpus
+    engine._has_complained = False
+    return engine
+
+
+class Cluster:
+    def __init__(self, nodes: list[dict[str, Any]]) -> None:
+        self.nodes = lambda: nodes
 
 
 def test_a_cluster_that_cannot_be_reached(sample_dir: Path, tmp_path: Path) -> None:
