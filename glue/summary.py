@@ -67,8 +67,11 @@ def _check(path: Path, scores: dict[str, Any]) -> None:
 
 def is_finished(run: Path) -> bool:
     """Whether a run took its last step; also where that cannot be told any more."""
-    state = run / "last" / "state.json"
-    return not state.is_file() or read_json_object(state).get("finished") is not False
+    states = [
+        run / name / "state.json" for name in ("last", "previous")
+    ]  # between two saves there is no last/
+    state = next((path for path in states if path.is_file()), None)
+    return state is None or read_json_object(state).get("finished") is not False
 
 
 def table(folder: Path, runs: list[tuple[Path, dict[str, Any]]]) -> list[str]:

@@ -50,14 +50,19 @@ class RayEngine:
     def workers(self) -> int:
         """How many jobs the cluster has room for now; at least 1, so that a job can wait for machines."""
         machines = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-        room = sum(self._room_of(resources) for resources in machines)
+        room = sum(self._room_of(machine) for machine in machines)
         if not room and not self._has_complained:
             self._has_complained = True
+            most = max((int(machine.get("CPU", 0)) for machine in machines), default=0)
+            found = f"the largest has {most} cores"
+            if self._gpus:
+                found += (
+                    f", and {sum('GPU' in machine for machine in machines)} of {len(machines)} have a GPU"
+                )
             gpu = " and a GPU" if self._gpus else ""
-            most = max((int(resources.get("CPU", 0)) for resources in machines), default=0)
             print(
                 f"waiting: no machine of the cluster has {self._threads} cores{gpu} for a trial; "
-                f"the largest has {most} cores (--threads, --device)", file=sys.stderr
+                f"{found} (--threads, --device)", file=sys.stderr
             )  # fmt: skip
         return max(1, min(room, self._most or room))
 

@@ -22,7 +22,7 @@ def dry_run_lines(sweep: Sweep, workers: int) -> list[str]:
     """A line per trial in the order in which they are begun, then the estimate. Runs nothing but a short
     measurement, in this process."""
     speeds: dict[tuple[object, ...], Speed] = {}
-    lines, total = [], 0.0
+    lines, total, hopeless = [], 0.0, 0
     width = max(len(trial.name) for trial in sweep.trials)
     started = time.monotonic()
     for number, trial in enumerate(sweep.trials, 1):
@@ -30,6 +30,7 @@ def dry_run_lines(sweep: Sweep, workers: int) -> list[str]:
             seconds = _seconds(sweep, trial, speeds)
         except InputError as error:
             lines.append(f"{number:>4}  {trial.name:<{width}}  cannot be run: {error}")
+            hopeless += 1
             continue
         if seconds is None:
             lines.append(f"{number:>4}  {trial.name:<{width}}  was done before")
@@ -39,10 +40,11 @@ def dry_run_lines(sweep: Sweep, workers: int) -> list[str]:
         drawn = ", settings drawn from earlier results" if trial.search else ""
         lines.append(f"{number:>4}  {trial.name:<{width}}  about {_said(seconds)}{after}{drawn}")
     several = f", {_said(total / workers)} with {workers} workers" if workers > 1 else ""
+    others = f", {hopeless} of them cannot be run" if hopeless else ""
     count = thread_count()
     threads = f"{count} thread{'s' if count > 1 else ''}"
     lines.append(
-        f"{len(sweep.trials)} trials: about {_said(total)}{several} (an estimate: "
+        f"{len(sweep.trials)} trials{others}: about {_said(total)}{several} (an estimate: "
         f"{len(speeds)} short measurements with {threads}, {_said(time.monotonic() - started)})"
     )
     return lines

@@ -220,10 +220,14 @@ def _compare(after: Path, before: Path, event: Mapping[str, Any], data: Path) ->
     from lab.gain import average_gain
 
     on_dev = average_gain(before, after, data)
-    gain = on_dev.moved_to(expected_gain(before, after))
+    expected = expected_gain(before, after)
+    gain = on_dev.moved_to(expected)
     low, high = gain.interval
+    said = (
+        "points expected" if expected is not None else "points on the dev files (a manifest expects nothing)"
+    )
     print(
-        f"leaderboard average: {100 * gain.difference:+.2f} points expected over {event['zip']}, "
+        f"leaderboard average: {100 * gain.difference:+.2f} {said} over {event['zip']}, "
         f"{event['date']} (95 % interval {100 * low:+.2f} to {100 * high:+.2f}); on the dev rows that chose "
         f"{100 * on_dev.difference:+.2f}"
     )

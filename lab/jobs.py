@@ -58,7 +58,7 @@ class Jobs:
         folder = trial.folder(self.runs)
         common = ["--task_name", trial.task, "--data_dir", str(self.data_dir), "--device", self.device]
         words = [*common, "--output_dir", str(folder)]
-        words += ["--model_name_or_path", str(self._begun_with(folder, source) or self.model_of(trial))]
+        words += ["--model_name_or_path", str(self.source_of(folder, source)[0] or self.model_of(trial))]
         words += ["--preset", trial.preset] if trial.preset else []
         words += ["--from_scratch"] if trial.checkpoint.from_scratch and source is None else []
         words += [] if trial.seed is None else ["--seed", str(trial.seed)]
@@ -75,15 +75,16 @@ class Jobs:
             keep_last=self.keep_last,
         )
 
-    def _begun_with(self, folder: Path, source: Path | None) -> Path | None:
-        """The model of the best run so far; of a trial that began from another run, still that one."""
+    def source_of(self, folder: Path, source: Path | None) -> tuple[Path | None, bool]:
+        """The model that a transfer begins with: of the best run so far, but of a trial that has begun still
+        the one that it began with. And whether that one is gone, so that nothing can be compared with it."""
         if source is None or not (folder / "args.json").is_file():
-            return source and source / "best"
+            return source and source / "best", source is None
         before = Path(str(read_json_object(folder / "args.json").get("model_name_or_path")))
         if before.name != "best" or not before.parent.name:
-            return source / "best"
+            return source / "best", False
         still = source.with_name(before.parent.name) / "best"  # all runs may have been moved together
-        return still if still.is_dir() else source / "best"
+        return (still, False) if still.is_dir() else (source / "best", True)
 
     def splits(self, task: str) -> dict[str, tuple[tuple[str, int], ...]]:
         """SHA-256 and rows of each file of ``dev``, and of ``test`` where all of that are there."""
@@ -111,9 +112,9 @@ class Jobs:
         settings_of = partial(preset_settings, config=found, task=task)
         return choose_recipe(GlueRecipe, flags, found, settings_of)[1]
 
-    def difference(self, trial: Trial, job: Job) -> str:
+    def difference(self, trial: Trial, job: Job, of_model: bool = True) -> str:
         """How the run in a job's folder was made otherwise than the job would make it; empty if it was not,
-        or if there is none."""
+        or if there is none. of_model: what it began with is compared too."""
         path, task = Path(job.folder) / "args.json", TASKS[job.task]
         if not path.is_file():
             return ""
@@ -121,7 +122,7 @@ class Jobs:
         model = job.training[job.training.index("--model_name_or_path") + 1]
         wanted = {
             "task_name": job.task,
-            "model_sha256": self._model_digest(model),
+            **({"model_sha256": self._model_digest(model)} if of_model else {}),
             **_flat("recipe", dataclasses.asdict(self.recipe(trial, job))),
         }
         for split in [*task.of_kind("train"), *task.of_kind("dev")]:

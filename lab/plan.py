@@ -51,7 +51,11 @@ class Range:
     choices: tuple[Any, ...] = ()
 
     def holds(self, value: Any) -> bool:
-        return value in self.choices if self.choices else self.low <= value <= self.high
+        if self.choices:
+            return value in self.choices
+        return (
+            isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
+        )
 
 
 @dataclass(frozen=True)
@@ -187,7 +191,10 @@ def _task_plan(
             raise own["checkpoints"].refused("a checkpoint stands twice")
         checkpoints = tuple(known[item.value] for item in own["checkpoints"].items())
     settings_in_all = {key: value for part in settings for key, value in part.items()}
-    for cell in grid:
+    choices = (
+        [{key: choice} for key, space in search.space.items() for choice in space.choices] if search else []
+    )
+    for cell in (*grid, *choices):
         try:
             check_task(GlueRecipe(**{**settings_in_all, **cell}), TASKS[task])
         except InputError as error:  # each is fine by itself

@@ -77,13 +77,14 @@ class Sweep:
 
     def difference(self, trial: Trial) -> str:
         """How the run in a trial's folder was made otherwise than the plan says; empty if it was not, or if
-        there is none, or none to begin with any more. InputError where that cannot be read."""
-        if not (trial.folder(self.jobs.runs) / "args.json").is_file():
+        there is none. Of a transfer whose source is gone all but that is compared. InputError where that
+        cannot be read."""
+        folder = trial.folder(self.jobs.runs)
+        if not (folder / "args.json").is_file():
             return ""
         source = self._source(trial)
-        if trial.init_from and source is None:
-            return ""
-        return self.jobs.difference(trial, self.jobs.job(trial, source, self._drawn(trial), []))
+        is_gone = bool(trial.init_from) and self.jobs.source_of(folder, source)[1]
+        return self.jobs.difference(trial, self.jobs.job(trial, source, self._drawn(trial), []), not is_gone)
 
     def run(self, engine: Engine) -> dict[str, Outcome]:
         """Run all trials to their ends; trial's name → outcome."""
@@ -145,10 +146,9 @@ class Sweep:
         """The outcome of a trial that need not run: done before, or stopped early before; else None."""
         folder = Path(job.folder)
         status = read_status(folder)
-        if status == STOPPED and self.jobs.stop_early:
-            return Outcome(STOPPED, "was stopped early before")
         if not is_trained(folder):
-            return None
+            stays = status == STOPPED and self.jobs.stop_early
+            return Outcome(STOPPED, "was stopped early before") if stays else None
         scores_of(folder, trial.task)  # InputError if it is damaged
         if not all(is_predicted(job, split) for split in job.splits):
             return None

@@ -126,7 +126,7 @@ def _answered(flags: Namespace, plan: "Plan", data: Path) -> list["TaskAnswers"]
         if not why:
             for trial in own:
                 if trial.name in {result.trial for result in done} and (said := sweep.difference(trial)):
-                    raise InputError(f"{said}; take the plan that was swept")
+                    raise InputError(f"{said}; take the plan, the checkpoints and the files of the sweep")
             found.append(_joined(task, done, runs, data, plan))
             continue
         missing.append(f"{task.name} ({why})")

@@ -63,8 +63,7 @@ def run_job(job: Job, place: Place, is_cancelled: Callable[[], bool] = lambda: F
     try:
         _wait_until_free(folder)
         if not is_trained(folder):
-            look = _median_rule(job) if job.peers else _nothing
-            _command(place, is_cancelled, look, "glue.run_glue", (*job.training, "--resume"))
+            _train(job, place, is_cancelled)
         for split in job.splits:
             if not is_predicted(job, split):
                 words = (*job.predicting, "--split", split, "--output_dir", str(predictions(folder, split)))
@@ -81,6 +80,15 @@ def run_job(job: Job, place: Place, is_cancelled: Callable[[], bool] = lambda: F
     except Exception as error:  # of this project itself: the trial's end, not the sweep's
         outcome = Outcome(FAILED, " ".join(f"{type(error).__name__}: {error}".split()))
     return Outcome(outcome.status, outcome.message, round(time.monotonic() - started, 1))
+
+
+def _train(job: Job, place: Place, is_cancelled: Callable[[], bool]) -> None:
+    look = _median_rule(job) if job.peers else _nothing
+    try:
+        _command(place, is_cancelled, look, "glue.run_glue", (*job.training, "--resume"))
+    except _StoppedError:
+        if not is_trained(Path(job.folder)):  # else it was through before it could be stopped
+            raise
 
 
 def predictions(folder: Path, split: str) -> Path:

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -87,18 +88,26 @@ def run_details(runs: Path, folder: Path, scores: Mapping[str, Any]) -> dict[str
     that model, and its run where it is one of these."""
     best, args = scores["best"], read_json_object(folder / "args.json")
     keys = ("main", *TASKS[scores["task"]].score_keys)
-    recipe, source = args.get("recipe"), Path(str(args.get("model_name_or_path")))
-    is_run = source.name == "best" and (runs / source.parent.parent.name / source.parent.name).is_dir()
+    recipe, digest = args.get("recipe"), args.get("model_sha256")
     return {
         "run": str(folder.relative_to(runs)),
         "seed": recipe.get("seed") if isinstance(recipe, dict) else None,
         "step": best["step"],
         "dev": {key: best[key] for key in keys},
         "began_with": {
-            "model_sha256": args.get("model_sha256"),
-            **({"run": f"{source.parent.parent.name}/{source.parent.name}"} if is_run else {}),
+            "model_sha256": digest,
+            **_run_of(runs, Path(str(args.get("model_name_or_path"))), digest),
         },
     }
+
+
+def _run_of(runs: Path, model: Path, digest: Any) -> dict[str, str]:
+    """The run TASK/NAME below ``runs`` whose ``best/`` a model was, wherever the runs lay then."""
+    *_, task, run, best = ("", "", *model.parts)
+    with suppress(InputError):
+        if best == "best" and task and run and recorded_digest(runs / task / run / best) == digest:
+            return {"run": f"{task}/{run}"}
+    return {}
 
 
 def recorded_digest(folder: Path) -> str:

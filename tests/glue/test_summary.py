@@ -95,11 +95,12 @@ def test_folders_put_aside_and_foreign_scores_do_not_count(
 
 
 def test_a_run_that_goes_on_is_marked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name, finished in (("a", False), ("b", True)):
+    for name, saved, finished in (("a", "last", False), ("b", "last", True), ("c", "previous", False)):
         write_run(tmp_path / name, "rte", 0.5)
-        (tmp_path / name / "last").mkdir()
-        (tmp_path / name / "last" / "state.json").write_text(json.dumps({"finished": finished}))
+        (tmp_path / name / saved).mkdir()  # killed between two saves, it has the one before alone
+        (tmp_path / name / saved / "state.json").write_text(json.dumps({"finished": finished}))
     lines = printed(capsys, tmp_path)
+    assert lines[3].endswith(" c (unfinished)")
     assert lines[1].endswith(" a (unfinished)")
     assert lines[2].endswith(" b")
 

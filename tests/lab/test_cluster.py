@@ -67,15 +67,18 @@ def test_a_lost_node_changes_nothing(
 def test_room_is_counted_machine_by_machine(capsys: pytest.CaptureFixture[str]) -> None:
     """Of four machines one is gone: eleven cores are alive, and hold two jobs of four cores."""
     machines = [(4, 1, True), (4, 0, True), (3, 0, False), (3, 2, True)]
-    nodes = [{"Alive": alive, "Resources": {"CPU": cpu, "GPU": gpu}} for cpu, gpu, alive in machines]
+    nodes = [
+        {"Alive": alive, "Resources": {"CPU": cpu, **({"GPU": gpu} if gpu else {})}}
+        for cpu, gpu, alive in machines
+    ]
     for threads, gpus, most, room in ((3, 0, None, 3), (4, 0, None, 2), (1, 1, None, 3), (3, 0, 2, 2)):
         assert engine_of(nodes, threads, gpus, most).workers == room
     assert capsys.readouterr().err == ""
     waiting = engine_of(nodes, 5, 1, None)
     assert (waiting.workers, waiting.workers) == (1, 1)
     assert capsys.readouterr().err == (
-        "waiting: no machine of the cluster has 5 cores and a GPU for a trial; the largest has 4 cores "
-        "(--threads, --device)\n"
+        "waiting: no machine of the cluster has 5 cores and a GPU for a trial; the largest has 4 cores, "
+        "and 2 of 3 have a GPU (--threads, --device)\n"
     )
 
 

@@ -4,16 +4,18 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from glue.presets import GlueRecipe
+from lab import trial_run
 from lab.estimate import seconds_of
 from lab.local import places
-from lab.records import record_path
+from lab.records import DONE, STOPPED, record_path
 from lab.speed import Speed
-from lab.trial_run import Job, Place, _median_rule, _StoppedError
+from lab.trial_run import Job, Place, _median_rule, _StoppedError, run_job
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux's own")
 
@@ -111,3 +113,22 @@ def test_the_median_rule_speaks_once_a_save_is_there_and_never_of_the_last_step(
     write(own, 0.1, 0.2, 0.3)
     saved(3, total=4)
     look()  # nobody came so far
+
+
+def test_what_was_trained_when_the_median_rule_spoke_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = Job("cola/own", "cola", str(tmp_path / "own"), (), (), {}, (str(tmp_path / "peer"),))
+
+    def command(place: Place, is_cancelled: object, look: object, module: str, words: Sequence[str]) -> None:
+        if through:
+            (tmp_path / "own" / "last").mkdir(parents=True)
+            (tmp_path / "own" / "last" / "state.json").write_text('{"finished": true}')
+            (tmp_path / "own" / "scores.json").write_text("{}")
+        raise _StoppedError("below the median")
+
+    monkeypatch.setattr(trial_run, "_command", command)
+    through = False
+    assert run_job(job, Place((), 1)).status == STOPPED
+    through = True
+    assert run_job(job, Place((), 1)).status == DONE

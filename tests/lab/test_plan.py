@@ -136,6 +136,8 @@ FAULTS = {
     HEAD + "tasks:\n  rte:\n  rte:\n": "plan.yaml:4: 'rte' stands twice",
     HEAD + "tasks:\n": "plan.yaml:2: tasks: expected at least one task, found nothing",
     HEAD + "tasks: [rte]\n": "plan.yaml:2: tasks: expected lines 'key: value', found a list",
+    HEAD + "tasks:\n  cola: {search: {trials: 2, space: {both_orders: [true, false]}}}\n":
+        "plan.yaml:3: tasks.cola: --both_orders: the rows of cola are single sentences",
     HEAD + "settings: {both_orders: true}\ntasks:\n  rte:\n  cola:\n":
         "plan.yaml:5: tasks.cola: --both_orders: the rows of cola are single sentences",
     HEAD + "tasks:\n  rte: {grid: {scale_targets: [true]}}\n":

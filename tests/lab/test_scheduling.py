@@ -11,7 +11,7 @@ import pytest
 
 from checkpoints.folder import digest_of
 from commands.errors import InputError
-from commands.files import FINISHED
+from commands.files import FINISHED, write_manifest
 from glue.tasks import TASKS
 from lab.jobs import Jobs
 from lab.plan import read_plan
@@ -33,8 +33,13 @@ tasks:
 class FakeEngine:
     """Settles a job at once: score says how well it went, or that it failed."""
 
-    def __init__(self, score: Callable[[Job], float | None], workers: int = 1) -> None:
-        self.score, self.workers, self.jobs = score, workers, list[Job]()
+    def __init__(
+        self,
+        score: Callable[[Job], float | None],
+        workers: int = 1,
+        args_of: Callable[[Job], Mapping[str, Any]] = lambda job: {"recipe": {"seed": 1}},
+    ) -> None:
+        self.score, self.workers, self.jobs, self.args_of = score, workers, list[Job](), args_of
 
     def submit(self, job: Job) -> "Future[Outcome]":
         self.jobs.append(job)
@@ -45,7 +50,7 @@ class FakeEngine:
             folder = Path(job.folder)
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "scores.json").write_text(json.dumps({"task": job.task, "best": best, "last": best}))
-            (folder / "args.json").write_text(json.dumps({"recipe": {"seed": 1}}))
+            (folder / "args.json").write_text(json.dumps(self.args_of(job)))
             (folder / FINISHED).touch()
         future.set_result(Outcome(DONE) if main is not None else Outcome(FAILED, "no luck"))
         return future
@@ -223,6 +228,27 @@ def test_a_suggestion_knows_what_its_place_entitles_it_to(tmp_path: Path, sample
     assert read_status(tmp_path / "runs" / bad) == FAILED
 
 
+def real_args(sweep: Sweep) -> Callable[[Job], Mapping[str, Any]]:
+    """What args.json would say of a job of this sweep; its ``best/`` is made too."""
+
+    def args_of(job: Job) -> Mapping[str, Any]:
+        (trial,) = [trial for trial in sweep.trials if trial.name == job.name]
+        best, model = Path(job.folder) / "best", flag(job, "--model_name_or_path")
+        best.mkdir(exist_ok=True)
+        for name in ("model.safetensors", "config.json", "vocab.txt"):
+            (best / name).write_text(f"{name} of {job.name}")
+        write_manifest(best)
+        splits = [split for kind in ("train", "dev") for split in TASKS[trial.task].of_kind(kind)]
+        data = sweep.jobs.data_dir
+        return {
+            "task_name": trial.task, "model_name_or_path": model, "model_sha256": digest_of(model),
+            "recipe": vars(sweep.jobs.recipe(trial, job)),
+            "data": {split.file: {"sha256": sweep.jobs.digest(data / split.file)} for split in splits},
+        }  # fmt: skip
+
+    return args_of
+
+
 def test_what_a_searchs_trials_have_begun_with_stays_theirs(tmp_path: Path, sample_dir: Path) -> None:
     """One that failed is done at last: what is suggested now is otherwise, for those that have not begun."""
     said = {"batch_size": 8}
@@ -230,44 +256,55 @@ def test_what_a_searchs_trials_have_begun_with_stays_theirs(tmp_path: Path, samp
     def suggest(trial: Trial, earlier: Sequence[tuple[Trial, Result | None]]) -> Mapping[str, Any]:
         return dict(said)
 
-    def score(job: Job) -> float | None:
-        if job.name in bad:
-            return None
+    def swept(bad: set[str]) -> FakeEngine:
         sweep = make_sweep(tmp_path, sample_dir, SEARCH, suggest)
-        (trial,) = [trial for trial in sweep.trials if trial.name == job.name]
-        Path(job.folder).mkdir(parents=True, exist_ok=True)
-        recipe = {**vars(sweep.jobs.recipe(trial)), "batch_size": int(flag(job, "--batch_size"))}
-        begun[job.name] = {
-            "task_name": "cola", "model_sha256": digest_of(flag(job, "--model_name_or_path")),
-            "recipe": recipe, "data": {
-                split.file: {"sha256": sweep.jobs.digest(sample_dir / split.file)}
-                for kind in ("train", "dev") for split in TASKS["cola"].of_kind(kind)
-            },
-        }  # fmt: skip
-        return 0.5
+        engine = FakeEngine(lambda job: None if job.name in bad else 0.5, args_of=real_args(sweep))
+        outcomes = sweep.run(engine)
+        assert {name for name, outcome in outcomes.items() if outcome.status != DONE} == bad
+        return engine
 
-    class Recording(FakeEngine):
-        def submit(self, job: Job) -> "Future[Outcome]":
-            future = super().submit(job)
-            if job.name in begun:
-                (Path(job.folder) / "args.json").write_text(json.dumps(begun[job.name]))
-            return future
+    first = {"cola/tiny-search1-seed1"}
+    both = {"cola/tiny-search4-seed1", "cola/tiny-search4-seed2"}
+    swept(first | both)
+    said["batch_size"] = 16
+    again = swept(set())
+    sizes = {job.name: flag(job, "--batch_size") for job in again.jobs if job.name in first | both}
+    assert sizes == dict.fromkeys(first, "8") | dict.fromkeys(both, "16")  # its other seed had begun with 8
 
-    begun: dict[str, dict[str, Any]] = {}
-    bad = {"cola/tiny-search1-seed1", "cola/tiny-search4-seed2"}
-    make_sweep(tmp_path, sample_dir, SEARCH, suggest).run(Recording(score))
-    said["batch_size"], bad = 16, set()
-    again = Recording(score)
-    outcomes = make_sweep(tmp_path, sample_dir, SEARCH, suggest).run(again)
+
+def test_a_transfer_outlives_the_run_it_began_with(tmp_path: Path, sample_dir: Path) -> None:
+    """That run is trained again, and the transfer kept; but not if its own settings are other ones."""
+    sweep = make_sweep(tmp_path, sample_dir)
+    best = "mnli/tiny-lr1e-3-seed1"
+    score = lambda job: 0.9 if job.name == best else 0.5  # noqa: E731
+    sweep.run(FakeEngine(score, args_of=real_args(sweep)))
+    shutil.rmtree(tmp_path / "runs" / best)
+    sweep = make_sweep(tmp_path, sample_dir)
+    sweep.check()
+    engine = FakeEngine(score, args_of=real_args(sweep))
+    outcomes = sweep.run(engine)
+    assert best in engine.names
     assert {outcome.status for outcome in outcomes.values()} == {DONE}
-    sizes = {name: args["recipe"]["batch_size"] for name, args in begun.items()}
-    assert set(sizes.values()) == {8}  # their other seeds had begun with it
-    assert len(sizes) == 8
+    shutil.rmtree(tmp_path / "runs" / "mnli")
+    other = make_sweep(tmp_path, sample_dir, PLAN + "settings: {batch_size: 5}\n")
+    with pytest.raises(InputError, match=r"rte/.*was made with recipe.batch_size 32, the plan says 5"):
+        other.check()
+
+
+def test_a_trained_trial_that_was_called_stopped_is_finished(tmp_path: Path, sample_dir: Path) -> None:
+    text = PLAN + "stop_early: median\n"
+    sweep = make_sweep(tmp_path, sample_dir, text)
+    sweep.run(FakeEngine(lambda job: 0.5, args_of=real_args(sweep)))
+    record = tmp_path / "runs" / "cola" / "tiny-seed1.trial.json"
+    record.write_text(record.read_text().replace('"done"', f'"{STOPPED}"'))
+    outcomes = make_sweep(tmp_path, sample_dir, text).run(FakeEngine(lambda job: 0.5))
+    assert outcomes["cola/tiny-seed1"].status == DONE
 
 
 def test_a_done_transfer_outlives_its_source(tmp_path: Path, sample_dir: Path) -> None:
     """MNLI's trials fail when swept again: what began with them and is trained is not skipped."""
-    make_sweep(tmp_path, sample_dir).run(FakeEngine(lambda job: 0.5))
+    sweep = make_sweep(tmp_path, sample_dir)
+    sweep.run(FakeEngine(lambda job: 0.5, args_of=real_args(sweep)))
     for folder in (tmp_path / "runs" / "mnli").glob("tiny*[0-9]"):
         shutil.rmtree(folder)
     engine = FakeEngine(lambda job: None if job.task == "mnli" else 0.5)

@@ -89,5 +89,14 @@ def test_seeds_are_averaged_and_a_failure_is_no_score() -> None:
     assert one_failed == both
     none = suggest(trial_of(12), [(a, None), (b, None), *rest])
     assert none == suggest(trial_of(12), rest)
-    outside = {**SOME, "batch_size": 64}  # of a plan with another space
-    assert none == suggest(trial_of(12), [(a, result_of(a, 0.4, outside)), *rest])
+    for outside in (
+        {"batch_size": 64},
+        {"warmup_steps": None},
+        {"learning_rate": "x"},
+        {"warmup_steps": True},
+    ):
+        known = [
+            (a, result_of(a, 0.4, {**SOME, **outside})),
+            *rest,
+        ]  # of a plan with another space, or damaged
+        assert none == suggest(trial_of(12), known)

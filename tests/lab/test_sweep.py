@@ -130,7 +130,8 @@ def test_a_dry_run_names_what_cannot_be_run_and_goes_on(
     plan = write_plan(tmp_path, sample_dir, FEW + "tasks: {rte: , sts-b: }\n")
     main(words(plan, tmp_path / "runs", data, "--dry_run"))
     out, err = capsys.readouterr()
-    first, second, _ = out.splitlines()
+    first, second, total = out.splitlines()
+    assert total.startswith("2 trials, 1 of them cannot be run: about ")
     assert "rte/tiny  " in first
     assert "cannot be run: " in first
     assert "RTE/train.tsv:1: " in first
@@ -315,8 +316,9 @@ def test_what_is_damaged_or_removed_concerns_its_trial_alone(
 
 
 def test_other_weights_at_the_same_place_are_another_checkpoint(
-    sample_dir: Path, own_data: Path, tmp_path: Path
+    sample_dir: Path, own_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # the dry run sets it: to what it was afterwards
     model = tmp_path / "model"
     shutil.copytree(sample_dir / "tiny-convbert", model)
     plan = tmp_path / "plan.yaml"

@@ -7,8 +7,9 @@ import pytest
 
 from commands.errors import InputError, UsageError
 from commands.files import sha256_of
+from commands.files import write_manifest as write_folder_manifest
 from glue.tasks import TASKS
-from submission.manifest import averages_of, origins_of, recorded_digest
+from submission.manifest import averages_of, origins_of, recorded_digest, run_details
 from tests.submission.hand_in_samples import FILES, ROWS, write_logits
 
 
@@ -72,3 +73,33 @@ def test_runs_that_predicted_nothing_of_it_are_left_out(folder, tmp_path: Path):
     (run / "best" / "manifest.json").write_text(json.dumps({"sha256": {"config.json": "2"}}))
     with pytest.raises(InputError, match="is not the manifest of a model folder"):
         recorded_digest(run / "best")
+
+
+@pytest.mark.parametrize(
+    ("model", "digest_of", "run"),
+    [
+        ("/then/runs/mnli/base-seed1/best", "mnli/base-seed1", "mnli/base-seed1"),  # wherever they lay then
+        ("/then/runs/mnli/base-seed1/best", "mnli/base-seed2", None),  # another one of that name
+        ("/then/runs/mnli/base-seed3/best", "mnli/base-seed2", None),  # gone
+        ("mnli/best", "mnli/base-seed1", None),
+        ("best", "mnli/base-seed1", None),
+        ("/models/convbert", "mnli/base-seed1", None),
+    ],
+)
+def test_what_a_run_began_with_is_named_where_it_is_here(
+    tmp_path: Path, model: str, digest_of: str, run: str | None
+) -> None:
+    for name in ("mnli/base-seed1", "mnli/base-seed2", "best"):
+        best = tmp_path / name / "best"
+        best.mkdir(parents=True)
+        for file in ("model.safetensors", "config.json", "vocab.txt"):
+            (best / file).write_text(name)
+        write_folder_manifest(best)
+    digest = recorded_digest(tmp_path / digest_of / "best")
+    own = tmp_path / "rte" / "base-seed1"
+    own.mkdir(parents=True)
+    args = {"recipe": {"seed": 1}, "model_name_or_path": model, "model_sha256": digest}
+    (own / "args.json").write_text(json.dumps(args))
+    scores = {"task": "rte", "best": {"step": 3, "main": 0.5, "accuracy": 0.5}}
+    about = run_details(tmp_path, own, scores)["began_with"]
+    assert about == {"model_sha256": digest, **({"run": run} if run else {})}
