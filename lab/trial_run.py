@@ -211,7 +211,7 @@ def _can_be_stopped(folder: Path, step: int) -> bool:
         state = read_json_object(folder / "last" / "state.json")
     except (InputError, OSError):  # not saved yet, or being saved now
         return False
-    return state.get("step") == step and state.get("finished") is not True and step < state.get("total", 0)
+    return state.get("step") == step and state.get("finished") is not True
 
 
 def _is_done(folder: Path) -> bool:
