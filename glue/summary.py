@@ -67,9 +67,8 @@ def _check(path: Path, scores: dict[str, Any]) -> None:
 
 def is_finished(run: Path) -> bool:
     """Whether a run took its last step; also where that cannot be told any more."""
-    states = [
-        run / name / "state.json" for name in ("last", "previous")
-    ]  # between two saves there is no last/
+    # Between two saves there is no last/, but what it was.
+    states = [run / name / "state.json" for name in ("last", "previous")]
     state = next((path for path in states if path.is_file()), None)
     return state is None or read_json_object(state).get("finished") is not False
 

@@ -198,17 +198,13 @@ def _check_texts(path: Path, rows: Sequence[Mapping[str, str]], data_dir: Path) 
     other = [
         number
         for number, (row, example) in enumerate(both, 2)
-        if [_words(row.get(name, "")) for name in TEXTS] != [_words(text) for text in example.texts]
+        if [row.get(name, "").split() for name in TEXTS] != [text.split() for text in example.texts]
     ]
     if 10 * len(other) > len(rows):
         official = find_file(data_dir, split)
         raise InputError(
             f"{path}:{other[0]}: not the texts that stand there in {official}; take both of one set"
         )
-
-
-def _words(text: str) -> list[str]:
-    return text.split()
 
 
 def _category(

@@ -89,6 +89,7 @@ def read(runs: Path) -> list[Run]:
 
 
 def is_done(folder: Path) -> bool:
+    """Whether a run counts: its trial is done, or, where no sweep speaks of it, its last step was taken."""
     status = read_status(folder)
     return status == DONE if status else is_finished(folder)
 

@@ -20,7 +20,6 @@ if not __package__:  # started by path: what is importable is the clone, not thi
 
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import math
 import re
 import statistics
 import sys
@@ -150,17 +149,10 @@ def differences(results: Sequence[Result], against: str) -> dict[str, dict[str, 
     return found
 
 
-def interval(values: Sequence[float]) -> tuple[float, float]:
-    """The 95 % interval of the mean of two values or more: Student's t with n - 1 degrees of freedom."""
-    from scipy.special import stdtrit
-
-    half = float(stdtrit(len(values) - 1, 0.975)) * statistics.stdev(values) / math.sqrt(len(values))
-    mean = statistics.fmean(values)
-    return mean - half, mean + half
-
-
 def difference_table(found: Mapping[str, Mapping[str, Sequence[float]]], against: str) -> list[str]:
     """The lines to print, in points of percent: a line a configuration and task, and one for all tasks."""
+    from scipy.stats import ttest_1samp
+
     width = max([len(f"minus {against}"), *map(len, found)])
     head = f"{'minus ' + against:<{width}}  {'task':<9} {'pairs':>5} {'mean':>7}"
     lines, rows = [f"{head}  {'95 % interval':<17}  p"], []
@@ -168,30 +160,19 @@ def difference_table(found: Mapping[str, Mapping[str, Sequence[float]]], against
         rows += [(name, task, values) for task, values in of_tasks.items()]
         if len(of_tasks) > 1:
             rows.append((name, _ALL, [value for values in of_tasks.values() for value in values]))
+    tests = {number: ttest_1samp(row[2], 0.0) for number, row in enumerate(rows) if _varies(row[2])}
     chances: dict[int, float] = {}
     for is_all in (False, True):
-        own = {
-            number: p_value(values)
-            for number, (_, task, values) in enumerate(rows)
-            if (task == _ALL) == is_all and _varies(values)
-        }
+        own = {at: float(test.pvalue) for at, test in tests.items() if (rows[at][1] == _ALL) == is_all}
         chances |= holm(own)
     for number, (name, task, values) in enumerate(rows):
         mean, said = statistics.fmean(values), "–"
-        if number in chances:
-            low, high = interval(values)
+        if number in tests:
+            low, high = tests[number].confidence_interval()
             said = f"{f'{100 * low:+.2f} to {100 * high:+.2f}':<17}  {chances[number]:.3f}"
             said += f"  {'better' if mean > 0 else 'worse'}" if chances[number] < _LEVEL else ""
         lines.append(f"{name:<{width}}  {task:<9} {len(values):>5} {100 * mean:>+7.2f}  {said}")
     return lines
-
-
-def p_value(values: Sequence[float]) -> float:
-    """Two-sided, of Student's t test that the mean of two values or more is 0."""
-    from scipy.special import stdtr
-
-    t = statistics.fmean(values) / (statistics.stdev(values) / math.sqrt(len(values)))
-    return 2 * float(stdtr(len(values) - 1, -abs(t)))
 
 
 def holm(chances: Mapping[int, float]) -> dict[int, float]:

@@ -103,7 +103,7 @@ def run_details(runs: Path, folder: Path, scores: Mapping[str, Any]) -> dict[str
 
 def _run_of(runs: Path, model: Path, digest: Any) -> dict[str, str]:
     """The run TASK/NAME below ``runs`` whose ``best/`` a model was, wherever the runs lay then."""
-    *_, task, run, best = ("", "", *model.parts)
+    *_, task, run, best = ("", "", "", *model.parts)
     with suppress(InputError):
         if best == "best" and task and run and recorded_digest(runs / task / run / best) == digest:
             return {"run": f"{task}/{run}"}

@@ -14,6 +14,14 @@ from tests.lab.conftest import FakeTrial
 from tests.lab.hand_ins import ALL, WritePlan, submitted
 
 
+def run(kept: Path, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[str, str]:
+    """What the command prints: stdout, stderr."""
+    capsys.readouterr()
+    history.main(["--history", str(kept), *words])
+    captured = capsys.readouterr()
+    return captured.out, captured.err
+
+
 def test_the_history_tells_noise_from_gain(
     runs: Path,
     write_plan: WritePlan,
@@ -30,21 +38,15 @@ def test_the_history_tells_noise_from_gain(
     again = submitted(runs, write_plan(tmp_path, ALL, size=1), sample_dir, "again.zip")
     good = submitted(tmp_path / "good", write_plan(tmp_path, ALL), sample_dir, "good.zip")
 
-    def run(*words: str) -> tuple[str, str]:
-        capsys.readouterr()
-        history.main(["--history", str(kept), *words])
-        captured = capsys.readouterr()
-        return captured.out, captured.err
-
-    out, err = run("--add", str(first), *data)
+    out, err = run(kept, capsys, "--add", str(first), *data)
     assert "number 1" in out
     assert err == ""
     assert (kept / sha256_of(first)[:12] / "submission.zip").read_bytes() == first.read_bytes()
     first.unlink()  # what it keeps is enough
-    out, err = run("--add", str(again), *data)
+    out, err = run(kept, capsys, "--add", str(again), *data)
     assert "points expected over first.zip" in out
     assert "warning: that gain is within noise" in err
-    out, err = run("--add", str(good), *data)
+    out, err = run(kept, capsys, "--add", str(good), *data)
     assert "points expected over again.zip" in out
     assert err == ""
     averages = [  # of the gain the manifests' expectations speak, not the rows that chose
@@ -57,24 +59,39 @@ def test_the_history_tells_noise_from_gain(
     assert out.splitlines()[1].endswith(f"on the dev rows that chose {dev:+.2f}")
     low, high = map(float, re.findall(r"interval ([-+.0-9]+) to ([-+.0-9]+)\)", out)[0])
     assert low < expected < high
-    out, _ = run("--answer", str(again), "--score", "71.5", "--task_scores", "cola=50", "RTE=60.25")
+
+
+def test_what_the_site_answered_and_what_is_not_taken(
+    runs: Path, write_plan: WritePlan, sample_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept, data, plan = (
+        tmp_path / "history",
+        ("--data_dir", str(sample_dir)),
+        write_plan(tmp_path, ALL, size=1),
+    )
+    again = submitted(runs, plan, sample_dir, "again.zip")
+    run(kept, capsys, "--add", str(again), *data)
+    out, _ = run(
+        kept, capsys, "--answer", str(again), "--score", "71.5", "--task_scores", "cola=50", "RTE=60.25"
+    )
     assert "71.50 on the test set, expected were" in out
-    lines = run()[0].splitlines()
-    assert lines[2].endswith("  cola 50.0, rte 60.25")
-    assert [line.split()[2] for line in lines[1:]] == ["–", "71.50", "–"]
     for file in (kept / sha256_of(again)[:12]).glob("dev-*"):
         file.unlink()
-    better = submitted(
-        tmp_path / "good", write_plan(tmp_path, ALL, size=1), sample_dir, "better.zip", "--wnli", "trained"
-    )
-    out, err = run("--add", str(better), *data)
-    assert "number 4" in out
+    other = submitted(runs, plan, sample_dir, "other.zip", "--wnli", "trained")
+    out, err = run(kept, capsys, "--add", str(other), *data)
+    assert "number 2" in out
     assert "warning: not compared with again.zip: " in err
+    lines = run(kept, capsys)[0].splitlines()
+    assert lines[1].endswith("  cola 50.0, rte 60.25")
+    assert [line.split()[2] for line in lines[1:]] == ["71.50", "–"]
     with pytest.raises(InputError, match="was handed in before"):
-        run("--add", str(again), *data)
-    good.write_bytes(again.read_bytes())
-    with pytest.raises(InputError, match=r"good\.manifest\.json: is of another good\.zip"):
-        run("--add", str(good), *data)
+        run(kept, capsys, "--add", str(again), *data)
+    other.write_bytes(again.read_bytes())
+    with pytest.raises(InputError, match=r"other\.manifest\.json: is of another other\.zip"):
+        run(kept, capsys, "--add", str(other), *data)
+    with pytest.raises(SystemExit):
+        run(kept, capsys, "--answer", str(again), "--score", "0.715")
+    assert "'0.715' is below one percent" in capsys.readouterr().err
 
 
 def test_the_expected_gain_is_that_of_the_tasks_answered_otherwise(tmp_path: Path) -> None:

@@ -7,6 +7,11 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
+from pretraining.run_pretrain import main
+from training import loop
+
 SAME = (
     "last/model.safetensors", "last/objective.safetensors", "last/optimizer.safetensors", "last/state.json",
     "best/model.safetensors", "history.jsonl", "scores.json",
@@ -39,3 +44,18 @@ def start(project_dir: Path, words: list[str], cwd: Path, processes: int = 1) ->
         [sys.executable, *program, *words], cwd=cwd, env=environment, encoding="utf-8",
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
+
+
+def interrupt_after(steps: int, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Call the command, and end it by Ctrl-C when it has taken so many steps."""
+    left, real = iter(range(steps)), loop._Fit._step
+
+    def stopped(*args):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop._Fit, "_step", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            main(words)

@@ -19,6 +19,7 @@ from pretraining.distillation import cosine_error, hidden_states, matched_depths
 from pretraining.embeddings import isometry, narrowed
 from pretraining.model_folder import load_encoder
 from pretraining.run_pretrain import main
+from tests.pretraining.runs import interrupt_after
 
 
 def batch(mask: list[list[float]] | None) -> Batch:
@@ -142,20 +143,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     words = arguments(corpus_dir, tiny_folder, teacher_folder, tmp_path / "out", "--dropout", "0.1")
-    from training import loop
-
-    steps = iter(range(13))
-    real = loop._Fit._step
-
-    def stopped(*args):
-        if next(steps, None) is None:
-            raise KeyboardInterrupt
-        return real(*args)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop._Fit, "_step", stopped)
-        with pytest.raises(KeyboardInterrupt):
-            main(words)
+    interrupt_after(13, words, monkeypatch)
     main([*words, "--resume"])
     for name in ("model.safetensors", "objective.safetensors", "optimizer.safetensors", "state.json"):
         assert (tmp_path / "out/last" / name).read_bytes() == (finished / "last" / name).read_bytes(), name

@@ -10,25 +10,14 @@ import pytest
 
 from commands.errors import InputError
 from pretraining.run_pretrain import main
-from tests.pretraining.runs import SHORT, arguments, contents, start
-from training import loop
+from tests.pretraining.runs import SHORT, arguments, contents, interrupt_after, start
 
 
 def test_a_stopped_run_goes_on_to_the_same_bytes(
     corpus_dir: Path, tiny_folder: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = arguments(corpus_dir, tiny_folder, tmp_path / "out")
-    steps, real = iter(range(7)), loop._Fit._step
-
-    def stopped(*args):
-        if next(steps, None) is None:
-            raise KeyboardInterrupt
-        return real(*args)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop._Fit, "_step", stopped)
-        with pytest.raises(KeyboardInterrupt):
-            main(words)
+    interrupt_after(7, words, monkeypatch)
     main([*words, "--resume"])
     assert contents(tmp_path / "out") == contents(finished)
 
@@ -75,14 +64,8 @@ def test_a_run_that_saved_nothing_begins_anew_and_says_so(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def stopped(*_: object) -> None:
-        raise KeyboardInterrupt
-
     words = arguments(corpus_dir, tiny_folder, tmp_path / "out")
-    with monkeypatch.context() as patch:
-        patch.setattr(loop._Fit, "_step", stopped)
-        with pytest.raises(KeyboardInterrupt):
-            main(words)
+    interrupt_after(0, words, monkeypatch)
     assert "begins anew" not in capsys.readouterr().err
     main([*words, "--resume"])
     assert "out: nothing was saved yet, so this run begins anew" in capsys.readouterr().err

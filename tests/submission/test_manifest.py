@@ -83,6 +83,7 @@ def test_runs_that_predicted_nothing_of_it_are_left_out(folder, tmp_path: Path):
         ("/then/runs/mnli/base-seed3/best", "mnli/base-seed2", None),  # gone
         ("mnli/best", "mnli/base-seed1", None),
         ("best", "mnli/base-seed1", None),
+        (".", "mnli/base-seed1", None),
         ("/models/convbert", "mnli/base-seed1", None),
     ],
 )
