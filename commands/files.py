@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from commands.errors import InputError
+from commands.text import decode_text, read_lines
 
 MANIFEST = "manifest.json"
 FINISHED = ".finished"  # in a finished run whose last/ was put away, as lab.sweep --keep best does
@@ -75,7 +76,7 @@ def write_json(path: str | Path, value: Any) -> None:
 def read_json_object(path: str | Path) -> dict[str, Any]:
     """The JSON object in a file; InputError says what is wrong with it."""
     try:
-        values = json.loads(Path(path).read_text(encoding="utf-8"))
+        values = json.loads(decode_text(Path(path).read_bytes()))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except RecursionError:
@@ -89,19 +90,15 @@ def read_json_object(path: str | Path) -> dict[str, Any]:
 
 def read_json_lines(path: str | Path) -> Iterator[Any]:
     """The values of a .jsonl file, a line each, blank ones left out; InputError names what is not JSON."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                if not line.isspace():
-                    yield read_json_line(line, f"{path}:{number}")
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: not UTF-8; save it as UTF-8") from None
+    for number, line in read_lines(path):
+        if line.strip():
+            yield read_json_line(line, f"{path}:{number}")
 
 
 def read_json_line(line: str, where: str) -> Any:
     """The value of a line; InputError says where it is not JSON."""
     try:
-        return json.loads(line)
+        return json.loads(line.lstrip("\ufeff"))  # as where a file was put behind another
     except RecursionError:
         raise InputError(f"{where}: not JSON: nested too deeply") from None
     except ValueError as error:

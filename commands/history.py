@@ -12,7 +12,7 @@ def read_history(run: Path) -> list[dict[str, Any]]:
     While a run writes it, or after a kill, the last line may be a half: what is no such line is left out.
     """
     try:
-        text = (run / "history.jsonl").read_text(encoding="utf-8", errors="replace")
+        text = (run / "history.jsonl").read_text(encoding="utf-8-sig", errors="replace")
     except FileNotFoundError:
         return []
     found = []

@@ -11,6 +11,7 @@ from typing import Any
 
 from commands.errors import InputError
 from commands.files import read_json_line
+from commands.text import read_lines
 
 Row = tuple[str, ...]
 
@@ -68,16 +69,8 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     number = 0
-    with open(path, "rb") as file:
-        for number, raw in enumerate(file, 1):
-            try:
-                text = raw.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                byte = raw[error.start]
-                raise InputError(
-                    f"{path}:{number}: byte 0x{byte:02x} is not UTF-8; save the file as UTF-8"
-                ) from None
-            yield number, text.rstrip("\r\n")
+    for number, text in read_lines(path):
+        yield number, text.rstrip("\r")
     if not number:
         raise InputError(f"{path}: the file is empty")
 

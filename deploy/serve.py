@@ -24,6 +24,7 @@ from pathlib import Path
 from commands.command_line import CommandParser, count, count_or_0, path, run
 from commands.errors import InputError, UsageError
 from commands.machine_flags import add_device, add_length
+from commands.text import read_text
 
 TOKEN_VARIABLE = "CONVBERT_GLUE_TOKEN"
 
@@ -111,7 +112,7 @@ def read_token(flags: Namespace) -> str | None:
     """The token in --token_file or the environment; InputError if it could not be sent."""
     source = flags.token_file or f"${TOKEN_VARIABLE}"
     if flags.token_file:
-        token = Path(flags.token_file).read_text(encoding="utf-8").strip()
+        token = read_text(flags.token_file).strip()
     else:
         token = os.environ.get(TOKEN_VARIABLE, "").strip()
         if not token:

@@ -4,13 +4,13 @@ Nothing is dropped silently. A bad row stops with file, line, what was expected 
 the one exception is QQP's training file, whose known defects are counted and reported.
 """
 
-import codecs
 import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from commands.errors import InputError
+from commands.text import read_text
 from glue.tasks import Split, Task
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)  # float() takes " ٣" and "0_1" too
@@ -139,15 +139,9 @@ def _positions(path: Path, header: list[str], wanted: list[str]) -> list[int]:
 
 def _lines(path: Path, split: Split) -> list[str]:
     """Decode a file and cut it at line feeds only; its BOM and CRLF line ends are taken off."""
-    raw = path.read_bytes().removeprefix(codecs.BOM_UTF8)
-    if not raw.strip():
+    text = read_text(path)
+    if not text.strip():
         raise InputError(f"{path}: the file is empty; expected {split.rows} rows")
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        byte = raw[error.start]
-        raise InputError(f"{path}:{line}: byte 0x{byte:02x} is not UTF-8; save the file as UTF-8") from None
     ends_whole = text.endswith("\n")
     lines = text.removesuffix("\n").split("\n")
     if lines[0].endswith("\r"):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from commands.errors import InputError
+from commands.text import read_text
 
 _MOST_NODES = 100_000
 
@@ -80,7 +81,7 @@ def read_nodes(path: str | Path, shown: str = "") -> Node:
 
     shown = shown or str(path)
     try:
-        loader = yaml.SafeLoader(Path(path).read_text(encoding="utf-8"))
+        loader = yaml.SafeLoader(read_text(path))
         root = loader.get_single_node()
         if root is None:
             return Node(None, f"{shown}:1", "")
@@ -90,7 +91,7 @@ def read_nodes(path: str | Path, shown: str = "") -> Node:
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise InputError(f"{shown}{line}: not YAML: {error.problem}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except yaml.YAMLError as error:
         raise InputError(f"{shown}: not YAML: {' '.join(str(error).split())}") from None
     except RecursionError:
         raise InputError(f"{shown}: not YAML: nested too deeply") from None

@@ -12,6 +12,7 @@ import numpy as np
 
 from commands.errors import InputError
 from commands.files import read_json_object, sha256_of
+from commands.text import read_text
 from glue.data import find_file, read_split
 from glue.tasks import Split, Task, hand_in_files
 from lab.report_numbers import Number, mapping, percent, whole
@@ -169,7 +170,7 @@ def categories(answers: Sequence[str], data_dir: Path) -> list[Category]:
 
 def _read_diagnostic(path: Path, expected: int) -> tuple[list[dict[str, str]], list[str]]:
     task, _ = diagnostic_split()
-    header, *lines = path.read_text(encoding="utf-8-sig").rstrip("\n").split("\n")
+    header, *lines = read_text(path).rstrip("\n").split("\n")
     names = header.rstrip("\r").split("\t")
     missing = [name for name in (*GROUPS, *TEXTS, "Label") if name not in names]
     if missing:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from commands.errors import InputError
+from commands.text import NotTextError, decode_text
 
 HEADER = "index\tprediction"
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -85,11 +86,15 @@ def parse_predictions(raw: bytes, form: Form, rows: int) -> PredictionFile:
 
 
 def read_predictions(path: str | Path, form: Form, rows: int) -> list[str]:
-    """The predictions of a file, in order; InputError with file and line for the first fault."""
+    """The predictions of a file, in order; InputError with file and line for the first fault.
+
+    A byte order mark and Windows line ends are passed over: they are faults of a submission, not of a score.
+    """
     file = parse_predictions(Path(path).read_bytes(), form, rows)
-    if file.faults:
-        fault = file.faults[0]
-        others = f" (further kinds of fault: {len(file.faults) - 1})" if len(file.faults) > 1 else ""
+    faults = [fault for fault in file.faults if fault.kind not in ("bom", "crlf")]
+    if faults:
+        fault = faults[0]
+        others = f" (further kinds of fault: {len(faults) - 1})" if len(faults) > 1 else ""
         raise InputError(f"{path}:{fault.line}: {fault}{others}")
     return file.predictions
 
@@ -177,10 +182,9 @@ def _decode(raw: bytes, faults: _Faults) -> str | None:
         faults.add("empty", 1, f"the file is empty; expected the header {HEADER!r} and the rows")
         return None
     try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        faults.add("encoding", line, f"byte 0x{raw[error.start]:02x} is not UTF-8; save the file as UTF-8")
+        text = decode_text(raw)
+    except NotTextError as error:
+        faults.add("encoding", error.line, error.reason)
         return None
     if "\r" in text:
         line = text.count("\n", 0, text.index("\r")) + 1

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from commands.errors import InputError
+from commands.text import NotTextError, decode_part, other_form
 
 FILE = "train.data"
 LONGEST_LINE = 2**19  # bytes; beyond that somebody's line ends are missing
-
-_BOM = b"\xef\xbb\xbf"
 
 
 class Passage(NamedTuple):
@@ -48,21 +47,18 @@ def read_passages(path: Path) -> Iterator[Passage]:
                     f"{path}:{number}: is longer than {LONGEST_LINE} bytes; expected one passage a line: "
                     "are the line ends missing?"
                 )
-            if number == 1:
-                raw = raw.removeprefix(_BOM)
             yield Passage(number, _texts(path, number, raw))
 
 
 def _texts(path: Path, number: int, raw: bytes) -> tuple[str, ...]:
+    if number == 1 and (form := other_form(raw)):
+        raise InputError(f"{path}: {form}")
     if b"\0" in raw:
         raise InputError(f"{path}:{number}: holds a NUL byte, so it is no text; expected UTF-8 text")
     try:
-        line = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        found = raw[error.start]
-        raise InputError(
-            f"{path}:{number}: byte 0x{found:02x} is not UTF-8; expected UTF-8 text, one passage a line"
-        ) from None
+        line = decode_part(raw, number)
+    except NotTextError as error:
+        raise InputError(f"{path}:{number}: {error.reason}; expected one passage a line") from None
     if not line.strip():
         return ()
     texts = tuple(text.strip() for text in line.rstrip("\r\n").split("\t"))

@@ -228,7 +228,7 @@ def _as_sentence(text: str) -> str:
 
 def _decoded(raw: bytes) -> str:
     try:
-        return raw.decode("utf-8")
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError:
         return raw.decode("latin-1")
 

@@ -9,7 +9,7 @@ import paddlenlp
 from paddlenlp import transformers
 
 folder, batches, target = sys.argv[1:]
-with open(f"{folder}/config.json", encoding="utf-8") as file:
+with open(f"{folder}/config.json", encoding="utf-8-sig") as file:
     kind = {"convbert": "ConvBert", "electra": "Electra", "bert": "Bert", "ernie": "Ernie"}[
         json.load(file)["model_type"]
     ]

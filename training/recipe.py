@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from commands.command_line import SWITCH, CommandParser
 from commands.errors import InputError, UsageError
+from commands.text import read_text
 
 
 def setting(
@@ -206,14 +207,15 @@ def read_config_file(path: str | Path | None, allowed: set[str]) -> ConfigFile:
     import yaml
 
     try:
-        node = yaml.compose(Path(path).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        text = read_text(path)
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        values = yaml.safe_load(text)
     except FileNotFoundError:
         raise InputError(f"{path}: no such config file") from None
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise InputError(f"{path}{line}: not YAML: {error.problem}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except yaml.YAMLError as error:
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if values is None:  # an empty file
         return settings

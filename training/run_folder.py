@@ -197,7 +197,7 @@ class RunFolder:
         """Forget the lines after a step: a resumed run writes them again."""
         path = self.path / "history.jsonl"
         if path.is_file():
-            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+            lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
             write_text(path, "".join(line + "\n" for line in lines if _step_of(line) <= step))
 
     def write_scores(self, task: str, main: str, best: Scores, last: Scores) -> None:

@@ -22,5 +22,5 @@ def test_what_is_no_line_of_a_history_is_left_out(tmp_path: Path) -> None:
 def test_lines_that_are_not_utf8_are_an_input_error(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_bytes(b'{"text": "caf\xe9"}\n')
-    with pytest.raises(InputError, match=r"rows\.jsonl: not UTF-8; save it as UTF-8"):
+    with pytest.raises(InputError, match=r"rows\.jsonl:1: byte 0xe9 is not UTF-8"):
         list(read_json_lines(path))

@@ -66,7 +66,7 @@ def test_a_fault_is_named_with_its_line(old, new, line, message):
         (b"\n \n", 1, "the file is empty"),
         (b"\xef\xbb\xbf", 1, "the file starts with a BOM"),
         (b"index\tprediction\n0\t\xff\n", 2, "byte 0xff is not UTF-8"),
-        ("index\tprediction\n".encode("utf-16"), 1, "byte 0xff is not UTF-8"),
+        ("index\tprediction\n".encode("utf-16"), 1, "is UTF-16, not UTF-8"),
         (b"index\tprediction\n", 1, "the file ends after 0 rows; expected 4"),
     ],
 )

@@ -121,7 +121,6 @@ def test_pictures(files, tmp_path, capsys, chances):
         ({"data": data(), "predictions": "[]"}, "predictions.json: expected a JSON object"),
         ({"data": data(), "predictions": '{"a": "é", "b": ""}'.encode("latin-1")}, "predictions.json"),
         ({"data": data(), "predictions": '{"a": "é", "b": ""}'.encode("utf-16")}, "predictions.json"),
-        ({"data": data(), "predictions": '\ufeff{"a": "", "b": ""}'}, "predictions.json: .*BOM"),
         ({"data": data(), "predictions": {"a": None, "b": ""}}, "'a': expected a text, found null"),
         ({"data": "", "predictions": PREDICTIONS}, "data.json: not JSON"),
         ({"data": {}, "predictions": PREDICTIONS}, r"data.json: data: expected a list, absent"),
