@@ -4,17 +4,16 @@ A transfer that was cut goes on where it stopped, in this process or the next; a
 when its size and digest are right; of several processes that want it one fetches and the others wait.
 """
 
-import contextlib
 import hashlib
 import http.client
 import itertools
+import math
 import os
 import shutil
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -23,6 +22,7 @@ from tqdm import tqdm
 
 from commands.errors import InputError
 from commands.files import sync_folder
+from commands.locks import Lock
 
 ATTEMPTS = 5
 _WITHOUT_CONNECTION = 2  # attempts, where not one has reached the server
@@ -60,7 +60,8 @@ def fetch(source: Source, path: Path, pause: float = 1.0) -> Path:
         raise InputError(f"{path}: not there, and HF_HUB_OFFLINE forbids to fetch {source.url}")
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
-    with _alone(path):
+    lock = path.with_name(f".{path.name}.lock")
+    with Lock(lock, math.inf, f"{path}: another process is fetching it; waiting"):
         if path.is_file() and not _wrong(source, path):  # another process fetched it meanwhile
             return path
         try:
@@ -209,20 +210,3 @@ def _note(part: Path) -> Path:
 def _forget(part: Path) -> None:
     part.unlink(missing_ok=True)
     _note(part).unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Wait until no other process fetches this file. Without ``fcntl`` (Windows) nobody waits."""
-    with open(path.with_name(f".{path.name}.lock"), "a", encoding="ascii") as file:
-        try:
-            import fcntl
-        except ImportError:
-            yield
-            return
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"{path}: another process is fetching it; waiting", file=sys.stderr)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -1,4 +1,4 @@
-"""Artefacts that appear whole or not at all: write beside, fsync, rename; manifests; locks."""
+"""Artefacts that appear whole or not at all: write beside, fsync, rename; manifests."""
 
 import hashlib
 import json
@@ -192,28 +192,3 @@ def damage(folder: Path) -> str:
     except (KeyError, AttributeError, TypeError):
         return f"{folder / MANIFEST}: not a manifest"
     return f"{folder / wrong[0]}: is not what {MANIFEST} says (SHA-256)" if wrong else ""
-
-
-class Lock:
-    """A file that one process at a time can hold; it is free again when that process ends, however.
-
-    Where there is no ``fcntl`` (Windows) everybody gets it.
-    """
-
-    def __init__(self, path: Path) -> None:
-        """InputError if another process holds it."""
-        self._file = open(path, "a+", encoding="ascii")  # noqa: SIM115 (held until free())
-        try:
-            import fcntl
-
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except ImportError:
-            return
-        except OSError:
-            self._file.close()
-            raise InputError(
-                f"{path.parent}: another run is at work there; wait for it, or stop it"
-            ) from None
-
-    def free(self) -> None:
-        self._file.close()

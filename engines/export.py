@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from commands.errors import InputError
-from commands.files import Lock, atomic_folder, write_json
+from commands.files import atomic_folder, write_json
+from commands.locks import Lock
 from convbert.batching import Batch
 from convbert.config import to_json
 from convbert.framework import paddle
@@ -76,12 +77,11 @@ def _alone(target: Path) -> Iterator[None]:
     """Nobody else exports to the same folder; InputError if somebody does."""
     target.absolute().parent.mkdir(parents=True, exist_ok=True)
     path = target.absolute().with_name(f".{target.name}.lock")
-    lock = Lock(path)
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)
-        lock.free()
+    with Lock(path):
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def _write_graph(folder: Path, model: "paddle.nn.Layer", kind: str) -> str:

@@ -30,7 +30,8 @@ from typing import Any
 
 from commands.command_line import CommandParser, path, run
 from commands.errors import InputError, UsageError
-from commands.files import Lock, atomic_folder, read_json_lines, read_json_object, sha256_of, write_text
+from commands.files import atomic_folder, read_json_lines, read_json_object, sha256_of, write_text
+from commands.locks import Lock
 from glue.arguments import data_folder
 from glue.tasks import TASKS
 
@@ -103,11 +104,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not Path(flags.add or flags.answer).is_file():
         raise InputError(f"{flags.add or flags.answer}: no such file; lab.submit writes it")
     folder.mkdir(parents=True, exist_ok=True)
-    lock = Lock(folder / ".lock")  # two at once would forget one of them
-    try:
+    with Lock(folder / ".lock"):  # two at once would forget one of them
         (_add if flags.add else _answer)(flags, folder, read_events(folder))
-    finally:
-        lock.free()
 
 
 def read_events(folder: Path) -> list[dict[str, Any]]:

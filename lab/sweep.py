@@ -100,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
     if flags.dry_run:
         _take_the_threads_of_a_worker(flags)
-    from commands.files import Lock
+    from commands.locks import Lock
     from glue.arguments import data_folder
     from lab.jobs import Jobs
     from lab.plan import read_plan

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import IO
 
 from commands.errors import InputError
-from commands.files import FINISHED, Lock, read_json_object
+from commands.files import FINISHED, read_json_object
+from commands.locks import Lock
 from glue.tasks import TASKS
 from lab.early_stop import is_hopeless, read_curve
 from lab.records import DONE, FAILED, STOPPED, Outcome, read_status
@@ -61,7 +62,8 @@ def run_job(job: Job, place: Place, is_cancelled: Callable[[], bool] = lambda: F
     """Train what is not trained and predict what is not predicted. Nothing that goes wrong is raised."""
     started, folder = time.monotonic(), Path(job.folder)
     try:
-        _wait_until_free(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        Lock(folder / ".lock", _LOCK_SECONDS).free()
         if not is_trained(folder):
             _train(job, place, is_cancelled)
         for split in job.splits:
@@ -120,20 +122,6 @@ def is_predicted(job: Job, split: str) -> bool:
     except InputError:
         return False
     return True
-
-
-def _wait_until_free(folder: Path) -> None:
-    """Wait for a process that was killed and still holds the run."""
-    folder.mkdir(parents=True, exist_ok=True)
-    until = time.monotonic() + _LOCK_SECONDS
-    while True:
-        try:
-            Lock(folder / ".lock").free()
-            return
-        except InputError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(_POLL_SECONDS)
 
 
 def _command(

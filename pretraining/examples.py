@@ -8,10 +8,9 @@ longer than an example goes on in the next one; of a pair the longer text is cut
 import dataclasses
 import hashlib
 import itertools
+import math
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import tokenizers
@@ -19,7 +18,8 @@ from tqdm import tqdm
 
 from commands.cache import cache_dir
 from commands.errors import InputError
-from commands.files import Lock, atomic_folder, sha256_of
+from commands.files import atomic_folder, sha256_of
+from commands.locks import Lock
 from convbert.tokenizer import Tokenizer
 from pretraining.corpus import Passage, read_passages
 from pretraining.packing import Room, lines, packed
@@ -27,7 +27,6 @@ from pretraining.shards import Shards, open_shards, write_shards
 
 _FORMAT = 1  # of the cached shards; a new number leaves old ones unread
 _CHUNK = 10_000  # lines tokenised at once
-_POLL_SECONDS = 0.2
 
 
 def load_examples(path: Path, tokenizer: Tokenizer, max_length: int, packing: str) -> Shards:
@@ -38,7 +37,9 @@ def load_examples(path: Path, tokenizer: Tokenizer, max_length: int, packing: st
     digest = sha256_of(path)
     parts = [_FORMAT, tokenizers.__version__, digest, tokenizer.digest, max_length, packing]
     folder = cache_dir() / "corpus" / hashlib.sha256(repr(parts).encode()).hexdigest()
-    with _turn(folder):
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = folder.with_name(f".{folder.name}.lock")
+    with Lock(lock, math.inf, "another run is at these examples: waiting for it"):
         shards = open_shards(folder)
         if shards is None:
             with atomic_folder(folder) as beside:
@@ -49,25 +50,6 @@ def load_examples(path: Path, tokenizer: Tokenizer, max_length: int, packing: st
     if shards is None or not shards.train:
         raise InputError(f"{path}: is too small: one example to train on and one to evaluate are the least")
     return dataclasses.replace(shards, corpus_digest=digest)
-
-
-@contextmanager
-def _turn(folder: Path) -> Iterator[None]:
-    """One process at a time makes the examples of a corpus; the others wait, and then read them."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    lock, is_said = None, False
-    while lock is None:
-        try:
-            lock = Lock(folder.with_name(f".{folder.name}.lock"))
-        except InputError:
-            if not is_said:
-                print("another run is at these examples: waiting for it", file=sys.stderr)
-            is_said = True
-            time.sleep(_POLL_SECONDS)
-    try:
-        yield
-    finally:
-        lock.free()
 
 
 def _tokenised(path: Path, tokenizer: Tokenizer) -> Iterator[list[list[int]]]:

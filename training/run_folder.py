@@ -21,7 +21,6 @@ import safetensors.numpy
 from commands.errors import InputError, UsageError
 from commands.files import (
     FINISHED,
-    Lock,
     atomic_folder,
     atomic_write,
     damage,
@@ -30,6 +29,7 @@ from commands.files import (
     write_json,
     write_text,
 )
+from commands.locks import Lock
 from convbert import ranks
 
 LOG = logging.getLogger("training")
@@ -65,7 +65,7 @@ def check_target(path: Path, resume: bool, overwrite: bool) -> bool:
         raise UsageError("--resume and --overwrite_output_dir exclude each other")
     if path.exists() and not path.is_dir():
         raise InputError(f"{path}: is a file; --output_dir names a folder")
-    if not path.is_dir() or not any(entry.name != _LOCK for entry in path.iterdir()):
+    if not path.is_dir() or not any(not entry.name.startswith(_LOCK) for entry in path.iterdir()):
         return False
     if not (resume or overwrite):
         raise InputError(f"{path}: is not empty; give --resume to go on, or --overwrite_output_dir")
@@ -81,7 +81,7 @@ def _refuse_what_is_no_run(path: Path) -> None:
         raise InputError(
             f"{path}: holds {folders[0]!r} but no args.json, so it is no run's; take another --output_dir"
         )
-    hidden = (".best.", ".last.", *(f".{name}." for name in _FILES))
+    hidden = (f"{_LOCK}.", ".best.", ".last.", *(f".{name}." for name in _FILES))
     for entry in entries:
         known = entry.name in (_FOLDERS if entry.is_dir() else (*_FILES, *_ANSWERS))
         if not known and not entry.name.startswith(hidden):

@@ -10,7 +10,6 @@ import pytest
 from commands import files
 from commands.errors import InputError
 from commands.files import (
-    Lock,
     atomic_folder,
     atomic_write,
     damage,
@@ -128,14 +127,6 @@ def test_damage_is_named(tmp_path: Path, harm, said: str) -> None:  # type: igno
     assert damage(tmp_path / "d") == ""
     harm(tmp_path / "d")
     assert damage(tmp_path / "d").startswith(f"{tmp_path / 'd'}/{said}")
-
-
-def test_a_lock_is_for_one(tmp_path: Path) -> None:
-    first = Lock(tmp_path / ".lock")
-    with pytest.raises(InputError, match="another run is at work there"):
-        Lock(tmp_path / ".lock")
-    first.free()
-    Lock(tmp_path / ".lock").free()
 
 
 def test_the_folder_one_stands_in_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from checkpoints.network import load_classifier
 from commands.errors import InputError
-from commands.files import Lock, write_manifest
+from commands.files import write_manifest
+from commands.locks import Lock
 from convbert.batching import pack, pad
 from convbert.framework import paddle
 from convbert.tokenizer import Tokenizer

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from commands.errors import InputError
-from commands.files import Lock, sha256_of
+from commands.files import sha256_of
+from commands.locks import Lock
 from glue.tasks import TASKS
 from lab import history
 from tests.lab.conftest import FakeTrial

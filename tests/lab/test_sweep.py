@@ -91,7 +91,7 @@ def test_failures_are_told_and_the_rest_is_done_once(
 
 
 def test_two_sweeps_do_not_share_a_folder(sample_dir: Path, tmp_path: Path) -> None:
-    from commands.files import Lock
+    from commands.locks import Lock
 
     plan = write_plan(tmp_path, sample_dir, FEW + "tasks: {rte: }\n")
     (tmp_path / "runs").mkdir()

@@ -115,6 +115,17 @@ def test_a_run_killed_between_the_renames_goes_on_from_the_save_before(
     assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == [".lock"]
 
 
+@pytest.mark.parametrize("name", [".lock", ".lock.held"])
+def test_a_lock_that_was_left_is_nothing_to_go_on_from(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    with RunFolder(tmp_path) as run:  # neither resume nor overwrite is needed
+        run.write_args({})
+        run.add_history({"step": 1, "loss": 9.0})
+    (tmp_path / name).touch()
+    with RunFolder(tmp_path, overwrite=True) as run:
+        assert not run.resumes
+
+
 def test_a_run_stopped_before_any_save_begins_anew(tmp_path: Path) -> None:
     with RunFolder(tmp_path) as run:
         run.write_args({})
