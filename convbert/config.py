@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from commands.errors import InputError
+from commands.printable import shortened
 
 MODEL_TYPES = ("convbert", "electra", "bert", "ernie")
 HEADS = ("linear", "dense", "pooler")
@@ -66,11 +67,13 @@ class EncoderConfig:
     def _contradictions(self) -> list[str]:
         found = []
         if self.model_type not in MODEL_TYPES:
-            found.append(f"model_type {self.model_type!r} is not one of {', '.join(MODEL_TYPES)}")
+            found.append(f"model_type {shortened(self.model_type)} is not one of {', '.join(MODEL_TYPES)}")
         if self.classifier_head not in HEADS:
-            found.append(f"classifier_head {self.classifier_head!r} is not one of {', '.join(HEADS)}")
+            found.append(
+                f"classifier_head {shortened(self.classifier_head)} is not one of {', '.join(HEADS)}"
+            )
         if self.hidden_act not in ("gelu", "relu", "gelu_new", "tanh", "silu"):
-            found.append(f"hidden_act {self.hidden_act!r} is not known")
+            found.append(f"hidden_act {shortened(self.hidden_act)} is not known")
         found += self._wrong_values()
         if found:
             return found
@@ -101,20 +104,20 @@ class EncoderConfig:
         for name in (*_COUNTS, "pad_token_id", "max_seq_length"):
             value, least = getattr(self, name), 1 if name in _COUNTS else 0
             if type(value) is not int or value < least:
-                found.append(f"{name} must be a whole number of at least {least}, not {value!r}")
+                found.append(f"{name} must be a whole number of at least {least}, not {shortened(value)}")
         for name in _POSITIVE:
             value = getattr(self, name)
             if not _is_number(value) or not 0 < value < math.inf:
-                found.append(f"{name} must be a number above 0, not {value!r}")
+                found.append(f"{name} must be a number above 0, not {shortened(value)}")
         if _is_number(self.layer_norm_eps) and self.layer_norm_eps > 1e-3:  # Paddle takes no larger one
             found.append(f"layer_norm_eps must be at most 0.001, not {self.layer_norm_eps!r}")
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"):
             value = getattr(self, name)
             if value is not None and not (_is_number(value) and 0 <= value < 1):
-                found.append(f"{name} must be a number in [0, 1), not {value!r}")
+                found.append(f"{name} must be a number in [0, 1), not {shortened(value)}")
         for name, kind in (("use_task_id", bool), ("reference_padding", bool), ("finetuning_task", str)):
             if not isinstance(getattr(self, name), kind):
-                found.append(f"{name} must be a {kind.__name__}, not {getattr(self, name)!r}")
+                found.append(f"{name} must be a {kind.__name__}, not {shortened(getattr(self, name))}")
         return found
 
     @property
@@ -211,12 +214,6 @@ def _labels(found: Any) -> dict[int, str]:
     if not isinstance(found, dict) or len(labels) != len(found):
         raise InputError(f"id2label must map numbers to names, not {shortened(found)}")
     return labels
-
-
-def shortened(value: Any) -> str:
-    """A value as Python writes it, its middle left out where it is long."""
-    text = repr(value)
-    return text if len(text) <= 200 else f"{text[:150]} … {text[-40:]}"
 
 
 def to_json(config: EncoderConfig) -> dict[str, Any]:

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from commands.errors import InputError
+from commands.yaml_file import Node, read_nodes
 from glue.presets import PRESETS, GlueRecipe, check_task
 from glue.tasks import TASKS
-from lab.plan_file import Node, read_nodes
 
 PLANS = Path(__file__).parent / "plans"
 METHODS = ("mean", "vote")
@@ -108,7 +108,7 @@ def shipped_plans() -> list[str]:
 
 def read_plan(path: str) -> Plan:
     """The plan in a file, or the shipped one of that name; InputError with file, line and key."""
-    top = _extended(_read(path), [path])
+    top = _extended(_read(path, may_be_pipe=True), [path])
     if "checkpoints" not in top or "tasks" not in top:
         missing = "tasks" if "checkpoints" in top else "checkpoints"
         raise InputError(f"{path}: no '{missing}:'; a plan names checkpoints and tasks")
@@ -128,12 +128,13 @@ def read_plan(path: str) -> Plan:
     return Plan(path, tasks, _stop_early(top.get("stop_early")), size, methods)
 
 
-def _read(path: str) -> Node:
-    shipped = PLANS / f"{path}.yaml"
-    is_shipped = path in shipped_plans() and not Path(path).is_file()
-    if not is_shipped and not Path(path).is_file():
+def _read(path: str, may_be_pipe: bool = False) -> Node:
+    is_there = Path(path).exists() and not Path(path).is_dir()
+    if path in shipped_plans() and not is_there:
+        return read_nodes(PLANS / f"{path}.yaml", f"{path}.yaml")
+    if not is_there:
         raise InputError(f"{path}: no such plan file; shipped plans: {', '.join(shipped_plans())}")
-    return read_nodes(shipped if is_shipped else path, f"{path}.yaml" if is_shipped else path)
+    return read_nodes(path, path, may_be_pipe)
 
 
 def _extended(root: Node, seen: list[str]) -> dict[str, Node]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from commands.errors import InputError
+from commands.printable import escape_unprintable
 
 MISSING = "is missing"
 LARGEST = 64 << 20  # the largest official file has some 4 MB; more is no prediction file
@@ -30,7 +31,7 @@ with suppress(ImportError):  # a Python may be built without it, and zipfile the
 class Contents:
     """raw: bytes by hand-in name. faults: hand-in name → why there are no bytes, or not only one file's.
 
-    strays: entries that do not belong into the hand-in, as ``shown`` → why.
+    strays: entries that do not belong into the hand-in, as ``escape_unprintable`` has it → why.
     """
 
     raw: dict[str, bytes] = field(default_factory=dict)
@@ -55,18 +56,10 @@ def read_contents(path: str | Path, wanted: Collection[str]) -> Contents:
             return _read_zip(archive, wanted)
 
 
-def shown(text: str) -> str:
-    """Text of unknown origin as one line that no terminal takes for a command: odd characters escaped."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
-        for char in text
-    )
-
-
 def reason(error: Exception) -> str:
     """The beginning of what a library says of bytes that it cannot read."""
     said = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return shown(said.splitlines()[0][:_LONGEST_REASON])
+    return escape_unprintable(said.splitlines()[0][:_LONGEST_REASON])
 
 
 def _read_folder(folder: Path, wanted: Collection[str]) -> Contents:
@@ -78,7 +71,7 @@ def _read_folder(folder: Path, wanted: Collection[str]) -> Contents:
         if name in wanted:
             _keep_file(path, contents)
         elif path.suffix.lower() == ".tsv" and not name.startswith("."):
-            contents.strays[shown(name)] = _why_stray(name, wanted)
+            contents.strays[escape_unprintable(name)] = _why_stray(name, wanted)
     _explain_missing(contents, wanted)
     return contents
 
@@ -102,7 +95,7 @@ def _read_zip(archive: zipfile.ZipFile, wanted: Collection[str]) -> Contents:
     for entry in archive.infolist():
         name = entry.filename
         if name not in wanted:
-            contents.strays[shown(name)] = _why_stray(name, wanted)
+            contents.strays[escape_unprintable(name)] = _why_stray(name, wanted)
         elif times[name] > 1:
             contents.faults[name] = f"stands {times[name]} times in the zip; once is wanted"
         elif entry.flag_bits & 0x1:

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from commands.errors import InputError
+from commands.printable import escape_unprintable
 from glue.tasks import Task, hand_in_files
-from submission.contents import DAMAGED, LARGEST, reason, shown
+from submission.contents import DAMAGED, LARGEST, reason
 
 if TYPE_CHECKING:
     import numpy as np
@@ -132,7 +133,9 @@ def _compare_rows(task: Task, tsv: Path, predictions: Sequence[str], logits: Log
         found = f"{len(predictions)} rows, but {logits.path.name} has {len(logits.logits)}"
         raise InputError(f"{tsv}: {found}; one of them is left over from another run: predict again")
     if sorted(logits.labels) != sorted(task.labels) and not task.is_regression:
-        found, wanted = (", ".join(map(shown, labels)) or "none" for labels in (logits.labels, task.labels))
+        found, wanted = (
+            ", ".join(map(escape_unprintable, labels)) or "none" for labels in (logits.labels, task.labels)
+        )
         raise InputError(f"{logits.path}: expected the labels {wanted}, found {found}; predict again")
     if task.target_range is not None:
         expected = np.clip(logits.logits[:, 0], *task.target_range)
@@ -154,7 +157,7 @@ def _compare_digests(folder: Path, task_name: str, digests: dict[str, str]) -> N
     for name, other in others:
         if other != digest:
             raise InputError(
-                f"{folder / name}: predicted by checkpoint {shown(other[:12])}, "
-                f"but {first} by {shown(digest[:12])}; "
+                f"{folder / name}: predicted by checkpoint {escape_unprintable(other[:12])}, "
+                f"but {first} by {escape_unprintable(digest[:12])}; "
                 f"write both with one checkpoint: python -m glue.run_predict --task_name {task_name}"
             )

@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 
 from commands.command_line import SWITCH, CommandParser
 from commands.errors import InputError, UsageError
-from commands.text import read_text
+from commands.printable import shortened
+from commands.yaml_file import read_nodes
 
 
 def setting(
@@ -101,12 +102,12 @@ def _check(field: Any, value: Any) -> None:
     low, high, choices = (field.metadata[key] for key in ("low", "high", "choices"))
     wrong_type = isinstance(value, bool) != (field.type in (bool, "bool"))
     if wrong_type or not isinstance(value, _accepted(field)):
-        raise InputError(f"{field.name}: expected {_type_name(field)}, found {value!r}")
+        raise InputError(f"{field.name}: expected {_type_name(field)}, found {shortened(value)}")
     if choices and value not in choices:
-        raise InputError(f"{field.name}: expected one of {', '.join(choices)}, found {value!r}")
+        raise InputError(f"{field.name}: expected one of {', '.join(choices)}, found {shortened(value)}")
     beyond = (low is not None and value < low) or (high is not None and value > high)
     if beyond or (isinstance(value, float) and not math.isfinite(value)):
-        raise InputError(f"{field.name}: expected {_span(low, high)}, found {value!r}")
+        raise InputError(f"{field.name}: expected {_span(low, high)}, found {shortened(value)}")
 
 
 def _span(low: float | None, high: float | None) -> str:
@@ -199,36 +200,24 @@ class ConfigFile(dict[str, Any]):
 
 
 def read_config_file(path: str | Path | None, allowed: set[str]) -> ConfigFile:
-    """The settings of a YAML file ``name: value``; an unknown or repeated name is an error with its line."""
+    """The settings of a YAML file ``name: value``, which may be a pipe: it is read once.
+
+    An unknown or repeated name is an error with its line.
+    """
     settings = ConfigFile()
     settings.places = {}
     if path is None:
         return settings
-    import yaml
-
-    try:
-        text = read_text(path)
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such config file") from None
-    except yaml.MarkedYAMLError as error:
-        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise InputError(f"{path}{line}: not YAML: {error.problem}") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    if values is None:  # an empty file
-        return settings
-    if not isinstance(node, yaml.MappingNode):
-        raise InputError(f"{path}: expected lines of the form 'name: value'")
-    for key, _ in node.value:
-        name, line = str(key.value), key.start_mark.line + 1
+    root = read_nodes(path, may_be_pipe=True)
+    if root.value is not None and not isinstance(root.value, dict):
+        raise InputError(f"{path}: expected lines of the form 'name: value', found {root.kind}")
+    for name, node in root.entries().items():
         if name not in allowed:
-            raise InputError(f"{path}:{line}: unknown setting {name!r}; --help lists them")
-        if name in settings:
-            raise InputError(f"{path}:{line}: {name!r} stands twice")
-        settings[name] = _number_if_float(values[name])  # YAML 1.1 reads 1e-4 (without a dot) as text
-        settings.places[name] = f"{path}:{line}"
+            raise InputError(f"{node.place}: unknown setting {shortened(name, 60)}; --help lists them")
+        if isinstance(node.value, dict | list):
+            raise node.wrong("one value")
+        settings[name] = _number_if_float(node.value)  # YAML 1.1 reads 1e-4 (without a dot) as text
+        settings.places[name] = node.place
     return settings
 
 

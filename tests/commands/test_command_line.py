@@ -42,6 +42,18 @@ def test_wrong_usage_is_two_lines_the_reason_last(capsys: pytest.CaptureFixture[
     ]
 
 
+def test_a_long_or_odd_value_of_a_flag_is_not_printed_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = CommandParser()
+    parser.add_argument("--rows", type=count)
+    for value in ("9" * 100_000, "\x1b[2J\n", "\u202e"):
+        with pytest.raises(SystemExit):
+            parser.parse_args(["--rows", value])
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert "argument --rows: " in error
+        assert len(error) < 3000
+        assert error.isprintable()
+
+
 def ended(project_dir: Path, body: str, **settings: object) -> tuple[int, str, str]:
     """Exit code, stdout and stderr of a command whose ``main`` is ``body``."""
     code = f"""
@@ -70,11 +82,22 @@ run(main)
         ("raise OSError('(External) KeyboardInterrupt: \\n at py_layer')", (130, "", "interrupted\n")),
         ("raise ValueError('(External) KeyboardInterrupt')", (130, "", "interrupted\n")),
         ("warnings.warn('all are equal')", (0, "", "warning: all are equal\n")),
+        (r"raise InputError('a\x1b[2J\n\u202eb é')", (1, "", "error: a\\x1b[2J\\n\\u202eb é\n")),
+        (r"open('/nowhere/\x1b[2J')", (1, "", "error: /nowhere/\\x1b[2J: No such file or directory\n")),
+        (r"warnings.warn('a\rb')", (0, "", "warning: a\\rb\n")),
         ("sys.stdout.close(); sys.stdout = None; print(1)", (0, "", "")),
     ],
 )
 def test_how_commands_end(project_dir: Path, body: str, wanted: tuple[int, str, str]) -> None:
     assert ended(project_dir, body) == wanted
+
+
+def test_a_very_long_message_is_shortened(project_dir: Path) -> None:
+    code, _, err = ended(project_dir, "raise InputError('a.tsv:3: ' + 'x' * 100_000 + ' remedy')")
+    assert code == 1
+    assert err.startswith("error: a.tsv:3: xxx")
+    assert err.endswith("xxx remedy\n")
+    assert len(err) < 3000
 
 
 def test_a_terminal_of_fewer_letters_is_no_reason_to_fail(project_dir: Path) -> None:

@@ -173,7 +173,7 @@ FAULTS = {
     HEAD + "tasks: {rte: }\npreset: [authors]\n":
         "plan.yaml:3: preset: expected one of authors, reference, found a list",
     HEAD + f"tasks: {{rte: }}\nsettings: {{learning_rate: 1{'0' * 400}}}\n":
-        "plan.yaml:3: settings.learning_rate: expected a number, found 1000",
+        "plan.yaml:3: settings.learning_rate: expected a number of at most 50 characters, found one of 401",
     HEAD + "tasks: {rte: }\nsettings: {batch_size: [8]}\n":
         "plan.yaml:3: settings.batch_size: expected one value, found a list",
     HEAD + "tasks:\n  rte: {settings: {num_train_epochs: 0}}\n": "plan.yaml:3: tasks.rte: ",
@@ -221,6 +221,7 @@ FAULTS = {
     "extends: nowhere\n":
         "plan.yaml:1: extends: no such plan file: nowhere; "
         "shipped plans: leaderboard, options, paper, quick, reference",
+    "extends: other.txt\n": "plan.yaml:1: extends: no such plan file: other.txt; ",
     HEAD + "tasks: {rte\n": "plan.yaml:3: not YAML: expected ',' or '}'",
 }  # fmt: skip
 
@@ -233,3 +234,12 @@ def test_what_is_wrong_is_said_with_its_line(text: str, tmp_path: Path) -> None:
     said = str(raised.value)
     assert said.removeprefix(f"{tmp_path}/").startswith(FAULTS[text]), said
     assert "\n" not in said
+
+
+@pytest.mark.parametrize("text", ["token hunter2 is secret\n", "- hunter2\n", "hunter2\n", "'hunter2'\n"])
+def test_a_file_that_is_no_plan_is_not_printed(text: str, tmp_path: Path) -> None:
+    (tmp_path / "private").write_text(text)
+    with pytest.raises(InputError) as raised:
+        read_plan(plan_of(tmp_path, "extends: private\n"))
+    assert "private:1: expected lines 'key: value', found a" in str(raised.value)
+    assert "hunter2" not in str(raised.value)

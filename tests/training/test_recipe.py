@@ -2,7 +2,9 @@
 
 import argparse
 import dataclasses
+import os
 import re
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -282,12 +284,13 @@ def test_empty_config_file(tmp_path: Path, text: str) -> None:
         ("seed: *x\n", ":1: not YAML: "),
         ("seed: !!python/object/apply:os.system ['true']\n", ":1: not YAML: "),
         ("? [seed]\n: 1\n", ":1: not YAML: "),
+        ("seed: {a: 1}\n", ":1: seed: expected one value, found a mapping"),
         ("- seed: 1\n", ": expected lines of the form 'name: value'"),
         ("seed\n", ": expected lines of the form 'name: value'"),
         ("0\n", ": expected lines of the form 'name: value'"),
         ("false\n", ": expected lines of the form 'name: value'"),
         ("[]\n", ": expected lines of the form 'name: value'"),
-        ("seed: \x01\n", ": not YAML: "),
+        ("a: 1\nseed: \x01\n", ":2: not YAML: the character U+0001 "),
     ],
 )
 def test_bad_config_files(tmp_path: Path, text: str, said: str) -> None:
@@ -309,7 +312,6 @@ def test_bad_config_files(tmp_path: Path, text: str, said: str) -> None:
         ("use_amp: 'true'\n", ":1: use_amp: expected bool, found 'true'"),
         ("scheduler_type: off\n", ":1: scheduler_type: expected str, found False"),
         ("scheduler_type: step\n", ":1: scheduler_type: expected one of linear, cosine, found 'step'"),
-        ("seed: {a: 1}\n", ":1: seed: expected int, found {'a': 1}"),
     ],
 )
 def test_bad_values_in_a_config_file(tmp_path: Path, text: str, said: str) -> None:
@@ -321,10 +323,18 @@ def test_bad_values_in_a_config_file(tmp_path: Path, text: str, said: str) -> No
 
 
 def test_config_files_that_cannot_be_read(tmp_path: Path) -> None:
-    assert (
-        fault(read_config_file, tmp_path / "no.yaml", NAMES) == f"{tmp_path / 'no.yaml'}: no such config file"
-    )
+    assert fault(read_config_file, tmp_path / "no.yaml", NAMES) == f"{tmp_path / 'no.yaml'}: no such file"
     (tmp_path / "run.yaml").write_bytes("seed: 1 # é".encode("latin-1"))
-    assert fault(read_config_file, tmp_path / "run.yaml", NAMES).startswith(
-        f"{tmp_path / 'run.yaml'}: not YAML: "
-    )
+    assert "run.yaml:1: byte 0xe9 is not UTF-8" in fault(read_config_file, tmp_path / "run.yaml", NAMES)
+
+
+def test_a_config_file_may_be_a_pipe(tmp_path: Path) -> None:
+    """As ``--config <(command)`` gives it: what is in it comes once."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_text, args=("seed: 7\nbatch_size: 0\n",))
+    writer.start()
+    values = read_config_file(path, NAMES)
+    writer.join()
+    assert values == {"seed": 7, "batch_size": 0}
+    assert fault(resolve, GlueRecipe, {}, values, {}).startswith(f"{path}:2: batch_size: ")

@@ -1,0 +1,54 @@
+"""Text and values of unknown origin, made safe and short enough to print in a message."""
+
+import reprlib
+from typing import Any
+
+_LONGEST_VALUE = 200
+_MOST_DIGITS = 40
+
+
+def escape_unprintable(text: str) -> str:
+    """The text as one line that no terminal takes for a command: control and format characters escaped.
+
+    Line ends are escaped too. Letters of every script stay as they are.
+    """
+    return "".join(char if char.isprintable() else _escaped(char) for char in text)
+
+
+def escape_lines(text: str) -> str:
+    """The same for a text of several lines, of which line ends and tabs stay."""
+    return "".join(char if char.isprintable() or char in "\n\t" else _escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape", "surrogatepass").decode()
+
+
+class _Shortener(reprlib.Repr):
+    """Looks at the beginnings of containers only: values that share parts can be endless when written out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 3
+        self.maxdict = self.maxlist = self.maxtuple = self.maxset = self.maxfrozenset = 20
+        self.maxstring = self.maxother = _LONGEST_VALUE
+
+    def repr_int(self, value: int, level: int) -> str:
+        if value.bit_length() > 3 * _MOST_DIGITS:  # Python refuses to write thousands of digits
+            return f"a number of some {value.bit_length() * 30103 // 100000 + 1} digits"
+        return repr(value)
+
+
+_SHORTENER = _Shortener()
+
+
+def shortened(value: Any, most: int = _LONGEST_VALUE) -> str:
+    """A value as Python writes it, at most so many characters: the middle of a longer one is left out.
+
+    The time and memory it takes are bounded, whatever the value holds.
+    """
+    text = _SHORTENER.repr(value)
+    if len(text) <= most:
+        return text
+    head = most * 3 // 4
+    return f"{text[:head]} … {text[-(most - head - 3) :]}"
