@@ -18,7 +18,7 @@ from glue.arguments import data_folder
 from glue.data import read_split
 from glue.features import load_split
 from glue.scoring import dev_scores, predict
-from glue.tasks import TASKS, Task
+from glue.tasks import Task, find_task
 from squad import prediction
 from squad.data import Dataset, read_squad
 from squad.windows import saved_cutting
@@ -72,9 +72,10 @@ def _scorer(name: str, data_dir: str | None) -> Callable[[Exported], dict[str, f
             raise InputError(f"{path}: no such file; {fetching}")
         questions = read_squad(path)
         return lambda exported: _squad_scores(exported, questions)
-    if name.lower() not in TASKS:
+    task = find_task(name)
+    if task is None:
         raise InputError(f"--int8: the model's task {name!r} has no dev score here, so its cost is unknown")
-    task, data = TASKS[name.lower()], data_folder(data_dir)
+    data = data_folder(data_dir)
     for split in task.of_kind("dev"):
         read_split(task, split, data)
     return lambda exported: _glue_scores(exported, task, data)

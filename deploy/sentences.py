@@ -12,7 +12,7 @@ from convbert.batching import pack
 from convbert.tokenizer import Tokenizer
 from deploy.rows import Row
 from engines.running import Engine, predict_logits
-from glue.tasks import TASKS, Task
+from glue.tasks import Task, find_task
 
 DEFAULT_LENGTH = 128
 
@@ -30,7 +30,7 @@ class SentenceModel:
     ) -> None:
         config = engine.config
         self.engine, self.tokenizer, self.digest, self.config = engine, tokenizer, digest, config
-        self.task: Task | None = TASKS.get(config.finetuning_task.lower())
+        self.task: Task | None = find_task(config.finetuning_task)
         self.labels = [config.id2label[number] for number in sorted(config.id2label)]
         self.is_regression = len(self.labels) <= 1
         positions = config.max_position_embeddings

@@ -1,27 +1,21 @@
 """The flags that the sentence-task commands share. No Paddle."""
 
-import argparse
 from pathlib import Path
 
 from commands.cache import cache_dir
 from commands.command_line import CommandParser, path
 from commands.errors import InputError
 from commands.machine_flags import add_batches, add_machine_flags
-from glue.tasks import TASKS, task_named
-
-
-def task_name(text: str) -> str:
-    """A task's name in any case; an unknown one is a usage error."""
-    try:
-        return task_named(text).name
-    except InputError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+from glue.tasks import TASKS, task_name
 
 
 def add_task(parser: CommandParser) -> None:
-    names = ", ".join(TASKS)
     parser.add_argument(
-        "--task_name", required=True, type=task_name, metavar="TASK", help=f"one of {names}, in any case"
+        "--task_name",
+        required=True,
+        type=task_name,
+        metavar="TASK",
+        help=f"one of {', '.join(TASKS)}; other usual spellings (SST2, stsb, mnli_matched) are understood",
     )
 
 

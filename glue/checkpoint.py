@@ -13,7 +13,7 @@ from engines.dynamic import DynamicEngine
 from engines.exported import Exported, is_exported, read_exported
 from engines.running import Engine, open_engine
 from engines.settled import SettledEngine
-from glue.model import config_for_task
+from glue.model import config_for_task, naming_notes
 from glue.tasks import Task
 
 
@@ -30,6 +30,8 @@ class Checkpoint:
             check_manifest(folder)
         found = self._exported.config if self._exported else read_config(folder)
         self.config = config_for_task(folder, found, task, label_map)
+        for note in [] if label_map else naming_notes(folder, found, self.config):
+            print(f"note: {note}", file=sys.stderr)
         self.tokenizer = tokenizer_of(folder, self.config)
 
     def digest(self) -> str:

@@ -17,7 +17,7 @@ from convbert.tokenizer import Tokenizer
 from engines.dynamic import tensors
 from glue.arguments import data_folder
 from glue.features import SplitFeatures, in_both_orders, load_split, targets_of
-from glue.model import Prepared, config_for, label_names, prepare
+from glue.model import Prepared, config_for, label_names, naming_notes, prepare
 from glue.presets import GlueRecipe
 from glue.scoring import dev_scores, predict
 from glue.tasks import Task
@@ -76,7 +76,8 @@ def fine_tune(choices: Choices) -> Progress:
             fill(prepared.model, read_checkpoint(run.source, config, shapes_of(prepared.model)))
         else:
             run.write_args(settings)
-        for note in [*_data_notes(data), *prepared.notes]:
+        naming = naming_notes(folder, found, config) if keeps_head and not choices.label_map else []
+        for note in [*_data_notes(data), *naming, *prepared.notes]:
             LOG.info(note)
         return fit(_job(choices, config, tokenizer, data, prepared.model), recipe, run)
 

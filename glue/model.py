@@ -1,6 +1,7 @@
 """A model folder for a task: what to keep of its head, and which label each of its outputs means."""
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,12 @@ from convbert.config import EncoderConfig
 from convbert.encoder import depth_rules
 from convbert.heads import SentenceClassifier
 from glue.presets import GlueRecipe, check_task
-from glue.tasks import Task
+from glue.tasks import Task, find_task
 from training.reinitialise import put, top_arrays
 
 REGRESSION_LABEL = "score"
+# What scripts write as finetuning_task that is no task: transformers' run_classification.py, PaddleNLP's.
+_NO_TASK = ("textclassification", "sequenceclassification", "classification", "sentencepair", "glue", "none")
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ def config_for(
     """The configuration to fine-tune with, and whether the folder's head is for this very task."""
     check_task(recipe, task)
     head = recipe.classifier_head
-    named = with_labels(found, task, label_map)
+    named = with_labels(in_our_names(found, task), task, label_map)
     keeps = _is_for(named, task) and _is_trained(named) and head in ("auto", named.classifier_head)
     scale = task.target_range[1] if task.target_range and recipe.scale_targets else 1.0
     if keeps and task.is_regression:
@@ -66,14 +69,41 @@ def _labels(task: Task) -> dict[int, str]:
     return dict(enumerate(task.labels or (REGRESSION_LABEL,)))
 
 
+def in_our_names(config: EncoderConfig, task: Task) -> EncoderConfig:
+    """The configuration with its task, and labels that mean this task's (``negative``), renamed.
+
+    A configuration of another task, or with labels that say nothing (``LABEL_0``), keeps what it has.
+    """
+    saved_for = find_task(config.finetuning_task)
+    name = saved_for.name if saved_for else config.finetuning_task
+    if re.sub(r"[\W_]", "", name.lower()) in _NO_TASK:
+        name = ""
+    labels = task.labels_meant(label_names(config))
+    if task.is_regression and name == task.name and len(config.id2label) == 1:
+        labels = [REGRESSION_LABEL]
+    if labels is None or name not in ("", task.name):
+        return dataclasses.replace(config, finetuning_task=name)
+    return dataclasses.replace(config, finetuning_task=name, id2label=dict(enumerate(labels)))
+
+
+def naming_notes(folder: str | Path, found: EncoderConfig, config: EncoderConfig) -> list[str]:
+    """What there is to say where a checkpoint's labels have other names than they have here."""
+    theirs, ours = label_names(found), label_names(config)
+    if theirs == ours or len(theirs) != len(ours) or len(ours) < 2:
+        return []
+    pairs = ", ".join(f"{one} is {other}" for one, other in zip(theirs, ours, strict=True))
+    return [f"{folder}: labels of {config.finetuning_task or 'its config.json'}: {pairs}"]
+
+
 def with_labels(config: EncoderConfig, task: Task, label_map: str | None) -> EncoderConfig:
     """The configuration with its outputs named by --label_map, a comma list in the order of its ids."""
     if not label_map:
         return config
     if task.is_regression:
         raise InputError(f"--label_map {label_map}: {task.name} is a regression and has no labels")
-    names = [name.strip() for name in label_map.split(",")]
-    if sorted(names) != sorted(task.labels):
+    given = [name.strip() for name in label_map.split(",")]
+    names = task.labels_meant(given)
+    if names is None:
         raise InputError(
             f"--label_map {label_map}: expected {', '.join(task.labels)}, each once, in the order of the "
             "checkpoint's ids"
@@ -91,10 +121,7 @@ def with_labels(config: EncoderConfig, task: Task, label_map: str | None) -> Enc
 
 
 def _is_for(config: EncoderConfig, task: Task) -> bool:
-    if config.finetuning_task:
-        same_task = config.finetuning_task.lower() == task.name
-    else:
-        same_task = not task.is_regression
+    same_task = config.finetuning_task == task.name if config.finetuning_task else not task.is_regression
     return same_task and sorted(config.id2label.values()) == sorted(_labels(task).values())
 
 
@@ -135,9 +162,11 @@ def config_for_task(
 ) -> EncoderConfig:
     """A checkpoint's configuration, as found in its folder, with --label_map; InputError if it is of another
     task."""
-    config = with_labels(found, task, label_map)
-    if config.finetuning_task and config.finetuning_task.lower() != task.name:
-        raise InputError(f"{folder}: is a checkpoint of {config.finetuning_task}, not of {task.name}")
+    config = with_labels(in_our_names(found, task), task, label_map)
+    if config.finetuning_task not in ("", task.name):
+        remedy = f"; if it is, write finetuning_task {task.name!r} into its config.json"
+        remedy = "" if find_task(config.finetuning_task) else remedy
+        raise InputError(f"{folder}: is a checkpoint of {config.finetuning_task}, not of {task.name}{remedy}")
     if not config.finetuning_task and task.is_regression and len(config.id2label) == 1:
         return config
     if not _is_for(config, task):

@@ -20,7 +20,7 @@ from commands.command_line import CommandParser, path, run
 from commands.machine_flags import set_workers
 from glue.arguments import add_common, add_task
 from glue.presets import PRESETS, GlueRecipe, preset_lines, preset_settings
-from glue.tasks import TASKS, task_named
+from glue.tasks import find_task, task_named
 from training.flags import add_run_flags, check_model_type, choose_recipe, chosen
 from training.recipe import add_flags
 from training.resuming import find_model, parse_flags
@@ -53,7 +53,7 @@ def make_parser() -> CommandParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    flags = parse_flags(make_parser(), argv, TASKS.__contains__)
+    flags = parse_flags(make_parser(), argv, lambda task: find_task(task) is not None)
     set_workers(flags.num_workers)
     from convbert import ranks
     from glue.fine_tuning import Choices, fine_tune

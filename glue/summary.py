@@ -21,7 +21,7 @@ from typing import Any
 from commands.command_line import CommandParser, run
 from commands.errors import InputError
 from commands.files import read_json_object
-from glue.tasks import TASKS
+from glue.tasks import TASKS, find_task
 from metrics.averages import leaderboard_average, missing_scores, paper_average
 
 
@@ -47,7 +47,8 @@ def read_runs(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
         if any(part.startswith(".") for part in path.relative_to(folder).parts):
             continue  # a copy that somebody put aside
         scores = read_json_object(path)
-        if scores.get("task") in TASKS:
+        if task := find_task(str(scores.get("task"))):
+            scores["task"] = task.name
             _check(path, scores)
             runs.append((path.parent, scores))
     if not runs:

@@ -33,7 +33,7 @@ from commands.errors import InputError, UsageError
 from commands.files import atomic_folder, read_json_lines, read_json_object, sha256_of, write_text
 from commands.locks import Lock
 from glue.arguments import data_folder
-from glue.tasks import TASKS
+from glue.tasks import TASKS, find_task, known_tasks
 
 _LINES, _MANIFEST = "history.jsonl", "submission.manifest.json"
 _SHORT = 12  # characters of a digest that name a folder
@@ -82,9 +82,12 @@ def _average(text: str) -> float:
 
 def _task_score(text: str) -> tuple[str, float]:
     name, _, score = text.partition("=")
-    if name.lower() not in TASKS:
-        raise argparse.ArgumentTypeError(f"{name!r} is no task; write TASK=SCORE, TASK of {', '.join(TASKS)}")
-    return name.lower(), _percent(score)
+    task = find_task(name)
+    if task is None:
+        raise argparse.ArgumentTypeError(
+            f"{name!r} is no task; write TASK=SCORE, TASK of {known_tasks(name)}"
+        )
+    return task.name, _percent(score)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

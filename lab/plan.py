@@ -19,7 +19,7 @@ from typing import Any
 from commands.errors import InputError
 from commands.yaml_file import Node, read_nodes
 from glue.presets import PRESETS, GlueRecipe, check_task
-from glue.tasks import TASKS
+from glue.tasks import TASKS, find_task, known_tasks, task_named
 
 PLANS = Path(__file__).parent / "plans"
 METHODS = ("mean", "vote")
@@ -115,12 +115,12 @@ def read_plan(path: str) -> Plan:
     checkpoints = _checkpoints(top["checkpoints"])
     tasks = {}
     for key, node in top["tasks"].entries().items():
-        name = key.lower()
-        if name not in TASKS or name in tasks:
-            raise node.refused(
-                "stands twice" if name in tasks else f"no such task; known: {', '.join(TASKS)}"
-            )
-        tasks[name] = _task_plan(name, node, top, checkpoints)
+        task = find_task(key)
+        if task is None:
+            raise node.refused(f"no such task; known: {known_tasks(key)}")
+        if task.name in tasks:
+            raise node.refused("stands twice")
+        tasks[task.name] = _task_plan(task.name, node, top, checkpoints)
     if not tasks:
         raise top["tasks"].wrong("at least one task")
     _check_sources(tasks, top["tasks"])
@@ -310,13 +310,14 @@ def _init_from(node: Node | None) -> str:
     if node is None:
         return ""
     match = _INIT_FROM.fullmatch(node.text())
-    if match is None or match[1].lower() not in TASKS:
+    task = find_task(match[1]) if match else None
+    if task is None:
         raise node.wrong("'best of TASK'")
-    return match[1].lower()
+    return task.name
 
 
 def _check_sources(tasks: Mapping[str, TaskPlan], node: Node) -> None:
-    entries = {key.lower(): entry for key, entry in node.entries().items()}
+    entries = {task_named(key).name: entry for key, entry in node.entries().items()}
     for name, plan in tasks.items():
         place = entries[name].entries()["init_from"] if plan.init_from else node
         if plan.init_from and plan.init_from not in tasks:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from commands.command_line import CommandParser, path, run
 from commands.errors import InputError, UsageError
 from glue.data import read_gold
-from glue.tasks import TASKS, Split, Task
+from glue.tasks import TASKS, Split, Task, task_name
 from metrics.prediction_file import Form, read_predictions
 from metrics.task_scores import score_task, signature
 
@@ -122,8 +122,7 @@ def add_task(parser: CommandParser) -> None:
     parser.add_argument(
         "--task_name",
         required=True,
-        type=str.lower,
-        choices=list(TASKS),
+        type=task_name,
         metavar="TASK",
         help=f"one of {names}",
     )

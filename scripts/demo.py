@@ -25,7 +25,7 @@ from pathlib import Path
 
 from commands.command_line import CommandParser, run
 from commands.errors import InputError
-from glue.tasks import TASKS
+from glue.tasks import TASKS, task_name
 from scripts.make_sample import MODEL_FOLDER, write_sample
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -42,7 +42,7 @@ def make_parser() -> CommandParser:
         "--output_dir", default="runs/demo", metavar="DIR", help="where all of it goes (default: runs/demo)"
     )
     parser.add_argument(
-        "--tasks", nargs="+", choices=list(TASKS), metavar="TASK", help="train these only; pack nothing"
+        "--tasks", nargs="+", type=task_name, metavar="TASK", help="train these only; pack nothing"
     )
     parser.add_argument(
         "--seed", type=int, default=42, metavar="N", help="seed of the trainings (default: 42)"

@@ -21,8 +21,7 @@ from commands.cache import cache_dir
 from commands.command_line import CommandParser, run
 from commands.errors import InputError
 from commands.files import atomic_write
-from glue.arguments import task_name
-from glue.tasks import TASKS, Task
+from glue.tasks import TASKS, Task, task_name
 
 SERVER = "https://dl.fbaipublicfiles.com"
 _GLUE, _SENTEVAL = "glue/data", "senteval/senteval_data"

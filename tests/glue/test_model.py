@@ -153,3 +153,40 @@ def test_from_scratch_and_weights_contradict(tmp_path: Path, golden_dir: Path) -
     save(tmp_path / "m", golden_dir, TINY)
     with pytest.raises(InputError, match="holds weights; leave out --from_scratch"):
         prepare(tmp_path / "m", TINY, False, from_scratch=True)
+
+
+@pytest.mark.parametrize("saved_for", ["sst2", "SST-2", "sst", "glue/sst2", "", "text-classification"])
+def test_a_checkpoint_of_another_toolkit_is_read_by_its_names(
+    tmp_path: Path, golden_dir: Path, saved_for: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    foreign = dataclasses.replace(TINY, id2label={0: "POSITIVE", 1: "negative"}, finetuning_task=saved_for)
+    save(tmp_path / "m", golden_dir, foreign)
+    config = Checkpoint(tmp_path / "m", TASKS["sst-2"], None).config
+    assert label_names(config) == ["1", "0"]
+    assert "POSITIVE is 1, negative is 0" in capsys.readouterr().err
+    kept, keeps = config_for(TASKS["sst-2"], read_config(tmp_path / "m"), GlueRecipe(), None)
+    assert keeps
+    assert (label_names(kept), kept.finetuning_task) == (["1", "0"], "sst-2")
+
+
+def test_names_that_mean_another_tasks_labels_are_not_taken(tmp_path: Path, golden_dir: Path) -> None:
+    foreign = dataclasses.replace(TINY, id2label={0: "negative", 1: "positive"})
+    save(tmp_path / "m", golden_dir, foreign)
+    with pytest.raises(InputError, match="its labels are negative, positive; qqp has 0, 1"):
+        Checkpoint(tmp_path / "m", TASKS["qqp"], None)
+    save(tmp_path / "imdb", golden_dir, dataclasses.replace(foreign, finetuning_task="imdb"))
+    with pytest.raises(InputError, match="is a checkpoint of imdb, not of sst-2"):
+        Checkpoint(tmp_path / "imdb", TASKS["sst-2"], None)
+
+
+def test_a_regression_of_another_toolkit(tmp_path: Path, golden_dir: Path) -> None:
+    save(
+        tmp_path / "m", golden_dir, dataclasses.replace(TINY, id2label={0: "LABEL_0"}, finetuning_task="stsb")
+    )
+    assert Checkpoint(tmp_path / "m", TASKS["sts-b"], None).config.finetuning_task == "sts-b"
+    assert config_for(TASKS["sts-b"], read_config(tmp_path / "m"), GlueRecipe(), None)[1]
+
+
+def test_a_label_map_takes_names_that_mean_the_same() -> None:
+    unnamed = dataclasses.replace(TINY, id2label={0: "LABEL_0", 1: "LABEL_1"})
+    assert label_names(with_labels(unnamed, TASKS["sst-2"], "Positive, negative")) == ["1", "0"]

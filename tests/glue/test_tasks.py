@@ -3,7 +3,7 @@
 import pytest
 
 from commands.errors import InputError
-from glue.tasks import TASKS, hand_in_files, task_named
+from glue.tasks import TASKS, find_task, hand_in_files, task_named
 
 # name: folder, (train, dev, test rows), text columns, label column, labels, score keys, main score
 # fmt: off
@@ -117,17 +117,113 @@ def test_only_cola_train_and_dev_have_no_header_and_only_qqp_train_skips_rows():
     assert skipping == ["QQP/train.tsv"]
 
 
-@pytest.mark.parametrize("given", ["RTE", "Rte", "STS-B", "mnli"])
-def test_names_in_any_case(given):
-    assert task_named(given).name == given.lower()
+# What a task is called by the leaderboard, transformers and datasets, PaddleNLP, jiant, ELECTRA's code.
+SPELLINGS = {
+    "cola": ["CoLA", "COLA", "glue/cola", "glue_cola"],
+    "sst-2": ["SST-2", "sst2", "SST2", "sst_2", "sst", "Sst 2", "glue/sst2", "glue-sst2"],
+    "mrpc": ["MRPC", "Mrpc", "msrp"],
+    "sts-b": ["STS-B", "stsb", "STS_B", "sts", "StsB", "sts-benchmark", "glue:stsb"],
+    "qqp": ["QQP", "QQP-clean", "quora"],
+    "mnli": [
+        "MNLI",
+        "mnli-m",
+        "mnli_mm",
+        "MNLI-mm",
+        "mnli_matched",
+        "mnli-mismatched",
+        "MultiNLI",
+        "multi_nli",
+    ],
+    "qnli": ["QNLI", "QNLIv2", "qnli_v2"],
+    "rte": ["RTE", "Rte", "glue.rte"],
+    "wnli": ["WNLI", "wnli "],
+}
 
 
-def test_an_unknown_name_lists_the_known_ones():
+@pytest.mark.parametrize(
+    ("name", "given"), [(name, given) for name in SPELLINGS for given in SPELLINGS[name]]
+)
+def test_all_usual_spellings_are_one_task(name, given):
+    assert task_named(given).name == name
+    assert find_task(given) is TASKS[name]
+
+
+@pytest.mark.parametrize(
+    "given", ["", "glue", "squad", "sst-5", "snli", "ax", "boolq", "2", "-", "text-classification"]
+)
+def test_what_is_no_task(given):
+    assert find_task(given) is None
+
+
+def test_an_unknown_name_lists_the_known_ones_and_the_nearest():
     with pytest.raises(InputError) as caught:
         task_named("squad")
     assert str(caught.value) == (
         "unknown task 'squad': choose from cola, sst-2, mrpc, sts-b, qqp, mnli, qnli, rte, wnli"
     )
+    for given, meant in {
+        "mrcp": "mrpc",
+        "sst-3": "sst-2",
+        "STB": "sts-b",
+        "qnil": "qnli",
+        "mnly": "mnli",
+    }.items():
+        with pytest.raises(InputError, match=f"did you mean {meant}"):
+            task_named(given)
+    with pytest.raises(InputError, match="name the task mnli"):
+        task_named("AX")
+
+
+# Labels of published checkpoints and of the datasets library, each in the order in which they stand there.
+LABELS = {
+    "cola": (["unacceptable", "acceptable"], ["0", "1"]),
+    "sst-2": (["negative", "positive"], ["0", "1"]),
+    "mrpc": (["not_equivalent", "equivalent"], ["0", "1"]),
+    "qqp": (["not_duplicate", "duplicate"], ["0", "1"]),
+    "mnli": (["entailment", "neutral", "contradiction"], ["entailment", "neutral", "contradiction"]),
+    "qnli": (["entailment", "not_entailment"], ["entailment", "not_entailment"]),
+    "rte": (["entailment", "not_entailment"], ["entailment", "not_entailment"]),
+    "wnli": (["not_entailment", "entailment"], ["0", "1"]),
+}
+
+
+@pytest.mark.parametrize("name", LABELS)
+@pytest.mark.parametrize("spell", [str.lower, str.upper, str.title, lambda text: text.replace("_", " ")])
+def test_labels_that_mean_the_same(name, spell):
+    names, meant = LABELS[name]
+    assert TASKS[name].labels_meant([spell(text) for text in names]) == meant
+    assert TASKS[name].labels_meant([spell(text) for text in names[::-1]]) == meant[::-1]
+
+
+@pytest.mark.parametrize(
+    ("name", "names"),
+    [
+        ("mnli", ["LABEL_0", "LABEL_1", "LABEL_2"]),
+        ("mnli", ["0", "1", "2"]),
+        ("mnli", ["entailment", "not_entailment"]),
+        ("rte", ["0", "1"]),
+        ("rte", ["LABEL_0", "LABEL_1"]),
+        ("rte", ["entailment", "neutral"]),
+        ("sst-2", ["LABEL_0", "LABEL_1"]),
+        ("sst-2", ["-1", "1"]),
+        ("sst-2", ["0.0", "1.0"]),
+        ("sst-2", ["negative", "neg"]),
+        ("sst-2", ["negative", "neutral", "positive"]),
+        ("sst-2", ["duplicate", "not_duplicate"]),
+        ("qqp", ["equivalent", "not_equivalent"]),
+        ("sts-b", ["score"]),
+        ("cola", []),
+    ],
+)
+def test_what_names_alone_do_not_say_is_not_guessed(name, names):
+    assert TASKS[name].labels_meant(names) is None
+
+
+def test_the_tables_names_are_of_one_task_and_one_label():
+    assert all(find_task(name) is task for task in TASKS.values() for name in (task.name, *task.other_names))
+    for task in TASKS.values():
+        for label, names in zip(task.labels, task.label_names, strict=True):
+            assert {task.label_meant(name) for name in (label, *names)} == {label}
 
 
 def test_a_kind_that_is_not_there():

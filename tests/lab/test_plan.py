@@ -243,3 +243,15 @@ def test_a_file_that_is_no_plan_is_not_printed(text: str, tmp_path: Path) -> Non
         read_plan(plan_of(tmp_path, "extends: private\n"))
     assert "private:1: expected lines 'key: value', found a" in str(raised.value)
     assert "hunter2" not in str(raised.value)
+
+
+def test_a_plan_takes_every_usual_spelling_of_a_task(tmp_path: Path) -> None:
+    text = HEAD + "seeds: [1]\ntasks:\n  MNLI-mm:\n  STS_B: {init_from: best of mnli_matched}\n  SST2:\n"
+    assert names(plan_of(tmp_path, text)) == [
+        "mnli/base-seed1",
+        "sts-b/base-from-mnli-seed1",
+        "sst-2/base-seed1",
+    ]
+    twice = plan_of(tmp_path, HEAD + "tasks:\n  sst-2:\n  SST2:\n", "twice.yaml")
+    with pytest.raises(InputError, match=r"twice\.yaml:4: tasks\.SST2: stands twice"):
+        read_plan(twice)

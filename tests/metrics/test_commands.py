@@ -228,8 +228,8 @@ _FILES_OF = {score: ["--predictions", "x"], compare: ["--a", "x", "--b", "x"]}
 @pytest.mark.parametrize(
     ("command", "words", "said"),
     [
-        (score, ["--task_name", "sst3"], "argument --task_name: invalid choice: 'sst3' (choose from "),
-        (compare, ["--task_name", "sst3"], "argument --task_name: invalid choice: 'sst3' (choose from "),
+        (score, ["--task_name", "sst3"], "argument --task_name: unknown task 'sst3': choose from "),
+        (compare, ["--task_name", "sst3"], "argument --task_name: unknown task 'sst3': choose from "),
         (score, ["--gold", ""], "argument --gold: is empty; name a path"),
         (score, ["--predictions", ""], "argument --predictions: is empty; name a path"),
         (compare, ["--b", ""], "argument --b: is empty; name a path"),
@@ -258,7 +258,7 @@ def test_a_value_that_cannot_be_is_wrong_usage(command, words, said, capsys):
         (
             ["--task_name=sst3", "--predictions=x.tsv", "--gold=x.tsv"],
             2,
-            "--task_name: invalid choice: 'sst3'",
+            "--task_name: unknown task 'sst3'",
         ),
         (["--task_name=rte"], 2, "--predictions"),
     ],
