@@ -6,12 +6,16 @@ the one exception is QQP's training file, whose known defects are counted and re
 
 import math
 import re
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from commands.errors import InputError
 from commands.text import read_text
+from glue.data_files import find_file, locate
 from glue.tasks import Split, Task
+
+__all__ = ["Example", "Rows", "find_file", "locate", "read_gold", "read_split"]
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)  # float() takes " ٣" and "0_1" too
 _MOST_DEFECTS = 100  # QQP's official train.tsv has some two dozen
@@ -30,23 +34,12 @@ class Example:
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of one file, in order, and the line numbers that were skipped (QQP train only)."""
+    """The rows of one file, in order. skipped_lines: of QQP's train.tsv only. notes: what else to say."""
 
     path: Path
     examples: list[Example]
     skipped_lines: list[int] = field(default_factory=list)
-
-
-def find_file(data_dir: str | Path, split: Split) -> Path:
-    """Where a split's file lies below ``data_dir``; InputError if it is nowhere."""
-    root = Path(data_dir)
-    if not root.is_dir():
-        raise InputError(f"{root}: no such folder; --data_dir names the folder that holds CoLA/, SST-2/, …")
-    for name in (split.file, *split.other_files):
-        if (root / name).is_file():
-            return root / name
-    also = f" (nor {', '.join(split.other_files)})" if split.other_files else ""
-    raise InputError(f"{root / split.file}: no such file{also}; put the official GLUE files below {root}")
+    notes: list[str] = field(default_factory=list)
 
 
 def read_split(task: Task, split: Split, data_dir: str | Path) -> Rows:
@@ -58,6 +51,8 @@ def read_split(task: Task, split: Split, data_dir: str | Path) -> Rows:
 def read_gold(task: Task, split: Split, path: str | Path) -> list[str | float]:
     """The labels of a dev file given by path, in order."""
     rows = _read(Path(path), task, split, with_label=True)
+    for note in rows.notes:
+        print(f"note: {note}", file=sys.stderr)
     return [example.label for example in rows.examples if example.label is not None]
 
 
@@ -68,7 +63,7 @@ def _read(path: Path, task: Task, split: Split, with_label: bool) -> Rows:
     columns = _positions(path, header, wanted)
     numbered = split.kind == "test" and header[0] in ("index", "id")
     first = 1 if split.headless else 2
-    rows = Rows(path, [])
+    rows, others = Rows(path, []), dict[str, str]()
     for number, line in enumerate(lines[first - 1 :], first):
         cells = line.split("\t")
         try:
@@ -76,7 +71,7 @@ def _read(path: Path, task: Task, split: Split, with_label: bool) -> Rows:
                 raise _BadRow(_count_problem(cells, header, line))
             if numbered and cells[0] != str(len(rows.examples)):
                 raise _BadRow(f"expected index {len(rows.examples)}, found {cells[0]!r}")
-            rows.examples.append(_example(cells, columns, task, with_label))
+            rows.examples.append(_example(cells, columns, task, with_label, others))
         except _BadRow as problem:
             if not split.skips_defects or problem.is_label:
                 raise InputError(f"{path}:{number}: {problem}") from None
@@ -88,7 +83,29 @@ def _read(path: Path, task: Task, split: Split, with_label: bool) -> Rows:
                 ) from None
     if not rows.examples:
         raise InputError(f"{path}: no rows; expected the official {split.rows}")
+    rows.notes.extend(_notes(rows, task, others))
     return rows
+
+
+def _notes(rows: Rows, task: Task, others: dict[str, str]) -> list[str]:
+    """What there is to say of a file that was read. others: labels by names that mean them."""
+    notes = []
+    if others:
+        pairs = ", ".join(f"{name} is {label}" for name, label in sorted(others.items()))
+        notes.append(f"{rows.path}: labels of {task.name}: {pairs}")
+    quoted = sum(_is_quoted(text) for example in rows.examples for text in example.texts)
+    if quoted and not task.has_quoted_texts:
+        notes.append(
+            f'{rows.path}: {quoted} texts stand in quotes with "" inside, as CSV writers leave them; they '
+            "are taken as they stand: fetch the official file, which has none, or write this one unquoted"
+        )
+    return notes
+
+
+def _is_quoted(text: str) -> bool:
+    if '""' not in text or len(text) < 4 or text[0] != '"' or text[-1] != '"':
+        return False
+    return '"' not in text[1:-1].replace('""', "")
 
 
 class _BadRow(Exception):  # noqa: N818 (turned into an InputError, never seen as such)
@@ -106,19 +123,25 @@ def _count_problem(cells: list[str], header: list[str], line: str) -> str:
     return f"expected {len(header)} columns ({names}), found {len(cells)}; is the file cut short or edited?"
 
 
-def _example(cells: list[str], columns: list[int], task: Task, with_label: bool) -> Example:
+def _example(
+    cells: list[str], columns: list[int], task: Task, with_label: bool, others: dict[str, str]
+) -> Example:
     texts = tuple(cells[column] for column in columns[: len(task.text_columns)])
     for name, text in zip(task.text_columns, texts, strict=True):
         if not text.strip():
             raise _BadRow(f"expected text in column {name!r}, found none")
-    return Example(texts, _label(cells[columns[-1]], task) if with_label else None)
+    return Example(texts, _label(cells[columns[-1]], task, others) if with_label else None)
 
 
-def _label(cell: str, task: Task) -> str | float:
+def _label(cell: str, task: Task, others: dict[str, str]) -> str | float:
     if task.target_range is None:
-        if cell not in task.labels:
-            raise _BadLabel(f"unknown label {cell!r}; expected one of {', '.join(task.labels)}")
-        return cell
+        if cell in task.labels:
+            return cell
+        label = others.get(cell) or task.label_meant(cell)
+        if label is None:
+            raise _BadLabel(_label_problem(cell, task))
+        others[cell] = label
+        return label
     low, high = task.target_range
     score = float(cell) if _NUMBER.fullmatch(cell) else math.nan
     if not low <= score <= high:
@@ -126,15 +149,36 @@ def _label(cell: str, task: Task) -> str | float:
     return score
 
 
+def _label_problem(cell: str, task: Task) -> str:
+    """Numbers are not guessed: the datasets library numbers MNLI's labels in another order than ELECTRA."""
+    hint = ""
+    if cell.isdigit() and not task.labels[0].isdigit():
+        hint = "; numbers are another copy's ids: write the names"
+    elif cell == "-1":
+        hint = "; -1 stands for a label that is withheld: is it a test file?"
+    return f"unknown label {cell!r}; expected one of {', '.join(task.labels)}{hint}"
+
+
 def _positions(path: Path, header: list[str], wanted: list[str]) -> list[int]:
+    names = [name.strip().casefold() for name in header]
+    if all(name.casefold() in names for name in wanted):  # a header in other case is the same header
+        header, wanted = names, [name.casefold() for name in wanted]
     missing = [name for name in wanted if name not in header]
     if missing:
-        found = ", ".join(repr(name) for name in header[:12])
-        raise InputError(f"{path}:1: no column {missing[0]!r}; the header has {found}")
+        raise InputError(f"{path}:1: no column {missing[0]!r}; {_header_problem(header)}")
     repeated = [name for name in wanted if header.count(name) > 1]
     if repeated:
         raise InputError(f"{path}:1: column {repeated[0]!r} stands twice in the header")
     return [header.index(name) for name in wanted]
+
+
+def _header_problem(header: list[str]) -> str:
+    shown = "the header has " + ", ".join(repr(name) for name in header[:12])
+    if len(header) == 1 and "," in header[0]:
+        return f"{shown}: its columns are parted by commas; the official files by TABs, without quotes"
+    if "idx" in header:
+        return f"{shown}: this is an export of the datasets library; fetch the official files"
+    return shown
 
 
 def _lines(path: Path, split: Split) -> list[str]:
@@ -151,7 +195,7 @@ def _lines(path: Path, split: Split) -> list[str]:
     if not ends_whole and rows != split.rows and not _known_without_final_newline(split):
         raise InputError(
             f"{path}:{len(lines)}: the file ends in the middle of a line, in row {rows} (officially "
-            f"{split.rows} rows); it is cut short: fetch it again"
+            f"{split.rows} rows): end its last line if it is whole, else it is cut short: fetch it again"
         )
     return lines
 

@@ -37,6 +37,7 @@ class SplitFeatures:
     features: Features
     skipped_lines: list[int]
     rows: int
+    notes: tuple[str, ...] = ()
 
     def described(self) -> str:
         """The file and its row count, beside the official one where they differ."""
@@ -60,7 +61,14 @@ def load_split(
     digest = sha256_of(rows.path)
     features = _tokenised(rows, tokenizer, max_length)
     return SplitFeatures(
-        split, rows.path, digest, rows.examples, features, rows.skipped_lines, len(rows.examples)
+        split,
+        rows.path,
+        digest,
+        rows.examples,
+        features,
+        rows.skipped_lines,
+        len(rows.examples),
+        tuple(rows.notes),
     )
 
 

@@ -137,7 +137,7 @@ def _data_notes(data: Data) -> list[str]:
         if part.skipped_lines:
             lines = ", ".join(map(str, part.skipped_lines))
             notes.append(f"{part.path}: skipped {len(part.skipped_lines)} defective rows, lines {lines}")
-        notes.append(part.described())
+        notes += [part.described(), *part.notes]
     return notes
 
 

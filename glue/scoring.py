@@ -76,8 +76,9 @@ def predict_splits(
     check_length(length, config)
     splits = [load_split(task, split, data_dir, checkpoint.tokenizer, length) for split in task.of_kind(kind)]
     for split in splits:
-        if split.rows != split.split.rows and ranks.is_first():
-            print(f"note: {split.described()}", file=sys.stderr)
+        notes = [split.described()] if split.rows != split.split.rows else []
+        for note in [*notes, *split.notes] if ranks.is_first() else []:
+            print(f"note: {note}", file=sys.stderr)
     model = checkpoint.runner(engine, device, sum(len(split.features.ids) for split in splits))
     found = [predict(model, config, task, part, batch_size, part.split.hand_in) for part in splits]
     if isinstance(model, SettledEngine) and (rows := model.undecided):

@@ -57,6 +57,7 @@ class Task:
 
     labels: in id order; empty for regression. metrics: names of functions in ``metrics.scores``.
     paper_score: the score that the ConvBERT paper's eight-task average counts; empty if it counts none.
+    has_quoted_texts: whether the official files have texts in CSV's quotes.
     other_names: what else the task is called, besides other case and punctuation. label_names: of each label,
     in id order, what else it is called.
     majority: the most frequent training label, any where they balance (STS-B: about the mean score), what
@@ -75,6 +76,7 @@ class Task:
     majority: str
     target_range: tuple[float, float] | None = None
     presets: dict[str, dict[str, Any]] = field(default_factory=dict)
+    has_quoted_texts: bool = False
     other_names: tuple[str, ...] = ()
     label_names: tuple[tuple[str, ...], ...] = ()
 
@@ -192,6 +194,7 @@ _ROWS = (
         "qqp", "QQP", ("question1", "question2"), "is_duplicate", BINARY, ("f1", "accuracy"),
         _files("QQP", 363846, 40430, 390965, "QQP.tsv", skips_defects=True), "accuracy", "0",
         presets={"reference": {"save_steps": 1000}},
+        has_quoted_texts=True,
         other_names=("qqp_clean", "quora", "quora_question_pairs"),
         label_names=(
             ("not_duplicate", "non_duplicate", "not_duplicates", *_NOT_PARAPHRASE),
@@ -265,6 +268,18 @@ def task_named(name: str) -> Task:
     if task is None:
         raise InputError(f"unknown task {name!r}: choose from {known_tasks(name)}")
     return task
+
+
+def task_of(split: Split) -> Task:
+    """The task that a split of the table belongs to."""
+    return next(task for task in _ROWS if split in task.splits)
+
+
+def folder_means(name: str, split: Split) -> bool:
+    """Whether a folder of that name, in any usual spelling, is the one of a split."""
+    if split.part == "diagnostic":
+        return _letters(name) in _DIAGNOSTIC
+    return find_task(name) is task_of(split)
 
 
 def known_tasks(name: str) -> str:

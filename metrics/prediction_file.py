@@ -7,7 +7,7 @@ It is what the leaderboard takes and what scoring reads. No NumPy: the largest o
 import codecs
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -23,10 +23,14 @@ _BEYOND = 1000  # lines looked at after those expected; what follows is no longe
 
 @dataclass(frozen=True)
 class Form:
-    """What a file's predictions may be: one of ``labels``, or, if there are none, a number in ``range``."""
+    """What a file's predictions may be: one of ``labels``, or, if there are none, a number in ``range``.
+
+    label_meant: the label that another name means, or None; without it a name is a label or wrong.
+    """
 
     labels: tuple[str, ...]
     range: tuple[float, float] | None = None
+    label_meant: Callable[[str], str | None] = lambda _: None
 
     @property
     def described(self) -> str:
@@ -96,7 +100,7 @@ def read_predictions(path: str | Path, form: Form, rows: int) -> list[str]:
         fault = faults[0]
         others = f" (further kinds of fault: {len(faults) - 1})" if len(faults) > 1 else ""
         raise InputError(f"{path}:{fault.line}: {fault}{others}")
-    return file.predictions
+    return [form.label_meant(cell) or cell for cell in file.predictions]
 
 
 class _Faults:
@@ -216,7 +220,8 @@ def _check_header(line: str, faults: _Faults) -> int:
 def _problem(cell: str, form: Form) -> tuple[str, str] | None:
     """Kind and message of what is wrong with a prediction, if anything."""
     if form.range is None:
-        return None if cell in form.labels else ("label", _label_problem(cell, form))
+        known = cell in form.labels or form.label_meant(cell)
+        return None if known else ("label", _label_problem(cell, form))
     if not cell:
         return "number", f"no prediction; expected {form.described}"
     if _NO_NUMBER.fullmatch(cell):

@@ -84,7 +84,7 @@ def read_predicted(task: Task, golds: Sequence[Gold], paths: Sequence[str]) -> l
 
     if len(paths) != len(golds):
         raise UsageError(f"{len(paths)} prediction files but {len(golds)} gold files; give one for each")
-    form = Form(task.labels, task.target_range)
+    form = Form(task.labels, task.target_range, task.label_meant)
     files = [read_predictions(paths[gold.place], form, len(gold.values)) for gold in golds]
     return [
         np.array([float(cell) if task.is_regression else task.labels.index(cell) for cell in cells])

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from commands.errors import InputError
-from glue.data import read_split
+from glue.data import locate, read_split
 from glue.tasks import TASKS
 from scripts.corpus_text import MOST_WORDS, normalised, one_line, sentences
 from squad.data import Dataset, Question, read_squad
@@ -48,7 +48,7 @@ def held_out(glue_dir: Path | None, squad_dir: Path | None) -> set[str]:
                 try:
                     found = read_split(task, split, glue_dir).examples
                 except InputError as error:
-                    if split.kind == "dev" or (glue_dir / split.file).exists():
+                    if split.kind == "dev" or locate(glue_dir, split):
                         raise
                     print(f"not held out: {error}", file=sys.stderr)  # some collections lack QQP's test set
                     continue

@@ -19,7 +19,7 @@ from typing import Any
 
 from commands.command_line import CommandParser, path, run
 from commands.errors import InputError
-from glue.data import find_file
+from glue.data_files import find_file, locate
 from glue.tasks import Split, Task, hand_in_files
 from metrics.prediction_file import Fault, Form, parse_predictions
 from submission.contents import MISSING, Contents, read_contents
@@ -89,7 +89,7 @@ class RowCounts:
     def __init__(self, data_dir: str | Path | None) -> None:
         self._data_dir = data_dir
         splits = [split for _, split in hand_in_files()]
-        if data_dir is not None and not any(self._lies_there(split) for split in splits):
+        if data_dir is not None and not any(map(self._lies_there, splits)):
             find_file(data_dir, splits[0])  # says what is missing
 
     def of(self, split: Split) -> tuple[int, str]:
@@ -105,8 +105,7 @@ class RowCounts:
         return rows, ""
 
     def _lies_there(self, split: Split) -> bool:
-        names = (split.file, *split.other_files)
-        return self._data_dir is not None and any((Path(self._data_dir) / name).is_file() for name in names)
+        return self._data_dir is not None and locate(self._data_dir, split) is not None
 
 
 def count_lines(path: Path) -> int:

@@ -137,7 +137,9 @@ def test_a_dry_run_names_what_cannot_be_run_and_goes_on(
     assert "RTE/train.tsv:1: " in first
     assert "sts-b/tiny  about " in second
     assert err == (
-        f"note: {data}/STS-B/test.tsv: no such file; put the official GLUE files below {data}; "
+        f"note: {data}/STS-B/test.tsv: no such file; put the official GLUE files below {data} (the folder "
+        "holds dev.tsv, train.tsv; only the official TSV files are read); "
+        f"`python -m scripts.download_glue --data_dir {data} --task_name sts-b` fetches them; "
         "no test rows of sts-b are predicted\n"
     )
 

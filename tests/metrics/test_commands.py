@@ -283,3 +283,13 @@ def test_importing_loads_nothing_heavy(module):
     code = f"import sys, {module}; print(*(sys.modules.keys() & {{'paddle', 'numpy', 'scipy', 'sklearn'}}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_files_of_other_toolkits_and_systems_are_scored_as_they_mean(tmp_path, capsys):
+    """Labels by their names, with a byte order mark and Windows line ends; the task in another spelling."""
+    task = TASKS["sst-2"]
+    gold = write_gold(tmp_path / "dev.tsv", task, task.of_kind("dev")[0], ["positive", "1", "NEGATIVE", "0"])
+    text = "index\tprediction\r\n0\tpositive\r\n1\t0\r\n2\tneg\r\n3\t0\r\n"
+    (tmp_path / "p.tsv").write_bytes(text.encode("utf-8-sig"))
+    printed = _run(score, capsys, "--task_name", "SST2", "--predictions", tmp_path / "p.tsv", "--gold", gold)
+    assert (printed["task"], printed["accuracy"]) == ("sst-2", 0.75)
