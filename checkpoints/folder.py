@@ -5,7 +5,6 @@ pickles are read too, but never run (see unpickling.py).
 """
 
 import dataclasses
-import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from checkpoints.tensors import StoredTensor, as_float32
 from checkpoints.weights import OF_GENERATOR, SAFETENSORS, open_weights, weight_files, weights_path
 from commands.errors import InputError
 from commands.files import atomic_folder, atomic_write, sha256_of, write_json
+from commands.model_files import ID_FILES, model_digest
 from convbert.config import EncoderConfig, from_json, to_json
 from convbert.tokenizer import Tokenizer
 
@@ -208,6 +208,7 @@ def write_model(
 
 def digest_of(folder: str | Path) -> str:
     """What a prediction came from: SHA-256 over a folder's weights, configuration and vocabulary."""
-    paths = [*weight_files(folder), config_path(folder), Path(folder) / "vocab.txt"]
-    parts = [sha256_of(path) for path in paths]
-    return hashlib.sha256("".join(parts).encode()).hexdigest()
+    weights, config = weight_files(folder), config_path(folder)
+    vocabularies = [path for name in ID_FILES if (path := Path(folder) / name).is_file()]
+    digests = {path.name: sha256_of(path) for path in (*weights, config, *vocabularies)}
+    return model_digest(digests, [path.name for path in weights], config.name)

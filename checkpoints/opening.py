@@ -1,13 +1,16 @@
 """Opening a model folder to use it: which folder, is it whole, does its tokeniser fit. No Paddle."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from checkpoints.names import PADDLENLP_MODELS, SHIPPED
 from commands.errors import InputError
 from commands.files import MANIFEST, damage
+from commands.model_files import TOKENIZER_FILES
 from convbert.config import EncoderConfig
-from convbert.tokenizer import PAD, Tokenizer
+from convbert.letter_case import unreachable
+from convbert.tokenizer import Tokenizer
 
 _LONGEST_VOCABULARY = 100_000_000  # bytes; the largest published ones have 5 MB
 _LONGEST_PADDING = 128  # embeddings without a piece, which some add for a round number
@@ -47,27 +50,48 @@ def check_length(max_length: int, config: EncoderConfig) -> None:
 
 
 def tokenizer_of(folder: str | Path, config: EncoderConfig, lower_case: bool | None = None) -> Tokenizer:
-    """A model folder's tokeniser; lower_case wins over what its settings say.
+    """A model folder's tokeniser; lower_case wins over what its files say.
 
     InputError if it knows more pieces than the network has embeddings. That a vocabulary may be cut short
-    or another model's is a warning: every id it gives has an embedding. (A folder of ours says by its
-    manifest that a file is not the one it was saved with, a vocabulary in another order too.)
+    or another model's, or that lower_case makes a part of it useless, is a warning: every id it gives has an
+    embedding. (A folder of ours says by its manifest that a file is not the one it was saved with, a
+    vocabulary in another order too.)
     """
-    path = Path(folder) / "vocab.txt"
-    if path.is_file() and path.stat().st_size > _LONGEST_VOCABULARY:
-        raise InputError(f"{path}: has {path.stat().st_size} bytes, beyond all vocabularies; fetch it again")
+    for path in (Path(folder) / name for name in TOKENIZER_FILES):
+        if path.is_file() and path.stat().st_size > _LONGEST_VOCABULARY:
+            size = path.stat().st_size
+            raise InputError(f"{path}: has {size} bytes, beyond all vocabularies; fetch it again")
     tokenizer = Tokenizer(folder, **({} if lower_case is None else {"do_lower_case": lower_case}))
-    count, size = len(tokenizer), config.vocab_size
+    count, size, path = len(tokenizer), config.vocab_size, tokenizer.path
     if count > size:
         raise InputError(
             f"{path}: has {count} pieces, config.json says vocab_size {size}; is it another model's?"
         )
+    for note in tokenizer.notes:
+        print(f"note: {note}", file=sys.stderr)
+    for warning in _doubts(tokenizer, config):
+        print(f"warning: {path}: {warning}", file=sys.stderr)
+    return tokenizer
+
+
+def _doubts(tokenizer: Tokenizer, config: EncoderConfig) -> Iterator[str]:
+    """Why a vocabulary may not be the network's, or not go with the settings."""
+    count, size = len(tokenizer), config.vocab_size
     is_padding = size % 8 == 0 and size - count < _LONGEST_PADDING
     if count < size and not is_padding:
-        said = f"has {count} pieces, config.json says vocab_size {size}; is it cut short?"
-        print(f"warning: {path}: {said} Words that it lacks become [UNK] or fall to letters", file=sys.stderr)
-    pad = tokenizer.vocabulary[PAD]
-    if pad != config.pad_token_id:
-        said = f"{PAD} is piece {pad}, config.json says pad_token_id {config.pad_token_id}"
-        print(f"warning: {path}: {said}; is it another model's, or in another order?", file=sys.stderr)
-    return tokenizer
+        yield (
+            f"has {count} pieces, config.json says vocab_size {size}; is it cut short? Words that it lacks "
+            "become [UNK] or fall to letters"
+        )
+    token = tokenizer.special_tokens.get("pad_token")
+    if token and (pad := tokenizer.id_of("pad_token")) != config.pad_token_id:
+        yield (
+            f"{token} is piece {pad}, config.json says pad_token_id {config.pad_token_id}; is it another "
+            "model's, or in another order?"
+        )
+    lower_case = tokenizer.settings.get("do_lower_case")
+    if lower_case is not None and (useless := unreachable(tokenizer.vocabulary, lower_case)):
+        yield (
+            f"do_lower_case is {str(lower_case).lower()}, but {useless}; if the model was trained otherwise: "
+            f"--do_lower_case {str(not lower_case).lower()}"
+        )

@@ -1,62 +1,78 @@
-"""WordPiece with BERT's normalisation, on the Rust tokenizers library. No Paddle.
+"""A model folder's tokeniser: WordPiece on the Rust tokenizers library. No Paddle.
 
 Its ids are those of Google's and Hugging Face's tokenisers.
 """
 
-import json
+import hashlib
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from tokenizers import AddedToken
-from tokenizers import Tokenizer as RustTokenizer
-from tokenizers.models import WordPiece
-from tokenizers.normalizers import BertNormalizer
-from tokenizers.pre_tokenizers import BertPreTokenizer
-from tokenizers.processors import BertProcessing
 
 from commands.errors import InputError
-from commands.files import read_json_object, sha256_of, write_json, write_text
+from commands.files import write_json, write_text
+from commands.model_files import TOKENIZER_JSON, TOKENIZER_SETTINGS, VOCABULARY
+from convbert.tokenizer_files import ROLES, TAKES_FILE_WHOLE, read_settings
+from convbert.tokenizer_json import from_json
+from convbert.tokenizer_pipeline import Pipeline, from_vocabulary
 
-PAD, UNKNOWN, FIRST, SEPARATOR, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
-SPECIALS = (PAD, UNKNOWN, FIRST, SEPARATOR, MASK)
-_SETTINGS = {"do_lower_case": True, "tokenize_chinese_chars": True, "strip_accents": None}
+PAD, UNKNOWN, FIRST, SEPARATOR, MASK = SPECIALS = tuple(ROLES.values())
+_MODEL_INPUTS = ["input_ids", "token_type_ids", "attention_mask"]
 
 
 class Tokenizer:
     """Texts → token ids of ``[CLS] a [SEP]`` or ``[CLS] a [SEP] b [SEP]``.
 
-    folder: a model folder with ``vocab.txt`` (one piece a line) and, where it has one,
-    ``tokenizer_config.json`` (``do_lower_case``, default true). changes: settings that win over it.
+    Args:
+        folder: A model folder with ``tokenizer.json`` or ``vocab.txt``, and the small files beside it.
+        changes: Settings of BERT's normaliser that win over the folder's, such as ``do_lower_case``.
+
+    Attributes:
+        vocabulary: Piece → id, added tokens included.
+        settings: Those of BERT's normaliser in force; empty where tokenizer.json has another normaliser.
+        notes: What a user should know of how the folder was read, a line each.
     """
 
     def __init__(self, folder: str | Path, **changes: bool) -> None:
         self.folder = Path(folder)
-        self.vocabulary = _read_vocabulary(self.folder / "vocab.txt")
-        self.settings = {**_SETTINGS, **_read_settings(self.folder / "tokenizer_config.json"), **changes}
-        self._rust = self._build()
-
-    def _build(self) -> RustTokenizer:
-        rust = RustTokenizer(WordPiece(self.vocabulary, unk_token=UNKNOWN, max_input_chars_per_word=100))
-        rust.normalizer = BertNormalizer(
-            lowercase=bool(self.settings["do_lower_case"]),
-            handle_chinese_chars=bool(self.settings["tokenize_chinese_chars"]),
-            strip_accents=self.settings["strip_accents"],
-        )
-        rust.pre_tokenizer = BertPreTokenizer()
-        ids = [(piece, self.vocabulary[piece]) for piece in (SEPARATOR, FIRST)]
-        rust.post_processor = BertProcessing(*ids)
-        rust.add_special_tokens([AddedToken(piece, special=True) for piece in SPECIALS])
-        return rust
+        self._pipeline = _build(self.folder, changes)
+        self._rust = self._pipeline.rust
+        self.settings, self.notes = self._pipeline.normaliser, self._pipeline.notes
+        ids = self._rust.get_vocab(with_added_tokens=True)
+        ids.pop("", None)  # of blank lines
+        self.vocabulary = dict(sorted(ids.items(), key=lambda item: item[1]))
 
     def __len__(self) -> int:
-        return len(self.vocabulary)
+        """One more than the highest id: as many embeddings are needed."""
+        return max(self.vocabulary.values()) + 1
 
     @property
+    def path(self) -> Path:
+        """The file that its ids come from."""
+        return self._pipeline.path
+
+    @property
+    def special_tokens(self) -> dict[str, str]:
+        """Role (``cls_token`` …) → the token that has it."""
+        return dict(self._pipeline.roles)
+
+    def id_of(self, role: str) -> int:
+        """The id of the token that has a role, such as ``cls_token``; InputError if none has."""
+        if role not in self._pipeline.roles:
+            raise InputError(f"{self.path}: has no {role}; {TOKENIZER_SETTINGS} may name one")
+        return self.vocabulary[self._pipeline.roles[role]]
+
+    @cached_property
     def digest(self) -> str:
         """Changes whenever the same text could give other ids."""
-        settings = {key: self.settings[key] for key in _SETTINGS}
-        return sha256_of(self.folder / "vocab.txt") + json.dumps(settings, sort_keys=True)
+        whole = self._serialised() + f"\n{self._pipeline.splits_special_tokens}"
+        return hashlib.sha256(whole.encode()).hexdigest()
+
+    def _serialised(self) -> str:
+        self._rust.no_truncation()
+        return self._rust.to_str()
 
     def encode(self, texts: Sequence[tuple[str, ...]], max_length: int) -> list[tuple[list[int], int]]:
         """Token ids of each text or pair, and how many of them belong to the first segment.
@@ -84,49 +100,42 @@ class Tokenizer:
         encodings = self._rust.encode_batch(list(texts), add_special_tokens=False)
         return [(encoding.ids, encoding.offsets) for encoding in encodings]
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether ``vocab.txt`` and BERT's settings say all, so that any reader of BERT's gets these ids."""
+        plain = [AddedToken(token, special=True) for token in self._pipeline.roles.values()]
+        added = self._rust.get_added_tokens_decoder().values()
+        return self._pipeline.is_berts and self._pipeline.lines is not None and all(t in plain for t in added)
+
+    def write_vocabulary(self, folder: str | Path) -> None:
+        """Write ``vocab.txt``; only where there can be one (``is_plain``, say)."""
+        assert self._pipeline.lines is not None
+        write_text(Path(folder) / VOCABULARY, "".join(line + "\n" for line in self._pipeline.lines))
+
     def save(self, folder: str | Path) -> None:
-        """Write ``vocab.txt`` and ``tokenizer_config.json`` into a model folder."""
-        pieces = sorted(self.vocabulary, key=self.vocabulary.__getitem__)
-        write_text(Path(folder) / "vocab.txt", "".join(piece + "\n" for piece in pieces))
-        names = dict(
-            zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIALS, strict=True)
-        )
-        kept = {key: self.settings[key] for key in _SETTINGS}
-        write_json(
-            Path(folder) / "tokenizer_config.json", {**kept, **names, "tokenizer_class": "BertTokenizer"}
-        )
+        """Write what this tokeniser is read from, by this project and by transformers, into a model folder:
+        ``tokenizer_config.json``, and ``vocab.txt`` or ``tokenizer.json``, or both."""
+        pipeline = self._pipeline
+        if pipeline.is_berts and pipeline.lines is not None:
+            self.write_vocabulary(folder)
+        if pipeline.has_json or not self.is_plain:
+            write_text(Path(folder) / TOKENIZER_JSON, self._serialised())
+        values: dict[str, Any] = {**pipeline.normaliser, **pipeline.roles}
+        if pipeline.splits_special_tokens:
+            values["split_special_tokens"] = True
+        if pipeline.is_berts:
+            values["tokenizer_class"] = "BertTokenizer"
+        else:
+            values |= {"tokenizer_class": TAKES_FILE_WHOLE, "model_input_names": _MODEL_INPUTS}
+        write_json(Path(folder) / TOKENIZER_SETTINGS, values)
 
 
-def _read_vocabulary(path: Path) -> dict[str, int]:
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; a model folder holds its WordPiece vocabulary there")
-    raw = path.read_bytes()
-    try:
-        # With or without a byte order mark: it is no part of the first piece, and ids count lines.
-        pieces = raw.decode("utf-8-sig").removesuffix("\n").split("\n")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
+def _build(folder: Path, changes: dict[str, bool]) -> Pipeline:
+    settings = read_settings(folder)
+    if (folder / TOKENIZER_JSON).is_file():
+        return from_json(folder, settings, changes)
+    if settings.takes_file_whole:
         raise InputError(
-            f"{path}:{line}: byte 0x{raw[error.start]:02x} is not UTF-8; fetch the file again"
-        ) from None
-    vocabulary: dict[str, int] = {}
-    for number, piece in enumerate(pieces):
-        piece = piece.removesuffix("\r")
-        if piece in vocabulary:
-            raise InputError(f"{path}:{number + 1}: {piece!r} stands already in line {vocabulary[piece] + 1}")
-        vocabulary[piece] = number
-    missing = [piece for piece in SPECIALS if piece not in vocabulary]
-    if missing:
-        raise InputError(f"{path}: lacks {', '.join(missing)}; is it a BERT WordPiece vocabulary?")
-    return vocabulary
-
-
-def _read_settings(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    values = read_json_object(path)
-    found = {key: values[key] for key in _SETTINGS if key in values}
-    for key, value in found.items():
-        if not isinstance(value, bool) and not (key == "strip_accents" and value is None):
-            raise InputError(f"{path}: {key} must be true or false, not {value!r}")
-    return found
+            f"{folder / TOKENIZER_JSON}: no such file; {settings.path.name} says that the tokeniser is in it"
+        )
+    return from_vocabulary(folder, settings, changes)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from convbert.batching import Batch
-from convbert.tokenizer import FIRST, MASK, SEPARATOR, Tokenizer
+from convbert.tokenizer import Tokenizer
 from pretraining.batches import Key, real_of, tokens_of
 
 SHOWN_AS_MASK = 0.85  # of the masked tokens; the others stay as they are (the authors' replace_with_mask)
@@ -50,8 +50,8 @@ class Masking:
     ones counted but never masked, at least one. Unlike theirs no token is drawn twice."""
 
     def __init__(self, tokenizer: Tokenizer, share: float) -> None:
-        self._share, self._mask_id = share, tokenizer.vocabulary[MASK]
-        self._never = [tokenizer.vocabulary[piece] for piece in (FIRST, SEPARATOR, MASK)]
+        self._share, self._mask_id = share, tokenizer.id_of("mask_token")
+        self._never = [tokenizer.id_of(role) for role in ("cls_token", "sep_token", "mask_token")]
 
     def __call__(self, batch: Batch, key: Key) -> MaskedBatch:
         real = real_of(batch)

@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from convbert.tokenizer import FIRST, SEPARATOR, Tokenizer
+from convbert.tokenizer import Tokenizer
 from pretraining.shards import Example
 
 Line = list[list[int]]
@@ -25,7 +25,7 @@ class Room:
 
     @classmethod
     def of(cls, tokenizer: Tokenizer, length: int) -> "Room":
-        return cls(tokenizer.vocabulary[FIRST], tokenizer.vocabulary[SEPARATOR], length)
+        return cls(tokenizer.id_of("cls_token"), tokenizer.id_of("sep_token"), length)
 
     def example(self, a: list[int], b: list[int]) -> Example:
         """``[CLS] a [SEP]``, and ``b [SEP]`` where there is one."""

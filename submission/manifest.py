@@ -1,6 +1,5 @@
 """What is known of a hand-in, as FILE.manifest.json beside FILE.zip."""
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -10,6 +9,7 @@ from typing import Any
 
 from commands.errors import InputError
 from commands.files import MANIFEST, read_json_object, sha256_of, write_json
+from commands.model_files import TOKENIZER_JSON, VOCABULARY, model_digest
 from glue.summary import read_runs
 from glue.tasks import TASKS, hand_in_files
 from metrics.averages import leaderboard_average, missing_scores, paper_average
@@ -115,7 +115,6 @@ def recorded_digest(folder: Path) -> str:
     digests = read_json_object(folder / MANIFEST).get("sha256")
     digests = digests if isinstance(digests, dict) else {}
     weights = [name for name in digests if _WEIGHTS.fullmatch(name)]
-    if len(weights) != 1 or not {"config.json", "vocab.txt"} <= set(digests):
+    if len(weights) != 1 or "config.json" not in digests or not {VOCABULARY, TOKENIZER_JSON} & set(digests):
         raise InputError(f"{folder / MANIFEST}: is not the manifest of a model folder")
-    parts = [digests[name] for name in (weights[0], "config.json", "vocab.txt")]
-    return hashlib.sha256("".join(map(str, parts)).encode()).hexdigest()
+    return model_digest({name: str(digest) for name, digest in digests.items()}, weights, "config.json")

@@ -11,6 +11,7 @@ from checkpoints.opening import check_manifest, model_folder, tokenizer_of
 from convbert.config import EncoderConfig
 from convbert.tokenizer import Tokenizer
 from tests.checkpoints.golden_folders import GOLDEN, fault, read
+from tests.golden.tokenizer_folders import VOCABULARY, write_shape
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c"]
 
@@ -58,6 +59,49 @@ def test_special_pieces_are_there(tmp_path: Path, missing: str) -> None:
     assert fault(lambda: opened(tmp_path, words)) == (
         f"{tmp_path / 'vocab.txt'}: lacks {missing}; is it a BERT WordPiece vocabulary?"
     )
+
+
+CAPITALS = [*WORDS[:5], *(f"{letter}x" for letter in "ABCDEFGH"), *(f"{letter}y" for letter in "abcdefgh")]
+NO_CAPITALS = [*WORDS[:5], *(f"{letter}x" for letter in "abcdefghijklmnopqrstuvwxyz")]
+
+
+@pytest.mark.parametrize(
+    ("words", "lower", "beginning"),
+    [
+        (CAPITALS, None, "note"),
+        (CAPITALS, True, "warning"),
+        (CAPITALS, False, ""),
+        (NO_CAPITALS, None, ""),
+        (NO_CAPITALS, True, ""),
+        (NO_CAPITALS, False, "warning"),
+    ],
+)
+def test_letter_case_that_the_vocabulary_does_not_have(
+    tmp_path: Path, words: list[str], lower: bool | None, beginning: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "vocab.txt").write_text("".join(f"{word}\n" for word in words))
+    tokenizer = tokenizer_of(tmp_path, EncoderConfig(vocab_size=len(words)), lower)
+    err = capsys.readouterr().err
+    if beginning:
+        assert err.startswith(f"{beginning}: {tmp_path / 'vocab.txt'}: ")
+        assert err.count("\n") == 1
+        assert "capital letters" in err
+        assert "--do_lower_case" in err
+    else:
+        assert err == ""
+    assert tokenizer.settings["do_lower_case"] is (words is NO_CAPITALS if lower is None else lower)
+
+
+def test_a_tokenizer_json_is_held_against_the_network_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_shape("json_with_added", tmp_path)
+    count = len(VOCABULARY) + 2
+    (tmp_path / "vocab.txt").unlink()
+    assert len(tokenizer_of(tmp_path, EncoderConfig(vocab_size=count))) == count
+    assert "do_lower_case is true" in capsys.readouterr().err  # its words are of both kinds
+    message = fault(lambda: tokenizer_of(tmp_path, EncoderConfig(vocab_size=count - 1)))
+    assert message.startswith(f"{tmp_path / 'tokenizer.json'}: has {count} pieces")
 
 
 def test_what_was_changed_in_a_folder_of_ours(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Make the golden values of this folder with transformers and torch; see README.md. Not run by the tests.
 
-    python tests/golden/make_golden.py [models] [tokenizer]
+    python tests/golden/make_golden.py [models] [tokenizer] [folders]
 
 Every model gets random weights of a fixed seed, every parameter of every kind away from its neutral
 value (LayerNorm scale is not 1, no bias is 0, embeddings are small so that the LayerNorm epsilon counts),
@@ -11,11 +11,13 @@ the float32 weights that are saved, and stored as float32.
 import json
 import platform
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import nasty_texts
 import numpy as np
+import tokenizer_folders
 import tokenizers
 import torch
 import transformers
@@ -149,14 +151,50 @@ def make_tokenizer_values() -> None:
                 )
                 case = {"do_lower_case": lower, "max_length": max_length, "texts": list(inputs)}
                 cases.append(case | {key: encoded[key] for key in ("input_ids", "token_type_ids")})
-    made_with = {
+    lines = ",\n".join(json.dumps(case) for case in cases)  # a case a line
+    content = f'{{"made_with": {json.dumps(_versions())},\n"cases": [\n{lines}\n]}}\n'
+    (folder / "expected.json").write_bytes(content.encode("ascii"))
+
+
+def _versions() -> dict[str, str]:
+    return {
         "python": platform.python_version(),
         "transformers": transformers.__version__,
         "tokenizers": tokenizers.__version__,
     }
-    lines = ",\n".join(json.dumps(case) for case in cases)  # a case a line
-    content = f'{{"made_with": {json.dumps(made_with)},\n"cases": [\n{lines}\n]}}\n'
-    (folder / "expected.json").write_bytes(content.encode("ascii"))
+
+
+def make_folder_values() -> None:
+    """Write tokenizer/folders.json: what AutoTokenizer gives for the folders of tokenizer_folders.py.
+
+    Of each text the answers that differ, and of each folder the number of its answer to each text.
+    """
+    answers: list[list[Any]] = [[] for _ in (*tokenizer_folders.TEXTS, "the pair")]
+    folders: dict[str, list[int]] = {}
+    for name in tokenizer_folders.SHAPES:
+        with tempfile.TemporaryDirectory() as scratch:
+            tokenizer_folders.write_shape(name, Path(scratch))
+            tokenizer = transformers.AutoTokenizer.from_pretrained(scratch)
+        values: list[Any] = [_ids_and_offsets(tokenizer, text) for text in tokenizer_folders.TEXTS]
+        pair = tokenizer(*tokenizer_folders.BESIDE[:2])
+        values.append([pair["input_ids"], pair["token_type_ids"]])
+        folders[name] = []
+        for differing, value in zip(answers, values, strict=True):
+            if value not in differing:
+                differing.append(value)
+            folders[name].append(differing.index(value))
+    parts = {"folders": folders.items(), "answers": enumerate(answers)}
+    rows = {key: [json.dumps(row, separators=(",", ":")) for row in part] for key, part in parts.items()}
+    content = ",\n".join(f'"{key}": [\n' + ",\n".join(part) + "\n]" for key, part in rows.items())
+    content = f'{{"made_with": {json.dumps(_versions())},\n{content}}}\n'
+    (HERE / "tokenizer" / "folders.json").write_bytes(content.encode("ascii"))
+
+
+def _ids_and_offsets(tokenizer: Any, text: str) -> list[list[int]]:
+    """A text's ids, and its tokens' first characters and those behind their last, without added ones."""
+    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    firsts, ends = zip(*encoded["offset_mapping"], strict=True) if encoded["input_ids"] else ((), ())
+    return [encoded["input_ids"], list(firsts), list(ends)]
 
 
 def main(wanted: list[str]) -> None:
@@ -167,6 +205,8 @@ def main(wanted: list[str]) -> None:
             make_model(name)
     if not wanted or "tokenizer" in wanted:
         make_tokenizer_values()
+    if not wanted or "folders" in wanted:
+        make_folder_values()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,36 @@
+"""Whether a vocabulary was made from text with capital letters. No Paddle."""
+
+from collections.abc import Iterable
+
+_FEWEST, _SHARE, _NOTEWORTHY = 5, 0.1, 0.01
+_ALPHABET = 26
+
+
+def capitalised(pieces: Iterable[str]) -> tuple[int, int]:
+    """How many pieces are whole words of two letters or more, and how many of these have a capital letter.
+
+    Neither [PAD] and its like nor single letters count: lower-case vocabularies have them too.
+    """
+    words = [piece for piece in pieces if len(piece) > 1 and piece.isalpha()]
+    return len(words), sum(word != word.lower() for word in words)
+
+
+def looks_cased(pieces: Iterable[str]) -> bool:
+    """Whether so many words have capital letters that lower-casing a text would make them useless.
+
+    BERT's uncased vocabulary has none, its cased one has them in two words of five.
+    """
+    words, capitals = capitalised(pieces)
+    return capitals >= _FEWEST and capitals >= _SHARE * words
+
+
+def unreachable(pieces: Iterable[str], lower_case: bool) -> str:
+    """What part of a vocabulary no text can give, in words; empty where there is no such part."""
+    pieces = list(pieces)
+    words, capitals = capitalised(pieces)
+    if lower_case and capitals >= _FEWEST and capitals >= _NOTEWORTHY * words:
+        return f"{capitals} of its {words} words have capital letters, which no lower-cased text gives"
+    has_capital = any(piece != piece.lower() for piece in pieces if piece.strip("#").isalpha())
+    if not lower_case and words >= _ALPHABET and not has_capital:
+        return "it has no capital letters, so words that have one become [UNK]"
+    return ""

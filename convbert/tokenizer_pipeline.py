@@ -1,0 +1,133 @@
+"""A tokeniser as the Rust library runs it, and how it is built from ``vocab.txt``. No Paddle."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tokenizers import AddedToken
+from tokenizers import Tokenizer as RustTokenizer
+from tokenizers.models import WordPiece
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
+from tokenizers.processors import BertProcessing
+
+from commands.errors import InputError
+from commands.model_files import VOCABULARY
+from convbert.letter_case import capitalised, looks_cased
+from convbert.tokenizer_files import NORMALISER_DEFAULTS, ROLES, TokenizerSettings
+from convbert.vocabulary import read_vocabulary
+
+RUST_NAMES = {
+    "do_lower_case": "lowercase",
+    "tokenize_chinese_chars": "handle_chinese_chars",
+    "strip_accents": "strip_accents",
+}
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A tokeniser as built.
+
+    rust: it cuts and pads nothing. roles: role → the token that has it. lines: those of vocab.txt, None
+    where no such file can hold the ids. normaliser: BERT's settings in force; empty where tokenizer.json
+    has another normaliser. is_berts: whether transformers' BertTokenizer gives the same ids, given the
+    vocabulary, the added tokens and these settings. has_json: whether it was read from tokenizer.json.
+    """
+
+    path: Path
+    rust: RustTokenizer
+    roles: dict[str, str]
+    lines: list[str] | None
+    normaliser: dict[str, bool | None]
+    is_berts: bool
+    has_json: bool
+    splits_special_tokens: bool
+    notes: list[str]
+
+
+def from_vocabulary(folder: Path, settings: TokenizerSettings, changes: Mapping[str, Any]) -> Pipeline:
+    path = folder / VOCABULARY
+    lines, notes = read_vocabulary(path)
+    roles = roles_of(path, settings, {}, set(lines))
+    normaliser = {**NORMALISER_DEFAULTS, **settings.normaliser, **changes}
+    notes += settings.notes
+    if "do_lower_case" not in {**settings.normaliser, **changes} and looks_cased(lines):
+        normaliser["do_lower_case"] = False
+        words, capitals = capitalised(lines)
+        notes.append(
+            f"{path}: {capitals} of its {words} words have capital letters and {settings.path.name} does not "
+            "say do_lower_case, so texts keep their case (--do_lower_case true lower-cases them)"
+        )
+    ids = {piece: number for number, piece in enumerate(lines)}  # of a piece that is there twice, the last
+    rust = RustTokenizer(WordPiece(ids, unk_token=roles["unk_token"], max_input_chars_per_word=100))
+    rust.normalizer = _normaliser(normaliser)
+    rust.pre_tokenizer = BertPreTokenizer()
+    add_tokens(path, rust, settings, roles)
+    frame_as_bert(rust, roles)
+    rust.encode_special_tokens = settings.splits_special_tokens
+    return Pipeline(path, rust, roles, lines, normaliser, True, False, settings.splits_special_tokens, notes)
+
+
+def _normaliser(settings: Mapping[str, Any]) -> BertNormalizer:
+    return BertNormalizer(**{RUST_NAMES[key]: settings[key] for key in NORMALISER_DEFAULTS})
+
+
+def roles_of(
+    path: Path, settings: TokenizerSettings, otherwise: Mapping[str, str], known: "set[str]"
+) -> dict[str, str]:
+    """Role → its token. otherwise: what goes before BERT's names where no file names one."""
+    given = {role: token.content for role, token in settings.roles.items()}
+    roles = {**ROLES, **otherwise, **given}
+    known = known | {token.content for token in settings.declared.values()}
+    absent = [role for role in ROLES if roles[role] not in known]
+    if settings.takes_file_whole:  # transformers has no token for these roles then
+        roles = {role: token for role, token in roles.items() if role not in absent or role in given}
+        absent = [role for role in absent if role in given or role == "unk_token"]
+    if absent:
+        names = ", ".join(roles[role] for role in absent)
+        others = sorted(piece for piece in known if piece.startswith("<") and piece.endswith(">"))
+        remedy = (
+            f" If {', '.join(others[:5])} stand for them, {settings.path.name} must say so" if others else ""
+        )
+        remedy += f' ("{absent[0]}": "{others[0]}")' if others else ""
+        raise InputError(f"{path}: lacks {names}; is it a BERT WordPiece vocabulary?{remedy}")
+    return roles
+
+
+def frame_as_bert(rust: RustTokenizer, roles: Mapping[str, str]) -> None:
+    """Let it put [CLS] before and [SEP] behind texts; the roles' tokens must be known to it."""
+    ids = rust.get_vocab(with_added_tokens=True)
+    last, first = roles["sep_token"], roles["cls_token"]
+    rust.post_processor = BertProcessing((last, ids[last]), (first, ids[first]))
+
+
+def add_tokens(
+    path: Path, rust: RustTokenizer, settings: TokenizerSettings, roles: Mapping[str, str]
+) -> None:
+    """Add the folder's added tokens; InputError where they would get other ids than its files say."""
+    before = rust.get_vocab(with_added_tokens=True)
+    there = {token.content for token in rust.get_added_tokens_decoder().values()}
+    tokens = [token for _, token in sorted(settings.declared.items())]
+    there |= {token.content for token in tokens}
+    for role, content in roles.items():
+        token = settings.roles.get(role) or AddedToken(content, special=True)
+        tokens += [] if content in there else [token]
+    tokens += [token for token in settings.extras if token.content not in there]
+    for token in tokens:
+        token.special = token.special or token.content in roles.values()
+    rust.add_tokens(tokens)
+    taken = set(before.values())
+    wanted = {token.content: number for number, token in settings.declared.items()}
+    for token in tokens:
+        content, number = token.content, rust.token_to_id(token.content)
+        if number != wanted.get(content, number):
+            raise InputError(
+                f"{settings.declared_in}: {content!r} should be {wanted[content]}, but with {path.name} it "
+                f"is {number} (transformers takes that); are both files of one model?"
+            )
+        if content not in before and number in taken:
+            raise InputError(
+                f"{path}: lacks {content!r}, and its id would be {number}, which another piece has, since "
+                "some lines repeat others; add it as the last line"
+            )
