@@ -14,7 +14,6 @@ if not __package__:  # started by path: what is importable is the clone, not thi
 
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from checkpoints.naming import Rule
     from checkpoints.tensors import StoredTensor
     from convbert.config import EncoderConfig
+    from convbert.tokenizer import Tokenizer
 
 # Classes that the two call differently.
 _CLASSES = {
@@ -70,17 +70,23 @@ def make_parser() -> CommandParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
+    from checkpoints.folder import read_config
     from checkpoints.names import resolve
-    from checkpoints.opening import model_folder
+    from checkpoints.opening import model_folder, tokenizer_of
 
-    for note in convert(model_folder(resolve(flags.source)), Path(flags.target), flags.to, flags.dtype):
+    source, target = model_folder(resolve(flags.source)), Path(flags.target)
+    tokenizer = tokenizer_of(source, read_config(source))
+    for note in convert(source, target, flags.to, flags.dtype, tokenizer):
         print(f"note: {note}", file=sys.stderr)
     print(flags.target)
 
 
-def convert(source: Path, target: Path, to: str, dtype: str = "stored") -> list[str]:
+def convert(
+    source: Path, target: Path, to: str, dtype: str = "stored", tokenizer: "Tokenizer | None" = None
+) -> list[str]:
     """Write source's model into the folder target in the layout ``huggingface`` or ``paddlenlp``.
 
+    tokenizer: source's, whose files go along; without it weights and configuration alone are written.
     Returns what a user should know. A tensor without a name on the other side, and one that float16 (where
     that is the dtype) cannot hold: InputError.
     """
@@ -105,8 +111,8 @@ def convert(source: Path, target: Path, to: str, dtype: str = "stored") -> list[
             "convbert.pooler goes along: newer PaddleNLP classifies through it, transformers and this "
             "project's network have none, so a classifier fine-tuned there answers differently elsewhere"
         )
-    _write(source, target, to, arrays, _settings(values, config, architecture, to))
-    return notes
+    settings = _settings(values, config, architecture, to)
+    return notes + _write(source, target, to, arrays, settings, tokenizer)
 
 
 def _halved(path: Path, name: str, tensor: "StoredTensor") -> "StoredTensor":
@@ -202,12 +208,18 @@ def _settings(values: dict[str, Any], config: "EncoderConfig", architecture: str
 
 
 def _write(
-    source: Path, target: Path, to: str, arrays: "dict[str, tuple[str, np.ndarray]]", settings: dict[str, Any]
-) -> None:
-    from checkpoints.model_config import CONFIG
+    source: Path,
+    target: Path,
+    to: str,
+    arrays: "dict[str, tuple[str, np.ndarray]]",
+    settings: dict[str, Any],
+    tokenizer: "Tokenizer | None",
+) -> list[str]:
+    from checkpoints.model_config import CONFIG, config_path
     from checkpoints.paddle_file import write_paddle
     from checkpoints.safetensors_file import write_safetensors
-    from checkpoints.weights import PADDLE, SAFETENSORS
+    from checkpoints.tokenizer_carrying import carry_tokenizer, left_behind
+    from checkpoints.weights import PADDLE, SAFETENSORS, weight_files
     from commands.files import atomic_folder, atomic_write, write_json
 
     with atomic_folder(target) as folder:
@@ -215,9 +227,11 @@ def _write(
         with atomic_write(folder / name) as file:
             write(file, arrays)
         write_json(folder / CONFIG, settings)
-        for extra in ("vocab.txt", "tokenizer_config.json"):
-            if (source / extra).is_file():
-                shutil.copyfile(source / extra, folder / extra)
+        if tokenizer is None:
+            return []
+        notes = carry_tokenizer(tokenizer, folder, to)
+    carried = [path.name for path in (*weight_files(source), config_path(source))]
+    return notes + left_behind(source, carried)
 
 
 if __name__ == "__main__":

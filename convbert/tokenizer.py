@@ -101,6 +101,11 @@ class Tokenizer:
         return [(encoding.ids, encoding.offsets) for encoding in encodings]
 
     @property
+    def is_berts(self) -> bool:
+        """Whether BERT's classes give these ids, with the vocabulary, the added tokens and the settings."""
+        return self._pipeline.is_berts
+
+    @property
     def is_plain(self) -> bool:
         """Whether ``vocab.txt`` and BERT's settings say all, so that any reader of BERT's gets these ids."""
         plain = [AddedToken(token, special=True) for token in self._pipeline.roles.values()]

@@ -12,6 +12,7 @@ import safetensors.numpy
 from checkpoints.convert import convert, main
 from checkpoints.folder import read_config
 from checkpoints.weights import open_weights
+from convbert.tokenizer import SPECIALS
 from tests.checkpoints.golden_folders import GOLDEN, NAMES, fault, read, theirs_of
 
 PADDLENLP = GOLDEN / "paddlenlp"  # written by PaddleNLP 2.8.1, with what it answered
@@ -185,13 +186,14 @@ def test_to_its_own_layout_changes_the_container_alone(tmp_path: Path) -> None:
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = tmp_path / "source"
     shutil.copytree(PADDLENLP / "convbert", source)
-    (source / "vocab.txt").write_bytes(b"[PAD]\r\n")
+    vocabulary = b"".join(f"{piece}\r\n".encode() for piece in (*SPECIALS, *"abc"))
+    (source / "vocab.txt").write_bytes(vocabulary)
     main([str(source), str(tmp_path / "there"), "--to", "huggingface", "--dtype", "float16"])
     assert {tensor.kind for tensor in open_weights(tmp_path / "there")[1].values()} == {"F16"}
     out, err = capsys.readouterr()
     assert out == f"{tmp_path / 'there'}\n"
     assert err.startswith("note: convbert.pooler goes along")
-    assert (tmp_path / "there" / "vocab.txt").read_bytes() == b"[PAD]\r\n"
+    assert (tmp_path / "there" / "vocab.txt").read_bytes() == vocabulary
 
 
 def test_faults_leave_nothing_behind(tmp_path: Path) -> None:
