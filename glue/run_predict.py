@@ -4,7 +4,8 @@ Example:
   python -m glue.run_predict --task_name mnli --ckpt_path runs/mnli/best --data_dir glue_data \\
       --output_dir predictions
 
-MNLI writes MNLI-m.tsv, MNLI-mm.tsv and AX.tsv. STS-B's numbers are clipped to [0, 5]. Labels are those of
+MNLI writes MNLI-m.tsv, MNLI-mm.tsv and AX.tsv; of several test files those that are there are answered, the
+others named. STS-B's numbers are clipped to [0, 5]. Labels are those of
 the checkpoint's own map. The .npz holds ``logits`` (rows × labels, float32; for a regression in the
 task's range), ``labels`` (in column order), ``checkpoint_digest``, and ``data_digest``: of the file answered.
 """
@@ -15,6 +16,7 @@ if not __package__:  # started by path: what is importable is the clone, not thi
 
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -90,6 +92,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     for part in predictions:
         print(f"{target / part.split.split.hand_in}: {len(part.answers)} rows")
+    answered = [part.split.split for part in predictions]
+    for split in task.of_kind(flags.split):
+        if split not in answered and (target / split.hand_in).is_file():
+            print(f"warning: {target / split.hand_in}: is of an earlier prediction", file=sys.stderr)
 
 
 def _place_of(folder: Path) -> Path:

@@ -1,5 +1,6 @@
 """Logits → predictions → dev scores, with the loss over all rows."""
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,9 +18,10 @@ from engines.running import Engine
 from engines.settled import DOUBT, SettledEngine
 from glue.answers import answers_of
 from glue.checkpoint import Checkpoint
+from glue.data_files import fetching, find_file, locate
 from glue.features import SplitFeatures, load_split, targets_of
 from glue.model import label_names
-from glue.tasks import Task
+from glue.tasks import Split, Task
 from metrics.task_scores import score_task
 
 
@@ -67,14 +69,16 @@ def predict_splits(
     engine: str = "auto",
     device: str = "cpu",
 ) -> list[Predictions]:
-    """A checkpoint's answers to all of its task's ``dev`` or ``test`` files; all are read before any is run.
+    """A checkpoint's answers to its task's ``dev`` or ``test`` files; all are read before any is run.
 
-    max_length: of the inputs in tokens; None: as the checkpoint was trained. engine: of ``engines.choice``.
+    Of several files those that are there are answered; a note names each that is missing. max_length: of
+    the inputs in tokens; None: as the checkpoint was trained. engine: of ``engines.choice``.
     """
     task, config = checkpoint.task, checkpoint.config
     length = max_length or config.max_seq_length or min(128, config.max_position_embeddings)
     check_length(length, config)
-    splits = [load_split(task, split, data_dir, checkpoint.tokenizer, length) for split in task.of_kind(kind)]
+    wanted = present(task.of_kind(kind), data_dir)
+    splits = [load_split(task, split, data_dir, checkpoint.tokenizer, length) for split in wanted]
     for split in splits:
         notes = [split.described()] if split.rows != split.split.rows else []
         for note in [*notes, *split.notes] if ranks.is_first() else []:
@@ -87,8 +91,26 @@ def predict_splits(
     return found
 
 
+def present(splits: Sequence[Split], data_dir: Path) -> list[Split]:
+    """Those of a task's files that are there, and a note for each other; InputError if none is."""
+    found = [split for split in splits if locate(data_dir, split)]
+    if not found:
+        find_file(data_dir, splits[0])  # says what to do
+    for split in splits if ranks.is_first() else []:
+        if split not in found:
+            name = split.hand_in.removesuffix(".tsv")
+            print(
+                f"note: {name} is missing: no {split.file} below {data_dir}; `{fetching(data_dir, split)}` "
+                f"fetches it; without it there is no {split.hand_in}",
+                file=sys.stderr,
+            )
+    return found
+
+
 def dev_scores(task: Task, config: EncoderConfig, predictions: Sequence[Predictions]) -> dict[str, float]:
     """The task's scores, ``main``, and ``loss``: the mean over all rows of all dev files.
+
+    Where some of the dev files are missing: the scores of those that are there, without ``main``.
 
     What is scored is what a prediction file would say, so both give the same number. Classes are
     compared as ids in the table's order (F1's positive class is the second).
@@ -103,7 +125,13 @@ def dev_scores(task: Task, config: EncoderConfig, predictions: Sequence[Predicti
         else:
             pairs.append((_scores(part.split), np.array([float(answer) for answer in part.answers])))
         losses.append(_losses(task, config, part))
-    return {**score_task(task, pairs), "loss": float(np.concatenate(losses).mean())}
+    loss = {"loss": float(np.concatenate(losses).mean())}
+    if len(predictions) == len(task.of_kind("dev")):
+        return {**score_task(task, pairs), **loss}
+    parts = [part.split.split.part for part in predictions]
+    some = dataclasses.replace(task, splits=tuple(s for s in task.of_kind("dev") if s.part in parts))
+    scores = score_task(some, pairs)
+    return {key: scores[key] for key in some.score_keys} | loss
 
 
 def _scores(split: SplitFeatures) -> np.ndarray:

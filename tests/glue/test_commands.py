@@ -15,7 +15,7 @@ from commands.errors import InputError
 from glue import answers, run_eval, run_glue, run_predict
 from glue.tasks import TASKS
 from metrics import score
-from submission import pack
+from submission import check, pack
 from training import loop
 
 FEW_STEPS = ("--max_steps", "6", "--learning_rate", "1e-3", "--logging_steps", "2", "--save_steps", "3")
@@ -294,3 +294,58 @@ def test_help_shows_what_the_presets_set(capsys: pytest.CaptureFixture[str]) -> 
     said = capsys.readouterr().out
     assert "learning_rate 0.0003 up to hidden size 384, 0.0001 above" in said
     assert "  mrpc: both_orders True\n" in said
+
+
+def test_what_can_be_predicted_without_the_diagnostic_set_is(
+    runs: Path, sample_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(sample_dir / "MNLI", tmp_path / "data" / "MNLI")
+    common = [
+        "--task_name",
+        "mnli",
+        "--ckpt_path",
+        str(runs / "mnli" / "best"),
+        "--output_dir",
+        str(tmp_path / "p"),
+    ]
+    run_predict.main([*common, "--data_dir", str(tmp_path / "data")])
+    out, err = capsys.readouterr()
+    assert [line.split(":")[0].rpartition("/")[2] for line in out.splitlines()] == [
+        "MNLI-m.tsv",
+        "MNLI-mm.tsv",
+    ]
+    note = next(line for line in err.splitlines() if "AX is missing" in line)
+    assert f"python -m scripts.download_glue --data_dir {tmp_path / 'data'} --task_name mnli" in note
+    names = sorted(path.name for path in (tmp_path / "p").iterdir())
+    assert names == ["MNLI-m.npz", "MNLI-m.tsv", "MNLI-mm.npz", "MNLI-mm.tsv"]
+    with pytest.raises(InputError, match="is missing"):
+        check.main([str(tmp_path / "p")])
+    assert re.search(r"ERROR +AX\.tsv +is missing", capsys.readouterr().out)
+    run_predict.main([*common, "--data_dir", str(sample_dir)])
+    whole = {path.name: path.read_bytes() for path in (tmp_path / "p").iterdir()}
+    assert {*names, "AX.tsv", "AX.npz"} == set(whole)
+    capsys.readouterr()
+    run_predict.main([*common, "--data_dir", str(tmp_path / "data")])  # what is left of before is named
+    assert f"warning: {tmp_path / 'p' / 'AX.tsv'}: is of an earlier prediction" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in (tmp_path / "p").iterdir()} == whole
+
+
+def test_scores_of_the_dev_file_that_is_there(
+    runs: Path, sample_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ["--task_name", "mnli", "--ckpt_path", str(runs / "mnli" / "best"), "--data_dir"]
+    run_eval.main([*common, str(sample_dir)])
+    both = printed_json(capsys)
+    (tmp_path / "MNLI").mkdir()
+    for part in ("matched", "mismatched"):
+        other = tmp_path / "MNLI" / f"dev_{part}.tsv"
+        shutil.copy(sample_dir / "MNLI" / other.name, other)
+        run_eval.main([*common, str(tmp_path)])
+        out, err = capsys.readouterr()
+        scores = json.loads(out)
+        assert list(scores) == [f"accuracy_{part}", "loss"]
+        assert scores[f"accuracy_{part}"] == both[f"accuracy_{part}"]
+        assert "is missing: no MNLI/dev_" in err
+        other.unlink()
+    with pytest.raises(InputError, match=r"MNLI/dev_matched\.tsv: no such file"):
+        run_eval.main([*common, str(tmp_path)])
