@@ -12,9 +12,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from commands.errors import InputError
-from commands.text import decode_text, read_lines
+from commands.json_text import parse_json
+from commands.plain_files import open_plain, read_plain
+from commands.printable import shortened
+from commands.text import NotTextError, decode_text, read_lines
 
 MANIFEST = "manifest.json"
+_LARGEST_JSON = 1 << 28  # bytes; the largest that tools write beside a model has some 20 million
 FINISHED = ".finished"  # in a finished run whose last/ was put away, as lab.sweep --keep best does
 
 
@@ -73,16 +77,15 @@ def write_json(path: str | Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2) + "\n")
 
 
-def read_json_object(path: str | Path) -> dict[str, Any]:
-    """The JSON object in a file; InputError says what is wrong with it."""
+def read_json_object(path: str | Path, most: int = _LARGEST_JSON) -> dict[str, Any]:
+    """The JSON object in a plain file of at most so many bytes; InputError says what is wrong with it."""
     try:
-        values = json.loads(decode_text(Path(path).read_bytes()))
+        text = decode_text(read_plain(path, most))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except RecursionError:
-        raise InputError(f"{path}: not JSON: nested too deeply") from None
-    except ValueError as error:  # not UTF-8, not JSON, or a number of more digits than Python takes
+    except NotTextError as error:
         raise InputError(f"{path}: not JSON: {error}") from None
+    values = parse_json(text, str(path))
     if not isinstance(values, dict):
         raise InputError(f"{path}: expected a JSON object, found a {type(values).__name__}")
     return values
@@ -97,12 +100,7 @@ def read_json_lines(path: str | Path) -> Iterator[Any]:
 
 def read_json_line(line: str, where: str) -> Any:
     """The value of a line; InputError says where it is not JSON."""
-    try:
-        return json.loads(line.lstrip("\ufeff"))  # as where a file was put behind another
-    except RecursionError:
-        raise InputError(f"{where}: not JSON: nested too deeply") from None
-    except ValueError as error:
-        raise InputError(f"{where}: not JSON: {error}") from None
+    return parse_json(line.lstrip("\ufeff"), where)  # as where a file was put behind another
 
 
 def read_json_objects(path: str | Path) -> list[dict[str, Any]]:
@@ -112,14 +110,14 @@ def read_json_objects(path: str | Path) -> list[dict[str, Any]]:
         raise InputError(f"{path}: holds no rows")
     for value in values:
         if not isinstance(value, dict):
-            raise InputError(f"{path}: expected a JSON object a line, found {str(value)[:60]!r}")
+            raise InputError(f"{path}: expected a JSON object a line, found {shortened(value, 60)}")
     return values
 
 
 def sha256_of(path: str | Path) -> str:
-    """The SHA-256 of a file's bytes, in hex."""
+    """The SHA-256 of a plain file's bytes, in hex; a pipe or a device is an InputError."""
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    with open_plain(path) as file:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
@@ -189,6 +187,8 @@ def damage(folder: Path) -> str:
         return str(error)
     except FileNotFoundError as error:
         return f"{error.filename}: no such file"
+    except OSError as error:
+        return f"{error.filename}: {error.strerror}"
     except (KeyError, AttributeError, TypeError):
         return f"{folder / MANIFEST}: not a manifest"
     return f"{folder / wrong[0]}: is not what {MANIFEST} says (SHA-256)" if wrong else ""

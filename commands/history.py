@@ -1,9 +1,14 @@
 """The history of a run, ``history.jsonl``: a line per log and per evaluation."""
 
-import json
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from commands.errors import InputError
+from commands.json_text import parse_json
+from commands.plain_files import read_plain
+
+_LARGEST = 1 << 28  # bytes; a line takes some 200
 
 
 def read_history(run: Path) -> list[dict[str, Any]]:
@@ -12,13 +17,13 @@ def read_history(run: Path) -> list[dict[str, Any]]:
     While a run writes it, or after a kill, the last line may be a half: what is no such line is left out.
     """
     try:
-        text = (run / "history.jsonl").read_text(encoding="utf-8-sig", errors="replace")
+        raw = read_plain(run / "history.jsonl", _LARGEST)
     except FileNotFoundError:
         return []
     found = []
-    for line in text.splitlines():
-        with suppress(ValueError, RecursionError):
-            value = json.loads(line)
+    for line in raw.decode("utf-8-sig", errors="replace").splitlines():
+        with suppress(InputError):
+            value = parse_json(line, "")
             if isinstance(value, dict) and type(value.get("step")) is int:
                 found.append(value)
     return found

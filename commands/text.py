@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from commands.errors import InputError
+from commands.plain_files import open_plain
 
 _BOM = "\ufeff"
 _COMPRESSED = (
@@ -83,14 +84,15 @@ def decode_part(raw: bytes, line: int) -> str:
 def read_text(path: str | Path) -> str:
     """The text of a UTF-8 file, with or without a byte order mark; InputError with line for other bytes."""
     try:
-        return decode_text(Path(path).read_bytes())
+        with open_plain(path) as file:
+            return decode_text(file.read())
     except NotTextError as error:
         raise InputError(f"{path}:{error.line}: {error.reason}") from None
 
 
 def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
     """Number and text of every line without its end, cut at line feeds only; read as they are asked for."""
-    with open(path, "rb") as file:
+    with open_plain(path) as file:
         if form := other_form(file.peek(_LOOKED_AT)):
             raise InputError(f"{path}:1: {form}")
         for number, raw in enumerate(file, 1):

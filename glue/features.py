@@ -3,8 +3,6 @@
 import hashlib
 import os
 import sys
-import tokenize
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,12 +14,15 @@ from tqdm import tqdm
 from commands.cache import cache_dir
 from commands.errors import InputError
 from commands.files import atomic_write, sha256_of
+from commands.npz_file import DAMAGED, read_arrays
 from convbert.batching import Features, pack
 from convbert.tokenizer import Tokenizer
 from glue.data import Example, Rows, read_split
 from glue.tasks import Split, Task
 
 _FORMAT = 2  # of the cached file; a new number leaves old files unread
+_ARRAYS = ("ids", "starts", "first_lengths")
+_LARGEST = 1 << 32  # bytes of an array
 _CHUNK = 10_000
 _LEAST_OF_PAIR = 5  # [CLS] a [SEP] b [SEP]
 
@@ -120,14 +121,10 @@ def _tokenised(rows: Rows, tokenizer: Tokenizer, max_length: int) -> Features:
 
 def _read_cache(path: Path) -> Features | None:
     try:
-        with np.load(path) as stored:
-            if any(member.compress_type for member in stored.zip.infolist()):
-                return None  # never written so, and could be of any size
-            return Features(stored["ids"], stored["starts"], stored["first_lengths"])
-    # Whatever zipfile and NumPy say of a file that is absent, out of reach or damaged: it is made again.
-    except (OSError, ValueError, LookupError, EOFError, RuntimeError, TypeError, SyntaxError, MemoryError):
+        return Features(**read_arrays(path, dict.fromkeys(_ARRAYS, _LARGEST), compressed=False))
+    except DAMAGED:  # absent, out of reach or damaged: it is made again
         return None
-    except (zipfile.BadZipFile, tokenize.TokenError):  # NumPy parses an array's header as Python's literals
+    except InputError:
         return None
 
 

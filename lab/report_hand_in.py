@@ -18,7 +18,7 @@ from glue.tasks import Split, Task, hand_in_files
 from lab.report_numbers import Number, mapping, percent, whole
 from metrics.prediction_file import Form, parse_predictions
 from metrics.scores import accuracy, matthews
-from submission.check import check_contents, hand_in_names
+from submission.check import check_contents, size_limits
 from submission.contents import read_contents
 from submission.manifest import manifest_path
 
@@ -68,7 +68,8 @@ class Category:
 def read_zip(archive: Path, data_dir: Path | None) -> Zip:
     """What a zip holds, as ``submission.check`` sees it, and what its manifest, if any, says of it."""
     reports = {
-        report.name: report for report in check_contents(read_contents(archive, hand_in_names()), data_dir)
+        report.name: report
+        for report in check_contents(read_contents(archive, size_limits(data_dir)), data_dir)
     }
     beside, manifest, note = manifest_path(archive), dict[str, Any](), "no manifest beside it"
     if beside.is_file():
@@ -142,7 +143,7 @@ def diagnostic_answers(place: Path) -> list[str]:
     if not place.exists():
         return []
     task, split = diagnostic_split()
-    raw = read_contents(place, hand_in_names()).raw.get(split.hand_in)
+    raw = read_contents(place, size_limits()).raw.get(split.hand_in)
     if raw is None:
         return []
     file = parse_predictions(raw, Form(task.labels), raw.count(b"\n") - 1)

@@ -12,12 +12,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from commands.errors import InputError
+from commands.plain_files import read_plain
 from commands.text import NotTextError, decode_text
 
 HEADER = "index\tprediction"
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _NO_NUMBER = re.compile(r"[+-]?(nan|inf(inity)?)", re.ASCII | re.IGNORECASE)
 _INDEX = re.compile(r"0|[1-9]\d{0,11}", re.ASCII)
+LARGEST = 64 << 20  # bytes of a file to score; the largest official one has some 4 MB
+_BYTES_OF_A_ROW = 48  # at most: an index, TAB, a label or a number of 17 digits, CRLF
+_LONGEST_LINE = 1000  # bytes
+_OF_FORM = ("bom", "crlf")  # faults that leave every prediction readable
 _BEYOND = 1000  # lines looked at after those expected; what follows is no longer a slip and only counted
 
 
@@ -65,8 +70,16 @@ class PredictionFile:
     warnings: list[Fault] = field(default_factory=list)
 
 
+def most_bytes(rows: int) -> int:
+    """How large a file of so many predictions can be, with room for what is wrong with it."""
+    return (1 << 16) + _BYTES_OF_A_ROW * rows
+
+
 def parse_predictions(raw: bytes, form: Form, rows: int) -> PredictionFile:
-    """Read a file's bytes and find everything that is wrong with them; ``rows`` must be there."""
+    """Read a file's bytes and find everything that is wrong with them; ``rows`` must be there.
+
+    Of a file with faults of more than its form no prediction is kept.
+    """
     file = PredictionFile()
     faults = _Faults()
     text = _decode(raw, faults)
@@ -79,12 +92,13 @@ def parse_predictions(raw: bytes, form: Form, rows: int) -> PredictionFile:
                 Fault("unfinished", total, "the last line has no line end; is it cut short?")
             )
         first = _check_header(lines[0], faults)
-        file.predictions = _Rows(form, faults).read(lines[first - 1 :], first)
+        predictions = _Rows(form, faults).read(lines[first - 1 :], first)
         if rest is None:
-            file.rows = len(file.predictions)
+            file.rows = len(predictions)
             _check_count(lines, first, file.rows, rows, faults)
         else:
             faults.add("rows", first + rows, f"the file has {total} lines; expected {rows + 1}")
+        file.predictions = [] if faults.hide_predictions() else predictions
     file.faults = faults.by_line()
     return file
 
@@ -94,8 +108,8 @@ def read_predictions(path: str | Path, form: Form, rows: int) -> list[str]:
 
     A byte order mark and Windows line ends are passed over: they are faults of a submission, not of a score.
     """
-    file = parse_predictions(Path(path).read_bytes(), form, rows)
-    faults = [fault for fault in file.faults if fault.kind not in ("bom", "crlf")]
+    file = parse_predictions(read_plain(path, LARGEST), form, rows)
+    faults = [fault for fault in file.faults if fault.kind not in _OF_FORM]
     if faults:
         fault = faults[0]
         others = f" (further kinds of fault: {len(faults) - 1})" if len(faults) > 1 else ""
@@ -114,6 +128,10 @@ class _Faults:
         self._times[kind] += times
         if kind not in self._first:
             self._first[kind] = Fault(kind, line, message)
+
+    def hide_predictions(self) -> bool:
+        """Whether there is a fault of more than the file's form."""
+        return bool(self._first.keys() - set(_OF_FORM))
 
     def by_line(self) -> list[Fault]:
         found = [replace(fault, count=self._times[kind]) for kind, fault in self._first.items()]
@@ -185,6 +203,10 @@ def _decode(raw: bytes, faults: _Faults) -> str | None:
     if not raw.strip():
         faults.add("empty", 1, f"the file is empty; expected the header {HEADER!r} and the rows")
         return None
+    if line := _long_line(raw):
+        message = f"a line of more than {_LONGEST_LINE} bytes; expected {HEADER!r} and rows of that form"
+        faults.add("long", line, message)
+        return None
     try:
         text = decode_text(raw)
     except NotTextError as error:
@@ -196,6 +218,17 @@ def _decode(raw: bytes, faults: _Faults) -> str | None:
         faults.add("crlf", line, message, text.count("\r"))
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     return text
+
+
+def _long_line(raw: bytes) -> int:
+    """The number of the first line beyond _LONGEST_LINE; 0 if there is none."""
+    begin = 0
+    while len(raw) - begin > _LONGEST_LINE:
+        end = raw.rfind(b"\n", begin, begin + _LONGEST_LINE + 1)
+        if end < 0:
+            return raw.count(b"\n", 0, begin) + 1
+        begin = end + 1
+    return 0
 
 
 def _check_count(lines: Sequence[str], first: int, found: int, expected: int, faults: _Faults) -> None:

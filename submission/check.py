@@ -19,9 +19,10 @@ from typing import Any
 
 from commands.command_line import CommandParser, path, run
 from commands.errors import InputError
+from commands.plain_files import open_plain
 from glue.data_files import find_file, locate
 from glue.tasks import Split, Task, hand_in_files
-from metrics.prediction_file import Fault, Form, parse_predictions
+from metrics.prediction_file import Fault, Form, most_bytes, parse_predictions
 from submission.contents import MISSING, Contents, read_contents
 
 _FAULTS_SHOWN = 3
@@ -74,6 +75,12 @@ def hand_in_names() -> list[str]:
     return [split.hand_in for _, split in hand_in_files()]
 
 
+def size_limits(data_dir: str | Path | None = None) -> dict[str, int]:
+    """Hand-in name → the most bytes of that file, by the official rows or those of larger files there."""
+    counts = RowCounts(data_dir)
+    return {split.hand_in: most_bytes(max(split.rows, counts.of(split)[0])) for _, split in hand_in_files()}
+
+
 def summary_of_errors(path: str | Path, reports: Sequence[FileReport]) -> str:
     """The one line that says why a hand-in is refused: the first error and how many files have one."""
     faulty = [report for report in reports if report.faults]
@@ -111,7 +118,7 @@ class RowCounts:
 def count_lines(path: Path) -> int:
     """Lines as the readers see them: cut at line feeds, a last one without its own counts too."""
     lines, last = 0, b"\n"
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         while block := file.read(1 << 20):
             lines += block.count(b"\n")
             last = block[-1:]
@@ -158,7 +165,7 @@ def _parser() -> CommandParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = _parser().parse_args(argv)
-    contents = read_contents(args.path, hand_in_names())
+    contents = read_contents(args.path, size_limits(args.data_dir))
     reports = check_contents(contents, args.data_dir)
     is_ok = not any(report.faults for report in reports)
     if args.json:

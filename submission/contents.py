@@ -4,16 +4,19 @@ import struct
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from commands.errors import InputError
+from commands.plain_files import open_plain, read_plain
 from commands.printable import escape_unprintable
+from commands.zip_entries import MAX_ENTRIES, has_many_entries
 
 MISSING = "is missing"
-LARGEST = 64 << 20  # the largest official file has some 4 MB; more is no prediction file
+_LARGEST_ZIP = 256 << 20  # bytes; the official files have some 5 MB
+_MOST_STRAYS = 20  # that are named; of more their number
 
 _LONGEST_REASON = 120
 
@@ -39,14 +42,23 @@ class Contents:
     strays: dict[str, str] = field(default_factory=dict)
 
 
-def read_contents(path: str | Path, wanted: Collection[str]) -> Contents:
-    """Read the files named ``wanted`` from a folder or a zip; InputError if it is neither."""
+def read_contents(path: str | Path, wanted: Mapping[str, int]) -> Contents:
+    """Read the files named ``wanted`` from a folder or a zip; InputError if it is neither.
+
+    Args:
+        path: the folder or zip.
+        wanted: hand-in name → the most bytes that its file can have; of a larger one nothing is read.
+    """
     path = Path(path)
     if path.is_dir():
         return _read_folder(path, wanted)
     if not path.is_file():
         raise InputError(f"{path}: no such folder or zip; give what run_predict or submission.pack wrote")
-    with path.open("rb") as file:
+    if path.stat().st_size > _LARGEST_ZIP:
+        raise InputError(f"{path}: {_too_large(path.stat().st_size)}")
+    with open_plain(path) as file:
+        if has_many_entries(file):
+            raise InputError(f"{path}: holds more than {MAX_ENTRIES} files; zip {len(wanted)} alone")
         try:
             archive = zipfile.ZipFile(file)
         except DAMAGED as error:
@@ -62,66 +74,66 @@ def reason(error: Exception) -> str:
     return escape_unprintable(said.splitlines()[0][:_LONGEST_REASON])
 
 
-def _read_folder(folder: Path, wanted: Collection[str]) -> Contents:
+def _read_folder(folder: Path, wanted: Mapping[str, int]) -> Contents:
     """Hidden files and files that are no TSV (such as the .npz beside a prediction) may lie there."""
     contents = Contents()
     names = sorted(entry.name for entry in folder.iterdir())
     for name in names:
         path = folder / name
         if name in wanted:
-            _keep_file(path, contents)
+            _keep_file(path, wanted[name], contents)
         elif path.suffix.lower() == ".tsv" and not name.startswith("."):
-            contents.strays[escape_unprintable(name)] = _why_stray(name, wanted)
+            contents.strays[_short(name)] = _why_stray(name, wanted)
     _explain_missing(contents, wanted)
     return contents
 
 
-def _keep_file(path: Path, contents: Contents) -> None:
+def _keep_file(path: Path, most: int, contents: Contents) -> None:
     if path.is_dir():
         contents.faults[path.name] = "is a folder; a file is wanted"
     elif not path.exists():
         contents.faults[path.name] = "is a link to nothing; write the file again"
     elif not path.is_file():  # a pipe would be waited for
         contents.faults[path.name] = "is no plain file; write the file again"
-    elif path.stat().st_size > LARGEST:
+    elif path.stat().st_size > most:
         contents.faults[path.name] = _too_large(path.stat().st_size)
     else:
-        contents.raw[path.name] = path.read_bytes()
+        contents.raw[path.name] = read_plain(path, most)
 
 
-def _read_zip(archive: zipfile.ZipFile, wanted: Collection[str]) -> Contents:
+def _read_zip(archive: zipfile.ZipFile, wanted: Mapping[str, int]) -> Contents:
     contents = Contents()
     times = Counter(entry.filename for entry in archive.infolist())
     for entry in archive.infolist():
         name = entry.filename
         if name not in wanted:
-            contents.strays[escape_unprintable(name)] = _why_stray(name, wanted)
+            contents.strays[_short(name)] = _why_stray(name, wanted)
         elif times[name] > 1:
             contents.faults[name] = f"stands {times[name]} times in the zip; once is wanted"
         elif entry.flag_bits & 0x1:
             contents.faults[name] = "is encrypted; zip it without a password"
-        elif entry.file_size > LARGEST:
+        elif entry.file_size > wanted[name]:
             contents.faults[name] = _too_large(entry.file_size)
         else:
-            _keep_entry(archive, entry, contents)
+            _keep_entry(archive, entry, wanted[name], contents)
     _explain_missing(contents, wanted)
     return contents
 
 
-def _keep_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, contents: Contents) -> None:
+def _keep_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, most: int, contents: Contents) -> None:
     try:
         with archive.open(entry) as file:
-            raw = file.read(LARGEST + 1)  # never more: the size in the directory may be untrue
+            raw = file.read(most + 1)  # never more: the size in the directory may be untrue
     except DAMAGED as error:
         contents.faults[entry.filename] = f"cannot be read from the zip ({reason(error)}); pack it again"
         return
-    if len(raw) > LARGEST:
+    if len(raw) > most:
         contents.faults[entry.filename] = _too_large(len(raw))
     else:
         contents.raw[entry.filename] = raw
 
 
-def _explain_missing(contents: Contents, wanted: Collection[str]) -> None:
+def _explain_missing(contents: Contents, wanted: Mapping[str, int]) -> None:
     """Where a wanted file is missing and a stray is plainly meant to be it, say so in one place."""
     for name in wanted:
         if name in contents.raw or name in contents.faults:
@@ -130,9 +142,13 @@ def _explain_missing(contents: Contents, wanted: Collection[str]) -> None:
         contents.faults[name] = MISSING
         if len(meant) == 1:
             contents.faults[name] += f"; found {meant[0]}: {contents.strays.pop(meant[0])}"
+    if further := list(contents.strays)[_MOST_STRAYS:]:
+        for name in further:
+            del contents.strays[name]
+        contents.strays[f"{len(further)} more"] = "do not belong into the hand-in; remove them"
 
 
-def _why_stray(name: str, wanted: Collection[str]) -> str:
+def _why_stray(name: str, wanted: Mapping[str, int]) -> str:
     base = _base(name)
     if "__MACOSX" in name or base == ".DS_Store" or base.startswith("._"):
         return "left by macOS; use submission.pack, or zip without it"
@@ -144,6 +160,10 @@ def _why_stray(name: str, wanted: Collection[str]) -> str:
         if base.lower() == other.lower():
             return f"the wanted name is {other}"
     return "does not belong into the hand-in; remove it"
+
+
+def _short(name: str) -> str:
+    return escape_unprintable(name if len(name) <= _LONGEST_REASON else f"{name[:_LONGEST_REASON]}…")
 
 
 def _base(name: str) -> str:

@@ -23,7 +23,7 @@ from commands.command_line import CommandParser, path, run
 from commands.errors import InputError
 from glue.tasks import Task, hand_in_files
 from metrics.prediction_file import Form, parse_predictions
-from submission.check import hand_in_names
+from submission.check import size_limits
 from submission.contents import MISSING, Contents, read_contents
 
 _SHOWN = 4
@@ -61,7 +61,7 @@ def differences(a: str, b: str) -> list[FileDifference]:
 
     InputError for a file that cannot be read or is not as it should be, and for two of unequal row counts.
     """
-    contents = [(place, read_contents(place, hand_in_names())) for place in (a, b)]
+    contents = [(place, read_contents(place, size_limits())) for place in (a, b)]
     found = []
     for task, split in hand_in_files():
         name = split.hand_in

@@ -6,18 +6,16 @@ the SHA-256 of the official file. A file left over from another model is the fau
 alone can find.
 """
 
-import tokenize
-import warnings
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from commands.errors import InputError
+from commands.npz_file import DAMAGED, read_arrays
 from commands.printable import escape_unprintable
 from glue.tasks import Task, hand_in_files
-from submission.contents import DAMAGED, LARGEST, reason
+from submission.contents import reason
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,10 +23,8 @@ if TYPE_CHECKING:
 _REGRESSION_TOLERANCE = 1e-3  # a .tsv holds three decimals at least
 _REMEDY = "predict again, or remove it"
 _OPTIONAL = ("data_digest",)  # other tools' files, and older ones, have none
-# What NumPy besides says of an array's header, which it reads as a Python literal.
-_NO_ARRAY: tuple[type[Exception], ...] = (
-    *DAMAGED, SyntaxError, tokenize.TokenError, TypeError, LookupError, AttributeError, SystemError,
-)  # fmt: skip
+# Array → its most bytes, with room: the largest official file has 390 965 rows.
+_LIMITS = {"logits": 64 << 20, "labels": 1 << 20, "checkpoint_digest": 1 << 16, "data_digest": 1 << 16}
 
 
 @dataclass(frozen=True)
@@ -79,9 +75,7 @@ def read_logits(path: Path) -> Logits:
 
     if not path.is_file():
         raise InputError(f"{path}: not a file; remove it, or predict again")
-    logits, labels, digest, data = _read_arrays(
-        path, ("logits", "labels", "checkpoint_digest", "data_digest")
-    )
+    logits, labels, digest, data = _read_arrays(path)
     if labels.ndim != 1 or (labels.size and labels.dtype.kind != "U"):
         found = f"shape {labels.shape} and type {labels.dtype}"
         raise InputError(f"{path}: expected labels as a row of words, found {found}; {_REMEDY}")
@@ -99,31 +93,20 @@ def read_logits(path: Path) -> Logits:
     return Logits(path, logits, [str(label) for label in labels], str(digest), str(data))
 
 
-def _read_arrays(path: Path, names: Sequence[str]) -> "list[np.ndarray[Any, Any]]":
-    """The arrays of an .npz, for a missing _OPTIONAL one an empty word. No pickle is ever read."""
+def _read_arrays(path: Path) -> "list[np.ndarray[Any, Any]]":
+    """The arrays of an .npz in the order of _LIMITS, for a missing _OPTIONAL one an empty word."""
     import numpy as np
-    from numpy.lib import format as npy
 
-    arrays = []
     try:
-        with warnings.catch_warnings(), zipfile.ZipFile(path) as archive:
-            warnings.simplefilter("ignore")  # of what is odd in a header the error says enough
-            for name in names:
-                if f"{name}.npy" not in archive.namelist():
-                    if name in _OPTIONAL:
-                        arrays.append(np.array(""))
-                        continue
-                    raise ValueError(f"it holds no {name}")
-                entry = archive.getinfo(f"{name}.npy")
-                if entry.file_size > LARGEST:
-                    raise ValueError(f"{name} has {entry.file_size} bytes")
-                with archive.open(entry) as file:
-                    arrays.append(npy.read_array(file, allow_pickle=False))
-                if arrays[-1].dtype.kind == "U":
-                    arrays[-1].tolist()  # fails here if a word is made of no characters
-    except _NO_ARRAY as error:
+        arrays = read_arrays(path, _LIMITS)
+        if missing := [name for name in _LIMITS if name not in arrays and name not in _OPTIONAL]:
+            raise ValueError(f"it holds no {missing[0]}")
+        for array in arrays.values():
+            if array.dtype.kind == "U":
+                array.tolist()  # fails here if a word is made of no characters
+    except DAMAGED as error:
         raise InputError(f"{path}: not a whole .npz ({reason(error)}); {_REMEDY}") from None
-    return arrays
+    return [arrays.get(name, np.array("")) for name in _LIMITS]
 
 
 def _compare_rows(task: Task, tsv: Path, predictions: Sequence[str], logits: Logits) -> None:

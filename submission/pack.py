@@ -23,7 +23,14 @@ from commands.errors import InputError, UsageError
 from commands.files import atomic_write
 from glue.tasks import Task, hand_in_files
 from metrics.prediction_file import HEADER
-from submission.check import FileReport, RowCounts, check_contents, hand_in_names, summary_of_errors
+from submission.check import (
+    FileReport,
+    RowCounts,
+    check_contents,
+    hand_in_names,
+    size_limits,
+    summary_of_errors,
+)
 from submission.contents import read_contents
 from submission.origins import check_origins
 
@@ -50,7 +57,7 @@ def pack(
     folder = Path(predictions)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; --predictions names what run_predict wrote into")
-    contents = read_contents(folder, hand_in_names())
+    contents = read_contents(folder, size_limits(data_dir))
     reports = check_contents(contents, data_dir)
     missing = [report for report in reports if report.is_missing]
     _refuse_faulty(folder, [report for report in reports if report.faults and not report.is_missing])

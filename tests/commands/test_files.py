@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,18 @@ from commands.files import (
     atomic_folder,
     atomic_write,
     damage,
+    read_json_object,
     read_json_objects,
     settle_folder,
+    sha256_of,
     write_text,
 )
+from commands.history import read_history
+from commands.text import read_text
+
+
+def read_history_of(path: Path) -> object:
+    return read_history(path.parent)
 
 
 def names(folder: Path) -> list[str]:
@@ -129,6 +138,70 @@ def test_damage_is_named(tmp_path: Path, harm, said: str) -> None:  # type: igno
     assert damage(tmp_path / "d").startswith(f"{tmp_path / 'd'}/{said}")
 
 
+def replaced(path: Path, make: Callable[[Path], object]) -> None:
+    path.unlink()
+    make(path)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "b"])
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (os.mkfifo, "is a pipe; expected a plain file"),
+        (lambda path: path.symlink_to("/dev/zero"), "is a device; expected a plain file"),
+        (lambda path: path.symlink_to("/dev/random"), "is a device; expected a plain file"),
+        (Path.mkdir, "is a folder; expected a plain file"),
+        (lambda path: path.symlink_to(path), "Too many levels of symbolic links"),
+        (lambda path: path.symlink_to("nothing"), "no such file"),
+    ],
+)
+def test_what_is_no_plain_file_is_damage_at_once(
+    tmp_path: Path, name: str, make: Callable[[Path], object], said: str
+) -> None:
+    fill(tmp_path / "d", "1")
+    replaced(tmp_path / "d" / name, make)
+    assert damage(tmp_path / "d") == f"{tmp_path / 'd' / name}: {said}"
+
+
+@pytest.mark.parametrize("read", [sha256_of, read_json_object, read_json_objects, read_text, read_history_of])
+def test_no_reader_waits(tmp_path: Path, read: Callable[[Path], object]) -> None:
+    os.mkfifo(tmp_path / "history.jsonl")
+    with pytest.raises(InputError, match=r"history\.jsonl: is a pipe"):
+        read(tmp_path / "history.jsonl")
+    replaced(tmp_path / "history.jsonl", lambda path: path.symlink_to("/dev/zero"))
+    with pytest.raises(InputError, match=r"history\.jsonl: is a device"):
+        read(tmp_path / "history.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"a": 1, "b": {"a": 2, "c": 1, "c": 2}}', "not JSON: the key 'c' stands twice in one object"),
+        (f'{{"a": {"9" * 309}}}', "not JSON: a whole number of 309 digits"),
+        (f'{{"a": [{"-9" + "9" * 5000}]}}', "not JSON: a whole number of 5002 digits"),
+        ('{"a": ' + "[" * 100_000, "not JSON: nested too deeply"),
+        ('{"a": ' * 100_000, "not JSON: nested too deeply"),
+        (f'{{"{"k" * 100_000}": 1, "{"k" * 100_000}": 2}}', "not JSON: the key 'kkkk"),
+        ("[1]", "expected a JSON object, found a list"),
+        ("", "not JSON: "),
+    ],
+)
+def test_bad_json_is_one_short_line(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        read_json_object(path)
+    assert str(caught.value).startswith(f"{path}: {said}")
+    assert len(str(caught.value)) < 400
+
+
+def test_a_json_file_may_be_so_large_and_no_larger(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"a": 1}')
+    assert read_json_object(tmp_path / "a.json", most=8) == {"a": 1}
+    with pytest.raises(InputError, match=r"a\.json: has more than 7 bytes"):
+        read_json_object(tmp_path / "a.json", most=7)
+
+
 def test_the_folder_one_stands_in_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "d").mkdir()
     monkeypatch.chdir(tmp_path / "d")
@@ -147,7 +220,7 @@ def test_json_lines(tmp_path: Path) -> None:
     [
         ("", "holds no rows"),
         ("\n\n", "holds no rows"),
-        ("[1]\n", "expected a JSON object a line, found '[1]'"),
+        ("[1]\n", "expected a JSON object a line, found [1]"),
         ('{"a": 1}\n\nnothing\n', ":3: not JSON: "),
         ("[" * 200_000, ":1: not JSON: nested too deeply"),
     ],

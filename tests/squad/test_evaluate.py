@@ -141,7 +141,7 @@ def test_a_bad_file_is_one_clear_line(files, contents, message):
         ('{"a": NaN, "b": 1}', "question 'a': expected a finite number, found NaN"),
         ('{"a": 1, "b": Infinity}', "question 'b': expected a finite number, found Infinity"),
         ('{"a": -1e999, "b": 1}', "question 'a': expected a finite number, found -Infinity"),
-        ('{"a": ' + "9" * 400 + ', "b": 1}', "question 'a': expected a finite number, found 9{80}…$"),
+        ('{"a": ' + "9" * 400 + ', "b": 1}', "na.json: not JSON: a whole number of 400 digits"),
         ('{"a": "0.1", "b": 1}', "question 'a': expected a finite number, found \"0.1\""),
         ('{"a": true, "b": 1}', "question 'a': expected a finite number, found true"),
         ('{"a": null, "b": 1}', "question 'a': expected a finite number, found null"),

@@ -9,7 +9,7 @@ import pytest
 
 from commands.errors import InputError
 from glue.tasks import Task, hand_in_files
-from submission.check import FileReport, check_contents, hand_in_names
+from submission.check import FileReport, check_contents, size_limits
 from submission.contents import read_contents
 
 FILES = list(hand_in_files())
@@ -66,7 +66,9 @@ def write_logits(
 
 def reports_of(path: Path, data_dir: Path | None) -> dict[str, FileReport]:
     """The check's reports by file name."""
-    return {report.name: report for report in check_contents(read_contents(path, hand_in_names()), data_dir)}
+    return {
+        report.name: report for report in check_contents(read_contents(path, size_limits(data_dir)), data_dir)
+    }
 
 
 def faults_of(path: Path, data_dir: Path | None, name: str) -> list[tuple[int, str]]:

@@ -4,15 +4,18 @@ import json
 import os
 import shutil
 import struct
+import tracemalloc
 import zipfile
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from commands.errors import InputError
+from metrics.prediction_file import most_bytes
 from submission import check
-from submission.check import check_contents, hand_in_names
+from submission.check import check_contents, size_limits
 from submission.contents import read_contents
 from tests.submission.hand_in_samples import FILES, NAMES, faults_of, reports_of, write_hand_in, write_zip
 
@@ -221,6 +224,86 @@ def test_a_zip_bomb_is_not_unpacked(folder, data_dir, tmp_path):
     assert message.startswith(f"has {65 << 20} bytes, far more")
 
 
+def peak_of_check(path: Path) -> int:
+    """The most bytes that Python holds at once while it is checked and refused."""
+    tracemalloc.start()
+    try:
+        assert any(report.faults for report in check_contents(read_contents(path, size_limits())))
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_bomb_below_the_largest_size_takes_little_memory(tmp_path):
+    path = tmp_path / "s.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("RTE.tsv", b"index\tprediction\n0\t" + "😀".encode() + b"x" * (60 << 20))
+    assert path.stat().st_size < 1 << 20
+    assert peak_of_check(path) < 4 << 20
+
+
+def test_a_size_in_the_zip_that_is_untrue(folder, data_dir, tmp_path):
+    (folder / "RTE.tsv").write_bytes(b"x" * (9 << 20))
+    path = write_zip(folder, tmp_path / "s.zip")
+    raw = path.read_bytes()
+    size = (9 << 20).to_bytes(4, "little")
+    assert raw.count(size) == 2
+    path.write_bytes(raw.replace(size, (1000).to_bytes(4, "little")))
+    [(_, message)] = faults_of(path, data_dir, "RTE.tsv")
+    assert message.startswith("cannot be read from the zip (")
+    assert peak_of_check(path) < 4 << 20
+
+
+def test_one_long_cell_with_one_wide_letter(folder, data_dir):
+    path = folder / "QQP.tsv"
+    path.write_bytes(b"index\tprediction\n0\t0\n1\t" + "😀".encode() + b"x" * 15_000_000)
+    (line, message), *_ = faults_of(folder, data_dir, "QQP.tsv")
+    assert line == 3
+    assert "a line of more than 1000 bytes" in message
+    assert peak_of_check(folder) < 40_000_000  # the file's bytes, twice while they are read
+
+
+def test_a_faulty_files_cells_are_not_kept(folder, data_dir):
+    path = folder / "QQP.tsv"
+    path.write_bytes(path.read_bytes() + b"7\tmaybe\n")
+    report = reports_of(folder, data_dir)["QQP.tsv"]
+    assert report.faults
+    assert report.predictions == []
+
+
+@pytest.mark.parametrize("rows", [1, 8, 390_965])
+def test_what_is_right_is_never_too_large(rows):
+    cells = ["not_entailment", "-1.2345678901234567e-300"]
+    for cell in cells:
+        last = len(f"{rows - 1}\t{cell}\r\n")
+        assert rows * last + len("index\tprediction\r\n") < most_bytes(rows)
+
+
+def test_very_many_entries_are_refused_and_many_named_in_few_lines(folder, data_dir, tmp_path):
+    path = write_zip(
+        folder, tmp_path / "s.zip", extra=[(f"{'n' * 5000}{number}", "") for number in range(900)]
+    )
+    reports = reports_of(path, data_dir)
+    assert len(reports) < 40
+    assert all(len(name) < 200 for name in reports)
+    path = write_zip(folder, tmp_path / "t.zip", extra=[(str(number), "") for number in range(2000)])
+    with pytest.raises(InputError, match=r"t\.zip: holds more than 1000 files"):
+        check.main([str(path)])
+
+
+def test_a_zip_of_absurd_size_is_not_read(tmp_path):
+    with (tmp_path / "s.zip").open("wb") as file:
+        file.truncate(3 << 30)
+    with pytest.raises(InputError, match=r"s\.zip: has 3221225472 bytes, far more"):
+        check.main([str(tmp_path / "s.zip")])
+
+
+def test_a_zip_in_the_zip_is_no_prediction(folder, data_dir, tmp_path):
+    inner = write_zip(folder, tmp_path / "inner.zip").read_bytes()
+    path = write_zip(folder, tmp_path / "s.zip", extra=[("inner.zip", inner)])
+    assert faults_of(path, data_dir, "inner.zip") == [(0, "does not belong into the hand-in; remove it")]
+
+
 @pytest.mark.parametrize("raw", [b"", b"index\tprediction\n", b"PK\x03\x04"])
 def test_a_file_that_is_no_zip(tmp_path, raw):
     path = tmp_path / "s.zip"
@@ -248,7 +331,7 @@ def test_one_changed_byte_of_a_zip_never_ends_in_a_traceback(tmp_path_factory, p
     raw[int(place * len(raw))] = byte
     path.write_bytes(raw)
     try:
-        reports = check_contents(read_contents(path, hand_in_names()))
+        reports = check_contents(read_contents(path, size_limits()))
     except InputError as error:
         said = [str(error)]
     else:
