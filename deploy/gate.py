@@ -9,6 +9,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from deploy.hosts import AllowedHosts, host_of
 from deploy.schemas import Limits
 
 Message = MutableMapping[str, Any]
@@ -19,6 +20,8 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 REFERENCE_PATH = "/convbert/prediction"
 _OPEN = {"/", "/health", "/ready", "/docs", "/openapi.json"}  # without a token
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_HELD = 64 << 20  # bytes of bodies at once
+_HASTE = 1.0  # seconds that a body may take where others have no room
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
@@ -60,18 +63,26 @@ class Gate:
     when every answer ends its connection."""
 
     def __init__(
-        self, app: App, limits: Limits, metrics: Metrics, paths: set[str], token: str | None = None
+        self,
+        app: App,
+        limits: Limits,
+        metrics: Metrics,
+        paths: set[str],
+        token: str | None = None,
+        hosts: AllowedHosts | None = None,
     ) -> None:
         self._app, self._limits, self._metrics, self._paths = app, limits, metrics, paths
         self._token = token.encode() if token else None
-        self._running = 0
+        self._hosts = hosts or AllowedHosts()
+        self._running, self._held = 0, 0
+        self._reading: dict[asyncio.Future[bool], float] = {}  # bodies that still come, and since when
         self.draining = False
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        path, started, status = scope["path"], time.perf_counter(), 0
+        path, started, status, body = scope["path"], time.perf_counter(), 0, bytearray()
 
         async def sending(message: Message) -> None:
             nonlocal status
@@ -84,13 +95,13 @@ class Gate:
         self._running += 1
         try:
             self._check(scope)
-            body = await self._body(scope, receive)
-            if body is not None:
-                await self._answer(scope, body, receive, sending)
+            if await self._is_whole(body, receive):
+                await self._answer(scope, bytes(body), receive, sending)
         except Refusal as refusal:
             await _refuse(path, refusal, sending)
         finally:
             self._running -= 1
+            self._held -= len(body)
             name = path if path in self._paths else "other"
             if status:
                 self._metrics.requests.labels(name, str(status)).inc()
@@ -109,13 +120,14 @@ class Gate:
             answering.cancel()
 
     def _check(self, scope: Message) -> None:
+        self._check_host(scope)
         headers = dict(scope["headers"])
         if self._token and scope["path"] not in _OPEN:
             given = headers.get(b"authorization", b"")
             if not hmac.compare_digest(given, b"Bearer " + self._token):
                 scheme = {"www-authenticate": "Bearer"}
                 raise Refusal(401, "give the service's token as Authorization: Bearer …", **scheme)
-        if self._running > self._limits.requests:
+        if self._running > self._limits.requests and not self._drop_a_slow_one():
             reason = f"{self._limits.requests} requests are being answered already; try again later"
             raise Refusal(429, reason, **{"retry-after": "1"})
         length = headers.get(b"content-length", b"")
@@ -125,24 +137,61 @@ class Gate:
         if scope["method"] == "POST" and scope["path"] in self._paths and kind != b"application/json":
             raise Refusal(415, "send JSON, with Content-Type: application/json")
 
+    def _check_host(self, scope: Message) -> None:
+        hosts = [value for name, value in scope["headers"] if name == b"host"]
+        if not hosts and scope["http_version"] == "1.0":  # no browser sends that
+            return
+        host = host_of(hosts[0]) if len(hosts) == 1 else None
+        if host is None:
+            given = f"{len(hosts)} of them" if len(hosts) != 1 else ascii(hosts[0].decode("latin-1")[:100])
+            raise Refusal(400, f"a request needs one Host header with a host's name, found {given}")
+        if not self._hosts.allow(host):
+            reason = f"this service does not answer for the host {host[:100]}; if it should, start it with"
+            raise Refusal(421, f"{reason} --allowed_hosts {host[:100]}")
+
     def _too_large(self) -> Refusal:
         return Refusal(413, f"the request is larger than {self._limits.body} bytes")
 
-    async def _body(self, scope: Message, receive: Receive) -> bytes | None:
-        """The whole body; None if the other side went away."""
-        body, deadline = bytearray(), time.monotonic() + self._limits.seconds
+    async def _is_whole(self, body: bytearray, receive: Receive) -> bool:
+        """Fill the body; False if the other side went away."""
+        reading = asyncio.ensure_future(self._read(body, receive))
+        self._reading[reading] = time.monotonic()
+        try:
+            return await asyncio.wait_for(reading, self._limits.seconds)
+        except (TimeoutError, asyncio.TimeoutError):
+            raise Refusal(408, "the request did not arrive in time", connection="close") from None
+        except asyncio.CancelledError:
+            if reading in self._reading:  # it is not the reading alone that ends
+                raise
+            reason = f"the request took more than {_HASTE:g} s to arrive, and others wait"
+            raise Refusal(408, reason, connection="close") from None
+        finally:
+            self._reading.pop(reading, None)
+
+    async def _read(self, body: bytearray, receive: Receive) -> bool:
         while True:
-            try:
-                message = await asyncio.wait_for(receive(), max(0.0, deadline - time.monotonic()))
-            except (TimeoutError, asyncio.TimeoutError):
-                raise Refusal(408, "the request did not arrive in time", connection="close") from None
+            message = await receive()
             if message["type"] == "http.disconnect":
-                return None
-            body += message.get("body", b"")
-            if len(body) > self._limits.body:
+                return False
+            more = message.get("body", b"")
+            if len(body) + len(more) > self._limits.body:
                 raise self._too_large()
+            if self._held + len(more) > max(_HELD, self._limits.body) and not self._drop_a_slow_one():
+                reason = "too much is being received already; try again later"
+                raise Refusal(429, reason, **{"retry-after": "1"})
+            body += more
+            self._held += len(more)
             if not message.get("more_body"):
-                return bytes(body)
+                return True
+
+    def _drop_a_slow_one(self) -> bool:
+        """Give up the request whose body has been coming for longest, if that is long."""
+        reading, since = next(iter(self._reading.items()), (None, 0.0))
+        if reading is None or time.monotonic() - since < _HASTE:
+            return False
+        del self._reading[reading]
+        reading.cancel()
+        return True
 
 
 def _replayed(body: bytes) -> Receive:

@@ -25,6 +25,7 @@ from commands.command_line import CommandParser, count, count_or_0, path, run
 from commands.errors import InputError, UsageError
 from commands.machine_flags import add_device, add_length
 from commands.text import read_text
+from deploy.hosts import AllowedHosts, host_list
 
 TOKEN_VARIABLE = "CONVBERT_GLUE_TOKEN"
 
@@ -51,6 +52,7 @@ _NUMBERS: dict[str, tuple[Callable[[str], float], float, str]] = {
     "--max_text_length": (count, 20_000, "characters of a text"),
     "--max_body_size": (count, 1 << 20, "bytes of a request"),
     "--max_requests": (count, 1024, "requests at once"),
+    "--max_connections": (count, 4096, "connections at once; the limit of open files may allow fewer"),
     "--max_wait": (seconds, 0.004, "seconds that an input waits for others to make a batch"),
     "--timeout": (seconds, 30.0, "seconds in which a request must have come, and its answer"),
 }
@@ -63,6 +65,14 @@ def make_parser() -> CommandParser:
     )
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 is every one (default: 127.0.0.1)"
+    )
+    parser.add_argument(
+        "--allowed_hosts",
+        type=host_list,
+        default=(),
+        metavar="HOST,…",
+        help="hosts that requests may name besides localhost and --host, such as a.example or *.b.example; "
+        "* for all (default: none; beyond loopback also this machine's name and all IP addresses)",
     )
     add_device(parser, "cpu", "gpu")
     parser.add_argument(
@@ -86,6 +96,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     token = read_token(flags)
     try:
         import fastapi  # noqa: F401 (absent without the extra)
+        import httptools  # noqa: F401
         import prometheus_client  # noqa: F401
         import uvicorn  # noqa: F401
     except ImportError as error:
@@ -93,9 +104,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     from convbert.runtime import threads_to_use
     from deploy.models import open_exported
     from deploy.schemas import Limits
-    from deploy.server import Server, bind
+    from deploy.server import Server, bind, connections_allowed
     from deploy.service import Batching, Service
 
+    connections = connections_allowed(flags.max_connections)
     bound = bind(flags.host, flags.port)
     threads = flags.threads or max(1, threads_to_use() // flags.workers)
     model = open_exported(flags.model_dir, flags.device, flags.max_seq_length, threads)
@@ -104,8 +116,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         flags.max_inputs, flags.max_text_length, flags.max_body_size, flags.max_requests, flags.timeout
     )
     batching = Batching(flags.max_batch, flags.max_wait, flags.max_queue, flags.workers)
-    service = Service(model, limits, batching, token)
-    Server(service.gate, bound, patience=2 * flags.timeout).run([bound])
+    hosts = AllowedHosts(bound.getsockname()[0], (flags.host.lower(), *flags.allowed_hosts))
+    service = Service(model, limits, batching, token, hosts)
+    Server(service.gate, bound, patience=2 * flags.timeout, connections=connections).run([bound])
 
 
 def read_token(flags: Namespace) -> str | None:

@@ -1,21 +1,27 @@
-"""uvicorn with a shutdown that answers what it took."""
+"""uvicorn with bounds on its connections, and with a shutdown that answers what it took."""
 
 import asyncio
 import contextlib
-import importlib.util
+import logging
 import socket
 import sys
 import time
 from types import FrameType
-from typing import Any
 
 import uvicorn
 
 from commands.errors import InputError
+from deploy.connections import IDLE_SECONDS, Connection, Waiting
+from deploy.descriptors import room_for
 from deploy.gate import Gate
+from deploy.quiet import OncePerMinute
 
 _BACKLOG = 2048
 _STEP = 0.05  # seconds between looks at what is still open
+_GRACE = 1.0  # seconds that a connection may be silent where others have no room
+_PAUSE = 1.0  # seconds to wait where the system has nothing left to accept with
+_AT_ONCE = 16  # connections that are accepted before others are served
+_LOG = logging.getLogger("uvicorn.error")
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -34,29 +40,64 @@ def bind(host: str, port: int) -> socket.socket:
     return bound
 
 
+def connections_allowed(wanted: int) -> int:
+    """How many connections a service can hold, with a note if they are fewer than wanted.
+
+    InputError where not one can be held.
+    """
+    room = room_for(wanted)
+    if room < 1:
+        raise InputError("the limit of open files is too low for any connection; raise it: ulimit -n 4096")
+    if room < wanted:
+        print(
+            f"note: the limit of open files allows {room} connections at once, not {wanted}; "
+            f"to have more: ulimit -n {wanted + 64}",
+            file=sys.stderr,
+        )
+    return room
+
+
 class Server(uvicorn.Server):
     """Serves an application on a bound socket until SIGTERM or SIGINT.
 
     Then it takes no more connections; requests on those it has are answered, each with
     ``Connection: close``. An idle connection is closed after ``idle`` seconds, any after ``patience``.
+
+    No more than ``connections`` are open at once. Where one more comes, that which has waited longest without
+    a request is closed for it; where all are being answered, it waits to be accepted.
     """
 
-    def __init__(self, gate: Gate, bound: socket.socket, idle: float = 1.0, patience: float = 60.0) -> None:
+    def __init__(
+        self,
+        gate: Gate,
+        bound: socket.socket,
+        idle: float = 1.0,
+        patience: float = 60.0,
+        connections: int = 4096,
+    ) -> None:
         config = uvicorn.Config(
             gate,
             log_level="warning",
             access_log=False,
-            backlog=_BACKLOG,
             lifespan="on",
-            loop="asyncio",  # whose way of listening our shutdown knows
-            http="httptools" if importlib.util.find_spec("httptools") else "h11",
+            loop="asyncio",
+            http=Connection,
             ws="none",
             server_header=False,
-            timeout_keep_alive=30,
+            timeout_keep_alive=int(IDLE_SECONDS),
             timeout_graceful_shutdown=max(1, int(patience)),
         )
         super().__init__(config)
-        self._gate, self._bound, self._idle = gate, bound, idle
+        self._gate, self._bound, self._idle, self._patience = gate, bound, idle, patience
+        self._most, self._waiting = connections, Waiting()
+        self._connecting: set[asyncio.Task[tuple[asyncio.Transport, asyncio.Protocol]]] = (
+            set()
+        )  # accepted, but no connection yet
+        self._pause: asyncio.TimerHandle | None = None
+        for name in ("uvicorn.error", "asyncio"):
+            log = logging.getLogger(name)
+            if not any(isinstance(present, OncePerMinute) for present in log.filters):
+                log.addFilter(OncePerMinute())
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # Unlike uvicorn's own, this does not raise the signal again at the end: a clean exit is exit 0.
@@ -64,10 +105,57 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        await super().startup([])  # it listens nowhere: accepting is ours
+        self._bound.listen(_BACKLOG)
+        self._bound.setblocking(False)
+        self._accept_again()
         host, port = self._bound.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         print(f"serving on http://{shown}:{port}", file=sys.stderr, flush=True)
+
+    def _accept_again(self) -> None:
+        asyncio.get_running_loop().add_reader(self._bound.fileno(), self._accept)
+
+    def _accept_later(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._bound.fileno())
+        self._pause = loop.call_later(seconds, self._accept_again)
+
+    def _accept(self) -> None:
+        """Take connections that wait, a few at a time, as long as there is room for them.
+
+        asyncio's own way takes as many as the backlog holds, and where descriptors run out it reports each.
+        """
+        for _ in range(_AT_ONCE):
+            if len(self.server_state.connections) + len(self._connecting) >= self._most:
+                self._make_room()
+                return
+            try:
+                taken, _ = self._bound.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                _LOG.warning("no connection can be accepted: %s; trying again", error.strerror)
+                self._accept_later(_PAUSE)
+                return
+            self._connect(taken)
+
+    def _connect(self, taken: socket.socket) -> None:
+        taken.setblocking(False)
+        loop = asyncio.get_running_loop()
+        connecting = loop.create_task(loop.connect_accepted_socket(self._protocol, taken))
+        self._connecting.add(connecting)
+        connecting.add_done_callback(self._connecting.discard)
+
+    def _make_room(self) -> None:
+        """Close the connection that has waited longest without a request, or wait for one to end."""
+        silent = self._waiting.longest(asyncio.get_running_loop().time() - _GRACE)
+        if silent is None:
+            _LOG.warning("all %d connections are in use (--max_connections); others wait", self._most)
+            self._accept_later(_STEP)
+        else:
+            _LOG.warning("all %d connections are in use; silent ones are closed for others", self._most)
+            silent.give_up()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._gate.draining = True
@@ -75,25 +163,25 @@ class Server(uvicorn.Server):
         deadline = time.monotonic() + self._idle
         while self.server_state.connections and time.monotonic() < deadline and not self.force_exit:
             await asyncio.sleep(_STEP)
-        await super().shutdown(sockets)
+        await super().shutdown()
 
     async def _stop_listening(self) -> None:
         """Take what the system has accepted for us already; closing the socket would drop it."""
-        loop = asyncio.get_running_loop()
-        loop.remove_reader(self._bound.fileno())
-        taken = []
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                taken.append(self._bound.accept()[0])
-        for server in self.servers:
-            server.close()
-        for connection in taken:
-            connection.setblocking(False)
-            await loop.connect_accepted_socket(self._protocol, connection)
+        if self._pause is not None:
+            self._pause.cancel()
+        asyncio.get_running_loop().remove_reader(self._bound.fileno())
+        with contextlib.suppress(OSError):  # BlockingIOError: that was all
+            while len(self.server_state.connections) + len(self._connecting) < self._most:
+                self._connect(self._bound.accept()[0])
+        self._bound.close()  # at once: what the system accepted now would be dropped
+        if self._connecting:
+            await asyncio.wait(self._connecting)
 
     def _protocol(self) -> asyncio.Protocol:
-        make: Any = self.config.http_protocol_class
-        protocol: asyncio.Protocol = make(
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        return Connection(
+            self._waiting,
+            self._patience / 2,
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
         )
-        return protocol

@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from deploy.batcher import Answer, Batcher, QueueFullError
 from deploy.documentation import documentation
 from deploy.gate import REFERENCE_PATH, Gate, Metrics, problem_of
+from deploy.hosts import AllowedHosts
 from deploy.models import Model
 from deploy.rows import Row
 from deploy.schemas import (
@@ -38,11 +39,12 @@ from deploy.schemas import (
 _REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": what}
     for status, what in {
-        400: "The body is no JSON",
+        400: "The body is no JSON, or Host is missing",
         401: "The token is missing or wrong",
         408: "The request did not arrive in time",
         413: "The body is too large",
         415: "The body is not called JSON",
+        421: "The service does not answer for this host",
         422: "The inputs cannot be answered",
         429: "Too many inputs wait already",
         504: "The answer took too long",
@@ -71,6 +73,7 @@ class Service:
         limits: Limits | None = None,
         batching: Batching | None = None,
         token: str | None = None,
+        hosts: AllowedHosts | None = None,
     ) -> None:
         self.model, self.limits = model, limits or Limits()
         batching = batching or Batching()
@@ -92,7 +95,7 @@ class Service:
         self.inner = inner
         self._add_routes()
         paths = {path for route in inner.routes if (path := getattr(route, "path", ""))}
-        self.gate = Gate(inner, self.limits, self.metrics, paths, token)
+        self.gate = Gate(inner, self.limits, self.metrics, paths, token, hosts)
         self.app = self.gate
 
     @asynccontextmanager

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from deploy.hosts import AllowedHosts
 from deploy.models import Model
 from deploy.schemas import Limits
 from deploy.server import Server, bind
@@ -44,11 +45,14 @@ def running(
     limits: Limits | None = None,
     batching: Batching | None = None,
     token: str | None = None,
+    hosts: AllowedHosts | None = None,
+    connections: int = 4096,
 ) -> Iterator[str]:
     """The URL of a service of the model, which ends with the block."""
     bound = bind("127.0.0.1", 0)
-    service = Service(model, limits, batching, token)  # type: ignore[arg-type]
-    server = Server(service.gate, bound, idle=0.2, patience=20)
+    service = Service(model, limits, batching, token, hosts)  # type: ignore[arg-type]
+    patience = 2 * limits.seconds if limits else 20
+    server = Server(service.gate, bound, idle=0.2, patience=patience, connections=connections)
     thread = threading.Thread(target=server.run, args=([bound],), daemon=True)
     thread.start()
     try:
@@ -61,16 +65,26 @@ def running(
     assert not thread.is_alive()
 
 
+def connect(url: str) -> socket.socket:
+    """A connection to a service."""
+    host, port = url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout=20)
+
+
 def raw(url: str, content: bytes) -> bytes:
     """What the service answers to bytes that no HTTP library would send."""
-    host, port = url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=20) as connection:
-        connection.sendall(content)
-        answer = b""
-        while block := connection.recv(65536):
-            answer += block
-            head, separator, body = answer.partition(b"\r\n\r\n")
-            length = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length: ")]
-            if separator and length and len(body) >= int(length[0].split()[1]):
-                break
+    with connect(url) as connection:
+        return exchange(connection, content)
+
+
+def exchange(connection: socket.socket, content: bytes) -> bytes:
+    """The same on a connection that is open."""
+    connection.sendall(content)
+    answer = b""
+    while block := connection.recv(65536):
+        answer += block
+        head, separator, body = answer.partition(b"\r\n\r\n")
+        length = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length: ")]
+        if separator and length and len(body) >= int(length[0].split()[1]):
+            break
     return answer

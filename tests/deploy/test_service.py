@@ -44,7 +44,12 @@ def refusal(url: str, route: str, body: Any, token: str | None = None) -> tuple[
 
 def post(route: str, body: bytes, *headers: bytes) -> bytes:
     """A request, byte by byte."""
-    lines = [f"POST {route} HTTP/1.1".encode(), b"Host: x", b"Content-Type: application/json", *headers]
+    lines = [
+        f"POST {route} HTTP/1.1".encode(),
+        b"Host: localhost",
+        b"Content-Type: application/json",
+        *headers,
+    ]
     return b"\r\n".join([*lines, b"Content-Length: %d" % len(body), b"", body])
 
 
@@ -179,10 +184,10 @@ def test_a_request_that_does_not_come_is_given_up(model: Model) -> None:
 
 
 def test_other_addresses_and_methods(url: str) -> None:
-    wrong_method = raw(url, b"GET /predict HTTP/1.1\r\nHost: x\r\n\r\n")
+    wrong_method = raw(url, b"GET /predict HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert b" 405 " in wrong_method
     assert b"/predict takes POST" in wrong_method
-    assert b" 404 " in raw(url, b"GET /%ff%00/../x HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert b" 404 " in raw(url, b"GET /%ff%00/../x HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert b" 404 " in raw(url, post("/predict/", b"{}"))
     assert b" 400 " in raw(url, b"no HTTP\r\n\r\n")
 
@@ -193,10 +198,10 @@ def test_health_readiness_page_and_documentation(url: str) -> None:
     assert client.get("/ready") == {"status": "ready"}
     for path in ("health", "ready"):
         assert b" 200 OK" in raw(
-            url, b"HEAD /%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % path.encode()
+            url, b"HEAD /%s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n" % path.encode()
         )
     assert set(client.get("/openapi.json")["paths"]) >= {"/predict", "/convbert/prediction", "/metrics"}
-    page = raw(url, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    page = raw(url, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert b"content-security-policy: default-src 'none'" in page
     assert b"<title>" in page
 
@@ -206,7 +211,7 @@ def test_the_documentation_is_whole_and_its_examples_work(
     kind: str, posts: int, request: pytest.FixtureRequest
 ) -> None:
     with running(open_exported(request.getfixturevalue(kind))) as url:
-        page = raw(url, b"GET /docs HTTP/1.1\r\nHost: x\r\n\r\n").decode()
+        page = raw(url, b"GET /docs HTTP/1.1\r\nHost: localhost\r\n\r\n").decode()
         for path in Client(url).get("/openapi.json")["paths"]:
             assert re.search(rf"<h2>(GET|POST) {path}</h2>", page)
         assert "content-security-policy: default-src 'none'" in page
@@ -223,7 +228,7 @@ def test_metrics_count_requests_by_route(model: Model) -> None:
             Client(url).predict([(text,)])
         refusal(url, "/predict", {})
         refusal(url, "/anything", {})
-        text = raw(url, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").decode()
+        text = raw(url, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").decode()
     assert 'requests_total{path="/predict",status="200"} 2.0' in text
     assert 'requests_total{path="/predict",status="422"} 1.0' in text
     assert 'requests_total{path="other",status="404"} 1.0' in text
@@ -235,7 +240,9 @@ def test_a_token_guards_all_but_page_and_health(model: Model) -> None:
         assert refusal(url, "/predict", {"text": "a"})[0] == 401
         assert refusal(url, "/predict", {"text": "a"}, "tokem")[0] == 401
         assert refusal(url, "/predict", {"text": "a"}, "tokenn")[0] == 401
-        assert b" 401 " in raw(url, b"GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: \xff\r\n\r\n")
+        assert b" 401 " in raw(
+            url, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nAuthorization: \xff\r\n\r\n"
+        )
         assert Client(url, "token").predict([("a",)])
         assert Client(url).get("/health")
 

@@ -1,0 +1,24 @@
+"""How many connections the limit of open files allows; the limit is raised where the system lets us."""
+
+RESERVE = 64  # descriptors for everything else: libraries, files of the model, the log …
+
+
+def room_for(connections: int) -> int:
+    """How many of so many connections this process can hold open, after raising its soft limit for them.
+
+    Without ``resource`` (Windows) there is no such limit, and all of them can.
+    """
+    try:
+        import resource
+    except ImportError:
+        return connections
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + RESERVE
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        raised = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
+            soft = raised
+        except (OSError, ValueError):  # macOS allows less than the infinity it calls the hard limit
+            pass
+    return connections if soft == resource.RLIM_INFINITY else min(connections, soft - RESERVE)
