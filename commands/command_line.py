@@ -62,6 +62,17 @@ def tolerance(text: str) -> float:
     return value
 
 
+def seconds(text: str) -> float:
+    """A number of seconds above 0; anything else is a usage error."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return value
+
+
 # What makes an argument a switch: it works bare (``--use_amp``) and with a value (``--use_amp False``).
 SWITCH: dict[str, Any] = {"type": parse_bool, "nargs": "?", "const": True, "metavar": "BOOL"}
 

@@ -21,17 +21,23 @@ if not __package__:  # started by path: what is importable is the clone, not thi
 import http.client
 import json
 import os
+import socket
 import urllib.parse
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from threading import local
+from threading import Event, Timer, local
 from typing import Any
 
-from commands.command_line import CommandParser, count, path, run
+from commands.command_line import CommandParser, count, path, run, seconds
 from commands.errors import InputError, UsageError
 from commands.files import read_json_objects
+from commands.printable import escape_unprintable, shortened
+from deploy.descriptors import room_for
 
+LARGEST_ANSWER = 64 << 20  # bytes
 TOKEN_VARIABLE = "CONVBERT_GLUE_TOKEN"
 
 
@@ -59,6 +65,7 @@ class Client:
             raise UsageError(f"--url {url}: expected http://host:port")
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._url, self._prefix = url, parts.path.rstrip("/")
+        self._timeout = timeout
         self._connection = kind(host, port, timeout=timeout)
         self._headers = {"Content-Type": "application/json"}
         if token:
@@ -73,30 +80,55 @@ class Client:
         return self._ask("GET", route, None)
 
     def _ask(self, method: str, route: str, body: bytes | None) -> Any:
+        where = f"{self._url}{route}"
         try:
-            self._connection.request(method, self._prefix + route, body, self._headers)
-            response = self._connection.getresponse()
-            content = response.read()
+            status, content = self._exchange(method, route, body)
         except http.client.HTTPException as error:
-            self._connection.close()
-            raise ConnectionError(f"{self._url}: {error or type(error).__name__}") from None
+            self.close()
+            reason = escape_unprintable(str(error))[:200] or type(error).__name__
+            raise ConnectionError(f"{where}: {reason}") from None
         except OSError:
-            self._connection.close()
+            self.close()
             raise
-        if response.status != 200:
-            raise RefusedError(f"{self._url}{route}: {response.status}: {_reason(content)}", response.status)
-        return json.loads(content)
+        if status != 200:
+            raise RefusedError(f"{where}: {status}: {_reason(content)}", status)
+        try:
+            return json.loads(content)
+        except (ValueError, RecursionError):
+            raise InputError(f"{where}: the answer is not JSON: {shortened(content[:100])}") from None
+
+    def _exchange(self, method: str, route: str, body: bytes | None) -> tuple[int, bytes]:
+        """Status and body. Every read has a timeout, but an answer that drips needs one for the whole."""
+        if self._connection.sock is None:
+            self._connection.connect()
+        with _ended_after(self._timeout, self._connection.sock) as is_late:
+            try:
+                self._connection.request(method, self._prefix + route, body, self._headers)
+                response = self._connection.getresponse()
+                content = response.read(LARGEST_ANSWER + 1)
+            except (OSError, http.client.HTTPException):
+                if is_late():
+                    raise TimeoutError(f"no whole answer within {self._timeout:g} s") from None
+                raise
+        if is_late() or len(content) > LARGEST_ANSWER:
+            raise OSError(f"the answer is larger than {LARGEST_ANSWER} bytes, or took too long")
+        return response.status, content
 
     def predict(self, rows: Sequence[tuple[str, ...]]) -> list[dict[str, Any]]:
         """Answers to texts or pairs, in their order, as ``/predict`` gives them."""
         inputs = [dict(zip(("text", "text_pair"), row, strict=False)) for row in rows]
-        found: list[dict[str, Any]] = self.post("/predict", {"inputs": inputs})["predictions"]
-        return found
+        return _answers(self.post("/predict", {"inputs": inputs}))
 
     def answer(self, question: str, context: str) -> dict[str, Any]:
         """The answer to a question on a passage, as ``/answer`` gives it."""
-        found: dict[str, Any] = self.post("/answer", {"question": question, "context": context})["answers"][0]
-        return found
+        return _answers(self.post("/answer", {"question": question, "context": context}))[0]
+
+    def is_for_questions(self) -> bool:
+        """Whether the service's model answers questions; otherwise it takes texts or pairs."""
+        about = self.get("/model")
+        if not isinstance(about, dict) or about.get("kind") not in ("question", "sentence"):
+            raise InputError(f"{self._url}/model: is not what deploy.serve says: {shortened(about)}")
+        return about["kind"] == "question"
 
     def close(self) -> None:
         self._connection.close()
@@ -107,11 +139,30 @@ def token_given() -> str | None:
     return os.environ.get(TOKEN_VARIABLE) or None
 
 
+@contextmanager
+def _ended_after(seconds: float, connection: socket.socket) -> Iterator[Callable[[], bool]]:
+    """End a connection that is still in use then, in the middle of whatever it does. Yields: has it been?"""
+    late = Event()
+
+    def end() -> None:
+        late.set()
+        with suppress(OSError):
+            socket.socket.shutdown(connection, socket.SHUT_RDWR)  # of TLS too, below it
+
+    timer = Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield late.is_set
+    finally:
+        timer.cancel()
+
+
 def _reason(content: bytes) -> str:
     try:
         found = json.loads(content)
-        return str(found.get("detail") or found.get("err_msg"))
-    except (ValueError, AttributeError):
+        return escape_unprintable(str(found.get("detail") or found.get("err_msg")))[:500]
+    except (ValueError, AttributeError, RecursionError):
         return repr(content[:100])
 
 
@@ -123,7 +174,15 @@ def make_parser() -> CommandParser:
     parser.add_argument("--input", type=path, metavar="FILE.jsonl", help="objects as the route takes them")
     parser.add_argument("--output", type=path, metavar="FILE.jsonl", help="of --input")
     parser.add_argument("--clients", type=count, default=8, metavar="N", help="requests at once (default: 8)")
+    add_timeout(parser)
     return parser
+
+
+def add_timeout(parser: CommandParser) -> None:
+    """--timeout, which deploy.load has too."""
+    parser.add_argument(
+        "--timeout", type=seconds, default=60.0, metavar="N", help="seconds for an answer (default: 60)"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -132,20 +191,22 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UsageError("give --text (and --text_pair), or --input and --output")
     token = token_given()
     try:
-        questions = Client(flags.url, token).get("/model")["kind"] == "question"
+        client = Client(flags.url, token, flags.timeout)
+        questions = client.is_for_questions()
         route = "/answer" if questions else "/predict"
         names = ("question", "context") if questions else ("text", "text_pair")
         if flags.input:
-            ask_file(flags.url, token, route, flags.input, flags.output, flags.clients)
+            connect = partial(Client, flags.url, token, flags.timeout)
+            ask_file(connect, route, flags.input, flags.output, flags.clients)
             return
         texts = [text for text in (flags.text, flags.text_pair) if text is not None]
         body = dict(zip(names, texts, strict=False))
-        print(json.dumps(only_answer(Client(flags.url, token).post(route, body))))
+        print(json.dumps(only_answer(client.post(route, body))))
     except OSError as error:
         raise InputError(f"{flags.url}: {error.strerror or error}; is the service running there?") from None
 
 
-def ask_file(url: str, token: str | None, route: str, source: str, target: str, clients: int) -> None:
+def ask_file(connect: Callable[[], Client], route: str, source: str, target: str, clients: int) -> None:
     """A request a line, several at once, the answers in the order of the lines."""
     from commands.files import atomic_write
 
@@ -153,24 +214,36 @@ def ask_file(url: str, token: str | None, route: str, source: str, target: str, 
 
     def ask(numbered: tuple[int, dict[str, Any]]) -> Any:
         if not hasattr(own, "client"):
-            own.client = Client(url, token)
+            own.client = connect()
         number, row = numbered
         try:
             return only_answer(own.client.post(route, row))
-        except RefusedError as error:
+        except InputError as error:
             raise InputError(f"{source}: row {number}: {error}") from None
 
     rows = read_json_objects(source)
+    clients = min(clients, len(rows), room_for(clients))
     with atomic_write(target) as file, ThreadPoolExecutor(clients) as pool:
         for index, found in enumerate(pool.map(ask, enumerate(rows, 1))):
             file.write((json.dumps({"index": index, **found}) + "\n").encode())
     print(f"{target}: {len(rows)} rows")
 
 
-def only_answer(found: dict[str, Any]) -> dict[str, Any]:
+def only_answer(found: Any) -> dict[str, Any]:
     """The answer in a response to one input, without what it does not say."""
-    (answer,) = found.get("predictions") or found["answers"]
-    return {key: value for key, value in answer.items() if value is not None}
+    answers = _answers(found)
+    if len(answers) != 1:
+        raise InputError(f"expected one answer, found {len(answers)}")
+    return {key: value for key, value in answers[0].items() if value is not None}
+
+
+def _answers(found: Any) -> list[dict[str, Any]]:
+    """The answers in a response; InputError for what deploy.serve does not send."""
+    if isinstance(found, dict):
+        answers = found.get("predictions") or found.get("answers")
+        if isinstance(answers, list) and all(isinstance(answer, dict) for answer in answers):
+            return answers
+    raise InputError(f"expected answers as deploy.serve gives them, found {shortened(found)}")
 
 
 if __name__ == "__main__":

@@ -28,11 +28,12 @@ from typing import Any
 from commands.command_line import CommandParser, count, path, run, tolerance
 from commands.errors import InputError
 from commands.files import read_json_objects
+from commands.printable import escape_unprintable, shortened
 from deploy.agree import difference_of
-from deploy.client import Client, only_answer, token_given
+from deploy.client import LARGEST_ANSWER, Client, add_timeout, only_answer, token_given
+from deploy.descriptors import room_for
 
 PERCENTILES = (50, 90, 95, 99)
-_PATIENCE = 60.0  # seconds for an answer
 
 
 def make_parser() -> CommandParser:
@@ -45,6 +46,7 @@ def make_parser() -> CommandParser:
     parser.add_argument("--requests", type=count, default=1000, metavar="N", help="in all (default: 1000)")
     parser.add_argument("--clients", type=count, default=32, metavar="N", help="at once (default: 32)")
     parser.add_argument("--tolerance", type=tolerance, default=1e-5, metavar="X", help="(default: 1e-5)")
+    add_timeout(parser)
     return parser
 
 
@@ -67,11 +69,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     rows, expected = read_json_objects(flags.input), read_json_objects(flags.expected)
     if len(rows) != len(expected):
         raise InputError(f"{flags.expected}: has {len(expected)} rows, {flags.input} {len(rows)}")
+    if (room := room_for(flags.clients)) < flags.clients:
+        raise InputError(
+            f"--clients {flags.clients}: the limit of open files allows {room}; raise it with ulimit -n"
+        )
     try:
-        kind = Client(flags.url, token_given()).get("/model")["kind"]
+        questions = Client(flags.url, token_given(), flags.timeout).is_for_questions()
     except OSError as error:
         raise InputError(f"{flags.url}: {error.strerror or error}; is the service running there?") from None
-    load = Load(flags.url, "/answer" if kind == "question" else "/predict", rows, expected, flags.tolerance)
+    route = "/answer" if questions else "/predict"
+    load = Load(flags.url, route, rows, expected, flags.tolerance, flags.timeout)
     started = time.perf_counter()
     load.run(flags.requests, flags.clients)
     print(described(load.tally, time.perf_counter() - started))
@@ -89,8 +96,9 @@ class Load:
         rows: Sequence[dict[str, Any]],
         expected: Sequence[dict[str, Any]],
         tolerance: float = 1e-5,
+        seconds: float = 60.0,
     ) -> None:
-        self._url, self._tolerance = urllib.parse.urlsplit(url), tolerance
+        self._url, self._tolerance, self._seconds = urllib.parse.urlsplit(url), tolerance, seconds
         self._requests = [self._request(route, json.dumps(row).encode()) for row in rows]
         self._expected = [{key: row[key] for key in row if key != "index"} for row in expected]
         self.tally = Tally()
@@ -116,34 +124,44 @@ class Load:
     async def _ask_all(self, numbers: Iterator[int]) -> None:
         connection = _Connection(self._url)
         for number in numbers:
-            await self._ask(connection, number % len(self._requests))
+            if not await self._ask(connection, number % len(self._requests)):
+                break  # each further one might take as long
         connection.close()
 
-    async def _ask(self, connection: "_Connection", place: int) -> None:
+    async def _ask(self, connection: "_Connection", place: int) -> bool:
+        """Ask for a row; False if no answer came in time."""
         started = time.perf_counter()
         try:
-            status, content = await connection.ask(self._requests[place])
-        except (OSError, EOFError, ValueError, asyncio.LimitOverrunError) as error:
+            status, content = await connection.ask(self._requests[place], self._seconds)
+        except (TimeoutError, asyncio.TimeoutError):
             connection.close()
+            self.tally.fault("late", f"row {place}: no answer within {self._seconds:g} s")
+            return False
+        except (OSError, EOFError, ValueError, LookupError, asyncio.LimitOverrunError) as error:
+            connection.close()
+            reason = escape_unprintable(str(error))[:200] or type(error).__name__
             kind = "refused connection" if isinstance(error, ConnectionRefusedError) else "lost"
-            self.tally.fault(kind, f"row {place}: {error or type(error).__name__}")
-            return
+            self.tally.fault(kind, f"row {place}: {reason}")
+            return True
         if status == 429:
             self.tally.refused += 1
         elif status != 200:
             self.tally.fault(str(status), f"row {place}: {status}: {content[:200]!r}")
         else:
             self._compare(place, content, time.perf_counter() - started)
+        return True
 
     def _compare(self, place: int, content: bytes, seconds: float) -> None:
+        expected = self._expected[place]
         try:
             answer = only_answer(json.loads(content))
-        except (ValueError, LookupError, TypeError, AttributeError):
-            answer = {"answer": repr(content[:200])}
-        if difference_of(self._expected[place], answer) <= self._tolerance:
+            is_right = difference_of(expected, answer) <= self._tolerance
+        except (ValueError, RecursionError, InputError):
+            answer, is_right = {"answer": repr(content[:200])}, False
+        if is_right:
             self.tally.seconds.append(seconds)
         else:
-            self.tally.fault("wrong", f"row {place}: {answer} for {self._expected[place]}")
+            self.tally.fault("wrong", f"row {place}: {shortened(answer)} for {shortened(expected)}")
 
 
 class _Connection:
@@ -153,21 +171,33 @@ class _Connection:
         self._url = url
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def ask(self, request: bytes) -> tuple[int, bytes]:
-        """Status and body of the answer; OSError, EOFError or ValueError where none comes."""
+    async def ask(self, request: bytes, seconds: float) -> tuple[int, bytes]:
+        """Status and body of the answer; OSError, EOFError, ValueError or LookupError where none comes."""
         if self._streams is None:
             secure = self._url.scheme == "https"
             port = self._url.port or (443 if secure else 80)
-            self._streams = await asyncio.open_connection(self._url.hostname, port, ssl=secure or None)
-        reader, writer = self._streams
-        too_late = asyncio.get_running_loop().call_later(_PATIENCE, writer.transport.abort)
+            opening = asyncio.open_connection(self._url.hostname, port, ssl=secure or None)
+            self._streams = await asyncio.wait_for(opening, seconds)
+        late = asyncio.get_running_loop().call_later(seconds, self._streams[1].transport.abort)
         try:
-            writer.write(request)
-            first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower().split("\r\n")
-            headers = dict(line.split(": ", 1) for line in lines if line)
-            content = await reader.readexactly(int(headers.get("content-length", "")))
+            return await self._answer(request, *self._streams)
+        except (OSError, EOFError):
+            if late.when() <= asyncio.get_running_loop().time():
+                raise asyncio.TimeoutError from None
+            raise
         finally:
-            too_late.cancel()
+            late.cancel()
+
+    async def _answer(
+        self, request: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> tuple[int, bytes]:
+        writer.write(request)
+        first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower().split("\r\n")
+        headers = dict(line.split(": ", 1) for line in lines if line)
+        length = int(headers.get("content-length", ""))
+        if length > LARGEST_ANSWER:
+            raise ValueError(f"an answer of {length} bytes")
+        content = await reader.readexactly(length)
         if headers.get("connection") == "close":
             self.close()
         return int(first.split()[1]), content

@@ -15,30 +15,18 @@ if not __package__:  # started by path: what is importable is the clone, not thi
 
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import argparse
 import os
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from commands.command_line import CommandParser, count, count_or_0, path, run
+from commands.command_line import CommandParser, count, count_or_0, path, run, seconds
 from commands.errors import InputError, UsageError
 from commands.machine_flags import add_device, add_length
 from commands.text import read_text
 from deploy.hosts import AllowedHosts, host_list
 
 TOKEN_VARIABLE = "CONVBERT_GLUE_TOKEN"
-
-
-def seconds(text: str) -> float:
-    """A number of seconds above 0; anything else is a usage error."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1e6:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
-    return value
 
 
 # Flag → its kind, default and meaning.
