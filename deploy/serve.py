@@ -5,7 +5,9 @@ Example:
   curl -H 'Content-Type: application/json' -d '{"text": "A fine film ."}' http://127.0.0.1:18080/predict
 
 Inputs of many requests are answered in batches. What is too large, too long or too many is refused with a
-reason; so is what comes while the queue is full (429). SIGTERM and Ctrl-C end the service when it has
+reason; so is what comes while the queue is full (429). A connection that says nothing, or sends its request
+too slowly, is closed. Only requests for localhost and --host are answered, so that no web page can reach the
+service under a name of its own; --allowed_hosts names more. SIGTERM and Ctrl-C end the service when it has
 answered what it took. With --token_file (or $CONVBERT_GLUE_TOKEN) requests need that token.
 """
 
