@@ -17,6 +17,7 @@ from huggingface_hub import constants, errors
 from checkpoints.download import is_offline
 from checkpoints.weights import INDEX, WEIGHT_FILES, weight_files
 from commands.errors import InputError
+from commands.model_files import TOKENIZER_FILES, TOKENIZER_JSON, VOCABULARY
 
 _FAULTS = (errors.HTTPError, errors.HFValidationError, errors.OfflineModeIsEnabled, OSError)
 _TIMEOUT = 10  # seconds for the hub to say anything at all
@@ -38,9 +39,17 @@ def snapshot(repository: str, revision: str) -> tuple[str, Path]:
             break
     else:
         raise InputError(f"{repository}@{commit}: has none of {', '.join(WEIGHT_FILES)}")
-    model.fetch("vocab.txt")
-    model.fetch_if_there("tokenizer_config.json")
+    there = [name for name in TOKENIZER_FILES if model.fetch_if_there(name)]
+    if VOCABULARY not in there and TOKENIZER_JSON not in there:
+        raise InputError(
+            f"{repository}@{commit}: has neither {VOCABULARY} nor {TOKENIZER_JSON}{_offline(why_not)}; this "
+            "project reads BERT's WordPiece vocabularies alone"
+        )
     return commit, configuration.parent
+
+
+def _offline(why_not: str) -> str:
+    return " in the hub's cache, which is all that can be asked" if why_not or is_offline() else ""
 
 
 def _unreachable(url: str) -> str:

@@ -19,6 +19,7 @@ from checkpoints.weights import PADDLE, weight_files
 from commands.cache import cache_dir
 from commands.errors import InputError
 from commands.files import write_json
+from commands.model_files import TOKENIZER_JSON, VOCABULARY
 from convbert.config import SIZES, EncoderConfig, to_json
 
 _HUB_NAME = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([\w./-]+))?")
@@ -174,4 +175,5 @@ def _whole(folder: Path) -> Path | None:
     except InputError:  # a damaged index: asked for again
         return None
     whole = files and all(path.is_file() for path in (*files, folder / "config.json"))
-    return folder if whole else None
+    has_vocabulary = any((folder / name).is_file() for name in (VOCABULARY, TOKENIZER_JSON))
+    return folder if whole and has_vocabulary else None

@@ -17,11 +17,13 @@ from checkpoints.names import PADDLENLP_MODELS, SHIPPED, StoredModel, resolve
 from checkpoints.opening import check_manifest, model_folder, tokenizer_of
 from checkpoints.weights import INDEX, WEIGHT_FILES, open_weights
 from commands.errors import InputError
+from commands.model_files import TOKENIZER_FILES
 from convbert.config import EncoderConfig
 from convbert.tokenizer import Tokenizer
 from tests.checkpoints.golden_folders import GOLDEN, fault, read
 from tests.checkpoints.test_several_files import sharded
 from tests.checkpoints.web import Web, serving
+from tests.golden.tokenizer_folders import library_tokenizer
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -162,14 +164,23 @@ def test_names_of_paddlenlp() -> None:
 # --- the hub ---------------------------------------------------------------------------------------
 
 
-def put_on_hub(web: Web, commit: str, folder: Path, weights: str = "model.safetensors") -> None:
+VOCABULARY = {"vocab.txt": (GOLDEN / "tokenizer" / "vocab.txt").read_bytes()}
+
+
+def put_on_hub(
+    web: Web,
+    commit: str,
+    folder: Path,
+    weights: str = "model.safetensors",
+    tokenizer: dict[str, bytes] = VOCABULARY,
+) -> None:
     """Serve a folder's files as the hub does, under the commit's name."""
     files = {
         "config.json": (folder / "config.json").read_bytes(),
         weights: (folder / weights).read_bytes(),
-        "vocab.txt": (GOLDEN / "tokenizer" / "vocab.txt").read_bytes(),
+        **tokenizer,
     }
-    absent = {"tokenizer_config.json", *WEIGHT_FILES, *(name + INDEX for name in WEIGHT_FILES)}
+    absent = {*TOKENIZER_FILES, *WEIGHT_FILES, *(name + INDEX for name in WEIGHT_FILES)}
     for revision in ("main", commit):
         for name, content in files.items():
             path = f"/{REPOSITORY}/resolve/{revision}/{name}"
@@ -216,6 +227,29 @@ def test_a_model_of_the_hub_is_fetched_once(web: Web, tmp_path: Path, source: st
     assert Path(run(web, tmp_path)) == folder
     assert Path(run(web, tmp_path, HF_HUB_OFFLINE="1")) == folder
     assert len(web.requests) == before
+
+
+def test_a_model_of_the_hub_may_have_tokenizer_json_alone(web: Web, tmp_path: Path) -> None:
+    """And everything else that says how its texts are read."""
+    tokenizer = {
+        "tokenizer.json": library_tokenizer(lower=False).to_str().encode(),
+        "tokenizer_config.json": b'{"do_lower_case": false}',
+        "special_tokens_map.json": b'{"mask_token": "[MASK]"}',
+        "added_tokens.json": b"{}",
+    }
+    put_on_hub(web, COMMIT, GOLDEN / "convbert_small", tokenizer=tokenizer)
+    folder = Path(run(web, tmp_path))
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.name in tokenizer} == tokenizer
+    assert (len(Tokenizer(folder)), Tokenizer(folder).settings["do_lower_case"]) == (343, False)
+    before = len(web.requests)
+    assert Path(run(web, tmp_path)) == folder
+    assert len(web.requests) == before
+
+
+def test_a_model_of_the_hub_without_a_vocabulary(web: Web, tmp_path: Path) -> None:
+    put_on_hub(web, COMMIT, GOLDEN / "convbert_small", tokenizer={})
+    answer = run(web, tmp_path)
+    assert answer.startswith(f"error: {REPOSITORY}@{COMMIT}: has neither vocab.txt nor tokenizer.json")
 
 
 def test_a_model_stays_what_it_was_at_first(web: Web, tmp_path: Path) -> None:
