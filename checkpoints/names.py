@@ -151,7 +151,7 @@ def _from_hub(repository: str, revision: str) -> Path:
     """The snapshot's folder in the hub's cache, with configuration, weights and vocabulary."""
     note = cache_dir() / "hub" / f"{repository.replace('/', '--')}.json"
     pinned = _read_note(note)
-    if not revision and pinned and (found := _whole(Path(pinned["folder"]))):
+    if not revision and pinned and (found := _whole(Path(pinned["folder"]))) and _has_vocabulary(found):
         return found
     from checkpoints.hub import snapshot
 
@@ -169,11 +169,14 @@ def _read_note(note: Path) -> dict[str, str]:
         return {}
 
 
+def _has_vocabulary(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in (VOCABULARY, TOKENIZER_JSON))
+
+
 def _whole(folder: Path) -> Path | None:
     try:
         files = weight_files(folder)
     except InputError:  # a damaged index: asked for again
         return None
     whole = files and all(path.is_file() for path in (*files, folder / "config.json"))
-    has_vocabulary = any((folder / name).is_file() for name in (VOCABULARY, TOKENIZER_JSON))
-    return folder if whole and has_vocabulary else None
+    return folder if whole else None

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 
 from commands.command_line import SWITCH, CommandParser, path, run
 from commands.errors import UsageError
+from commands.model_flags import add_lower_case
 from deploy.answering import add_flags, answer, check_flags
 
 
@@ -29,6 +30,7 @@ def make_parser() -> CommandParser:
         "--model_dir", required=True, type=path, metavar="DIR", help="what deploy.export wrote"
     )
     add_flags(parser)
+    add_lower_case(parser)
     parser.add_argument("--use_gpu", **SWITCH, help="the same as --device gpu; false: --device cpu")
     return parser
 
@@ -41,7 +43,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     from deploy.models import open_exported
 
     device = "gpu" if flags.use_gpu else flags.device
-    answer(open_exported(flags.model_dir, device, flags.max_seq_length), flags)
+    lower_case = flags.do_lower_case
+    answer(open_exported(flags.model_dir, device, flags.max_seq_length, lower_case=lower_case), flags)
 
 
 if __name__ == "__main__":

@@ -32,15 +32,21 @@ class Model(Protocol):
 
 
 def open_exported(
-    folder: str | Path, device: str = "cpu", max_length: int | None = None, threads: int = 0
+    folder: str | Path,
+    device: str = "cpu",
+    max_length: int | None = None,
+    threads: int = 0,
+    lower_case: bool | None = None,
 ) -> Model:
     """The model in an exported folder; InputError says what is wrong with it."""
     exported = read_exported(folder)
     engine = open_engine(exported, device, threads)
-    return _model(engine, exported.folder, exported.tokenizer(), exported.digest, max_length)
+    return _model(engine, exported.folder, exported.tokenizer(lower_case), exported.digest, max_length)
 
 
-def open_model_folder(path: str | Path, device: str = "cpu", max_length: int | None = None) -> Model:
+def open_model_folder(
+    path: str | Path, device: str = "cpu", max_length: int | None = None, lower_case: bool | None = None
+) -> Model:
     """The fine-tuned model in a model folder, or in ``best/`` of a run's, on the dynamic engine."""
     if is_exported(path):
         raise InputError(f"{path}: is an exported folder; deploy.infer answers with it")
@@ -49,11 +55,11 @@ def open_model_folder(path: str | Path, device: str = "cpu", max_length: int | N
     from engines.dynamic import DynamicEngine
 
     select_device(device)
-    folder, network, tokenizer = load_network(path)
+    folder, network, tokenizer = load_network(path, lower_case)
     return _model(DynamicEngine(network), folder, tokenizer, digest_of(folder), max_length)
 
 
-def load_network(path: str | Path):  # type: ignore[no-untyped-def]
+def load_network(path: str | Path, lower_case: bool | None = None):  # type: ignore[no-untyped-def]
     """A fine-tuned model's folder, its network in evaluation mode, and its tokeniser."""
     from checkpoints.folder import read_config
     from checkpoints.network import load_classifier
@@ -65,7 +71,7 @@ def load_network(path: str | Path):  # type: ignore[no-untyped-def]
     config = read_config(folder)
     spans = bool(squad_model.saved_head(folder).kind)
     network = squad_model.load(folder, config) if spans else load_classifier(folder)
-    return folder, network, tokenizer_of(folder, config)
+    return folder, network, tokenizer_of(folder, config, lower_case)
 
 
 def _model(engine: Engine, folder: Path, tokenizer: Tokenizer, digest: str, max_length: int | None) -> Model:

@@ -29,7 +29,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_flags(flags)
     from deploy.models import open_model_folder
 
-    answer(open_model_folder(flags.model_path, flags.device, flags.max_seq_length), flags)
+    model = open_model_folder(flags.model_path, flags.device, flags.max_seq_length, flags.do_lower_case)
+    answer(model, flags)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from pathlib import Path
 from commands.command_line import CommandParser, count, count_or_0, path, run, seconds
 from commands.errors import InputError, UsageError
 from commands.machine_flags import add_device, add_length
+from commands.model_flags import add_lower_case
 from commands.text import read_text
 from deploy.hosts import AllowedHosts, host_list
 
@@ -76,6 +77,7 @@ def make_parser() -> CommandParser:
             name, type=kind, default=default, metavar="N", help=f"{what} (default: {default})"
         )
     add_length(parser)
+    add_lower_case(parser)
     return parser
 
 
@@ -100,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     connections = connections_allowed(flags.max_connections)
     bound = bind(flags.host, flags.port)
     threads = flags.threads or max(1, threads_to_use() // flags.workers)
-    model = open_exported(flags.model_dir, flags.device, flags.max_seq_length, threads)
+    model = open_exported(flags.model_dir, flags.device, flags.max_seq_length, threads, flags.do_lower_case)
     model.answer([("a",) * model.texts[0]])  # opens the graph, before anybody asks
     limits = Limits(
         flags.max_inputs, flags.max_text_length, flags.max_body_size, flags.max_requests, flags.timeout

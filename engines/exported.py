@@ -4,7 +4,7 @@
 ``model.onnx``             the graph, or ``model.json`` (Paddle 2: ``model.pdmodel``) and
                            ``model.pdiparams``
 ``config.json``            the model's: sizes, label map, task, longest input
-``vocab.txt``              and ``tokenizer_config.json``: the tokeniser
+``vocab.txt``              or ``tokenizer.json``, and ``tokenizer_config.json``: the tokeniser
 ``export.json``            format, head, digest of the model folder, the largest difference found
 ``manifest.json``          the SHA-256 of every other file
 ========================== ==================================================================
@@ -56,9 +56,9 @@ class Exported:
         """The graph."""
         return self.folder / self.graph
 
-    def tokenizer(self) -> Tokenizer:
-        """The folder's tokeniser; InputError if it does not fit the network."""
-        return tokenizer_of(self.folder, self.config)
+    def tokenizer(self, lower_case: bool | None = None) -> Tokenizer:
+        """The folder's tokeniser; InputError if it does not fit the network. lower_case wins over it."""
+        return tokenizer_of(self.folder, self.config, lower_case)
 
 
 def is_exported(folder: str | Path) -> bool:

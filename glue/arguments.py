@@ -6,6 +6,7 @@ from commands.cache import cache_dir
 from commands.command_line import CommandParser, path
 from commands.errors import InputError
 from commands.machine_flags import add_batches, add_machine_flags
+from commands.model_flags import add_lower_case
 from glue.tasks import TASKS, task_name
 
 
@@ -43,6 +44,7 @@ def add_checkpoint(parser: CommandParser) -> None:
         help="a fine-tuned model folder, a run's folder (its best/ is taken), or what deploy.export wrote",
     )
     add_batches(parser)
+    add_lower_case(parser)
     parser.add_argument(
         "--engine",
         choices=("auto", "dynamic", "paddle", "onnx"),

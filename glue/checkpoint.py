@@ -19,11 +19,14 @@ from glue.tasks import Task
 
 class Checkpoint:
     """A checkpoint as read, its weights not yet. config: with the labels' names as --label_map gives them.
+    lower_case: whether texts are lower-cased, whatever the folder says; None: as it says.
 
     InputError if it is damaged, or of another task.
     """
 
-    def __init__(self, folder: Path, task: Task, label_map: str | None) -> None:
+    def __init__(
+        self, folder: Path, task: Task, label_map: str | None, lower_case: bool | None = None
+    ) -> None:
         self.folder, self.task = folder, task
         self._exported: Exported | None = read_exported(folder) if is_exported(folder) else None
         if self._exported is None:
@@ -32,7 +35,7 @@ class Checkpoint:
         self.config = config_for_task(folder, found, task, label_map)
         for note in [] if label_map else naming_notes(folder, found, self.config):
             print(f"note: {note}", file=sys.stderr)
-        self.tokenizer = tokenizer_of(folder, self.config)
+        self.tokenizer = tokenizer_of(folder, self.config, lower_case)
 
     def digest(self) -> str:
         """Of the model folder, which an exported folder knows."""

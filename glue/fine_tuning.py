@@ -59,7 +59,7 @@ def fine_tune(choices: Choices) -> Progress:
     found = read_config(folder)
     check_length(recipe.max_seq_length, found)
     config, keeps_head = config_for(task, found, recipe, choices.label_map)
-    tokenizer = tokenizer_of(folder, config)
+    tokenizer = tokenizer_of(folder, config, choices.do_lower_case)
     data = _read_data(choices, tokenizer)
     select_device(choices.device)
     ranks.start()
@@ -72,7 +72,7 @@ def fine_tune(choices: Choices) -> Progress:
     refuse_own_sources(choices.output_dir, [choices.model_name_or_path, data_folder(choices.data_dir)])
     with open_run(choices.output_dir, choices.resume, choices.overwrite_output_dir) as run:
         if run.resumes:
-            run.check_args(settings, same=SAME, alike=ALIKE)
+            run.check_args(settings, same=(*SAME, "do_lower_case"), alike=ALIKE)
             fill(prepared.model, read_checkpoint(run.source, config, shapes_of(prepared.model)))
         else:
             run.write_args(settings)

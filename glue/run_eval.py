@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     select_device(flags.device)
     ranks.start()
     folder, data = model_folder(flags.ckpt_path), data_folder(flags.data_dir)
-    checkpoint = Checkpoint(folder, task, flags.label_map)
+    checkpoint = Checkpoint(folder, task, flags.label_map, flags.do_lower_case)
     predictions = predict_splits(
         checkpoint,
         "dev",

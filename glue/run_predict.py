@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     ranks.start()
     folder, data = model_folder(flags.ckpt_path), data_folder(flags.data_dir)
     target = Path(flags.output_dir or _place_of(folder) / flags.split)
-    checkpoint = Checkpoint(folder, task, flags.label_map)
+    checkpoint = Checkpoint(folder, task, flags.label_map, flags.do_lower_case)
     predictions = predict_splits(
         checkpoint,
         flags.split,

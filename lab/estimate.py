@@ -58,12 +58,13 @@ def _seconds(sweep: Sweep, trial: Trial, speeds: dict[tuple[object, ...], Speed]
         return None
     recipe, model = sweep.jobs.recipe(trial), sweep.jobs.model_of(trial)
     key = (
-        model, trial.task, recipe.max_seq_length, recipe.batch_size, recipe.both_orders, bool(recipe.r_drop),
-        bool(recipe.fgm),
+        model, trial.checkpoint.do_lower_case, trial.task, recipe.max_seq_length, recipe.batch_size,
+        recipe.both_orders, bool(recipe.r_drop), bool(recipe.fgm),
     )  # fmt: skip
     if key not in speeds:
         task, data = TASKS[trial.task], sweep.jobs.data_dir
-        speeds[key] = measure(task, recipe, Path(model), data, sweep.jobs.device)
+        lower_case = trial.checkpoint.do_lower_case
+        speeds[key] = measure(task, recipe, Path(model), data, sweep.jobs.device, lower_case)
     test_rows = sum(rows for _, rows in sweep.jobs.splits(trial.task).get("test", ()))
     return seconds_of(recipe, speeds[key], test_rows)
 

@@ -61,6 +61,8 @@ class Jobs:
         words += ["--model_name_or_path", str(self.source_of(folder, source)[0] or self.model_of(trial))]
         words += ["--preset", trial.preset] if trial.preset else []
         words += ["--from_scratch"] if trial.checkpoint.from_scratch and source is None else []
+        lower_case = trial.checkpoint.do_lower_case
+        words += [] if lower_case is None else ["--do_lower_case", str(lower_case).lower()]
         words += [] if trial.seed is None else ["--seed", str(trial.seed)]
         for key, value in {**trial.settings, **drawn}.items():
             words += [f"--{key}", str(value)]
@@ -123,6 +125,7 @@ class Jobs:
         wanted = {
             "task_name": job.task,
             **({"model_sha256": self._model_digest(model)} if of_model else {}),
+            "do_lower_case": trial.checkpoint.do_lower_case,
             **_flat("recipe", dataclasses.asdict(self.recipe(trial, job))),
         }
         for split in [*task.of_kind("train"), *task.of_kind("dev")]:

@@ -33,11 +33,13 @@ _INIT_FROM = re.compile(r"best of (\S+)")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where trials begin. model: a folder or a published name. from_scratch: the folder has no weights."""
+    """Where trials begin. model: a folder or a published name. from_scratch: the folder has no weights.
+    do_lower_case: whether texts are, whatever the folder says; None: as it says."""
 
     name: str
     model: str
     from_scratch: bool = False
+    do_lower_case: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -158,11 +160,12 @@ def _checkpoints(node: Node) -> tuple[Checkpoint, ...]:
         if not _NAME.fullmatch(name):
             raise entry.refused("a checkpoint's name has letters, digits, '_' and '.' only")
         if isinstance(entry.value, dict):
-            fields = entry.fields(("model", "from_scratch"))
+            fields = entry.fields(("model", "from_scratch", "do_lower_case"))
             if "model" not in fields:
                 raise entry.refused("names no 'model:'")
             scratch = "from_scratch" in fields and fields["from_scratch"].truth()
-            found.append(Checkpoint(name, fields["model"].text(), scratch))
+            lower_case = fields["do_lower_case"].truth() if "do_lower_case" in fields else None
+            found.append(Checkpoint(name, fields["model"].text(), scratch, lower_case))
         else:
             found.append(Checkpoint(name, entry.text()))
     if not found:

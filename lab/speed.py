@@ -9,9 +9,9 @@ from pathlib import Path
 from checkpoints.folder import has_weights, read_config
 from checkpoints.opening import tokenizer_of
 from convbert.batching import Batch, Features
-from convbert.config import EncoderConfig
 from convbert.framework import paddle, select_device
 from convbert.heads import SentenceClassifier, sentence_loss
+from convbert.tokenizer import Tokenizer
 from engines.dynamic import predict_logits, tensors
 from glue.features import SplitFeatures, in_both_orders, load_split, targets_of
 from glue.model import config_for, label_names, prepare
@@ -36,7 +36,14 @@ class Speed:
     dev_rows: int
 
 
-def measure(task: Task, recipe: GlueRecipe, folder: Path, data_dir: Path, device: str) -> Speed:
+def measure(
+    task: Task,
+    recipe: GlueRecipe,
+    folder: Path,
+    data_dir: Path,
+    device: str,
+    lower_case: bool | None = None,
+) -> Speed:
     """Train WARM_UP + TIMED steps and answer a few batches, in this process; of the options that cost time
     R-Drop's and FGM's second pass is run too.
 
@@ -44,8 +51,9 @@ def measure(task: Task, recipe: GlueRecipe, folder: Path, data_dir: Path, device
     """
     select_device(device)
     config, keeps_head = config_for(task, read_config(folder), recipe, None)
+    tokenizer = tokenizer_of(folder, config, lower_case)
     model = prepare(folder, config, keeps_head, from_scratch=not has_weights(folder)).model
-    train, dev = _read(task, recipe, folder, config, data_dir)
+    train, dev = _read(task, recipe, tokenizer, data_dir)
     labels = [] if task.is_regression else label_names(config)
     targets = targets_of(train.examples, labels, config.target_scale)
     features = dataclasses.replace(train.features, targets=targets)
@@ -67,9 +75,9 @@ def measure(task: Task, recipe: GlueRecipe, folder: Path, data_dir: Path, device
 
 
 def _read(
-    task: Task, recipe: GlueRecipe, folder: Path, config: EncoderConfig, data_dir: Path
+    task: Task, recipe: GlueRecipe, tokenizer: Tokenizer, data_dir: Path
 ) -> tuple[SplitFeatures, list[SplitFeatures]]:
-    tokenizer, length = tokenizer_of(folder, config), recipe.max_seq_length
+    length = recipe.max_seq_length
     (split,) = task.of_kind("train")
     train = load_split(task, split, data_dir, tokenizer, length)
     if recipe.both_orders:

@@ -7,6 +7,7 @@ Examples:
 A plan in full:
   extends: leaderboard                 # a shipped plan, or another file; the keys below take the place of its
   checkpoints: {base: YituTech/conv-bert-base}    # or {tiny: {model: FOLDER, from_scratch: true}}
+                                       # also {cased: {model: FOLDER, do_lower_case: false}}
   preset: authors                      # of glue.run_glue; so are all settings
   seeds: [42, 43]                      # without them: the preset's
   settings: {batch_size: 32}

@@ -47,6 +47,7 @@ class Choices:
     device: str = "cpu"
     resume: bool = False
     overwrite_output_dir: bool = False
+    do_lower_case: bool | None = None
 
 
 def pre_train(choices: Choices) -> Progress:
@@ -75,7 +76,7 @@ def pre_train(choices: Choices) -> Progress:
     settings = _settings_in_force(choices, path, shards)
     with open_run(choices.output_dir, choices.resume, choices.overwrite_output_dir) as run:
         if run.resumes:
-            same = (*SAME, "teacher_sha256", "init_from_ckpt", "embeddings")
+            same = (*SAME, "teacher_sha256", "init_from_ckpt", "embeddings", "do_lower_case")
             run.check_args(settings, same=same, alike=ALIKE)
             fill_pretrained(objective.model, run.source, choices.config)
         else:

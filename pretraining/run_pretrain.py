@@ -27,6 +27,7 @@ from typing import Any
 from commands.command_line import CommandParser, path, run
 from commands.errors import UsageError
 from commands.machine_flags import add_device
+from commands.model_flags import add_lower_case
 from pretraining.recipe import MAIN, RECIPES, PretrainRecipe, preset_lines, preset_settings, refuse_foreign
 from training.recipe import add_flags, read_config_file, resolve
 from training.resuming import parse_flags
@@ -79,7 +80,7 @@ def _add_sources(parser: CommandParser) -> None:
         type=path,
         metavar="NAME_OR_FOLDER",
         help="the network: convbert-small, -medium-small, -base or -mini, electra-mini, or a model folder or "
-        "published model, of which config.json and vocab.txt are taken; weights only with --init_from_ckpt",
+        "published model, whose configuration and vocabulary are taken; its weights with --init_from_ckpt",
     )
     parser.add_argument(
         "--model_type",
@@ -102,6 +103,7 @@ def _add_sources(parser: CommandParser) -> None:
         help="the vocabulary of a network given by name (default: the teacher's, that of --init_from_ckpt, "
         "or BERT's uncased one, which comes with convbert-mini)",
     )
+    add_lower_case(parser)
     parser.add_argument(
         "--teacher", default="", metavar="NAME_OR_FOLDER", help="distill: a model with weights"
     )
@@ -121,7 +123,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from training.flags import begun_with, check_model_type
 
     sources = settled(flags.model_name_or_path, flags.init_from_ckpt, flags.tokenizer, flags.teacher)
-    config, vocabulary = network_of(*sources.values())
+    config, vocabulary = network_of(**sources, lower_case=flags.do_lower_case)
     check_model_type(flags, config)
     kind = RECIPES[flags.objective]
     names = {field.name for field in dataclasses.fields(kind)}
@@ -130,7 +132,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     from convbert import ranks
     from pretraining.pre_training import Choices, pre_train
 
-    kept = ("objective", "input_dir", "output_dir", "device", "resume", "overwrite_output_dir")
+    kept = (
+        "objective",
+        "input_dir",
+        "output_dir",
+        "device",
+        "resume",
+        "overwrite_output_dir",
+        "do_lower_case",
+    )
     chosen: dict[str, Any] = {**sources, **{name: given[name] for name in kept}}
     progress = pre_train(
         Choices(

@@ -7,6 +7,7 @@ from checkpoints.names import resolve
 from checkpoints.opening import model_folder, tokenizer_of
 from commands.command_line import is_truth_value, parse_bool
 from commands.errors import InputError, UsageError
+from commands.model_files import VOCABULARY as VOCABULARY_FILE
 from convbert.config import EncoderConfig
 from convbert.tokenizer import Tokenizer
 from pretraining.sizes import NETWORKS, network_named
@@ -46,26 +47,30 @@ def _folder(name: str) -> str:
 
 
 def network_of(
-    model: str, init_from_ckpt: str, tokenizer: str, teacher: str
+    model_name_or_path: str, init_from_ckpt: str, tokenizer: str, teacher: str, lower_case: bool | None = None
 ) -> tuple[EncoderConfig, Tokenizer]:
-    """The network's shape and its tokeniser, of what ``settled`` gave.
+    """The network's shape and its tokeniser, of what ``settled`` gave; lower_case wins over its folder.
 
     InputError where the vocabulary is not that of the teacher or of the weights to begin with.
     """
+    model = model_name_or_path
     if is_by_name(model):
         source = teacher or tokenizer or init_from_ckpt or _default_vocabulary(model)
-        own = tokenizer_of(source, read_config(source))
+        own = tokenizer_of(source, read_config(source), lower_case)
         config = network_named(model, len(own))
     else:
         config = read_config(model)
-        own = tokenizer_of(model, config)
+        own = tokenizer_of(model, config, lower_case)
     if config.type_vocab_size < 2:
         found = f"{model}/config.json: type_vocab_size {config.type_vocab_size}"
         raise InputError(f"{found}: pairs and packed examples have two kinds of token; 2 is the least")
     for other, remedy in ((teacher, "take the teacher's vocab.txt, and other weights"),
                           (init_from_ckpt, "these weights are of other tokens")):  # fmt: skip
-        if other and own.vocabulary != (theirs := tokenizer_of(other, read_config(other))).vocabulary:
-            said = f"{own.folder}/vocab.txt: {_difference(own, theirs)}"
+        if (
+            other
+            and own.vocabulary != (theirs := tokenizer_of(other, read_config(other), lower_case)).vocabulary
+        ):
+            said = f"{own.path}: {_difference(own, theirs)}"
             raise InputError(f"{said}; both must read the same tokens: {remedy}")
     return config, own
 
@@ -78,9 +83,11 @@ def _default_vocabulary(model: str) -> Path:
 
 
 def _difference(ours: Tokenizer, theirs: Tokenizer) -> str:
-    other = f"{theirs.folder}/vocab.txt"
+    other = theirs.path
     if len(ours) != len(theirs):
         return f"has {len(ours)} pieces, {other} has {len(theirs)}"
-    there = {number: piece for piece, number in theirs.vocabulary.items()}
-    piece, number = next((p, n) for p, n in ours.vocabulary.items() if there[n] != p)
-    return f"line {number + 1} is {piece!r}, in {other} it is {there[number]!r}"
+    piece, number = next((p, n) for p, n in ours.vocabulary.items() if theirs.vocabulary.get(p) != n)
+    there = next((repr(p) for p, n in theirs.vocabulary.items() if n == number), "nothing")
+    if ours.path.name == theirs.path.name == VOCABULARY_FILE:
+        return f"line {number + 1} is {piece!r}, in {other} it is {there}"
+    return f"id {number} is {piece!r}, in {other} it is {there}"

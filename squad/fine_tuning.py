@@ -42,7 +42,6 @@ class Choices(RunChoices):
     predict_file: Path
     train_file: Path | None = None
     version_2_with_negative: bool | None = None
-    do_lower_case: bool | None = None
     do_predict: bool = False
 
 

@@ -75,9 +75,6 @@ def make_parser() -> CommandParser:
         default=None,
         help="the files are SQuAD 2.0; they tell by themselves, and a contradiction is an error",
     )
-    parser.add_switch(
-        "--do_lower_case", default=None, help="lower-case texts (default: as the model folder says)"
-    )
     add_machine_flags(parser)
     add_run_flags(parser, PRESETS)
     add_flags(parser, SquadRecipe)

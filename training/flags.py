@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from commands.command_line import CommandParser, count, path
 from commands.errors import InputError
+from commands.model_flags import add_lower_case
 from training.published import default_preset
 from training.recipe import RecipeType, read_config_file, resolve
 
@@ -33,6 +34,7 @@ class RunChoices:
     resume: bool = False
     overwrite_output_dir: bool = False
     from_scratch: bool = False
+    do_lower_case: bool | None = None
 
 
 def add_run_flags(parser: CommandParser, presets: Iterable[str]) -> None:
@@ -62,6 +64,7 @@ def add_run_flags(parser: CommandParser, presets: Iterable[str]) -> None:
     parser.add_switch("--resume", help="go on where the run in --output_dir stopped; no other flag is needed")
     parser.add_switch("--overwrite_output_dir", help="begin anew: remove the run in --output_dir first")
     parser.add_switch("--from_scratch", help="the model folder has no weights: begin with random ones")
+    add_lower_case(parser)
 
 
 def check_model_type(flags: Namespace, found: "EncoderConfig") -> None:

@@ -344,3 +344,18 @@ def test_a_run_that_was_removed_is_not_done_while_it_runs_again(tmp_path: Path, 
     make_sweep(tmp_path, sample_dir).run(FakeEngine(score))
     assert len(seen) == 6
     assert "cola/tiny-seed1" not in seen
+
+
+def test_a_checkpoint_of_a_plan_says_how_its_texts_are_read(tmp_path: Path, sample_dir: Path) -> None:
+    text = """
+checkpoints:
+  cased: {model: MODEL, from_scratch: true, do_lower_case: false}
+  tiny: {model: MODEL, from_scratch: true}
+seeds: [1]
+tasks: {rte: }
+"""
+    engine = FakeEngine(lambda job: 0.5)
+    make_sweep(tmp_path, sample_dir, text).run(engine)
+    cased, tiny = engine.jobs
+    assert flag(cased, "--do_lower_case") == "false"
+    assert "--do_lower_case" not in tiny.training

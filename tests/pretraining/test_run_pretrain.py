@@ -11,8 +11,10 @@ import pytest
 from checkpoints import names
 from checkpoints.folder import read_config
 from commands.errors import InputError, UsageError
+from convbert.tokenizer import SPECIALS, Tokenizer
 from pretraining.model_folder import load_encoder
 from pretraining.run_pretrain import main
+from tests.golden.tokenizer_folders import library_tokenizer
 from tests.pretraining.runs import SHORT, arguments, lines_of, start
 
 # --- what it learns and leaves ---------------------------------------------------------------------
@@ -189,6 +191,25 @@ def test_weights_of_other_tokens(corpus_dir: Path, tiny_folder: Path, finished: 
     (other / "vocab.txt").write_text("\n".join([*pieces[:-2], pieces[-1], pieces[-2]]) + "\n")
     with pytest.raises(InputError, match="both must read the same tokens: these weights are of other tokens"):
         main(arguments(corpus_dir, other, tmp_path / "out", f"{SHORT} --init_from_ckpt {finished}"))
+
+
+def test_a_vocabulary_of_tokenizer_json_and_its_case(
+    corpus_dir: Path, tiny_folder: Path, tmp_path: Path
+) -> None:
+    """The flag is recorded and in force in the model that is written."""
+    model = tmp_path / "model"
+    shutil.copytree(tiny_folder, model)
+    vocabulary = list(Tokenizer(tiny_folder).vocabulary)
+    library_tokenizer(vocabulary, SPECIALS).save(str(model / "tokenizer.json"))
+    for name in ("vocab.txt", "tokenizer_config.json"):
+        (model / name).unlink()
+    main(arguments(corpus_dir, model, tmp_path / "out", f"{ONE_STEP} --do_lower_case false"))
+    assert json.loads((tmp_path / "out" / "args.json").read_text())["do_lower_case"] is False
+    best = Tokenizer(tmp_path / "out" / "best")
+    assert best.vocabulary == Tokenizer(model).vocabulary
+    assert best.settings["do_lower_case"] is False
+    settings = f"{ONE_STEP} --init_from_ckpt {tmp_path / 'out'}"  # vocab.txt and tokenizer.json of one model
+    main(arguments(corpus_dir, tiny_folder, tmp_path / "more", settings))
 
 
 # --- what it refuses -------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from commands.files import write_json, write_text
 from convbert.tokenizer import SPECIALS
 from squad import run_squad
 from tests.squad.colours import COLOURS, WORDS, make_data, words_of
-from tests.squad.vocabularies import PIECES, is_assigned, normal, write_vocabulary
+from tests.squad.vocabularies import PIECES, is_assigned, normal, write_tokenizer_json, write_vocabulary
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +37,8 @@ def trained(files, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tokenizers(tmp_path_factory):
-    """By "uncased" and "cased": vocabularies with every character alone, so that hardly a word is unknown."""
+    """By "uncased", "cased" and "tokenizer.json" (uncased, in that file): vocabularies with every character
+    alone, so that hardly a word is unknown."""
     letters = [chr(i) for i in range(0x110000) if is_assigned(i) and not chr(i).isspace()]
     made = {}
     for name, lower in (("uncased", True), ("cased", False)):
@@ -46,6 +47,9 @@ def tokenizers(tmp_path_factory):
         made[name] = write_vocabulary(
             folder, [*PIECES, *sorted(pieces), *(f"##{p}" for p in sorted(pieces))], lower
         )
+    made["tokenizer.json"] = write_tokenizer_json(
+        tmp_path_factory.mktemp("tokenizer_json"), made["uncased"].pieces
+    )
     return made
 
 

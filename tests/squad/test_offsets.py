@@ -56,7 +56,7 @@ def cuts(tokenizer, text):
     ],
 )  # fmt: skip
 def test_the_characters_of_every_token(tokenizers, text, uncased, cased):
-    assert cuts(tokenizers["uncased"], text) == uncased
+    assert cuts(tokenizers["uncased"], text) == cuts(tokenizers["tokenizer.json"], text) == uncased
     assert cuts(tokenizers["cased"], text) == (uncased if cased is None else cased)
 
 
@@ -102,13 +102,13 @@ def offset_faults(tokenizer, texts):
     return found
 
 
-@pytest.mark.parametrize("case", ["uncased", "cased"])
+@pytest.mark.parametrize("case", ["uncased", "cased", "tokenizer.json"])
 @given(text=SPICED)
 def test_offsets_of_any_text(tokenizers, case, text):
     assert offset_faults(tokenizers[case], [text]) == []
 
 
-@pytest.mark.parametrize("case", ["uncased", "cased"])
+@pytest.mark.parametrize("case", ["uncased", "cased", "tokenizer.json"])
 @pytest.mark.parametrize(
     "every", [61, pytest.param(1, marks=pytest.mark.long)], ids=["a sample", "all of them"]
 )

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from commands.files import write_json, write_text
 from convbert.tokenizer import SPECIALS, Tokenizer
+from tests.golden.tokenizer_folders import library_tokenizer
 
 PIECES = ["cat", "##s", "the", "un", "##able"]
 
@@ -13,6 +14,13 @@ PIECES = ["cat", "##s", "the", "un", "##able"]
 def write_vocabulary(folder, pieces, lower):
     write_text(folder / "vocab.txt", "".join(f"{piece}\n" for piece in dict.fromkeys([*SPECIALS, *pieces])))
     write_json(folder / "tokenizer_config.json", {"do_lower_case": lower})
+    tokenizer = Tokenizer(folder)
+    tokenizer.pieces = list(tokenizer.vocabulary)
+    return tokenizer
+
+
+def write_tokenizer_json(folder, pieces):
+    library_tokenizer(pieces, SPECIALS).save(str(folder / "tokenizer.json"))
     tokenizer = Tokenizer(folder)
     tokenizer.pieces = list(tokenizer.vocabulary)
     return tokenizer

@@ -1,0 +1,12 @@
+"""The flags of how a model folder is read, which commands of several packages share."""
+
+from commands.command_line import CommandParser
+
+
+def add_lower_case(parser: CommandParser) -> None:
+    parser.add_switch(
+        "--do_lower_case",
+        default=None,
+        help="lower-case texts before they are cut into tokens; false: keep their case (default: as the "
+        "folder's tokenizer.json or tokenizer_config.json says, or as its vocabulary shows)",
+    )
