@@ -1,15 +1,14 @@
-"""The official SQuAD files, 1.1 and 2.0: JSON → texts, questions, answers. No Paddle, no NumPy.
+"""SQuAD files, 1.1 and 2.0, in the forms of ``squad.forms`` → texts, questions, answers. No Paddle, no NumPy.
 
 Nothing is stripped or cleaned, so that a character's number in a text stays what the file says.
 """
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from commands.errors import InputError
-from commands.files import read_json_object
+from commands.printable import shortened
+from squad.forms import MISSING, Entry, RawAnswer, read_entries, without_answers
 
 
 @dataclass(frozen=True)
@@ -27,12 +26,16 @@ class Answer:
 
 @dataclass(frozen=True)
 class Question:
-    """name: its id. context: number of its text among the file's. answers: none if unanswerable."""
+    """name: its id. context: number of its text among the file's. answers: none if unanswerable or not known.
+
+    golds: the answers' texts as the file has them, where some are empty and so no answers; else None.
+    """
 
     name: str
     text: str
     context: int
     answers: tuple[Answer, ...]
+    golds: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class Dataset:
 
     has_unanswerable: whether this is SQuAD 2.0. mended, not_found: ids of questions with an answer whose
     start in the file is wrong, where its text occurs once (that place is taken) or not once (no start).
+    emptied: of those whose answers are empty texts. contradictory: of those with answers that are marked
+    impossible. has_answers: false for questions alone, which nobody can score.
     """
 
     path: Path
@@ -49,6 +54,9 @@ class Dataset:
     has_unanswerable: bool
     mended: list[str] = field(default_factory=list)
     not_found: list[str] = field(default_factory=list)
+    emptied: list[str] = field(default_factory=list)
+    contradictory: list[str] = field(default_factory=list)
+    has_answers: bool = True
 
     @property
     def version(self) -> str:
@@ -56,18 +64,31 @@ class Dataset:
 
     @property
     def golds(self) -> list[tuple[str, list[str]]]:
-        """Id and gold answers of every question, as ``squad.official`` takes them."""
+        """Id and gold answers of every question as the file has them, which the official scripts score."""
+        return [
+            (question.name, list(question.golds or (answer.text for answer in question.answers)))
+            for question in self.questions
+        ]
+
+    @property
+    def answerable_golds(self) -> list[tuple[str, list[str]]]:
+        """The same without empty texts: a question that has no other answer has none."""
         return [(question.name, [answer.text for answer in question.answers]) for question in self.questions]
 
     def notes(self) -> list[str]:
         """What there is to say about the file, a line each."""
-        impossible = sum(not question.answers for question in self.questions)
+        impossible = f"{sum(not question.answers for question in self.questions)} unanswerable"
         lines = [
-            f"{self.path}: SQuAD {self.version}, {len(self.questions)} questions ({impossible} unanswerable) "
-            f"on {len(self.contexts)} texts"
+            f"{self.path}: SQuAD {self.version}, {len(self.questions)} questions "
+            f"({impossible if self.has_answers else 'no answers'}) on {len(self.contexts)} texts"
         ]
         for names, what in (
-            (self.mended, "their answer's start was wrong, and taken from the one place of its text"),
+            (self.emptied, "their answer is empty, so they count as unanswerable"),
+            (self.contradictory, "they are marked as impossible but have answers, which count"),
+            (
+                self.mended,
+                "their answer's start was wrong or not given, and taken from the one place of its text",
+            ),
             (self.not_found, "their answer is not where the file says, nor in just one other place"),
         ):
             if names:
@@ -79,35 +100,13 @@ def read_squad(path: str | Path, version_2: bool | None = None) -> Dataset:
     """Read a file. version_2: what it is claimed to be (None: no claim); a wrong claim is an InputError.
 
     It is SQuAD 2.0 if a question has no answer or says ``is_impossible``. Whether a question is answerable
-    is told by its answers, as in the official script. A repeated id, a missing or wrong field: InputError
-    with its place in the JSON.
+    is told by its answers, as in the official script; an empty text is none. A repeated id,
+    a missing or wrong field: InputError with its place in the JSON.
     """
-    numbers: dict[str, int] = {}
-    questions: dict[str, Question] = {}
-    mended: list[str] = []
-    not_found: list[str] = []
-    marked = False
-    for place, paragraph, entry in _entries(path):
-        context = _text(paragraph, "context", place.rpartition(".")[0])
-        name, text = _text(entry, "id", place), _text(entry, "question", place)
-        if name in questions:
-            raise InputError(f"{place}: the id {name!r} stands already further up")
-        answers = []
-        for inner, raw in _listed(entry, "answers", place):
-            answer, fault = _answer(raw, context, inner)
-            answers.append(answer)
-            if fault:
-                (mended if answer.start is not None else not_found).append(name)
-        number = numbers.setdefault(context, len(numbers))
-        questions[name] = Question(name, text, number, tuple(answers))
-        marked = marked or "is_impossible" in entry
-    if not questions:
-        raise InputError(f"{path}: there is no question in it")
-    version = marked or any(not question.answers for question in questions.values())
-    _check_version(path, version, version_2)
-    return Dataset(
-        Path(path), list(numbers), list(questions.values()), version, _once(mended), _once(not_found)
-    )
+    reading = _Reading(path)
+    for entry in read_entries(path):
+        reading.add(entry)
+    return reading.dataset(version_2)
 
 
 def read_golds(path: str | Path) -> list[tuple[str, list[str]]]:
@@ -115,14 +114,79 @@ def read_golds(path: str | Path) -> list[tuple[str, list[str]]]:
 
     A repeated id stays, since the scripts let it pass.
     """
-    return [
-        (_text(entry, "id", place), [_text(raw, "text", at) for at, raw in _listed(entry, "answers", place)])
-        for place, _, entry in _entries(path)
-    ]
+    found = [(entry, entry.answers()) for entry in read_entries(path)]
+    scored = any(answers is not None for _, answers in found)
+    for entry, answers in found:
+        if answers is None and not (scored and entry.is_null):
+            raise without_answers(entry)
+    return [(entry.name, [answer.text for answer in answers or ()]) for entry, answers in found]
 
 
-def _once(names: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys(names))
+class _Reading:
+    """What was read of a file so far."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = path
+        self._contexts: dict[str, int] = {}
+        self._questions: dict[str, Question] = {}
+        self._remarks: dict[str, list[str]] = {
+            "mended": [],
+            "not_found": [],
+            "emptied": [],
+            "contradictory": [],
+        }
+        self._marked = False
+        self._alone: list[Entry] = []  # those without a word of answers
+
+    def add(self, entry: Entry) -> None:
+        context, name, text = entry.context, entry.name, entry.question
+        if name in self._questions:
+            raise InputError(f"{entry.place.removesuffix(': ')}: the id {name!r} stands already further up")
+        raw = entry.answers()
+        if raw is None:
+            self._alone.append(entry)
+        answers = tuple(self._answer(one, context, name) for one in raw or () if one.text.strip())
+        golds = None if raw is None or len(answers) == len(raw) else tuple(one.text for one in raw)
+        if golds and not answers:
+            self._remarks["emptied"].append(name)
+        if answers and entry.values.get("is_impossible") is True:
+            self._remarks["contradictory"].append(name)
+        number = self._contexts.setdefault(context, len(self._contexts))
+        self._questions[name] = Question(name, text, number, answers, golds)
+        self._marked = self._marked or entry.is_marked
+
+    def _answer(self, raw: RawAnswer, context: str, name: str) -> Answer:
+        """An answer, its start put right where that can be done."""
+        start = -1 if raw.start is MISSING else raw.start
+        if not isinstance(start, int) or isinstance(start, bool):
+            raise InputError(f"{raw.place}.answer_start: expected a whole number, found {shortened(start)}")
+        if start >= 0 and context.startswith(raw.text, start):
+            return Answer(raw.text, start)
+        first = context.find(raw.text)
+        # Searched from the next character on, not behind the first hit: occurrences may overlap.
+        once = first >= 0 and context.find(raw.text, first + 1) < 0
+        self._remarks["mended" if once else "not_found"].append(name)
+        return Answer(raw.text, first if once else None)
+
+    def dataset(self, version_2: bool | None) -> Dataset:
+        """The whole, and its version checked against what is claimed."""
+        questions = list(self._questions.values())
+        if not questions:
+            raise InputError(f"{self._path}: there is no question in it")
+        has_answers = len(self._alone) < len(questions)
+        for entry in self._alone if has_answers else ():
+            if not entry.is_null:
+                raise without_answers(entry)
+            self._remarks["emptied"].append(entry.name)
+        if not has_answers:
+            version = self._marked if version_2 is None else version_2
+        else:
+            version = self._marked or any(not question.answers for question in questions)
+            _check_version(self._path, version, version_2)
+        remarks = {key: list(dict.fromkeys(names)) for key, names in self._remarks.items()}
+        return Dataset(
+            Path(self._path), list(self._contexts), questions, version, has_answers=has_answers, **remarks
+        )
 
 
 def _check_version(path: str | Path, found: bool, claimed: bool | None) -> None:
@@ -130,45 +194,3 @@ def _check_version(path: str | Path, found: bool, claimed: bool | None) -> None:
         holds = "is SQuAD 2.0" if found else "is SQuAD 1.1: every question has an answer"
         remedy = "give --version_2_with_negative or leave it to the data" if found else "leave it out"
         raise InputError(f"{path}: {holds}; --version_2_with_negative {str(claimed).lower()}: {remedy}")
-
-
-def _answer(raw: dict[str, Any], context: str, place: str) -> tuple[Answer, bool]:
-    """An answer, its start put right where that can be done, and whether the file's start was wrong."""
-    text, start = _text(raw, "text", place), raw.get("answer_start")
-    if not isinstance(start, int) or isinstance(start, bool):
-        raise InputError(f"{place}.answer_start: expected a whole number, found {start!r}")
-    if text and start >= 0 and context.startswith(text, start):
-        return Answer(text, start), False
-    first = context.find(text) if text else -1
-    # Searched from the next character on, not behind the first hit: occurrences may overlap.
-    once = first >= 0 and context.find(text, first + 1) < 0
-    return Answer(text, first if once else None), True
-
-
-def _entries(path: str | Path) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
-    """Place in the JSON, paragraph and entry of every question."""
-    for place, article in _listed(read_json_object(path), "data", f"{path}: "):
-        for inner, paragraph in _listed(article, "paragraphs", place):
-            for innermost, entry in _listed(paragraph, "qas", inner):
-                yield innermost, paragraph, entry
-
-
-def _listed(values: dict[str, Any], key: str, place: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Place and object of everything in a list of objects."""
-    found = values.get(key)
-    where = f"{place}{key}" if place.endswith(": ") else f"{place}.{key}"
-    if not isinstance(found, list):
-        remedy = "absent" if key not in values else f"found a {type(found).__name__}"
-        raise InputError(f"{where}: expected a list, {remedy}; is it an official SQuAD file?")
-    for number, value in enumerate(found):
-        if not isinstance(value, dict):
-            raise InputError(f"{where}[{number}]: expected an object, found a {type(value).__name__}")
-        yield f"{where}[{number}]", value
-
-
-def _text(values: dict[str, Any], key: str, place: str) -> str:
-    found = values.get(key)
-    if not isinstance(found, str):
-        what = "absent" if key not in values else f"found {found!r}"
-        raise InputError(f"{place}.{key}: expected a text, {what}")
-    return found

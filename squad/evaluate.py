@@ -31,7 +31,12 @@ from squad.official import Golds, always_null, score_v11, score_v20
 
 def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m squad.evaluate", description=__doc__)
-    parser.add_argument("data_file", type=path, metavar="DATA.json", help="official SQuAD file")
+    parser.add_argument(
+        "data_file",
+        type=path,
+        metavar="DATA.json",
+        help="official SQuAD file, or rows as run_squad reads them",
+    )
     parser.add_argument("pred_file", type=path, metavar="PREDICTIONS.json", help="question id → answer")
     parser.add_argument(
         "--out-file", "-o", type=path, metavar="FILE", help="write the numbers here, not to stdout"
@@ -78,6 +83,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     flags = parser.parse_args(argv)
     _check_usage(parser, flags)
     golds = read_golds(flags.data_file)
+    empty = [name for name, answers in golds if answers and not any(map(str.strip, answers))]
+    if empty:
+        print(
+            f"{flags.data_file}: {len(empty)} questions have an empty text as answer, first {empty[0]!r}; "
+            "the official script counts them as answerable (HasAns), and nothing as their right answer",
+            file=sys.stderr,
+        )
     predictions = read_predictions(flags.pred_file)
     no_answer = read_no_answer_scores(flags.na_prob_file, golds) if flags.na_prob_file else None
     _say_what_is_ignored(golds, flags.pred_file, predictions)

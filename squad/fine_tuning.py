@@ -105,6 +105,9 @@ def _read_data(choices: Choices, tokenizer: Tokenizer) -> Data:
     recipe = choices.recipe
     assert choices.train_file is not None
     train, dev = _read(choices, choices.train_file), _read(choices, choices.predict_file)
+    for data, use in ((train, "to train on"), (dev, "to score a training by")):
+        if not data.has_answers:
+            raise InputError(f"{data.path}: holds questions alone, without answers: nothing {use}")
     if train.has_unanswerable != dev.has_unanswerable:
         raise InputError(
             f"{train.path} is SQuAD {train.version}, but {dev.path} is SQuAD {dev.version}; take both of one"
@@ -186,6 +189,8 @@ def predict(choices: Choices) -> Answers:
     tokenizer = tokenizer_of(folder, config, choices.do_lower_case)
     trained_for = span_model.trained_head(folder).version
     data = _read(choices, choices.predict_file)
+    if not data.has_answers and trained_for and choices.version_2_with_negative is None:
+        data = dataclasses.replace(data, has_unanswerable=trained_for == "2.0")
     if trained_for not in ("", data.version):
         raise InputError(
             f"{data.path}: is SQuAD {data.version}, but {folder} was trained on SQuAD {trained_for}"
@@ -208,7 +213,12 @@ def predict(choices: Choices) -> Answers:
     answers = _answers(choices, data, windows, model)
     if ranks.is_first():
         write_answers(answers, target)
-        _write_scores(target, span_model.task_name(data.version), dev_scores(answers))
+        if data.has_answers:
+            _write_scores(target, span_model.task_name(data.version), dev_scores(answers))
+        else:
+            print(f"note: {data.path}: holds questions alone: there is nothing to score", file=sys.stderr)
+            if not (target / "args.json").exists():
+                (target / "scores.json").unlink(missing_ok=True)  # of the answers that stood there before
     return answers
 
 

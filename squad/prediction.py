@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 from tqdm import tqdm
 
+from commands.errors import InputError
 from convbert import ranks
 from convbert.batching import by_length
 from convbert.framework import paddle
@@ -62,15 +63,17 @@ def answer(
 def dev_scores(answers: Answers) -> dict[str, float]:
     """The official numbers of ``predictions.json``, in the official order, and ``main``, which is F1.
 
-    SQuAD 2.0: with what the best threshold would give (found on answers that were not emptied), and what
-    answering nothing, always, would.
+    SQuAD 2.0: with what the best threshold would give (found on answers that were not emptied; an empty gold
+    text is no answer there), and what answering nothing, always, would. InputError where there is no gold.
     """
+    if not answers.data.has_answers:
+        raise InputError(f"{answers.data.path}: holds questions alone: there is nothing to score")
     golds, predictions = answers.data.golds, answers.predictions()
     if not answers.rules.nullable:
         scores = score_v11(golds, predictions)
         return {**scores, "main": scores["f1"]}
     scores = score_v20(golds, predictions)
-    best = score_v20(golds, answers.not_null(), answers.null_odds())
+    best = score_v20(answers.data.answerable_golds, answers.not_null(), answers.null_odds())
     scores |= {key: value for key, value in best.items() if key.startswith("best_")}
     scores |= {f"always_null_{key}": value for key, value in always_null(golds).items()}
     return {**scores, "main": scores["f1"]}

@@ -6,10 +6,11 @@ Example:
   python -m squad.run_squad --do_predict --model_name_or_path runs/squad/best \\
       --predict_file dev-v1.1.json --output_dir answers
 
-Which SQuAD it is, the files tell. Training is scored on --predict_file by the official numbers. Leaves in
---output_dir: args.json, train.log, history.jsonl, scores.json, best/ and last/ (model folders); with
---do_predict the best model's predictions.json, nbest_predictions.json and for SQuAD 2.0 null_odds.json and
-predictions_not_null.json. Precedence of the settings: flag, --config file, preset, default.
+Which SQuAD it is, the files tell; a file without answers is answered and not scored. Training is scored on
+--predict_file by the official numbers. Leaves in --output_dir: args.json, train.log, history.jsonl,
+scores.json, best/ and last/ (model folders); with --do_predict the best model's predictions.json,
+nbest_predictions.json and for SQuAD 2.0 null_odds.json and predictions_not_null.json. Precedence of the
+settings: flag, --config file, preset, default.
 """
 
 if not __package__:  # started by path: what is importable is the clone, not this folder
@@ -68,7 +69,8 @@ def make_parser() -> CommandParser:
             f"--{part}_file",
             type=path,
             metavar="FILE",
-            help="official JSON (default: the download cache's)",
+            help="official JSON, or rows with id, context, question and answers as the datasets library has "
+            "them, one a line or in a list (default: the download cache's official file)",
         )
     parser.add_switch(
         "--version_2_with_negative",
@@ -94,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     choices = make_choices(flags)
     if not flags.do_train:
         answers = predict(choices)
-        if ranks.is_first():
+        if ranks.is_first() and answers.data.has_answers:
             print(json.dumps(dev_scores(answers), indent=2))
         return
     progress, _ = fine_tune(choices)

@@ -67,7 +67,6 @@ def test_the_version_is_told_by_the_data(write, questions, version):
         (999, "dog", TEXT.index("dog")),
         (5, "cat", None),  # twice
         (0, "mouse", None),
-        (0, "", None),
         (0, "Cat", None),
     ],
 )

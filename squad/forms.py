@@ -1,0 +1,219 @@
+"""The forms in which people keep SQuAD data, as one stream of questions. No Paddle, no NumPy.
+
+Read are the official form (articles, their paragraphs, questions of each), any inner part of it by itself,
+and flat rows as the datasets library has them (``id``, ``context``, ``question``, ``answers`` as two lists):
+one JSON value, or one a line. What is in a file is told by its content, not by its name.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from commands.errors import InputError
+from commands.files import read_json_line
+from commands.printable import shortened
+from commands.text import NotTextError, decode_text
+
+MISSING = object()  # a start that is not given
+
+# A key that only another collection has → what its form is called.
+_FOREIGN = {
+    "header": "MRQA", "detected_answers": "MRQA", "QuestionId": "TriviaQA", "Data": "TriviaQA",
+    "supporting_facts": "HotpotQA", "storyId": "NewsQA", "story": "CoQA", "qa_pairs": "DROP",
+    "document_text": "Natural Questions", "document_tokens": "Natural Questions",
+    "passage": "BoolQ or ReCoRD", "options": "RACE",
+}  # fmt: skip
+_LISTS = ("data", "paragraphs", "qas")  # from the outside in
+_SHOWN = 8  # keys in a message
+_ROW = '{"id": …, "context": …, "question": …, "answers": {"text": […], "answer_start": […]}}'
+
+
+@dataclass(frozen=True)
+class RawAnswer:
+    """An answer as it stands in a file. start: what the file gives, MISSING if it gives nothing."""
+
+    text: str
+    start: Any
+    place: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A question as it stands in a file, at place. paragraph: what has its context, at paragraph_place."""
+
+    place: str
+    values: dict[str, Any]
+    paragraph: dict[str, Any]
+    paragraph_place: str
+
+    @property
+    def context(self) -> str:
+        return text_of(self.paragraph, "context", self.paragraph_place)
+
+    @property
+    def question(self) -> str:
+        return text_of(self.values, "question", self.place)
+
+    @property
+    def name(self) -> str:
+        """Its id, which may be a whole number."""
+        value = self.values.get("id")
+        return str(value) if type(value) is int else text_of(self.values, "id", self.place)
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether it says if it is answerable, as SQuAD 2.0 does."""
+        return "is_impossible" in self.values
+
+    @property
+    def is_null(self) -> bool:
+        """Whether it says that there is nothing where answers would be: unanswerable, if others have some."""
+        return "answers" in self.values or "answer" in self.values
+
+    def answers(self) -> list[RawAnswer] | None:
+        """Its answers; None if it gives none, not even an empty list."""
+        for key in ("answers", "answer"):
+            if self.values.get(key) is not None:
+                return _answers(self.values, key, self.place)
+        return [] if self.values.get("is_impossible") is True else None
+
+
+def read_entries(path: str | Path) -> Iterator[Entry]:
+    """Every question of a file, in its order; InputError for what is in none of the forms."""
+    for place, value in _values(path):
+        yield from _entries(value, place)
+
+
+def without_answers(entry: Entry) -> InputError:
+    """The error for a question that has no answers where they are needed."""
+    return InputError(
+        f"{_at(entry.place, 'answers')}: expected a list, absent; questions alone can be answered "
+        "(run_squad --do_predict), not trained on or scored"
+    )
+
+
+def _values(path: str | Path) -> Iterator[tuple[str, Any]]:
+    """Place and value of everything in a file of JSON, or of JSON lines."""
+    try:
+        text = decode_text(Path(path).read_bytes())
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except NotTextError as error:
+        raise InputError(f"{path}: not JSON: {error}") from None
+    try:
+        yield f"{path}: ", json.loads(text)
+        return
+    except RecursionError:
+        raise InputError(f"{path}: not JSON: nested too deeply") from None
+    except json.JSONDecodeError as error:
+        if error.msg != "Extra data":  # another value behind the first
+            raise InputError(f"{path}: not JSON: {error}") from None
+    except ValueError as error:  # a number of more digits than Python takes
+        raise InputError(f"{path}: not JSON: {error}") from None
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            yield f"{path}:{number}: ", read_json_line(line, f"{path}:{number}")
+
+
+def _entries(value: Any, place: str) -> Iterator[Entry]:
+    if isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _entries(_object(item, f"{place}[{number}]"), f"{place}[{number}]")
+        return
+    values = _object(value, place)
+    for key in _LISTS:
+        if key in values:
+            inner = _at(place, key)
+            if not isinstance(values[key], list):
+                raise InputError(f"{inner}: expected a list, found a {type(values[key]).__name__}")
+            if key != "qas":
+                yield from _entries(values[key], inner)
+                return
+            for number, item in enumerate(values[key]):
+                at = f"{inner}[{number}]"
+                entry = _object(item, at)
+                _refuse_foreign(entry, at)
+                yield Entry(at, entry, values, place)
+            return
+    _refuse_foreign(values, place)
+    if not values.keys() & {"question", "answers", "answer"}:
+        raise _unknown(values, place)
+    yield Entry(place, values, values, place)
+
+
+def _object(value: Any, place: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise InputError(f"{place.removesuffix(': ')}: expected an object, found a {type(value).__name__}")
+    return value
+
+
+def _refuse_foreign(values: dict[str, Any], place: str) -> None:
+    for key, form in _FOREIGN.items():
+        if key in values and not {"question", "id"} <= {*values}:
+            raise InputError(
+                f"{place.removesuffix(': ')}: is in the form of {form} ({key!r}), which is not read; write "
+                f"its questions as rows {_ROW}, one a line"
+            )
+
+
+def _unknown(values: dict[str, Any], place: str) -> InputError:
+    inside = place.rstrip("0123456789[]")
+    wanted = "paragraphs" if inside.endswith("data") else "qas" if inside.endswith("paragraphs") else "data"
+    keys = ", ".join(list(values)[:_SHOWN]) or "nothing"
+    return InputError(
+        f"{_at(place, wanted)}: expected a list, absent; there is {keys}: neither an official SQuAD file nor "
+        f"rows {_ROW}"
+    )
+
+
+def _answers(values: dict[str, Any], key: str, place: str) -> list[RawAnswer]:
+    """Answers in any form: a list of objects or texts, two lists, one object, one text."""
+    found, at = values[key], _at(place, key)
+    if isinstance(found, str) and key == "answer":
+        return [RawAnswer(found, values.get("answer_start", MISSING), place)]
+    if isinstance(found, dict) and "text" in found:
+        return _two_lists(found, at)
+    if not isinstance(found, list):
+        raise InputError(
+            f"{at}: expected a list, found a {type(found).__name__}; is it an official SQuAD file?"
+        )
+    answers = []
+    for number, item in enumerate(found):
+        inner = f"{at}[{number}]"
+        if isinstance(item, str):
+            answers.append(RawAnswer(item, MISSING, inner))
+        else:
+            raw = _object(item, inner)
+            answers.append(RawAnswer(text_of(raw, "text", inner), raw.get("answer_start"), inner))
+    return answers
+
+
+def _two_lists(found: dict[str, Any], place: str) -> list[RawAnswer]:
+    texts, starts = found["text"], found.get("answer_start", MISSING)
+    if isinstance(texts, str):
+        return [RawAnswer(texts, starts, place)]
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise InputError(f"{place}.text: expected a list of texts, found {shortened(texts)}")
+    if starts is MISSING:
+        starts = [MISSING] * len(texts)
+    if not isinstance(starts, list) or len(starts) != len(texts):
+        raise InputError(f"{place}.answer_start: expected a list of {len(texts)} numbers, as there are texts")
+    return [
+        RawAnswer(text, start, f"{place}[{number}]")
+        for number, (text, start) in enumerate(zip(texts, starts, strict=True))
+    ]
+
+
+def text_of(values: dict[str, Any], key: str, place: str) -> str:
+    """A text; InputError with its place where it is absent or something else."""
+    found = values.get(key)
+    if not isinstance(found, str):
+        what = "absent" if key not in values else f"found {shortened(found)}"
+        raise InputError(f"{_at(place, key)}: expected a text, {what}")
+    return found
+
+
+def _at(place: str, key: str) -> str:
+    return f"{place}{key}" if place.endswith(": ") else f"{place}.{key}"
