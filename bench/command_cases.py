@@ -54,7 +54,7 @@ def pack(place: Place, sizes: Sequence[str]) -> None:
     for task, split in hand_in_files():
         answers = task.labels or ("0.25", "4.75")
         lines = [f"{row}\t{answers[row % len(answers)]}\n" for row in range(split.rows)]
-        (folder / split.hand_in).write_text("index\tprediction\n" + "".join(lines))
+        (folder / split.hand_in).write_text("index\tprediction\n" + "".join(lines), encoding="utf-8")
     target = str(place.scratch / "submission.zip")
     print("\npack: the eleven files of official size")
     for words in (

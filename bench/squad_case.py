@@ -43,7 +43,9 @@ def enlarged(path: str, folder: Path, questions: int) -> Path:
                     paragraphs.append({"context": paragraph["context"] + " " * copy, "qas": asked})
         copy += 1
     target = folder / "data.json"
-    target.write_text(json.dumps({"version": "1.1", "data": [{"title": "", "paragraphs": paragraphs}]}))
+    target.write_text(
+        json.dumps({"version": "1.1", "data": [{"title": "", "paragraphs": paragraphs}]}), encoding="utf-8"
+    )
     return target
 
 
@@ -60,7 +62,9 @@ def made_up(folder: Path) -> str:
         ]  # fmt: skip
         paragraphs.append({"context": " ".join(text), "qas": asked})
     target = folder / "made_up.json"
-    target.write_text(json.dumps({"version": "1.1", "data": [{"title": "", "paragraphs": paragraphs}]}))
+    target.write_text(
+        json.dumps({"version": "1.1", "data": [{"title": "", "paragraphs": paragraphs}]}), encoding="utf-8"
+    )
     return str(target)
 
 

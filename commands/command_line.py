@@ -151,7 +151,7 @@ def run(main: Callable[[Sequence[str] | None], int | None]) -> NoReturn:
     """Run a command's ``main`` and leave with its exit code; bad input is one line, no traceback."""
     warnings.formatwarning = _one_line
     if sys.stderr is None:  # closed: what is said goes nowhere, not to stdout
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 (till the end)
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (till the end)
     for stream in filter(None, (sys.stdout, sys.stderr)):  # closed ones are None
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal of fewer letters is no reason to fail

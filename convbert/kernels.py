@@ -77,7 +77,11 @@ def library() -> ctypes.CDLL | None:
 def _built(compiler: str, threads: Path) -> Path:
     """The library's file, of this source, compiler, processor and Paddle; built where it is missing."""
     version = subprocess.run([compiler, "--version"], capture_output=True, check=True).stdout
-    processor = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags")]
+    processor = [
+        line
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        if line.startswith("flags")
+    ]
     parts = [_SOURCE.read_bytes(), version, repr((_FLAGS, str(threads), processor[:1])).encode()]
     target = cache_dir() / "kernels" / f"{hashlib.sha256(b'|'.join(parts)).hexdigest()}.so"
     if not target.is_file():

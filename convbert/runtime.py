@@ -69,7 +69,7 @@ def ranks_here() -> int:
 def _cgroup_cores() -> int:
     """The CPU quota of the container (cgroup v2), rounded up; a large number where there is none."""
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="utf-8").split()
     except (OSError, ValueError):
         return 1 << 20
     return 1 << 20 if quota == "max" else -(-int(quota) // int(period))
@@ -77,7 +77,7 @@ def _cgroup_cores() -> int:
 
 def _is_amd() -> bool:
     try:
-        return "AuthenticAMD" in Path("/proc/cpuinfo").read_text()
+        return "AuthenticAMD" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         return False
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import paddle
@@ -9,7 +10,7 @@ import paddlenlp
 from paddlenlp import transformers
 
 folder, batches, target = sys.argv[1:]
-with open(f"{folder}/config.json", encoding="utf-8-sig") as file:
+with open(Path(folder, "config.json"), encoding="utf-8-sig") as file:
     kind = {"convbert": "ConvBert", "electra": "Electra", "bert": "Bert", "ernie": "Ernie"}[
         json.load(file)["model_type"]
     ]

@@ -72,7 +72,9 @@ def test_every_requirement_is_locked_once_and_within_its_bounds(file, python):
 
 def test_make_names_an_unsuitable_python(tmp_path):
     old = tmp_path / "old-python"
-    old.write_text('#!/bin/sh\ncase "$1" in --version) echo Python 3.9.1;; *) exit 1;; esac\n')
+    old.write_text(
+        '#!/bin/sh\ncase "$1" in --version) echo Python 3.9.1;; *) exit 1;; esac\n', encoding="utf-8"
+    )
     old.chmod(0o755)
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         (tmp_path / name).write_bytes((PROJECT / name).read_bytes())

@@ -73,7 +73,7 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
 
 
 def script(text: str, folder: Path) -> None:
-    (folder / "worker_made_up.py").write_text(text)
+    (folder / "worker_made_up.py").write_text(text, encoding="utf-8")
 
 
 def test_a_worker_answers_until_it_is_closed(stack: Stack, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def write_edited(
 ) -> Path:
     """Write a golden folder again with its tensors changed, or with other settings in its config."""
     values = json.loads((GOLDEN / name / "config.json").read_text(encoding="utf-8"))
-    (folder / "config.json").write_text(json.dumps({**values, **settings}))
+    (folder / "config.json").write_text(json.dumps({**values, **settings}), encoding="utf-8")
     tensors = theirs_of(GOLDEN / name)
     safetensors.numpy.save_file(change(tensors) if change else tensors, folder / "model.safetensors")
     return folder

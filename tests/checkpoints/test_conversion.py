@@ -111,7 +111,7 @@ def with_extra(folder: Path, name: str, extra: dict[str, np.ndarray], bare: bool
         tensors = {key.removeprefix(f"{base}."): array for key, array in tensors.items()}
     safetensors.numpy.save_file({**tensors, **extra}, folder / "model.safetensors", metadata={"format": "pt"})
     values = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    (folder / "config.json").write_text(json.dumps({**values, **settings}))
+    (folder / "config.json").write_text(json.dumps({**values, **settings}), encoding="utf-8")
     return folder
 
 
@@ -155,12 +155,14 @@ def test_other_heads_go_along(tmp_path: Path, name: str) -> None:
         wanted = numbers(*shape) if shape == their_shape and "transform" not in key else numbers(*shape).T
         assert found[theirs].shape == their_shape
         np.testing.assert_array_equal(found[theirs].load(), wanted)
-    config = json.loads((tmp_path / "there" / "config.json").read_text())
+    config = json.loads((tmp_path / "there" / "config.json").read_text(encoding="utf-8"))
     assert config["architectures"] == [there]
     assert "id2label" not in config
     convert(tmp_path / "there", tmp_path / "back", "huggingface")
     assert bytes_of(tmp_path / "back") == bytes_of(source)
-    assert json.loads((tmp_path / "back" / "config.json").read_text())["architectures"] == [here]
+    assert json.loads((tmp_path / "back" / "config.json").read_text(encoding="utf-8"))["architectures"] == [
+        here
+    ]
 
 
 @pytest.mark.parametrize("name", ["convbert_small", "bert"])

@@ -66,7 +66,7 @@ def test_a_head_of_each_kind_is_kept(head: str, tmp_path: Path) -> None:
 def test_saving_replaces_the_folder_whole(tmp_path: Path) -> None:
     folder = tmp_path / "best"
     folder.mkdir()
-    (folder / "old").write_text("x")
+    (folder / "old").write_text("x", encoding="utf-8")
     config = read_config(GOLDEN / "bert")
     save_checkpoint(folder, config, read(GOLDEN / "bert").arrays, Tokenizer(GOLDEN / "tokenizer"))
     wanted = ["config.json", "manifest.json", "model.safetensors", "tokenizer_config.json", "vocab.txt"]

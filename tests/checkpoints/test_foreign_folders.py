@@ -72,7 +72,7 @@ def old_style(name: str, folder: Path, rest: list[Any], **outer: Any) -> Path:
     config["init_class"] = f"{family}ForSequenceClassification"
     shutil.copytree(PADDLENLP / name, folder)
     (folder / "config.json").unlink()
-    (folder / "model_config.json").write_text(json.dumps(config))
+    (folder / "model_config.json").write_text(json.dumps(config), encoding="utf-8")
     return folder
 
 
@@ -95,7 +95,9 @@ def test_an_old_configuration_of_a_bare_encoder(tmp_path: Path) -> None:
     values = json.loads((PADDLENLP / "bert" / "config.json").read_text(encoding="utf-8"))
     for key in ("architectures", "id2label", "label2id", "model_type"):
         del values[key]
-    (tmp_path / "model_config.json").write_text(json.dumps({**values, "init_class": "BertModel"}))
+    (tmp_path / "model_config.json").write_text(
+        json.dumps({**values, "init_class": "BertModel"}), encoding="utf-8"
+    )
     config = read_config(tmp_path)
     assert (config.model_type, config.id2label, config.hidden_size) == ("bert", {}, 16)
 
@@ -110,7 +112,7 @@ def test_an_old_configuration_of_a_bare_encoder(tmp_path: Path) -> None:
     ],
 )
 def test_old_configurations_that_say_nothing(tmp_path: Path, content: str, said: str) -> None:
-    (tmp_path / "model_config.json").write_text(content)
+    (tmp_path / "model_config.json").write_text(content, encoding="utf-8")
     assert fault(lambda: read_config(tmp_path)).startswith(f"{tmp_path / 'model_config.json'}: {said}")
 
 
@@ -152,7 +154,7 @@ def test_a_folder_without_any_weights(tmp_path: Path) -> None:
 
 def test_the_digest_is_of_the_weights_that_are_there(tmp_path: Path) -> None:
     shutil.copytree(PADDLENLP / "bert", tmp_path / "a")
-    (tmp_path / "a" / "vocab.txt").write_text("[PAD]\n")
+    (tmp_path / "a" / "vocab.txt").write_text("[PAD]\n", encoding="utf-8")
     digest = digest_of(tmp_path / "a")
     with open(tmp_path / "a" / "model_state.pdparams", "ab") as file:
         file.write(b"\0")

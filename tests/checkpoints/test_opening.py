@@ -18,7 +18,7 @@ WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c"]
 
 def opened(folder: Path, words: list[str], **sizes: int) -> Tokenizer:
     """The tokeniser of a folder with this vocabulary, beside a network of these sizes."""
-    (folder / "vocab.txt").write_text("".join(f"{word}\n" for word in words))
+    (folder / "vocab.txt").write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
     return tokenizer_of(folder, EncoderConfig(**{"vocab_size": len(WORDS), **sizes}))
 
 
@@ -79,7 +79,7 @@ NO_CAPITALS = [*WORDS[:5], *(f"{letter}x" for letter in "abcdefghijklmnopqrstuvw
 def test_letter_case_that_the_vocabulary_does_not_have(
     tmp_path: Path, words: list[str], lower: bool | None, beginning: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "vocab.txt").write_text("".join(f"{word}\n" for word in words))
+    (tmp_path / "vocab.txt").write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
     tokenizer = tokenizer_of(tmp_path, EncoderConfig(vocab_size=len(words)), lower)
     err = capsys.readouterr().err
     if beginning:

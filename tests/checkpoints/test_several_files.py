@@ -24,7 +24,7 @@ PAIR = GOLDEN / "paddlenlp" / "pairs" / "convbert"  # written by PaddleNLP 2.8.1
 def sharded(folder: Path, name: str = "bert", form: str = "model.safetensors") -> Path:
     """A golden folder with its weights in three files, every third tensor in each."""
     shutil.copy(GOLDEN / name / "config.json", folder)
-    (folder / "vocab.txt").write_text("[PAD]\n")
+    (folder / "vocab.txt").write_text("[PAD]\n", encoding="utf-8")
     tensors, (stem, _, suffix) = theirs_of(GOLDEN / name), form.partition(".")
     table = {}
     for number in range(3):
@@ -33,7 +33,7 @@ def sharded(folder: Path, name: str = "bert", form: str = "model.safetensors") -
         write_part(folder / file, part)
         table |= dict.fromkeys(part, file)
     (folder / f"{form}.index.json").write_text(
-        json.dumps({"metadata": {"total_size": 1}, "weight_map": table})
+        json.dumps({"metadata": {"total_size": 1}, "weight_map": table}), encoding="utf-8"
     )
     return folder
 
@@ -49,8 +49,8 @@ def write_part(path: Path, tensors: Tensors) -> None:
 def edit_index(folder: Path, **entries: Any) -> Path:
     """Change the index's weight_map, or with weight_map=… set it."""
     path = folder / "model.safetensors.index.json"
-    table = json.loads(path.read_text())["weight_map"]
-    path.write_text(json.dumps({"weight_map": {**table, **entries}}))
+    table = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
+    path.write_text(json.dumps({"weight_map": {**table, **entries}}), encoding="utf-8")
     return path
 
 
@@ -76,7 +76,9 @@ def test_shards_of_pytorch(tmp_path: Path) -> None:
         "electra.embeddings.position_ids": "pytorch_model-00001-of-00002.bin",
         "tied": "pytorch_model-00002-of-00002.bin",
     }
-    (tmp_path / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": table}))
+    (tmp_path / "pytorch_model.bin.index.json").write_text(
+        json.dumps({"weight_map": table}), encoding="utf-8"
+    )
     path, tensors = open_weights(tmp_path)
     assert path.name == "pytorch_model.bin.index.json"
     expected = np.load(GOLDEN / "torch" / "expected.npz")
@@ -176,7 +178,7 @@ def test_the_discriminator_is_the_model() -> None:
 def test_a_pair_is_converted_without_its_generator(tmp_path: Path) -> None:
     notes = convert(PAIR, tmp_path / "there", "huggingface")
     assert "left out, the discriminator is the model: the generator (60 tensors)" in notes
-    values = json.loads((tmp_path / "there" / "config.json").read_text())
+    values = json.loads((tmp_path / "there" / "config.json").read_text(encoding="utf-8"))
     assert values["architectures"] == ["ConvBertDiscriminator"]
     wanted, found = read(PAIR, may_lack_head=True).arrays, read(tmp_path / "there", may_lack_head=True).arrays
     assert found.keys() == wanted.keys()
@@ -186,7 +188,7 @@ def test_a_pair_is_converted_without_its_generator(tmp_path: Path) -> None:
 
 def test_an_old_configuration_of_a_pair(tmp_path: Path) -> None:
     """As PaddleNLP 2.0 writes it: both networks' settings, the generator's first and narrower."""
-    values = json.loads((PAIR / "config.json").read_text())
+    values = json.loads((PAIR / "config.json").read_text(encoding="utf-8"))
     sizes = {key: value for key, value in values.items() if key not in ("architectures", "model_type")}
     narrow = {**sizes, "hidden_size": 4, "init_class": "ConvBertModel"}
     parts = [
@@ -197,7 +199,7 @@ def test_an_old_configuration_of_a_pair(tmp_path: Path) -> None:
         )
     ]
     config = {"init_args": parts, "init_class": "ConvBertForTotalPretraining"}
-    (tmp_path / "model_config.json").write_text(json.dumps(config))
+    (tmp_path / "model_config.json").write_text(json.dumps(config), encoding="utf-8")
     shutil.copy(PAIR / "model_state.pdparams", tmp_path)
     assert read_config(tmp_path).hidden_size == 16
     assert read(tmp_path, may_lack_head=True).arrays.keys() == read(PAIR, may_lack_head=True).arrays.keys()

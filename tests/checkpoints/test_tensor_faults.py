@@ -191,7 +191,7 @@ def test_convbert_sizes_are_held_against_the_weights_first(edited: Edited, key: 
 @pytest.mark.parametrize("key", SIZES)
 def test_sizes_without_weights_have_a_bound(tmp_path: Path, key: str) -> None:
     values = json.loads((GOLDEN / "bert" / "config.json").read_text(encoding="utf-8"))
-    (tmp_path / "config.json").write_text(json.dumps({**values, key: HUGE}))
+    (tmp_path / "config.json").write_text(json.dumps({**values, key: HUGE}), encoding="utf-8")
     message = refuses_at_once(lambda: read_config(tmp_path))
     assert message.startswith(f"{tmp_path / 'config.json'}: ")
     assert str(HUGE) in message or "parameters" in message
@@ -204,7 +204,7 @@ def test_the_bound_names_the_size(tmp_path: Path) -> None:
         "intermediate_size": 49_152,
         "num_hidden_layers": 96,
     }
-    (tmp_path / "config.json").write_text(json.dumps(values))
+    (tmp_path / "config.json").write_text(json.dumps(values), encoding="utf-8")
     # GPT-3's sizes: 96 layers of 12 H² + 13 H, embeddings of (30522 + 512 + 2 + 2) H, the pooler H² + H.
     count = 96 * (12 * 12_288**2 + 13 * 12_288) + 31_038 * 12_288 + 12_288**2 + 12_288
     assert count // 10**9 == 174
@@ -218,7 +218,7 @@ def test_the_bound_names_the_size(tmp_path: Path) -> None:
 def test_large_networks_are_within_the_bound(tmp_path: Path, size: tuple[int, int, int, int]) -> None:
     keys = ("num_hidden_layers", "hidden_size", "intermediate_size", "num_attention_heads")
     values = {"model_type": "bert", **dict(zip(keys, size, strict=True))}
-    (tmp_path / "config.json").write_text(json.dumps(values))
+    (tmp_path / "config.json").write_text(json.dumps(values), encoding="utf-8")
     assert read_config(tmp_path).hidden_size == size[1]
 
 

@@ -101,7 +101,9 @@ def test_the_case_that_was_seen_is_said(tmp_path: Path, to: str, capsys: pytest.
     source = source_of(tmp_path / "source", {"vocab.txt": lines(words)})
     target = converted(source, to)
     assert "do_lower_case false" in capsys.readouterr().err
-    assert json.loads((target / "tokenizer_config.json").read_text()) == {"do_lower_case": False}
+    assert json.loads((target / "tokenizer_config.json").read_text(encoding="utf-8")) == {
+        "do_lower_case": False
+    }
     assert ids(target) == ids(source)
 
 

@@ -37,11 +37,11 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     seen = ""
     with contextlib.suppress(ZeroDivisionError), atomic_write(tmp_path / "f") as file:
         file.write(b"aft")
-        seen = (tmp_path / "f").read_text()
+        seen = (tmp_path / "f").read_text(encoding="utf-8")
         file.write(bytes(1 // 0))
     assert seen == "before"
     assert names(tmp_path) == ["f"]
-    assert (tmp_path / "f").read_text() == "before"
+    assert (tmp_path / "f").read_text(encoding="utf-8") == "before"
 
 
 @pytest.mark.parametrize("named", [False, True])
@@ -58,7 +58,7 @@ def test_a_full_disk_names_the_file_that_was_wanted(tmp_path: Path, named: bool)
 
 def test_an_error_about_another_file_keeps_its_name(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as raised, atomic_write(tmp_path / "f"):
-        (tmp_path / "other").read_text()
+        (tmp_path / "other").read_text(encoding="utf-8")
     assert raised.value.filename == str(tmp_path / "other")
 
 
@@ -73,17 +73,17 @@ def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
     with contextlib.suppress(ZeroDivisionError), atomic_folder(tmp_path / "d") as beside:
         write_text(beside / "a", "2")
         write_text(beside / "b", str(1 // 0))
-    assert (tmp_path / "d" / "a").read_text() == "1"
+    assert (tmp_path / "d" / "a").read_text(encoding="utf-8") == "1"
     fill(tmp_path / "d", "3")
-    assert (tmp_path / "d" / "b").read_text() == "33"
+    assert (tmp_path / "d" / "b").read_text(encoding="utf-8") == "33"
     assert names(tmp_path) == ["d"]
 
 
 def test_the_folder_before_is_kept_where_asked_for(tmp_path: Path) -> None:
     for text in "123":
         fill(tmp_path / "d", text, keep_before="before")
-    assert (tmp_path / "d" / "a").read_text() == "3"
-    assert (tmp_path / "before" / "a").read_text() == "2"
+    assert (tmp_path / "d" / "a").read_text(encoding="utf-8") == "3"
+    assert (tmp_path / "before" / "a").read_text(encoding="utf-8") == "2"
     assert names(tmp_path) == ["before", "d"]
 
 
@@ -113,22 +113,37 @@ def test_killed_at_any_rename_one_whole_folder_is_left(
         settle_folder(folder)
         left = folder if folder.is_dir() else folder.with_name(keep_before)
         assert damage(left) == ""
-        assert (left / "b").read_text() == ("22" if finished else "11")
+        assert (left / "b").read_text(encoding="utf-8") == ("22" if finished else "11")
     assert finished  # the last round was not stopped any more
 
 
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
-        (lambda d: (d / "b").write_text("1x"), "b: is not what manifest.json says (SHA-256)"),
+        (
+            lambda d: (d / "b").write_text("1x", encoding="utf-8"),
+            "b: is not what manifest.json says (SHA-256)",
+        ),
         (lambda d: (d / "b").unlink(), "b: no such file"),
         (lambda d: (d / "manifest.json").unlink(), "manifest.json: no such file"),
-        (lambda d: (d / "manifest.json").write_text("{"), "manifest.json: not JSON"),
-        (lambda d: (d / "manifest.json").write_text("{}"), "manifest.json: not a manifest"),
-        (lambda d: (d / "manifest.json").write_text('{"sha256": [1]}'), "manifest.json: not a manifest"),
-        (lambda d: (d / "manifest.json").write_text('{"sha256": {"/dev/zero": ""}}'), "manifest.json: not a"),
-        (lambda d: (d / "manifest.json").write_text('{"sha256": {"..": ""}}'), "manifest.json: not a"),
-        (lambda d: (d / "manifest.json").write_text('{"sha256": {"a\\u0000": ""}}'), "manifest.json: not a"),
+        (lambda d: (d / "manifest.json").write_text("{", encoding="utf-8"), "manifest.json: not JSON"),
+        (lambda d: (d / "manifest.json").write_text("{}", encoding="utf-8"), "manifest.json: not a manifest"),
+        (
+            lambda d: (d / "manifest.json").write_text('{"sha256": [1]}', encoding="utf-8"),
+            "manifest.json: not a manifest",
+        ),
+        (
+            lambda d: (d / "manifest.json").write_text('{"sha256": {"/dev/zero": ""}}', encoding="utf-8"),
+            "manifest.json: not a",
+        ),
+        (
+            lambda d: (d / "manifest.json").write_text('{"sha256": {"..": ""}}', encoding="utf-8"),
+            "manifest.json: not a",
+        ),
+        (
+            lambda d: (d / "manifest.json").write_text('{"sha256": {"a\\u0000": ""}}', encoding="utf-8"),
+            "manifest.json: not a",
+        ),
     ],
 )
 def test_damage_is_named(tmp_path: Path, harm, said: str) -> None:  # type: ignore[no-untyped-def]
@@ -188,7 +203,7 @@ def test_no_reader_waits(tmp_path: Path, read: Callable[[Path], object]) -> None
 )
 def test_bad_json_is_one_short_line(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "a.json"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     with pytest.raises(InputError) as caught:
         read_json_object(path)
     assert str(caught.value).startswith(f"{path}: {said}")
@@ -196,7 +211,7 @@ def test_bad_json_is_one_short_line(tmp_path: Path, text: str, said: str) -> Non
 
 
 def test_a_json_file_may_be_so_large_and_no_larger(tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_text('{"a": 1}')
+    (tmp_path / "a.json").write_text('{"a": 1}', encoding="utf-8")
     assert read_json_object(tmp_path / "a.json", most=8) == {"a": 1}
     with pytest.raises(InputError, match=r"a\.json: has more than 7 bytes"):
         read_json_object(tmp_path / "a.json", most=7)
@@ -206,12 +221,12 @@ def test_the_folder_one_stands_in_is_replaced(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "d").mkdir()
     monkeypatch.chdir(tmp_path / "d")
     fill(Path(), "1")
-    assert (tmp_path / "d" / "a").read_text() == "1"
+    assert (tmp_path / "d" / "a").read_text(encoding="utf-8") == "1"
 
 
 def test_json_lines(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
-    path.write_text('{"a": 1}\n\n  \n{"b": 2}\n\n')
+    path.write_text('{"a": 1}\n\n  \n{"b": 2}\n\n', encoding="utf-8")
     assert read_json_objects(path) == [{"a": 1}, {"b": 2}]
 
 
@@ -227,7 +242,7 @@ def test_json_lines(tmp_path: Path) -> None:
 )
 def test_bad_json_lines_are_named(tmp_path: Path, content: str, said: str) -> None:
     path = tmp_path / "rows.jsonl"
-    path.write_text(content)
+    path.write_text(content, encoding="utf-8")
     with pytest.raises(InputError) as caught:
         read_json_objects(path)
     assert str(caught.value).startswith(str(path))

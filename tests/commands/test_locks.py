@@ -106,19 +106,19 @@ def test_waiting_ends(tmp_path: Path) -> None:
 @pytest.mark.parametrize("target", ["victim", "nowhere"])
 @pytest.mark.parametrize("before", _SYSTEMS)
 def test_a_planted_link_is_refused(tmp_path: Path, target: str, before: str) -> None:
-    (tmp_path / "victim").write_text("precious")
+    (tmp_path / "victim").write_text("precious", encoding="utf-8")
     for name in (".lock", ".lock.held"):
         (tmp_path / name).symlink_to(tmp_path / target)
     refused = attempt(tmp_path / ".lock", before)
     assert f"{tmp_path / '.lock'}: is a link" in refused.stderr
-    assert (tmp_path / "victim").read_text() == "precious"
+    assert (tmp_path / "victim").read_text(encoding="utf-8") == "precious"
     assert not (tmp_path / "nowhere").exists()
 
 
 def test_what_holds_a_lock_is_not_cut_short(tmp_path: Path) -> None:
-    (tmp_path / ".lock").write_text("somebody's")
+    (tmp_path / ".lock").write_text("somebody's", encoding="utf-8")
     Lock(tmp_path / ".lock").free()
-    assert (tmp_path / ".lock").read_text() == "somebody's"
+    assert (tmp_path / ".lock").read_text(encoding="utf-8") == "somebody's"
 
 
 def test_other_faults_are_not_taken_for_a_holder(tmp_path: Path) -> None:

@@ -65,5 +65,5 @@ def test_a_bad_byte_is_named_with_its_line(tmp_path: Path) -> None:
 
 def test_zero_bytes_alone_do_not_make_it_utf_16(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
-    path.write_text(json.dumps({"a": "b"}) + "\0")
+    path.write_text(json.dumps({"a": "b"}) + "\0", encoding="utf-8")
     assert read_text(path).endswith("\0")

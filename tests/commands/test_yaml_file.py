@@ -84,7 +84,7 @@ def test_one_line_names_file_and_line(case: str, tmp_path: Path) -> None:
 def test_the_largest_file_of_brackets_is_refused_soon(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     for text in ("[" * (MAX_BYTES - 10), "[\n" * (MAX_BYTES // 2 - 10), "? " * (MAX_BYTES // 2 - 10)):
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
         assert "nested too deeply" in fault(path)
 
 
@@ -112,14 +112,14 @@ def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path: Path) -> None:
 
 def test_honest_aliases_are_read(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
-    path.write_text("a: &rates [1e-4, 5.0e-5]\nb: *rates\n")
+    path.write_text("a: &rates [1e-4, 5.0e-5]\nb: *rates\n", encoding="utf-8")
     root = read_nodes(path)
     assert [item.value for item in root.entries()["b"].items()] == ["1e-4", 5e-5]
 
 
 def test_keys_of_other_types_are_words(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
-    path.write_text(".nan: 1\nnull: 2\n1: 3\ntrue: 4\n2024-13-45: 5\n")
+    path.write_text(".nan: 1\nnull: 2\n1: 3\ntrue: 4\n2024-13-45: 5\n", encoding="utf-8")
     assert list(read_nodes(path).entries()) == [".nan", "null", "1", "true", "2024-13-45"]
 
 

@@ -310,7 +310,9 @@ def test_the_number_of_threads_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -
     found = set()
     for threads in ("1", "3"):
         monkeypatch.setenv("OMP_NUM_THREADS", threads)
-        done = subprocess.run([sys.executable, "-c", THREADS], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", THREADS], capture_output=True, encoding="utf-8", check=True
+        )
         found.add(done.stdout)
     assert len(found) == 1
     assert next(iter(found)).startswith("True ")

@@ -28,10 +28,10 @@ class Machine:
         self.folder, self.environ, self.cores = folder, dict[str, str](), 8
         self.told: list[tuple[int, int]] = []
         self.mallopt: Callable[..., int] | None = lambda name, value: self.told.append((name, value)) or 1
-        (folder / "cpuinfo").write_text("vendor_id\t: GenuineIntel\n")
+        (folder / "cpuinfo").write_text("vendor_id\t: GenuineIntel\n", encoding="utf-8")
 
     def quota(self, text: str) -> None:
-        (self.folder / "cpu.max").write_text(text)
+        (self.folder / "cpu.max").write_text(text, encoding="utf-8")
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_mkl_on_amd(
         (machine.folder / "cpuinfo").unlink()
     else:
         (machine.folder / "cpuinfo").write_text(
-            f"processor\t: 0\nvendor_id\t: {processor}\ncpu family\t: 25\n"
+            f"processor\t: 0\nvendor_id\t: {processor}\ncpu family\t: 25\n", encoding="utf-8"
         )
     runtime.set_up()
     assert machine.environ.get("MKL_DEBUG_CPU_TYPE") == wanted

@@ -24,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def with_settings(folder: Path, **settings: Any) -> Tokenizer:
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
     return Tokenizer(folder)
 
 
@@ -118,7 +118,7 @@ def test_saving_and_reading_keeps_every_id(folder: Path, tmp_path: Path) -> None
 
 def test_saved_settings_name_the_special_tokens(folder: Path, tmp_path: Path) -> None:
     with_settings(folder, do_lower_case=False).save(tmp_path / "copy")
-    assert json.loads((tmp_path / "copy" / "tokenizer_config.json").read_text()) == {
+    assert json.loads((tmp_path / "copy" / "tokenizer_config.json").read_text(encoding="utf-8")) == {
         "do_lower_case": False, "tokenize_chinese_chars": True, "strip_accents": None,
         "pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]",
         "mask_token": "[MASK]", "tokenizer_class": "BertTokenizer",
@@ -149,7 +149,9 @@ def test_missing_vocabulary(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("absent", SPECIALS)
 def test_vocabulary_without_a_special_token(tmp_path: Path, absent: str) -> None:
-    (tmp_path / "vocab.txt").write_text("\n".join(piece for piece in SMALL if piece != absent))
+    (tmp_path / "vocab.txt").write_text(
+        "\n".join(piece for piece in SMALL if piece != absent), encoding="utf-8"
+    )
     assert fault(tmp_path).startswith(f"{tmp_path / 'vocab.txt'}: lacks {absent};")
 
 
@@ -160,7 +162,7 @@ def test_file_that_is_no_vocabulary(tmp_path: Path, content: bytes) -> None:
 
 
 def test_repeated_line(tmp_path: Path) -> None:
-    (tmp_path / "vocab.txt").write_text("\n".join([*SMALL, "bad", "film", "end"]))
+    (tmp_path / "vocab.txt").write_text("\n".join([*SMALL, "bad", "film", "end"]), encoding="utf-8")
     tokenizer = Tokenizer(tmp_path)
     (note,) = tokenizer.notes
     assert note.startswith(f"{tmp_path / 'vocab.txt'}:11: 'film' stands already in line 7")

@@ -201,7 +201,7 @@ def test_tokenizer_json_is_taken_with_all_it_says(tmp_path: Path) -> None:
     assert ours.encode([(text,)], 99)[0][0] == tokenizer.encode(text).ids
     (tmp_path / "copy").mkdir()
     ours.save(tmp_path / "copy")
-    settings = json.loads((tmp_path / "copy" / "tokenizer_config.json").read_text())
+    settings = json.loads((tmp_path / "copy" / "tokenizer_config.json").read_text(encoding="utf-8"))
     assert settings["tokenizer_class"] == "PreTrainedTokenizerFast"
     assert not (tmp_path / "copy" / "vocab.txt").exists()
     assert Tokenizer(tmp_path / "copy").encode([(text,)], 99) == ours.encode([(text,)], 99)
@@ -268,7 +268,7 @@ def test_settings_of_cutting_and_padding_stay_behind(tmp_path: Path) -> None:
     ours.encode([("the movie is good",)], 5)
     (tmp_path / "copy").mkdir()
     ours.save(tmp_path / "copy")
-    saved = json.loads((tmp_path / "copy" / "tokenizer.json").read_text())
+    saved = json.loads((tmp_path / "copy" / "tokenizer.json").read_text(encoding="utf-8"))
     assert (saved["truncation"], saved["padding"]) == (None, None)
 
 

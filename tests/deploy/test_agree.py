@@ -19,7 +19,7 @@ ROW = {"index": 0, "label_id": 1, "label": "1", "prob": 0.75, "probabilities": {
 
 
 def write(path: Path, *rows: dict[str, Any]) -> str:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return str(path)
 
 
@@ -75,7 +75,7 @@ def test_no_rows_do_not_agree(tmp_path: Path) -> None:
 def test_dev_rows_are_the_official_ones(task: str, sample_dir: Path, tmp_path: Path) -> None:
     target = tmp_path / "rows.jsonl"
     dev_rows(["--task_name", task, "--data_dir", str(sample_dir), "--output", str(target), "--rows", "20"])
-    found = [tuple(json.loads(line).values()) for line in target.read_text().splitlines()]
+    found = [tuple(json.loads(line).values()) for line in target.read_text(encoding="utf-8").splitlines()]
     examples = read_split(TASKS[task], TASKS[task].of_kind("dev")[0], sample_dir).examples
     assert found == [example.texts for example in examples[:20]]
 
@@ -97,17 +97,17 @@ def test_the_chain(project_dir: Path, tmp_path: Path, mode: str) -> None:
     pytest.importorskip("fastapi")
     done = run_chain(project_dir, tmp_path, mode)
     assert done.returncode == 0, done.stdout + done.stderr
-    lines = (tmp_path / "results_python.log").read_text().splitlines()
+    lines = (tmp_path / "results_python.log").read_text(encoding="utf-8").splitlines()
     assert len(lines) == 11
     assert all(line.startswith("Run successfully with command - ") for line in lines)
-    rows = len((tmp_path / "served.jsonl").read_text().splitlines())
+    rows = len((tmp_path / "served.jsonl").read_text(encoding="utf-8").splitlines())
     assert rows == {"lite_train_lite_infer": 64, "lite_train_whole_infer": 150}[mode]
 
 
 def test_a_chain_that_fails_says_where(project_dir: Path, tmp_path: Path) -> None:
     done = run_chain(project_dir, tmp_path, "lite_train_lite_infer", DATA_DIR=str(tmp_path), MODEL="nothing")
     assert done.returncode == 1
-    (line,) = (tmp_path / "results_python.log").read_text().splitlines()
+    (line,) = (tmp_path / "results_python.log").read_text(encoding="utf-8").splitlines()
     assert line.startswith("Run failed with command - ")
     assert "glue.run_glue" in line
 

@@ -141,7 +141,7 @@ def test_the_clients_command_says_what_is_wrong_in_a_line(name: str) -> None:
 def test_a_row_without_its_answer_is_named(tmp_path: Path, answer: bytes) -> None:
     turns = itertools.chain([b'{"kind": "sentence"}'], itertools.repeat(answer))
     rows = tmp_path / "rows.jsonl"
-    rows.write_text('{"text": "a"}\n')
+    rows.write_text('{"text": "a"}\n', encoding="utf-8")
     with (
         answering(lambda: body(next(turns))()) as url,
         pytest.raises(InputError, match=r"rows\.jsonl: row 1: expected .*answer"),
@@ -166,7 +166,7 @@ def test_load_ends_and_counts_it(name: str) -> None:
 def test_more_clients_than_descriptors_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     resource = pytest.importorskip("resource")
     rows = tmp_path / "rows.jsonl"
-    rows.write_text('{"text": "a"}\n')
+    rows.write_text('{"text": "a"}\n', encoding="utf-8")
     monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 256))
     with pytest.raises(InputError, match=r"--clients 500: .* open files"):
         load_module.main(["--clients", "500", "--input", str(rows), "--expected", str(rows)])

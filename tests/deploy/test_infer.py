@@ -23,12 +23,12 @@ TEXTS = [f"number {number} is a {'very ' * (number % 13)}good film" for number i
 
 
 def write_jsonl(path: Path, texts: list[str]) -> Path:
-    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
     return path
 
 
 def read_jsonl(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def test_probabilities_are_the_softmax_of_the_logits(sst2: Path) -> None:
@@ -90,11 +90,15 @@ def test_files_are_answered_in_order_by_all_engines(
 
 
 def test_a_tsv_has_a_column_a_label(rte: Path, tmp_path: Path) -> None:
-    (tmp_path / "in.tsv").write_text("index\tsentence1\tsentence2\n0\ta film\tthe film\n1\tno\tyes\n")
+    (tmp_path / "in.tsv").write_text(
+        "index\tsentence1\tsentence2\n0\ta film\tthe film\n1\tno\tyes\n", encoding="utf-8"
+    )
     infer(
         ["--model_dir", str(rte), "--input", str(tmp_path / "in.tsv"), "--output", str(tmp_path / "out.tsv")]
     )
-    header, *rows = [line.split("\t") for line in (tmp_path / "out.tsv").read_text().splitlines()]
+    header, *rows = [
+        line.split("\t") for line in (tmp_path / "out.tsv").read_text(encoding="utf-8").splitlines()
+    ]
     assert header == ["index", "label_id", "label", "prob", "prob_entailment", "prob_not_entailment"]
     wanted = open_exported(rte).answer([("a film", "the film"), ("no", "yes")])
     for row, found in zip(rows, wanted, strict=True):
@@ -153,7 +157,7 @@ def test_a_benchmark_says_percentiles_and_throughput(sst2: Path, capsys: pytest.
 def test_a_benchmark_of_a_file_needs_no_output(
     sst2: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "rows.txt").write_text("one\ntwo\nthree\n")
+    (tmp_path / "rows.txt").write_text("one\ntwo\nthree\n", encoding="utf-8")
     infer(["--model_dir", str(sst2), "--input", str(tmp_path / "rows.txt"), "--benchmark", "--warmup", "1"])
     assert "throughput in batches of 64 (258 rows): " in capsys.readouterr().out
     assert [path.name for path in tmp_path.iterdir()] == ["rows.txt"]

@@ -108,11 +108,11 @@ def test_the_command_says_rates_and_faults(
 ) -> None:
     files = [tmp_path / "rows.jsonl", tmp_path / "offline.jsonl"]
     for file, rows in zip(files, (ROWS, expected(model)), strict=True):
-        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     with running(model) as url:
         words = ["--url", url, "--input", str(files[0]), "--requests", "30", "--clients", "3", "--expected"]
         load([*words, str(files[1])])
         assert capsys.readouterr().out.startswith("30 right answers in ")
-        files[1].write_text("[1]\n")
+        files[1].write_text("[1]\n", encoding="utf-8")
         with pytest.raises(InputError, match=r"offline\.jsonl: expected a JSON object a line"):
             load([*words, str(files[1])])

@@ -45,7 +45,7 @@ def test_dev_scores_before_and_after_are_those_of_run_eval(
     small, large = (open_exported(folder).answer(text)[0]["prob"] for folder in (tmp_path / "int8", sst2))
     assert small != large
     assert small == pytest.approx(large, abs=0.05)
-    assert json.loads((tmp_path / "int8" / "export.json").read_text())["int8"] is True
+    assert json.loads((tmp_path / "int8" / "export.json").read_text(encoding="utf-8"))["int8"] is True
 
 
 def write_questions(folder: Path) -> Path:
@@ -55,7 +55,7 @@ def write_questions(folder: Path) -> Path:
     ]
     data = {"version": "1.1", "data": [{"title": "", "paragraphs": [{"context": PASSAGE, "qas": asked}]}]}
     folder.mkdir()
-    (folder / "dev-v1.1.json").write_text(json.dumps(data))
+    (folder / "dev-v1.1.json").write_text(json.dumps(data), encoding="utf-8")
     return folder
 
 

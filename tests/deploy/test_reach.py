@@ -38,7 +38,11 @@ def load_of(folder: Path, url: str) -> Load:
 
 def memory(process: int) -> int:
     """Bytes in use."""
-    (line,) = [line for line in Path(f"/proc/{process}/status").read_text().splitlines() if "VmRSS" in line]
+    (line,) = [
+        line
+        for line in Path("/proc", str(process), "status").read_text(encoding="utf-8").splitlines()
+        if "VmRSS" in line
+    ]
     return int(line.split()[1]) * 1024
 
 
@@ -190,4 +194,4 @@ def test_clients_that_go_away_leave_nothing_behind(sst2: Path) -> None:
         while "queue_rows 0.0" not in metrics(url) and time.monotonic() < deadline:
             time.sleep(0.1)
         assert "queue_rows 0.0" in metrics(url)
-        assert len(list(Path(f"/proc/{process.pid}/fd").iterdir())) < 60
+        assert len(list(Path("/proc", str(process.pid), "fd").iterdir())) < 60

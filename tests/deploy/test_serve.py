@@ -137,7 +137,10 @@ def test_the_client_command_answers_as_infer(
 ) -> None:
     monkeypatch.setenv("CONVBERT_GLUE_TOKEN", "secret")
     rows = tmp_path / "rows.jsonl"
-    rows.write_text("".join(json.dumps({"text": f"a film of {number} hours"}) + "\n" for number in range(30)))
+    rows.write_text(
+        "".join(json.dumps({"text": f"a film of {number} hours"}) + "\n" for number in range(30)),
+        encoding="utf-8",
+    )
     infer(["--model_dir", str(sst2), "--input", str(rows), "--output", str(tmp_path / "offline.jsonl")])
     with served(sst2, token="secret") as (url, _):
         ask(["--url", url, "--input", str(rows), "--output", str(tmp_path / "served.jsonl")])
@@ -145,7 +148,7 @@ def test_the_client_command_answers_as_infer(
         ask(["--url", url, "--text", "a film of 3 hours"])
         alone = json.loads(capsys.readouterr().out)
     offline, online = (
-        [json.loads(line) for line in (tmp_path / f"{name}.jsonl").read_text().splitlines()]
+        [json.loads(line) for line in (tmp_path / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
         for name in ("offline", "served")
     )
     for mine, theirs in zip(offline, online, strict=True):
@@ -170,7 +173,7 @@ def test_an_address_that_is_none_is_wrong_usage(url: str) -> None:
 
 def test_a_refused_row_of_a_file_is_named(sst2: Path, tmp_path: Path) -> None:
     rows = tmp_path / "rows.jsonl"
-    rows.write_text('{"text": "a"}\n\n{"text": ""}\n')
+    rows.write_text('{"text": "a"}\n\n{"text": ""}\n', encoding="utf-8")
     with served(sst2) as (url, _), pytest.raises(InputError, match=r"rows\.jsonl: row 2: .*422"):
         ask(["--url", url, "--input", str(rows), "--output", str(tmp_path / "out.jsonl")])
     assert not (tmp_path / "out.jsonl").exists()

@@ -13,5 +13,5 @@ def tokenizer(tmp_path: Path) -> Tokenizer:
     """Letters, for the golden models."""
     folder = tmp_path / "tokenizer"
     folder.mkdir()
-    (folder / "vocab.txt").write_text("\n".join(PIECES))
+    (folder / "vocab.txt").write_text("\n".join(PIECES), encoding="utf-8")
     return Tokenizer(folder)

@@ -68,7 +68,7 @@ def test_a_graph_that_is_none_is_named(exported: Path) -> None:
 )
 def test_a_description_that_is_none_is_named(change: dict[str, object], exported: Path) -> None:
     path = exported / "export.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **change}), encoding="utf-8")
     write_manifest(exported)
     assert "export.json: is not what deploy.export writes" in fault_of(exported)
 
@@ -77,12 +77,12 @@ def test_paddle_2_says_that_it_cannot_read_paddle_3s_graph(
     exported: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It would crash."""
-    description = json.loads((exported / "export.json").read_text())
+    description = json.loads((exported / "export.json").read_text(encoding="utf-8"))
     (exported / "export.json").write_text(
-        json.dumps({**description, "format": "paddle", "graph": "model.json"})
+        json.dumps({**description, "format": "paddle", "graph": "model.json"}), encoding="utf-8"
     )
     for name in ("model.json", "model.pdiparams"):
-        (exported / name).write_text("{}")
+        (exported / name).write_text("{}", encoding="utf-8")
     write_manifest(exported)
     monkeypatch.setattr(paddle, "__version__", "2.6.2")
     assert "model.json: Paddle 3 wrote it, and this one (2.6.2) cannot read it" in fault_of(exported)
@@ -95,10 +95,10 @@ def test_another_folder_is_no_export(tmp_path: Path) -> None:
 
 def test_a_folder_of_other_things_is_not_replaced(tmp_path: Path, tokenizer: Tokenizer) -> None:
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work", encoding="utf-8")
     with pytest.raises(InputError, match="holds other things"):
         export(load_classifier(GOLDEN / "bert"), tokenizer, "", tmp_path / "mine", "onnx")
-    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+    assert (tmp_path / "mine" / "thesis.txt").read_text(encoding="utf-8") == "years of work"
 
 
 def test_an_engine_keeps_the_graph_it_was_opened_with(exported: Path, tokenizer: Tokenizer) -> None:
@@ -118,15 +118,15 @@ def test_an_engine_keeps_the_graph_it_was_opened_with(exported: Path, tokenizer:
 @pytest.mark.parametrize("change", ["labels", "head"])
 def test_another_models_graph_is_named(change: str, exported: Path) -> None:
     """With a manifest that fits: the folder was put together from two."""
-    config = json.loads((exported / "config.json").read_text())
-    description = json.loads((exported / "export.json").read_text())
+    config = json.loads((exported / "config.json").read_text(encoding="utf-8"))
+    description = json.loads((exported / "export.json").read_text(encoding="utf-8"))
     if change == "labels":
         config["id2label"] = {str(number): f"label {number}" for number in range(7)}
         config["label2id"] = {f"label {number}": number for number in range(7)}
     else:
         description["head"] = "spans"
-    (exported / "config.json").write_text(json.dumps(config))
-    (exported / "export.json").write_text(json.dumps(description))
+    (exported / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    (exported / "export.json").write_text(json.dumps(description), encoding="utf-8")
     write_manifest(exported)
     assert "is not the graph of this folder's model" in fault_of(exported)
 

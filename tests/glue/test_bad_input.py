@@ -32,7 +32,9 @@ def cell(path: Path, line: int, column: int, value: str) -> None:
 
 def set_in_config(folder: Path, key: str, value: object) -> None:
     path = folder / "model" / "config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    path.write_text(
+        json.dumps({**json.loads(path.read_text(encoding="utf-8")), key: value}), encoding="utf-8"
+    )
 
 
 # What is done to a copy of the sample → what the one line must say.

@@ -49,13 +49,13 @@ def read_tsv(path: Path) -> list[list[str]]:
 @pytest.mark.parametrize("name", ["cola", "sts-b", "mnli"])
 def test_what_a_run_leaves_behind(runs: Path, name: str) -> None:
     task, folder = TASKS[name], runs / name
-    scores = json.loads((folder / "scores.json").read_text())
+    scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
     assert (scores["task"], scores["main"]) == (name, task.main)
     for evaluation in (scores["best"], scores["last"]):
         assert set(evaluation) == {"step", *task.score_keys, "main", "loss"}
         assert evaluation["main"] == pytest.approx(np.mean([evaluation[key] for key in task.score_keys]))
     assert scores["last"]["step"] == 6
-    args = json.loads((folder / "args.json").read_text())
+    args = json.loads((folder / "args.json").read_text(encoding="utf-8"))
     assert args["recipe"]["learning_rate"] == 1e-3  # the flag
     assert args["recipe"]["bias_correction"] is False  # the preset: the authors'
     assert args["recipe"]["seed"] == 42  # the default
@@ -66,7 +66,10 @@ def test_what_a_run_leaves_behind(runs: Path, name: str) -> None:
         assert {"config.json", "model.safetensors", "vocab.txt", "tokenizer_config.json"} <= {
             path.name for path in (folder / model).iterdir()
         }
-    steps = [json.loads(line)["step"] for line in (folder / "history.jsonl").read_text().splitlines()]
+    steps = [
+        json.loads(line)["step"]
+        for line in (folder / "history.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     assert steps == [2, 3, 4, 6, 6]
 
 
@@ -86,7 +89,7 @@ def test_training_evaluation_and_the_written_file_give_the_same_scores(
          "--gold", *[str(sample_dir / part.file) for part in dev]]
     )  # fmt: skip
     written = printed_json(capsys)
-    trained = json.loads((runs / name / "scores.json").read_text())["last"]
+    trained = json.loads((runs / name / "scores.json").read_text(encoding="utf-8"))["last"]
     for key in (*task.score_keys, "main"):
         assert evaluated[key] == written[key] == pytest.approx(trained[key], abs=1e-6), key
     assert evaluated["loss"] == pytest.approx(trained["loss"], abs=1e-6)
@@ -178,13 +181,16 @@ def test_resumed_run_equals_the_uninterrupted_one(
 
 def test_config_file_stands_between_flag_and_preset(sample_dir: Path, tmp_path: Path) -> None:
     config = tmp_path / "c.yaml"
-    config.write_text("learning_rate: 5e-4\nweight_decay: 0.2\nclassifier_head: dense\n")
+    config.write_text("learning_rate: 5e-4\nweight_decay: 0.2\nclassifier_head: dense\n", encoding="utf-8")
     fine_tune(sample_dir, "wnli", tmp_path / "run", "--config", str(config), "--max_steps", "1")
-    recipe = json.loads((tmp_path / "run" / "args.json").read_text())["recipe"]
+    recipe = json.loads((tmp_path / "run" / "args.json").read_text(encoding="utf-8"))["recipe"]
     assert recipe["learning_rate"] == 1e-3  # the flag of FEW_STEPS
     assert recipe["weight_decay"] == 0.2  # the file
     assert recipe["layer_lr_decay"] == 0.8  # the preset
-    assert json.loads((tmp_path / "run" / "best" / "config.json").read_text())["classifier_head"] == "dense"
+    assert (
+        json.loads((tmp_path / "run" / "best" / "config.json").read_text(encoding="utf-8"))["classifier_head"]
+        == "dense"
+    )
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_what_is_missing_is_named_with_the_remedy(sample_dir: Path, tmp_path: Pa
     assert f"python -m scripts.download_glue --data_dir {tmp_path} --task_name rte" in str(caught.value)
     (tmp_path / "rte").mkdir()
     for name in ("train.csv", "validation.csv"):
-        (tmp_path / "rte" / name).write_text("sentence1,sentence2,label,idx\n")
+        (tmp_path / "rte" / name).write_text("sentence1,sentence2,label,idx\n", encoding="utf-8")
     with pytest.raises(
         InputError, match=r"the folder holds train\.csv, validation\.csv; only the official TSV"
     ):

@@ -28,9 +28,9 @@ def workplace(sample_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     lines = (folder / "RTE" / "train.tsv").read_text("utf-8").splitlines(keepends=True)
     (folder / "RTE" / "train.tsv").write_text("".join(lines[:66]), "utf-8")
     shutil.copytree(sample_dir / "tiny-convbert", folder / "model")
-    config = json.loads((folder / "model" / "config.json").read_text())
+    config = json.loads((folder / "model" / "config.json").read_text(encoding="utf-8"))
     config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    (folder / "model" / "config.json").write_text(json.dumps(config))
+    (folder / "model" / "config.json").write_text(json.dumps(config), encoding="utf-8")
     return folder
 
 
@@ -72,7 +72,7 @@ def training(workplace: Path, output: str, batch_size: int) -> list[object]:
 
 
 def losses(run: Path) -> list[float]:
-    lines = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (run / "history.jsonl").read_text(encoding="utf-8").splitlines()]
     return [line["loss"] for line in lines if "loss" in line]
 
 
@@ -90,7 +90,7 @@ def test_two_halves_learn_as_one_whole(pair: Path) -> None:
     assert len(alone) == 20
     np.testing.assert_allclose(together, alone, rtol=0, atol=1e-5)
     assert len(set(np.round(alone, 3))) > 10  # they do change
-    args = json.loads((pair / "two" / "args.json").read_text())
+    args = json.loads((pair / "two" / "args.json").read_text(encoding="utf-8"))
     assert (args["processes"], args["recipe"]["batch_size"]) == (2, 8)
 
 
@@ -126,7 +126,7 @@ def worker_of(process: subprocess.Popen[str], rank: int) -> int:
         if entry.name.isdigit():
             try:
                 environment = (entry / "environ").read_bytes()
-                parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+                parent = int((entry / "stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[1])
             except OSError:
                 continue
             if parent == process.pid and f"PADDLE_TRAINER_ID={rank}\0".encode() in environment:

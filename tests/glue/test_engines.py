@@ -45,7 +45,7 @@ def predict(model: Path, name: str, sample: Path, target: Path, *words: str) -> 
     )  # fmt: skip
     files = [target / part.hand_in for part in TASKS[name].of_kind("test")]
     assert sorted(target.glob("*.tsv")) == sorted(files)
-    return [(file.read_text(), np.load(file.with_suffix(".npz"))["logits"]) for file in files]
+    return [(file.read_text(encoding="utf-8"), np.load(file.with_suffix(".npz"))["logits"]) for file in files]
 
 
 @pytest.mark.parametrize("name", [name for name in TASKS if TASKS[name].labels])

@@ -43,7 +43,7 @@ def until_it_trains(process: subprocess.Popen[str]) -> str:
 
 def saved_step(run: Path) -> int:
     state = run / "last" / "state.json"
-    return int(json.loads(state.read_text())["step"]) if state.is_file() else 0
+    return int(json.loads(state.read_text(encoding="utf-8"))["step"]) if state.is_file() else 0
 
 
 def moment_of(run: Path) -> str:
@@ -52,8 +52,8 @@ def moment_of(run: Path) -> str:
         return "saving"
     if not (run / "last").exists():
         return "before the first save" if not (run / "previous").exists() else "between two renames"
-    history = (run / "history.jsonl").read_text().splitlines()
-    saved = json.loads((run / "last" / "state.json").read_text())["step"]
+    history = (run / "history.jsonl").read_text(encoding="utf-8").splitlines()
+    saved = json.loads((run / "last" / "state.json").read_text(encoding="utf-8"))["step"]
     evaluated = max((json.loads(line)["step"] for line in history if "evaluation" in line), default=0)
     return "evaluated, not yet saved" if evaluated > saved else "training or evaluating"
 

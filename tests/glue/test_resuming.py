@@ -76,13 +76,13 @@ def assert_as_if_left_alone(begun: Path, run: Path) -> None:
 def test_no_other_flag_is_needed(begun: Path, cut: Path) -> None:
     resume(cut)
     assert_as_if_left_alone(begun, cut)
-    assert (cut / "train.log").read_text().count("resuming after step 3") == 1
+    assert (cut / "train.log").read_text(encoding="utf-8").count("resuming after step 3") == 1
 
 
 def test_the_model_it_began_with_may_be_gone(
     begun: Path, cut: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    args = json.loads((cut / "args.json").read_text())
+    args = json.loads((cut / "args.json").read_text(encoding="utf-8"))
     assert args["model_sha256"] == digest_of(begun / "model")
     moved = tmp_path / "gone"
     (begun / "model").rename(moved)
@@ -141,10 +141,10 @@ def test_flags_that_contradict_the_run(cut: Path, flags: list[str], said: str) -
 
 
 def test_a_config_file_that_contradicts_the_run(begun: Path, cut: Path, tmp_path: Path) -> None:
-    (tmp_path / "c.yaml").write_text("weight_decay: 0.5\n")
+    (tmp_path / "c.yaml").write_text("weight_decay: 0.5\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"begun with recipe: weight_decay 0\.01, not 0\.5"):
         resume(cut, "--config", str(tmp_path / "c.yaml"))
-    (tmp_path / "c.yaml").write_text("learning_rate: 1e-3\n")
+    (tmp_path / "c.yaml").write_text("learning_rate: 1e-3\n", encoding="utf-8")
     resume(cut, "--config", str(tmp_path / "c.yaml"), "--learning_rate", "1e-3")
     assert_as_if_left_alone(begun, cut)
 
@@ -167,7 +167,7 @@ def test_a_damaged_save_and_the_one_before(
     begun: Path, cut: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(cut / "last", cut / "previous")
-    (cut / "last" / "config.json").write_text("{")  # what is read first
+    (cut / "last" / "config.json").write_text("{", encoding="utf-8")  # what is read first
     resume(cut)
     assert f"going on from {cut / 'previous'}" in capsys.readouterr().err
     assert_as_if_left_alone(begun, cut)
@@ -201,8 +201,10 @@ def test_where_there_is_no_run(tmp_path: Path) -> None:
     ],
 )
 def test_settings_that_were_damaged(cut: Path, content: Any, said: str) -> None:
-    args = json.loads((cut / "args.json").read_text())
-    (cut / "args.json").write_text(content if isinstance(content, str) else json.dumps({**args, **content}))
+    args = json.loads((cut / "args.json").read_text(encoding="utf-8"))
+    (cut / "args.json").write_text(
+        content if isinstance(content, str) else json.dumps({**args, **content}), encoding="utf-8"
+    )
     with pytest.raises(InputError) as raised:
         resume(cut)
     assert said in str(raised.value)

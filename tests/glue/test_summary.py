@@ -17,7 +17,7 @@ def write_run(folder: Path, task: str, main: float, step: int = 10) -> None:
     last = {"step": 2 * step, **dict.fromkeys(keys, main - 0.1), "main": main - 0.1}
     folder.mkdir(parents=True)
     values = {"task": task, "main": TASKS[task].main, "best": best, "last": last}
-    (folder / "scores.json").write_text(json.dumps(values))
+    (folder / "scores.json").write_text(json.dumps(values), encoding="utf-8")
 
 
 def printed(capsys: pytest.CaptureFixture[str], folder: Path) -> list[str]:
@@ -75,7 +75,7 @@ RTE = {"step": 1, "accuracy": 0.5, "main": 0.5}
     ],
 )
 def test_a_damaged_file_is_named(tmp_path: Path, text: str, said: str) -> None:
-    (tmp_path / "scores.json").write_text(text)
+    (tmp_path / "scores.json").write_text(text, encoding="utf-8")
     with pytest.raises(InputError) as raised:
         summary.main([str(tmp_path)])
     assert str(raised.value).startswith(str(tmp_path / "scores.json"))
@@ -88,7 +88,7 @@ def test_folders_put_aside_and_foreign_scores_do_not_count(
     write_run(tmp_path / "rte", "rte", 0.5)
     write_run(tmp_path / ".old" / "rte", "rte", 0.9)
     (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "scores.json").write_text('{"task": "squad"}')
+    (tmp_path / "other" / "scores.json").write_text('{"task": "squad"}', encoding="utf-8")
     lines = printed(capsys, tmp_path)
     assert len(lines) == 4
     assert lines[1].endswith(" rte")
@@ -98,7 +98,9 @@ def test_a_run_that_goes_on_is_marked(tmp_path: Path, capsys: pytest.CaptureFixt
     for name, saved, finished in (("a", "last", False), ("b", "last", True), ("c", "previous", False)):
         write_run(tmp_path / name, "rte", 0.5)
         (tmp_path / name / saved).mkdir()  # killed between two saves, it has the one before alone
-        (tmp_path / name / saved / "state.json").write_text(json.dumps({"finished": finished}))
+        (tmp_path / name / saved / "state.json").write_text(
+            json.dumps({"finished": finished}), encoding="utf-8"
+        )
     lines = printed(capsys, tmp_path)
     assert lines[3].endswith(" c (unfinished)")
     assert lines[1].endswith(" a (unfinished)")

@@ -39,9 +39,9 @@ def model(sample_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sample's tiny model with weights, and with dropout."""
     folder = tmp_path_factory.mktemp("options")
     shutil.copytree(sample_dir / "tiny-convbert", folder / "random")
-    config = json.loads((folder / "random" / "config.json").read_text())
+    config = json.loads((folder / "random" / "config.json").read_text(encoding="utf-8"))
     config |= {"hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1}
-    (folder / "random" / "config.json").write_text(json.dumps(config))
+    (folder / "random" / "config.json").write_text(json.dumps(config), encoding="utf-8")
     fine_tune(sample_dir, folder / "random", folder / "run", "--from_scratch", "--max_steps", 1)
     return folder / "run" / "best"
 
@@ -124,7 +124,7 @@ def test_the_scores_are_those_of_the_averaged_weights(
     sample_dir: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fine_tune(sample_dir, model, tmp_path / "run", "--ema", 0.8)
-    scores = json.loads((tmp_path / "run" / "scores.json").read_text())
+    scores = json.loads((tmp_path / "run" / "scores.json").read_text(encoding="utf-8"))
     capsys.readouterr()
     for name in ("best", "last"):
         run_eval.main(
@@ -138,7 +138,7 @@ def test_a_resumed_run_with_all_of_them_is_the_uninterrupted_one(
     sample_dir: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fine_tune(sample_dir, model, tmp_path / "straight", *FLAGS)
-    recipe = json.loads((tmp_path / "straight" / "args.json").read_text())["recipe"]
+    recipe = json.loads((tmp_path / "straight" / "args.json").read_text(encoding="utf-8"))["recipe"]
     assert {name: recipe[name] for name in OPTIONS} == OPTIONS
     step = loop._Fit._step
 

@@ -76,7 +76,7 @@ def fake(runs: Path, name: str, data: Path, right: float = 0.8, seed: int = 0) -
     best_folder = folder / "best"
     best_folder.mkdir(parents=True, exist_ok=True)
     for file in ("model.safetensors", "config.json", "vocab.txt"):
-        (best_folder / file).write_text(f"{file} of {name}")
+        (best_folder / file).write_text(f"{file} of {name}", encoding="utf-8")
     write_folder_manifest(best_folder)
     digest = recorded_digest(best_folder)
     pairs = []
@@ -88,13 +88,15 @@ def fake(runs: Path, name: str, data: Path, right: float = 0.8, seed: int = 0) -
                 said = [float(a) if task.is_regression else task.labels.index(a) for a in part.answers]
                 pairs.append((gold_values(task, split, data), np.array(said)))
     best = {"step": 40, **score_task(task, pairs), "loss": 1.0}
-    (folder / "scores.json").write_text(json.dumps({"task": task_name, "best": best, "last": best}))
+    (folder / "scores.json").write_text(
+        json.dumps({"task": task_name, "best": best, "last": best}), encoding="utf-8"
+    )
     args = dict(_args(task_name, data))
     args["recipe"] = {**args["recipe"], "seed": int(rest.rpartition("-seed")[2])}
-    (folder / "args.json").write_text(json.dumps(args))
+    (folder / "args.json").write_text(json.dumps(args), encoding="utf-8")
     record = {"trial": name, "task": task_name, "configuration": f"{task_name}/{rest.rpartition('-')[0]}"}
     about = {**record, "status": "done", "message": "", "seconds": 1.0}
-    folder.with_name(folder.name + ".trial.json").write_text(json.dumps(about))
+    folder.with_name(folder.name + ".trial.json").write_text(json.dumps(about), encoding="utf-8")
     return folder
 
 
@@ -116,7 +118,7 @@ def write_plan(sample_dir: Path) -> WritePlan:
     def write(folder: Path, tasks: str, size: int = 3) -> str:
         path = folder / "plan.yaml"
         text = PLAN.replace("MODEL", str(sample_dir / "tiny-convbert")).replace("TASKS", tasks)
-        path.write_text(text.replace("size: 3", f"size: {size}"))
+        path.write_text(text.replace("size: 3", f"size: {size}"), encoding="utf-8")
         return str(path)
 
     return write
@@ -144,11 +146,13 @@ def report_data(sample_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> P
         (folder / part).mkdir()
         for file in (sample_dir / part).iterdir():
             (folder / part / file.name).write_bytes(file.read_bytes())
-    header, first, *others = (folder / "RTE" / "dev.tsv").read_text().split("\n")
+    header, first, *others = (folder / "RTE" / "dev.tsv").read_text(encoding="utf-8").split("\n")
     cells = first.split("\t")
     cells[1] = NASTY
-    (folder / "RTE" / "dev.tsv").write_text("\n".join([header, "\t".join(cells), *others]))
-    official = (folder / "diagnostic" / "diagnostic.tsv").read_text().rstrip("\n").split("\n")[1:]
+    (folder / "RTE" / "dev.tsv").write_text("\n".join([header, "\t".join(cells), *others]), encoding="utf-8")
+    official = (
+        (folder / "diagnostic" / "diagnostic.tsv").read_text(encoding="utf-8").rstrip("\n").split("\n")[1:]
+    )
     draw = np.random.default_rng(8)
     lines = [
         "Lexical Semantics\tPredicate-Argument Structure\tLogic\tKnowledge\tDomain\tPremise\tHypothesis"
@@ -163,7 +167,7 @@ def report_data(sample_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> P
         ]
         label = "entailment" if row % 9 == 0 else draw.choice(NLI)
         lines.append("\t".join([*tags, "News", *texts, label]))
-    (folder / "diagnostic" / "diagnostic-full.tsv").write_text("\n".join(lines) + "\n")
+    (folder / "diagnostic" / "diagnostic-full.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return folder
 
 

@@ -29,7 +29,9 @@ def write_run(runs: Path, name: str, task: str, seed: int, scores: list[dict[str
     for line in evaluations:
         lines += [{"step": line["step"] - k, "loss": float(draw.uniform(0.1, 0.9))} for k in (5, 0)]
         lines.append({"step": line["step"], "evaluation": line})
-    (runs / name / "history.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (runs / name / "history.jsonl").write_text(
+        "".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8"
+    )
 
 
 def write_predictions(folder: Path, name: str, labels: list[str], rows: int, seed: int) -> None:
@@ -42,7 +44,7 @@ def write_predictions(folder: Path, name: str, labels: list[str], rows: int, see
         answers = [f"{value:.5f}" for value in logits[:, 0].astype(float)]
     folder.mkdir(parents=True, exist_ok=True)
     lines = [f"{row}\t{answer}\n" for row, answer in enumerate(answers)]
-    (folder / name).write_text("index\tprediction\n" + "".join(lines))
+    (folder / name).write_text("index\tprediction\n" + "".join(lines), encoding="utf-8")
     np.savez(
         folder / Path(name).with_suffix(".npz"), logits=logits, labels=np.array(labels), checkpoint_digest="d"
     )

@@ -18,7 +18,7 @@ class Truth:
     def __init__(self, runs: Path, data: Path) -> None:
         self.runs, self.data = runs, data
         self.scores = {
-            path.parent.relative_to(runs).as_posix(): json.loads(path.read_text())
+            path.parent.relative_to(runs).as_posix(): json.loads(path.read_text(encoding="utf-8"))
             for path in runs.glob("**/scores.json")
         }
 
@@ -28,7 +28,7 @@ class Truth:
         return float(getattr(self, kind.replace("-", "_"))(place, key))
 
     def file(self, place: str, key: str) -> float:
-        value = json.loads((self.runs / place).read_text())
+        value = json.loads((self.runs / place).read_text(encoding="utf-8"))
         for name in key.split("."):
             value = value[name]
         return value * (100 if name not in ("step", "seed") else 1)

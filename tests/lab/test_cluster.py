@@ -58,7 +58,9 @@ def test_a_lost_node_changes_nothing(
     finally:
         sweep.kill()
         cluster.shutdown()
-    logs = [path.read_text().count("resuming after step") for path in runs.glob("*/*/train.log")]
+    logs = [
+        path.read_text(encoding="utf-8").count("resuming after step") for path in runs.glob("*/*/train.log")
+    ]
     assert sorted(logs) == [0, 0, 0, 1]  # one trial was lost with its node, and went on from its last save
     main(words(plan, tmp_path / "local", sample_dir, "--workers", 2))
     assert contents(runs) == contents(tmp_path / "local")

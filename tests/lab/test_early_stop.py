@@ -56,6 +56,6 @@ def test_as_optuna_prunes() -> None:
 def test_a_curve_is_read_while_it_is_written(tmp_path: Path) -> None:
     lines = [{"step": 2, "loss": 1.0}, {"step": 3, "evaluation": {"step": 3, "main": 0.5}}]
     text = "".join(json.dumps(line) + "\n" for line in lines)
-    (tmp_path / "history.jsonl").write_text(text + '{"step": 6, "evaluation": {"st')
+    (tmp_path / "history.jsonl").write_text(text + '{"step": 6, "evaluation": {"st', encoding="utf-8")
     assert read_curve(tmp_path) == [(3, 0.5)]
     assert read_curve(tmp_path / "none") == []

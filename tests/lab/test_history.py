@@ -51,7 +51,7 @@ def test_the_history_tells_noise_from_gain(
     assert "points expected over again.zip" in out
     assert err == ""
     averages = [  # of the gain the manifests' expectations speak, not the rows that chose
-        json.loads((tmp_path / f"{name}.manifest.json").read_text())[kind]["leaderboard_average"]
+        json.loads((tmp_path / f"{name}.manifest.json").read_text("utf-8"))[kind]["leaderboard_average"]
         for kind in ("expected", "dev") for name in ("again", "good")
     ]  # fmt: skip
     expected, dev = (100 * (averages[at + 1] - averages[at]) for at in (0, 2))
@@ -103,16 +103,16 @@ def test_the_expected_gain_is_that_of_the_tasks_answered_otherwise(tmp_path: Pat
         for task in TASKS.values():
             for split in task.of_kind("dev"):
                 (folder / f"dev-{split.hand_in}").write_text(
-                    answer if task.name in ("rte", "mnli") else "same"
+                    answer if task.name in ("rte", "mnli") else "same", encoding="utf-8"
                 )
         tasks = {
             "rte": {"expected": {"main": rte}, "dev": {"main": 0.99}}, "mnli": {"dev": {"main": cola}},
             "cola": {"expected": {"main": cola}},
         }  # fmt: skip
-        (folder / "submission.manifest.json").write_text(json.dumps({"tasks": tasks}))
+        (folder / "submission.manifest.json").write_text(json.dumps({"tasks": tasks}), encoding="utf-8")
     gain = history.expected_gain(tmp_path / "then", tmp_path / "now")
     assert gain == pytest.approx((0.18 + 0.3) / 9)  # RTE's, and MNLI's by its dev score; CoLA is as it was
-    (tmp_path / "now" / "submission.manifest.json").write_text('{"tasks": {"rte": 5}}')
+    (tmp_path / "now" / "submission.manifest.json").write_text('{"tasks": {"rte": 5}}', encoding="utf-8")
     assert history.expected_gain(tmp_path / "then", tmp_path / "now") is None
 
 
@@ -125,14 +125,14 @@ def test_the_history_takes_whole_hand_ins_one_after_the_other(
     with pytest.raises(InputError, match=r"three\.zip: no such file; lab\.submit writes it"):
         history.main([*add, str(tmp_path / "three.zip")])
     dev = tmp_path / "one.predictions" / "dev" / "RTE.tsv"
-    content = dev.read_text()
-    dev.write_text(content.replace("\tentailment", "\tnot_entailment", 1))
+    content = dev.read_text(encoding="utf-8")
+    dev.write_text(content.replace("\tentailment", "\tnot_entailment", 1), encoding="utf-8")
     with pytest.raises(InputError, match=r"RTE\.tsv: is not what one\.manifest\.json says"):
         history.main([*add, str(one)])
     dev.unlink()
     with pytest.raises(InputError, match=r"dev/RTE\.tsv: is missing"):
         history.main([*add, str(one)])
-    dev.write_text(content)
+    dev.write_text(content, encoding="utf-8")
     kept.mkdir(exist_ok=True)
     lock = Lock(kept / ".lock")
     with pytest.raises(InputError, match="another run is at work there"):
@@ -146,7 +146,7 @@ def test_the_history_takes_whole_hand_ins_one_after_the_other(
     for archive, score_ in ((one, "94.1"), (two, "84.5"), (one, "74.1")):  # the first was a slip
         history.main(["--history", str(kept), "--answer", str(archive), "--score", score_])
     assert history._best(history.read_events(kept))["zip"] == "two.zip"
-    lines = (kept / "history.jsonl").read_text().splitlines()
+    lines = (kept / "history.jsonl").read_text(encoding="utf-8").splitlines()
     for line in (
         '{"event": "handed in", "date": "d", "sha256": "s", "zip": "z"}',
         '{"event": "handed in", "date": "d", "sha256": "s", "zip": "z", "expected": []}',
@@ -156,7 +156,7 @@ def test_the_history_takes_whole_hand_ins_one_after_the_other(
         '{"event": "answered", "date": "d", "sha256": "s", "score": "x"}',
         '{"event": "answered", "date": "d", "sha256": [], "score": 1}',
     ):
-        (kept / "history.jsonl").write_text("\n".join([*lines, line, ""]))
+        (kept / "history.jsonl").write_text("\n".join([*lines, line, ""]), encoding="utf-8")
         with pytest.raises(InputError, match=rf"history\.jsonl:{len(lines) + 1}: not a line of a history"):
             history.main(["--history", str(kept)])
     with pytest.raises(InputError, match="is no folder"):

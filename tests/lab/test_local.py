@@ -87,17 +87,19 @@ def test_the_median_rule_speaks_once_a_save_is_there_and_never_of_the_last_step(
     def write(run: Path, *scores: float) -> None:
         run.mkdir(exist_ok=True)
         lines = [{"step": n, "evaluation": {"step": n, "main": s}} for n, s in enumerate(scores, 1)]
-        (run / "history.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        (run / "history.jsonl").write_text(
+            "".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8"
+        )
 
     def saved(step: int, total: int) -> None:
         (own / "last").mkdir(exist_ok=True)
         state = {"step": step, "total": total, "finished": step == total}
-        (own / "last" / "state.json").write_text(json.dumps(state))
+        (own / "last" / "state.json").write_text(json.dumps(state), encoding="utf-8")
 
     peers, own = [tmp_path / f"peer{number}" for number in range(5)], tmp_path / "own"
     for peer in peers:
         write(peer, 0.5, 0.6)
-        record_path(peer).write_text('{"status": "done"}')
+        record_path(peer).write_text('{"status": "done"}', encoding="utf-8")
     look = _median_rule(Job("cola/own", "cola", str(own), (), (), {}, tuple(map(str, peers))))
     look()  # nothing there yet
     write(own, 0.1)
@@ -123,8 +125,8 @@ def test_what_was_trained_when_the_median_rule_spoke_is_kept(
     def command(place: Place, is_cancelled: object, look: object, module: str, words: Sequence[str]) -> None:
         if through:
             (tmp_path / "own" / "last").mkdir(parents=True)
-            (tmp_path / "own" / "last" / "state.json").write_text('{"finished": true}')
-            (tmp_path / "own" / "scores.json").write_text("{}")
+            (tmp_path / "own" / "last" / "state.json").write_text('{"finished": true}', encoding="utf-8")
+            (tmp_path / "own" / "scores.json").write_text("{}", encoding="utf-8")
         raise _StoppedError("below the median")
 
     monkeypatch.setattr(trial_run, "_command", command)

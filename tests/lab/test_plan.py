@@ -238,7 +238,7 @@ def test_what_is_wrong_is_said_with_its_line(text: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["token hunter2 is secret\n", "- hunter2\n", "hunter2\n", "'hunter2'\n"])
 def test_a_file_that_is_no_plan_is_not_printed(text: str, tmp_path: Path) -> None:
-    (tmp_path / "private").write_text(text)
+    (tmp_path / "private").write_text(text, encoding="utf-8")
     with pytest.raises(InputError) as raised:
         read_plan(plan_of(tmp_path, "extends: private\n"))
     assert "private:1: expected lines 'key: value', found a" in str(raised.value)

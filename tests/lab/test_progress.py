@@ -35,7 +35,7 @@ def play(progress: Progress, runs: Path, fake_trial: FakeTrial) -> None:
     progress.began(second)
     history = second.folder(runs) / "history.jsonl"
     history.parent.mkdir(parents=True)
-    history.write_text(json.dumps({"step": 7, "evaluation": {"main": 0.625}}) + "\n")
+    history.write_text(json.dumps({"step": 7, "evaluation": {"main": 0.625}}) + "\n", encoding="utf-8")
     progress.refresh()
     fake_trial(runs, first.name, 0.8, 1)
     progress.ended(first, Outcome("done", "", 12.0))

@@ -113,8 +113,8 @@ def test_texts_cannot_become_markup(report_runs: Path, report_data: Path, tmp_pa
     wrong = next(label for label in TASKS["rte"].labels if label != gold)
     stored["logits"][0] = [50.0 if label == wrong else -50.0 for label in stored["labels"]]
     np.savez(folder / "RTE.npz", **stored)
-    lines = (folder / "RTE.tsv").read_text().split("\n")
-    (folder / "RTE.tsv").write_text("\n".join([lines[0], f"0\t{wrong}", *lines[2:]]))
+    lines = (folder / "RTE.tsv").read_text(encoding="utf-8").split("\n")
+    (folder / "RTE.tsv").write_text("\n".join([lines[0], f"0\t{wrong}", *lines[2:]]), encoding="utf-8")
     html = report.page(odd, report_data, odd / "submission.zip")
     page = read_page(html)
     assert NASTY in [quote.text for quote in page.all("q")]
@@ -143,7 +143,8 @@ def test_lines_are_the_history(report_page: Element, report_runs: Path) -> None:
         for line in chart.all("polyline"):
             run = line.attributes["data-run"]
             lines = [
-                json.loads(text) for text in (report_runs / run / "history.jsonl").read_text().splitlines()
+                json.loads(text)
+                for text in (report_runs / run / "history.jsonl").read_text(encoding="utf-8").splitlines()
             ]
             if heading.startswith("Training loss"):
                 points, scale = [[line["step"], line["loss"]] for line in lines if "loss" in line], 1
@@ -168,7 +169,7 @@ def test_dots_are_the_scores_by_configuration(report_page: Element, report_runs:
     heights = {}
     for dot in dots:
         run = dot.attributes["data-run"]
-        value = json.loads((report_runs / run / "scores.json").read_text())["best"]["main"]
+        value = json.loads((report_runs / run / "scores.json").read_text(encoding="utf-8"))["best"]["main"]
         assert float(dot.attributes["data-value"]) == value
         assert float(dot.attributes["cx"]) == pytest.approx(
             on(chart.attributes["data-x"], 100 * value), abs=0.051

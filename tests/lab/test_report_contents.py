@@ -200,7 +200,7 @@ def test_files_of_an_odd_form_leave_gaps_and_no_more(
 
 
 def test_a_labelled_set_that_does_not_fit_is_refused(report_data: Path, tmp_path: Path) -> None:
-    lines = (report_data / "diagnostic" / "diagnostic-full.tsv").read_text().split("\n")
+    lines = (report_data / "diagnostic" / "diagnostic-full.tsv").read_text(encoding="utf-8").split("\n")
     target = tmp_path / "diagnostic-full.tsv"
     for change, said in (
         (lines[:-2], r"74 rows, but 75 predictions"),
@@ -210,7 +210,7 @@ def test_a_labelled_set_that_does_not_fit_is_refused(report_data: Path, tmp_path
         ),
         (["a\tb", *lines[1:]], r":1: no column 'Lexical Semantics'"),
     ):
-        target.write_text("\n".join(change).rstrip("\n") + "\n")
+        target.write_text("\n".join(change).rstrip("\n") + "\n", encoding="utf-8")
         with pytest.raises(InputError, match=said):
             categories(["entailment"] * 75, tmp_path)
     (tmp_path / "diagnostic").mkdir()
@@ -221,7 +221,7 @@ def test_a_labelled_set_that_does_not_fit_is_refused(report_data: Path, tmp_path
         (lines[2:5] + lines[1:2] + lines[5:], False),
         (lines[:0:-1], True),
     ):
-        target.write_text("\n".join([lines[0], *(line for line in change if line)]) + "\n")
+        target.write_text("\n".join([lines[0], *(line for line in change if line)]) + "\n", encoding="utf-8")
         if is_other:
             with pytest.raises(
                 InputError, match=r"full\.tsv:2: not the texts that stand there in .*diagnostic\.tsv"
@@ -238,7 +238,7 @@ def test_the_command_writes_the_page(
         ["--runs", str(report_runs), "--data_dir", str(report_data), "--output", str(tmp_path / "page.html")]
     )
     assert capsys.readouterr().out == f"{tmp_path / 'page.html'}\n"
-    assert (tmp_path / "page.html").read_text() == report.page(
+    assert (tmp_path / "page.html").read_text(encoding="utf-8") == report.page(
         report_runs, report_data, report_runs / "submission.zip"
     )
     with pytest.raises(InputError, match=r"no scores\.json of a run below it"):

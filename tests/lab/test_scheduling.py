@@ -49,8 +49,10 @@ class FakeEngine:
             best = {"step": 1, "main": main, **dict.fromkeys(keys, main)}
             folder = Path(job.folder)
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / "scores.json").write_text(json.dumps({"task": job.task, "best": best, "last": best}))
-            (folder / "args.json").write_text(json.dumps(self.args_of(job)))
+            (folder / "scores.json").write_text(
+                json.dumps({"task": job.task, "best": best, "last": best}), encoding="utf-8"
+            )
+            (folder / "args.json").write_text(json.dumps(self.args_of(job)), encoding="utf-8")
             (folder / FINISHED).touch()
         future.set_result(Outcome(DONE) if main is not None else Outcome(FAILED, "no luck"))
         return future
@@ -76,7 +78,7 @@ def no_search(trial: Trial, earlier: Sequence[tuple[Trial, Result | None]]) -> M
 
 def make_sweep(folder: Path, sample: Path, text: str = PLAN, suggest: Any = no_search) -> Sweep:
     plan = folder / "plan.yaml"
-    plan.write_text(text.replace("MODEL", str(sample / "tiny-convbert")))
+    plan.write_text(text.replace("MODEL", str(sample / "tiny-convbert")), encoding="utf-8")
     read = read_plan(str(plan))
     return Sweep(
         trials_of(read), Jobs(folder / "runs", sample, stop_early=read.stop_early), Silent(), suggest
@@ -154,7 +156,9 @@ def test_a_trial_that_was_stopped_early_stays_so(tmp_path: Path, sample_dir: Pat
         record = folder / "runs" / "cola" / "tiny-seed1.trial.json"
         record.parent.mkdir(parents=True)
         about = {"trial": "cola/tiny-seed1", "task": "cola", "configuration": "cola/tiny", "seconds": 3.0}
-        record.write_text(json.dumps({**about, "status": STOPPED, "message": "below the median"}))
+        record.write_text(
+            json.dumps({**about, "status": STOPPED, "message": "below the median"}), encoding="utf-8"
+        )
         engine = FakeEngine(lambda job: 0.5)
         outcomes = make_sweep(folder, sample_dir, PLAN + rule).run(engine)
         assert outcomes["cola/tiny-seed1"].status == becomes
@@ -180,7 +184,7 @@ def test_a_run_of_other_settings_is_never_taken_for_the_trials(tmp_path: Path, s
     job = sweep.jobs.job(trial, None, {}, [])
     model = flag(job, "--model_name_or_path")
     args = {"task_name": "cola", "model_sha256": digest_of(model), "recipe": recipe}
-    (folder / "args.json").write_text(json.dumps(args))
+    (folder / "args.json").write_text(json.dumps(args), encoding="utf-8")
     with pytest.raises(InputError) as raised:
         sweep.check()
     said = str(raised.value).removeprefix(f"{folder}/")
@@ -197,7 +201,7 @@ def test_a_transfer_that_has_begun_goes_on_from_what_it_began_with(tmp_path: Pat
     folder.mkdir(parents=True)
     for began_with, goes_on_with in (("then", "then"), ("removed", "now")):
         args = {"model_name_or_path": str(mnli / began_with / "best")}
-        (folder / "args.json").write_text(json.dumps(args))
+        (folder / "args.json").write_text(json.dumps(args), encoding="utf-8")
         job = sweep.jobs.job(trial, mnli / "now", {}, [])
         assert flag(job, "--model_name_or_path") == str(mnli / goes_on_with / "best")
 
@@ -236,7 +240,7 @@ def real_args(sweep: Sweep) -> Callable[[Job], Mapping[str, Any]]:
         best, model = Path(job.folder) / "best", flag(job, "--model_name_or_path")
         best.mkdir(exist_ok=True)
         for name in ("model.safetensors", "config.json", "vocab.txt"):
-            (best / name).write_text(f"{name} of {job.name}")
+            (best / name).write_text(f"{name} of {job.name}", encoding="utf-8")
         write_manifest(best)
         splits = [split for kind in ("train", "dev") for split in TASKS[trial.task].of_kind(kind)]
         data = sweep.jobs.data_dir
@@ -296,7 +300,7 @@ def test_a_trained_trial_that_was_called_stopped_is_finished(tmp_path: Path, sam
     sweep = make_sweep(tmp_path, sample_dir, text)
     sweep.run(FakeEngine(lambda job: 0.5, args_of=real_args(sweep)))
     record = tmp_path / "runs" / "cola" / "tiny-seed1.trial.json"
-    record.write_text(record.read_text().replace('"done"', f'"{STOPPED}"'))
+    record.write_text(record.read_text(encoding="utf-8").replace('"done"', f'"{STOPPED}"'), encoding="utf-8")
     outcomes = make_sweep(tmp_path, sample_dir, text).run(FakeEngine(lambda job: 0.5))
     assert outcomes["cola/tiny-seed1"].status == DONE
 

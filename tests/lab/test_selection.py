@@ -18,19 +18,21 @@ def add(runs: Path, name: str, score: float | None, status: str = "done") -> Non
         "trial": name, "task": task, "configuration": f"{task}/{rest.rpartition('-')[0]}", "status": status,
         "message": "", "seconds": 1.5,
     }  # fmt: skip
-    folder.with_name(folder.name + ".trial.json").write_text(json.dumps(record))
+    folder.with_name(folder.name + ".trial.json").write_text(json.dumps(record), encoding="utf-8")
     if score is not None:
         seed = int(name.rpartition("seed")[2]) if "-seed" in name else 4
         best = {"step": 9, "main": score, "accuracy": score, "matthews": score}
-        (folder / "scores.json").write_text(json.dumps({"task": task, "best": best, "last": best}))
-        (folder / "args.json").write_text(json.dumps({"recipe": {"seed": seed}}))
+        (folder / "scores.json").write_text(
+            json.dumps({"task": task, "best": best, "last": best}), encoding="utf-8"
+        )
+        (folder / "args.json").write_text(json.dumps({"recipe": {"seed": seed}}), encoding="utf-8")
 
 
 def test_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for number, score in enumerate([0.60, 0.64, 0.70, 0.66]):  # mean 0.65, squares 25 + 1 + 25 + 1 = 52 e-4
         add(tmp_path, f"rte/base-seed{number}", score)
     args = {"recipe": {"seed": 3}, "model_sha256": "another MNLI run than the others'"}
-    (tmp_path / "rte" / "base-seed3" / "args.json").write_text(json.dumps(args))
+    (tmp_path / "rte" / "base-seed3" / "args.json").write_text(json.dumps(args), encoding="utf-8")
     add(tmp_path, "rte/base-seed8", None, "failed")
     add(tmp_path, "rte/base-seed9", None, "stopped early")
     add(tmp_path, "rte/small-seed1", 0.59)
@@ -126,9 +128,9 @@ def test_damaged_records_are_named(tmp_path: Path) -> None:
         main([str(tmp_path)])
     add(tmp_path, "rte/base-seed1", 0.5)
     scores = tmp_path / "rte" / "base-seed1" / "scores.json"
-    scores.write_text(json.dumps({"task": "rte", "best": {"main": 0.5}}))
+    scores.write_text(json.dumps({"task": "rte", "best": {"main": 0.5}}), encoding="utf-8")
     with pytest.raises(InputError, match=r"base-seed1/scores\.json: not the scores of a run"):
         read_results(tmp_path)
-    (tmp_path / "rte" / "base-seed1.trial.json").write_text("{}")
+    (tmp_path / "rte" / "base-seed1.trial.json").write_text("{}", encoding="utf-8")
     with pytest.raises(InputError, match=r"base-seed1\.trial\.json: not a trial's record"):
         read_results(tmp_path)

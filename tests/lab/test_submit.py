@@ -26,7 +26,7 @@ def test_the_zip_is_what_the_manifest_says(
     output = submitted(runs, write_plan(tmp_path, ALL), sample_dir, "best.zip")
     printed = capsys.readouterr().out
     check.main([str(output), "--data_dir", str(sample_dir)])
-    manifest = json.loads((tmp_path / "best.manifest.json").read_text())
+    manifest = json.loads((tmp_path / "best.manifest.json").read_text(encoding="utf-8"))
     assert manifest["sha256"] == sha256_of(output)
     tasks = manifest["tasks"]
     assert (tasks["rte"]["run"], tasks["rte"]["seed"], tasks["rte"]["step"]) == ("rte/base-seed2", 2, 40)
@@ -73,7 +73,7 @@ def test_a_single_run_is_handed_in_as_it_predicted(
     runs: Path, write_plan: WritePlan, sample_dir: Path, tmp_path: Path
 ) -> None:
     output = submitted(runs, write_plan(tmp_path, ALL, size=1), sample_dir, "one.zip")
-    manifest = json.loads((tmp_path / "one.manifest.json").read_text())
+    manifest = json.loads((tmp_path / "one.manifest.json").read_text(encoding="utf-8"))
     for name, about in manifest["tasks"].items():
         for split in TASKS[name].of_kind("test") if "run" in about else []:
             theirs = runs / about["run"] / "predictions" / "test" / split.hand_in
@@ -88,14 +88,14 @@ def test_a_task_without_a_run_is_named(
 ) -> None:
     record = runs / "cola" / "base-seed1.trial.json"
     for path in record.parent.glob("*.trial.json"):
-        path.write_text(path.read_text().replace('"done"', '"failed"'))
+        path.write_text(path.read_text(encoding="utf-8").replace('"done"', '"failed"'), encoding="utf-8")
     plan = write_plan(tmp_path, ALL, size=1)
     with pytest.raises(InputError) as raised:
         submitted(runs, plan, sample_dir, "a.zip")
     assert "missing: cola (no run of the plan is done); add --fill_missing majority" in str(raised.value)
     assert not (tmp_path / "a.zip").exists()
     submitted(runs, plan, sample_dir, "a.zip", "--fill_missing", "majority")
-    about = json.loads((tmp_path / "a.manifest.json").read_text())["tasks"]["cola"]
+    about = json.loads((tmp_path / "a.manifest.json").read_text(encoding="utf-8"))["tasks"]["cola"]
     assert about["note"] == "no run of the plan is done: every row is 1"
     assert about["dev"]["matthews"] == 0.0
 
@@ -110,7 +110,7 @@ def test_a_task_without_test_files_can_be_filled(
     with pytest.raises(InputError, match=r"missing: qqp \(there is no QQP/test\.tsv\); add --fill_missing"):
         submitted(runs, plan, data, "a.zip")
     submitted(runs, plan, data, "a.zip", "--fill_missing", "majority")
-    tasks = json.loads((tmp_path / "a.manifest.json").read_text())["tasks"]
+    tasks = json.loads((tmp_path / "a.manifest.json").read_text(encoding="utf-8"))["tasks"]
     assert tasks["qqp"]["note"] == "there is no QQP/test.tsv: every row is 0"
     assert [name for name, about in tasks.items() if "constant" in about] == ["qqp", "wnli"]
     (data / "diagnostic" / "diagnostic.tsv").unlink()
@@ -164,7 +164,7 @@ def test_a_slip_never_becomes_a_hand_in(
     ]
     (tmp_path / "other").mkdir()
     other = Path(write_plan(tmp_path / "other", ALL, size=1))
-    other.write_text(other.read_text() + "settings: {batch_size: 8}\n")
+    other.write_text(other.read_text(encoding="utf-8") + "settings: {batch_size: 8}\n", encoding="utf-8")
     slips += [(runs, str(other), sample_dir, r"args\.json: was made with recipe\.batch_size 32, the plan")]
     for name, line, message in (
         (
@@ -181,13 +181,17 @@ def test_a_slip_never_becomes_a_hand_in(
         (tmp_path / name).mkdir()
         other = Path(write_plan(tmp_path / name, ALL, size=1))
         key = line.partition(":")[0]
-        kept_lines = [old for old in other.read_text().splitlines() if not old.startswith(key)]
-        other.write_text("\n".join([line, *kept_lines]) + "\n")
+        kept_lines = [
+            old for old in other.read_text(encoding="utf-8").splitlines() if not old.startswith(key)
+        ]
+        other.write_text("\n".join([line, *kept_lines]) + "\n", encoding="utf-8")
         slips += [(runs, str(other), sample_dir, message)]
     for name, change, message in (
         (
             "texts",
-            lambda file: file.write_text(file.read_text().replace(" a ", " the ")),
+            lambda file: file.write_text(
+                file.read_text(encoding="utf-8").replace(" a ", " the "), encoding="utf-8"
+            ),
             "was not predicted",
         ),
         ("gone", lambda file: file.unlink(), r"diagnostic\.tsv: no such file"),
@@ -200,11 +204,11 @@ def test_a_slip_never_becomes_a_hand_in(
         with pytest.raises(InputError, match=message):
             submitted(where, which, data, "slip.zip", *fill)
     scores = runs / "rte" / "base-seed2" / "scores.json"
-    kept = scores.read_text()
-    scores.write_text(kept.replace('"main": 0.9', '"main": 0.8'))
+    kept = scores.read_text(encoding="utf-8")
+    scores.write_text(kept.replace('"main": 0.9', '"main": 0.8'), encoding="utf-8")
     with pytest.raises(InputError, match=r"score 9\d\.\d\d, but scores\.json says 8"):
         submitted(runs, plan, sample_dir, "slip.zip", *fill)
-    scores.write_text(re.sub('"main": [0-9.]*', '"main": NaN', kept))
+    scores.write_text(re.sub('"main": [0-9.]*', '"main": NaN', kept), encoding="utf-8")
     with pytest.raises(InputError, match=r"not the scores of a run \(ValueError\('main: nan'\)\); remove"):
         submitted(runs, plan, sample_dir, "slip.zip", *fill)
     assert not list(tmp_path.glob("slip*/*.tsv"))

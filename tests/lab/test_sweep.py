@@ -27,7 +27,9 @@ FEW = "settings: {max_steps: 6, save_steps: 3, logging_steps: 2, learning_rate: 
 def write_plan(folder: Path, sample: Path, text: str) -> Path:
     path = folder / "plan.yaml"
     model = sample / "tiny-convbert"
-    path.write_text(f"checkpoints: {{tiny: {{model: {model}, from_scratch: true}}}}\n{text}")
+    path.write_text(
+        f"checkpoints: {{tiny: {{model: {model}, from_scratch: true}}}}\n{text}", encoding="utf-8"
+    )
     return path
 
 
@@ -44,9 +46,9 @@ def broken_data(sample_dir: Path, tmp_path: Path) -> Path:
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.symlink_to(path)
     mnli = data / "MNLI" / "train.tsv"
-    lines = mnli.read_text().splitlines(keepends=True)
+    lines = mnli.read_text(encoding="utf-8").splitlines(keepends=True)
     mnli.unlink()
-    mnli.write_text("".join([*lines[:4], lines[4].rstrip("\n") + "ish\n", *lines[5:]]))
+    mnli.write_text("".join([*lines[:4], lines[4].rstrip("\n") + "ish\n", *lines[5:]]), encoding="utf-8")
     (data / "QQP" / "test.tsv").unlink()
     return data
 
@@ -68,9 +70,9 @@ def test_failures_are_told_and_the_rest_is_done_once(
         ["mnli/tiny", "0"], ["rte/tiny-from-mnli", "0"], ["qqp/tiny", "1"]
     ]  # fmt: skip
     run = runs / "qqp" / "tiny-seed7"
-    args = json.loads((run / "args.json").read_text())
+    args = json.loads((run / "args.json").read_text(encoding="utf-8"))
     assert (args["recipe"]["seed"], args["recipe"]["max_steps"]) == (7, 6)
-    scores = json.loads((run / "scores.json").read_text())
+    scores = json.loads((run / "scores.json").read_text(encoding="utf-8"))
     with np.load(run / "predictions" / "dev" / "QQP.npz") as dev:
         assert len(dev["logits"]) == 150  # a quarter of the sample's 600 rows
     assert not (run / "predictions" / "test").exists()  # there is no such file
@@ -125,7 +127,7 @@ def test_a_dry_run_names_what_cannot_be_run_and_goes_on(
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # the dry run sets it: to what it was afterwards
     data = tmp_path / "data"
     shutil.copytree(sample_dir, data)
-    (data / "RTE" / "train.tsv").write_text("index\tsentence1\n")
+    (data / "RTE" / "train.tsv").write_text("index\tsentence1\n", encoding="utf-8")
     (data / "STS-B" / "test.tsv").unlink()
     plan = write_plan(tmp_path, sample_dir, FEW + "tasks: {rte: , sts-b: }\n")
     main(words(plan, tmp_path / "runs", data, "--dry_run"))
@@ -167,7 +169,7 @@ def test_transfer_takes_the_encoder_and_never_the_head(sample_dir: Path, tmp_pat
             if array.any():  # biases begin at zero
                 same = np.array_equal(array, arrays["qnli"][name])
                 assert same == (name not in heads), (task, name)
-        assert "begins new: " in (folders[task] / "train.log").read_text()
+        assert "begins new: " in (folders[task] / "train.log").read_text(encoding="utf-8")
         (origin,) = origins_of(folders[task] / "predictions" / "test", runs).values()
         source = {"model_sha256": digest_of(folders["qnli"] / "best"), "run": "qnli/tiny"}
         assert origin["began_with"] == source
@@ -236,9 +238,9 @@ def test_a_hopeless_trial_is_stopped_on_its_way(
     plan, runs = write_plan(tmp_path, sample_dir, text), tmp_path / "runs"
     main(words(plan, runs, sample_dir))
     assert "stopped early: below the median of 5 trials at step" in capsys.readouterr().err
-    record = json.loads((runs / "cola" / "tiny-lr1e-9.trial.json").read_text())
+    record = json.loads((runs / "cola" / "tiny-lr1e-9.trial.json").read_text(encoding="utf-8"))
     assert record["status"] == "stopped early"
-    history = (runs / "cola" / "tiny-lr1e-9" / "history.jsonl").read_text().splitlines()
+    history = (runs / "cola" / "tiny-lr1e-9" / "history.jsonl").read_text(encoding="utf-8").splitlines()
     assert json.loads(history[-1])["step"] < 120
     main(words(plan, runs, sample_dir))
     assert "tiny-lr1e-9: stopped early: was stopped early before" in capsys.readouterr().err
@@ -324,11 +326,14 @@ def test_other_weights_at_the_same_place_are_another_checkpoint(
     model = tmp_path / "model"
     shutil.copytree(sample_dir / "tiny-convbert", model)
     plan = tmp_path / "plan.yaml"
-    plan.write_text(f"checkpoints: {{tiny: {{model: {model}, from_scratch: true}}}}\n{FEW}tasks: {{rte: }}\n")
+    plan.write_text(
+        f"checkpoints: {{tiny: {{model: {model}, from_scratch: true}}}}\n{FEW}tasks: {{rte: }}\n",
+        encoding="utf-8",
+    )
     (own_data / "RTE" / "test.tsv").unlink()  # training and dev are enough
     main(words(plan, tmp_path / "runs", own_data))
-    config = json.loads((model / "config.json").read_text())
-    (model / "config.json").write_text(json.dumps({**config, "layer_norm_eps": 1e-6}))
+    config = json.loads((model / "config.json").read_text(encoding="utf-8"))
+    (model / "config.json").write_text(json.dumps({**config, "layer_norm_eps": 1e-6}), encoding="utf-8")
     for dry in ((), ("--dry_run",)):
         with pytest.raises(InputError, match=r"was made with model_sha256 .*take another --runs"):
             main(words(plan, tmp_path / "runs", own_data, *dry))

@@ -27,12 +27,15 @@ def write_gold(path, task, split, labels):
         cells = {"index": str(row), task.label_column: label}
         lines.append("\t".join(cells.get(column, f'say "{column}') for column in columns))
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(lines) + "\n")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return str(path)
 
 
 def write_predictions(path, labels):
-    path.write_text("index\tprediction\n" + "".join(f"{row}\t{label}\n" for row, label in enumerate(labels)))
+    path.write_text(
+        "index\tprediction\n" + "".join(f"{row}\t{label}\n" for row, label in enumerate(labels)),
+        encoding="utf-8",
+    )
     return str(path)
 
 
@@ -281,7 +284,7 @@ def test_one_prediction_file_for_two_gold_files_is_wrong_usage(tmp_path, run_mod
 @pytest.mark.parametrize("module", ["metrics.score", "metrics.compare", "metrics.averages"])
 def test_importing_loads_nothing_heavy(module):
     code = f"import sys, {module}; print(*(sys.modules.keys() & {{'paddle', 'numpy', 'scipy', 'sklearn'}}))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.strip() == ""
 
 

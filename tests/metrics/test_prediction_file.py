@@ -176,7 +176,7 @@ def test_a_last_line_without_end_is_a_warning():
 
 def test_reading_stops_with_file_line_and_the_number_of_other_faults(tmp_path):
     path = tmp_path / "RTE.tsv"
-    path.write_text("index\tprediction\n0\tentailment\n2\tmaybe\n")
+    path.write_text("index\tprediction\n0\tentailment\n2\tmaybe\n", encoding="utf-8")
     with pytest.raises(InputError) as error:
         read_predictions(path, WORDS, 2)
     assert str(error.value) == f"{path}:3: expected index 1, found 2 (further kinds of fault: 1)"

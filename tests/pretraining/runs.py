@@ -25,7 +25,7 @@ def arguments(corpus: Path, model: Path | str, output: Path, more: str = SHORT) 
 
 
 def lines_of(run: Path, key: str) -> list[dict[str, float]]:
-    lines = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (run / "history.jsonl").read_text(encoding="utf-8").splitlines()]
     return [line["evaluation"] if key == "evaluation" else line for line in lines if key in line]
 
 

@@ -22,7 +22,9 @@ LINES = [
 
 def run_folder(folder: Path, lines: list[dict] = LINES) -> Path:
     folder.mkdir()
-    (folder / "history.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (folder / "history.jsonl").write_text(
+        "".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8"
+    )
     return folder
 
 

@@ -127,7 +127,7 @@ def finished(
 
 
 def evaluations(folder: Path) -> list[dict[str, float]]:
-    lines = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (folder / "history.jsonl").read_text(encoding="utf-8").splitlines()]
     return [line["evaluation"] for line in lines if "evaluation" in line]
 
 
@@ -147,13 +147,17 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
     main([*words, "--resume"])
     for name in ("model.safetensors", "objective.safetensors", "optimizer.safetensors", "state.json"):
         assert (tmp_path / "out/last" / name).read_bytes() == (finished / "last" / name).read_bytes(), name
-    assert (tmp_path / "out/history.jsonl").read_text() == (finished / "history.jsonl").read_text()
+    assert (tmp_path / "out/history.jsonl").read_text(encoding="utf-8") == (
+        finished / "history.jsonl"
+    ).read_text(encoding="utf-8")
 
 
 def test_the_encoder_is_a_model_folder(finished: Path, tiny_folder: Path) -> None:
     config = read_config(finished / "best")
     assert config == read_config(tiny_folder)  # among them the dropout to fine-tune with
-    assert json.loads((finished / "best/config.json").read_text())["architectures"] == ["ConvBertModel"]
+    assert json.loads((finished / "best/config.json").read_text(encoding="utf-8"))["architectures"] == [
+        "ConvBertModel"
+    ]
     load_encoder(finished / "best")
 
 
@@ -174,9 +178,9 @@ def test_a_vocabulary_that_is_not_the_teachers(
     student.mkdir()
     for name in ("config.json", "tokenizer_config.json", "vocab.txt"):
         (student / name).write_bytes((tiny_folder / name).read_bytes())
-    pieces = (student / "vocab.txt").read_text().splitlines()
+    pieces = (student / "vocab.txt").read_text(encoding="utf-8").splitlines()
     pieces[7], pieces[8] = pieces[8], pieces[7]
-    (student / "vocab.txt").write_text("\n".join(pieces) + "\n")
+    (student / "vocab.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"student/vocab.txt: line 8 is .* both must read the same tokens"):
         main(arguments(corpus_dir, student, teacher_folder, tmp_path / "out"))
     assert not (tmp_path / "out").exists()

@@ -131,7 +131,9 @@ def arguments(corpus: Path, tiny_folder: Path, teacher: Path, output: Path, *mor
 
 def test_it_is_learnt(corpus_dir: Path, tiny_folder: Path, teacher_folder: Path, tmp_path: Path) -> None:
     main([*arguments(corpus_dir, tiny_folder, teacher_folder, tmp_path / "out"), "--max_steps", "60"])
-    lines = [json.loads(line) for line in (tmp_path / "out/history.jsonl").read_text().splitlines()]
+    lines = [
+        json.loads(line) for line in (tmp_path / "out/history.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     losses = [line["evaluation"]["pair_loss"] for line in lines if "evaluation" in line]
     assert losses[-1] < min(1.0, losses[0])
 
@@ -139,7 +141,11 @@ def test_it_is_learnt(corpus_dir: Path, tiny_folder: Path, teacher_folder: Path,
 def test_a_corpus_without_pairs(
     corpus_dir: Path, tiny_folder: Path, teacher_folder: Path, tmp_path: Path
 ) -> None:
-    lines = [line for line in (corpus_dir / "train.data").read_text().splitlines() if "\t" not in line]
-    (tmp_path / "train.data").write_text("\n".join(lines) + "\n")
+    lines = [
+        line
+        for line in (corpus_dir / "train.data").read_text(encoding="utf-8").splitlines()
+        if "\t" not in line
+    ]
+    (tmp_path / "train.data").write_text("\n".join(lines) + "\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"^--pair_weight: no held-out example has two texts; "):
         main(arguments(tmp_path, tiny_folder, teacher_folder, tmp_path / "out"))

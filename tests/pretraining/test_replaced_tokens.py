@@ -292,7 +292,9 @@ def test_processes_read_disjoint_parts_masked_alike(
 ) -> None:
     tokenizer = Tokenizer(tiny_folder)
     path = tmp_path / "train.data"
-    path.write_text("\n\n".join(f"{a}{b} c d e f g" for a in "abcdefgh" for b in "ijklmnopq"))
+    path.write_text(
+        "\n\n".join(f"{a}{b} c d e f g" for a in "abcdefgh" for b in "ijklmnopq"), encoding="utf-8"
+    )
     shards = load_examples(path, tokenizer, 16, "packed").train
 
     def seen(rank: int, world: int) -> list[dict[int, tuple[Any, ...]]]:

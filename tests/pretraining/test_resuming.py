@@ -50,8 +50,8 @@ def test_another_teacher_at_the_same_place_is_noticed(
     moved = tmp_path / "moved"
     teacher.rename(moved)  # wherever it lies, it is the same
     main([*words, "--resume", "--teacher", str(moved)])
-    config = json.loads((moved / "config.json").read_text())
-    (moved / "config.json").write_text(json.dumps({**config, "layer_norm_eps": 1e-5}))
+    config = json.loads((moved / "config.json").read_text(encoding="utf-8"))
+    (moved / "config.json").write_text(json.dumps({**config, "layer_norm_eps": 1e-5}), encoding="utf-8")
     (moved / "manifest.json").unlink()
     with pytest.raises(InputError, match="begun with teacher_sha256"):
         main([*words, "--resume", "--teacher", str(moved)])

@@ -21,12 +21,12 @@ from tests.pretraining.runs import SHORT, arguments, lines_of, start
 
 
 def test_what_a_run_leaves(finished: Path, tiny_folder: Path) -> None:
-    assert json.loads((finished / "args.json").read_text())["task_name"] == "rtd"
+    assert json.loads((finished / "args.json").read_text(encoding="utf-8"))["task_name"] == "rtd"
     assert not (finished / "best" / "objective.safetensors").exists()  # the encoder alone
     assert (finished / "last" / "objective.safetensors").is_file()
     assert read_config(finished / "best") == read_config(tiny_folder)
     load_encoder(finished / "best")
-    assert json.loads((finished / "scores.json").read_text())["main"] == "detection_auc"
+    assert json.loads((finished / "scores.json").read_text(encoding="utf-8"))["main"] == "detection_auc"
 
 
 @pytest.mark.long
@@ -46,7 +46,7 @@ def test_two_hundred_steps_lower_both_losses_and_beat_chance(
 
     words = f"--task_name rte --data_dir {sample_dir} --max_steps 2 --output_dir {tmp_path / 'rte'}"
     run_glue([*words.split(), "--model_name_or_path", str(tmp_path / "out" / "best")])
-    assert "accuracy" in json.loads((tmp_path / "rte" / "scores.json").read_text())["best"]
+    assert "accuracy" in json.loads((tmp_path / "rte" / "scores.json").read_text(encoding="utf-8"))["best"]
 
 
 def test_batches_of_one_accumulation_and_mixed_precision(
@@ -54,8 +54,10 @@ def test_batches_of_one_accumulation_and_mixed_precision(
 ) -> None:
     corpus = tmp_path / "corpus"
     corpus.mkdir()
-    words = (corpus_dir / "train.data").read_text().splitlines()[:8]
-    (corpus / "train.data").write_text("\n".join(["[MASK]", *words, "[SEP]", "[MASK] [MASK]"]))
+    words = (corpus_dir / "train.data").read_text(encoding="utf-8").splitlines()[:8]
+    (corpus / "train.data").write_text(
+        "\n".join(["[MASK]", *words, "[SEP]", "[MASK] [MASK]"]), encoding="utf-8"
+    )
     settings = (
         "--train_batch_size 1 --gradient_accumulation_steps 2 --use_amp --max_seq_length 16 --max_steps 10 "
         "--logging_steps 1 --eval_batch_size 1 --mask_prob 0.3 --eval-examples 3 --packing lines"
@@ -64,7 +66,7 @@ def test_batches_of_one_accumulation_and_mixed_precision(
     losses = [line["loss"] for line in lines_of(tmp_path / "out", "loss")]
     assert len(losses) == 10
     assert np.isfinite(losses).all()
-    assert "--use_amp: no effect on a CPU" in (tmp_path / "out" / "train.log").read_text()
+    assert "--use_amp: no effect on a CPU" in (tmp_path / "out" / "train.log").read_text(encoding="utf-8")
 
 
 def test_what_cannot_be_is_said_before_anything_is_read_or_written(
@@ -73,7 +75,7 @@ def test_what_cannot_be_is_said_before_anything_is_read_or_written(
 ) -> None:  # fmt: skip
     plain = tmp_path / "plain"
     plain.mkdir()
-    (plain / "train.data").write_text("".join(f"no pair {n}\n" for n in range(60)))
+    (plain / "train.data").write_text("".join(f"no pair {n}\n" for n in range(60)), encoding="utf-8")
     distill = f"{SHORT} --objective distill --teacher {teacher_folder} --pair_weight 1"
     with pytest.raises(InputError, match="pair"):
         main(arguments(plain, tiny_folder, tmp_path / "out", distill))
@@ -85,13 +87,13 @@ def test_what_cannot_be_is_said_before_anything_is_read_or_written(
         main(arguments(corpus_dir, tiny_folder, plain / "train.data"))
     one_kind = tmp_path / "one"
     shutil.copytree(tiny_folder, one_kind)
-    config = json.loads((one_kind / "config.json").read_text())
-    (one_kind / "config.json").write_text(json.dumps({**config, "type_vocab_size": 1}))
+    config = json.loads((one_kind / "config.json").read_text(encoding="utf-8"))
+    (one_kind / "config.json").write_text(json.dumps({**config, "type_vocab_size": 1}), encoding="utf-8")
     with pytest.raises(InputError, match=r"one/config\.json: type_vocab_size 1: pairs and packed"):
         main(arguments(corpus_dir, one_kind, tmp_path / "out"))
     longer = tmp_path / "longer"
     shutil.copytree(teacher_folder, longer)
-    with open(longer / "vocab.txt", "a") as file:
+    with open(longer / "vocab.txt", "a", encoding="utf-8") as file:
         file.write("zzz\n" * 1)
     (longer / "manifest.json").unlink()
     with pytest.raises(InputError, match=r"longer/vocab\.txt: has \d+ pieces, config\.json says vocab_size"):
@@ -128,7 +130,7 @@ def test_two_processes_learn_as_one(
     assert len({round(loss, 2) for loss in one}) > 6
     for ours, theirs in zip(*(lines_of(tmp_path / n, "evaluation") for n in ("1", "2")), strict=True):
         assert theirs == pytest.approx(ours, rel=1e-3, abs=2e-3)
-    args = json.loads((tmp_path / "2" / "args.json").read_text())
+    args = json.loads((tmp_path / "2" / "args.json").read_text(encoding="utf-8"))
     assert (args["processes"], args["recipe"]["batch_size"]) == (2, 8)
 
 
@@ -153,7 +155,7 @@ def test_weights_to_begin_with(
     settings = f"{ONE_STEP} {words.format(folder=finished)}"  # a run's folder stands for its best/
     main(arguments(corpus_dir, finished / "best", tmp_path / "out", settings))
     assert same_weights(tmp_path / "out" / "best", finished / "best") == begins_there
-    said = json.loads((tmp_path / "out" / "args.json").read_text())["init_from_ckpt"]
+    said = json.loads((tmp_path / "out" / "args.json").read_text(encoding="utf-8"))["init_from_ckpt"]
     assert said == (str(finished / "best") if begins_there else "")
 
 
@@ -187,8 +189,10 @@ def test_the_vocabulary_of_a_network_by_name(
 def test_weights_of_other_tokens(corpus_dir: Path, tiny_folder: Path, finished: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     shutil.copytree(tiny_folder, other)
-    pieces = (other / "vocab.txt").read_text().splitlines()
-    (other / "vocab.txt").write_text("\n".join([*pieces[:-2], pieces[-1], pieces[-2]]) + "\n")
+    pieces = (other / "vocab.txt").read_text(encoding="utf-8").splitlines()
+    (other / "vocab.txt").write_text(
+        "\n".join([*pieces[:-2], pieces[-1], pieces[-2]]) + "\n", encoding="utf-8"
+    )
     with pytest.raises(InputError, match="both must read the same tokens: these weights are of other tokens"):
         main(arguments(corpus_dir, other, tmp_path / "out", f"{SHORT} --init_from_ckpt {finished}"))
 

@@ -26,7 +26,7 @@ NOISE = 0.25
 def main_scores(folder):
     """The last evaluation of every run: not the best, which was picked on these very rows."""
     return {
-        path.parent.name: json.loads(path.read_text())["last"]["main"]
+        path.parent.name: json.loads(path.read_text(encoding="utf-8"))["last"]["main"]
         for path in folder.glob("*/scores.json")
     }
 
@@ -56,7 +56,7 @@ def test_two_tasks_and_their_control(run_module, tmp_path):
     assert "[2/2]" in done.stderr
     page = tmp_path / "demo" / "report.html"
     assert done.stdout.splitlines()[-1] == f"{page}: all of it on one page"
-    assert page.read_text().count("Dev rows of") == 2
+    assert page.read_text(encoding="utf-8").count("Dev rows of") == 2
     assert not (tmp_path / "demo" / "submission.zip").exists()
 
 
@@ -86,7 +86,7 @@ def test_runs_that_are_no_demo_are_never_replaced(run_module, tmp_path):
 def test_a_failing_step_is_one_line(run_module, tmp_path):
     """Here the run's folder cannot be made: a file stands in its place."""
     (tmp_path / "data" / "tiny-convbert").mkdir(parents=True)
-    (tmp_path / "rte").write_text("in the way")
+    (tmp_path / "rte").write_text("in the way", encoding="utf-8")
     done = run_module("scripts.demo", "--output_dir", tmp_path, "--tasks", "rte")
     assert done.returncode == 1
     assert done.stdout == ""

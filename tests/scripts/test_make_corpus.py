@@ -28,7 +28,7 @@ def squad_file(folder: Path, name: str, context: str, questions: list[tuple[str,
     ]
     paragraphs = [{"context": context, "qas": rows}]
     (folder / name).write_text(
-        json.dumps({"version": "1.1", "data": [{"title": "t", "paragraphs": paragraphs}]})
+        json.dumps({"version": "1.1", "data": [{"title": "t", "paragraphs": paragraphs}]}), encoding="utf-8"
     )
 
 

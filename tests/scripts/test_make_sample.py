@@ -174,7 +174,7 @@ def test_the_same_sample_is_written_over_itself_whole_or_in_part(tmp_path):
 def test_a_file_that_is_not_the_samples_own_is_never_written_over_unasked(tmp_path, name, run_module):
     path = tmp_path / "data" / name
     path.parent.mkdir(parents=True)
-    path.write_text("mine")
+    path.write_text("mine", encoding="utf-8")
     words = ("--output_dir", tmp_path / "data", "--rows", 40)
     done = run_module("scripts.make_sample", *words)
     assert done.returncode == 1
@@ -185,7 +185,7 @@ def test_a_file_that_is_not_the_samples_own_is_never_written_over_unasked(tmp_pa
     assert run_module("scripts.make_sample", *words, "--overwrite").returncode == 0
     assert len(examples(tmp_path / "data", "CoLA/train.tsv")) == 40
     if name in ("CoLA/train.csv", "notes.txt"):
-        assert path.read_text() == "mine"
+        assert path.read_text(encoding="utf-8") == "mine"
 
 
 @pytest.mark.parametrize("other", [{"rows": 41}, {"seed": 1}, {"shuffle_train_labels": True}])

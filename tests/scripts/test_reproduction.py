@@ -38,7 +38,7 @@ def calls(tmp_path: Path):
     """Run a script with a ``python`` that only notes its words; returns the words of every call."""
     log, fake = tmp_path / "calls.jsonl", tmp_path / "python"
     program = f"import json, sys\nopen({str(log)!r}, 'a').write(json.dumps(sys.argv[1:]) + '\\n')\n"
-    fake.write_text(f"#!{sys.executable}\n{program}")
+    fake.write_text(f"#!{sys.executable}\n{program}", encoding="utf-8")
     fake.chmod(0o755)
 
     def run(script: str, *words: str, **environment: str) -> list[list[str]]:
@@ -46,7 +46,7 @@ def calls(tmp_path: Path):
             [SCRIPTS / script, *words], check=True, cwd=tmp_path,
             env={"PATH": os.environ["PATH"], "PYTHON": str(fake), **environment},
         )  # fmt: skip
-        return [json.loads(line) for line in log.read_text().splitlines()]
+        return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
 
     return run
 
@@ -65,7 +65,7 @@ def test_every_task_has_its_script() -> None:
 @pytest.mark.parametrize("script", sorted(path.name for path in SCRIPTS.glob("*.sh")))
 def test_a_script_can_be_started_and_its_shell_can_read_it(script: str) -> None:
     assert os.access(SCRIPTS / script, os.X_OK)
-    shell = (SCRIPTS / script).read_text().splitlines()[0].split("/")[-1].split()[-1]
+    shell = (SCRIPTS / script).read_text(encoding="utf-8").splitlines()[0].split("/")[-1].split()[-1]
     subprocess.run([shell, "-n", SCRIPTS / script], check=True)
 
 
@@ -142,7 +142,7 @@ def test_the_squad_table_is_made_of_both_versions(calls, preset: str, head: str)
 
 def test_the_estimates_are_what_their_assumptions_give() -> None:
     """Training rows × orders × epochs at the rate that the script names."""
-    said = (SCRIPTS / "reproduce_glue.sh").read_text()
+    said = (SCRIPTS / "reproduce_glue.sh").read_text(encoding="utf-8")
     hours, rate = int(re.search(r"GPU: (\d+) hours", said)[1]), int(re.search(r"at (\d+) rows", said)[1])
     for preset in ("authors", "reference"):
         rows = 0.0
@@ -151,7 +151,7 @@ def test_the_estimates_are_what_their_assumptions_give() -> None:
             orders = 2 if settings.get("both_orders") else 1
             rows += task.of_kind("train")[0].rows * orders * settings["num_train_epochs"]
         assert hours == round(rows / rate / 3600)
-    said = (SCRIPTS / "reproduce_squad.sh").read_text()
+    said = (SCRIPTS / "reproduce_squad.sh").read_text(encoding="utf-8")
     hours, rate = int(re.search(r"GPU: (\d+) hours", said)[1]), int(re.search(r"at (\d+) windows", said)[1])
     windows = sum(int(number.replace(" ", "")) for number in re.findall(r"\d+ 000", said))
     assert hours == round(
@@ -169,7 +169,7 @@ def test_convbert_mini_is_made_as_its_log_says(calls) -> None:
     for (_, module, *words), folder, start in zip(runs, folders, begun_from, strict=True):
         assert module == "pretraining.run_pretrain"
         flags = run_pretrain.make_parser().parse_args(words)
-        told = json.loads((folder / "args.json").read_text())
+        told = json.loads((folder / "args.json").read_text(encoding="utf-8"))
         preset = pretraining_settings(flags.objective, NETWORKS["convbert-mini"])
         recipe = resolve(RECIPES[flags.objective], vars(flags), {}, preset)
         found = dataclasses.asdict(recipe)
@@ -179,7 +179,9 @@ def test_convbert_mini_is_made_as_its_log_says(calls) -> None:
         assert told["data"]["train.data"]["sha256"] in (
             SCRIPTS.parent / "docs" / "convbert_mini_sources.md"
         ).read_text("utf-8")
-        assert len((folder / "history.jsonl").read_text().splitlines()) > recipe.max_steps / 50
+        assert (
+            len((folder / "history.jsonl").read_text(encoding="utf-8").splitlines()) > recipe.max_steps / 50
+        )
 
 
 def test_convbert_mini_is_not_made_over_a_folder(calls, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def test_weights_of_another_head_are_named(files, trained, tmp_path):
     for path in trained.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / "manifest.json").unlink()
-    config = json.loads((trained / "config.json").read_text())
+    config = json.loads((trained / "config.json").read_text(encoding="utf-8"))
     write_json(tmp_path / "config.json", {**config, "qa_head": "joint"})
     with pytest.raises(InputError, match=r"qa_outputs.joint.start.weight is missing"):
         run_squad.main(predict_words(files, tmp_path, "2.0", tmp_path / "out"))
@@ -49,7 +49,7 @@ def test_damaged_weights_do_not_pass_for_answers(files, trained, tmp_path):
 
 
 def test_answering_alone_says_what_it_reads_and_how(files, trained, tmp_path, capsys):
-    data = json.loads(files["2.0"][1].read_text())
+    data = json.loads(files["2.0"][1].read_text(encoding="utf-8"))
     data["data"][0]["paragraphs"][1]["qas"][0]["answers"][0]["answer_start"] += 1  # a wrong start
     write_json(tmp_path / "dev.json", data)
     words = predict_words(files, trained, "2.0", tmp_path / "out")
@@ -135,5 +135,5 @@ def test_a_config_file_may_hold_settings_of_training_too(files, trained, tmp_pat
     words = predict_words(files, trained, "2.0", tmp_path / "out")
     run_squad.main([*words, "--config", str(tmp_path / "both.yaml")])
     assert "both.yaml: of training, and has no part here: learning_rate" in capsys.readouterr().err
-    best = json.loads((tmp_path / "out" / "nbest_predictions.json").read_text())
+    best = json.loads((tmp_path / "out" / "nbest_predictions.json").read_text(encoding="utf-8"))
     assert max(len(rows) for rows in best.values()) == 3  # two, and nothing

@@ -22,7 +22,7 @@ def write(tmp_path):
     def write(*questions, context=TEXT):
         path = tmp_path / "data.json"
         paragraphs = [{"context": context, "qas": [entry]} for entry in questions]
-        path.write_text(json.dumps({"version": "x", "data": [{"paragraphs": paragraphs}]}))
+        path.write_text(json.dumps({"version": "x", "data": [{"paragraphs": paragraphs}]}), encoding="utf-8")
         return path
 
     return write
@@ -109,7 +109,7 @@ def test_a_fault_is_named_with_its_place(tmp_path, content, message):
         entries = [{**question(), **changes} for changes in content]
         content = {"data": [{"paragraphs": [{"context": TEXT, "qas": entries}]}]}
     path = tmp_path / "data.json"
-    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
     with pytest.raises(InputError, match=message) as caught:
         read_squad(path)
     assert str(path) in str(caught.value)

@@ -76,7 +76,7 @@ def test_out_file_and_thresholds(files, tmp_path, capsys):
     out = tmp_path / "new" / "eval.json"
     evaluate.main([*words[:2], "--na-prob-file", words[2], "--na_prob_thresh", "0.5", "-o", str(out)])
     assert capsys.readouterr().out == ""
-    scores = json.loads(out.read_text())
+    scores = json.loads(out.read_text(encoding="utf-8"))
     assert (scores["f1"], scores["NoAns_f1"], scores["best_f1"]) == (75, 100, 75)
     assert (scores["best_exact_thresh"], scores["best_f1_thresh"]) == (0.0, 0.25)
 

@@ -16,7 +16,7 @@ from tests.squad.colours import TINY, words_of
 
 
 def history(folder):
-    return [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    return [json.loads(line) for line in (folder / "history.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 @pytest.mark.parametrize("version", ["1.1", "2.0"])
@@ -27,7 +27,7 @@ def test_it_learns_and_says_what_the_official_script_says(files, tmp_path, capsy
     more = ["--do_train", "--do_predict", "--output_dir", run, *steps]
     run_squad.main(words_of(files, version, *more))
     capsys.readouterr()
-    scores = json.loads((run / "scores.json").read_text())
+    scores = json.loads((run / "scores.json").read_text(encoding="utf-8"))
     assert scores["task"] == f"squad_{version}"
     evaluations = [line["evaluation"] for line in history(run) if "evaluation" in line]
     last = evaluations[-1]["step"]
@@ -36,10 +36,10 @@ def test_it_learns_and_says_what_the_official_script_says(files, tmp_path, capsy
     assert scores["best"]["main"] == max(line["main"] for line in evaluations)
     assert scores["best"]["f1"] > 90
 
-    line = (run / "train.log").read_text().splitlines()[-1]
+    line = (run / "train.log").read_text(encoding="utf-8").splitlines()[-1]
     assert f"step {last}  dev  exact" in line
     assert line.endswith(f"  main {scores['last']['main']:.2f} %")
-    assert " windows/s\n" in (run / "train.log").read_text()
+    assert " windows/s\n" in (run / "train.log").read_text(encoding="utf-8")
 
     # to the last digit what the official numbers of the file are
     evaluate.main([str(dev), str(run / "predictions.json"), "--script", f"v{version}"])
@@ -63,7 +63,10 @@ def test_it_learns_and_says_what_the_official_script_says(files, tmp_path, capsy
     for path in (tmp_path / "again").iterdir():
         if path.name != "scores.json":
             assert path.read_bytes() == (run / path.name).read_bytes()
-    golds, predictions = read_squad(dev).golds, json.loads((run / "predictions.json").read_text())
+    golds, predictions = (
+        read_squad(dev).golds,
+        json.loads((run / "predictions.json").read_text(encoding="utf-8")),
+    )
     direct = score_v11(golds, predictions) if version == "1.1" else score_v20(golds, predictions)
     assert direct["f1"] == printed["f1"]
 
@@ -75,7 +78,7 @@ def test_the_folder_is_hugging_faces(files, tmp_path):
     assert tensors["qa_outputs.weight"].shape == (2, 32)
     assert tensors["qa_outputs.bias"].shape == (2,)
     assert all(name.startswith(("convbert.", "qa_outputs.")) for name in tensors)
-    config = json.loads((run / "best" / "config.json").read_text())
+    config = json.loads((run / "best" / "config.json").read_text(encoding="utf-8"))
     assert config["architectures"] == ["ConvBertForQuestionAnswering"]
     assert len(config["id2label"]) == 2  # transformers makes as many outputs
     assert not (run / "predictions.json").exists()
@@ -137,7 +140,10 @@ def test_lower_casing_can_be_chosen_and_is_kept(files, tmp_path):
         files, "1.1", "--do_train", "--do_lower_case", False, "--output_dir", run, "--max_steps", 1
     )
     run_squad.main(words)
-    assert json.loads((run / "best" / "tokenizer_config.json").read_text())["do_lower_case"] is False
+    assert (
+        json.loads((run / "best" / "tokenizer_config.json").read_text(encoding="utf-8"))["do_lower_case"]
+        is False
+    )
 
 
 def test_a_trained_head_is_kept_for_more_training(files, trained, tmp_path):
@@ -151,7 +157,7 @@ def test_a_trained_head_is_kept_for_more_training(files, trained, tmp_path):
     )
     assert all(np.array_equal(before[name], after[name]) for name in before)
     run_squad.main([*words[:-3], str(tmp_path / "joint"), "--max_steps", "1", "--qa_head", "joint"])
-    assert "begins new: the joint span head" in (tmp_path / "joint" / "train.log").read_text()
+    assert "begins new: the joint span head" in (tmp_path / "joint" / "train.log").read_text(encoding="utf-8")
 
 
 def test_the_training_options_go_with_the_linear_head(files, trained, tmp_path):
@@ -175,7 +181,7 @@ def test_the_training_options_go_with_the_linear_head(files, trained, tmp_path):
 
 
 def test_texts_that_hold_no_answer_leave_nothing_to_train_on(files, tmp_path):
-    data = json.loads(files["1.1"][0].read_text())
+    data = json.loads(files["1.1"][0].read_text(encoding="utf-8"))
     for paragraph in data["data"][0]["paragraphs"]:
         paragraph["qas"][0]["answers"][0]["text"] = "mouse"
     write_json(tmp_path / "train.json", data)
@@ -232,7 +238,10 @@ def test_without_files_the_download_caches_are_taken(files, tmp_path, monkeypatc
     for path in files[version]:
         (cache / path.name).write_bytes(path.read_bytes())
     run_squad.main(words)
-    assert json.loads((tmp_path / "run" / "scores.json").read_text())["task"] == f"squad_{version}"
+    assert (
+        json.loads((tmp_path / "run" / "scores.json").read_text(encoding="utf-8"))["task"]
+        == f"squad_{version}"
+    )
 
 
 def test_nothing_to_do_is_wrong_usage(files, tmp_path):

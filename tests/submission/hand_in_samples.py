@@ -43,7 +43,7 @@ def write_data(folder: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         columns = ["index", *task.text_columns]
         rows = ["\t".join([str(row), *["words"] * (len(columns) - 1)]) for row in range(ROWS[split.hand_in])]
-        path.write_text("\n".join(["\t".join(columns), *rows]) + "\n")
+        path.write_text("\n".join(["\t".join(columns), *rows]) + "\n", encoding="utf-8")
     return folder
 
 

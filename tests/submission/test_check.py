@@ -88,7 +88,7 @@ def _next(lines):
 def test_a_fault_in_the_rows_is_named_with_its_line(folder, data_dir, task, split, change, line, message):
     name, rows = split.hand_in, ROWS[split.hand_in]
     path = folder / name
-    path.write_bytes(("\n".join(change(path.read_text().splitlines())) + "\n").encode())
+    path.write_bytes(("\n".join(change(path.read_text(encoding="utf-8").splitlines())) + "\n").encode())
     if message is _MAYBE:
         message = "'maybe' is no number" if task.is_regression else "unknown label 'maybe'"
     number = {"last": rows, "next": rows + 2}.get(line, line)
@@ -112,7 +112,7 @@ def test_bytes_that_are_no_utf8(folder, data_dir, task, split):
 def test_a_number_out_of_range(folder, data_dir, task, split, cell):
     cells = predictions(task, ROWS[split.hand_in])
     cells[1] = cell
-    (folder / split.hand_in).write_text(tsv(cells))
+    (folder / split.hand_in).write_text(tsv(cells), encoding="utf-8")
     [(line, message)] = faults_of(folder, data_dir, split.hand_in)
     assert line == 3
     assert cell in message
@@ -122,7 +122,12 @@ def test_a_number_out_of_range(folder, data_dir, task, split, cell):
 @pytest.mark.parametrize(("task", "split"), [row for row in FILES if row[0].labels[:1] == ("0",)])
 def test_a_label_id_written_as_a_fraction(folder, data_dir, task, split):
     path = folder / split.hand_in
-    path.write_text("".join(line.replace("\t0", "\t0.0") + "\n" for line in path.read_text().splitlines()))
+    path.write_text(
+        "".join(
+            line.replace("\t0", "\t0.0") + "\n" for line in path.read_text(encoding="utf-8").splitlines()
+        ),
+        encoding="utf-8",
+    )
     [(line, message)] = faults_of(folder, data_dir, split.hand_in)
     assert line == 2
     assert message.startswith("'0.0' is a label written as a fraction; expected one of 0, 1 (")
@@ -132,7 +137,7 @@ def test_a_label_id_written_as_a_fraction(folder, data_dir, task, split):
 def test_every_row_the_same_is_a_warning_except_where_it_is_usual(folder, data_dir, task, split):
     name = split.hand_in
     cell = task.majority
-    (folder / name).write_text(tsv([cell] * ROWS[name]))
+    (folder / name).write_text(tsv([cell] * ROWS[name]), encoding="utf-8")
     report = reports_of(folder, data_dir)[name]
     if task.name == "wnli":
         assert report.status == "OK"
@@ -143,13 +148,13 @@ def test_every_row_the_same_is_a_warning_except_where_it_is_usual(folder, data_d
 
 
 def test_wnli_all_ones_is_not_what_most_submissions_send(folder, data_dir):
-    (folder / "WNLI.tsv").write_text(tsv(["1"] * ROWS["WNLI.tsv"]))
+    (folder / "WNLI.tsv").write_text(tsv(["1"] * ROWS["WNLI.tsv"]), encoding="utf-8")
     assert reports_of(folder, data_dir)["WNLI.tsv"].status == "WARNING"
 
 
 def test_a_warning_is_no_error(folder, data_dir, capsys):
     path = folder / "RTE.tsv"
-    path.write_text(path.read_text().rstrip("\n"))
+    path.write_text(path.read_text(encoding="utf-8").rstrip("\n"), encoding="utf-8")
     check.main([str(folder), "--data_dir", str(data_dir)])
     assert f"line {ROWS['RTE.tsv'] + 1}: the last line has no line end" in capsys.readouterr().out
 
@@ -160,7 +165,7 @@ def test_a_warning_is_no_error(folder, data_dir, capsys):
 def test_errors_are_lines_on_stdout_one_line_on_stderr_and_exit_1(folder, data_dir, run_module):
     (folder / "QQP.tsv").unlink()
     cells = predictions(FILES[0][0], ROWS["CoLA.tsv"])
-    (folder / "CoLA.tsv").write_text(tsv([*cells[:3], "7", "8", *cells[5:]]))
+    (folder / "CoLA.tsv").write_text(tsv([*cells[:3], "7", "8", *cells[5:]]), encoding="utf-8")
     done = run_module("submission.check", folder, "--data_dir", data_dir)
     assert done.returncode == 1
     lines = dict(line.split()[1::-1] for line in done.stdout.splitlines())
@@ -222,7 +227,9 @@ def test_no_such_path(tmp_path):
 
 def _python(code):
     """Run code in a process of its own, as a command would."""
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True
+    ).stdout
 
 
 @pytest.mark.parametrize("module", ["submission.check", "submission.pack", "metrics.score", "glue.tasks"])
@@ -234,7 +241,7 @@ def test_importing_leaves_paddle_and_numpy_unloaded(module):
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read as Linux tells it")
 def test_a_full_size_hand_in_takes_a_second_and_little_memory(tmp_path):
     for task, split in FILES:
-        (tmp_path / split.hand_in).write_text(tsv(predictions(task, split.rows)))
+        (tmp_path / split.hand_in).write_text(tsv(predictions(task, split.rows)), encoding="utf-8")
     peak = "re.search('VmHWM: *([0-9]+) kB', open('/proc/self/status').read().expandtabs())[1]"
     printed = _python(
         "import re, time; start = time.perf_counter(); from submission.check import main; "

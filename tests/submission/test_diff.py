@@ -23,7 +23,7 @@ def text_of(predictions: list[str]) -> str:
 def write(folder: Path, files: dict[str, list[str]]) -> str:
     folder.mkdir(exist_ok=True)
     for name, predictions in files.items():
-        (folder / name).write_text(text_of(predictions))
+        (folder / name).write_text(text_of(predictions), encoding="utf-8")
     return str(folder)
 
 
@@ -67,7 +67,7 @@ def test_nothing_changed(tmp_path: Path) -> None:
 )
 def test_files_that_cannot_be_compared(name: str, text: str, said: str, tmp_path: Path) -> None:
     a, b = (write(tmp_path / folder, BEFORE) for folder in "ab")
-    (tmp_path / "b" / name).write_text(text)
+    (tmp_path / "b" / name).write_text(text, encoding="utf-8")
     with pytest.raises(InputError) as raised:
         differences(a, b)
     assert str(raised.value).startswith(f"{tmp_path}/{said}")

@@ -21,7 +21,7 @@ def test_it_says_what_is_in_the_zip(folder, packed, capsys):
     output = packed("--manifest", "--fill_missing", "majority")
     path = output.with_name("submission.manifest.json")
     assert capsys.readouterr().out.splitlines()[:2] == [str(output), str(path)]
-    manifest = json.loads(path.read_text())
+    manifest = json.loads(path.read_text(encoding="utf-8"))
     assert (manifest["zip"], manifest["sha256"]) == (output.name, sha256_of(output))
     assert {name: about["rows"] for name, about in manifest["files"].items()} == ROWS
     assert manifest["files"]["CoLA.tsv"]["notes"] == ["was missing: every row filled with 1"]
@@ -61,16 +61,20 @@ def test_runs_that_predicted_nothing_of_it_are_left_out(folder, tmp_path: Path):
     run = tmp_path / "runs" / "rte"
     (run / "best").mkdir(parents=True)
     best = {"step": 3, "main": 0.5, "accuracy": 0.5}
-    (run / "scores.json").write_text(json.dumps({"task": "rte", "best": best, "last": best}))
-    (run / "args.json").write_text(json.dumps({"recipe": {"seed": 9}}))
+    (run / "scores.json").write_text(
+        json.dumps({"task": "rte", "best": best, "last": best}), encoding="utf-8"
+    )
+    (run / "args.json").write_text(json.dumps({"recipe": {"seed": 9}}), encoding="utf-8")
     digests = {"model.safetensors": "1" * 64, "config.json": "2" * 64, "vocab.txt": "3" * 64}
-    (run / "best" / "manifest.json").write_text(json.dumps({"sha256": digests}))
+    (run / "best" / "manifest.json").write_text(json.dumps({"sha256": digests}), encoding="utf-8")
     assert origins_of(folder, tmp_path / "runs") == {"rte": {"checkpoint_digest": "a" * 64}}
     write_logits(folder, TASKS["rte"], "RTE.tsv", recorded_digest(run / "best"))
     about = origins_of(folder, tmp_path / "runs")["rte"]
     assert (about["run"], about["seed"], about["step"]) == ("rte", 9, 3)
     assert about["dev"] == dict.fromkeys(("main", *TASKS["rte"].score_keys), 0.5)
-    (run / "best" / "manifest.json").write_text(json.dumps({"sha256": {"config.json": "2"}}))
+    (run / "best" / "manifest.json").write_text(
+        json.dumps({"sha256": {"config.json": "2"}}), encoding="utf-8"
+    )
     with pytest.raises(InputError, match="is not the manifest of a model folder"):
         recorded_digest(run / "best")
 
@@ -94,13 +98,13 @@ def test_what_a_run_began_with_is_named_where_it_is_here(
         best = tmp_path / name / "best"
         best.mkdir(parents=True)
         for file in ("model.safetensors", "config.json", "vocab.txt"):
-            (best / file).write_text(name)
+            (best / file).write_text(name, encoding="utf-8")
         write_folder_manifest(best)
     digest = recorded_digest(tmp_path / digest_of / "best")
     own = tmp_path / "rte" / "base-seed1"
     own.mkdir(parents=True)
     args = {"recipe": {"seed": 1}, "model_name_or_path": model, "model_sha256": digest}
-    (own / "args.json").write_text(json.dumps(args))
+    (own / "args.json").write_text(json.dumps(args), encoding="utf-8")
     scores = {"task": "rte", "best": {"step": 3, "main": 0.5, "accuracy": 0.5}}
     about = run_details(tmp_path, own, scores)["began_with"]
     assert about == {"model_sha256": digest, **({"run": run} if run else {})}

@@ -70,7 +70,7 @@ def test_an_edited_label_is_found_whatever_the_checkpoints_label_order(folder, p
     (tmp_path / "out").rmdir()
     cells = predictions(task, ROWS[name])
     old, cells[3] = cells[3], next(label for label in task.labels if label != cells[3])
-    (folder / name).write_text(tsv(cells))
+    (folder / name).write_text(tsv(cells), encoding="utf-8")
     message = refused(packed, tmp_path)
     npz = name.replace(".tsv", ".npz")
     expected = f"{folder / name}:5: the file says {cells[3]}, but the logits in {npz} say {old} (1 such rows)"
@@ -101,7 +101,7 @@ def test_a_regressions_logits_are_clipped_and_compared_to_three_decimals(
     arrays["logits"][2, 0] = logit
     np.savez(path, **arrays)
     cells[2] = cell
-    (folder / name).write_text(tsv(cells))
+    (folder / name).write_text(tsv(cells), encoding="utf-8")
     if agrees:
         assert packed().exists()
     else:

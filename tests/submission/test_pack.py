@@ -48,7 +48,7 @@ def test_the_same_files_give_the_same_bytes_whenever_and_however_they_were_writt
         (folder / name).write_bytes(raw)
         (folder / name).chmod(0o600)
         os.utime(folder / name, (time.time() - 86400 * place,) * 2)
-    (folder / "notes.txt").write_text("not part of it")
+    (folder / "notes.txt").write_text("not part of it", encoding="utf-8")
     assert packed().read_bytes() == first
 
 
@@ -135,7 +135,7 @@ def test_filling_without_data_uses_the_official_row_counts(tmp_path, capsys):
 @_EACH_FILE
 def test_what_the_check_refuses_is_not_packed(folder, packed, tmp_path, capsys, task, split):
     cells = predictions(task, ROWS[split.hand_in])
-    (folder / split.hand_in).write_text(tsv([*cells[:3], "maybe", *cells[4:]]))
+    (folder / split.hand_in).write_text(tsv([*cells[:3], "maybe", *cells[4:]]), encoding="utf-8")
     for flags in ((), ("--fill_missing", "majority")):
         message = refused(packed, tmp_path, *flags)
         assert message.startswith(f"{folder}: {split.hand_in}:5: ")
@@ -221,7 +221,7 @@ def _link_above(path):
 
 def _file_above(path):
     path.parent.rmdir()
-    path.parent.write_text("in the way")
+    path.parent.write_text("in the way", encoding="utf-8")
 
 
 @pytest.mark.parametrize("obstacle", [Path.mkdir, _link, _link_above, _file_above])

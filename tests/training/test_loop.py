@@ -70,7 +70,7 @@ def train(the_job: Job, recipe: Recipe, folder: Path, resume: bool = False) -> P
 
 
 def history(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    return [json.loads(line) for line in (folder / "history.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 def evaluations(folder: Path) -> list[int]:
@@ -98,7 +98,7 @@ def test_best_is_the_highest_and_of_equals_the_earliest(tmp_path: Path) -> None:
         job(model, rows(2), [0.1, 0.7, 0.7, 0.3]), replace(PLAIN, num_train_epochs=4.0), tmp_path
     )
     assert (progress.best["step"], progress.last["step"]) == (2, 4)
-    scores = json.loads((tmp_path / "scores.json").read_text())
+    scores = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
     assert scores == {
         "task": "toy", "main": "score",
         "best": {"step": 2, "main": 0.7}, "last": {"step": 4, "main": 0.3},
@@ -109,7 +109,7 @@ def test_best_is_the_highest_and_of_equals_the_earliest(tmp_path: Path) -> None:
 
 
 def log_of(folder: Path) -> str:
-    return (folder / "train.log").read_text()
+    return (folder / "train.log").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("warmup", "warned"), [(5, False), (6, True), (7, True)])
@@ -215,7 +215,9 @@ def test_resumed_run_equals_the_uninterrupted_one_bit_for_bit(tmp_path: Path) ->
             continue
         assert np.array_equal(resumed.weight.numpy(), straight.weight.numpy()), stop
         assert history(folder) == history(tmp_path / "straight")
-        assert (folder / "scores.json").read_text() == (tmp_path / "straight" / "scores.json").read_text()
+        assert (folder / "scores.json").read_text(encoding="utf-8") == (
+            tmp_path / "straight" / "scores.json"
+        ).read_text(encoding="utf-8")
 
 
 def test_resuming_with_other_settings_is_refused(tmp_path: Path) -> None:

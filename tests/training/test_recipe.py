@@ -45,7 +45,7 @@ def fault(function: Any, *arguments: Any, **settings: Any) -> str:
 
 
 def config_file(tmp_path: Path, text: str) -> Path:
-    (tmp_path / "run.yaml").write_text(text)
+    (tmp_path / "run.yaml").write_text(text, encoding="utf-8")
     return tmp_path / "run.yaml"
 
 

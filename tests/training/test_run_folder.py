@@ -24,7 +24,7 @@ def save(run: RunFolder, step: int) -> None:
     """A save as the loop makes it, of a model that is one file holding the step."""
 
     def write_model(folder: Path) -> None:
-        (folder / "weights").write_text(str(step))
+        (folder / "weights").write_text(str(step), encoding="utf-8")
 
     run.add_history({"step": step, "loss": 1.0})
     run.save_best(write_model)
@@ -55,7 +55,7 @@ def resumed_step(folder: Path) -> Any:
     with RunFolder(folder, resume=True) as run:
         state, moments = run.read_state()
         assert np.array_equal(moments["w:moment1"], MOMENTS["w:moment1"])
-        assert (run.source / "weights").read_text() == str(state["step"])
+        assert (run.source / "weights").read_text(encoding="utf-8") == str(state["step"])
         return state["step"]
 
 
@@ -85,7 +85,7 @@ def test_a_damaged_save_is_noticed_and_the_one_before_is_used(
 
 def test_nothing_is_begun_anew_over_two_damaged_saves(folder: Path) -> None:
     for name in ("last", "previous"):
-        (folder / name / "weights").write_text("x")
+        (folder / name / "weights").write_text("x", encoding="utf-8")
     before = listing(folder)
     with pytest.raises(InputError, match=r"last/weights: is not what manifest\.json says.*cannot be resumed"):
         RunFolder(folder, resume=True)
@@ -108,10 +108,10 @@ def test_a_run_killed_between_the_renames_goes_on_from_the_save_before(
     (folder / "last").rename(folder / "previous")
     (folder / ".last.part").mkdir()
     (folder / "best").rename(folder / ".best.before")
-    (folder / ".scores.json.1.ab.part").write_text("{")
+    (folder / ".scores.json.1.ab.part").write_text("{", encoding="utf-8")
     assert resumed_step(folder) == 2
     assert "last is missing; going on from" in capsys.readouterr().err
-    assert (folder / "best" / "weights").read_text() == "2"
+    assert (folder / "best" / "weights").read_text(encoding="utf-8") == "2"
     assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == [".lock"]
 
 
@@ -153,7 +153,10 @@ def test_history_after_the_save_is_forgotten_and_so_are_torn_lines(folder: Path)
         file.write(b'{"step": 3, "loss": 1.0}\n[1]\n{"loss": 2}\n{"step": 2, "lo\xff')
     with RunFolder(folder, resume=True) as run:
         run.cut_history(2)
-    assert [json.loads(line)["step"] for line in (folder / "history.jsonl").read_text().splitlines()] == [
+    assert [
+        json.loads(line)["step"]
+        for line in (folder / "history.jsonl").read_text(encoding="utf-8").splitlines()
+    ] == [
         1,
         2,
     ]
@@ -171,7 +174,9 @@ def test_a_filled_folder_is_kept_unless_told_otherwise(folder: Path) -> None:
 
 
 def test_answers_of_the_best_model_are_the_runs_own(folder: Path) -> None:
-    (folder / "predictions.json").write_text("{}")  # as `squad.run_squad --do_predict` leaves it
+    (folder / "predictions.json").write_text(
+        "{}", encoding="utf-8"
+    )  # as `squad.run_squad --do_predict` leaves it
     assert resumed_step(folder) == 2
     with RunFolder(folder, overwrite=True):
         assert not (folder / "predictions.json").exists()
@@ -181,7 +186,7 @@ def test_answers_of_the_best_model_are_the_runs_own(folder: Path) -> None:
 @pytest.mark.parametrize("name", ["best", "predictions"])
 def test_folders_of_a_runs_names_without_a_run_are_never_touched(tmp_path: Path, way: str, name: str) -> None:
     (tmp_path / name).mkdir()
-    (tmp_path / name / "thesis.txt").write_text("years of work")
+    (tmp_path / name / "thesis.txt").write_text("years of work", encoding="utf-8")
     with pytest.raises(InputError, match=f"holds '{name}' but no args.json, so it is no run's"):
         RunFolder(tmp_path, **{way: True})
     assert listing(tmp_path) == {f"{name}/thesis.txt": b"years of work"}
@@ -192,7 +197,7 @@ def test_a_run_whose_best_model_is_lost_is_not_resumed(folder: Path, harm: str) 
     if harm == "gone":
         shutil.rmtree(folder / "best")
     else:
-        (folder / "best" / "weights").write_text("x")
+        (folder / "best" / "weights").write_text("x", encoding="utf-8")
     before = listing(folder)
     with pytest.raises(InputError, match=r"best/.*this run cannot be resumed"):
         RunFolder(folder, resume=True)
@@ -210,11 +215,11 @@ def test_a_link_to_a_best_model_elsewhere_is_unlinked_not_followed(folder: Path,
 @pytest.mark.parametrize("way", ["resume", "overwrite"])
 @pytest.mark.parametrize("name", ["thesis.tex", "config.json", "last"])
 def test_what_no_run_wrote_is_never_touched(tmp_path: Path, way: str, name: str) -> None:
-    (tmp_path / name).write_text("years of work")  # `last` is a run's only as a folder
+    (tmp_path / name).write_text("years of work", encoding="utf-8")  # `last` is a run's only as a folder
     with pytest.raises(InputError, match=f"holds '{name}', which no run writes"):
         RunFolder(tmp_path, **{way: True})
     assert [path.name for path in tmp_path.iterdir()] == [name]
-    assert (tmp_path / name).read_text() == "years of work"
+    assert (tmp_path / name).read_text(encoding="utf-8") == "years of work"
 
 
 @pytest.mark.parametrize("call", range(9))
@@ -279,8 +284,8 @@ def test_two_runs_never_share_a_folder(tmp_path: Path, project_dir: Path) -> Non
 
 
 def test_a_fault_leaves_the_folder_free(folder: Path) -> None:
-    (folder / "last" / "weights").write_text("x")
-    (folder / "previous" / "weights").write_text("x")
+    (folder / "last" / "weights").write_text("x", encoding="utf-8")
+    (folder / "previous" / "weights").write_text("x", encoding="utf-8")
     for _ in range(2):
         with pytest.raises(InputError, match="cannot be resumed"):
             RunFolder(folder, resume=True)

@@ -196,7 +196,7 @@ def test_an_entry_cannot_run_code(data: Path, tokenizer: Tokenizer, cache: Path,
 def test_no_cache_is_only_a_note(
     data: Path, tokenizer: Tokenizer, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cache.parent.write_text("a file where the folder should be")
+    cache.parent.write_text("a file where the folder should be", encoding="utf-8")
     for _ in range(2):
         assert rows_of(load(data, tokenizer).features) == tokenizer.encode(texts(PAIRS), 128)
         out, err = capsys.readouterr()

@@ -36,7 +36,8 @@ def test_skipped_lines_are_not_tokenised(tmp_path: Path, tokenizer: Tokenizer) -
         "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n"
         "0\t1\t2\tgood film\tbad film\t0\n"
         "1\t1\t2\tgood film\n"
-        "2\t1\t2\twhat\twho\t1\n"
+        "2\t1\t2\twhat\twho\t1\n",
+        encoding="utf-8",
     )
     qqp = TASKS["qqp"]
     split = load_split(qqp, qqp.of_kind("train")[0], tmp_path, tokenizer, 128)

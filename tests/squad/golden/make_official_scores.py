@@ -40,7 +40,7 @@ def run_v20(script: types.ModuleType, pair: Pair, folder: Path) -> dict[str, flo
     """Through the script's own main(), with files."""
     files = {"data": pair.data, "pred": pair.predictions, "na": pair.no_answer}
     for name, value in files.items():
-        (folder / f"{name}.json").write_text(json.dumps(value))
+        (folder / f"{name}.json").write_text(json.dumps(value), encoding="utf-8")
     script.plt = MagicMock()
     script.OPTS = argparse.Namespace(
         data_file=folder / "data.json",
@@ -51,7 +51,7 @@ def run_v20(script: types.ModuleType, pair: Pair, folder: Path) -> dict[str, flo
         out_image_dir=folder / "images" if pair.curves else None,
     )
     script.main()
-    return json.loads((folder / "out.json").read_text())
+    return json.loads((folder / "out.json").read_text(encoding="utf-8"))
 
 
 def result_of(run: Any, *words: Any) -> dict[str, float] | str:
@@ -85,7 +85,7 @@ def main(v11: str, v20: str) -> None:
     scripts = {Path(path).name: hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in (v11, v20)}
     head = {"python": platform.python_version(), "scripts_sha256": scripts, "pairs_sha256": digest(pairs)}
     text = json.dumps(head, indent=1)[:-2] + f',\n "results": [\n{lines}\n]\n}}\n'
-    Path(__file__).with_name("official_scores.json").write_text(text)
+    Path(__file__).with_name("official_scores.json").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
