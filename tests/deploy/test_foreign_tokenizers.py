@@ -46,7 +46,12 @@ def test_the_flag_of_an_export_is_kept(
 ) -> None:
     words = ["--model_path", str(model), "--save_inference_dir", str(tmp_path / "cased")]
     export([*words, "--do_lower_case", "false"])
-    assert json.loads((tmp_path / "cased" / "tokenizer_config.json").read_text())["do_lower_case"] is False
+    assert (
+        json.loads((tmp_path / "cased" / "tokenizer_config.json").read_text(encoding="utf-8"))[
+            "do_lower_case"
+        ]
+        is False
+    )
     capsys.readouterr()
     for main, folder, more in (
         (predict, ["--model_path", str(model)], ["--do_lower_case", "false"]),

@@ -25,9 +25,9 @@ def workplace(sample_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     shutil.copytree(sample_dir / "RTE", folder / "RTE")
     (folder / "model").mkdir()
     vocabulary = list(Tokenizer(sample_dir / "tiny-convbert").vocabulary)
-    config = json.loads((sample_dir / "tiny-convbert" / "config.json").read_text())
+    config = json.loads((sample_dir / "tiny-convbert" / "config.json").read_text(encoding="utf-8"))
     config["vocab_size"] = len(vocabulary) + 1
-    (folder / "model" / "config.json").write_text(json.dumps(config))
+    (folder / "model" / "config.json").write_text(json.dumps(config), encoding="utf-8")
     tokenizer = library_tokenizer(vocabulary, SPECIALS)
     tokenizer.add_tokens(["<ent>"])
     tokenizer.enable_truncation(4)
@@ -42,7 +42,7 @@ def fine_tune(workplace: Path, run: str, *more: str) -> dict[str, Any]:
         ["--task_name", "rte", "--model_name_or_path", str(workplace / "model"), "--from_scratch",
          "--data_dir", str(workplace), "--output_dir", str(workplace / run), "--max_steps", "1", *more]
     )  # fmt: skip
-    args: dict[str, Any] = json.loads((workplace / run / "args.json").read_text())
+    args: dict[str, Any] = json.loads((workplace / run / "args.json").read_text(encoding="utf-8"))
     return args
 
 
@@ -63,7 +63,7 @@ def test_a_run_keeps_the_tokeniser(workplace: Path, model: str) -> None:
 def test_the_digest_of_the_manifest_is_the_folders(workplace: Path) -> None:
     best = workplace / "run" / "best"
     assert recorded_digest(best) == digest_of(best)
-    args = json.loads((workplace / "run" / "args.json").read_text())
+    args = json.loads((workplace / "run" / "args.json").read_text(encoding="utf-8"))
     assert args["do_lower_case"] is None
 
 
@@ -72,7 +72,10 @@ def test_evaluation_and_prediction(
 ) -> None:
     run_eval.main(of(workplace, "run"))
     scores = json.loads(capsys.readouterr().out)
-    assert scores["main"] == json.loads((workplace / "run" / "scores.json").read_text())["best"]["main"]
+    assert (
+        scores["main"]
+        == json.loads((workplace / "run" / "scores.json").read_text(encoding="utf-8"))["best"]["main"]
+    )
     run_predict.main(of(workplace, "run", "--output_dir", tmp_path))
     with np.load(tmp_path / "RTE.npz") as stored:
         assert str(stored["checkpoint_digest"]) == digest_of(workplace / "run" / "best")

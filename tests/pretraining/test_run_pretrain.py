@@ -208,7 +208,7 @@ def test_a_vocabulary_of_tokenizer_json_and_its_case(
     for name in ("vocab.txt", "tokenizer_config.json"):
         (model / name).unlink()
     main(arguments(corpus_dir, model, tmp_path / "out", f"{ONE_STEP} --do_lower_case false"))
-    assert json.loads((tmp_path / "out" / "args.json").read_text())["do_lower_case"] is False
+    assert json.loads((tmp_path / "out" / "args.json").read_text(encoding="utf-8"))["do_lower_case"] is False
     best = Tokenizer(tmp_path / "out" / "best")
     assert best.vocabulary == Tokenizer(model).vocabulary
     assert best.settings["do_lower_case"] is False
