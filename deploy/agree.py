@@ -4,7 +4,8 @@ Example:
   python -m deploy.agree dynamic.jsonl paddle.jsonl onnx.jsonl served.jsonl
 
 The files are what deploy.predict, deploy.infer and deploy.client wrote. A number may differ by --tolerance,
-beyond 1 by that part of it; everything else must be equal. The first difference is named, and exit is 1.
+beyond 1 by that part of it; everything else must be equal, but where two labels are equally likely to within
+the tolerance either may be the answer. The first difference is named, and exit is 1.
 """
 
 if not __package__:  # started by path: what is importable is the clone, not this folder
@@ -21,13 +22,16 @@ from typing import Any
 from commands.command_line import CommandParser, path, run, tolerance
 from commands.errors import InputError
 from commands.files import read_json_lines
+from engines.limits import NEAR_TIE
 
 
 def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m deploy.agree", description=__doc__)
     parser.add_argument("first", type=path, metavar="FILE.jsonl", help="what the others are compared with")
     parser.add_argument("others", type=path, metavar="FILE.jsonl", nargs="+")
-    parser.add_argument("--tolerance", type=tolerance, default=1e-5, metavar="X", help="(default: 1e-5)")
+    parser.add_argument(
+        "--tolerance", type=tolerance, default=NEAR_TIE, metavar="X", help=f"(default: {NEAR_TIE:g})"
+    )
     return parser
 
 
@@ -46,7 +50,7 @@ def compare(first: str, other: str, tolerance: float) -> tuple[int, float]:
     ):
         if left is None or right is None:
             raise InputError(f"{other}:{rows}: one file has fewer rows than the other, {first}")
-        wanted, found = dict(_flat("", left)), dict(_flat("", right))
+        wanted, found = _both(left, right, tolerance)
         if wanted.keys() != found.keys():
             keys = ", ".join(sorted(wanted.keys() ^ found.keys()))
             raise InputError(f"{other}:{rows}: only one file has {keys}; the other is {first}")
@@ -60,12 +64,27 @@ def compare(first: str, other: str, tolerance: float) -> tuple[int, float]:
     return rows, largest
 
 
-def difference_of(left: dict[str, Any], right: dict[str, Any]) -> float:
-    """The largest difference of any number in two answers; infinite where anything else differs."""
-    wanted, found = dict(_flat("", left)), dict(_flat("", right))
+def difference_of(left: dict[str, Any], right: dict[str, Any], tolerance: float = NEAR_TIE) -> float:
+    """The largest difference of any number in two answers; infinite where anything else differs.
+
+    Labels may differ that are equally likely to within the tolerance.
+    """
+    wanted, found = _both(left, right, tolerance)
     if wanted.keys() != found.keys():
         return math.inf
     return max((_difference(value, found[name]) for name, value in wanted.items()), default=0.0)
+
+
+def _both(left: Any, right: Any, tolerance: float) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Two answers without levels, and without their labels where these are nearly tied."""
+    wanted, found = dict(_flat("", left)), dict(_flat("", right))
+    labels = [answer.get("label") for answer in (wanted, found)]
+    first, second = (wanted.get(f"probabilities.{label}") for label in labels)
+    if isinstance(first, float) and isinstance(second, float) and 0 < first - second <= 2 * tolerance:
+        for answer in (wanted, found):
+            answer.pop("label", None)
+            answer.pop("label_id", None)
+    return wanted, found
 
 
 def _difference(left: Any, right: Any) -> float:

@@ -6,8 +6,9 @@ Example:
       --data_dir glue_data
 
 Before the folder takes its name its answers are compared with the model's on texts of many lengths and in
-several batch sizes; a difference above 1e-5 is an error. With --int8 the weights of ONNX graphs are kept in
-8 bits; what that costs, the dev scores before and after say, which are printed.
+several batch sizes. A difference that is more than rounding (docs/decisions.md, "Engines and export") is an
+error, as is another label or span. With --int8 the weights of ONNX graphs are kept in 8 bits; what that
+costs, the dev scores before and after say, which are printed.
 """
 
 if not __package__:  # started by path: what is importable is the clone, not this folder

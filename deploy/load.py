@@ -32,6 +32,7 @@ from commands.printable import escape_unprintable, shortened
 from deploy.agree import difference_of
 from deploy.client import LARGEST_ANSWER, Client, add_timeout, only_answer, token_given
 from deploy.descriptors import room_for
+from engines.limits import NEAR_TIE
 
 PERCENTILES = (50, 90, 95, 99)
 
@@ -45,7 +46,9 @@ def make_parser() -> CommandParser:
     )
     parser.add_argument("--requests", type=count, default=1000, metavar="N", help="in all (default: 1000)")
     parser.add_argument("--clients", type=count, default=32, metavar="N", help="at once (default: 32)")
-    parser.add_argument("--tolerance", type=tolerance, default=1e-5, metavar="X", help="(default: 1e-5)")
+    parser.add_argument(
+        "--tolerance", type=tolerance, default=NEAR_TIE, metavar="X", help=f"(default: {NEAR_TIE:g})"
+    )
     add_timeout(parser)
     return parser
 
@@ -95,7 +98,7 @@ class Load:
         route: str,
         rows: Sequence[dict[str, Any]],
         expected: Sequence[dict[str, Any]],
-        tolerance: float = 1e-5,
+        tolerance: float = NEAR_TIE,
         seconds: float = 60.0,
     ) -> None:
         self._url, self._tolerance, self._seconds = urllib.parse.urlsplit(url), tolerance, seconds
@@ -155,7 +158,7 @@ class Load:
         expected = self._expected[place]
         try:
             answer = only_answer(json.loads(content))
-            is_right = difference_of(expected, answer) <= self._tolerance
+            is_right = difference_of(expected, answer, self._tolerance) <= self._tolerance
         except (ValueError, RecursionError, InputError):
             answer, is_right = {"answer": repr(content[:200])}, False
         if is_right:

@@ -1,12 +1,10 @@
 """Network → exported folder, compared with the network before it takes its name; all of it or nothing."""
 
+import copy
 import importlib.util
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-
-import numpy as np
 
 from commands.errors import InputError
 from commands.files import atomic_folder, write_json
@@ -15,18 +13,15 @@ from convbert.batching import Batch
 from convbert.config import to_json
 from convbert.framework import paddle
 from convbert.tokenizer import Tokenizer
+from engines.agreement import Comparison, compare
 from engines.dynamic import DynamicEngine, ExactEngine, head_of
 from engines.exported import DESCRIPTION, Exported, is_exported
 from engines.onnx_heads import write_network
 from engines.paddle_static import write_graph
 from engines.probes import probe_batches
-from engines.running import Engine, Outputs, mask_of, open_engine
+from engines.running import Engine, Outputs, open_engine
 
-LARGEST_DIFFERENCE = 1e-5
 _PACKAGES = {"onnx": ("onnx", "onnxruntime")}
-_LOWERED = 500.0  # span heads lower logits by 1000
-_NO_CHANCE = -50.0  # the logarithm of a chance
-_TIE = 1e-4  # of logarithms of chances
 
 
 def export(
@@ -42,10 +37,10 @@ def export(
     """Write a network as the exported folder ``target`` and return the largest difference found.
 
     kind: ``paddle`` or ``onnx``. digest: of the model folder. rows: texts to compare on besides our own.
-    A difference above 1e-5 in any output, beyond what the network's own rounding explains, is an InputError,
-    and what stood at ``target`` is untouched. finish: called then with the folder, which it may change; what
-    it returns is described in ``export.json``. settings: stand in ``config.json`` beside the network's. The
-    network must be in evaluation mode; with ``paddle`` it is a static one afterwards.
+    A difference beyond rounding (see ``engines.agreement``) is an InputError, and what stood at ``target`` is
+    untouched. finish: called then with the folder, which it may change; what it returns is described in
+    ``export.json``. settings: stand in ``config.json`` beside the network's. The network must be in
+    evaluation mode.
     """
     target = Path(target)
     check_target(target)
@@ -59,17 +54,30 @@ def export(
         write_json(folder / "config.json", {**to_json(config), **settings})
         tokenizer.save(folder)
         exported = Exported(folder, config, kind, head_of(model), graph, digest)
-        difference = largest_difference(open_engine(exported), batches, expected)
-        allowed = LARGEST_DIFFERENCE
-        if difference > allowed and kind == "onnx":
-            allowed += 2 * rounding_of(model, batches, expected)  # the graph rounds as well
-        if not difference <= allowed:
-            raise InputError(
-                f"{target}: the {kind} graph's answers differ from the network's by {difference:.2g}, more "
-                f"than {allowed:.2g}; nothing was written; take the other format, and report this"
-            )
-        describe(exported, difference, **(finish(exported) if finish else {}))
-    return difference
+        found, limits = check_graph(open_engine(exported), model, batches, expected, target)
+        differences = {"largest_difference": found.largest, "limits": limits}
+        describe(exported, **differences, **(finish(exported) if finish else {}))
+    return found.largest
+
+
+def check_graph(
+    engine: Engine,
+    model: "paddle.nn.Layer",
+    batches: Sequence[Batch],
+    expected: Sequence[Outputs],
+    target: Path,
+) -> tuple[Comparison, dict[str, float]]:
+    """A graph compared with its network, and the limits; InputError if it differs by more than rounding."""
+    found = compare(engine, batches, expected)
+    limits = found.limits()
+    if found.fault(limits):  # a network of many layers, or large numbers within: measure its rounding
+        limits = found.limits(rounding_of(model, batches, expected))
+    if fault := found.fault(limits):
+        raise InputError(
+            f"{target}: the graph's answers differ from the network's {fault}; nothing was written; take the "
+            "other format, and report this"
+        )
+    return found, limits
 
 
 @contextmanager
@@ -86,7 +94,7 @@ def _alone(target: Path) -> Iterator[None]:
 
 def _write_graph(folder: Path, model: "paddle.nn.Layer", kind: str) -> str:
     if kind == "paddle":
-        return write_graph(folder, model)
+        return write_graph(folder, copy.deepcopy(model))  # which becomes a static one
     arrays = {name: parameter.numpy() for name, parameter in model.named_parameters()}
     head = head_of(model)
     beam = model.span_head.beam if head == "beams" else 0
@@ -94,14 +102,13 @@ def _write_graph(folder: Path, model: "paddle.nn.Layer", kind: str) -> str:
     return "model.onnx"
 
 
-def describe(exported: Exported, difference: float, **more: object) -> None:
+def describe(exported: Exported, **more: object) -> None:
     """Write ``export.json``."""
     values = {
         "format": exported.format,
         "head": exported.head,
         "graph": exported.graph,
         "checkpoint_digest": exported.digest,
-        "largest_difference": difference,
         "paddle_version": paddle.__version__,
         **more,
     }
@@ -126,60 +133,12 @@ def check_target(target: Path) -> None:
         raise InputError(f"{target}: holds other things than an export; name a new folder")
 
 
-def largest_difference(engine: Engine, batches: Sequence[Batch], expected: Sequence[Outputs]) -> float:
-    """The largest difference of any number in any output; NaN where an answer is not a number, infinite
-    where shapes differ. Of a logit that was lowered by 1000, where no answer may be, its part of it; what
-    stands at padding means nothing."""
-    found = [0.0]
-    for batch, wanted in zip(batches, expected, strict=True):
-        outputs = engine(batch)
-        if any(outputs[name].shape != array.shape for name, array in wanted.items()):
-            return math.inf
-        if engine.head == "beams":
-            found.append(_difference_of_beams(outputs, wanted))
-        else:
-            real = mask_of(batch) > 0 if engine.head == "spans" else ...
-            found += [_difference(outputs[name][real], array[real]) for name, array in wanted.items()]
-    return float(np.max(found))  # of a NaN and others: NaN
-
-
-def _difference_of_beams(found: Outputs, wanted: Outputs) -> float:
-    """Of chances, best first. Places must be equal, but for those whose chances are.
-
-    Chances where no answer may be are not compared, nor the ends for a start there: Paddle's log-softmax ends
-    at −64, others' do not, and such a start may be at padding.
-    """
-    chances = {name: np.maximum(found[name], _NO_CHANCE) for name in ("start", "end")}
-    start, end = (np.maximum(wanted[name], _NO_CHANCE) for name in ("start", "end"))
-    same = found["start_at"] == wanted["start_at"]
-    begins = (same & (start > _NO_CHANCE))[..., None]
-    other = [~same & ~_tied(start), begins & (found["end_at"] != wanted["end_at"]) & ~_tied(end)]
-    if any(places.any() for places in other):
-        return math.inf
-    ends = np.where(begins, chances["end"], end)
-    doubt = _difference(found["impossible"], wanted["impossible"])
-    return max(_difference(chances["start"], start), _difference(ends, end), doubt)
-
-
-def _tied(chances: np.ndarray) -> np.ndarray:
-    """Which of the best, in descending order, have a neighbour that rounding may put in their place; the
-    last one's neighbour is not seen."""
-    close = np.diff(chances, axis=-1) > -_TIE
-    edge = np.zeros((*chances.shape[:-1], 1), dtype=bool)
-    tied = np.concatenate([edge, close], axis=-1) | np.concatenate([close, edge], axis=-1)
-    tied[..., -1] = True
-    return np.asarray(tied | (chances <= _NO_CHANCE))
-
-
-def _difference(found: np.ndarray, wanted: np.ndarray) -> float:
-    size = np.abs(wanted)
-    return float((np.abs(found - wanted) / np.where(size > _LOWERED, size, 1.0)).max())
-
-
-def rounding_of(model: "paddle.nn.Layer", batches: Sequence[Batch], expected: Sequence[Outputs]) -> float:
-    """How far a network's answers (expected) are from those it gives in float64: what rounding alone does."""
+def rounding_of(
+    model: "paddle.nn.Layer", batches: Sequence[Batch], expected: Sequence[Outputs]
+) -> Comparison:
+    """A network's answers (expected) compared with those it gives in float64: what rounding alone does."""
     model.to(dtype="float64")
     try:
-        return largest_difference(ExactEngine(model), batches, expected)
+        return compare(ExactEngine(model), batches, expected)
     finally:
         model.to(dtype="float32")  # every float32 is a float64: nothing is lost on the way

@@ -6,17 +6,19 @@ from threading import Lock
 import numpy as np
 
 from convbert.batching import Batch
+from engines.limits import NEAR_TIE
 from engines.running import Engine, Outputs
 
-DOUBT = 1e-4  # engines differ by rounding, about 1e-5 in a logit
+DOUBT = NEAR_TIE
 
 
 def in_doubt(logits: np.ndarray) -> np.ndarray:
-    """(N, L) → (N,) bool: rows whose two best logits differ by less than DOUBT. A regression has none."""
+    """(N, L) → (N,) bool: rows whose two best logits differ by less than DOUBT, or DOUBT of the row's largest
+    logit where that is above 1. A regression has none."""
     if logits.shape[1] < 2:
         return np.zeros(len(logits), dtype=bool)
     second, best = np.partition(logits, -2, axis=1)[:, -2:].T
-    return np.asarray(best - second < DOUBT)
+    return np.asarray(best - second < DOUBT * np.maximum(1.0, np.abs(logits).max(axis=1)))
 
 
 class SettledEngine(Engine):

@@ -86,7 +86,7 @@ def predict_splits(
     model = checkpoint.runner(engine, device, sum(len(split.features.ids) for split in splits))
     found = [predict(model, config, task, part, batch_size, part.split.hand_in) for part in splits]
     if isinstance(model, SettledEngine) and (rows := model.undecided):
-        close = f"{rows} rows have two best logits less than {DOUBT:g} apart"
+        close = f"{rows} rows have two best logits less than {DOUBT:g} apart (of logits above 1, that part)"
         print(f"note: {close}; another engine might choose the other", file=sys.stderr)
     return found
 

@@ -12,7 +12,7 @@
 # scripts/chain.sh …; TASK=rte for another task than sst-2; PYTHON names the interpreter.
 #
 # Every command leaves a line in DIR/results_python.log. Any failure, and any answer of the exported
-# models or of the service that differs from the trained model's by more than 1e-5, ends with exit 1.
+# models or of the service that differs from the trained model's by more than rounding, ends with exit 1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -28,7 +28,7 @@ def changed(**changes: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "other", [ROW, changed(prob=0.750009), changed(probabilities={"0": 0.25, "1": 0.749991})]
+    "other", [ROW, changed(prob=0.75009), changed(probabilities={"0": 0.25, "1": 0.74991})]
 )
 def test_the_same_answers_agree(
     tmp_path: Path, other: dict[str, Any], capsys: pytest.CaptureFixture[str]
@@ -41,7 +41,7 @@ def test_the_same_answers_agree(
 @pytest.mark.parametrize(
     ("others", "said"),
     [
-        ([ROW, changed(prob=0.75002)], "b:2: prob is 0.75002, in"),
+        ([ROW, changed(prob=0.7502)], "b:2: prob is 0.7502, in"),
         ([ROW, changed(probabilities={"0": 0.25, "1": 0.7})], "b:2: probabilities.1 is 0.7"),
         ([ROW, changed(label="0")], "b:2: label is '0'"),
         ([ROW, changed(label_id=0)], "b:2: label_id is 0"),
@@ -55,6 +55,20 @@ def test_a_difference_is_named(tmp_path: Path, others: list[dict[str, Any]], sai
     with pytest.raises(InputError) as caught:
         agree([write(tmp_path / "a", ROW, ROW), write(tmp_path / "b", *others)])
     assert said in str(caught.value)
+
+
+def answer(first: float) -> dict[str, Any]:
+    chances = {"0": first, "1": 1 - first}
+    best = "0" if first > 0.5 else "1"
+    return {"label_id": int(best), "label": best, "prob": chances[best], "probabilities": chances}
+
+
+def test_of_two_labels_in_a_near_tie_either_may_be_the_answer(tmp_path: Path) -> None:
+    agree([write(tmp_path / "a", answer(0.50004)), write(tmp_path / "b", answer(0.49996))])
+    with pytest.raises(InputError, match="b:1: label_id is 1"):
+        agree([write(tmp_path / "a", answer(0.5002)), write(tmp_path / "b", answer(0.4998))])
+    with pytest.raises(InputError, match="b:1: label is"):  # of equal chances, but not the one they name
+        agree([write(tmp_path / "a", answer(0.7)), write(tmp_path / "b", {**answer(0.7), "label": "1"})])
 
 
 @pytest.mark.parametrize("value", ["nan", "-1", "inf", "much"])

@@ -88,6 +88,8 @@ def test_doubt_is_between_the_two_best() -> None:
     assert in_doubt(np.array(rows, dtype=np.float32)).tolist() == [True, False, True, False]
     assert in_doubt(np.array([[0.5], [0.5]], dtype=np.float32)).tolist() == [False, False]
     assert in_doubt(np.array([[0.0, np.nan]], dtype=np.float32)).tolist() == [False]
+    large = [[64.0, 64.004], [64.0, 64.01], [-64.0, -63.996]]  # rounding grows with the numbers
+    assert in_doubt(np.array(large, dtype=np.float32)).tolist() == [True, False, True]
 
 
 class Fixed(Engine):

@@ -17,6 +17,7 @@ from engines.export import export
 from engines.exported import read_exported
 from engines.running import open_engine
 from tests.engines.golden_models import GOLDEN
+from tests.rounding import assert_close
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
@@ -112,7 +113,7 @@ def test_an_engine_keeps_the_graph_it_was_opened_with(exported: Path, tokenizer:
     export(other, tokenizer, "another", exported, "onnx")
     assert not np.allclose(open_engine(exported)(batch)["logits"], wanted)
     for compute in (engine, engine.share):
-        np.testing.assert_allclose(compute(batch)["logits"], wanted, atol=1e-6)
+        assert_close(compute(batch)["logits"], wanted)
 
 
 @pytest.mark.parametrize("change", ["labels", "head"])

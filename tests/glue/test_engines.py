@@ -20,6 +20,7 @@ from engines import choice, onnx_runtime
 from glue import checkpoint, run_eval, run_predict
 from glue.tasks import TASKS
 from tests.deploy.tiny_models import write_classifier, write_span_model
+from tests.rounding import assert_close
 
 CLOSE = 1e-4  # what the logits of a close model are multiplied by
 
@@ -56,7 +57,7 @@ def test_labels_are_those_of_the_network(name: str, sample_dir: Path, tmp_path: 
     for (text, logits), (other, others) in zip(wanted, found, strict=True):
         assert other == text
         assert len(set(text.splitlines())) > 3
-        np.testing.assert_allclose(others, logits, atol=1e-5)
+        assert_close(others, logits)
 
 
 @pytest.mark.parametrize("name", ["mnli", "cola"])
@@ -138,7 +139,7 @@ def test_dev_scores_are_the_same(
         scores.append(json.loads(capsys.readouterr().out))
     losses = [found.pop("loss") for found in scores]
     assert scores[0] == scores[1] == scores[2]
-    assert losses == pytest.approx([losses[0]] * 3, abs=1e-5)
+    assert losses == pytest.approx([losses[0]] * 3, rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +179,8 @@ def test_auto_goes_on_where_the_graph_is_refused(
     monkeypatch.setattr(kernels, "library", lambda: None)
     wanted = predict(exported / "model", "rte", sample_dir, tmp_path / "a")
     assert "note: runs on --engine onnx" in capsys.readouterr().err
-    monkeypatch.setattr("engines.export.LARGEST_DIFFERENCE", -1.0)
+    monkeypatch.setattr("engines.limits.OF_SIZE", 0.0)
+    monkeypatch.setattr("engines.limits.OF_ROUNDING", 0.0)
     found = predict(exported / "model", "rte", sample_dir, tmp_path / "b")
     assert "note: runs on --engine dynamic: " in capsys.readouterr().err
     assert [text for text, _ in found] == [text for text, _ in wanted]
