@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from commands.command_line import CommandParser, run
 from commands.errors import InputError
+from commands.machine_flags import add_label_map
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,6 +66,7 @@ def make_parser() -> CommandParser:
         default="stored",
         help="stored: every number as it is; float16: rounded to it, half the size (default: stored)",
     )
+    add_label_map(parser)
     return parser
 
 
@@ -76,21 +78,28 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     source, target = model_folder(resolve(flags.source)), Path(flags.target)
     tokenizer = tokenizer_of(source, read_config(source))
-    for note in convert(source, target, flags.to, flags.dtype, tokenizer):
+    for note in convert(source, target, flags.to, flags.dtype, tokenizer, flags.label_map):
         print(f"note: {note}", file=sys.stderr)
     print(flags.target)
 
 
 def convert(
-    source: Path, target: Path, to: str, dtype: str = "stored", tokenizer: "Tokenizer | None" = None
+    source: Path,
+    target: Path,
+    to: str,
+    dtype: str = "stored",
+    tokenizer: "Tokenizer | None" = None,
+    label_map: str | None = None,
 ) -> list[str]:
     """Write source's model into the folder target in the layout ``huggingface`` or ``paddlenlp``.
 
     tokenizer: source's, whose files go along; without it weights and configuration alone are written.
+    label_map: names of the labels, a comma list in the order of their ids; None: as the folder says.
     Returns what a user should know. A tensor without a name on the other side, and one that float16 (where
     that is the dtype) cannot hold: InputError.
     """
     from checkpoints.folder import read_config
+    from checkpoints.labels import parts_of, renamed
     from checkpoints.model_config import architecture_of, read_values
     from checkpoints.opening import check_manifest
     from checkpoints.weights import open_weights
@@ -101,11 +110,14 @@ def convert(
         raise InputError(f"{target}: is not empty; name a new folder")
     check_manifest(source)
     config, values = read_config(source), read_values(source)
-    path, stored = open_weights(source)
+    if label_map:
+        config = renamed(config, parts_of(label_map), label_map)
+    path, stored, notes = open_weights(source)
     if dtype == "float16":
         stored = {name: _halved(path, name, tensor) for name, tensor in stored.items()}
     architecture = _of_one_network(architecture_of(values))
-    arrays, notes = _renamed(path, stored, config, architecture.endswith("ForQuestionAnswering"), to)
+    arrays, more = _renamed(path, stored, config, architecture.endswith("ForQuestionAnswering"), to)
+    notes += more
     if any("pooler" in name for name in arrays) and config.is_conv:
         notes.append(
             "convbert.pooler goes along: newer PaddleNLP classifies through it, transformers and this "

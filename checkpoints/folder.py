@@ -12,15 +12,20 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 
-from checkpoints.model_config import CONFIG, config_path, read_values
-from checkpoints.naming import LEFT_ASIDE, Name, convention_of, names, their_shape, to_ours, to_theirs
+from checkpoints.labels import from_weights
+from checkpoints.matching import check, lacks_head, match, unexpected
+from checkpoints.model_config import CONFIG, architecture_of, config_path, family_of, head_fault, read_values
+from checkpoints.naming import names, to_ours, to_theirs
 from checkpoints.pickle_machine import shown
+from checkpoints.settings import check_settings
 from checkpoints.shapes import MOST_PARAMETERS, expected_shapes, parameter_count
-from checkpoints.tensors import StoredTensor, as_float32
-from checkpoints.weights import OF_GENERATOR, SAFETENSORS, open_weights, weight_files, weights_path
+from checkpoints.tensors import as_float32
+from checkpoints.weights import OF_GENERATOR, SAFETENSORS, Weights, open_weights, weight_files, weights_path
+from checkpoints.wrappers import model_type_of
 from commands.errors import InputError
 from commands.files import atomic_folder, atomic_write, sha256_of, write_json
 from commands.model_files import ID_FILES, model_digest
+from commands.notices import note
 from convbert.config import EncoderConfig, from_json, to_json
 from convbert.tokenizer import Tokenizer
 
@@ -32,23 +37,27 @@ _CLASSES = {"convbert": "ConvBert", "electra": "Electra", "bert": "Bert", "ernie
 @dataclass(frozen=True)
 class Checkpoint:
     """A model folder as read. arrays: our parameter name → array. new_head: the head's parameters that
-    the folder does not have (or has for another task). left_aside: tensors that were not needed."""
+    the folder does not have (or has for another task). left_aside: tensors that were not needed.
+    notes: on names that were read otherwise than they are written."""
 
     config: EncoderConfig
     arrays: dict[str, np.ndarray]
     new_head: list[str] = field(default_factory=list)
     left_aside: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def read_config(folder: str | Path, **changes: Any) -> EncoderConfig:
     """The configuration in a model folder, with changes; InputError names the file and the fault.
 
     Its sizes are held against the shapes of the encoder's tensors, or without weights against a bound,
-    so that whoever gets a configuration can build its network.
+    so that whoever gets a configuration can build its network. Settings that these networks do not have
+    are refused where they would change an answer.
     """
-    path = config_path(folder)
+    path, values = config_path(folder), read_values(folder)
+    weights = open_weights(folder) if has_weights(folder) else None
     try:
-        config = dataclasses.replace(from_json(read_values(folder)), **changes)
+        config = _configured(path, values, weights, changes)
     except TypeError as error:
         raise InputError(f"{path}: {error}") from None
     except InputError as error:
@@ -59,21 +68,39 @@ def read_config(folder: str | Path, **changes: Any) -> EncoderConfig:
     for name in (config.finetuning_task, *config.id2label.values()):
         if len(name) > _LONGEST_NAME or not name.isprintable():
             raise InputError(f"{path}: {shown(name)} is no name of a task or a label: write one short line")
-    _check_sizes(folder, config)
+    _check_sizes(folder, config, weights)
     return config
 
 
-def _check_sizes(folder: str | Path, config: EncoderConfig) -> None:
+def _configured(
+    path: Path, values: dict[str, Any], weights: Weights | None, changes: dict[str, Any]
+) -> EncoderConfig:
+    """The configuration that these values describe, and notes on what they leave out or say besides."""
+    if values.get("model_type") is None and (family := family_of(architecture_of(values))):
+        values["model_type"] = family
+    elif values.get("model_type") is None and weights and (family := model_type_of(weights.tensors)):
+        values["model_type"] = family
+        note(f"{path}: has no model_type; the weights are called as those of {family}, which is taken")
+    config = dataclasses.replace(from_json(values), **changes)
+    unknown = check_settings(values, config)
+    if unknown:
+        listed = ", ".join(shown(key) for key in unknown[:_MOST_NAMED])
+        note(f"{path}: left aside, as nothing here is called so: {listed}")
+    if not config.id2label and weights and not head_fault(values):
+        config = from_weights(config, weights.tensors)
+    return config
+
+
+def _check_sizes(folder: str | Path, config: EncoderConfig, weights: Weights | None) -> None:
     count = parameter_count(config)
     if count > MOST_PARAMETERS:
         raise InputError(
             f"{config_path(folder)}: describes a network of {min(count // 10**9, 10**6)} billion parameters; "
             f"more than {MOST_PARAMETERS // 10**9} billion are taken for a slip: look at its sizes"
         )
-    if has_weights(folder):
+    if weights:
         shapes = {name: shape for name, shape in expected_shapes(config).items() if "encoder." in name}
-        path, stored = open_weights(folder)
-        _raise(path, folder, _match(stored, config, shapes).faults)
+        check(weights.path, config_path(folder).name, match(weights.tensors, config, shapes), [])
 
 
 def has_weights(folder: str | Path) -> bool:
@@ -94,21 +121,27 @@ def read_checkpoint(
     may_lack_head: fine-tuning begins with a new head where the folder's does not fit; otherwise, and
     for everything else missing, unexpected or of the wrong shape, InputError lists the names.
     """
-    path, stored = open_weights(folder)
-    match = _match(stored, config, shapes, keep_head, may_lack_head)
-    spare = [key for key in match.spare if not LEFT_ASIDE.search(key)]
-    if may_lack_head:
-        spare = [
-            key
-            for key in spare
-            if not key.startswith(("classifier.", "pooler.", f"{config.model_type}.pooler."))
-        ]
-    _raise(path, folder, match.faults + [f"{shown(key)} is unexpected" for key in spare])
+    weights = open_weights(folder)
+    if (
+        keep_head
+        and any(name.startswith("head.") for name in shapes)
+        and (fault := head_fault(read_values(folder)))
+    ):
+        if not may_lack_head:
+            raise InputError(f"{config_path(folder)}: {fault}")
+        keep_head = False
+    found = match(weights.tensors, config, shapes, keep_head, may_lack_head)
+    if lacks_head(found):
+        raise InputError(
+            f"{folder}: is a pre-trained model, without a head to answer with; fine-tune it first "
+            "(glue.run_glue or squad.run_squad), and name the run's folder"
+        )
+    check(weights.path, config_path(folder).name, found, unexpected(found, config, may_lack_head))
     arrays = {
-        name.ours: to_ours(as_float32(path, name.theirs, tensor), name.layout)
-        for name, tensor in match.taken.items()
+        name.ours: to_ours(as_float32(weights.path, name.theirs, tensor), name.layout)
+        for name, tensor in found.taken.items()
     }
-    return Checkpoint(config, arrays, match.new_head, _left_aside(match.spare))
+    return Checkpoint(config, arrays, found.new_head, _left_aside(found.spare), weights.notes)
 
 
 def _left_aside(names: list[str]) -> list[str]:
@@ -118,68 +151,6 @@ def _left_aside(names: list[str]) -> list[str]:
     others = sorted(set(names) - set(generator))
     said += [shown(name) for name in others[:_MOST_NAMED]]
     return said + ([f"{len(others) - _MOST_NAMED} more"] if len(others) > _MOST_NAMED else [])
-
-
-@dataclass(frozen=True)
-class _Match:
-    """Stored tensors by the parameter they are for, and what was not found or not asked for."""
-
-    taken: dict[Name, StoredTensor]
-    new_head: list[str]
-    faults: list[str]
-    spare: list[str]
-
-
-def _match(
-    theirs: dict[str, StoredTensor],
-    config: EncoderConfig,
-    shapes: dict[str, tuple[int, ...]],
-    keep_head: bool = True,
-    may_lack_head: bool = False,
-) -> _Match:
-    match = _Match({}, [], [], [])
-    for name in names(config, convention_of(list(theirs))):
-        if name.ours not in shapes:
-            continue
-        found = _take(theirs, name, config.model_type)
-        in_head = name.ours.startswith("head.")
-        if found is not None and in_head and not keep_head and not name.ours.startswith("head.pooler"):
-            found = None
-        fault = _fault(name, found, shapes[name.ours])
-        if fault and in_head and may_lack_head:
-            match.new_head.append(name.ours)
-        elif fault:
-            match.faults.append(fault)
-        elif found is not None:
-            match.taken[name] = found
-    match.spare.extend(theirs)
-    return match
-
-
-def _raise(path: Path, folder: str | Path, faults: list[str]) -> None:
-    if faults:
-        more = f" (and {len(faults) - 4} more)" if len(faults) > 4 else ""
-        raise InputError(
-            f"{path}: does not fit {config_path(folder).name}: {'; '.join(faults[:4])}{more}; "
-            "take both from one model"
-        )
-
-
-def _take(theirs: dict[str, StoredTensor], name: Name, base: str) -> StoredTensor | None:
-    """Remove and return a tensor, saved with the model type's prefix or, as a bare encoder, without."""
-    for key in (name.theirs, name.theirs.removeprefix(f"{base}.")):
-        if key in theirs:
-            return theirs.pop(key)
-    return None
-
-
-def _fault(name: Name, found: StoredTensor | None, shape: tuple[int, ...]) -> str:
-    if found is None:
-        return f"{name.theirs} is missing"
-    wanted = their_shape(shape, name.layout)
-    if found.shape != wanted:
-        return f"{name.theirs} should be {wanted} and is {found.shape}"
-    return ""
 
 
 def save_checkpoint(

@@ -1,20 +1,29 @@
-"""A model folder's configuration: ``config.json``, or PaddleNLP 2.0's ``model_config.json``. No Paddle."""
+"""A model folder's configuration: ``config.json``, PaddleNLP 2.0's ``model_config.json``, or
+``bert_config.json`` of Google and of pytorch-pretrained-bert. No Paddle."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from checkpoints.pickle_machine import shown
 from commands.errors import InputError
 from commands.files import read_json_object
 
-CONFIG, OLD_CONFIG = "config.json", "model_config.json"
+CONFIG, OLD_CONFIGS = "config.json", ("model_config.json", "bert_config.json")
+_ADAPTER = "adapter_config.json"  # of PEFT
 _LONGEST = 10_000_000  # bytes; real ones have a thousand, with ten thousand labels a million
-_CLASS = re.compile("^(ConvBert|Electra|Ernie|Bert)(Model|For|Generator|Discriminator|$)")
+_CLASS = re.compile(
+    "^(?:TF|Flax)?(ConvBert|Electra|Ernie|Bert)(Model|LMHeadModel|For|Generator|Discriminator|$)"
+)
+# What a class's name ends with whose head is none, or that of sentence classification.
+_HEADS = ("Model", "ForSequenceClassification", "ForPreTraining", "ForPretraining", "ForTotalPretraining",
+          "ForMaskedLM", "LMHeadModel", "Generator", "Discriminator")  # fmt: skip
 
 
 def config_path(folder: str | Path) -> Path:
     """The file that holds a folder's configuration; InputError if there is none."""
-    for name in (CONFIG, OLD_CONFIG):
+    for name in (CONFIG, *OLD_CONFIGS):
         if (Path(folder) / name).is_file():
             return Path(folder) / name
     wanted = f"{CONFIG}, model.safetensors and vocab.txt"
@@ -22,6 +31,11 @@ def config_path(folder: str | Path) -> Path:
         raise InputError(f"{folder}: no such model folder; it should hold {wanted}")
     if (Path(folder) / "best" / CONFIG).is_file():
         raise InputError(f"{folder}: is a run's folder; name the model in it, {Path(folder) / 'best'}")
+    if (Path(folder) / _ADAPTER).is_file():
+        raise InputError(
+            f"{Path(folder) / _ADAPTER}: the folder holds an adapter (PEFT), not a model; merge it into its "
+            "model (merge_and_unload), save that with save_pretrained, and name its folder"
+        )
     raise InputError(f"{Path(folder) / CONFIG}: no such file; a model folder holds {wanted}")
 
 
@@ -34,11 +48,7 @@ def read_values(folder: str | Path) -> dict[str, Any]:
         )
     values = _flat(read_json_object(path))
     if "init_class" in values:
-        architecture = values.pop("init_class")
-        values.setdefault("architectures", [architecture])
-        family = _CLASS.match(str(architecture))
-        if family:
-            values.setdefault("model_type", family[1].lower())
+        values.setdefault("architectures", [values.pop("init_class")])
     if "dropout" in values:  # PaddleNLP's name of the head's
         values.setdefault("classifier_dropout", values.pop("dropout"))
     count = values.pop("num_classes", values.get("num_labels"))
@@ -67,7 +77,33 @@ def _flat(values: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def architecture_of(values: dict[str, Any]) -> str:
+def family_of(architecture: str) -> str:
+    """The model type of a class, such as ``bert`` of ``BertForSequenceClassification``; empty for others'."""
+    family = _CLASS.match(architecture)
+    return family[1].lower() if family else ""
+
+
+def head_fault(values: Mapping[str, Any]) -> str:
+    """Why a folder's head does not tell one label or score of a sentence; empty where it does or has none."""
+    architecture, problem = architecture_of(values), values.get("problem_type")
+    labels = len(values["id2label"]) if isinstance(values.get("id2label"), dict) else 0
+    if architecture and not architecture.endswith(_HEADS):
+        return (
+            f"is a {shown(architecture)}, whose head does not classify sentences; fine-tune it first "
+            '(if it does, write "architectures": ["BertForSequenceClassification"] or the like)'
+        )
+    if problem == "multi_label_classification":
+        return (
+            "problem_type multi_label_classification: its labels do not exclude each other, as they do here"
+        )
+    if problem == "regression" and labels > 1:
+        return f"problem_type regression with {labels} labels: a regression has one output here"
+    if problem == "single_label_classification" and labels == 1:
+        return "problem_type single_label_classification with 1 label: there is nothing to choose from"
+    return ""
+
+
+def architecture_of(values: Mapping[str, Any]) -> str:
     """The class that saved a folder, such as ``BertForSequenceClassification``; empty if it does not say."""
     found = values.get("architectures")
     return str(found[0]) if isinstance(found, list) and found else ""

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 
 from checkpoints.folder import Checkpoint, read_checkpoint, read_config
+from commands.notices import note
+from convbert.config import EncoderConfig
 from convbert.framework import paddle
 from convbert.heads import SentenceClassifier
 
@@ -27,13 +29,19 @@ def arrays_of(model: paddle.nn.Layer) -> dict[str, np.ndarray]:
     return {name: parameter.numpy() for name, parameter in model.named_parameters()}
 
 
-def load_classifier(folder: str | Path, **changes: Any) -> SentenceClassifier:
+def load_classifier(
+    folder: str | Path, config: EncoderConfig | None = None, **changes: Any
+) -> SentenceClassifier:
     """A fine-tuned classifier from its folder, ready to answer (dropout off).
 
-    changes: fields of EncoderConfig, such as ``reference_padding=True``.
+    config: as whoever read the folder has it, its labels named by --label_map; None: as the folder says.
+    changes: fields of EncoderConfig where there is no config, such as ``reference_padding=True``.
     """
-    config = read_config(folder, **changes)
+    config = config or read_config(folder, **changes)
     model = SentenceClassifier(config)
-    fill(model, read_checkpoint(folder, config, shapes_of(model)))
+    checkpoint = read_checkpoint(folder, config, shapes_of(model))
+    for text in checkpoint.notes:
+        note(text)
+    fill(model, checkpoint)
     model.eval()
     return model

@@ -3,14 +3,17 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from checkpoints.paddle_file import open_paddle
 from checkpoints.pickle_machine import shown
 from checkpoints.safetensors_file import open_safetensors
 from checkpoints.tensors import StoredTensor
 from checkpoints.torch_file import open_torch
+from checkpoints.wrappers import unwrapped
 from commands.errors import InputError
 from commands.files import read_json_object
+from commands.text import stand_in
 
 SAFETENSORS, TORCH, PADDLE = "model.safetensors", "pytorch_model.bin", "model_state.pdparams"
 # In the order in which they are looked for; each may be cut into shards that an index names.
@@ -22,6 +25,19 @@ _READERS: dict[str, Callable[[Path], dict[str, StoredTensor]]] = {
 WEIGHT_FILES = tuple(_READERS)
 INDEX = ".index.json"  # what follows the whole file's name
 _LONGEST_INDEX = 20_000_000  # bytes; a tensor takes about 100
+# Of other formats, or under names that nobody can be sure of.
+_OTHER_WEIGHTS = (
+    ".safetensors",
+    ".bin",
+    ".pdparams",
+    ".h5",
+    ".msgpack",
+    ".pt",
+    ".pth",
+    ".ckpt",
+    ".onnx",
+    ".gguf",
+)
 # Of networks trained in pairs, ELECTRA's way, as one state dict. The generator's keep their prefix.
 _OF_DISCRIMINATOR, OF_GENERATOR = "discriminator.", "generator."
 
@@ -43,24 +59,71 @@ def weight_files(folder: str | Path) -> list[Path]:
     return [path, *_shards(path)[1]] if path.name.endswith(INDEX) else [path]
 
 
-def open_weights(folder: str | Path) -> tuple[Path, dict[str, StoredTensor]]:
-    """The file (or the index) and the tensors by name, none read yet; InputError if there is no such file.
+class Weights(NamedTuple):
+    """The file (or the index) that was opened, its tensors by name, none read yet, and notes on the names."""
 
-    Of a generator and a discriminator saved together the discriminator is the model.
+    path: Path
+    tensors: dict[str, StoredTensor]
+    notes: list[str]
+
+
+def open_weights(folder: str | Path) -> Weights:
+    """Open a folder's weights; InputError if there are none.
+
+    Of a generator and a discriminator saved together the discriminator is the model. Names are as the model
+    itself has them: a wrapper's prefix is taken off, which a note says.
     """
     path = weights_path(folder)
     if path is None:
-        wanted = Path(folder) / SAFETENSORS
-        raise InputError(f"{wanted}: no such file; weights are read from {', '.join(WEIGHT_FILES)}")
+        raise InputError(f"{Path(folder) / SAFETENSORS}: no such file; {_what_is_there(Path(folder))}")
     read = _READERS[path.name.removesuffix(INDEX)]
-    tensors = _open_shards(path, read) if path.name.endswith(INDEX) else read(path)
-    # Google's oldest exports name LayerNorm's parameters gamma and beta.
-    return path, {
-        key.removeprefix(_OF_DISCRIMINATOR)
-        .replace("LayerNorm.gamma", "LayerNorm.weight")
-        .replace("LayerNorm.beta", "LayerNorm.bias"): tensor
-        for key, tensor in tensors.items()
-    }
+    tensors = _open_shards(path, read) if path.name.endswith(INDEX) else _open(path, read)
+    renamed = {_plain(key): tensor for key, tensor in tensors.items()}
+    if len(renamed) != len(tensors):
+        raise InputError(
+            f"{path}: holds LayerNorm parameters under two names (gamma and weight, beta and bias)"
+        )
+    try:
+        tensors, notes = unwrapped(renamed)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    return Weights(path, tensors, [f"{path}: {note}" for note in notes])
+
+
+def _plain(key: str) -> str:
+    """A tensor's name today: Google's oldest exports name LayerNorm's parameters gamma and beta."""
+    key = key.removeprefix(_OF_DISCRIMINATOR)
+    return key.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
+
+
+def _what_is_there(folder: Path) -> str:
+    """Which names weights have, and what a folder has instead."""
+    others = sorted(
+        path.name
+        for path in folder.glob("*")
+        if path.suffix in _OTHER_WEIGHTS or path.name.endswith((".ckpt.index", ".ckpt.meta"))
+    )
+    usual = f"weights are read from {', '.join(WEIGHT_FILES)}"
+    if not others:
+        return usual
+    of_adapter = [name for name in others if name.startswith("adapter_model.")]
+    if of_adapter:
+        return f"{usual}; {of_adapter[0]} is an adapter: merge it into its model and save that"
+    same = [name for name in others if Path(name).suffix in (".safetensors", ".bin", ".pdparams")]
+    remedy = (
+        f"if {shown(same[0])} holds them, give it that name"
+        if same
+        else f"{shown(others[0])} is not read: save the model with save_pretrained of transformers (PyTorch)"
+    )
+    return f"{usual}; {remedy}"
+
+
+def _open(path: Path, read: Callable[[Path], dict[str, StoredTensor]]) -> dict[str, StoredTensor]:
+    with open(path, "rb") as file:
+        form = stand_in(file.read(512))
+    if form:
+        raise InputError(f"{path}: {form}")
+    return read(path)
 
 
 def _open_shards(index: Path, read: Callable[[Path], dict[str, StoredTensor]]) -> dict[str, StoredTensor]:
@@ -69,7 +132,7 @@ def _open_shards(index: Path, read: Callable[[Path], dict[str, StoredTensor]]) -
     for file in files:
         if not file.is_file():
             raise InputError(f"{file}: no such file; {index.name} says that weights are there: fetch it too")
-        found = read(file)
+        found = _open(file, read)
         if twice := sorted(found.keys() & tensors.keys()):
             raise InputError(f"{file}: {shown(twice[0])} is in another file of {index.name} as well")
         tensors |= found

@@ -31,21 +31,29 @@ class NotTextError(ValueError):
         self.line, self.reason = line, reason
 
 
-def other_form(raw: bytes) -> str:
-    """What a file is that begins with these bytes and is no UTF-8 text, with the remedy; else empty."""
+def stand_in(raw: bytes) -> str:
+    """What a file is that begins with these bytes and only stands for another, of any kind, with the remedy;
+    else empty."""
     for magic, name, command in _COMPRESSED:
         if raw.startswith(magic):
             return f"is compressed with {name}; unpack it first (`{command} FILE`)"
+    if raw.startswith(_LFS):
+        return "is a Git LFS pointer, not the file itself; fetch that with `git lfs pull`"
+    if _WEB_PAGE.match(raw):
+        return "is a web page, not the file itself; fetch it by the address of its raw content"
+    return ""
+
+
+def other_form(raw: bytes) -> str:
+    """What a file is that begins with these bytes and is no UTF-8 text, with the remedy; else empty."""
+    if form := stand_in(raw):
+        return form
     if raw.startswith(b"PK\x03\x04"):
         return "is a zip archive; unpack it first (`unzip FILE`)"
     if raw.startswith(b"PAR1"):
         return "is a Parquet file; expected text"
     if encoding := _wide_encoding(raw):
         return f"is {encoding}, not UTF-8; save it as UTF-8 (`iconv -f {encoding} -t UTF-8 FILE > NEW_FILE`)"
-    if raw.startswith(_LFS):
-        return "is a Git LFS pointer, not the file itself; fetch that with `git lfs pull`"
-    if _WEB_PAGE.match(raw):
-        return "is a web page, not the file itself; fetch it by the address of its raw content"
     return ""
 
 

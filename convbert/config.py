@@ -11,6 +11,16 @@ from commands.printable import shortened
 
 MODEL_TYPES = ("convbert", "electra", "bert", "ernie")
 HEADS = ("linear", "dense", "pooler")
+# transformers' names of what each of our activations computes (its activations.py): the tanh forms of gelu
+# are one function, written in several ways.
+_ACTIVATIONS = {
+    "gelu": ("gelu_python",),
+    "gelu_new": ("gelu_fast", "gelu_pytorch_tanh", "gelu_python_tanh", "gelu_accurate"),
+    "relu": (),
+    "silu": ("swish",),
+    "tanh": (),
+}
+_ACTIVATION_OF = {other: name for name, others in _ACTIVATIONS.items() for other in (name, *others)}
 MOST_LAYERS = 1000  # far beyond every such network: a slip, or somebody's malice
 
 
@@ -72,8 +82,11 @@ class EncoderConfig:
             found.append(
                 f"classifier_head {shortened(self.classifier_head)} is not one of {', '.join(HEADS)}"
             )
-        if self.hidden_act not in ("gelu", "relu", "gelu_new", "tanh", "silu"):
-            found.append(f"hidden_act {shortened(self.hidden_act)} is not known")
+        if self.hidden_act not in _ACTIVATIONS:
+            found.append(
+                f"hidden_act {shortened(self.hidden_act)} is not known; the activations here are "
+                f"{', '.join(sorted(_ACTIVATION_OF))}"
+            )
         found += self._wrong_values()
         if found:
             return found
@@ -186,13 +199,21 @@ def named(size: str, **changes: Any) -> EncoderConfig:
     return EncoderConfig(**{**SIZES[size], **changes})
 
 
+def activation_named(name: Any) -> Any:
+    """Our name of an activation under any of transformers' names; anything else as it is."""
+    return _ACTIVATION_OF.get(name, name) if isinstance(name, str) else name
+
+
 def from_json(values: dict[str, Any]) -> EncoderConfig:
     """Read the fields of a ``config.json``; keys that are not ours are left aside.
 
     Without a ``model_type`` or with an impossible value: InputError.
     """
     if values.get("model_type") is None:
-        raise InputError(f"no model_type; expected one of {', '.join(MODEL_TYPES)}")
+        raise InputError(
+            f"no model_type; expected one of {', '.join(MODEL_TYPES)}: add the line of the network "
+            'that it is, such as "model_type": "bert"'
+        )
     known = {f.name for f in dataclasses.fields(EncoderConfig)}
     kept = {key: value for key, value in values.items() if key in known and value is not None}
     if kept["model_type"] in ("bert", "ernie"):
@@ -200,6 +221,8 @@ def from_json(values: dict[str, Any]) -> EncoderConfig:
     elif kept["model_type"] == "electra":
         kept = {**_ELECTRA, **kept}
     kept["id2label"] = _labels(kept.get("id2label", {}))
+    if "hidden_act" in kept:
+        kept["hidden_act"] = activation_named(kept["hidden_act"])
     return EncoderConfig(**kept)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from commands.command_line import CommandParser, count_or_0, path
 from commands.errors import InputError, UsageError
 from commands.machine_flags import add_batches, add_machine_flags, set_workers
-from commands.model_flags import add_lower_case
+from commands.model_flags import add_label_map, add_lower_case
 from deploy.rows import DEFAULT_TEXT, Row, check_row, choices_of, read_rows
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def add_model_path(parser: CommandParser) -> None:
         help="a fine-tuned model folder, or a run's folder (its best/ is taken)",
     )
     add_lower_case(parser)
+    add_label_map(parser)
 
 
 def check_flags(flags: Namespace) -> None:

@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     check_target(Path(flags.save_inference_dir))
     check_packages(flags.format)
-    folder, network, tokenizer = load_network(flags.model_path, flags.do_lower_case)
+    folder, network, tokenizer = load_network(flags.model_path, flags.do_lower_case, flags.label_map)
     target, digest, rows = flags.save_inference_dir, digest_of(folder), _rows(flags)
     finish = None
     if flags.int8:

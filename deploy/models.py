@@ -45,9 +45,16 @@ def open_exported(
 
 
 def open_model_folder(
-    path: str | Path, device: str = "cpu", max_length: int | None = None, lower_case: bool | None = None
+    path: str | Path,
+    device: str = "cpu",
+    max_length: int | None = None,
+    lower_case: bool | None = None,
+    label_map: str | None = None,
 ) -> Model:
-    """The fine-tuned model in a model folder, or in ``best/`` of a run's, on the dynamic engine."""
+    """The fine-tuned model in a model folder, or in ``best/`` of a run's, on the dynamic engine.
+
+    label_map: names of the labels, a comma list in the order of their ids; None: as the folder says.
+    """
     if is_exported(path):
         raise InputError(f"{path}: is an exported folder; deploy.infer answers with it")
     from checkpoints.folder import digest_of
@@ -55,22 +62,29 @@ def open_model_folder(
     from engines.dynamic import DynamicEngine
 
     select_device(device)
-    folder, network, tokenizer = load_network(path, lower_case)
+    folder, network, tokenizer = load_network(path, lower_case, label_map)
     return _model(DynamicEngine(network), folder, tokenizer, digest_of(folder), max_length)
 
 
-def load_network(path: str | Path, lower_case: bool | None = None):  # type: ignore[no-untyped-def]
+def load_network(  # type: ignore[no-untyped-def]
+    path: str | Path, lower_case: bool | None = None, label_map: str | None = None
+):
     """A fine-tuned model's folder, its network in evaluation mode, and its tokeniser."""
     from checkpoints.folder import read_config
     from checkpoints.network import load_classifier
     from checkpoints.opening import check_manifest, model_folder, tokenizer_of
+    from glue.model import named_labels
     from squad import model as squad_model
 
     folder = model_folder(path)
     check_manifest(folder)
     config = read_config(folder)
     spans = bool(squad_model.saved_head(folder).kind)
-    network = squad_model.load(folder, config) if spans else load_classifier(folder)
+    if spans and label_map:
+        raise InputError(f"--label_map {label_map}: {folder} answers questions and has no labels")
+    if not spans:
+        config = named_labels(folder, config, label_map)
+    network = squad_model.load(folder, config) if spans else load_classifier(folder, config)
     return folder, network, tokenizer_of(folder, config, lower_case)
 
 

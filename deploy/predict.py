@@ -29,7 +29,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_flags(flags)
     from deploy.models import open_model_folder
 
-    model = open_model_folder(flags.model_path, flags.device, flags.max_seq_length, flags.do_lower_case)
+    model = open_model_folder(
+        flags.model_path, flags.device, flags.max_seq_length, flags.do_lower_case, flags.label_map
+    )
     answer(model, flags)
 
 

@@ -6,7 +6,7 @@ from commands.cache import cache_dir
 from commands.command_line import CommandParser, path
 from commands.errors import InputError
 from commands.machine_flags import add_batches, add_machine_flags
-from commands.model_flags import add_lower_case
+from commands.model_flags import add_label_map, add_lower_case
 from glue.tasks import TASKS, task_name
 
 
@@ -27,11 +27,7 @@ def add_common(parser: CommandParser) -> None:
         metavar="DIR",
         help="folder that holds the official CoLA/, SST-2/, … (default: the download cache)",
     )
-    parser.add_argument(
-        "--label_map",
-        metavar="A,B,…",
-        help="the task's labels in the id order of a foreign checkpoint that only says LABEL_0, LABEL_1, …",
-    )
+    add_label_map(parser)
     add_machine_flags(parser)
 
 

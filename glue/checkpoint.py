@@ -46,7 +46,7 @@ class Checkpoint:
         if self._exported is not None:
             return SettledEngine(self._open_exported(self._exported, wanted, device), None)
         kind = chosen_engine(wanted, device, tokens)
-        network = load_classifier(self.folder)
+        network = load_classifier(self.folder, self.config)
         if kind == "dynamic":
             return network
         try:
@@ -58,7 +58,7 @@ class Checkpoint:
             return network
         print(f"note: runs on --engine {kind}", file=sys.stderr)
         # Writing a Paddle graph makes the network a static one: who asks it gets it anew.
-        return SettledEngine(graph, lambda: DynamicEngine(load_classifier(self.folder)))
+        return SettledEngine(graph, lambda: DynamicEngine(load_classifier(self.folder, self.config)))
 
     def _open_exported(self, exported: Exported, wanted: str, device: str) -> Engine:
         if wanted not in ("auto", exported.format):

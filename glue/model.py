@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from checkpoints.folder import has_weights, read_checkpoint
+from checkpoints.labels import FLAG, are_unnamed, in_order, parts_of, renamed
 from checkpoints.network import fill, shapes_of
 from checkpoints.opening import check_manifest
 from commands.errors import InputError, UsageError
+from commands.notices import note
 from convbert.config import EncoderConfig
 from convbert.encoder import depth_rules
 from convbert.heads import SentenceClassifier
@@ -41,6 +43,11 @@ def config_for(
     scale = task.target_range[1] if task.target_range and recipe.scale_targets else 1.0
     if keeps and task.is_regression:
         scale = named.target_scale
+    if label_map and not keeps and named.finetuning_task not in ("", task.name):
+        raise InputError(
+            f"--label_map {label_map}: the checkpoint's head is one of {named.finetuning_task}, which is not "
+            f"kept for {task.name}; leave it out"
+        )
     if label_map and not keeps:
         raise InputError(
             f"--label_map {label_map}: names the outputs of a head that is not kept: the checkpoint's is "
@@ -108,16 +115,7 @@ def with_labels(config: EncoderConfig, task: Task, label_map: str | None) -> Enc
             f"--label_map {label_map}: expected {', '.join(task.labels)}, each once, in the order of the "
             "checkpoint's ids"
         )
-    own = list(label_names(config))
-    if sorted(own) == sorted(names) and own != names:
-        raise InputError(
-            f"--label_map {label_map}: the checkpoint itself says {', '.join(own)}; leave it out"
-        )
-    if config.id2label and len(config.id2label) != len(names):
-        raise InputError(
-            f"--label_map {label_map}: the checkpoint has {len(config.id2label)} labels, not {len(names)}"
-        )
-    return dataclasses.replace(config, id2label=dict(enumerate(names)))
+    return renamed(config, names, label_map)
 
 
 def _is_for(config: EncoderConfig, task: Task) -> bool:
@@ -149,7 +147,7 @@ def prepare(
     checkpoint = read_checkpoint(folder, config, shapes_of(model), keep_head=keeps_head, may_lack_head=True)
     fresh = top_arrays(model, depth_rules(config), config.num_hidden_layers, reinit_layers)
     fill(model, checkpoint)
-    notes = put(model, fresh)
+    notes = [*checkpoint.notes, *put(model, fresh)]
     if checkpoint.new_head:
         notes.append(f"begins new: {', '.join(checkpoint.new_head)}")
     if checkpoint.left_aside:
@@ -170,15 +168,42 @@ def config_for_task(
     if not config.finetuning_task and task.is_regression and len(config.id2label) == 1:
         return config
     if not _is_for(config, task):
-        own = ", ".join(config.id2label.values()) or "none"
-        expected = ", ".join(_labels(task).values())
-        raise InputError(
-            f"{folder}: its labels are {own}; {task.name} has {expected}; "
-            "if it is a checkpoint of this task, name its labels with --label_map"
+        raise InputError(f"{folder}: its labels are {_listed(config)}; {_remedy(config, task)}")
+    return config
+
+
+def _listed(config: EncoderConfig) -> str:
+    return ", ".join(label_names(config)) or "none"
+
+
+def _remedy(config: EncoderConfig, task: Task) -> str:
+    """What a user can do whose checkpoint has other labels than the task."""
+    expected = f"{task.name} has {', '.join(_labels(task).values())}"
+    count = len(config.id2label)
+    if not count:
+        return f"{expected}: it has no head; fine-tune it first, or name a run's folder"
+    if task.is_regression or count != len(task.labels):
+        return f"{expected}: name a checkpoint of {task.name}"
+    return (
+        f"{expected}; if it is a checkpoint of this task, name them in the order of its ids: "
+        f"{FLAG} {','.join(task.labels)} where id 0 means {task.labels[0]}"
+    )
+
+
+def named_labels(folder: str | Path, config: EncoderConfig, label_map: str | None) -> EncoderConfig:
+    """A checkpoint's configuration with --label_map, where nobody says which task it is to answer; a note
+    where its labels have no names."""
+    task = find_task(config.finetuning_task)
+    if label_map:
+        return (
+            with_labels(config, task, label_map) if task else renamed(config, parts_of(label_map), label_map)
         )
+    if len(config.id2label) > 1 and are_unnamed(config):
+        of_task = task.labels if task and len(task.labels) == len(config.id2label) else ("A", "B", "…")
+        note(f"{folder}: its labels are {_listed(config)}; {FLAG} {','.join(of_task)} names them, id 0 first")
     return config
 
 
 def label_names(config: EncoderConfig) -> Sequence[str]:
     """The labels in the order of the logits' columns."""
-    return [config.id2label[number] for number in sorted(config.id2label)]
+    return in_order(config)

@@ -12,6 +12,7 @@ from checkpoints.network import arrays_of, fill, shapes_of
 from checkpoints.opening import check_manifest
 from commands.errors import InputError
 from commands.files import atomic_write, read_json_object, write_json
+from commands.notices import note
 from convbert.config import EncoderConfig
 from convbert.encoder import Encoder
 from convbert.framework import paddle
@@ -46,7 +47,10 @@ def load_encoder(folder: str | Path) -> Encoder:
 def fill_encoder(encoder: Encoder, folder: str | Path, config: EncoderConfig) -> None:
     """Put a folder's weights into an encoder of this configuration."""
     network = _Bare(encoder)
-    fill(network, read_checkpoint(folder, config, shapes_of(network), may_lack_head=True))
+    checkpoint = read_checkpoint(folder, config, shapes_of(network), may_lack_head=True)
+    for text in checkpoint.notes:
+        note(text)
+    fill(network, checkpoint)
 
 
 def write_encoder(folder: Path, config: EncoderConfig, model: paddle.nn.Layer, tokenizer: Tokenizer) -> None:

@@ -161,12 +161,15 @@ def _hidden(
     """(B, T, H) last hidden states of our network."""
     from checkpoints.folder import read_checkpoint, read_config
     from checkpoints.network import fill, shapes_of
+    from commands.notices import note
     from convbert.framework import paddle
     from convbert.heads import SentenceClassifier
 
     config = read_config(folder, reference_padding=reference_padding)
     model = SentenceClassifier(config)
     checkpoint = read_checkpoint(folder, config, shapes_of(model), keep_head=False, may_lack_head=True)
+    for text in checkpoint.notes:
+        note(text)
     if zero_pad:
         checkpoint.arrays["encoder.embeddings.word.weight"][config.pad_token_id] = 0.0
     fill(model, checkpoint)

@@ -5,6 +5,7 @@ transformers does not have, lies under ``qa_outputs.joint``; ``config.json`` say
 """
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,15 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 
-from checkpoints.folder import CONFIG, WEIGHTS, has_weights, read_checkpoint
-from checkpoints.model_config import config_path, read_values
-from checkpoints.naming import names, to_ours, to_theirs
+from checkpoints.folder import CONFIG, WEIGHTS, Checkpoint, has_weights, read_checkpoint
+from checkpoints.model_config import architecture_of, config_path, read_values
+from checkpoints.naming import PADDLENLP, convention_of, names, to_ours, to_theirs
 from checkpoints.opening import check_manifest
-from checkpoints.tensors import as_float32
+from checkpoints.tensors import StoredTensor, as_float32
 from checkpoints.weights import open_weights
 from commands.errors import InputError, UsageError
 from commands.files import atomic_write, write_json
+from commands.notices import note
 from convbert.config import EncoderConfig, to_json
 from convbert.encoder import depth_rules
 from convbert.span_heads import JointSpanHead, LinearSpanHead, SpanModel
@@ -32,6 +34,7 @@ TASK = "squad"
 _CLASSES = {"convbert": "ConvBert", "electra": "Electra", "bert": "Bert", "ernie": "Ernie"}
 _HEAD = "span_head."
 _JOINT = "qa_outputs.joint."
+_HEADS = ("qa_outputs.", "classifier.")  # transformers' name and PaddleNLP's
 
 
 def task_name(version: str) -> str:
@@ -54,10 +57,18 @@ def saved_head(folder: str | Path) -> SavedHead:
     kind, version, beam = values.get("qa_head", ""), values.get("finetuning_task", ""), values.get("qa_beam")
     if kind not in ("", "linear", "joint"):
         raise InputError(f"{config_path(folder)}: qa_head {kind!r} is neither linear nor joint")
-    if not kind and has_weights(folder) and "qa_outputs.weight" in open_weights(folder)[1]:
-        kind = "linear"  # transformers saves nothing more
+    if not kind and has_weights(folder) and _has_linear_head(values, open_weights(folder).tensors):
+        kind = "linear"
     version = str(version).removeprefix(f"{TASK}_") if str(version).startswith(f"{TASK}_") else ""
     return SavedHead(kind, version, beam if type(beam) is int and beam > 0 else 20)
+
+
+def _has_linear_head(values: Mapping[str, Any], tensors: Mapping[str, StoredTensor]) -> bool:
+    """Whether a foreign folder has a span head: transformers' ``qa_outputs``, PaddleNLP's ``classifier``."""
+    if "qa_outputs.weight" in tensors:
+        return True
+    of_paddlenlp = convention_of(list(tensors)) == PADDLENLP and "classifier.weight" in tensors
+    return of_paddlenlp and architecture_of(values).endswith("ForQuestionAnswering")
 
 
 def trained_head(folder: str | Path) -> SavedHead:
@@ -89,8 +100,9 @@ def prepare(
         return model, [f"{folder}: every weight begins at random (--from_scratch)"]
     check_manifest(folder)
     fresh = top_arrays(model, depths(config), config.num_hidden_layers, recipe.reinit_layers)
-    left_aside = _fill_encoder(model, folder, config)
-    notes = [f"not needed in {folder}: {', '.join(left_aside)}"] if left_aside else []
+    checkpoint = _fill_encoder(model, folder, config)
+    left_aside = [name for name in checkpoint.left_aside if not name.startswith(_HEADS)]
+    notes = [*checkpoint.notes, *([f"not needed in {folder}: {', '.join(left_aside)}"] if left_aside else [])]
     if saved_head(folder).kind == recipe.qa_head:
         _fill_head(model, folder, recipe.qa_head)
     else:
@@ -103,7 +115,8 @@ def load(folder: str | Path, config: EncoderConfig) -> SpanModel:
     check_manifest(folder)
     head = trained_head(folder)
     model = new_model(config, head.kind, head.beam)
-    _fill_encoder(model, folder, config)
+    for text in _fill_encoder(model, folder, config).notes:
+        note(text)
     _fill_head(model, folder, head.kind)
     model.eval()
     return model
@@ -115,13 +128,13 @@ def fill(model: SpanModel, folder: str | Path, config: EncoderConfig, kind: str)
     _fill_head(model, folder, kind)
 
 
-def _fill_encoder(model: SpanModel, folder: str | Path, config: EncoderConfig) -> list[str]:
+def _fill_encoder(model: SpanModel, folder: str | Path, config: EncoderConfig) -> Checkpoint:
     parameters = {name: p for name, p in model.named_parameters() if not name.startswith(_HEAD)}
     shapes = {name: tuple(parameter.shape) for name, parameter in parameters.items()}
     checkpoint = read_checkpoint(folder, config, shapes, keep_head=False, may_lack_head=True)
     for name, parameter in parameters.items():
         parameter.set_value(checkpoint.arrays[name])
-    return [name for name in checkpoint.left_aside if not name.startswith("qa_outputs.")]
+    return checkpoint
 
 
 def _head_name(ours: str, kind: str) -> tuple[str, str]:
@@ -132,10 +145,13 @@ def _head_name(ours: str, kind: str) -> tuple[str, str]:
 
 
 def _fill_head(model: SpanModel, folder: str | Path, kind: str) -> None:
-    path, stored = open_weights(folder)
+    path, stored, _ = open_weights(folder)
+    paddlenlp = convention_of(list(stored)) == PADDLENLP
     for ours, parameter in model.named_parameters():
         if ours.startswith(_HEAD):
             theirs, layout = _head_name(ours, kind)
+            if paddlenlp and theirs not in stored:
+                theirs, layout = theirs.replace("qa_outputs", "classifier"), "same"
             if theirs not in stored:
                 raise InputError(
                     f"{path}: does not fit {CONFIG}: {theirs} is missing; take both from one model"

@@ -21,7 +21,7 @@ FOREIGN = sorted(path.parent.name for path in PADDLENLP.glob("*/config.json"))
 
 def bytes_of(folder: Path) -> dict[str, tuple[str, tuple[int, ...], bytes]]:
     """Every tensor of a folder's weights as it lies there."""
-    _, stored = open_weights(folder)
+    stored = open_weights(folder).tensors
     return {key: (tensor.kind, tensor.shape, tensor.load().tobytes()) for key, tensor in stored.items()}
 
 

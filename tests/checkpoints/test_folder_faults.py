@@ -63,7 +63,7 @@ def test_changes_that_do_not_fit_name_the_file(tmp_path: Path) -> None:
     shutil.copy(GOLDEN / "bert" / "config.json", tmp_path)
     assert read_config(tmp_path, reference_padding=True).reference_padding
     message = fault(lambda: read_config(tmp_path, hidden_act="none"))
-    assert message == f"{tmp_path / 'config.json'}: hidden_act 'none' is not known"
+    assert message.startswith(f"{tmp_path / 'config.json'}: hidden_act 'none' is not known; ")
 
 
 @pytest.mark.parametrize("kept", [0, 4, 8, 200])

@@ -128,7 +128,9 @@ def test_a_model_of_the_store(web: Web, monkeypatch: pytest.MonkeyPatch, tmp_pat
     found = read(folder, may_lack_head=True)
     wanted = read(GOLDEN / "paddlenlp" / "convbert", may_lack_head=True)
     assert {key for key in wanted.arrays if "encoder" in key} <= found.arrays.keys()
-    assert (read_config(folder).id2label, read_config(folder).embedding_size) == ({}, 8)
+    # Its labels are counted in the weights.
+    assert read_config(folder).id2label == {0: "LABEL_0", 1: "LABEL_1", 2: "LABEL_2"}
+    assert read_config(folder).embedding_size == 8
     assert Tokenizer(folder).settings["do_lower_case"] is True
     assert resolve("tiny") == folder
     assert (web.served("/m/weights"), web.served("/m/vocab.txt")) == (1, 1)

@@ -79,7 +79,7 @@ def test_shards_of_pytorch(tmp_path: Path) -> None:
     (tmp_path / "pytorch_model.bin.index.json").write_text(
         json.dumps({"weight_map": table}), encoding="utf-8"
     )
-    path, tensors = open_weights(tmp_path)
+    path, tensors, _ = open_weights(tmp_path)
     assert path.name == "pytorch_model.bin.index.json"
     expected = np.load(GOLDEN / "torch" / "expected.npz")
     assert set(expected.files) | set(theirs_of(GOLDEN / "electra")) < set(tensors)

@@ -1,0 +1,59 @@
+"""Names of a head's outputs: those that say nothing, and those that --label_map gives. No Paddle."""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+
+from checkpoints.tensors import StoredTensor
+from commands.errors import InputError
+from convbert.config import EncoderConfig
+
+FLAG = "--label_map"
+_PLACEHOLDER = re.compile(r"LABEL_\d+", re.ASCII)
+_PROJECTIONS = {
+    "linear": "classifier.weight",
+    "dense": "classifier.out_proj.weight",
+    "pooler": "classifier.weight",
+}
+_MOST = 10_000  # far beyond every number of labels: a vocabulary's projection, or somebody's malice
+
+
+def from_weights(config: EncoderConfig, tensors: Mapping[str, StoredTensor]) -> EncoderConfig:
+    """With an output for each row of the head in the weights, where there is one: transformers leaves
+    ``id2label`` and ``num_labels`` out for two."""
+    head = tensors.get(_PROJECTIONS[config.classifier_head])
+    if head is None or len(head.shape) != 2:
+        return config
+    # PyTorch holds (labels, hidden), Paddle (hidden, labels).
+    count = head.shape[1] if head.shape[0] == config.hidden_size else head.shape[0]
+    if not 0 < count <= _MOST:
+        return config
+    return dataclasses.replace(config, id2label={number: f"LABEL_{number}" for number in range(count)})
+
+
+def in_order(config: EncoderConfig) -> list[str]:
+    """The labels in the order of the logits' columns."""
+    return [config.id2label[number] for number in sorted(config.id2label)]
+
+
+def are_unnamed(config: EncoderConfig) -> bool:
+    """Whether the labels are numbers alone, as transformers writes them where nobody named them."""
+    return all(_PLACEHOLDER.fullmatch(name) for name in config.id2label.values())
+
+
+def parts_of(label_map: str) -> list[str]:
+    """The names in the flag; InputError where one is empty or comes twice."""
+    names = [name.strip() for name in label_map.split(",")]
+    if not all(names) or len(set(names)) != len(names):
+        raise InputError(f"{FLAG} {label_map}: give each label a name of its own, in the order of its ids")
+    return names
+
+
+def renamed(config: EncoderConfig, names: list[str], label_map: str) -> EncoderConfig:
+    """The configuration with its outputs named; InputError where the flag contradicts the folder."""
+    own = in_order(config)
+    if sorted(own) == sorted(names) and own != names:
+        raise InputError(f"{FLAG} {label_map}: the checkpoint itself says {', '.join(own)}; leave it out")
+    if own and len(own) != len(names):
+        raise InputError(f"{FLAG} {label_map}: the checkpoint has {len(own)} labels, not {len(names)}")
+    return dataclasses.replace(config, id2label=dict(enumerate(names)))

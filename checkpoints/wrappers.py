@@ -1,0 +1,79 @@
+"""Names that a wrapper gave to weights: taken off where it is certain what they wrapped. No Paddle.
+
+``module.`` (DataParallel), ``_orig_mod.`` (torch.compile), ``model.`` (Lightning), ``bert_model.`` … : every
+encoder of ours has one tensor called ``embeddings.word_embeddings.weight``, behind the model type's name or
+bare. What stands before these is a wrapper's.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import TypeVar
+
+from checkpoints.pickle_machine import shown
+from commands.errors import InputError
+from convbert.config import MODEL_TYPES
+
+# What compilers and shards of a model put inside of names too.
+_MARKS = re.compile(
+    r"(?<![^.])(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_forward_module)\."
+)
+_ANCHOR = re.compile(rf"((?:[^.]+\.)*?)(?:({'|'.join(MODEL_TYPES)})\.)?embeddings\.word_embeddings\.weight")
+# Families that name the same tensor, but compute something else: their names are no wrapper's.
+_OTHER_FAMILIES = """
+    albert bert_generation big_bird bigbird camembert data2vec_text deberta distilbert ernie_m esm flaubert
+    funnel ibert layoutlm layoutlmv2 layoutlmv3 lilt longformer luke markuplm mega megatron_bert mobilebert
+    mpnet mra nezha nystromformer rembert roberta roberta_prelayernorm roc_bert roformer splinter squeezebert
+    tapas visual_bert xlm_roberta xmod yoso
+"""
+_GENERATOR = "generator."
+
+T = TypeVar("T")
+
+
+def unwrapped(tensors: dict[str, T]) -> tuple[dict[str, T], list[str]]:
+    """The tensors under the names that their model gives them, and notes on what was taken off.
+
+    What lies outside of the model that a wrapper holds keeps its name, with a remark that makes it none of
+    the model's. InputError where two models are wrapped together.
+    """
+    notes = []
+    names = {name: _MARKS.sub("", name) for name in tensors}
+    if marked := [name for name, bare in names.items() if name != bare]:
+        marks = ", ".join(sorted({mark for name in marked for mark in _MARKS.findall(name)}))
+        notes.append(f"{marks} is taken out of the names of {len(marked)} tensors: a wrapper's")
+    prefix = _prefix([name for name in names.values() if not name.startswith(_GENERATOR)])
+    if prefix:
+        inside = sum(name.startswith(prefix) for name in names.values())
+        notes.append(
+            f"{shown(prefix)} is taken off the names of {inside} of {len(names)} tensors: a wrapper's"
+        )
+        remark = f" (outside of {prefix})"
+        names = {
+            name: bare.removeprefix(prefix) if bare.startswith(prefix) else bare + remark
+            for name, bare in names.items()
+        }
+    found = {names[name]: tensor for name, tensor in tensors.items()}
+    if len(found) != len(tensors):
+        raise InputError("holds two tensors of one name once a wrapper's prefix is taken off")
+    return found, notes
+
+
+def _prefix(names: Iterable[str]) -> str:
+    """What stands before the model in all its names; empty if nothing does or nobody can say."""
+    prefixes = {match[1] for name in names if (match := _ANCHOR.fullmatch(name))}
+    if len(prefixes) > 1:
+        listed = ", ".join(shown(prefix) or "no prefix" for prefix in sorted(prefixes)[:4])
+        raise InputError(f"holds {len(prefixes)} models, under {listed}: save the one that is meant alone")
+    prefix = next(iter(prefixes), "")
+    return "" if prefix.removesuffix(".").rpartition(".")[2] in _OTHER_FAMILIES.split() else prefix
+
+
+def model_type_of(names: Iterable[str]) -> str:
+    """The model type that tensors' names tell; empty where they could be of several."""
+    bare = False
+    for name in names:
+        if match := _ANCHOR.fullmatch(name):
+            if match[2]:
+                return match[2]
+            bare = not match[1]
+    return "convbert" if bare and any("key_conv_attn_layer." in name for name in names) else ""
