@@ -82,7 +82,7 @@ class EncoderConfig:
             found.append(
                 f"classifier_head {shortened(self.classifier_head)} is not one of {', '.join(HEADS)}"
             )
-        if self.hidden_act not in _ACTIVATIONS:
+        if not isinstance(self.hidden_act, str) or self.hidden_act not in _ACTIVATIONS:
             found.append(
                 f"hidden_act {shortened(self.hidden_act)} is not known; the activations here are "
                 f"{', '.join(sorted(_ACTIVATION_OF))}"

@@ -1,0 +1,138 @@
+"""Weights under the names that wrappers give them: read as the model's own, and said; never guessed."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from checkpoints.convert import convert
+from checkpoints.folder import read_config
+from checkpoints.network import arrays_of, load_classifier
+from checkpoints.weights import open_weights
+from pretraining.model_folder import load_encoder
+from tests.checkpoints.golden_folders import GOLDEN, NAMES, Edited, Tensors, fault, read, write_edited
+
+
+def renaming(rename: Callable[[str], str]) -> Callable[[Tensors], Tensors]:
+    return lambda tensors: {rename(key): array for key, array in tensors.items()}
+
+
+def behind(prefix: str) -> Callable[[Tensors], Tensors]:
+    return renaming(lambda key: prefix + key)
+
+
+PREFIXES = [
+    "module.", "model.", "net.", "_orig_mod.", "module.model.", "_orig_mod.module.", "module._orig_mod.",
+    "base_model.model.", "my_classifier.0.", "_fsdp_wrapped_module.", "_forward_module.",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_a_wrappers_prefix_is_taken_off_and_said(edited: Edited, name: str, prefix: str) -> None:
+    found, wanted = read(edited(name, behind(prefix))), read(GOLDEN / name)
+    assert found.arrays.keys() == wanted.arrays.keys()
+    for key, array in wanted.arrays.items():
+        np.testing.assert_array_equal(found.arrays[key], array)
+    assert wanted.notes == []
+    assert all("model.safetensors" in note and "a wrapper's" in note for note in found.notes)
+    assert any(part in note for note in found.notes for part in prefix.split("."))
+
+
+@pytest.mark.parametrize("prefix", ["module.", "encoder.", "bert_model.", "model.backbone."])
+def test_a_bare_encoder_in_a_wrapper(edited: Edited, prefix: str) -> None:
+    def change(tensors: Tensors) -> Tensors:
+        bare = {key.removeprefix("bert."): array for key, array in tensors.items() if key.startswith("bert.")}
+        return behind(prefix)(bare)
+
+    found = read(edited("bert", change), may_lack_head=True)
+    assert found.new_head == ["head.projection.weight", "head.projection.bias"]
+    np.testing.assert_array_equal(
+        found.arrays["head.pooler.weight"], read(GOLDEN / "bert").arrays["head.pooler.weight"]
+    )
+
+
+def test_what_stands_inside_of_names(edited: Edited) -> None:
+    """FSDP and torch.compile wrap parts of a model as well."""
+    folder = edited("electra", renaming(lambda key: key.replace("layer.1.", "layer.1._orig_mod.")))
+    found = read(folder)
+    np.testing.assert_array_equal(
+        found.arrays["encoder.layers.1.attention.query.bias"],
+        read(GOLDEN / "electra").arrays["encoder.layers.1.attention.query.bias"],
+    )
+    assert "_orig_mod." in found.notes[0]
+
+
+def test_a_head_outside_of_the_wrapped_encoder_is_not_taken_for_the_models_own(edited: Edited) -> None:
+    """What a class of one's own computes between the two, its weights do not say."""
+    folder = edited("bert", renaming(lambda key: key.replace("bert.", "encoder.", 1)))
+    message = fault(lambda: read(folder))
+    assert "classifier.weight is missing" in message
+    assert "classifier.weight (outside of encoder.) is unexpected" in message
+    assert read(folder, may_lack_head=True).new_head == ["head.projection.weight", "head.projection.bias"]
+
+
+def test_two_models_in_one_file(edited: Edited) -> None:
+    folder = edited("bert", lambda tensors: {**behind("student.")(tensors), **behind("teacher.")(tensors)})
+    message = fault(lambda: read_config(folder))
+    assert message.startswith(f"{folder / 'model.safetensors'}: holds 2 models, under student., teacher.")
+
+
+@pytest.mark.parametrize("family", ["roberta", "xlm_roberta", "mpnet"])
+def test_another_familys_name_is_no_wrappers(edited: Edited, family: str) -> None:
+    """RoBERTa's tensors are called like BERT's, but its positions begin at 2."""
+    folder = edited("bert", renaming(lambda key: key.replace("bert.", f"{family}.", 1)))
+    message = fault(lambda: read_config(folder))
+    assert "bert.embeddings.word_embeddings.weight is missing (the nearest there: " in message
+    assert f"{family}.embeddings.word_embeddings.weight" in message
+
+
+@pytest.mark.parametrize("spelling", ["gamma", "beta"])
+def test_layer_norm_under_its_old_names(edited: Edited, spelling: str) -> None:
+    plain = {"gamma": "weight", "beta": "bias"}[spelling]
+    rename = renaming(lambda key: key.replace(f"LayerNorm.{plain}", f"LayerNorm.{spelling}"))
+    found = read(edited("bert", lambda tensors: behind("module.")(rename(tensors))))
+    for key, array in read(GOLDEN / "bert").arrays.items():
+        np.testing.assert_array_equal(found.arrays[key], array)
+
+
+def test_layer_norm_under_both_names(edited: Edited) -> None:
+    norm = "bert.embeddings.LayerNorm"
+    folder = edited("bert", lambda tensors: {**tensors, f"{norm}.gamma": tensors[f"{norm}.weight"]})
+    assert "under two names" in fault(lambda: read(folder))
+
+
+def test_every_way_of_opening_says_it_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_edited(tmp_path, "bert", behind("module."))
+    model = load_classifier(folder)
+    load_classifier(folder)
+    load_encoder(folder)
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1
+    assert said[0].startswith(
+        f"note: {folder / 'model.safetensors'}: module. is taken off the names of 41 of 41"
+    )
+    np.testing.assert_array_equal(
+        arrays_of(model)["head.projection.bias"], read(GOLDEN / "bert").arrays["head.projection.bias"]
+    )
+
+
+def test_conversion_takes_it_off_as_well(tmp_path: Path) -> None:
+    (tmp_path / "m").mkdir()
+    notes = convert(write_edited(tmp_path / "m", "bert", behind("module.")), tmp_path / "new", "huggingface")
+    assert "module." in notes[0]
+    assert open_weights(tmp_path / "new").notes == []
+    assert read(tmp_path / "new").arrays.keys() == read(GOLDEN / "bert").arrays.keys()
+
+
+def test_names_that_do_not_fit_are_shown_on_both_sides(edited: Edited) -> None:
+    folder = edited("bert", renaming(lambda key: key.replace("attention.self.query", "attention.self.q")))
+    message = fault(lambda: read(folder, may_lack_head=True))
+    expected, there = (
+        "bert.encoder.layer.0.attention.self.query.weight",
+        "bert.encoder.layer.0.attention.self.q.weight",
+    )
+    assert f"{expected} is missing (the nearest there: {there}" in message
+    assert json.loads((folder / "config.json").read_text())["num_hidden_layers"] == 2
