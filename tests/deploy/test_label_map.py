@@ -1,0 +1,150 @@
+"""--label_map reaches every place where a fine-tuned sentence model is opened. (transformers leaves the names of
+two labels, and even their number, out of config.json.)"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from checkpoints import convert
+from checkpoints.folder import read_config
+from commands.errors import InputError
+from deploy import export, infer, predict
+from glue import run_eval, run_glue, run_predict
+from tests.deploy.tiny_models import write_classifier, write_span_model
+
+NAMES = "not_entailment,entailment"
+
+
+def unnamed(folder: Path, **settings: object) -> Path:
+    """A fine-tuned model as transformers saves one with two labels."""
+    model = write_classifier(folder, "", ["a", "b"])
+    (model / "manifest.json").unlink(missing_ok=True)
+    values = json.loads((model / "config.json").read_text())
+    for key in ("id2label", "label2id", "finetuning_task", "max_seq_length"):
+        values.pop(key)
+    (model / "config.json").write_text(json.dumps({**values, **settings}))
+    return model
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return unnamed(tmp_path)
+
+
+def words(sample: Path, model: Path, *more: str) -> list[str]:
+    return ["--task_name", "rte", "--ckpt_path", str(model), "--data_dir", str(sample), *more]
+
+
+def test_scores_and_predictions_take_it(
+    model: Path, sample_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scores = []
+    for names in (NAMES, "entailment,not_entailment"):
+        run_eval.main(words(sample_dir, model, "--label_map", names))
+        scores.append(json.loads(capsys.readouterr().out)["accuracy"])
+    assert sum(scores) == pytest.approx(1)  # each row's other label
+    run_predict.main(words(sample_dir, model, "--label_map", NAMES, "--output_dir", str(tmp_path / "out")))
+    with np.load(tmp_path / "out" / "RTE.npz") as file:
+        logits, labels = file["logits"], file["labels"].tolist()
+    assert labels == NAMES.split(",")
+    answers = [line.split("\t")[1] for line in (tmp_path / "out" / "RTE.tsv").read_text().splitlines()[1:]]
+    assert answers == [labels[number] for number in logits.argmax(axis=1)]
+
+
+@pytest.mark.parametrize("engine", ["dynamic", "onnx"])
+def test_every_engine_takes_it(
+    model: Path, sample_dir: Path, engine: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_eval.main(words(sample_dir, model, "--label_map", NAMES, "--engine", engine))
+    assert 0 <= json.loads(capsys.readouterr().out)["accuracy"] <= 1
+
+
+@pytest.mark.parametrize("settings", [{}, {"num_labels": 2}, {"finetuning_task": "rte"}])
+def test_without_it_the_line_says_what_to_type(
+    tmp_path: Path, sample_dir: Path, settings: dict[str, object]
+) -> None:
+    model = unnamed(tmp_path, **settings)
+    with pytest.raises(InputError) as caught:
+        run_eval.main(words(sample_dir, model))
+    message = str(caught.value)
+    assert message.startswith(f"{model}: its labels are LABEL_0, LABEL_1; ")
+    assert "--label_map entailment,not_entailment where id 0 means entailment" in message
+
+
+def test_exports_take_it_and_say_so_without(
+    model: Path, sample_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, more in (("bare", []), ("named", ["--label_map", NAMES])):
+        export.main(
+            [
+                "--model_path",
+                str(model),
+                "--save_inference_dir",
+                str(tmp_path / name),
+                "--format",
+                "onnx",
+                *more,
+            ]
+        )
+    said = capsys.readouterr().err
+    assert said.count("--label_map") == 1
+    assert f"{model}: its labels are LABEL_0, LABEL_1; --label_map A,B,… names them" in said
+    assert read_config(tmp_path / "bare").id2label == {0: "LABEL_0", 1: "LABEL_1"}
+    assert read_config(tmp_path / "named").id2label == dict(enumerate(NAMES.split(",")))
+    infer.main(["--model_dir", str(tmp_path / "named"), "--text", "a", "--text_pair", "b"])
+    assert "not_entailment 0." in capsys.readouterr().out
+    run_eval.main(words(sample_dir, tmp_path / "named"))
+    named = json.loads(capsys.readouterr().out)
+    run_eval.main(words(sample_dir, tmp_path / "bare", "--label_map", NAMES))
+    assert json.loads(capsys.readouterr().out) == named
+
+
+def test_answers_take_it(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    predict.main(["--model_path", str(model), "--text", "a", "--text_pair", "b"])
+    assert "LABEL_0" in capsys.readouterr().out
+    predict.main(["--model_path", str(model), "--text", "a", "--text_pair", "b", "--label_map", "no, yes"])
+    assert "probabilities: no 0." in capsys.readouterr().out
+    for names, said in (
+        ("no", "has 2 labels, not 1"),
+        ("no,no", "a name of its own"),
+        ("no,", "a name of its own"),
+    ):
+        with pytest.raises(InputError, match=f"--label_map {names}: .*{said}"):
+            predict.main(["--model_path", str(model), "--label_map", names])
+    spans = write_span_model(tmp_path / "spans", "1.1")
+    with pytest.raises(InputError, match="answers questions and has no labels"):
+        predict.main(["--model_path", str(spans), "--label_map", NAMES])
+
+
+def test_a_known_task_names_its_labels_in_the_note(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = unnamed(tmp_path, finetuning_task="qnli")
+    predict.main(["--model_path", str(model), "--text", "a", "--text_pair", "b"])
+    assert "--label_map entailment,not_entailment names them" in capsys.readouterr().err
+    with pytest.raises(InputError, match="expected entailment, not_entailment"):
+        predict.main(["--model_path", str(model), "--label_map", "no,yes"])
+
+
+def test_conversion_writes_the_names(model: Path, tmp_path: Path, sample_dir: Path) -> None:
+    convert.main([str(model), str(tmp_path / "new"), "--to", "paddlenlp", "--label_map", NAMES])
+    assert read_config(tmp_path / "new").id2label == dict(enumerate(NAMES.split(",")))
+
+
+def test_training_keeps_the_head_it_names(model: Path, sample_dir: Path, tmp_path: Path) -> None:
+    begun = ["--task_name", "rte", "--model_name_or_path", str(model), "--data_dir", str(sample_dir)]
+    few = ["--max_steps", "1", "--output_dir", str(tmp_path / "run"), "--max_seq_length", "48"]
+    run_glue.main([*begun, *few, "--label_map", NAMES, "--classifier_head", "dense"])
+    assert read_config(tmp_path / "run" / "best").id2label == dict(enumerate(NAMES.split(",")))
+    assert "begins new" not in (tmp_path / "run" / "train.log").read_text()
+
+
+def test_another_tasks_head_is_not_named(tmp_path: Path, sample_dir: Path) -> None:
+    model = write_classifier(tmp_path, "sst-2", ["0", "1"])
+    with pytest.raises(InputError, match="the checkpoint's head is one of sst-2, which is not kept for rte"):
+        run_glue.main(
+            ["--task_name", "rte", "--model_name_or_path", str(model), "--data_dir", str(sample_dir),
+             "--output_dir", str(tmp_path / "run"), "--label_map", NAMES]
+        )  # fmt: skip
