@@ -1,5 +1,5 @@
-"""--label_map reaches every place where a fine-tuned sentence model is opened. (transformers leaves the names of
-two labels, and even their number, out of config.json.)"""
+"""--label_map reaches every place where a fine-tuned sentence model is opened: transformers leaves two
+labels' names, and even their number, out of config.json."""
 
 import json
 from pathlib import Path
