@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from commands.command_line import CommandParser, run
 from commands.errors import InputError
-from commands.machine_flags import add_label_map
+from commands.model_flags import add_label_map
 
 if TYPE_CHECKING:
     import numpy as np
