@@ -22,8 +22,10 @@ TYPES = {"convbert_small": "convbert", "electra": "electra", "bert": "bert", "er
 def without(folder: Path, *keys: str) -> Path:
     """The folder, these settings taken out of its configuration."""
     path = folder / "config.json"
-    values = json.loads(path.read_text())
-    path.write_text(json.dumps({key: value for key, value in values.items() if key not in keys}))
+    values = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(
+        json.dumps({key: value for key, value in values.items() if key not in keys}), encoding="utf-8"
+    )
     return folder
 
 
@@ -49,7 +51,7 @@ def test_a_shard_that_is_a_pointer(edited: Edited) -> None:
     (folder / "model-00002-of-00002.safetensors").write_bytes(POINTER)
     names = list(theirs_of(GOLDEN / "bert"))
     table = {name: f"model-0000{1 + (name == names[-1])}-of-00002.safetensors" for name in names}
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": table}))
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": table}), encoding="utf-8")
     message = fault(lambda: read_config(folder))
     assert message.startswith(f"{folder / 'model-00002-of-00002.safetensors'}: is a Git LFS pointer")
 
@@ -73,7 +75,9 @@ def test_weights_of_other_formats_are_named(tmp_path: Path, name: str, words: st
 
 
 def test_an_adapter_is_no_model(tmp_path: Path) -> None:
-    (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA", "base_model_name_or_path": "x"}')
+    (tmp_path / "adapter_config.json").write_text(
+        '{"peft_type": "LORA", "base_model_name_or_path": "x"}', encoding="utf-8"
+    )
     message = fault(lambda: read_config(tmp_path))
     assert message.startswith(f"{tmp_path / 'adapter_config.json'}: ")
     assert "merge_and_unload" in message
@@ -112,7 +116,9 @@ def test_bare_names_of_several_families_ask_for_the_line(edited: Edited) -> None
     "architecture", ["RobertaForSequenceClassification", "BertGenerationEncoder", "ErnieMModel"]
 )
 def test_other_families_classes_are_not_ours(tmp_path: Path, architecture: str) -> None:
-    (tmp_path / "config.json").write_text(json.dumps({"architectures": [architecture], "hidden_size": 32}))
+    (tmp_path / "config.json").write_text(
+        json.dumps({"architectures": [architecture], "hidden_size": 32}), encoding="utf-8"
+    )
     assert "no model_type" in fault(lambda: read_config(tmp_path))
 
 

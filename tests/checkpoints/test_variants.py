@@ -39,7 +39,7 @@ def variant(folder: Path, case: dict[str, Any]) -> Path:
     last = "classifier.out_proj" if "classifier.out_proj.weight" in tensors else "classifier"
     for part in ("weight", "bias"):
         tensors[f"{last}.{part}"] = tensors[f"{last}.{part}"][: case["labels"]].copy()
-    (folder / "config.json").write_text(json.dumps(values))
+    (folder / "config.json").write_text(json.dumps(values), encoding="utf-8")
     safetensors.numpy.save_file(tensors, folder / "model.safetensors")
     return folder
 

@@ -135,4 +135,4 @@ def test_names_that_do_not_fit_are_shown_on_both_sides(edited: Edited) -> None:
         "bert.encoder.layer.0.attention.self.q.weight",
     )
     assert f"{expected} is missing (the nearest there: {there}" in message
-    assert json.loads((folder / "config.json").read_text())["num_hidden_layers"] == 2
+    assert json.loads((folder / "config.json").read_text(encoding="utf-8"))["num_hidden_layers"] == 2

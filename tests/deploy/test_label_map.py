@@ -21,10 +21,10 @@ def unnamed(folder: Path, **settings: object) -> Path:
     """A fine-tuned model as transformers saves one with two labels."""
     model = write_classifier(folder, "", ["a", "b"])
     (model / "manifest.json").unlink(missing_ok=True)
-    values = json.loads((model / "config.json").read_text())
+    values = json.loads((model / "config.json").read_text(encoding="utf-8"))
     for key in ("id2label", "label2id", "finetuning_task", "max_seq_length"):
         values.pop(key)
-    (model / "config.json").write_text(json.dumps({**values, **settings}))
+    (model / "config.json").write_text(json.dumps({**values, **settings}), encoding="utf-8")
     return model
 
 
@@ -49,7 +49,10 @@ def test_scores_and_predictions_take_it(
     with np.load(tmp_path / "out" / "RTE.npz") as file:
         logits, labels = file["logits"], file["labels"].tolist()
     assert labels == NAMES.split(",")
-    answers = [line.split("\t")[1] for line in (tmp_path / "out" / "RTE.tsv").read_text().splitlines()[1:]]
+    answers = [
+        line.split("\t")[1]
+        for line in (tmp_path / "out" / "RTE.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    ]
     assert answers == [labels[number] for number in logits.argmax(axis=1)]
 
 
@@ -138,7 +141,7 @@ def test_training_keeps_the_head_it_names(model: Path, sample_dir: Path, tmp_pat
     few = ["--max_steps", "1", "--output_dir", str(tmp_path / "run"), "--max_seq_length", "48"]
     run_glue.main([*begun, *few, "--label_map", NAMES, "--classifier_head", "dense"])
     assert read_config(tmp_path / "run" / "best").id2label == dict(enumerate(NAMES.split(",")))
-    assert "begins new" not in (tmp_path / "run" / "train.log").read_text()
+    assert "begins new" not in (tmp_path / "run" / "train.log").read_text(encoding="utf-8")
 
 
 def test_another_tasks_head_is_not_named(tmp_path: Path, sample_dir: Path) -> None:

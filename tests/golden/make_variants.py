@@ -70,7 +70,7 @@ HEADS: dict[str, tuple[int, dict[str, Any]]] = {
 
 def logits(base: str, labels: int, changes: dict[str, Any]) -> list[list[float]] | None:
     """What transformers answers; None where it does not load the folder."""
-    values = json.loads((HERE / base / "config.json").read_text())
+    values = json.loads((HERE / base / "config.json").read_text(encoding="utf-8"))
     values = {
         key: value for key, value in {**values, **changes}.items() if value is not None or key not in changes
     }
@@ -79,7 +79,7 @@ def logits(base: str, labels: int, changes: dict[str, Any]) -> list[list[float]]
     for part in ("weight", "bias"):
         tensors[f"{last}.{part}"] = tensors[f"{last}.{part}"][:labels].clone()
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "config.json").write_text(json.dumps(values))
+        (Path(folder) / "config.json").write_text(json.dumps(values), encoding="utf-8")
         safetensors.torch.save_file(tensors, Path(folder) / "model.safetensors", metadata={"format": "pt"})
         try:
             model = getattr(transformers, f"{CLASSES[base]}ForSequenceClassification").from_pretrained(
