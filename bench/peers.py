@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from commands.command_line import program
 from commands.errors import InputError
 
 # What gives a peer our malloc settings (convbert/runtime.py).
@@ -27,7 +28,8 @@ class Stack:
 
     def python(self) -> str:
         """The environment's Python, or nothing where it is not installed."""
-        found = os.environ.get(self.variable, "") if self.variable else sys.executable
+        named = os.environ.get(self.variable, "") if self.variable else sys.executable
+        found = program(named) if named else ""
         if not found:
             beside = Path(__file__).resolve().parents[1] / f".venv-{self.worker}/bin/python"
             found = str(beside) if beside.is_file() else ""

@@ -101,7 +101,8 @@ def resolve(name_or_path: str | Path) -> Path:
     A path that does not exist is given back for its reader to complain of; a name that nobody
     knows, and whatever goes wrong in fetching: InputError.
     """
-    path, name = Path(name_or_path), str(name_or_path)
+    name = os.path.expanduser(name_or_path)  # noqa: PTH111 (where there is no home it stays as it is)
+    path = Path(name)
     if path.exists():
         return path
     if name in SHIPPED:

@@ -40,10 +40,20 @@ def count(text: str, least: int = 1) -> int:
 
 
 def path(text: str) -> str:
-    """A path as it stands; an empty one, as an unset variable gives, is a usage error."""
+    """A path, with the user's home for ``~``; an empty one, as an unset variable gives, is a usage error."""
     if not text:
         raise argparse.ArgumentTypeError("is empty; name a path")
-    return text
+    return os.path.expanduser(text)  # noqa: PTH111 (where there is no home it stays as it is)
+
+
+def program(text: str) -> str:
+    """A program that a child process finds from any folder.
+
+    A path becomes absolute, but its links stay: by them a virtual environment's Python knows where it is. A
+    bare name is looked for where commands are.
+    """
+    given = path(text)
+    return os.path.abspath(given) if os.path.dirname(given) else given  # noqa: PTH100, PTH120
 
 
 def count_or_0(text: str) -> int:

@@ -20,7 +20,9 @@ from glue.arguments import add_task, data_folder
 def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m deploy.dev_rows", description=__doc__)
     add_task(parser)
-    parser.add_argument("--data_dir", metavar="DIR", help="official folders (default: the download cache)")
+    parser.add_argument(
+        "--data_dir", type=path, metavar="DIR", help="official folders (default: the download cache)"
+    )
     parser.add_argument("--output", required=True, type=path, metavar="FILE.jsonl", help="where to")
     parser.add_argument("--rows", type=count, metavar="N", help="only the first so many (default: all)")
     return parser

@@ -23,7 +23,7 @@ from glue.scoring import dev_scores, predict
 from glue.tasks import Task
 from training.adversary import Adversary
 from training.batches import epoch_batches
-from training.circumstances import ALIKE, SAME, circumstances, refuse_own_sources
+from training.circumstances import ALIKE, SAME, circumstances, from_anywhere, refuse_own_sources
 from training.flags import RunChoices
 from training.layer_decay import scales
 from training.loop import Job, Progress, fit, seed_everything
@@ -148,6 +148,8 @@ def _settings_in_force(choices: Choices, config: EncoderConfig, data: Data) -> d
     return {
         "task_name": choices.task.name,
         **{name: getattr(choices, name) for name in fields},
+        "data_dir": from_anywhere(choices.data_dir),
+        **({} if choices.saved else {"model_name_or_path": from_anywhere(choices.model_name_or_path)}),
         "model_sha256": choices.model_sha256 or digest_of(choices.model_name_or_path),
         "recipe": dataclasses.asdict(choices.recipe),
         "model": dataclasses.asdict(config),

@@ -32,7 +32,10 @@ def make_parser() -> CommandParser:
     parser.add_argument("--runs", required=True, type=path, metavar="DIR", help="what lab.sweep wrote into")
     parser.add_argument("--output_dir", required=True, type=path, metavar="DIR", help="where the files go")
     parser.add_argument(
-        "--data_dir", metavar="DIR", help="the folder of the official CoLA/, … (default: the download cache)"
+        "--data_dir",
+        type=path,
+        metavar="DIR",
+        help="the folder of the official CoLA/, … (default: the download cache)",
     )
     parser.add_argument("--size", type=count, default=5, metavar="K", help="runs at most (default: 5)")
     parser.add_argument(

@@ -58,7 +58,10 @@ def make_parser() -> CommandParser:
         help="with --answer: the site's scores of tasks, in percent",
     )
     parser.add_argument(
-        "--data_dir", metavar="DIR", help="with --add: the official files (default: the download cache)"
+        "--data_dir",
+        type=path,
+        metavar="DIR",
+        help="with --add: the official files (default: the download cache)",
     )
     return parser
 

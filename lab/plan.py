@@ -145,7 +145,7 @@ def _extended(root: Node, seen: list[str]) -> dict[str, Node]:
         return top
     base = written = top["extends"].text()
     if base not in shipped_plans():
-        base = os.path.normpath(Path(seen[-1]).parent / base)
+        base = os.path.normpath(Path(seen[-1]).parent / os.path.expanduser(base))  # noqa: PTH111
         if not Path(base).is_file():
             known = ", ".join(shipped_plans())
             raise top["extends"].refused(f"no such plan file: {written}; shipped plans: {known}")

@@ -57,7 +57,10 @@ def make_parser() -> CommandParser:
     parser.add_argument("--plan", required=True, type=path, metavar="PLAN", help="the plan that was swept")
     parser.add_argument("--output", required=True, type=path, metavar="FILE.zip", help="the zip to write")
     parser.add_argument(
-        "--data_dir", metavar="DIR", help="the folder of the official CoLA/, … (default: the download cache)"
+        "--data_dir",
+        type=path,
+        metavar="DIR",
+        help="the folder of the official CoLA/, … (default: the download cache)",
     )
     for task in _AGAINST_TRAINING:
         parser.add_argument(

@@ -61,7 +61,10 @@ def make_parser() -> CommandParser:
     )
     parser.add_argument("--runs", required=True, type=path, metavar="DIR", help="where the runs go")
     parser.add_argument(
-        "--data_dir", metavar="DIR", help="the folder of the official CoLA/, … (default: the download cache)"
+        "--data_dir",
+        type=path,
+        metavar="DIR",
+        help="the folder of the official CoLA/, … (default: the download cache)",
     )
     parser.add_argument(
         "--workers",

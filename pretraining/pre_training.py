@@ -20,7 +20,7 @@ from pretraining.model_folder import fill_pretrained, write_encoder, write_pretr
 from pretraining.recipe import MAIN, DetectionRecipe, DistillRecipe, PretrainRecipe
 from pretraining.replaced_tokens import Detection, detection_of
 from pretraining.shards import Shards
-from training.circumstances import ALIKE, SAME, circumstances, refuse_own_sources
+from training.circumstances import ALIKE, SAME, circumstances, from_anywhere, refuse_own_sources
 from training.layer_decay import scales
 from training.loop import Job, Progress, fit, seed_everything
 from training.run_folder import LOG, check_target, open_run
@@ -143,6 +143,7 @@ def _settings_in_force(choices: Choices, path: Path, shards: Shards) -> dict[str
     return {
         "task_name": choices.objective,
         **{name: getattr(choices, name) for name in fields},
+        "input_dir": from_anywhere(choices.input_dir),
         "teacher_sha256": digest_of(choices.teacher) if choices.teacher else "",
         "recipe": dataclasses.asdict(choices.recipe),
         "model": dataclasses.asdict(choices.config),

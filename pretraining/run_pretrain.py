@@ -54,7 +54,10 @@ def make_parser() -> CommandParser:
     )
     add_device(parser)
     parser.add_argument(
-        "--config", metavar="FILE.yaml", help="training settings (the lists below) as lines 'name: value'"
+        "--config",
+        type=path,
+        metavar="FILE.yaml",
+        help="training settings (the lists below) as lines 'name: value'",
     )
     parser.add_switch("--resume", help="go on where the run in --output_dir stopped; no other flag is needed")
     parser.add_switch("--overwrite_output_dir", help="begin anew: remove the run in --output_dir first")

@@ -13,12 +13,14 @@
 #
 # Every command leaves a line in DIR/results_python.log. Any failure, and any answer of the exported
 # models or of the service that differs from the trained model's by more than rounding, ends with exit 1.
+# Relative paths are taken from where you stand.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+clone=$(cd "$(dirname "$0")/.." && pwd)
+export PYTHONPATH="$clone${PYTHONPATH:+:$PYTHONPATH}"
 
 MODE=${1:-}
 case $MODE in
-  -h|--help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' scripts/chain.sh; exit 0 ;;
+  -h|--help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0"; exit 0 ;;
   lite_train_lite_infer)   steps=200 rows=64 ;;
   lite_train_whole_infer)  steps=200 rows= ;;
   whole_train_whole_infer) steps= rows= ;;

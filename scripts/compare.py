@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commands.command_line import CommandParser, run
+from commands.command_line import CommandParser, path, program, run
 from commands.errors import InputError
 
 if TYPE_CHECKING:
@@ -59,7 +59,10 @@ def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m scripts.compare", description=__doc__)
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument(
-        "--model", metavar="NAME_OR_FOLDER", help="a model folder, a run's, or a published model's name"
+        "--model",
+        type=path,
+        metavar="NAME_OR_FOLDER",
+        help="a model folder, a run's, or a published model's name",
     )
     which.add_argument(
         "--random_weights",
@@ -71,7 +74,7 @@ def make_parser() -> CommandParser:
     )
     for peer in PEERS:
         parser.add_argument(
-            f"--{peer}_python", default=sys.executable, metavar="PYTHON",
+            f"--{peer}_python", default=sys.executable, type=program, metavar="PYTHON",
             help=f"the Python of an environment with {peer}'s packages (default: this one)",
         )  # fmt: skip
     return parser
@@ -200,7 +203,9 @@ def _run_peer(peer: str, python: str, folder: Path, scratch: Path) -> str:
     try:
         done = subprocess.run(words, cwd=scratch, capture_output=True, encoding="utf-8", errors="replace")
     except OSError as error:
-        raise InputError(f"--{peer}_python {python}: {error.strerror}") from None
+        raise InputError(
+            f"--{peer}_python {python}: {error.strerror}; name an environment's bin/python"
+        ) from None
     if done.returncode:
         said = [line for line in done.stderr.strip().splitlines() if line.strip()] or ["nothing said"]
         raise InputError(f"--{peer}_python {python}: {said[-1]} (exit {done.returncode})")

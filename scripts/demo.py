@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from commands.command_line import CommandParser, run
+from commands.command_line import CommandParser, path, run
 from commands.errors import InputError
 from glue.tasks import TASKS, task_name
 from scripts.make_sample import MODEL_FOLDER, write_sample
@@ -39,7 +39,11 @@ RECIPE = (
 def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m scripts.demo", description=__doc__)
     parser.add_argument(
-        "--output_dir", default="runs/demo", metavar="DIR", help="where all of it goes (default: runs/demo)"
+        "--output_dir",
+        default="runs/demo",
+        type=path,
+        metavar="DIR",
+        help="where all of it goes (default: runs/demo)",
     )
     parser.add_argument(
         "--tasks", nargs="+", type=task_name, metavar="TASK", help="train these only; pack nothing"

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from commands.cache import cache_dir
-from commands.command_line import CommandParser, run
+from commands.command_line import CommandParser, path, run
 from commands.errors import InputError
 from commands.files import atomic_write
 from glue.tasks import TASKS, Task, task_name
@@ -64,7 +64,7 @@ PLAIN: dict[str, dict[str, tuple[str, int, str]]] = {
 
 def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m scripts.download_glue", description=__doc__)
-    parser.add_argument("--data_dir", metavar="DIR", help="where to (default: the download cache)")
+    parser.add_argument("--data_dir", type=path, metavar="DIR", help="where to (default: the download cache)")
     parser.add_argument(
         "--task_name", action="append", type=task_name, metavar="TASK", help="only this task; may be repeated"
     )
@@ -102,9 +102,9 @@ def download(folder: str, files: list[str], data_dir: Path, server: str = SERVER
         return
     fetched: dict[str, Path] = {}
     rows = PLAIN.get(folder) or {"archive": ARCHIVES[folder]}
-    for part, (path, size, digest) in rows.items():
-        source = Source(f"{server.rstrip('/')}/{path}", size, f"sha256:{digest}")
-        fetched[part] = fetch(source, data_dir / ".fetched" / path.rsplit("/", 1)[-1])
+    for part, (address, size, digest) in rows.items():
+        source = Source(f"{server.rstrip('/')}/{address}", size, f"sha256:{digest}")
+        fetched[part] = fetch(source, data_dir / ".fetched" / address.rsplit("/", 1)[-1])
     _PREPARE.get(folder, _from_archive)(fetched, place, files)
     for file in fetched.values():
         file.unlink()

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from commands.cache import cache_dir
-from commands.command_line import CommandParser, run
+from commands.command_line import CommandParser, path, run
 
 SERVER = "https://rajpurkar.github.io/SQuAD-explorer/dataset"
 MD5 = {
@@ -29,7 +29,7 @@ MD5 = {
 
 def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m scripts.download_squad", description=__doc__)
-    parser.add_argument("--data_dir", metavar="DIR", help="where to (default: the download cache)")
+    parser.add_argument("--data_dir", type=path, metavar="DIR", help="where to (default: the download cache)")
     parser.add_argument(
         "--version", choices=("1.1", "2.0"), action="append", help="only this version (default: both)"
     )

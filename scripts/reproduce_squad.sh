@@ -11,7 +11,8 @@
 # ESTIMATE, nothing of this was measured on a GPU: 6 hours for the base size at 20 windows of 512 tokens a second
 # (one V100-class GPU, float32; 88 000 and 132 000 training windows, 2 epochs), evaluations left out.
 set -eu
-cd "$(dirname "$0")/.."
+clone=$(cd "$(dirname "$0")/.." && pwd)
+export PYTHONPATH="$clone${PYTHONPATH:+:$PYTHONPATH}"
 preset=${PRESET:-authors}
 runs=${RUNS:-runs/squad-$preset}
 data=${DATA_DIR:-squad_data}

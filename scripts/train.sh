@@ -8,11 +8,12 @@
 #           `python -m glue.run_glue --help` lists both
 # DATA_DIR  folder with the official files (default: glue_data)   RUNS  where runs go (default: runs)
 # FLAG      any flag of glue.run_glue, such as --device gpu or --seed 1; it wins over the preset
-# Relative paths are taken from the clone.
+# Relative paths, these defaults too, are taken from where you stand.
 set -eu
 task=${1:?usage: scripts/train.sh TASK [FLAG …]}
 shift
-cd "$(dirname "$0")/.."
+clone=$(cd "$(dirname "$0")/.." && pwd)
+export PYTHONPATH="$clone${PYTHONPATH:+:$PYTHONPATH}"
 exec "${PYTHON:-python}" -m glue.run_glue --task_name "$task" --preset "${PRESET:-authors}" --resume \
   --model_name_or_path "${MODEL:-YituTech/conv-bert-base}" --data_dir "${DATA_DIR:-glue_data}" \
   --output_dir "${RUNS:-runs}/$task" "$@"

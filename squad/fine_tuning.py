@@ -25,7 +25,7 @@ from squad.presets import SquadRecipe
 from squad.windows import Labelled, Windows, label, make_windows
 from training.adversary import Adversary
 from training.batches import epoch_batches
-from training.circumstances import ALIKE, SAME, circumstances, refuse_own_sources
+from training.circumstances import ALIKE, SAME, circumstances, from_anywhere, refuse_own_sources
 from training.flags import RunChoices
 from training.layer_decay import scales
 from training.loop import Job, Progress, fit, seed_everything
@@ -267,7 +267,8 @@ def _settings(choices: Choices, config: EncoderConfig, data: Data) -> dict[str, 
     files = {name: getattr(choices, name) for name in fields}
     return {
         "task_name": config.finetuning_task,
-        **{name: str(value) if isinstance(value, Path) else value for name, value in files.items()},
+        **{name: from_anywhere(value) if isinstance(value, Path) else value for name, value in files.items()},
+        **({} if choices.saved else {"model_name_or_path": from_anywhere(choices.model_name_or_path)}),
         "model_sha256": choices.model_sha256 or digest_of(choices.model_name_or_path),
         "recipe": dataclasses.asdict(choices.recipe),
         "model": dataclasses.asdict(config),

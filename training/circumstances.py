@@ -1,5 +1,6 @@
 """What a run records beside its settings, and what must be the same where it is resumed."""
 
+import os
 import platform
 from collections.abc import Iterable
 from importlib.metadata import version
@@ -27,6 +28,11 @@ def circumstances() -> dict[str, Any]:
         "environment": {**settings_in_force(), "compiled_kernels": kernels.library() is not None},
         "versions": {"python": platform.python_version(), "paddle": paddle.__version__, **versions},
     }
+
+
+def from_anywhere(path: str | Path | None) -> str | None:
+    """A path as args.json has it: absolute, so that the run can be resumed from any folder."""
+    return os.path.abspath(path) if path else None  # noqa: PTH100 (links stay)
 
 
 def refuse_own_sources(output_dir: str | Path, sources: Iterable[str | Path | None]) -> None:

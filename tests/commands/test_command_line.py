@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from commands import command_line
 from commands.command_line import CommandParser, count
 
 
@@ -128,3 +129,20 @@ def test_flags_that_fall_back_on_what_was_said_before() -> None:
     assert wrong.fall_back_on({"rows": "many", "name": None}) == ["name", "place"]
     with pytest.raises(SystemExit):  # read as if it were given
         wrong.parse_args([])
+
+
+def test_paths_know_the_users_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell leaves ``--data_dir=~/glue`` as it is."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert command_line.path("~/glue") == str(tmp_path / "glue")
+    assert command_line.path("glue/~x") == "glue/~x"
+
+
+def test_a_program_is_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "env").mkdir()
+    (tmp_path / "env" / "python").symlink_to(sys.executable)  # as a virtual environment's is
+    monkeypatch.chdir(tmp_path)
+    assert command_line.program("env/python") == str(tmp_path / "env" / "python")
+    assert command_line.program("./env/../env/python") == str(tmp_path / "env" / "python")
+    assert command_line.program("python3") == "python3"
+    assert command_line.program(sys.executable) == sys.executable

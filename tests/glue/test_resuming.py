@@ -209,3 +209,16 @@ def test_settings_that_were_damaged(cut: Path, content: Any, said: str) -> None:
         resume(cut)
     assert said in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_a_run_is_resumed_from_any_folder(
+    begun: Path, sample_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Begun with relative paths in one folder, it goes on in another with no flag but its own folder."""
+    monkeypatch.chdir(begun)
+    words = ["--task_name", "rte", "--model_name_or_path", "model", "--data_dir", os.path.relpath(sample_dir)]
+    run_glue.main([*words, "--output_dir", str(tmp_path / "run"), "--max_steps", "1"])
+    args = json.loads((tmp_path / "run" / "args.json").read_text())
+    assert (args["data_dir"], args["model_name_or_path"]) == (str(sample_dir), str(begun / "model"))
+    monkeypatch.chdir(tmp_path)
+    resume(Path("run"))

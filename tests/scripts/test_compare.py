@@ -135,3 +135,18 @@ def test_the_real_peers(size: str, peer: str, capsys: pytest.CaptureFixture[str]
         aligned += ", [PAD] embedded as zeros"
     assert max(largest["rows without padding"], largest[aligned]) <= 1e-5
     assert largest["padded rows, ours as it is"] > 0.01
+
+
+def test_a_python_given_relative_is_where_the_user_stands(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "env" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/sh\necho started\n")
+    python.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    words = ["--model", os.path.relpath(model), "--against", "huggingface", "--huggingface_python"]
+    with pytest.raises(InputError, match="env/bin/python: does not answer as a Python with huggingface"):
+        compare.main([*words, "env/bin/python"])
+    with pytest.raises(InputError, match="nowhere/python: No such file or directory"):
+        compare.main([*words, "nowhere/python"])

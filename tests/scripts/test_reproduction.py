@@ -37,7 +37,8 @@ ONE_TASK = {f"train_{task}.sh": task for task in TASKS}
 def calls(tmp_path: Path):
     """Run a script with a ``python`` that only notes its words; returns the words of every call."""
     log, fake = tmp_path / "calls.jsonl", tmp_path / "python"
-    program = f"import json, sys\nopen({str(log)!r}, 'a').write(json.dumps(sys.argv[1:]) + '\\n')\n"
+    program = f"import json, os, sys\nopen({str(log)!r}, 'a').write(json.dumps(sys.argv[1:]) + '\\n')\n"
+    program += f"open({str(tmp_path / 'cwd')!r}, 'a').write(os.getcwd() + '\\n')\n"
     fake.write_text(f"#!{sys.executable}\n{program}", encoding="utf-8")
     fake.chmod(0o755)
 
@@ -266,3 +267,19 @@ def test_nothing_or_nonsense_is_said(tmp_path: Path) -> None:
         InputError, match=r"run/scores\.json: not the scores of a run: best: accuracy is None"
     ):
         reproduction.main([str(tmp_path)])
+
+
+@pytest.mark.parametrize("script", ["train_rte.sh", "reproduce_glue.sh", "reproduce_squad.sh"])
+def test_paths_given_to_a_script_are_seen_from_where_the_user_stands(
+    calls, tmp_path: Path, script: str
+) -> None:
+    given = {"DATA_DIR": "my/data", "MODEL": "my/model", "RUNS": "my/runs"}
+    words = [
+        word for call in calls(script, "--config", "my.yaml", **given, PYTHON="./python") for word in call
+    ]
+    assert "my.yaml" in words
+    paths = [word for word in words if "my/" in word]
+    assert len(paths) > 2
+    assert all(word.startswith("my/") for word in paths)
+    where = {line.strip() for line in (tmp_path / "cwd").read_text().splitlines()}
+    assert where == {str(tmp_path)}
