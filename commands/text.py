@@ -24,10 +24,10 @@ _LOOKED_AT = 512  # bytes
 
 
 class NotTextError(ValueError):
-    """Bytes that are no UTF-8 text. line: where, counted from 1."""
+    """Bytes that are no UTF-8 text. line: where, counted from 1. whole: the file is something else."""
 
-    def __init__(self, line: int, reason: str) -> None:
-        super().__init__(f"line {line}: {reason}")
+    def __init__(self, line: int, reason: str, whole: bool = False) -> None:
+        super().__init__(reason if whole else f"line {line}: {reason}")
         self.line, self.reason = line, reason
 
 
@@ -74,7 +74,7 @@ def _wide_encoding(raw: bytes) -> str:
 def decode_text(raw: bytes) -> str:
     """The text of a whole file's bytes, without its byte order mark; NotTextError says what else it is."""
     if form := other_form(raw):
-        raise NotTextError(1, form)
+        raise NotTextError(1, form, whole=True)
     return decode_part(raw, 1)
 
 

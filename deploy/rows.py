@@ -54,13 +54,14 @@ def read_rows(path: str | Path, choices: Sequence[Sequence[str]]) -> Iterator[tu
     columns from 1, and the file has no header.
     """
     path = Path(path)
-    if path.suffix not in KINDS:
+    kind = path.suffix.lower()
+    if kind not in KINDS:
         raise InputError(f"{path}: its name should end in {', '.join(KINDS)}, which tells what is in it")
-    if path.suffix == ".txt":
+    if kind == ".txt":
         return (
             (number, check_row((line,), ("the line",), f"{path}:{number}")) for number, line in _lines(path)
         )
-    if path.suffix == ".tsv":
+    if kind == ".tsv":
         return _read_tsv(path, choices)
     return _read_jsonl(path, choices)
 

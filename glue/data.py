@@ -61,6 +61,8 @@ def _read(path: Path, task: Task, split: Split, with_label: bool) -> Rows:
     header = list(split.headless) or lines[0].split("\t")
     wanted = [*task.text_columns, *([task.label_column] if with_label else [])]
     columns = _positions(path, header, wanted)
+    if split.headless and {*task.text_columns, task.label_column} <= {*lines[0].casefold().split("\t")}:
+        raise InputError(f"{path}:1: is a header, which the official file does not have; remove the line")
     numbered = split.kind == "test" and header[0] in ("index", "id")
     first = 1 if split.headless else 2
     rows, others = Rows(path, []), dict[str, str]()
@@ -186,6 +188,8 @@ def _lines(path: Path, split: Split) -> list[str]:
     text = read_text(path)
     if not text.strip():
         raise InputError(f"{path}: the file is empty; expected {split.rows} rows")
+    if "\n" not in text and "\r" in text:
+        raise InputError(f"{path}: its lines end with carriage returns alone; end them with line feeds")
     ends_whole = text.endswith("\n")
     lines = text.removesuffix("\n").split("\n")
     if lines[0].endswith("\r"):

@@ -334,3 +334,13 @@ def test_line_separators_and_zero_bytes_within_a_text_cut_nothing(damaged, tmp_p
         "RTE/train.tsv", lambda _: _rte("entailment").replace(b"A dog.", "A\u2028dog\x85.\0".encode())
     )
     assert read_split(*SPLITS["RTE/train.tsv"], tmp_path).examples[1].texts[0] == "A\u2028dog\x85.\0"
+
+
+def test_a_header_where_there_is_none_is_named(damaged):
+    fault = damaged.fault("CoLA/train.tsv", lambda raw: b"source\tlabel\tmark\tsentence\n" + raw)
+    assert fault == "CoLA/train.tsv:1: is a header, which the official file does not have; remove the line"
+
+
+def test_old_macintosh_line_ends_are_named(damaged):
+    fault = damaged.fault("RTE/dev.tsv", lambda raw: raw.replace(b"\n", b"\r"))
+    assert fault == "RTE/dev.tsv: its lines end with carriage returns alone; end them with line feeds"
