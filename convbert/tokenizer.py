@@ -40,9 +40,8 @@ class Tokenizer:
         self._pipeline = _build(self.folder, changes)
         self._rust = self._pipeline.rust
         self.settings, self.notes = self._pipeline.normaliser, self._pipeline.notes
-        ids = self._rust.get_vocab(with_added_tokens=True)
-        ids.pop("", None)  # of blank lines
-        self.vocabulary = dict(sorted(ids.items(), key=lambda item: item[1]))
+        ids = self._pipeline.ids
+        self.vocabulary = {piece: ids[piece] for piece in sorted(ids, key=ids.__getitem__) if piece}
 
     def __len__(self) -> int:
         """One more than the highest id: as many embeddings are needed."""

@@ -75,7 +75,7 @@ def read_settings(folder: Path) -> TokenizerSettings:
     normaliser = {key: values[key] for key in NORMALISER_DEFAULTS if key in values}
     for key, value in normaliser.items():
         if not isinstance(value, bool) and not (key == "strip_accents" and value is None):
-            raise InputError(f"{path}: {key} must be true or false, not {value!r}")
+            raise InputError(f"{path}: {key} must be true or false, not {repr(value)[:60]}")
     special_tokens = _special_tokens(folder, path, values, notes)
     contents = {key: {token.content for token in tokens} for key, tokens in special_tokens.items()}
     _check_old_settings(path, values, set().union(*contents.values()))
@@ -106,8 +106,8 @@ def _check_class(folder: Path, path: Path, values: dict[str, Any], notes: list[s
     bare = name.removesuffix("Fast") if isinstance(name, str) else ""
     if name not in _TAKE_FILE_WHOLE and bare not in (*_BERTS, _WITHOUT_TOKEN_TYPES):
         raise InputError(
-            f"{source}: tokenizer_class is {name!r}, and this project reads BERT's WordPiece alone; if the "
-            "vocabulary is of that kind, write BertTokenizer there"
+            f"{source}: tokenizer_class is {str(name)[:60]!r}, and only BERT's WordPiece is read here; "
+            "if the vocabulary is of that kind, write BertTokenizer there"
         )
     default = [] if name in _TAKE_FILE_WHOLE or bare == _WITHOUT_TOKEN_TYPES else [_TOKEN_TYPES]
     inputs = values.get("model_input_names")
@@ -158,20 +158,28 @@ def _tokens(path: Path, key: str, value: Any) -> list[AddedToken]:
     return [_token(path, key, token) for token in listed]
 
 
-def _token(path: Path, key: str, value: Any, normalized: bool = False) -> AddedToken:
+def _token(path: Path, key: str, value: Any) -> AddedToken:
     """A token as written: a text, or an object with its flags."""
-    if isinstance(value, str) and value:
-        return AddedToken(value, special=True, normalized=normalized)
-    content = value.get("content") if isinstance(value, dict) else None
-    if not isinstance(content, str) or not content:
-        raise InputError(f"{path}: {key} must be a token, a text or an object with a content, not "
-                         f"{str(value)[:60]!r}")  # fmt: skip
+    content = _contents(value)
+    if not _is_token(content):
+        raise InputError(
+            f"{path}: {key} must be a token, a text or an object with a content, not {str(value)[:60]!r}"
+        )
+    if isinstance(value, str):
+        return AddedToken(content, special=True)
     flags = {name: value[name] for name in _FLAGS if name in value}
     if wrong := [name for name, flag in flags.items() if not isinstance(flag, bool)]:
         raise InputError(f"{path}: {key}: {wrong[0]} must be true or false, not {flags[wrong[0]]!r}")
     if key != "added_tokens_decoder":  # a special token is one, whatever is written
         flags["special"] = True
     return AddedToken(content, **flags)
+
+
+def _is_token(content: Any) -> bool:
+    """Whether this is a text that is not empty and has no half of a surrogate pair, which JSON may have."""
+    return (
+        isinstance(content, str) and bool(content) and content == content.encode("utf-8", "ignore").decode()
+    )
 
 
 def _declared(
@@ -188,6 +196,8 @@ def _declared(
         return {}, None
     declared = {}
     for content, number in read_json_object(older).items():
+        if not _is_token(content):
+            raise InputError(f"{older}: {content!r} is no text for a token")
         is_special = content in special_tokens
         token = AddedToken(content, normalized=not is_special, special=is_special)
         declared[_id(older, repr(content), number)] = token
@@ -206,13 +216,14 @@ def _check_old_settings(path: Path, values: dict[str, Any], special_tokens: set[
     for key, harmless in _OBEYED_BY_FEW.items():
         if values.get(key) not in (harmless, None):
             raise InputError(
-                f"{path}: {key} is {values[key]!r}, which this project and transformers 5 cannot do; remove "
-                "the line if the model was trained with transformers' fast tokeniser, which ignores it"
+                f"{path}: {key} is {repr(values[key])[:60]}, which this project and transformers 5 cannot "
+                "do; remove the line if the model was trained with transformers' fast tokeniser, which has no "
+                "such setting"
             )
     never_split = values.get("never_split") or []
     never_split = never_split if isinstance(never_split, list) else [never_split]
     if others := sorted({str(token) for token in never_split} - special_tokens - set(ROLES.values())):
         raise InputError(
-            f"{path}: never_split names {others[0]!r}, which this project and transformers 5 would split; "
-            "list it among additional_special_tokens, or remove it"
+            f"{path}: never_split names {others[0][:60]!r}, which this project and transformers 5 would "
+            "split; list it among additional_special_tokens, or remove it"
         )

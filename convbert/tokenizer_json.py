@@ -32,8 +32,10 @@ def from_json(folder: Path, settings: TokenizerSettings, changes: Mapping[str, A
     differs = _beside_bert(values)
     normaliser = _settle_normaliser(path, values, settings, changes, notes)
     rust = _load(path, values)
-    roles = _roles(path, rust, values["model"], settings)
-    add_tokens(path, rust, settings, roles)
+    pieces: dict[str, int] = values["model"]["vocab"]
+    ids = {**pieces, **{token.content: n for n, token in rust.get_added_tokens_decoder().items()}}
+    roles = _roles(path, rust, ids, values["model"], settings)
+    add_tokens(path, rust, settings, roles, ids)
     if settings.declared_in == settings.path:
         kept = {token.content for token in settings.declared.values()} | set(roles.values())
         listed = {token["content"] for token in values.get("added_tokens") or []}
@@ -47,12 +49,13 @@ def from_json(folder: Path, settings: TokenizerSettings, changes: Mapping[str, A
     _check_frame(path, rust, roles)
     rust.encode_special_tokens = settings.splits_special_tokens
     if (folder / VOCABULARY).is_file():
-        _check_same_ids(folder / VOCABULARY, path, rust)
+        _check_same_ids(folder / VOCABULARY, path, pieces, ids)
     return Pipeline(
         path=path,
         rust=rust,
+        ids=ids,
         roles=roles,
-        lines=_lines(rust),
+        lines=_lines(pieces),
         normaliser=normaliser,
         is_berts=not differs,
         has_json=True,
@@ -159,21 +162,24 @@ def _disagreement(path: Path, settings: TokenizerSettings, key: str, listed: Any
 
 
 def _roles(
-    path: Path, rust: RustTokenizer, model: dict[str, Any], settings: TokenizerSettings
+    path: Path,
+    rust: RustTokenizer,
+    ids: Mapping[str, int],
+    model: dict[str, Any],
+    settings: TokenizerSettings,
 ) -> dict[str, str]:
-    known = set(rust.get_vocab(with_added_tokens=True))
     unknown = str(model.get("unk_token", ROLES["unk_token"]))
     otherwise = {"unk_token": unknown}
-    if settings.takes_file_whole and unknown in known and (ends := _ends(rust)):
+    if settings.takes_file_whole and unknown in ids and (ends := _ends(rust)):
         otherwise |= {"cls_token": ends[0], "sep_token": ends[1]}
-    roles = roles_of(path, settings, otherwise, known)
+    roles = roles_of(path, settings, otherwise, ids)
     if roles["unk_token"] != unknown:
         raise InputError(
             f"{path}: its model's unk_token is {unknown!r}, {settings.path.name} says "
             f"{roles['unk_token']!r}; write the same in both"
         )
     if rust.post_processor is None and not settings.takes_file_whole:
-        frame_as_bert(rust, roles)
+        frame_as_bert(rust, roles, ids)
     return roles
 
 
@@ -201,23 +207,24 @@ def _check_frame(path: Path, rust: RustTokenizer, roles: Mapping[str, str]) -> N
         )
 
 
-def _lines(rust: RustTokenizer) -> list[str] | None:
+def _lines(pieces: Mapping[str, int]) -> list[str] | None:
     """The lines of a vocab.txt with the model's ids; None if none can have them."""
-    ids = rust.get_vocab(with_added_tokens=False)
-    pieces = sorted(ids, key=ids.__getitem__)
-    has_all = [ids[piece] for piece in pieces] == list(range(len(pieces)))
-    return (
-        pieces
-        if has_all and all(p and p == p.rstrip(WHITE_SPACE) and "\n" not in p for p in pieces)
-        else None
-    )
+    lines = sorted(pieces, key=pieces.__getitem__)
+    has_all = [pieces[line] for line in lines] == list(range(len(lines)))
+    as_read = all(line and line == line.rstrip(WHITE_SPACE) and "\n" not in line for line in lines)
+    return lines if has_all and as_read else None
 
 
-def _check_same_ids(vocabulary: Path, path: Path, rust: RustTokenizer) -> None:
-    """InputError where vocab.txt gives a piece another id than tokenizer.json, which transformers takes."""
+def _check_same_ids(
+    vocabulary: Path, path: Path, pieces: Mapping[str, int], known: Mapping[str, int]
+) -> None:
+    """InputError where vocab.txt gives a piece another id than tokenizer.json, which transformers takes.
+
+    White space at the end of a piece, which no text gives, is not looked at.
+    """
     lines, _ = read_vocabulary(vocabulary)
     ids = {line: number for number, line in enumerate(lines) if line}
-    model, known = rust.get_vocab(with_added_tokens=False), rust.get_vocab(with_added_tokens=True)
+    pieces, known = ({p.rstrip(WHITE_SPACE): n for p, n in part.items()} for part in (pieces, known))
     remedy = (
         "they are of two models: remove the file that is not this model's (transformers takes "
         f"{path.name} where both are there)"
@@ -228,5 +235,5 @@ def _check_same_ids(vocabulary: Path, path: Path, rust: RustTokenizer) -> None:
             raise InputError(
                 f"{vocabulary}:{number + 1}: {piece!r} has the id {number}, {path} {other}; {remedy}"
             )
-    if absent := next((piece for piece in model if piece and piece not in ids), None):
-        raise InputError(f"{vocabulary}: lacks {absent!r}, which is {model[absent]} in {path}; {remedy}")
+    if absent := next((piece for piece in pieces if piece and piece not in ids), None):
+        raise InputError(f"{vocabulary}: lacks {absent!r}, which is {pieces[absent]} in {path}; {remedy}")

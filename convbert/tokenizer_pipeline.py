@@ -29,14 +29,16 @@ RUST_NAMES = {
 class Pipeline:
     """A tokeniser as built.
 
-    rust: it cuts and pads nothing. roles: role → the token that has it. lines: those of vocab.txt, None
-    where no such file can hold the ids. normaliser: BERT's settings in force; empty where tokenizer.json
-    has another normaliser. is_berts: whether transformers' BertTokenizer gives the same ids, given the
-    vocabulary, the added tokens and these settings. has_json: whether it was read from tokenizer.json.
+    rust: it cuts and pads nothing. ids: piece → id, added tokens included. roles: role → the token that
+    has it. lines: those of vocab.txt, None where no such file can hold the ids. normaliser: BERT's settings
+    in force; empty where tokenizer.json has another normaliser. is_berts: whether transformers'
+    BertTokenizer gives the same ids, given the vocabulary, the added tokens and these settings. has_json:
+    whether it was read from tokenizer.json.
     """
 
     path: Path
     rust: RustTokenizer
+    ids: dict[str, int]
     roles: dict[str, str]
     lines: list[str] | None
     normaliser: dict[str, bool | None]
@@ -47,9 +49,11 @@ class Pipeline:
 
 
 def from_vocabulary(folder: Path, settings: TokenizerSettings, changes: Mapping[str, Any]) -> Pipeline:
+    """The tokeniser of a folder's vocab.txt. changes: settings of BERT's normaliser that win."""
     path = folder / VOCABULARY
     lines, notes = read_vocabulary(path)
-    roles = roles_of(path, settings, {}, set(lines))
+    ids = {piece: number for number, piece in enumerate(lines)}  # of a piece that is there twice, the last
+    roles = roles_of(path, settings, {}, ids)
     normaliser = {**NORMALISER_DEFAULTS, **settings.normaliser, **changes}
     notes += settings.notes
     if "do_lower_case" not in {**settings.normaliser, **changes} and looks_cased(lines):
@@ -59,14 +63,24 @@ def from_vocabulary(folder: Path, settings: TokenizerSettings, changes: Mapping[
             f"{path}: {capitals} of its {words} words have capital letters and {settings.path.name} does not "
             "say do_lower_case, so texts keep their case (--do_lower_case true lower-cases them)"
         )
-    ids = {piece: number for number, piece in enumerate(lines)}  # of a piece that is there twice, the last
     rust = RustTokenizer(WordPiece(ids, unk_token=roles["unk_token"], max_input_chars_per_word=100))
     rust.normalizer = _normaliser(normaliser)
     rust.pre_tokenizer = BertPreTokenizer()
-    add_tokens(path, rust, settings, roles)
-    frame_as_bert(rust, roles)
+    add_tokens(path, rust, settings, roles, ids)
+    frame_as_bert(rust, roles, ids)
     rust.encode_special_tokens = settings.splits_special_tokens
-    return Pipeline(path, rust, roles, lines, normaliser, True, False, settings.splits_special_tokens, notes)
+    return Pipeline(
+        path=path,
+        rust=rust,
+        ids=ids,
+        roles=roles,
+        lines=lines,
+        normaliser=normaliser,
+        is_berts=True,
+        has_json=False,
+        splits_special_tokens=settings.splits_special_tokens,
+        notes=notes,
+    )
 
 
 def _normaliser(settings: Mapping[str, Any]) -> BertNormalizer:
@@ -74,60 +88,61 @@ def _normaliser(settings: Mapping[str, Any]) -> BertNormalizer:
 
 
 def roles_of(
-    path: Path, settings: TokenizerSettings, otherwise: Mapping[str, str], known: "set[str]"
+    path: Path, settings: TokenizerSettings, otherwise: Mapping[str, str], ids: Mapping[str, int]
 ) -> dict[str, str]:
     """Role → its token. otherwise: what goes before BERT's names where no file names one."""
     given = {role: token.content for role, token in settings.roles.items()}
     roles = {**ROLES, **otherwise, **given}
-    known = known | {token.content for token in settings.declared.values()}
-    absent = [role for role in ROLES if roles[role] not in known]
+    declared = {token.content for token in settings.declared.values()}
+    absent = [role for role in ROLES if roles[role] not in ids and roles[role] not in declared]
     if settings.takes_file_whole:  # transformers has no token for these roles then
         roles = {role: token for role, token in roles.items() if role not in absent or role in given}
         absent = [role for role in absent if role in given or role == "unk_token"]
     if absent:
         names = ", ".join(roles[role] for role in absent)
-        others = sorted(piece for piece in known if piece.startswith("<") and piece.endswith(">"))
-        remedy = (
-            f" If {', '.join(others[:5])} stand for them, {settings.path.name} must say so" if others else ""
-        )
-        remedy += f' ("{absent[0]}": "{others[0]}")' if others else ""
+        remedy = ""
+        if others := sorted(piece for piece in ids if piece.startswith("<") and piece.endswith(">"))[:5]:
+            example = f'"{absent[0]}": "{others[0]}"'
+            remedy = f" If {', '.join(others)} stand for them, {settings.path.name} must say so ({example})"
         raise InputError(f"{path}: lacks {names}; is it a BERT WordPiece vocabulary?{remedy}")
     return roles
 
 
-def frame_as_bert(rust: RustTokenizer, roles: Mapping[str, str]) -> None:
-    """Let it put [CLS] before and [SEP] behind texts; the roles' tokens must be known to it."""
-    ids = rust.get_vocab(with_added_tokens=True)
+def frame_as_bert(rust: RustTokenizer, roles: Mapping[str, str], ids: Mapping[str, int]) -> None:
+    """Let it put [CLS] before and [SEP] behind texts."""
     last, first = roles["sep_token"], roles["cls_token"]
     rust.post_processor = BertProcessing((last, ids[last]), (first, ids[first]))
 
 
 def add_tokens(
-    path: Path, rust: RustTokenizer, settings: TokenizerSettings, roles: Mapping[str, str]
+    path: Path,
+    rust: RustTokenizer,
+    settings: TokenizerSettings,
+    roles: Mapping[str, str],
+    ids: dict[str, int],
 ) -> None:
-    """Add the folder's added tokens; InputError where they would get other ids than its files say."""
-    before = rust.get_vocab(with_added_tokens=True)
-    there = {token.content for token in rust.get_added_tokens_decoder().values()}
+    """Add the folder's added tokens, to ids too; InputError where their ids would not be those listed."""
+    listed = {token.content for token in rust.get_added_tokens_decoder().values()}
     tokens = [token for _, token in sorted(settings.declared.items())]
-    there |= {token.content for token in tokens}
-    for role, content in roles.items():
-        token = settings.roles.get(role) or AddedToken(content, special=True)
-        tokens += [] if content in there else [token]
-    tokens += [token for token in settings.extras if token.content not in there]
+    listed |= {token.content for token in tokens}
+    named = [settings.roles.get(role) or AddedToken(token, special=True) for role, token in roles.items()]
+    tokens += [token for token in [*named, *settings.extras] if token.content not in listed]
     for token in tokens:
         token.special = token.special or token.content in roles.values()
     rust.add_tokens(tokens)
-    taken = set(before.values())
     wanted = {token.content: number for number, token in settings.declared.items()}
-    for token in tokens:
-        content, number = token.content, rust.token_to_id(token.content)
+    taken = set(ids.values()) if any(token.content not in ids for token in tokens) else set()
+    for content in dict.fromkeys(token.content for token in tokens):
+        number = rust.token_to_id(content)
+        assert number is not None
         if number != wanted.get(content, number):
             raise InputError(
                 f"{settings.declared_in}: {content!r} should be {wanted[content]}, but with {path.name} it "
                 f"is {number} (transformers takes that); are both files of one model?"
             )
-        if content not in before and number in taken:
+        if content not in ids and number in taken:
             raise InputError(
                 f"{path}: lacks {content!r}, and its id would be {number}, which another piece has, since "
                 "some lines repeat others; add it as the last line"
             )
+        ids[content] = number

@@ -68,6 +68,7 @@ def entry(content: str, number: int) -> dict[str, Any]:
         ({"never_split": ["[MASK]", "McDonald"]}, ["never_split", "'McDonald'"]),
         ({"cls_token": "<s>"}, ["vocab.txt", "lacks <s>"]),
         ({"cls_token": 7}, ["cls_token", "7"]),
+        ({"cls_token": "\ud800"}, ["cls_token", "text"]),
         ({"mask_token": {"content": "[MASK]", "lstrip": "no"}}, ["mask_token", "lstrip", "'no'"]),
         ({"additional_special_tokens": "<ent>"}, ["additional_special_tokens", "list"]),
         ({"split_special_tokens": "yes"}, ["split_special_tokens"]),
@@ -90,6 +91,7 @@ def test_settings_that_are_refused(tmp_path: Path, settings: dict[str, Any], wor
     [
         ({"added_tokens": {"<ent>": SIZE + 1}}, ["added_tokens.json", "'<ent>'", f"{SIZE + 1}", f"{SIZE}"]),
         ({"added_tokens": {"<ent>": "first"}}, ["added_tokens.json", "'first'"]),
+        ({"added_tokens": {"\udcff": SIZE}}, ["added_tokens.json", "udcff", "text"]),
         ({"added_tokens": {"<ent>": True}}, ["added_tokens.json", "'True'"]),
         ({"added_tokens": ["<ent>"]}, ["added_tokens.json", "list"]),
         ({"special_tokens_map": {"pad_token": "<pad>"}}, ["vocab.txt", "lacks <pad>"]),
@@ -162,6 +164,13 @@ def test_two_files_with_other_ids_are_refused(tmp_path: Path, vocabulary: list[s
     assert message.startswith(f"{tmp_path / 'vocab.txt'}:{line}:" if line else f"{tmp_path / 'vocab.txt'}: ")
     assert str(tmp_path / "tokenizer.json") in message
     assert "remove" in message
+
+
+def test_white_space_that_only_one_file_keeps_is_no_difference(tmp_path: Path) -> None:
+    """As in files that transformers 4 made from a vocab.txt with such lines."""
+    vocabulary = [*VOCABULARY, "\u3000", "word\u2003"]
+    tokenizer = Tokenizer(write(tmp_path, vocab=lines(vocabulary), tokenizer=library_tokenizer(vocabulary)))
+    assert tokenizer.vocabulary["\u3000"] == SIZE
 
 
 @pytest.mark.parametrize(
