@@ -217,8 +217,8 @@ def _check_old_settings(path: Path, values: dict[str, Any], special_tokens: set[
         if values.get(key) not in (harmless, None):
             raise InputError(
                 f"{path}: {key} is {repr(values[key])[:60]}, which this project and transformers 5 cannot "
-                "do; remove the line if the model was trained with transformers' fast tokeniser, which has no "
-                "such setting"
+                "do; remove the line if the model was trained with a fast tokeniser, which has no such "
+                "setting"
             )
     never_split = values.get("never_split") or []
     never_split = never_split if isinstance(never_split, list) else [never_split]
