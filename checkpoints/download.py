@@ -13,30 +13,45 @@ import shutil
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from tqdm import tqdm
 
 from commands.errors import InputError
-from commands.files import sync_folder
+from commands.files import sync_folder, write_text
 from commands.locks import Lock
+from commands.plain_files import is_of_this_user, open_to_go_on, why_not_written
 
 ATTEMPTS = 5
 _WITHOUT_CONNECTION = 2  # attempts, where not one has reached the server
 _BLOCK = 1 << 20
 _TIMEOUT = 20  # seconds without a byte
+_SLOWEST, _SLOW_SECONDS = 1000, 60.0  # bytes a second, over so many seconds; a slower transfer is begun anew
+LARGEST = 4 << 30  # bytes of a file whose size nobody knows; the largest published model has 1.4 GB
+_LONGEST_NOTE = 4096
 
 
 @dataclass(frozen=True)
 class Source:
-    """A file on a server. size: bytes, 0 where not known. digest: ``sha256:…`` or ``md5:…``, or empty."""
+    """A file on a server.
+
+    size: bytes, 0 where not known. digest: ``sha256:…`` or ``md5:…``, or empty. most: the most bytes that are
+    taken of a file whose size is not known.
+    """
 
     url: str
     size: int = 0
     digest: str = ""
+    most: int = LARGEST
+
+    @property
+    def bound(self) -> int:
+        """The bytes beyond which it cannot be the right file."""
+        return self.size or self.most
 
 
 class _CutError(Exception):
@@ -79,7 +94,7 @@ def fetch(source: Source, path: Path, pause: float = 1.0) -> Path:
 
 def _fetch_part(source: Source, part: Path, pause: float) -> None:
     """Fill the part file and check it; on a wrong digest once more from the beginning if it was resumed."""
-    resumed = part.is_file()
+    resumed = _size_of(part) > 0
     _with_patience(source, part, pause)
     fault = _wrong(source, part)
     if fault and resumed:
@@ -87,8 +102,12 @@ def _fetch_part(source: Source, part: Path, pause: float) -> None:
         _with_patience(source, part, pause)
         fault = _wrong(source, part)
     if fault:
-        _forget(part)
-        raise InputError(f"{source.url}: {fault}; it was not kept. Is it the right address, or a newer file?")
+        raise _not_kept(source, part, fault)
+
+
+def _not_kept(source: Source, part: Path, fault: str) -> InputError:
+    _forget(part)
+    return InputError(f"{source.url}: {fault}; it was not kept. Is it the right address, or a newer file?")
 
 
 def _with_patience(source: Source, part: Path, pause: float) -> None:
@@ -120,12 +139,38 @@ def _with_patience(source: Source, part: Path, pause: float) -> None:
     )
 
 
+class _CautiousRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect out of the web, nor from an encrypted connection to an open one."""
+
+    def redirect_request(
+        self, request: urllib.request.Request, file: Any, code: int, reason: str, headers: Any, url: str
+    ) -> urllib.request.Request | None:
+        allowed = ("https",) if request.type == "https" else ("http", "https")
+        if urllib.parse.urlsplit(url).scheme not in allowed:
+            reason = f"it leads to {url}, and only {' and '.join(allowed)} is followed from there"
+            raise urllib.error.HTTPError(request.full_url, code, reason, headers, file)
+        return super().redirect_request(request, file, code, reason, headers, url)
+
+
+def open_url(request: urllib.request.Request, timeout: float) -> http.client.HTTPResponse:
+    """The answer to a request over http or https, whatever else urllib could open."""
+    if request.type not in ("http", "https"):
+        raise ValueError(f"unknown url type {request.type!r}; expected http:// or https://")
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler, urllib.request.HTTPHandler, urllib.request.HTTPSHandler,
+        urllib.request.HTTPDefaultErrorHandler, urllib.request.HTTPErrorProcessor, _CautiousRedirects,
+    ):  # fmt: skip
+        opener.add_handler(handler())
+    answer: http.client.HTTPResponse = opener.open(request, timeout=timeout)
+    return answer
+
+
 def _transfer(source: Source, part: Path) -> None:
     """One request, from where the part ends; _CutError if less came than was promised."""
-    have = part.stat().st_size if part.is_file() else 0
+    have, etag = _size_of(part), _etag_of(part)
     if have and have == source.size:
         return
-    etag = _note(part).read_text(encoding="utf-8") if _note(part).is_file() else ""
     if have and not etag and not source.digest:  # nothing says that the file is still the same
         have = 0
     request = urllib.request.Request(source.url, headers={"User-Agent": "convbert-glue"})
@@ -133,21 +178,38 @@ def _transfer(source: Source, part: Path) -> None:
         request.add_header("Range", f"bytes={have}-")
         if etag:
             request.add_header("If-Range", etag)
-    with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
+    with open_url(request, timeout=_TIMEOUT) as answer:
         if have and not _goes_on(answer, have):
             have = 0
-        _note(part).write_text(answer.headers.get("ETag", ""), encoding="utf-8")
-        length = int(answer.headers.get("Content-Length") or 0)
+        write_text(_note(part), answer.headers.get("ETag", ""))
+        length = max(0, int(answer.headers.get("Content-Length") or 0))
         total = have + length if length else source.size
+        if total > source.bound or (length and source.size and total != source.size):
+            raise _not_kept(source, part, _size_fault(source, total))
         _check_room(part, total - have)
-        with open(part, "r+b" if have else "wb") as file:
+        with open_to_go_on(part) as file:
             file.seek(have)
-            _copy(answer, file, have, total, part.name.strip("."))
             file.truncate()
+            if _copy(answer, file, have, total, source.bound) > source.bound:
+                raise _not_kept(source, part, f"sends more than {source.bound} bytes")
             file.flush()
             os.fsync(file.fileno())
     if total and part.stat().st_size < total:
         raise _CutError(f"cut short: {part.stat().st_size} of {total} bytes")
+
+
+def _size_of(part: Path) -> int:
+    """The bytes of a part to go on from; what is a link, no plain file or another user's is removed."""
+    if why_not_written(part) or (part.exists() and not is_of_this_user(part)):
+        _forget(part)
+    return part.stat().st_size if part.exists() else 0
+
+
+def _etag_of(part: Path) -> str:
+    note = _note(part)
+    if not note.is_file() or why_not_written(note) or not is_of_this_user(note):
+        return ""
+    return note.read_text(encoding="utf-8", errors="replace")[:_LONGEST_NOTE]
 
 
 def _goes_on(answer: http.client.HTTPResponse, have: int) -> bool:
@@ -155,14 +217,23 @@ def _goes_on(answer: http.client.HTTPResponse, have: int) -> bool:
     return answer.status == 206 and (answer.headers.get("Content-Range") or "").startswith(wanted)
 
 
-def _copy(answer: http.client.HTTPResponse, file: IO[bytes], have: int, total: int, name: str) -> None:
-    """Bytes are written as they come, so that whatever ends the transfer, they are kept."""
+def _copy(answer: http.client.HTTPResponse, file: IO[bytes], have: int, total: int, bound: int) -> int:
+    """Bytes are written as they come, so that whatever ends the transfer, they are kept; returns how many
+    there are now. It stops where there are more than ``bound``."""
+    name = Path(file.name).name.strip(".")
+    begun, begun_at = time.monotonic(), have
     with tqdm(
         total=total or None, initial=have, unit="B", unit_scale=True, desc=name, disable=None, file=sys.stderr
     ) as bar:
-        while block := _next(answer):
+        while have <= bound and (block := _next(answer)):
             file.write(block)
             bar.update(len(block))
+            have += len(block)
+            if time.monotonic() - begun > _SLOW_SECONDS:
+                if have - begun_at < _SLOWEST * _SLOW_SECONDS:
+                    raise _CutError(f"slower than {_SLOWEST} bytes a second")
+                begun, begun_at = time.monotonic(), have
+    return have
 
 
 def _next(answer: http.client.HTTPResponse) -> bytes:
@@ -183,14 +254,18 @@ def _check_room(part: Path, wanted: int) -> None:
 def _wrong(source: Source, path: Path) -> str:
     """What is wrong with a fetched file; empty if nothing is."""
     size = path.stat().st_size
-    if source.size and size != source.size:
-        return f"has {size} bytes, expected were {source.size}"
+    if size > source.bound or (source.size and size != source.size):
+        return _size_fault(source, size)
     if source.digest:
         kind, _, wanted = source.digest.partition(":")
         found = digest_of(path, kind)
         if found != wanted:
             return f"has {kind} {found}, expected was {wanted}"
     return ""
+
+
+def _size_fault(source: Source, size: int) -> str:
+    return f"has {size} bytes, expected were {'' if source.size else 'at most '}{source.bound}"
 
 
 def digest_of(path: Path, kind: str) -> str:

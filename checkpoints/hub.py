@@ -14,7 +14,7 @@ from pathlib import Path
 import huggingface_hub
 from huggingface_hub import constants, errors
 
-from checkpoints.download import is_offline
+from checkpoints.download import is_offline, open_url
 from checkpoints.weights import INDEX, WEIGHT_FILES, weight_files
 from commands.errors import InputError
 from commands.model_files import TOKENIZER_FILES, TOKENIZER_JSON, VOCABULARY
@@ -56,7 +56,7 @@ def _unreachable(url: str) -> str:
     """Why nobody answers there; empty if somebody does, whatever the answer."""
     try:
         request = urllib.request.Request(url, method="HEAD", headers={"User-Agent": "convbert-glue"})
-        urllib.request.urlopen(request, timeout=_TIMEOUT).close()
+        open_url(request, timeout=_TIMEOUT).close()
     except urllib.error.HTTPError:
         return ""
     except urllib.error.URLError as error:

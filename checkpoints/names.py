@@ -22,6 +22,7 @@ from commands.files import write_json
 from commands.model_files import TOKENIZER_JSON, VOCABULARY
 from convbert.config import SIZES, EncoderConfig, to_json
 
+_LARGEST_VOCABULARY = 16 << 20  # bytes; the published ones have some 230 000
 _HUB_NAME = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([\w./-]+))?")
 
 
@@ -139,7 +140,7 @@ def _shipped(name: str) -> Path:
 def _from_store(name: str, model: StoredModel) -> Path:
     folder = cache_dir() / "models" / name
     store = os.environ.get("CONVBERT_GLUE_STORE") or STORE
-    fetch(Source(f"{store}/{model.vocabulary}"), folder / "vocab.txt")
+    fetch(Source(f"{store}/{model.vocabulary}", most=_LARGEST_VOCABULARY), folder / "vocab.txt")
     fetch(Source(f"{store}/{model.weights}"), folder / PADDLE)
     if not (folder / "config.json").is_file():  # written last: the store has none
         write_json(folder / "tokenizer_config.json", {"do_lower_case": model.lower_case})

@@ -19,6 +19,7 @@ from commands.cache import cache_dir
 from commands.command_line import CommandParser, path, run
 
 SERVER = "https://rajpurkar.github.io/SQuAD-explorer/dataset"
+_LARGEST = 100_000_000  # bytes; the largest file has 42 123 633
 MD5 = {
     "train-v1.1.json": "981b29407e0affa3b1b156f72073b945",
     "dev-v1.1.json": "3e85deb501d4e538b6bc56f786231552",
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     data_dir = Path(flags.data_dir) if flags.data_dir else cache_dir() / "squad"
     for name, digest in MD5.items():
         if not flags.version or any(f"v{version}." in name for version in flags.version):
-            source = Source(f"{flags.server.rstrip('/')}/{name}", digest=f"md5:{digest}")
+            source = Source(f"{flags.server.rstrip('/')}/{name}", digest=f"md5:{digest}", most=_LARGEST)
             print(fetch(source, data_dir / name), flush=True)
 
 

@@ -9,7 +9,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -207,6 +209,114 @@ def test_a_disk_too_small_is_said_before(web: Web, tmp_path: Path, monkeypatch: 
     (tmp_path / ".x.part").write_bytes(CONTENT[:10])  # less is to come
     fetch(known(web), tmp_path / "x", pause=0)
     assert (tmp_path / "x").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("lengths", [True, False])
+@pytest.mark.parametrize("size", [0, 2_999_999])
+def test_more_than_was_promised_is_not_taken(web: Web, tmp_path: Path, lengths: bool, size: int) -> None:
+    web.lengths, web.endless = lengths, not lengths
+    source = Source(f"{web.url}/file", size, most=2_999_999)
+    message = fault(lambda: fetch(source, tmp_path / "x", pause=0))
+    said = f"has 3000000 bytes, expected were {'' if size else 'at most '}2999999"
+    assert message.startswith(
+        f"{source.url}: {said if lengths else 'sends more than 2999999 bytes'}; it was not"
+    )
+    assert (names_in(tmp_path), len(web.requests)) == ([], 1)
+
+
+def test_an_answer_without_end_is_stopped_at_the_known_size(web: Web, tmp_path: Path) -> None:
+    web.lengths, web.endless = False, True
+    assert "sends more than 3000000 bytes" in fault(lambda: fetch(known(web), tmp_path / "x", pause=0))
+    (tmp_path / ".x.part").write_bytes(CONTENT[:1_000_000])
+    assert "sends more than 3000000 bytes" in fault(lambda: fetch(known(web), tmp_path / "x", pause=0))
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("size", [1, 2_999_999, 3_000_001])
+def test_a_wrong_length_is_refused_before_the_first_byte(web: Web, tmp_path: Path, size: int) -> None:
+    source = Source(f"{web.url}/file", size, SHA)
+    assert f"has 3000000 bytes, expected were {size};" in fault(
+        lambda: fetch(source, tmp_path / "x", pause=0)
+    )
+    assert names_in(tmp_path) == []
+
+
+def test_a_server_that_drips_is_given_up(web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "_SLOW_SECONDS", 0.1)
+    monkeypatch.setattr(download, "ATTEMPTS", 2)
+    web.files["/file"], web.drip = b"x" * 1000, 0.02
+    message = fault(lambda: fetch(Source(f"{web.url}/file"), tmp_path / "x", pause=0))
+    assert "cannot be fetched: slower than 1000 bytes a second; start again later" in message
+    assert len(web.requests) == 2
+
+
+@pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://127.0.0.1/x", "data:text/plain,x"])
+def test_a_redirect_out_of_the_web_is_not_followed(web: Web, tmp_path: Path, target: str) -> None:
+    web.faults, web.headers["/file"] = [302], {"Location": target}
+    assert f"{web.url}/file: " in fault(lambda: fetch(Source(f"{web.url}/file"), tmp_path / "x", pause=0))
+    assert names_in(tmp_path) == []
+
+
+def test_a_redirect_within_the_web_is_followed(web: Web, tmp_path: Path) -> None:
+    web.faults, web.headers["/old"] = [301], {"Location": f"{web.url}/file"}
+    fetch(Source(f"{web.url}/old", len(CONTENT), SHA), tmp_path / "x", pause=0)
+    assert (tmp_path / "x").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "followed"),
+    [
+        ("https://a/x", "https://b/y", True), ("https://a/x", "http://a/x", False),
+        ("http://a/x", "https://a/x", True), ("http://a/x", "http://b/x", True),
+        ("http://a/x", "ftp://a/x", False), ("https://a/x", "file:///x", False),
+    ],
+)  # fmt: skip
+def test_no_redirect_leads_from_an_encrypted_connection_to_an_open_one(
+    before: str, after: str, followed: bool
+) -> None:
+    request, redirects = urllib.request.Request(before), download._CautiousRedirects()
+    if followed:
+        new = redirects.redirect_request(request, None, 302, "Found", {}, after)
+        assert new is not None
+        assert new.full_url == after
+    else:
+        with pytest.raises(urllib.error.HTTPError, match="it leads to"):
+            redirects.redirect_request(request, None, 302, "Found", {}, after)
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/x", "data:text/plain,x"])
+def test_only_the_web_is_asked(tmp_path: Path, url: str) -> None:
+    message = fault(lambda: fetch(Source(url), tmp_path / "x", pause=0))
+    assert message.startswith(f"{url}: cannot be fetched: unknown url type")
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", [".x.part", ".x.part.etag"])
+@pytest.mark.parametrize(
+    "plant",
+    [
+        lambda path, victim: path.symlink_to(victim),
+        lambda path, victim: path.hardlink_to(victim),
+        lambda path, victim: path.symlink_to(victim.with_name("new")),
+        lambda path, victim: os.mkfifo(path),
+    ],
+    ids=["link", "second name", "link to nothing", "pipe"],
+)
+def test_what_was_planted_where_parts_are_written_is_not_followed(
+    web: Web, tmp_path: Path, name: str, plant: Callable[[Path, Path], object]
+) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    (tmp_path / "x").mkdir()
+    if name.endswith("etag"):
+        (tmp_path / "x" / ".x.part").write_bytes(CONTENT[:10])
+    plant(tmp_path / "x" / name, victim)
+    fetch(Source(f"{web.url}/file"), tmp_path / "x" / "x", pause=0)
+    assert (tmp_path / "x" / "x").read_bytes() == CONTENT
+    assert names_in(tmp_path / "x") == ["x"]
+    assert victim.read_bytes() == b"precious"
+    assert not (tmp_path / "new").exists()
+    assert web.requests == [("/file", "")]
 
 
 # A process that may write files of no more than 1 MB: the kernel refuses the rest, as on a full disk.

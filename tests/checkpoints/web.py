@@ -3,7 +3,7 @@
 import hashlib
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -12,8 +12,9 @@ from typing import Any
 @dataclass
 class Web:
     """files: path → bytes. cuts: after how many bytes the next answers break off. faults: status codes that
-    the next requests get. slow: seconds before an answer. ranges: whether parts can be asked for.
-    requests: (path, Range header) as they came."""
+    the next requests get. slow: seconds before an answer. drip: seconds after each byte. endless: send zeros
+    for ever behind a file. ranges: whether parts can be asked for. requests: (path, Range header) as they
+    came."""
 
     url: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
@@ -23,6 +24,8 @@ class Web:
     slow: float = 0.0
     ranges: bool = True
     lengths: bool = True
+    drip: float = 0.0
+    endless: bool = False
     requests: list[tuple[str, str]] = field(default_factory=list)
 
     def served(self, path: str) -> int:
@@ -72,7 +75,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         if body:
             cut = web.cuts.pop(0) if web.cuts else len(part)
-            self.wfile.write(part[:cut])
+            self.send(part[:cut])
+
+    def send(self, content: bytes) -> None:
+        with suppress(ConnectionError):  # who has enough goes away
+            for number in range(len(content) if self.web.drip else 0):
+                self.wfile.write(content[number : number + 1])
+                threading.Event().wait(self.web.drip)
+            self.wfile.write(b"" if self.web.drip else content)
+            while self.web.endless:
+                self.wfile.write(bytes(1 << 16))
 
     def refuse(self, status: int) -> None:
         self.send_response(status)
