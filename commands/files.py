@@ -128,9 +128,12 @@ def atomic_folder(path: str | Path, keep_before: str = "") -> Iterator[Path]:
     """Yield a new folder that takes the name ``path`` only when the block ends without an error.
 
     It gets a manifest of its files. A folder that stood there is replaced, or with keep_before takes
-    that name beside it. After a crash ``settle_folder`` puts things right.
+    that name beside it. After a crash ``settle_folder`` puts things right. Of a link to a folder, which this
+    user or the administrator made, the folder is replaced, where it is; then nothing can be kept before.
     """
-    path = Path(path).absolute()  # "." cannot be renamed, and has no name of its own
+    if keep_before and Path(path).is_symlink():
+        raise InputError(f"{path}: is a link, and the folder before it is kept beside it: put a folder there")
+    path = folder_meant(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     settle_folder(path)
     beside, before = _neighbours(path)
@@ -141,7 +144,7 @@ def atomic_folder(path: str | Path, keep_before: str = "") -> Iterator[Path]:
         write_manifest(beside)
         sync_folder(beside)
         if path.exists():
-            shutil.rmtree(kept, ignore_errors=True)
+            _remove(kept)
             os.replace(path, kept)
         os.replace(beside, path)
     except BaseException:
@@ -150,17 +153,49 @@ def atomic_folder(path: str | Path, keep_before: str = "") -> Iterator[Path]:
             os.replace(kept, path)
         raise
     sync_folder(path.parent)
-    shutil.rmtree(before, ignore_errors=True)
+    _remove(before)
 
 
 def settle_folder(path: str | Path) -> None:
     """Undo what a killed ``atomic_folder`` left: the folder before it is back, half-written ones are gone."""
-    path = Path(path).absolute()  # "." cannot be renamed, and has no name of its own
+    path = folder_meant(path)
     beside, before = _neighbours(path)
-    shutil.rmtree(beside, ignore_errors=True)
-    if before.exists() and not path.exists():  # killed between the two renames
+    _remove(beside)
+    if before.is_dir() and not before.is_symlink() and not path.exists():  # killed between the two renames
         os.replace(before, path)
-    shutil.rmtree(before, ignore_errors=True)
+    _remove(before)
+
+
+def check_replaceable(path: str | Path) -> None:
+    """InputError where ``atomic_folder`` could not replace what stands there: better now than after hours."""
+    folder = folder_meant(path)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{path}: is no folder; remove it, or name another")
+    if os.path.ismount(folder):
+        raise InputError(f"{path}: is where a file system is mounted; it cannot be replaced: name one in it")
+    if folder.parent.is_dir() and not os.access(folder.parent, os.W_OK | os.X_OK):
+        raise InputError(f"{path}: cannot be replaced: {folder.parent} may not be written to")
+
+
+def folder_meant(path: str | Path) -> Path:
+    """The folder itself, of an honest link the one it leads to; ``.`` has no name that could be changed."""
+    path = Path(path).absolute()
+    if not path.is_symlink():
+        return path
+    if hasattr(os, "geteuid") and path.lstat().st_uid not in (0, os.geteuid()):
+        raise InputError(f"{path}: is a link that another user made; it is not followed: remove it")
+    folder = Path(os.path.realpath(path))
+    if not folder.is_dir():
+        raise InputError(f"{path}: is a link to what is no folder; remove it, or make the folder {folder}")
+    return folder
+
+
+def _remove(path: Path) -> None:
+    """Take away a folder with all that is in it, of a link the link alone."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    else:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _neighbours(path: Path) -> tuple[Path, Path]:

@@ -8,7 +8,7 @@ from commands.errors import InputError
 from commands.json_text import parse_json
 from commands.plain_files import read_plain
 
-_LARGEST = 1 << 28  # bytes; a line takes some 200
+LARGEST = 1 << 28  # bytes; a line takes some 200
 
 
 def read_history(run: Path) -> list[dict[str, Any]]:
@@ -17,7 +17,7 @@ def read_history(run: Path) -> list[dict[str, Any]]:
     While a run writes it, or after a kill, the last line may be a half: what is no such line is left out.
     """
     try:
-        raw = read_plain(run / "history.jsonl", _LARGEST)
+        raw = read_plain(run / "history.jsonl", LARGEST)
     except FileNotFoundError:
         return []
     found = []

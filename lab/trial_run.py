@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from commands.errors import InputError
-from commands.files import FINISHED, read_json_object
+from commands.files import FINISHED, read_json_object, write_text
 from commands.locks import Lock
 from glue.tasks import TASKS
 from lab.early_stop import is_hopeless, read_curve
@@ -71,7 +71,7 @@ def run_job(job: Job, place: Place, is_cancelled: Callable[[], bool] = lambda: F
                 words = (*job.predicting, "--split", split, "--output_dir", str(predictions(folder, split)))
                 _command(place, is_cancelled, _nothing, "glue.run_predict", words)
         if not job.keep_last:
-            (folder / FINISHED).touch()
+            write_text(folder / FINISHED, "")
             for name in ("last", "previous"):
                 shutil.rmtree(folder / name, ignore_errors=True)
         outcome = Outcome(DONE)

@@ -5,6 +5,7 @@ evaluation · ``scores.json`` · ``best/`` a model folder · ``last/`` a model f
 resuming needs · ``previous/`` the ``last/`` before it, for the day when that one is damaged.
 """
 
+import io
 import json
 import logging
 import shutil
@@ -23,13 +24,18 @@ from commands.files import (
     FINISHED,
     atomic_folder,
     atomic_write,
+    check_replaceable,
     damage,
+    folder_meant,
     read_json_object,
     settle_folder,
     write_json,
     write_text,
 )
+from commands.history import LARGEST
+from commands.json_text import parse_json
 from commands.locks import Lock
+from commands.plain_files import open_to_append, read_plain, why_not_written
 from convbert import ranks
 
 LOG = logging.getLogger("training")
@@ -41,6 +47,7 @@ _FILES = ("args.json", "train.log", "history.jsonl", "scores.json", _LOCK, FINIS
 _BEGIN_ANEW = "this run cannot be resumed: --overwrite_output_dir begins anew"
 # What squad.run_squad --do_predict leaves there besides.
 _ANSWERS = ("predictions.json", "nbest_predictions.json", "null_odds.json", "predictions_not_null.json")
+_APPENDED = ("train.log", "history.jsonl")
 _FOLDERS = ("best", "last", "previous", "visualdl", "predictions")
 
 
@@ -65,6 +72,8 @@ def check_target(path: Path, resume: bool, overwrite: bool) -> bool:
         raise UsageError("--resume and --overwrite_output_dir exclude each other")
     if path.exists() and not path.is_dir():
         raise InputError(f"{path}: is a file; --output_dir names a folder")
+    if path.is_symlink() and not path.exists():
+        raise InputError(f"{path}: is a link to nothing; --output_dir names a folder")
     if not path.is_dir() or not any(not entry.name.startswith(_LOCK) for entry in path.iterdir()):
         return False
     if not (resume or overwrite):
@@ -103,9 +112,10 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock = Lock(self.path / _LOCK)
         try:
-            self._settle()
             if filled and overwrite:
                 self._clear()
+            self._check_links()
+            self._settle()
             self._source = self._to_go_on_from() if filled and resume else None
             self.resumes = self._source is not None
             if filled and resume and not self.resumes:
@@ -131,6 +141,21 @@ class RunFolder:
             LOG.removeHandler(handler)
             handler.close()
         self._lock.free()
+
+    def _check_links(self) -> None:
+        """InputError now for links that a save could not write to, or that somebody else has put there."""
+        for name in ("last", "previous"):
+            if (self.path / name).is_symlink():
+                raise InputError(
+                    f"{self.path / name}: is a link, but each save renames this folder: put the folder "
+                    "itself there, or move the whole run and link that"
+                )
+        check_replaceable(self.path / "best")
+        for name in ("visualdl", "predictions"):
+            folder_meant(self.path / name)
+        for name in _APPENDED:
+            if fault := why_not_written(self.path / name):
+                raise InputError(f"{self.path / name}: {fault}; a run writes only to a file of its own there")
 
     def _settle(self) -> None:
         """Put right what a killed run left behind."""
@@ -165,7 +190,7 @@ class RunFolder:
         LOG.setLevel(logging.INFO)
         LOG.propagate = False
         LOG.addHandler(logging.StreamHandler(sys.stderr))
-        to_file = logging.FileHandler(self.path / "train.log", encoding="utf-8", errors="backslashreplace")
+        to_file = _LogFile(self.path / "train.log", encoding="utf-8", errors="backslashreplace")
         to_file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
         LOG.addHandler(to_file)
 
@@ -190,14 +215,14 @@ class RunFolder:
                 LOG.warning(f"warning: {path}: begun with {difference}: the last digits may differ")
 
     def add_history(self, line: dict[str, Any]) -> None:
-        with open(self.path / "history.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        with open_to_append(self.path / "history.jsonl") as file:
+            file.write((json.dumps(line) + "\n").encode())
 
     def cut_history(self, step: int) -> None:
         """Forget the lines after a step: a resumed run writes them again."""
         path = self.path / "history.jsonl"
         if path.is_file():
-            lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+            lines = read_plain(path, LARGEST).decode("utf-8-sig", errors="replace").splitlines()
             write_text(path, "".join(line + "\n" for line in lines if _step_of(line) <= step))
 
     def write_scores(self, task: str, main: str, best: Scores, last: Scores) -> None:
@@ -245,9 +270,16 @@ def _difference(key: str, old: Any, new: Any) -> str:
 def _step_of(line: str) -> float:
     """The step of a line of ``history.jsonl``; infinity for a line that was cut short."""
     try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
+        return float(parse_json(line, "")["step"])
+    except (InputError, ValueError, KeyError, TypeError):
         return float("inf")
+
+
+class _LogFile(logging.FileHandler):
+    """A log that is never written through a link."""
+
+    def _open(self) -> io.TextIOWrapper:
+        return io.TextIOWrapper(open_to_append(self.baseFilename), self.encoding, self.errors)
 
 
 class _Onlooker(RunFolder):

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from commands.errors import InputError
 from commands.files import (
     atomic_folder,
     atomic_write,
+    check_replaceable,
     damage,
     read_json_object,
     read_json_objects,
@@ -222,6 +224,70 @@ def test_the_folder_one_stands_in_is_replaced(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path / "d")
     fill(Path(), "1")
     assert (tmp_path / "d" / "a").read_text(encoding="utf-8") == "1"
+
+
+def test_of_a_link_the_folder_is_replaced_where_it_is(tmp_path: Path) -> None:
+    (tmp_path / "disk" / "d").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("disk/d")
+    for text in "123":
+        fill(tmp_path / "link", text)
+    settle_folder(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "disk" / "d" / "a").read_text() == "3"
+    assert (names(tmp_path), names(tmp_path / "disk")) == (["disk", "link"], ["d"])
+
+
+def test_of_a_link_nothing_can_be_kept_before(tmp_path: Path) -> None:
+    fill(tmp_path / "d", "1")
+    (tmp_path / "link").symlink_to("d")
+    with pytest.raises(InputError, match="link: is a link, and the folder before it is kept beside it"):
+        fill(tmp_path / "link", "2", keep_before="before")
+    assert (tmp_path / "d" / "a").read_text() == "1"
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away")
+def test_the_link_of_another_user_is_not_followed(tmp_path: Path) -> None:
+    fill(tmp_path / "d", "1")
+    (tmp_path / "link").symlink_to("d")
+    os.lchown(tmp_path / "link", 12345, 12345)
+    for call in (fill, lambda path, _: check_replaceable(path), lambda path, _: settle_folder(path)):
+        with pytest.raises(InputError, match="link: is a link that another user made"):
+            call(tmp_path / "link", "2")
+    assert (tmp_path / "d" / "a").read_text() == "1"
+
+
+@pytest.mark.parametrize("name", [".d.part", ".d.before"])
+@pytest.mark.parametrize("is_there", [True, False])
+def test_planted_links_beside_a_folder_are_removed_not_followed(
+    tmp_path: Path, name: str, is_there: bool
+) -> None:
+    fill(tmp_path / "victim", "1")
+    if is_there:
+        fill(tmp_path / "d", "0")
+    for target in ("victim", "victim/a", "nowhere"):
+        (tmp_path / name).symlink_to(tmp_path / target)
+        settle_folder(tmp_path / "d")
+        assert (tmp_path / "d").exists() == is_there
+        (tmp_path / name).symlink_to(tmp_path / target)
+        fill(tmp_path / "d", "2")
+        assert names(tmp_path) == ["d", "victim"]
+        if not is_there:
+            shutil.rmtree(tmp_path / "d")
+    assert damage(tmp_path / "victim") == ""
+
+
+def test_what_cannot_be_replaced_is_said_before(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to("nowhere")
+    check_replaceable(tmp_path / "new")
+    check_replaceable(tmp_path / "no parent" / "new")
+    for path, said in (
+        (tmp_path / "file", "is no folder"),
+        (tmp_path / "link", "is a link to what is no"),
+        ("/proc", "mounted"),
+    ):
+        with pytest.raises(InputError, match=said):
+            check_replaceable(path)
 
 
 def test_json_lines(tmp_path: Path) -> None:
