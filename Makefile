@@ -14,7 +14,7 @@ READYNLP := .venv-paddlenlp/.ready
 PIP := -m pip install --quiet --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long bench check lock
+.PHONY: help demo test test-long test-machines bench check lock
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 16
@@ -30,6 +30,9 @@ test-long: $(READY) $(READY26) $(READYNLP)  ## the slow tests, real data (GLUE_D
 	@PADDLENLP_PYTHON="$${PADDLENLP_PYTHON:-$(CURDIR)/.venv-paddlenlp/bin/python}" \
 	  $(RUN) -m pytest -m "long or real_data" $(ARGS)
 	@$(RUN26) -m pytest $(ARGS)
+
+test-machines: $(READY)  ## the tests as on other processors, with a table (ARGS="--help" tells combinations and flags)
+	@$(RUN) -m scripts.machines $(ARGS)
 
 bench: $(READY)  ## speed beside PaddleNLP and transformers (DEVICE=gpu; ARGS="--help" tells cases and flags)
 	@$(RUN) -m bench.run --device $(DEVICE) $(ARGS)
