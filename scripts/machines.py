@@ -165,9 +165,8 @@ def _kept(folder: Path, name: str, tests: Sequence[str]) -> Result | None:
     stored = read_json_object(file)
     if stored.pop("tests", None) != list(tests):
         return None
-    return Result(
-        **{key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()}
-    )
+    values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in stored.items()}
+    return Result(**values)
 
 
 def run_combination(name: str, tests: Sequence[str], folder: Path) -> Result:
