@@ -12,9 +12,16 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 
-from checkpoints.labels import from_weights
+from checkpoints.labels import contradiction, from_weights
 from checkpoints.matching import check, lacks_head, match, unexpected
-from checkpoints.model_config import CONFIG, architecture_of, config_path, family_of, head_fault, read_values
+from checkpoints.model_config import (
+    CONFIG,
+    architecture_of,
+    config_path,
+    family_of,
+    head_fault,
+    read_values,
+)
 from checkpoints.naming import names, to_ours, to_theirs
 from checkpoints.pickle_machine import shown
 from checkpoints.settings import check_settings
@@ -86,6 +93,8 @@ def _configured(
     if unknown:
         listed = ", ".join(shown(key) for key in unknown[:_MOST_NAMED])
         note(f"{path}: left aside, as nothing here is called so: {listed}")
+    if words := contradiction(values.get("id2label"), values.get("label2id")):
+        note(f"{path}: {words}")
     if not config.id2label and weights and not head_fault(values):
         config = from_weights(config, weights.tensors)
     return config

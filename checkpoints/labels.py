@@ -3,7 +3,9 @@
 import dataclasses
 import re
 from collections.abc import Mapping
+from typing import Any
 
+from checkpoints.pickle_machine import shown
 from checkpoints.tensors import StoredTensor
 from commands.errors import InputError
 from convbert.config import EncoderConfig
@@ -16,6 +18,27 @@ _PROJECTIONS = {
     "pooler": "classifier.weight",
 }
 _MOST = 10_000  # far beyond every number of labels: a vocabulary's projection, or somebody's malice
+
+
+def by_id(label2id: Any) -> dict[str, str]:
+    """``id2label`` as a map from names to ids gives it; empty where it is no such map."""
+    if not isinstance(label2id, dict) or not all(type(number) is int for number in label2id.values()):
+        return {}
+    names = {number: str(name) for name, number in label2id.items()}
+    return {str(number): names[number] for number in sorted(names)} if len(names) == len(label2id) else {}
+
+
+def contradiction(id2label: Any, label2id: Any) -> str:
+    """Where the second map gives a label of the first another id; empty where it does not."""
+    if not isinstance(id2label, dict) or not isinstance(label2id, dict):
+        return ""
+    for number, name in id2label.items():
+        other = label2id.get(str(name))
+        if other is not None and str(other) != str(number):
+            return (
+                f"id2label counts: {shown(str(name))} is {number} there and {shown(str(other))} in label2id"
+            )
+    return ""
 
 
 def from_weights(config: EncoderConfig, tensors: Mapping[str, StoredTensor]) -> EncoderConfig:

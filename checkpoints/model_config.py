@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from checkpoints.labels import by_id
 from checkpoints.pickle_machine import shown
 from commands.errors import InputError
-from commands.files import read_json_object
+from commands.files import read_json_object, why_missing
 
 CONFIG, OLD_CONFIGS = "config.json", ("model_config.json", "bert_config.json")
 _ADAPTER = "adapter_config.json"  # of PEFT
@@ -27,6 +28,8 @@ def config_path(folder: str | Path) -> Path:
         if (Path(folder) / name).is_file():
             return Path(folder) / name
     wanted = f"{CONFIG}, model.safetensors and vocab.txt"
+    if Path(folder).is_file():
+        raise InputError(f"{folder}: is a file; name the folder that holds it, with {wanted}")
     if not Path(folder).is_dir():
         raise InputError(f"{folder}: no such model folder; it should hold {wanted}")
     if (Path(folder) / "best" / CONFIG).is_file():
@@ -36,7 +39,18 @@ def config_path(folder: str | Path) -> Path:
             f"{Path(folder) / _ADAPTER}: the folder holds an adapter (PEFT), not a model; merge it into its "
             "model (merge_and_unload), save that with save_pretrained, and name its folder"
         )
-    raise InputError(f"{Path(folder) / CONFIG}: no such file; a model folder holds {wanted}")
+    raise InputError(
+        f"{Path(folder) / CONFIG}: {why_missing(Path(folder) / CONFIG)}; {_remedy(Path(folder))}"
+    )
+
+
+def _remedy(folder: Path) -> str:
+    """Which of a folder's own folders may have been meant, such as a hub's snapshot or a saved step."""
+    inner = [path.parent for pattern in ("*", "snapshots/*") for path in folder.glob(f"{pattern}/{CONFIG}")]
+    if inner:
+        listed = ", ".join(str(path) for path in sorted(inner)[:3]) + (", …" if len(inner) > 3 else "")
+        return f"name a model folder in it: {listed}"
+    return f"a model folder holds {CONFIG}, model.safetensors and vocab.txt"
 
 
 def read_values(folder: str | Path) -> dict[str, Any]:
@@ -51,6 +65,8 @@ def read_values(folder: str | Path) -> dict[str, Any]:
         values.setdefault("architectures", [values.pop("init_class")])
     if "dropout" in values:  # PaddleNLP's name of the head's
         values.setdefault("classifier_dropout", values.pop("dropout"))
+    if not values.get("id2label") and (labels := by_id(values.get("label2id"))):
+        values["id2label"] = labels
     count = values.pop("num_classes", values.get("num_labels"))
     if type(count) is int and 0 < count <= 10_000 and not values.get("id2label"):
         values["id2label"] = {str(number): f"LABEL_{number}" for number in range(count)}

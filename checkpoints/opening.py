@@ -49,6 +49,15 @@ def check_length(max_length: int, config: EncoderConfig) -> None:
         raise InputError(f"--max_seq_length {max_length}: this model has {positions} positions at the most")
 
 
+def check_pairs(config: EncoderConfig) -> None:
+    """InputError if the model reads single texts only: it has no embedding for the tokens of a second one."""
+    if config.type_vocab_size < 2:
+        raise InputError(
+            f"the model's type_vocab_size is {config.type_vocab_size}: it reads single texts, pairs need 2; "
+            "take another checkpoint"
+        )
+
+
 def tokenizer_of(folder: str | Path, config: EncoderConfig, lower_case: bool | None = None) -> Tokenizer:
     """A model folder's tokeniser; lower_case wins over what its files say.
 

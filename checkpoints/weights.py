@@ -12,7 +12,7 @@ from checkpoints.tensors import StoredTensor
 from checkpoints.torch_file import open_torch
 from checkpoints.wrappers import unwrapped
 from commands.errors import InputError
-from commands.files import read_json_object
+from commands.files import read_json_object, why_missing
 from commands.text import stand_in
 
 SAFETENSORS, TORCH, PADDLE = "model.safetensors", "pytorch_model.bin", "model_state.pdparams"
@@ -75,7 +75,9 @@ def open_weights(folder: str | Path) -> Weights:
     """
     path = weights_path(folder)
     if path is None:
-        raise InputError(f"{Path(folder) / SAFETENSORS}: no such file; {_what_is_there(Path(folder))}")
+        links = [Path(folder) / name for name in WEIGHT_FILES if (Path(folder) / name).is_symlink()]
+        wanted = (*links, Path(folder) / SAFETENSORS)[0]
+        raise InputError(f"{wanted}: {why_missing(wanted)}; {_what_is_there(Path(folder))}")
     read = _READERS[path.name.removesuffix(INDEX)]
     tensors = _open_shards(path, read) if path.name.endswith(INDEX) else _open(path, read)
     renamed = {_plain(key): tensor for key, tensor in tensors.items()}

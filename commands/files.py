@@ -14,7 +14,7 @@ from typing import IO, Any
 from commands.errors import InputError
 from commands.json_text import parse_json
 from commands.plain_files import open_plain, read_plain
-from commands.printable import shortened
+from commands.printable import escape_unprintable, shortened
 from commands.text import NotTextError, decode_text, read_lines
 
 MANIFEST = "manifest.json"
@@ -75,6 +75,14 @@ def write_through(file: IO[bytes], content: bytes) -> None:
 def write_json(path: str | Path, value: Any) -> None:
     """Write ``value`` as indented, ASCII-escaped JSON, atomically."""
     write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def why_missing(path: Path) -> str:
+    """What there is to say of a file that is not there: a link may lead nowhere, as git-annex leaves them."""
+    if path.is_symlink():
+        target = escape_unprintable(str(path.readlink()))
+        return f"is a link to {target}, which is not there; fetch the file itself"
+    return "no such file"
 
 
 def read_json_object(path: str | Path, most: int = _LARGEST_JSON) -> dict[str, Any]:

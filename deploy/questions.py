@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from checkpoints.opening import check_length
+from checkpoints.opening import check_length, check_pairs
 from convbert.tokenizer import Tokenizer
 from deploy.rows import Row
 from engines.running import Engine, run
@@ -43,6 +43,7 @@ class QuestionModel:
         positions = config.max_position_embeddings
         self.max_length = max_length or config.max_seq_length or min(DEFAULT_LENGTH, positions)
         check_length(self.max_length, config)
+        check_pairs(config)
         self._cutting = {**_CUTTING, **cutting}
         self._tokenising = threading.Lock()  # of the tokeniser's settings; graphs run side by side
         self.rules = Rules(nullable=config.finetuning_task.endswith("2.0"), threshold=threshold)

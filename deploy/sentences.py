@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from checkpoints.opening import check_length
+from checkpoints.opening import check_length, check_pairs
 from commands.errors import InputError
 from convbert.batching import pack
 from convbert.tokenizer import Tokenizer
@@ -36,12 +36,16 @@ class SentenceModel:
         positions = config.max_position_embeddings
         self.max_length = max_length or config.max_seq_length or min(DEFAULT_LENGTH, positions)
         check_length(self.max_length, config)
+        if 1 not in self.texts:
+            check_pairs(config)
         self._tokenising = threading.Lock()  # of the tokeniser's settings; graphs run side by side
 
     @property
     def texts(self) -> tuple[int, ...]:
-        """How many texts a row may have: as the task says, else 1 or 2."""
-        return (1, 2) if self.task is None else (len(self.task.text_columns),)
+        """How many texts a row may have: as the task says, else 1 or, where the model reads pairs, 2."""
+        if self.task is None:
+            return (1, 2) if self.config.type_vocab_size > 1 else (1,)
+        return (len(self.task.text_columns),)
 
     def answer(self, rows: Sequence[Row], batch_size: int = 64, progress: str = "") -> list[dict[str, Any]]:
         """Of every row ``label_id``, ``label``, ``prob`` and ``probabilities`` by label; of a regression

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from checkpoints.folder import digest_of, read_config
-from checkpoints.opening import check_length, check_manifest, model_folder, tokenizer_of
+from checkpoints.opening import check_length, check_manifest, check_pairs, model_folder, tokenizer_of
 from commands.errors import InputError
 from commands.files import read_json_object, sha256_of, write_json
 from convbert import ranks
@@ -63,6 +63,7 @@ def fine_tune(choices: Choices) -> tuple[Progress, Answers | None]:
     recipe, folder = choices.recipe, choices.saved or choices.model_name_or_path
     found = read_config(folder)
     check_length(recipe.max_seq_length, found)
+    check_pairs(found)
     tokenizer = tokenizer_of(folder, found, choices.do_lower_case)
     data = _read_data(choices, tokenizer)
     config = span_model.config_for(found, data.train.version, recipe.max_seq_length)
@@ -186,6 +187,7 @@ def predict(choices: Choices) -> Answers:
     recipe, folder = choices.recipe, model_folder(choices.model_name_or_path)
     config = read_config(folder)
     check_length(recipe.max_seq_length, config)
+    check_pairs(config)
     tokenizer = tokenizer_of(folder, config, choices.do_lower_case)
     trained_for = span_model.trained_head(folder).version
     data = _read(choices, choices.predict_file)

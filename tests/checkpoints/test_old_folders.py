@@ -212,3 +212,43 @@ def test_a_pretrained_model_has_no_head_to_answer_with(edited: Edited, name: str
     assert message.startswith(
         f"{folder}: is a pre-trained model, without a head to answer with; fine-tune it first"
     )
+
+
+# --- labels ----------------------------------------------------------------------------------------
+
+
+def test_labels_may_stand_in_label2id_alone(edited: Edited) -> None:
+    folder = without(edited("bert", label2id={"c": 2, "a": 0, "b": 1}), "id2label")
+    assert read_config(folder).id2label == {0: "a", 1: "b", 2: "c"}
+
+
+def test_a_map_that_contradicts_the_other_is_said(edited: Edited, capsys: pytest.CaptureFixture[str]) -> None:
+    contrary = {"contradiction": 1, "entailment": 0, "neutral": 2}
+    assert read_config(edited("bert", label2id=contrary)) == read_config(GOLDEN / "bert")
+    assert "id2label counts: contradiction is 0 there and 1 in label2id" in capsys.readouterr().err
+
+
+# --- what is not there -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("inner", ["checkpoint-500", "snapshots/3c1d"])
+def test_a_folder_of_model_folders_names_them(tmp_path: Path, inner: str) -> None:
+    (tmp_path / inner).mkdir(parents=True)
+    write_edited(tmp_path / inner, "bert")
+    message = fault(lambda: read_config(tmp_path))
+    assert message.startswith(f"{tmp_path / 'config.json'}: no such file; name a model folder in it: ")
+    assert str(tmp_path / inner) in message
+
+
+def test_a_file_is_no_folder(edited: Edited) -> None:
+    path = edited("bert") / "model.safetensors"
+    assert fault(lambda: read_config(path)).startswith(f"{path}: is a file; name the folder that holds it")
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "pytorch_model.bin"])
+def test_links_that_lead_nowhere(edited: Edited, name: str) -> None:
+    folder = edited("bert")
+    (folder / ("model.safetensors" if name == "pytorch_model.bin" else name)).unlink()
+    (folder / name).symlink_to(".git/annex/objects/x")
+    message = fault(lambda: read(folder, read_config(folder)))
+    assert message.startswith(f"{folder / name}: is a link to .git/annex/objects/x, which is not there")

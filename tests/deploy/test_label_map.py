@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from checkpoints import convert
 from checkpoints.folder import read_config
@@ -142,6 +143,29 @@ def test_training_keeps_the_head_it_names(model: Path, sample_dir: Path, tmp_pat
     run_glue.main([*begun, *few, "--label_map", NAMES, "--classifier_head", "dense"])
     assert read_config(tmp_path / "run" / "best").id2label == dict(enumerate(NAMES.split(",")))
     assert "begins new" not in (tmp_path / "run" / "train.log").read_text(encoding="utf-8")
+
+
+def test_a_model_of_single_texts(
+    tmp_path: Path, sample_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its type_vocab_size is 1: a second text's tokens have no embedding."""
+    model, name = unnamed(tmp_path, type_vocab_size=1), "convbert.embeddings.token_type_embeddings.weight"
+    tensors = safetensors.numpy.load_file(model / "model.safetensors")
+    safetensors.numpy.save_file({**tensors, name: tensors[name][:1].copy()}, model / "model.safetensors")
+    for refused in (
+        lambda: run_eval.main(words(sample_dir, model, "--label_map", NAMES)),
+        lambda: run_glue.main(
+            ["--task_name", "rte", "--model_name_or_path", str(model), "--data_dir", str(sample_dir),
+             "--output_dir", str(tmp_path / "run")]
+        ),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match="type_vocab_size is 1: it reads single texts"):
+            refused()
+    with pytest.raises(InputError, match="was trained on one text"):
+        predict.main(["--model_path", str(model), "--text", "a", "--text_pair", "b"])
+    capsys.readouterr()
+    predict.main(["--model_path", str(model), "--text", "a"])
+    assert "label_id" in capsys.readouterr().out
 
 
 def test_another_tasks_head_is_not_named(tmp_path: Path, sample_dir: Path) -> None:
