@@ -17,14 +17,14 @@ from engines.running import open_engine
 from glue.arguments import data_folder
 from glue.data import read_split
 from glue.features import load_split
+from glue.model import in_our_names
 from glue.scoring import dev_scores, predict
 from glue.tasks import Task, find_task
 from squad import prediction
-from squad.data import Dataset, read_squad
+from squad.data import Dataset, read_squad, version_of
 from squad.windows import saved_cutting
 
 BATCH = 64
-_SQUAD = "squad_"
 _KEPT_QUIET = ("main", "loss")  # of scores: the first stands there under its own name
 
 
@@ -64,8 +64,8 @@ def quantise(path: Path) -> None:
 
 def _scorer(name: str, data_dir: str | None) -> Callable[[Exported], dict[str, float]]:
     """Exported folder → dev scores of its task; the task's files are read now."""
-    if name.startswith(_SQUAD):
-        file = f"dev-v{name.removeprefix(_SQUAD)}.json"
+    if version := version_of(name):
+        file = f"dev-v{version}.json"
         path = (Path(data_dir) if data_dir else cache_dir() / "squad") / file
         if not path.is_file():
             fetching = "fetch it with `python -m scripts.download_squad`, or name the --data_dir"
@@ -82,7 +82,11 @@ def _scorer(name: str, data_dir: str | None) -> Callable[[Exported], dict[str, f
 
 
 def _glue_scores(exported: Exported, task: Task, data: Path) -> dict[str, float]:
-    config, engine, tokenizer = exported.config, open_engine(exported), exported.tokenizer()
+    config, engine, tokenizer = (
+        in_our_names(exported.config, task),
+        open_engine(exported),
+        exported.tokenizer(),
+    )
     length = config.max_seq_length or min(128, config.max_position_embeddings)
     splits = [load_split(task, split, data, tokenizer, length) for split in task.of_kind("dev")]
     return dev_scores(task, config, [predict(engine, config, task, split, BATCH) for split in splits])

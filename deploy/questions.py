@@ -12,7 +12,7 @@ from convbert.tokenizer import Tokenizer
 from deploy.rows import Row
 from engines.running import Engine, run
 from squad.answers import Answers, Rules, best_answers, best_of_beams
-from squad.data import Dataset, Question
+from squad.data import Dataset, Question, version_of
 from squad.windows import Windows, make_windows
 
 DEFAULT_LENGTH = 384
@@ -46,7 +46,7 @@ class QuestionModel:
         check_pairs(config)
         self._cutting = {**_CUTTING, **cutting}
         self._tokenising = threading.Lock()  # of the tokeniser's settings; graphs run side by side
-        self.rules = Rules(nullable=config.finetuning_task.endswith("2.0"), threshold=threshold)
+        self.rules = Rules(nullable=version_of(config.finetuning_task) == "2.0", threshold=threshold)
 
     def answer(self, rows: Sequence[Row], batch_size: int = 64, progress: str = "") -> list[dict[str, Any]]:
         """Of every (question, passage) ``answer``, ``start`` and ``end`` (characters of the passage, −1 where

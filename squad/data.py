@@ -3,6 +3,7 @@
 Nothing is stripped or cleaned, so that a character's number in a text stays what the file says.
 """
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -96,6 +97,12 @@ class Dataset:
         return lines
 
 
+def version_of(task: str) -> str:
+    """``1.1`` or ``2.0``, as the name of a model's task says (``squad_2.0``, ``squad_v2``); else empty."""
+    name = re.fullmatch(r"squad[\W_]*v?([12])([\W_]*[01])?", task.strip(), re.ASCII | re.IGNORECASE)
+    return {"1": "1.1", "2": "2.0"}[name[1]] if name else ""
+
+
 def read_squad(path: str | Path, version_2: bool | None = None) -> Dataset:
     """Read a file. version_2: what it is claimed to be (None: no claim); a wrong claim is an InputError.
 
@@ -136,7 +143,8 @@ class _Reading:
             "contradictory": [],
         }
         self._marked = False
-        self._alone: list[Entry] = []  # those without a word of answers
+        self._alone: list[Entry] = []  # those without a list of answers
+        self._says_something = False  # also that there is no answer, in whatever words
 
     def add(self, entry: Entry) -> None:
         context, name, text = entry.context, entry.name, entry.question
@@ -145,6 +153,7 @@ class _Reading:
         raw = entry.answers()
         if raw is None:
             self._alone.append(entry)
+        self._says_something = self._says_something or bool(raw) or (raw == [] and entry.is_marked)
         answers = tuple(self._answer(one, context, name) for one in raw or () if one.text.strip())
         golds = None if raw is None or len(answers) == len(raw) else tuple(one.text for one in raw)
         if golds and not answers:
@@ -173,7 +182,7 @@ class _Reading:
         questions = list(self._questions.values())
         if not questions:
             raise InputError(f"{self._path}: there is no question in it")
-        has_answers = len(self._alone) < len(questions)
+        has_answers = self._says_something  # empty lists alone are how a test set withholds its answers
         for entry in self._alone if has_answers else ():
             if not entry.is_null:
                 raise without_answers(entry)

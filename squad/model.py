@@ -26,6 +26,7 @@ from convbert.config import EncoderConfig, to_json
 from convbert.encoder import depth_rules
 from convbert.span_heads import JointSpanHead, LinearSpanHead, SpanModel
 from convbert.tokenizer import Tokenizer
+from squad.data import version_of
 from squad.presets import SquadRecipe
 from squad.windows import CUTTING
 from training.reinitialise import put, top_arrays
@@ -59,8 +60,7 @@ def saved_head(folder: str | Path) -> SavedHead:
         raise InputError(f"{config_path(folder)}: qa_head {kind!r} is neither linear nor joint")
     if not kind and has_weights(folder) and _has_linear_head(values, open_weights(folder).tensors):
         kind = "linear"
-    version = str(version).removeprefix(f"{TASK}_") if str(version).startswith(f"{TASK}_") else ""
-    return SavedHead(kind, version, beam if type(beam) is int and beam > 0 else 20)
+    return SavedHead(kind, version_of(str(version)), beam if type(beam) is int and beam > 0 else 20)
 
 
 def _has_linear_head(values: Mapping[str, Any], tensors: Mapping[str, StoredTensor]) -> bool:

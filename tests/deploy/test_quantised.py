@@ -88,3 +88,20 @@ def test_only_onnx_graphs_are_made_smaller(sst2_model: Path, tmp_path: Path) -> 
     for words in (["--int8"], ["--int8", "--format", "paddle"], ["--data_dir", "x", "--format", "onnx"]):
         with pytest.raises(UsageError):
             export([*common, *words])
+
+
+def test_a_model_with_another_toolkits_names_is_scored(
+    sst2_model: Path, sample_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tests.deploy.tiny_models import write_classifier
+
+    scores = []
+    theirs = write_classifier(tmp_path, "sst2", ["NEGATIVE", "POSITIVE"])
+    for name, model in (("ours", sst2_model), ("theirs", theirs)):
+        export_small(model, tmp_path / name, sample_dir)
+        scores.append(printed(capsys.readouterr().out))
+    assert scores[0] == scores[1] != {}
+    assert open_exported(tmp_path / "theirs").answer([("a fine film",)])[0]["label"] in (
+        "NEGATIVE",
+        "POSITIVE",
+    )
