@@ -127,16 +127,16 @@ class _CompiledDepthwise(PyLayer):
     @staticmethod
     def forward(ctx, x, weight, bounds):  # type: ignore[no-untyped-def]
         ctx.save_for_backward(x, weight)
-        ctx.bounds, ctx.sizes = bounds, (x.size // x.shape[2], *x.shape[1:], weight.shape[0])
+        ctx.bounds, ctx.sizes = bounds, (*x.shape, weight.shape[0])
         out = paddle.empty_like(x)
-        compiled.call("depthwise", x, weight, bounds, out, *ctx.sizes, False)
+        compiled.call("depthwise", x, weight, bounds, out, False, *ctx.sizes)
         return out
 
     @staticmethod
     def backward(ctx, grad):  # type: ignore[no-untyped-def]
         x, weight = ctx.saved_tensor()
         of_x, of_weight = paddle.empty_like(x), paddle.empty_like(weight)
-        compiled.call("depthwise", grad, weight, ctx.bounds, of_x, *ctx.sizes, True)
+        compiled.call("depthwise", grad, weight, ctx.bounds, of_x, True, *ctx.sizes)
         compiled.call("depthwise_weight_gradient", x, grad, ctx.bounds, of_weight, *ctx.sizes)
         return of_x, of_weight
 
@@ -149,7 +149,7 @@ class _CompiledSpan(PyLayer):
     def forward(ctx, scores, values, bias, beside, bounds):  # type: ignore[no-untyped-def]
         (batch, length, heads, taps), width, other = scores.shape, values.shape[-1], beside.shape[-1]
         kernels, out = paddle.empty_like(scores), paddle.empty([batch, length, other + width])
-        ctx.bounds, ctx.sizes = bounds, (batch * length, length, heads, width // heads, taps, other)
+        ctx.bounds, ctx.sizes = bounds, (batch, length, heads, width // heads, taps, other)
         compiled.call("span", scores, values, bias, beside, bounds, kernels, out, *ctx.sizes)
         ctx.save_for_backward(kernels, values, bias)
         return out
@@ -171,7 +171,7 @@ class _CompiledProduct(PyLayer):
     def forward(ctx, x, bias, y):  # type: ignore[no-untyped-def]
         ctx.save_for_backward(x, bias, y)
         out, width = paddle.empty_like(x), bias.shape[0]
-        compiled.call("biased_product", x, bias, y, out, x.size // width, width)
+        compiled.call("biased_product", x, bias, y, out, compiled.rows(x), width)
         return out
 
     @staticmethod
@@ -179,7 +179,7 @@ class _CompiledProduct(PyLayer):
         x, bias, y = ctx.saved_tensor()
         of_x, of_y, of_bias = (paddle.empty_like(each) for each in (x, y, bias))
         pieces = np.empty((compiled.PIECES, bias.shape[0]), dtype=np.float32)
-        sizes = x.size // bias.shape[0], bias.shape[0]
+        sizes = compiled.rows(x), bias.shape[0]
         compiled.call("biased_product_gradient", x, bias, y, grad, of_x, of_y, pieces, of_bias, *sizes)
         return of_x, of_bias, of_y
 
@@ -190,8 +190,14 @@ def depthwise(x: paddle.Tensor, weight: paddle.Tensor, mask: Mask = None) -> pad
     mask: (B, T), 0 where x counts as 0, so that a row does not see its batch's padding; or the packing of x,
     which then is (1, P, C).
     """
-    if isinstance(mask, Packing) or (mask is None and compiled.usable(x, weight)):
-        return _CompiledDepthwise.apply(x, weight, mask and mask.bounds)
+    if paddle.in_dynamic_mode():
+        _check_taps(weight.shape[0])
+        if (width := x.shape[-1]) != weight.shape[-1]:
+            raise ValueError(f"convolution: expected weights of {width} columns, found {weight.shape[-1]}")
+    if isinstance(mask, Packing):
+        return _CompiledDepthwise.apply(mask.checked(x), weight, mask.bounds)
+    if mask is None and compiled.usable(x, weight) and compiled.fits("B T C, K C", x, weight):
+        return _CompiledDepthwise.apply(x, weight, None)
     return _Depthwise.apply(_shown(x, mask), weight)
 
 
@@ -204,9 +210,15 @@ def span_beside(
     other: (B, T, A), scores: (B, T, h, K), x: (B, T, H), linear(x): (B, T, h·d) → (B, T, A + h·d). mask:
     (B, T), 0 where values count as 0, or the packing of all three, which then have a first axis of 1.
     """
-    parts = (other, scores, x, linear.weight, linear.bias)
-    if isinstance(mask, Packing) or (mask is None and compiled.usable(*parts)):
-        return _CompiledSpan.apply(scores, linear.product(x), linear.bias, other, mask and mask.bounds)
+    if paddle.in_dynamic_mode():
+        _check_taps(scores.shape[-1])
+    if isinstance(mask, Packing):
+        other, scores, x = (mask.checked(part) for part in (other, scores, x))
+        return _CompiledSpan.apply(scores, linear.product(x), linear.bias, other, mask.bounds)
+    if mask is None and compiled.usable(other, scores, x, linear.weight, linear.bias):
+        values = linear.product(x)
+        if compiled.fits("B T A, B T h K, B T C, C", other, scores, values, linear.bias):
+            return _CompiledSpan.apply(scores, values, linear.bias, other, None)
     mixed = _Span.apply(paddle.nn.functional.softmax(scores, axis=-1), _shown(linear(x), mask))
     return paddle.concat([other, mixed], axis=-1)
 
@@ -215,9 +227,15 @@ def modulated(
     x: paddle.Tensor, weight: paddle.Tensor, bias: paddle.Tensor, query: paddle.Tensor
 ) -> paddle.Tensor:
     """(x @ weight + bias) · query; x: (B, T, C), weight: (C, A), bias: (A,), query: (B, T, A) → (B, T, A)."""
-    if compiled.usable(x, weight, bias, query):
+    parts = (x, weight, bias, query)
+    if compiled.usable(*parts) and compiled.fits("* C, C A, A, * A", *parts):
         return _CompiledProduct.apply(paddle.matmul(x, weight), bias, query)
     return affine(x, weight, bias) * query
+
+
+def _check_taps(taps: int) -> None:
+    if taps % 2 == 0:
+        raise ValueError(f"convolution: expected an odd number of taps, found {taps}")
 
 
 def _shown(x: paddle.Tensor, mask: paddle.Tensor | None) -> paddle.Tensor:

@@ -36,9 +36,12 @@ class Dropout(paddle.nn.Layer):
     """
 
     def __init__(self, rate: float) -> None:
+        """ValueError unless some of the elements, of 65536 the least, are kept: 0 <= rate < 1."""
         super().__init__()
         self.rate = rate
         self.threshold = round(rate * 65536)
+        if not 0 <= self.threshold < 65536:
+            raise ValueError(f"dropout: expected a rate from 0 to below 1, found {rate}")
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
         """x: any shape → the same shape."""

@@ -154,7 +154,7 @@ class Encoder(nn.Layer):
         first_only: bool = False,
     ) -> list[paddle.Tensor]:
         """The same after each of the given layers, counted from 1."""
-        packing = self._packing(mask)
+        packing = self._packing(ids, mask)
         x = self.embeddings(ids, token_types, packing)
         found = []
         for depth, layer in enumerate(self.layers, 1):
@@ -164,11 +164,15 @@ class Encoder(nn.Layer):
                 found.append(x if packing is None or first else packing.unpacked(x))
         return found
 
-    def _packing(self, mask: paddle.Tensor | None) -> Packing | None:
+    def _packing(self, ids: paddle.Tensor, mask: paddle.Tensor | None) -> Packing | None:
         """How padding can be left out, where there is some and the compiled functions can do it all."""
-        if mask is None or self.config.reference_padding or not kernels.usable(*self.parameters()):
+        if mask is None or not paddle.in_dynamic_mode():
             return None
-        return packing_of(mask) if mask.dtype == paddle.float32 else None
+        if mask.shape != ids.shape:
+            raise ValueError(f"mask: expected shape {ids.shape}, as of the ids, found {mask.shape}")
+        if self.config.reference_padding or not kernels.usable(*self.parameters()):
+            return None
+        return packing_of(mask) if kernels.is_mask(mask) else None
 
 
 def initialise(network: nn.Layer, deviation: float) -> None:

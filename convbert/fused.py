@@ -3,6 +3,7 @@
 Every function says in its docstring what it computes, in the plain layers that it falls back to.
 """
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -26,14 +27,14 @@ class _Gelu(PyLayer):
     def forward(ctx, y, bias):  # type: ignore[no-untyped-def]
         ctx.save_for_backward(y, bias)
         result, width = paddle.empty_like(y), bias.shape[0]
-        kernels.call("gelu", y, bias, result, y.size // width, width)
+        kernels.call("gelu", y, bias, result, kernels.rows(y), width)
         return result
 
     @staticmethod
     def backward(ctx, gradient):  # type: ignore[no-untyped-def]
         y, bias = ctx.saved_tensor()
         of_y, width = paddle.empty_like(y), bias.shape[0]
-        kernels.call("gelu_gradient", y, bias, gradient, of_y, y.size // width, width)
+        kernels.call("gelu_gradient", y, bias, gradient, of_y, kernels.rows(y), width)
         return of_y, column_sums(of_y)
 
 
@@ -42,8 +43,7 @@ class _AddNorm(PyLayer):
 
     @staticmethod
     def forward(ctx, x, y, bias, gain, shift, epsilon, words, threshold):  # type: ignore[no-untyped-def]
-        width = bias.shape[0]
-        rows = x.size // width
+        rows, width = kernels.rows(x), bias.shape[0]
         normal, result, inverse = paddle.empty_like(x), paddle.empty_like(x), paddle.empty([rows])
         kernels.call(
             "add_norm", x, y, bias, words, threshold, gain, shift, epsilon, normal, inverse, result,
@@ -86,7 +86,7 @@ class _Weights(PyLayer):
         of_scores, length = paddle.empty_like(softmax), softmax.shape[-1]
         kernels.call(
             "attention_weights_gradient", softmax, ctx.words, ctx.threshold, ctx.scale, gradient, of_scores,
-            softmax.size // length, length,
+            kernels.rows(softmax), length,
         )  # fmt: skip
         return of_scores
 
@@ -97,7 +97,8 @@ def activated(
     """activation(linear(x)); x: (…, in) → (…, out)."""
     if activation is not F.gelu or not kernels.usable(x, linear.weight, linear.bias):
         return activation(linear(x))
-    return _Gelu.apply(linear.product(x), linear.bias)
+    y = linear.product(x)
+    return _Gelu.apply(y, linear.bias) if kernels.fits("* C, C", y, linear.bias) else activation(linear(x))
 
 
 def add_norm(
@@ -105,10 +106,19 @@ def add_norm(
 ) -> paddle.Tensor:
     """norm(x + dropout(linear(y))); x: (…, H), y: (…, in) → (…, H)."""
     parameters = (linear.bias, norm.weight, norm.bias)
-    if not kernels.usable(x, y, linear.weight, *parameters):
-        return norm(x + dropout(linear(y)))
-    words, threshold = dropout.draw(x.size)
-    return _AddNorm.apply(x, linear.product(y), *parameters, norm._epsilon, words, threshold)
+    if kernels.usable(x, y, linear.weight, *parameters):
+        product = linear.product(y)
+        if kernels.fits("* H, * H, H, H, H", x, product, *parameters):
+            words, threshold = dropout.draw(math.prod(x.shape))
+            return _AddNorm.apply(x, product, *parameters, norm._epsilon, words, threshold)
+    return norm(x + dropout(linear(y)))
+
+
+def _are_attended(query: paddle.Tensor, key: paddle.Tensor, mask: paddle.Tensor | None) -> bool:
+    """Whether shapes are as ``attention_weights`` says, and the mask is one that C takes."""
+    if mask is None:
+        return kernels.fits("B h T d, B h S d", query, key)
+    return kernels.is_mask(mask) and kernels.fits("B h T d, B h S d, B S", query, key, mask)
 
 
 def attention_weights(
@@ -124,9 +134,9 @@ def attention_weights(
     """
     if isinstance(mask, Packing):
         mask = mask.mask
-    if kernels.usable(query, key) and (mask is None or mask.dtype == paddle.float32):
+    if kernels.usable(query, key) and _are_attended(query, key, mask):
         scores = paddle.matmul(query, key, transpose_y=True)
-        words, threshold = dropout.draw(scores.size)
+        words, threshold = dropout.draw(math.prod(scores.shape))
         return _Weights.apply(scores, scale, mask, words, threshold)
     query = query * scale
     if mask is not None:

@@ -1,7 +1,7 @@
 /* What Paddle computes on CPUs in many passes over memory, each on one core, in one pass on all.
  *
  * Arrays are contiguous float32. B rows, T tokens, N = B*T, P real tokens, C or H columns, h heads of d columns,
- * K taps (odd).
+ * K taps (odd). kernels.py checks how many numbers an array has; what stands in starts and bounds leads nowhere else.
  * Every sum over rows is made in pieces that do not depend on the number of threads, so neither do results.
  * Definitions: convbert/convolution.py, and what convbert/fused.py names. */
 
@@ -13,6 +13,7 @@
 #define NARROW 32 /* the same, of a head */
 #define PIECES 16 /* of the rows, for sums over them */
 #define ROWS 128  /* of a block of columns, that stay in the first cache */
+#define STRETCH 4096 /* of a parameter's numbers, that one thread takes at a time */
 
 typedef int64_t i64;
 typedef const float *restrict in;
@@ -21,11 +22,13 @@ typedef float *restrict out;
 static inline i64 least(i64 a, i64 b) { return a < b ? a : b; }
 static inline i64 most(i64 a, i64 b) { return a > b ? a : b; }
 
-/* e**x, relative error below 3e-7 (Cephes, expf): 2**n times a polynomial of the rest. */
+/* e**x, relative error below 3e-7 (Cephes, expf): 2**n times a polynomial of the rest. 0 below -87, e**88 above 88;
+ * NaN of NaN, which must not reach the conversion to an integer. */
 static inline float exponential(float x) {
-    x = x < -87.0f ? -87.0f : x > 88.0f ? 88.0f : x;
-    float n = floorf(x * 1.44269504f + 0.5f);
-    float r = x - n * 0.693359375f + n * 2.12194440e-4f;
+    float within = x > -87.0f ? x : -87.0f;
+    within = within < 88.0f ? within : 88.0f;
+    float n = floorf(within * 1.44269504f + 0.5f);
+    float r = within - n * 0.693359375f + n * 2.12194440e-4f;
     float p = 1.9875691500e-4f;
     p = p * r + 1.3981999507e-3f;
     p = p * r + 8.3334519073e-3f;
@@ -34,12 +37,12 @@ static inline float exponential(float x) {
     p = p * r + 5.0000001201e-1f;
     p = p * r * r + r + 1.0f;
     union { int32_t bits; float value; } scale = {.bits = ((int32_t)n + 127) << 23};
-    return p * scale.value;
+    float power = x < -87.0f ? 0.0f : p * scale.value;
+    return x == x ? power : x;
 }
 
-/* The error function, absolute error below 5e-7 (the rational form that Eigen uses). */
+/* The error function, absolute error below 5e-7 (the rational form that Eigen uses); exactly 1 beyond 4. */
 static inline float error_function(float x) {
-    x = x < -4.0f ? -4.0f : x > 4.0f ? 4.0f : x;
     float s = x * x;
     float p = -2.72614225801306e-10f;
     p = p * s + 2.77068142495902e-08f;
@@ -53,17 +56,22 @@ static inline float error_function(float x) {
     q = q * s - 1.68282697438203e-03f;
     q = q * s - 7.37332916720468e-03f;
     q = q * s - 1.42647390514189e-02f;
-    return x * p / q;
+    return x > 4.0f ? 1.0f : x < -4.0f ? -1.0f : x * p / q;
 }
 
 /* ---- tokens by head: x (P, h*d), the rows' real tokens without padding, row b at starts[b] to starts[b + 1];
  * y (B, h, T, d), zeros at padding ---- */
 
-void by_head(in x, const i64 *restrict starts, out y, i64 B, i64 h, i64 T, i64 d) {
+static inline i64 real(const i64 *restrict starts, i64 b, i64 T, i64 P) {
+    i64 length = starts[b + 1] - starts[b];
+    return starts[b] < 0 || length < 0 || length > T || starts[b + 1] > P ? 0 : length;
+}
+
+void by_head(in x, const i64 *restrict starts, out y, i64 P, i64 B, i64 h, i64 T, i64 d) {
 #pragma omp parallel for collapse(2) schedule(static)
     for (i64 b = 0; b < B; b++)
         for (i64 head = 0; head < h; head++) {
-            i64 length = starts[b + 1] - starts[b];
+            i64 length = real(starts, b, T, P);
             out o = y + (b * h + head) * T * d;
             for (i64 t = 0; t < length; t++)
                 memcpy(o + t * d, x + ((starts[b] + t) * h + head) * d, d * sizeof(float));
@@ -71,26 +79,30 @@ void by_head(in x, const i64 *restrict starts, out y, i64 B, i64 h, i64 T, i64 d
         }
 }
 
-void by_token(in y, const i64 *restrict starts, out x, i64 B, i64 h, i64 T, i64 d) {
+void by_token(in y, const i64 *restrict starts, out x, i64 P, i64 B, i64 h, i64 T, i64 d) {
 #pragma omp parallel for collapse(2) schedule(static)
     for (i64 b = 0; b < B; b++)
         for (i64 head = 0; head < h; head++)
-            for (i64 t = 0; t < starts[b + 1] - starts[b]; t++)
+            for (i64 t = 0, length = real(starts, b, T, P); t < length; t++)
                 memcpy(x + ((starts[b] + t) * h + head) * d, y + ((b * h + head) * T + t) * d, d * sizeof(float));
 }
 
 /* ---- convolutions of N tokens, rows of T, or where bounds (N, 2) are given, rows from the first of a token's
  * bounds to the second; a row does not see another ---- */
 
-static inline i64 begins(const i64 *restrict bounds, i64 n, i64 T) { return bounds ? bounds[2 * n] : n / T * T; }
-static inline i64 ends(const i64 *restrict bounds, i64 n, i64 T) { return bounds ? bounds[2 * n + 1] : (n / T + 1) * T; }
+static inline i64 begins(const i64 *restrict bounds, i64 n, i64 T) {
+    return bounds ? most(0, bounds[2 * n]) : n / T * T;
+}
+static inline i64 ends(const i64 *restrict bounds, i64 n, i64 T, i64 N) {
+    return bounds ? least(N, bounds[2 * n + 1]) : (n / T + 1) * T;
+}
 
 /* x (N, C), weight (K, C). flip: the taps in reverse order, which is the gradient of x. */
-void depthwise(in x, in weight, const i64 *restrict bounds, out y, i64 N, i64 T, i64 C, i64 K, i64 flip) {
-    i64 reach = K / 2;
+void depthwise(in x, in weight, const i64 *restrict bounds, out y, i64 flip, i64 B, i64 T, i64 C, i64 K) {
+    i64 reach = K / 2, N = B * T;
 #pragma omp parallel for schedule(static)
     for (i64 n = 0; n < N; n++) {
-        i64 from = most(0, begins(bounds, n, T) - n + reach), to = least(K, ends(bounds, n, T) - n + reach);
+        i64 from = most(0, begins(bounds, n, T) - n + reach), to = least(K, ends(bounds, n, T, N) - n + reach);
         for (i64 c = 0; c < C; c += BLOCK) {
             i64 width = least(BLOCK, C - c);
             float sum[BLOCK] = {0};
@@ -108,15 +120,15 @@ void depthwise(in x, in weight, const i64 *restrict bounds, out y, i64 N, i64 T,
 
 /* ROWS tokens of a row after the other, so that the taps find them in the cache. */
 void depthwise_weight_gradient(in x, in gradient, const i64 *restrict bounds, out of_weight,
-                               i64 N, i64 T, i64 C, i64 K) {
-    i64 reach = K / 2;
+                               i64 B, i64 T, i64 C, i64 K) {
+    i64 reach = K / 2, N = B * T;
 #pragma omp parallel for schedule(static)
     for (i64 c = 0; c < C; c += BLOCK) {
         i64 width = least(BLOCK, C - c);
         for (i64 j = 0; j < K; j++) memset(of_weight + j * C + c, 0, width * sizeof(float));
         for (i64 first = 0, behind; first < N; first = behind) {
-            i64 begin = begins(bounds, first, T), end = ends(bounds, first, T);
-            behind = least(first + ROWS, end);
+            i64 begin = begins(bounds, first, T), end = ends(bounds, first, T, N);
+            behind = most(first + 1, least(first + ROWS, end));
             for (i64 j = 0; j < K; j++) {
                 i64 from = most(first, begin + reach - j), to = least(behind, end + reach - j);
                 float sum[BLOCK] = {0};
@@ -136,17 +148,17 @@ void depthwise_weight_gradient(in x, in gradient, const i64 *restrict bounds, ou
 /* Of values + bias: kernels, the softmax of scores (N, h, K); values (N, h*d), bias (h*d). y (N, A + h*d): its
  * rows begin with those of beside (N, A). */
 void span(in scores, in values, in bias, in beside, const i64 *restrict bounds, out kernels, out y,
-          i64 N, i64 T, i64 h, i64 d, i64 K, i64 A) {
-    i64 reach = K / 2, C = h * d;
+          i64 B, i64 T, i64 h, i64 d, i64 K, i64 A) {
+    i64 reach = K / 2, N = B * T, C = h * d;
 #pragma omp parallel for schedule(static)
     for (i64 n = 0; n < N; n++) {
-        i64 from = most(0, begins(bounds, n, T) - n + reach), to = least(K, ends(bounds, n, T) - n + reach);
+        i64 from = most(0, begins(bounds, n, T) - n + reach), to = least(K, ends(bounds, n, T, N) - n + reach);
         memcpy(y + n * (A + C), beside + n * A, A * sizeof(float));
         for (i64 head = 0; head < h; head++) {
             in s = scores + (n * h + head) * K;
             out k = kernels + (n * h + head) * K;
-            float top = s[0], total = 0;
-            for (i64 j = 1; j < K; j++) top = s[j] > top ? s[j] : top;
+            float top = -INFINITY, total = 0;
+            for (i64 j = 0; j < K; j++) top = s[j] > top ? s[j] : top;
             for (i64 j = 0; j < K; j++) k[j] = exponential(s[j] - top);
             for (i64 j = 0; j < K; j++) total += k[j];
             for (i64 j = 0; j < K; j++) k[j] /= total;
@@ -167,11 +179,11 @@ void span(in scores, in values, in bias, in beside, const i64 *restrict bounds, 
 }
 
 void span_gradient(in kernels, in values, in bias, const i64 *restrict bounds, in gradient, out of_scores,
-                   out of_values, out of_beside, i64 N, i64 T, i64 h, i64 d, i64 K, i64 A) {
-    i64 reach = K / 2, C = h * d, W = A + C;
+                   out of_values, out of_beside, i64 B, i64 T, i64 h, i64 d, i64 K, i64 A) {
+    i64 reach = K / 2, N = B * T, C = h * d, W = A + C;
 #pragma omp parallel for schedule(static)
     for (i64 n = 0; n < N; n++) {
-        i64 begin = begins(bounds, n, T), end = ends(bounds, n, T);
+        i64 begin = begins(bounds, n, T), end = ends(bounds, n, T, N);
         memcpy(of_beside + n * A, gradient + n * W, A * sizeof(float));
         for (i64 head = 0; head < h; head++) {
             in k = kernels + (n * h + head) * K, g = gradient + n * W + A + head * d;
@@ -348,7 +360,7 @@ void attention_weights(in scores, in mask, const uint16_t *restrict words, i64 t
         } else
             for (i64 i = 0; i < S; i++) p[i] = s[i] * scale;
         for (i64 i = 0; i < S; i++) top = p[i] > top ? p[i] : top;
-        for (i64 i = 0; i < S; i++) p[i] = p[i] - top < -87.0f ? 0.0f : exponential(p[i] - top); /* padding: 0 */
+        for (i64 i = 0; i < S; i++) p[i] = exponential(p[i] - top); /* at padding 0 */
         for (i64 i = 0; i < S; i++) total += p[i];
         for (i64 i = 0; i < S; i++) p[i] /= total;
         if (words) {
@@ -378,17 +390,17 @@ void attention_weights_gradient(in softmax, const uint16_t *restrict words, i64 
 
 /* ---- the optimiser ---- */
 
-/* The sum of squares of n numbers, into *sum. */
-void squares(in x, double *restrict sum, i64 n) {
+/* The sum of squares of n numbers, into *total. */
+void squares(in x, double *restrict total, i64 n) {
     double pieces[PIECES];
 #pragma omp parallel for schedule(static) if (n > 65536)
     for (i64 piece = 0; piece < PIECES; piece++) {
-        double total = 0;
-        for (i64 i = n * piece / PIECES; i < n * (piece + 1) / PIECES; i++) total += (double)x[i] * x[i];
-        pieces[piece] = total;
+        double sum = 0;
+        for (i64 i = n * piece / PIECES; i < n * (piece + 1) / PIECES; i++) sum += (double)x[i] * x[i];
+        pieces[piece] = sum;
     }
-    *sum = 0;
-    for (i64 piece = 0; piece < PIECES; piece++) *sum += pieces[piece];
+    *total = 0;
+    for (i64 piece = 0; piece < PIECES; piece++) *total += pieces[piece];
 }
 
 /* One step of Paddle's AdamW with the gradient times scale. powers: beta1**t and beta2**t, moved on. */
@@ -397,13 +409,17 @@ void adamw(float *restrict x, in gradient, float *restrict first, float *restric
            i64 n) {
     float root = sqrtf(1.0f - *power2), step = rate * root / (1.0f - *power1), floor = epsilon * root;
     float keep = 1.0f - rate * decay;
-#pragma omp parallel for simd schedule(static) if (n > 65536)
-    for (i64 i = 0; i < n; i++) {
-        float g = gradient[i] * scale;
-        float m = beta1 * first[i] + (1.0f - beta1) * g, v = beta2 * second[i] + (1.0f - beta2) * g * g;
-        first[i] = m;
-        second[i] = v;
-        x[i] = x[i] * keep - step * m / (sqrtf(v) + floor);
+#pragma omp parallel for schedule(static) if (n > 65536)
+    for (i64 begin = 0; begin < n; begin += STRETCH) {
+        i64 end = least(n, begin + STRETCH);
+#pragma omp simd
+        for (i64 i = begin; i < end; i++) {
+            float g = gradient[i] * scale;
+            float m = beta1 * first[i] + (1.0f - beta1) * g, v = beta2 * second[i] + (1.0f - beta2) * g * g;
+            first[i] = m;
+            second[i] = v;
+            x[i] = x[i] * keep - step * m / (sqrtf(v) + floor);
+        }
     }
     *power1 *= beta1;
     *power2 *= beta2;

@@ -40,10 +40,11 @@ def affine(x: paddle.Tensor, weight: paddle.Tensor, bias: paddle.Tensor | None) 
 
 def _biased(x: paddle.Tensor, weight: paddle.Tensor, bias: paddle.Tensor) -> paddle.Tensor:
     """x @ weight + bias, of which nobody wants the gradient here."""
-    if bias.shape != weight.shape[1:] or not kernels.usable(x, weight, bias):
+    parts = (x, weight, bias)
+    if not (kernels.usable(*parts) and kernels.fits("* I, I C, C", *parts)):
         return paddle.nn.functional.linear(x, weight, bias)
     result = paddle.matmul(x, weight)
-    kernels.call("add_bias", result, bias, result.size // bias.shape[0], bias.shape[0])
+    kernels.call("add_bias", result, bias, kernels.rows(result), bias.shape[0])
     return result
 
 

@@ -21,17 +21,30 @@ class Packing:
     def __init__(self, mask: paddle.Tensor, lengths: np.ndarray) -> None:
         self.mask = mask
         self.rows, self.length = mask.shape
+        if lengths.shape != (self.rows,) or not ((lengths > 0) & (lengths <= self.length)).all():
+            raise ValueError(f"expected {self.rows} lengths from 1 to {self.length}, found {lengths}")
         self.starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         row = np.repeat(np.arange(self.rows), lengths)
         self.bounds = np.ascontiguousarray(np.stack([self.starts[row], self.starts[row + 1]], axis=1))
+        for array in (self.starts, self.bounds):  # C relies on what stands there
+            array.setflags(write=False)
         positions = np.arange(self.starts[-1]) - self.starts[row]
         self.positions = paddle.to_tensor(positions)
         self._places = paddle.to_tensor(row * self.length + positions)
         self._firsts = paddle.to_tensor(self.starts[:-1])
 
+    def checked(self, x: paddle.Tensor) -> paddle.Tensor:
+        """The tensor itself, (1, P, …); ValueError where its first axes are others."""
+        if x.shape[:2] != [1, len(self.bounds)]:
+            raise ValueError(
+                f"expected {len(self.bounds)} tokens, all rows' real ones, found shape {x.shape}"
+            )
+        return x
+
     def packed(self, ids: paddle.Tensor) -> paddle.Tensor:
-        """(B, T) → (1, P)."""
-        return paddle.gather(ids.flatten(), self._places).unsqueeze(0)
+        """(B, T), or what broadcasts to that → (1, P)."""
+        every = paddle.broadcast_to(ids, [self.rows, self.length])
+        return paddle.gather(every.flatten(), self._places).unsqueeze(0)
 
     def unpacked(self, x: paddle.Tensor) -> paddle.Tensor:
         """(1, P, H) → (B, T, H), zeros at padding."""
@@ -51,8 +64,10 @@ class Packing:
 
 
 def packing_of(mask: paddle.Tensor) -> Packing | None:
-    """Of a mask on a CPU; None where something real follows padding, or a row has nothing real."""
+    """Of a mask (B, T) on a CPU; None where something real follows padding, or a row has nothing real."""
     values = mask.numpy()
+    if values.ndim != 2 or not values.size:
+        return None
     lengths = (values != 0).sum(axis=1)
     real = np.arange(values.shape[1]) < lengths[:, None]
     return Packing(mask, lengths) if lengths.all() and np.array_equal(values, real) else None
@@ -81,13 +96,15 @@ class _ByToken(PyLayer):
 
 
 def _spread(x: paddle.Tensor, packing: Packing, heads: int) -> paddle.Tensor:
-    shape = packing.rows, heads, packing.length, x.shape[-1] // heads
+    shape = packing.rows, heads, packing.length, packing.checked(x).shape[-1] // heads
     out = paddle.empty(shape, dtype=x.dtype)
-    kernels.call("by_head", x, packing.starts, out, *shape)
+    kernels.call("by_head", x, packing.starts, out, x.shape[1], *shape)
     return out
 
 
 def _gathered(x: paddle.Tensor, packing: Packing) -> paddle.Tensor:
     out = paddle.empty([1, int(packing.starts[-1]), x.shape[1] * x.shape[3]], dtype=x.dtype)
-    kernels.call("by_token", x, packing.starts, out, *x.shape)
+    if x.shape[0] != packing.rows or x.shape[2] != packing.length:
+        raise ValueError(f"expected {packing.rows} rows of {packing.length} tokens, found shape {x.shape}")
+    kernels.call("by_token", x, packing.starts, out, out.shape[1], *x.shape)
     return out

@@ -16,12 +16,20 @@ Each setting is left alone where the environment already has it:
 
 import ctypes
 import os
+import platform
+import re
 import sys
 from pathlib import Path
 
 from commands.errors import InputError
 
-_RECORDED = ("OMP_NUM_THREADS", "MKL_DEBUG_CPU_TYPE", "FLAGS_use_stride_kernel", "MKL_CBWR")
+_RECORDED = (
+    "OMP_NUM_THREADS", "MKL_NUM_THREADS", "MKL_DYNAMIC", "MKL_DEBUG_CPU_TYPE", "MKL_ENABLE_INSTRUCTIONS",
+    "MKL_CBWR", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ONEDNN_DEFAULT_FPMATH_MODE",
+    "FLAGS_use_stride_kernel",
+)  # fmt: skip
+# Of a processor's features those that decide which instructions MKL, oneDNN or a compiler choose.
+_FEATURES = re.compile(r"(sse|ssse|avx|fma|f16c|amx|bmi|abm|movbe|asimd|sve|bf16|i8mm).*")
 _M_TRIM_THRESHOLD = -1  # names and numbers from glibc's malloc.h
 _M_MMAP_MAX = -4
 
@@ -39,6 +47,27 @@ def set_up() -> None:
 def settings_in_force() -> dict[str, str | None]:
     """The environment variables that decide which kernels run, for a record beside results."""
     return {name: os.environ.get(name) for name in _RECORDED}
+
+
+def processor() -> dict[str, str]:
+    """The processor's model and what it can do, as far as the bits of a result depend on it."""
+    known = cpu_info()
+    numbers = [f"{name} {known[name]}" for name in ("cpu family", "model", "stepping") if name in known]
+    features = (known.get("flags") or known.get("Features") or "").split()
+    return {
+        "model": ", ".join([known.get("model name") or platform.machine(), *numbers]),
+        "features": " ".join(sorted(filter(_FEATURES.fullmatch, features))),
+    }
+
+
+def cpu_info() -> dict[str, str]:
+    """What Linux says of the first core; empty elsewhere."""
+    try:
+        first = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split("\n\n")[0]
+    except OSError:
+        return {}
+    lines = [line.partition(":") for line in first.splitlines()]
+    return {name.strip(): value.strip() for name, _, value in lines}
 
 
 def thread_count() -> int:

@@ -29,7 +29,8 @@ class AdamW(paddle.optimizer.AdamW):
         pairs = [(p, p.grad) for p in self._settings["parameters"] if not p.stop_gradient]
         pairs = [(parameter, gradient) for parameter, gradient in pairs if gradient is not None]
         with paddle.no_grad():
-            if kernels.usable(*(tensor for pair in pairs for tensor in pair)):
+            in_place = all(parameter.is_contiguous() for parameter, _ in pairs)
+            if in_place and kernels.usable(*(tensor for pair in pairs for tensor in pair)):
                 self._compiled_step(pairs)
             else:
                 super().step()
@@ -43,7 +44,7 @@ class AdamW(paddle.optimizer.AdamW):
         if settings["grad_clip"] is not None:
             sums = np.zeros(len(pairs))
             for number, (_, gradient) in enumerate(pairs):
-                kernels.call("squares", gradient, sums[number:], gradient.size)
+                kernels.call("squares", gradient, sums[number : number + 1], math.prod(gradient.shape))
             most = settings["grad_clip"].clip_norm
             scale = most / max(math.sqrt(sums.sum()), most)
         numbers = [float(settings[name]) for name in ("beta1", "beta2", "epsilon")]
@@ -54,7 +55,8 @@ class AdamW(paddle.optimizer.AdamW):
             rate = float(self.get_lr() * parameter.optimize_attr["learning_rate"])
             is_decayed = settings["apply_decay_param_fun"](parameter.name)
             decay = float(settings["weight_decay"]) if is_decayed else 0.0
-            kernels.call("adamw", parameter, gradient, *state, rate, *numbers, decay, scale, gradient.size)
+            size = math.prod(gradient.shape)
+            kernels.call("adamw", parameter, gradient, *state, rate, *numbers, decay, scale, size)
 
     def _create_accumulators(self, block, parameters):  # type: ignore[no-untyped-def]
         fresh = [p for p in parameters if p.name not in self._accumulators[self._moment1_acc_str]]

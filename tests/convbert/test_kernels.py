@@ -1,7 +1,8 @@
 """The compiled functions against the plain formulations in float64, and when they are used at all."""
 
-import subprocess
-import sys
+import ctypes
+import hashlib
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -280,42 +281,87 @@ def test_a_network_with_and_without(
     assert len(packed_rows) == padded
 
 
-THREADS = """
-import hashlib, numpy as np
-from convbert import dropout, fused, kernels
-from convbert.convolution import depthwise, modulated, span_beside
-from convbert.linear import Linear, affine
-from convbert.framework import paddle
-draw = np.random.default_rng(0)
-def tensor(*shape):
-    return paddle.to_tensor(draw.normal(size=shape).astype("float32"), stop_gradient=False)
-x, weight, k, gain = tensor(5, 37, 96), tensor(9, 96), tensor(5, 37, 3, 9), tensor(96)
-linear, square = Linear(96, 96), tensor(96, 96)
-linear.weight.set_value(square.detach())
-words, _ = dropout.Dropout(0.1).draw(x.size)
-normed = fused._AddNorm.apply(x, x, gain, gain, gain, 1e-6, words, 6554)
-biased = affine(x, square, gain)
-out = [depthwise(x, weight), span_beside(x, k, x, linear), modulated(x, square, gain, x), normed, biased]
-for part in out:
-    (part * part).sum().backward(retain_graph=True)
-digest = hashlib.sha256()
-for part in (*out, x.grad, weight.grad, k.grad, gain.grad, square.grad, linear.bias.grad):
-    digest.update(part.numpy().tobytes())
-print(kernels.library() is not None, digest.hexdigest())
-"""
+def digest_of_all_functions() -> str:
+    """Of what each writes, from the same random numbers; no product of Paddle's is among them."""
+    draw = np.random.default_rng(0)
+    rows, length, heads, depth, taps, beside, real = 3, 37, 3, 32, 9, 64, 80
+    tokens, width = rows * length, heads * depth
+    many = 100_003  # from 65536 on the optimiser's functions take threads
+    row = np.arange(tokens) // length * length
+    known = {
+        "words": draw.integers(0, 1 << 16, size=rows * heads * length**2).astype(np.uint16),
+        "bounds": np.stack([row, row + length], axis=1).astype(np.int64),
+        "starts": np.array([0, 37, 60, 80]),
+    }
+    numbers = {
+        "threshold": 6554, "scale": 0.3, "epsilon": 1e-6, "flip": 0, "rate": 0.1, "beta1": 0.9,
+        "beta2": 0.999, "decay": 0.01,
+    }  # fmt: skip
+    convolved, spans = (rows, length, width, taps), (rows, length, heads, depth, taps, beside)
+    sizes = {
+        "by_head": (real, rows, heads, length, depth), "by_token": (real, rows, heads, length, depth),
+        "depthwise": convolved, "depthwise_weight_gradient": convolved, "span": spans, "span_gradient": spans,
+        "attention_weights": (rows, heads, length, length),
+        "attention_weights_gradient": (heads * tokens, length), "squares": (many,), "adamw": (many,),
+    }  # fmt: skip
+    digest = hashlib.sha256()
+    for name, (_, counts) in kernels._FUNCTIONS.items():
+        size = sizes.get(name, (tokens, width))
+        left, arguments = list(counts(*size)), []
+        for parameter in kernels._PARAMETERS[name]:
+            if not parameter.is_array:
+                arguments.append(numbers[parameter.name])
+                continue
+            count, fixed = left.pop(0), known.get(parameter.name)
+            kind = np.float64 if parameter.name == "total" else np.float32
+            values = np.abs(draw.normal(size=count)) / 2
+            arguments.append(values.astype(kind) if fixed is None else fixed.reshape(-1)[:count].copy())
+        kernels.call(name, *arguments, *size)
+        for parameter, array in zip(kernels._PARAMETERS[name], arguments, strict=True):
+            digest.update(array.tobytes() if parameter.is_written else b"")
+    return digest.hexdigest()
 
 
 @compiled
-def test_the_number_of_threads_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_threads_changes_no_bit() -> None:
+    """Of what C computes; the bits of Paddle's products may depend on it."""
+    threads = ctypes.CDLL(str(Path(paddle.__file__).with_name("libs") / "libiomp5.so"))
+    before = threads.omp_get_max_threads()
     found = set()
-    for threads in ("1", "3"):
-        monkeypatch.setenv("OMP_NUM_THREADS", threads)
-        done = subprocess.run(
-            [sys.executable, "-c", THREADS], capture_output=True, encoding="utf-8", check=True
-        )
-        found.add(done.stdout)
+    try:
+        for count in (1, 2, 3, 7):
+            threads.omp_set_num_threads(count)
+            assert threads.omp_get_max_threads() == count
+            found.add(digest_of_all_functions())
+    finally:
+        threads.omp_set_num_threads(before)
     assert len(found) == 1
-    assert next(iter(found)).startswith("True ")
+
+
+PROTOTYPE = re.compile(r"^void (\w+)\(([^)]*)\) \{", re.MULTILINE)
+
+
+def test_the_table_has_the_parameters_of_c() -> None:
+    """Names and order, arrays and numbers, and which arrays are written."""
+    source = Path(kernels.__file__).with_name("kernels.c").read_text(encoding="utf-8")
+    found = {
+        name: [" ".join(text.split()) for text in texts.split(",")]
+        for name, texts in PROTOTYPE.findall(source)
+    }
+    assert set(found) == set(kernels._FUNCTIONS)
+    for name, parameters in found.items():
+        arrays = kernels._PARAMETERS[name]
+        assert len(parameters) == len(arrays) + kernels._FUNCTIONS[name][1].__code__.co_argcount
+        for text, parameter in zip(parameters, arrays, strict=False):
+            kind, _, title = text.rpartition(" ")
+            assert title.lstrip("*") == parameter.name, name
+            is_read = kind == "in" or kind.startswith("const")
+            assert is_read != parameter.is_written or not parameter.is_array, (name, text)
+            assert (kind in ("i64", "float")) != parameter.is_array, (name, text)
+            if not parameter.is_array:
+                wanted = {"i64": ctypes.c_int64, "float": ctypes.c_float}[kind]
+                assert kernels._C_TYPES[parameter.name] is wanted, (name, text)
+        assert all(text.startswith("i64 ") for text in parameters[len(arrays) :])
 
 
 @compiled
