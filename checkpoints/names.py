@@ -16,7 +16,7 @@ from typing import Any
 
 from checkpoints.download import Source, fetch
 from checkpoints.weights import PADDLE, weight_files
-from commands.cache import cache_dir
+from commands.cache import cache_dir, distrust, make_dir, note_once, private_dir, protect
 from commands.errors import InputError
 from commands.files import write_json
 from commands.model_files import TOKENIZER_JSON, VOCABULARY
@@ -138,7 +138,7 @@ def _shipped(name: str) -> Path:
 
 
 def _from_store(name: str, model: StoredModel) -> Path:
-    folder = cache_dir() / "models" / name
+    folder = make_dir("models") / name
     store = os.environ.get("CONVBERT_GLUE_STORE") or STORE
     fetch(Source(f"{store}/{model.vocabulary}", most=_LARGEST_VOCABULARY), folder / "vocab.txt")
     fetch(Source(f"{store}/{model.weights}"), folder / PADDLE)
@@ -159,11 +159,19 @@ def _from_hub(repository: str, revision: str) -> Path:
 
     commit, folder = snapshot(repository, revision or pinned.get("revision") or "main")
     if not revision:
-        write_json(note, {"revision": commit, "folder": str(folder)})
+        try:
+            private_dir("hub")
+            write_json(note, {"revision": commit, "folder": str(folder)})
+            protect(note)
+        except (InputError, OSError) as error:
+            note_once(f"{repository}@{commit} is not noted, later runs may find another commit: {error}")
     return folder
 
 
 def _read_note(note: Path) -> dict[str, str]:
+    if reason := distrust(note):  # it names a folder, which would be loaded
+        note_once(f"{reason}; the hub is asked which commit it has")
+        return {}
     try:
         found = json.loads(note.read_text(encoding="utf-8"))
         return {"revision": str(found["revision"]), "folder": str(found["folder"])}

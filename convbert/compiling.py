@@ -46,9 +46,9 @@ class Library(ctypes.CDLL):
     def __init__(self, path: Path, architecture: str, compiler: str) -> None:
         super().__init__(str(path))
         self.build = {
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-            "architecture": architecture,
             "compiler": compiler,
+            "architecture": architecture,
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         }
 
 

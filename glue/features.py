@@ -11,7 +11,7 @@ import numpy as np
 import tokenizers
 from tqdm import tqdm
 
-from commands.cache import cache_dir
+from commands.cache import distrust, private_dir, protect
 from commands.errors import InputError
 from commands.files import atomic_write, sha256_of
 from commands.npz_file import DAMAGED, read_arrays
@@ -104,16 +104,23 @@ def _tokenised(rows: Rows, tokenizer: Tokenizer, max_length: int) -> Features:
     key.update(
         "\n".join("\t".join(example.texts) for example in rows.examples).encode()
     )  # no cell holds either
-    path = cache_dir() / "features" / f"{key.hexdigest()}.npz"
-    cached = _read_cache(path)
+    try:
+        path = private_dir("features") / f"{key.hexdigest()}.npz"
+    except InputError as error:
+        print(f"note: tokens are not cached: {error}", file=sys.stderr)
+        return _encode(rows, tokenizer, max_length)
+    reason = distrust(path)
+    cached = None if reason else _read_cache(path)
     if cached is not None and _are_of(cached, len(rows.examples), len(tokenizer), max_length):
         return cached
     if os.path.isfile(path):  # noqa: PTH113 (false, not an error, for what is out of reach)
-        print(f"note: {path}: is damaged; {rows.path.name} is tokenised again", file=sys.stderr)
+        reason = reason or f"{path}: is damaged"
+        print(f"note: {reason}; {rows.path.name} is tokenised again", file=sys.stderr)
     features = _encode(rows, tokenizer, max_length)
     try:
         with atomic_write(path) as file:
             np.savez(file, ids=features.ids, starts=features.starts, first_lengths=features.first_lengths)
+        protect(path)
     except OSError as error:
         print(f"note: tokens are not cached: {path.parent}: {error.strerror}", file=sys.stderr)
     return features

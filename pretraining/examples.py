@@ -16,7 +16,7 @@ from pathlib import Path
 import tokenizers
 from tqdm import tqdm
 
-from commands.cache import cache_dir
+from commands.cache import distrust, note_once, private_dir, protect
 from commands.errors import InputError
 from commands.files import atomic_folder, sha256_of
 from commands.locks import Lock
@@ -36,20 +36,29 @@ def load_examples(path: Path, tokenizer: Tokenizer, max_length: int, packing: st
     """
     digest = sha256_of(path)
     parts = [_FORMAT, tokenizers.__version__, digest, tokenizer.digest, max_length, packing]
-    folder = cache_dir() / "corpus" / hashlib.sha256(repr(parts).encode()).hexdigest()
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder = private_dir("corpus") / hashlib.sha256(repr(parts).encode()).hexdigest()
     lock = folder.with_name(f".{folder.name}.lock")
     with Lock(lock, math.inf, "another run is at these examples: waiting for it"):
-        shards = open_shards(folder)
+        shards = _trusted_shards(folder)
         if shards is None:
             with atomic_folder(folder) as beside:
                 pack = packed if packing == "packed" else lines
                 examples = pack(_tokenised(path, tokenizer), Room.of(tokenizer, max_length))
                 write_shards(beside, examples, path.stat().st_size, len(tokenizer))
+            protect(folder)
             shards = open_shards(folder)
     if shards is None or not shards.train:
         raise InputError(f"{path}: is too small: one example to train on and one to evaluate are the least")
     return dataclasses.replace(shards, corpus_digest=digest)
+
+
+def _trusted_shards(folder: Path) -> Shards | None:
+    """What the cache holds; None where it is damaged, or another user may have written it."""
+    files = sorted(folder.iterdir()) if folder.is_dir() else []
+    if reason := next(filter(None, map(distrust, (folder, *files))), ""):
+        note_once(f"{reason}; the examples are made again")
+        return None
+    return open_shards(folder)
 
 
 def _tokenised(path: Path, tokenizer: Tokenizer) -> Iterator[list[list[int]]]:

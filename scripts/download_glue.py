@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from commands.cache import cache_dir
+from commands.cache import make_dir
 from commands.command_line import CommandParser, path, run
 from commands.errors import InputError
 from commands.files import atomic_write
@@ -76,7 +76,7 @@ def make_parser() -> CommandParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
-    data_dir = Path(flags.data_dir) if flags.data_dir else cache_dir() / "glue"
+    data_dir = Path(flags.data_dir) if flags.data_dir else make_dir("glue")
     for name in flags.task_name or TASKS:
         for folder, files in files_of(TASKS[name]).items():
             download(folder, files, data_dir, flags.server)

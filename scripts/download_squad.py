@@ -15,7 +15,7 @@ if not __package__:  # started by path: what is importable is the clone, not thi
 from collections.abc import Sequence
 from pathlib import Path
 
-from commands.cache import cache_dir
+from commands.cache import make_dir
 from commands.command_line import CommandParser, path, run
 
 SERVER = "https://rajpurkar.github.io/SQuAD-explorer/dataset"
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
     from checkpoints.download import Source, fetch
 
-    data_dir = Path(flags.data_dir) if flags.data_dir else cache_dir() / "squad"
+    data_dir = Path(flags.data_dir) if flags.data_dir else make_dir("squad")
     for name, digest in MD5.items():
         if not flags.version or any(f"v{version}." in name for version in flags.version):
             source = Source(f"{flags.server.rstrip('/')}/{name}", digest=f"md5:{digest}", most=_LARGEST)

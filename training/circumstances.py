@@ -10,22 +10,28 @@ from typing import Any
 from commands.errors import InputError
 from convbert import kernels, ranks
 from convbert.framework import paddle
-from convbert.runtime import settings_in_force, thread_count
+from convbert.runtime import processor, settings_in_force, thread_count
 
 _LIBRARIES = ("numpy", "scipy", "scikit-learn", "tokenizers", "safetensors")
 
 # Keys of args.json: of a resumed run they are the same; where these differ the last digits may.
 SAME = ("task_name", "model_name_or_path", "recipe", "model", "data", "processes")
-ALIKE = ("threads", "environment", "versions", "device")
+ALIKE = ("threads", "environment", "processor", "kernels", "versions", "device")
 
 
 def circumstances() -> dict[str, Any]:
-    """Processes, threads, kernels and versions: with the same of all a run gives the same bytes on a CPU."""
+    """What a run's bits depend on beside its settings: with the same of all it gives the same bytes on a CPU.
+
+    ``kernels``: digest, target and compiler of the compiled functions; empty without them.
+    """
+    library = kernels.library()
     versions = {name: version(name) for name in _LIBRARIES}
     return {
         "processes": ranks.world(),
         "threads": thread_count(),
-        "environment": {**settings_in_force(), "compiled_kernels": kernels.library() is not None},
+        "environment": {**settings_in_force(), "compiled_kernels": library is not None},
+        "processor": processor(),
+        "kernels": library.build if library is not None else {},
         "versions": {"python": platform.python_version(), "paddle": paddle.__version__, **versions},
     }
 

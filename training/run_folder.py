@@ -211,7 +211,9 @@ class RunFolder:
                     "resume it as it was begun, or take another --output_dir"
                 )
         for key in alike:
-            if difference := _difference(key, begun.get(key), now.get(key)):
+            if key not in begun:  # of an older version, which did not record it
+                continue
+            if difference := _difference(key, begun[key], now.get(key)):
                 LOG.warning(f"warning: {path}: begun with {difference}: the last digits may differ")
 
     def add_history(self, line: dict[str, Any]) -> None:
@@ -262,8 +264,9 @@ def _difference(key: str, old: Any, new: Any) -> str:
     if old == new:
         return ""
     if isinstance(old, dict) and isinstance(new, dict):
-        inner = next(name for name in {**old, **new} if old.get(name) != new.get(name))
-        return f"{key}: {_difference(inner, old.get(inner), new.get(inner))}"
+        parts = (_difference(name, old.get(name), new.get(name)) for name in {**old, **new})
+        part = next(filter(None, parts), "")  # one that is missing is as good as None
+        return part and f"{key}: {part}"
     return f"{key} {old}, not {new}"
 
 

@@ -16,7 +16,9 @@ from checkpoints.folder import read_config
 from checkpoints.names import PADDLENLP_MODELS, SHIPPED, StoredModel, resolve
 from checkpoints.opening import check_manifest, model_folder, tokenizer_of
 from checkpoints.weights import INDEX, WEIGHT_FILES, open_weights
+from commands.cache import distrust
 from commands.errors import InputError
+from commands.files import write_json
 from commands.model_files import TOKENIZER_FILES
 from convbert.config import EncoderConfig
 from convbert.tokenizer import Tokenizer
@@ -267,6 +269,20 @@ def test_a_model_stays_what_it_was_at_first(web: Web, tmp_path: Path) -> None:
     named = Path(run(web, tmp_path, f"{REPOSITORY}@{OTHER}"))
     assert named.name == OTHER
     assert read_config(named) == read_config(GOLDEN / "convbert_base")
+    assert run(web, tmp_path) == folder
+
+
+@pytest.mark.skipif(os.name != "posix", reason="files have other owners there")
+def test_a_note_that_others_may_have_written_is_not_followed(web: Web, tmp_path: Path) -> None:
+    put_on_hub(web, COMMIT, GOLDEN / "convbert_small")
+    folder = run(web, tmp_path)
+    (note,) = (tmp_path / "cache" / "hub").iterdir()
+    shutil.copytree(folder, tmp_path / "planted")
+    write_json(note, {"revision": COMMIT, "folder": str(tmp_path / "planted")})
+    assert run(web, tmp_path) == str(tmp_path / "planted")  # one's own
+    note.chmod(0o666)
+    assert run(web, tmp_path) == folder
+    assert not distrust(note)  # it was written anew
     assert run(web, tmp_path) == folder
 
 

@@ -150,6 +150,33 @@ def test_malloc_elsewhere(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> 
     assert machine.environ["FLAGS_use_stride_kernel"] == "0"  # the other settings still apply
 
 
+CORE = """processor\t: 0
+vendor_id\t: AuthenticAMD
+cpu family\t: 25
+model\t\t: 17
+model name\t: AMD EPYC: 9354
+stepping\t: 1
+flags\t\t: fpu sse2 avx avx2 avx512_bf16 ibpb fma
+
+processor\t: 1
+flags\t\t: fpu
+"""
+
+
+def test_the_processor_is_described(machine: Machine) -> None:
+    """What decides instructions; not what another kernel of the system adds."""
+    (machine.folder / "cpuinfo").write_text(CORE)
+    assert runtime.processor() == {
+        "model": "AMD EPYC: 9354, cpu family 25, model 17, stepping 1",
+        "features": "avx avx2 avx512_bf16 fma sse2",
+    }
+    (machine.folder / "cpuinfo").write_text("processor\t: 0\nFeatures\t: fp asimd sve2 cpuid\n")
+    assert runtime.processor()["features"] == "asimd sve2"
+    (machine.folder / "cpuinfo").unlink()
+    assert runtime.processor()["features"] == ""
+    assert runtime.processor()["model"]
+
+
 # --- in processes of their own --------------------------------------------------------------------
 
 

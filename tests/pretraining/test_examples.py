@@ -1,5 +1,6 @@
 """Corpus → examples in shards → the batches of an epoch."""
 
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -141,6 +142,34 @@ def test_shards_that_were_cut_short_are_made_anew(tmp_path: Path, tokenizer: Tok
     with open(first.train[0].path.with_suffix(".ids"), "r+b") as file:
         file.truncate(3)
     assert rows_of(load_examples(path, tokenizer, 32, "lines").train[0]) == rows
+
+
+@pytest.mark.skipif(os.name != "posix", reason="files have other owners there")
+@pytest.mark.parametrize("suffix", [".ids", ""])
+def test_shards_that_others_may_have_written_are_made_anew(
+    suffix: str, tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    path = corpus(tmp_path, ["p o", "s a", "f d", suffix])
+    shard = load_examples(path, tokenizer, 32, "lines").train[0].path
+    given_away, inode = shard.with_suffix(suffix) if suffix else shard.parent, shard.parent.stat().st_ino
+    given_away.chmod(given_away.stat().st_mode | 0o022)
+    keep = os.open(shard.parent, os.O_RDONLY)  # so that its inode is not taken again
+    again = load_examples(path, tokenizer, 32, "lines").train[0].path
+    os.close(keep)
+    assert again == shard
+    assert shard.parent.stat().st_ino != inode
+    assert not given_away.stat().st_mode & 0o022
+
+
+@pytest.mark.skipif(os.name != "posix", reason="files have other owners there")
+def test_a_cache_that_others_may_write_holds_no_examples(
+    tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache").chmod(0o775)
+    monkeypatch.setenv("CONVBERT_GLUE_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(InputError, match="CONVBERT_GLUE_CACHE"):
+        load_examples(corpus(tmp_path, ["z u", "i o"]), tokenizer, 32, "lines")
 
 
 DAMAGES = {

@@ -1,6 +1,8 @@
 """The cache gives what tokenising gives, and is keyed by everything that changes it."""
 
-from collections.abc import Iterator
+import os
+import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +193,71 @@ def test_an_entry_cannot_run_code(data: Path, tokenizer: Tokenizer, cache: Path,
     np.savez(entry, ids=evil, starts=evil, first_lengths=evil)
     assert_equal(load(data, tokenizer).features, wanted)
     assert not (tmp_path / "ran").exists()
+
+
+def by_all(path: Path) -> None:
+    path.chmod(stat.S_IMODE(path.stat().st_mode) | 0o022)
+
+
+def by_another(path: Path) -> None:
+    os.chown(path, 54321, -1)
+
+
+as_root = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="gives files away")
+WRITERS = [by_all, pytest.param(by_another, marks=as_root)]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="files have other owners there")
+@pytest.mark.parametrize("give", WRITERS)
+def test_an_entry_that_others_may_have_written_is_made_again(
+    give: Callable[[Path], None],
+    data: Path,
+    tokenizer: Tokenizer,
+    cache: Path,
+    tokenised: list[int],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    load(data, tokenizer)
+    (entry,) = cache.iterdir()
+    give(entry)
+    for _ in range(2):
+        load(data, tokenizer)
+    assert tokenised == [3, 3]
+    err = capsys.readouterr().err
+    assert err.startswith(f"note: {entry}: ")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="files have other owners there")
+@pytest.mark.parametrize("give", WRITERS)
+def test_a_cache_that_others_may_write_is_not_read_and_not_written(
+    give: Callable[[Path], None],
+    data: Path,
+    tokenizer: Tokenizer,
+    cache: Path,
+    tokenised: list[int],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    load(data, tokenizer)
+    give(cache.parent)
+    (entry,) = cache.iterdir()
+    before = entry.stat().st_mtime_ns
+    load(data, tokenizer)
+    assert tokenised == [3, 3]
+    assert entry.stat().st_mtime_ns == before
+    err = capsys.readouterr().err
+    assert str(cache.parent) in err
+    assert "CONVBERT_GLUE_CACHE" in err
+
+
+def test_without_a_home_tokens_are_not_cached(
+    data: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("CONVBERT_GLUE_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "expanduser", lambda _: (_ for _ in ()).throw(RuntimeError("no home")))
+    assert rows_of(load(data, tokenizer).features) == tokenizer.encode(texts(PAIRS), 128)
+    assert "CONVBERT_GLUE_CACHE" in capsys.readouterr().err
 
 
 def test_no_cache_is_only_a_note(
