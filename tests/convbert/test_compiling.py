@@ -188,7 +188,7 @@ def test_without_a_home(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 @compiled
 def test_where_no_cache_can_be_made(own_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    own_folder.write_text("a file")
+    own_folder.write_text("a file", encoding="utf-8")
     assert compiling.load() is None
     (note,) = notes(capsys)
     assert str(own_folder) in note
