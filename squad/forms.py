@@ -13,6 +13,8 @@ from typing import Any
 
 from commands.errors import InputError
 from commands.files import read_json_line
+from commands.json_text import parse_json
+from commands.plain_files import read_plain
 from commands.printable import shortened
 from commands.text import NotTextError, decode_text
 
@@ -26,6 +28,7 @@ _FOREIGN = {
     "passage": "BoolQ or ReCoRD", "options": "RACE",
 }  # fmt: skip
 _LISTS = ("data", "paragraphs", "qas")  # from the outside in
+_MAX_BYTES = 1 << 31
 _SHOWN = 8  # keys in a message
 _ROW = '{"id": …, "context": …, "question": …, "answers": {"text": […], "answer_start": […]}}'
 
@@ -97,39 +100,45 @@ def without_answers(entry: Entry) -> InputError:
 def _values(path: str | Path) -> Iterator[tuple[str, Any]]:
     """Place and value of everything in a file of JSON, or of JSON lines."""
     try:
-        text = decode_text(Path(path).read_bytes())
+        text = decode_text(read_plain(path, _MAX_BYTES))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except NotTextError as error:
         raise InputError(f"{path}: not JSON: {error}") from None
-    try:
-        yield f"{path}: ", json.loads(text)
+    if not _is_lines(text):
+        yield f"{path}: ", parse_json(text, str(path))
         return
-    except RecursionError:
-        raise InputError(f"{path}: not JSON: nested too deeply") from None
-    except json.JSONDecodeError as error:
-        if error.msg != "Extra data":  # another value behind the first
-            raise InputError(f"{path}: not JSON: {error}") from None
-    except ValueError as error:  # a number of more digits than Python takes
-        raise InputError(f"{path}: not JSON: {error}") from None
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             yield f"{path}:{number}: ", read_json_line(line, f"{path}:{number}")
 
 
-def _entries(value: Any, place: str) -> Iterator[Entry]:
+def _is_lines(text: str) -> bool:
+    """Whether a text has a JSON value a line: the first line is one by itself, and there is more."""
+    first, _, rest = text.lstrip().partition("\n")
+    if not rest.strip():
+        return False
+    try:
+        json.loads(first)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _entries(value: Any, place: str, lists: tuple[str, ...] = _LISTS) -> Iterator[Entry]:
+    """The questions in a value. lists: the keys that can still lead further in."""
     if isinstance(value, list):
         for number, item in enumerate(value):
-            yield from _entries(_object(item, f"{place}[{number}]"), f"{place}[{number}]")
+            yield from _entries(_object(item, f"{place}[{number}]"), f"{place}[{number}]", lists)
         return
     values = _object(value, place)
-    for key in _LISTS:
+    for depth, key in enumerate(lists, 1):
         if key in values:
             inner = _at(place, key)
             if not isinstance(values[key], list):
                 raise InputError(f"{inner}: expected a list, found a {type(values[key]).__name__}")
             if key != "qas":
-                yield from _entries(values[key], inner)
+                yield from _entries(values[key], inner, lists[depth:])
                 return
             for number, item in enumerate(values[key]):
                 at = f"{inner}[{number}]"

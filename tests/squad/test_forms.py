@@ -234,3 +234,10 @@ def test_answers_in_no_form_are_named_with_their_place(tmp_path: Path, answers: 
 )  # fmt: skip
 def test_versions_in_the_names_of_tasks(task: str, version: str) -> None:
     assert version_of(task) == version
+
+
+def test_endless_nesting_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "data.json"
+    path.write_text('{"data": [' * 400 + "]}" * 400, encoding="utf-8")
+    with pytest.raises(InputError, match=r"data\[0\]\.paragraphs: expected a list, absent"):
+        read_squad(path)
