@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from commands.command_line import CommandParser, run
 from commands.errors import InputError
+from commands.messages import say
 from commands.model_flags import add_label_map
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     source, target = model_folder(resolve(flags.source)), Path(flags.target)
     tokenizer = tokenizer_of(source, read_config(source))
     for note in convert(source, target, flags.to, flags.dtype, tokenizer, flags.label_map):
-        print(f"note: {note}", file=sys.stderr)
+        say(f"note: {note}")
     print(flags.target)
 
 

@@ -24,6 +24,7 @@ from tqdm import tqdm
 from commands.errors import InputError
 from commands.files import sync_folder, write_text
 from commands.locks import Lock
+from commands.messages import say
 from commands.plain_files import is_of_this_user, open_to_go_on, why_not_written
 
 ATTEMPTS = 5
@@ -130,7 +131,7 @@ def _with_patience(source: Source, part: Path, pause: float) -> None:
         if attempt >= attempts:
             break
         seconds = pause * 2 ** (attempt - 1)
-        print(f"{source.url}: {reason}; trying again in {seconds:g} s", file=sys.stderr)
+        say(f"{source.url}: {reason}; trying again in {seconds:g} s")
         time.sleep(seconds)
     place = part.with_name(part.name.removeprefix(".").removesuffix(".part"))
     raise InputError(

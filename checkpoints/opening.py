@@ -1,12 +1,12 @@
 """Opening a model folder to use it: which folder, is it whole, does its tokeniser fit. No Paddle."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from checkpoints.names import PADDLENLP_MODELS, SHIPPED
 from commands.errors import InputError
 from commands.files import MANIFEST, damage
+from commands.messages import say
 from commands.model_files import TOKENIZER_FILES
 from convbert.config import EncoderConfig
 from convbert.letter_case import unreachable
@@ -77,9 +77,9 @@ def tokenizer_of(folder: str | Path, config: EncoderConfig, lower_case: bool | N
             f"{path}: has {count} pieces, config.json says vocab_size {size}; is it another model's?"
         )
     for note in tokenizer.notes:
-        print(f"note: {note}", file=sys.stderr)
+        say(f"note: {note}")
     for warning in _doubts(tokenizer, config):
-        print(f"warning: {path}: {warning}", file=sys.stderr)
+        say(f"warning: {path}: {warning}")
     return tokenizer
 
 

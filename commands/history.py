@@ -8,6 +8,7 @@ from commands.errors import InputError
 from commands.json_text import parse_json
 from commands.plain_files import read_plain
 
+_MOST_STEPS = 10**12
 LARGEST = 1 << 28  # bytes; a line takes some 200
 
 
@@ -24,6 +25,7 @@ def read_history(run: Path) -> list[dict[str, Any]]:
     for line in raw.decode("utf-8-sig", errors="replace").splitlines():
         with suppress(InputError):
             value = parse_json(line, "")
-            if isinstance(value, dict) and type(value.get("step")) is int:
+            step = value.get("step") if isinstance(value, dict) else None
+            if type(step) is int and 0 <= step <= _MOST_STEPS:
                 found.append(value)
     return found

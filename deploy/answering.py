@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 from commands.command_line import CommandParser, count_or_0, path
 from commands.errors import InputError, UsageError
 from commands.machine_flags import add_batches, add_machine_flags, set_workers
+from commands.messages import say
 from commands.model_flags import add_label_map, add_lower_case
+from commands.printable import escape_unprintable
 from deploy.rows import DEFAULT_TEXT, Row, check_row, choices_of, read_rows
 
 if TYPE_CHECKING:
@@ -116,7 +118,7 @@ def single_row(model: "Model", flags: Namespace) -> Row:
         wanted = "one text: leave out --text_pair" if len(row) == 2 else "pairs: give --text_pair too"
         if given:
             raise UsageError(f"this model was trained on {wanted}")
-        print(f"note: this model was trained on {wanted}", file=sys.stderr)
+        say(f"note: this model was trained on {wanted}")
     return row
 
 
@@ -125,7 +127,7 @@ def described(found: dict[str, Any]) -> str:
     if "score" in found:
         return f"score: {found['score']:.7f}"
     if "answer" in found:
-        text = found["answer"] or "(no answer)"
+        text = escape_unprintable(found["answer"]) or "(no answer)"
         return f"answer: {text}\nstart: {found['start']}, end: {found['end']}, prob: {found['prob']:.7f}"
     shares = ", ".join(f"{label} {value:.4f}" for label, value in found["probabilities"].items())
     return f"label_id: {found['label_id']}, prob: {found['prob']:.7f}\nprobabilities: {shares}"
@@ -167,7 +169,7 @@ def answer_file(model: "Model", flags: Namespace) -> None:
         raise InputError(f"{flags.input}: no rows")
     seconds = time.monotonic() - started
     print(f"{flags.output}: {total} rows", flush=True)
-    print(f"{seconds:.1f} s, {total / seconds:.1f} rows/s", file=sys.stderr)
+    say(f"{seconds:.1f} s, {total / seconds:.1f} rows/s")
 
 
 def _line(index: int, found: dict[str, Any], suffix: str, model: "Model") -> str:

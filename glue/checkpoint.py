@@ -1,12 +1,12 @@
 """A task's checkpoint, in a model folder or an exported one, and what runs it: its network or a graph."""
 
-import sys
 from pathlib import Path
 
 from checkpoints.folder import digest_of, read_config
 from checkpoints.network import load_classifier
 from checkpoints.opening import check_manifest, tokenizer_of
 from commands.errors import InputError
+from commands.messages import say
 from convbert.heads import SentenceClassifier
 from engines.choice import chosen_engine, graph_of
 from engines.dynamic import DynamicEngine
@@ -34,7 +34,7 @@ class Checkpoint:
         found = self._exported.config if self._exported else read_config(folder)
         self.config = config_for_task(folder, found, task, label_map)
         for note in [] if label_map else naming_notes(folder, found, self.config):
-            print(f"note: {note}", file=sys.stderr)
+            say(f"note: {note}")
         self.tokenizer = tokenizer_of(folder, self.config, lower_case)
 
     def digest(self) -> str:
@@ -54,9 +54,9 @@ class Checkpoint:
         except InputError as error:
             if wanted != "auto":
                 raise
-            print(f"note: runs on --engine dynamic: {error}", file=sys.stderr)
+            say(f"note: runs on --engine dynamic: {error}")
             return network
-        print(f"note: runs on --engine {kind}", file=sys.stderr)
+        say(f"note: runs on --engine {kind}")
         # Writing a Paddle graph makes the network a static one: who asks it gets it anew.
         return SettledEngine(graph, lambda: DynamicEngine(load_classifier(self.folder, self.config)))
 

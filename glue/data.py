@@ -6,11 +6,11 @@ the one exception is QQP's training file, whose known defects are counted and re
 
 import math
 import re
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from commands.errors import InputError
+from commands.messages import say
 from commands.text import read_text
 from glue.data_files import find_file, locate
 from glue.tasks import Split, Task
@@ -52,7 +52,7 @@ def read_gold(task: Task, split: Split, path: str | Path) -> list[str | float]:
     """The labels of a dev file given by path, in order."""
     rows = _read(Path(path), task, split, with_label=True)
     for note in rows.notes:
-        print(f"note: {note}", file=sys.stderr)
+        say(f"note: {note}")
     return [example.label for example in rows.examples if example.label is not None]
 
 

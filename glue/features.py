@@ -14,6 +14,7 @@ from tqdm import tqdm
 from commands.cache import distrust, private_dir, protect
 from commands.errors import InputError
 from commands.files import atomic_write, sha256_of
+from commands.messages import say
 from commands.npz_file import DAMAGED, read_arrays
 from convbert.batching import Features, pack
 from convbert.tokenizer import Tokenizer
@@ -115,14 +116,14 @@ def _tokenised(rows: Rows, tokenizer: Tokenizer, max_length: int) -> Features:
         return cached
     if os.path.isfile(path):  # noqa: PTH113 (false, not an error, for what is out of reach)
         reason = reason or f"{path}: is damaged"
-        print(f"note: {reason}; {rows.path.name} is tokenised again", file=sys.stderr)
+        say(f"note: {reason}; {rows.path.name} is tokenised again")
     features = _encode(rows, tokenizer, max_length)
     try:
         with atomic_write(path) as file:
             np.savez(file, ids=features.ids, starts=features.starts, first_lengths=features.first_lengths)
         protect(path)
     except OSError as error:
-        print(f"note: tokens are not cached: {path.parent}: {error.strerror}", file=sys.stderr)
+        say(f"note: tokens are not cached: {path.parent}: {error.strerror}")
     return features
 
 

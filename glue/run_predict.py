@@ -23,6 +23,7 @@ from pathlib import Path
 from commands.command_line import CommandParser, path, run
 from commands.errors import UsageError
 from commands.machine_flags import set_workers
+from commands.messages import say
 from glue.arguments import add_checkpoint, add_common, add_task, data_folder
 from glue.tasks import task_named
 
@@ -95,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     answered = [part.split.split for part in predictions]
     for split in task.of_kind(flags.split):
         if split not in answered and (target / split.hand_in).is_file():
-            print(f"warning: {target / split.hand_in}: is of an earlier prediction", file=sys.stderr)
+            say(f"warning: {target / split.hand_in}: is of an earlier prediction")
 
 
 def _place_of(folder: Path) -> Path:

@@ -1,7 +1,6 @@
 """Logits → predictions → dev scores, with the loss over all rows."""
 
 import dataclasses
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 
 from checkpoints.opening import check_length, check_pairs
 from commands.errors import InputError
+from commands.messages import say
 from convbert import ranks
 from convbert.config import EncoderConfig
 from convbert.heads import SentenceClassifier
@@ -84,12 +84,12 @@ def predict_splits(
     for split in splits:
         notes = [split.described()] if split.rows != split.split.rows else []
         for note in [*notes, *split.notes] if ranks.is_first() else []:
-            print(f"note: {note}", file=sys.stderr)
+            say(f"note: {note}")
     model = checkpoint.runner(engine, device, sum(len(split.features.ids) for split in splits))
     found = [predict(model, config, task, part, batch_size, part.split.hand_in) for part in splits]
     if isinstance(model, SettledEngine) and (rows := model.undecided):
         close = f"{rows} rows have two best logits less than {DOUBT:g} apart (of logits above 1, that part)"
-        print(f"note: {close}; another engine might choose the other", file=sys.stderr)
+        say(f"note: {close}; another engine might choose the other")
     return found
 
 
@@ -101,10 +101,9 @@ def present(splits: Sequence[Split], data_dir: Path) -> list[Split]:
     for split in splits if ranks.is_first() else []:
         if split not in found:
             name = split.hand_in.removesuffix(".tsv")
-            print(
+            say(
                 f"note: {name} is missing: no {split.file} below {data_dir}; `{fetching(data_dir, split)}` "
-                f"fetches it; without it there is no {split.hand_in}",
-                file=sys.stderr,
+                f"fetches it; without it there is no {split.hand_in}"
             )
     return found
 

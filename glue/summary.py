@@ -13,7 +13,6 @@ if not __package__:  # started by path: what is importable is the clone, not thi
 
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,10 @@ from typing import Any
 from commands.command_line import CommandParser, run
 from commands.errors import InputError
 from commands.files import read_json_object
+from commands.printable import escape_unprintable
 from glue.tasks import TASKS, find_task
 from metrics.averages import leaderboard_average, missing_scores, paper_average
+from metrics.run_scores import scores_fault
 
 
 def make_parser() -> CommandParser:
@@ -47,23 +48,16 @@ def read_runs(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
         if any(part.startswith(".") for part in path.relative_to(folder).parts):
             continue  # a copy that somebody put aside
         scores = read_json_object(path)
-        if task := find_task(str(scores.get("task"))):
+        name = scores.get("task")
+        if isinstance(name, str) and (task := find_task(name)):
             scores["task"] = task.name
-            _check(path, scores)
+            if fault := scores_fault(scores, task.score_keys):
+                raise InputError(f"{path}: not the scores of a run: {fault}")
             runs.append((path.parent, scores))
     if not runs:
         raise InputError(f"{folder}: no scores.json of a run below it")
     order = list(TASKS)
     return sorted(runs, key=lambda item: order.index(item[1]["task"]))
-
-
-def _check(path: Path, scores: dict[str, Any]) -> None:
-    """InputError unless both evaluations hold the task's scores as numbers."""
-    for kind in ("best", "last"):
-        for key in ("step", "main", *TASKS[scores["task"]].score_keys):
-            value = scores[kind].get(key) if isinstance(scores.get(kind), dict) else None
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-                raise InputError(f"{path}: not the scores of a run: {kind}: {key} is {value!r}, not a number")
 
 
 def is_finished(run: Path) -> bool:
@@ -87,7 +81,7 @@ def table(folder: Path, runs: list[tuple[Path, dict[str, Any]]]) -> list[str]:
         parts = "  ".join(f"{key} {100 * best[key]:.2f}" for key in task.score_keys)
         lines.append(
             f"{task.name:<7} {100 * best['main']:6.2f} {100 * scores['last']['main']:6.2f} "
-            f"{best['step']:7.0f}  {parts:<48} {path.relative_to(folder)}"
+            f"{best['step']:7.0f}  {parts:<48} {escape_unprintable(str(path.relative_to(folder)))}"
             + ("" if is_finished(path) else " (unfinished)")
         )
     for name, average, paper in (

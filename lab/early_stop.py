@@ -6,7 +6,6 @@ MedianPruner). With trials side by side it depends on their speed which of them 
 with this rule need not give the same trials twice.
 """
 
-import math
 import statistics
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -15,6 +14,7 @@ from typing import Any
 
 from commands.history import read_history
 
+_LARGEST = 1e6  # of a score or a loss; what is larger, or no number, is no honest one
 FEWEST = 5  # finished trials before anybody is stopped; Optuna's default
 
 Curve = list[tuple[int, float]]  # (step, main score) of each evaluation
@@ -35,7 +35,7 @@ def _read(run: Path, value_of: Callable[[Any], Any]) -> Curve:
     for line in read_history(run):
         with suppress(ValueError, KeyError, TypeError):  # a line of another kind
             value = float(value_of(line))
-            if math.isfinite(value):
+            if abs(value) <= _LARGEST:
                 curve.append((line["step"], value))
     return curve
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from commands.errors import InputError
+from commands.printable import escape_unprintable
 from convbert.runtime import thread_count
 from glue.tasks import TASKS
 from lab.scheduling import Sweep
@@ -29,7 +30,9 @@ def dry_run_lines(sweep: Sweep, workers: int) -> list[str]:
         try:
             seconds = _seconds(sweep, trial, speeds)
         except InputError as error:
-            lines.append(f"{number:>4}  {trial.name:<{width}}  cannot be run: {error}")
+            lines.append(
+                f"{number:>4}  {trial.name:<{width}}  cannot be run: {escape_unprintable(str(error))}"
+            )
             hopeless += 1
             continue
         if seconds is None:

@@ -32,10 +32,13 @@ from commands.command_line import CommandParser, path, run
 from commands.errors import InputError, UsageError
 from commands.files import atomic_folder, read_json_lines, read_json_object, sha256_of, write_text
 from commands.locks import Lock
+from commands.messages import say
+from commands.printable import escape_unprintable
 from glue.arguments import data_folder
 from glue.tasks import TASKS, find_task, known_tasks
 
 _LINES, _MANIFEST = "history.jsonl", "submission.manifest.json"
+_MOST_POINTS = 100  # of a score; averages are fractions
 _SHORT = 12  # characters of a digest that name a folder
 
 
@@ -105,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: is no folder; --history names the one where the history is kept")
     if not flags.add and not flags.answer:
-        print("\n".join(_lines(read_events(folder))))
+        print("\n".join(map(escape_unprintable, _lines(read_events(folder)))))
         return
     if not Path(flags.add or flags.answer).is_file():
         raise InputError(f"{flags.add or flags.answer}: no such file; lab.submit writes it")
@@ -143,7 +146,7 @@ def _is_expected(expected: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _MOST_POINTS
 
 
 def _write(folder: Path, events: Sequence[Mapping[str, Any]]) -> None:
@@ -187,7 +190,7 @@ def _add(flags: Namespace, folder: Path, events: list[dict[str, Any]]) -> None:
         try:
             _compare(kept, folder / before["sha256"][:_SHORT], before, data_folder(flags.data_dir))
         except InputError as error:  # it is in the history all the same
-            print(f"warning: not compared with {before['zip']}: {error}", file=sys.stderr)
+            say(f"warning: not compared with {before['zip']}: {error}")
 
 
 def _best(events: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
@@ -236,13 +239,11 @@ def _compare(after: Path, before: Path, event: Mapping[str, Any], data: Path) ->
         f"{100 * on_dev.difference:+.2f}"
     )
     if not any(on_dev.interval):
-        print("warning: no dev row is answered otherwise", file=sys.stderr)
+        say("warning: no dev row is answered otherwise")
     elif low <= 0 <= high:
-        print(
-            "warning: that gain is within noise; the test set may as well say the opposite", file=sys.stderr
-        )
+        say("warning: that gain is within noise; the test set may as well say the opposite")
     elif high < 0:
-        print("warning: that is a loss", file=sys.stderr)
+        say("warning: that is a loss")
 
 
 def _answer(flags: Namespace, folder: Path, events: list[dict[str, Any]]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
+from commands.printable import escape_unprintable
 from glue.tasks import TASKS
 from lab.early_stop import read_curve
 from lab.records import DONE, FAILED, Outcome, readable_results
@@ -86,7 +87,7 @@ class Progress:
 
     def _say(self, line: str) -> None:
         self._erase()
-        self._stream.write(f"{line}\n")
+        self._stream.write(f"{escape_unprintable(line)}\n")
         self._stream.flush()
 
     def _erase(self) -> None:

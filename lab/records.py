@@ -12,11 +12,14 @@ from typing import Any
 
 from commands.errors import InputError
 from commands.files import read_json_object, write_json
+from commands.printable import escape_unprintable, shortened
 from glue.tasks import TASKS
 from lab.trials import Trial
+from metrics.run_scores import scores_fault
 
 DONE, FAILED, STOPPED, SKIPPED = "done", "failed", "stopped early", "skipped"
 _SUFFIX = ".trial.json"
+_MOST_SECONDS = 1e9
 
 
 @dataclass(frozen=True)
@@ -110,12 +113,16 @@ def _read(path: Path) -> Result | None:
     folder = path.with_name(path.name.removesuffix(_SUFFIX))
     try:
         common: dict[str, Any] = {
-            key: str(record[key]) for key in ("trial", "task", "configuration", "status", "message")
+            key: escape_unprintable(str(record[key]))
+            for key in ("trial", "task", "configuration", "status", "message")
         }
         common |= {"seconds": float(record["seconds"]), "folder": folder}
         TASKS[common["task"]]
+        if not 0 <= common["seconds"] <= _MOST_SECONDS:
+            raise ValueError(f"seconds: {common['seconds']}")
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: not a trial's record ({error!r}); remove it and sweep again") from None
+        said = shortened(error)
+        raise InputError(f"{path}: not a trial's record ({said}); remove it and sweep again") from None
     if common["status"] != DONE:
         return Result(**common)
     if not folder.is_dir():
@@ -133,7 +140,7 @@ def begun_with(folder: Path) -> tuple[dict[str, Any], str]:
         recipe = {**args["recipe"], "seed": int(args["recipe"]["seed"])}
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"{path}: not a run's settings ({error!r}); remove {folder} and sweep again"
+            f"{path}: not a run's settings ({shortened(error)}); remove {folder} and sweep again"
         ) from None
     return recipe, str(args.get("model_sha256", ""))
 
@@ -142,14 +149,8 @@ def scores_of(folder: Path, task: str) -> dict[str, Any]:
     """What ``scores.json`` of a run says; InputError unless its best evaluation has all of the task's."""
     path = folder / "scores.json"
     scores = read_json_object(path)
-    try:
-        best = scores["best"]
-        for key in ("step", "main", *TASKS[task].score_keys):
-            best[key] = float(best[key])
-            if key != "step" and not -1 <= best[key] <= 1:  # also NaN
-                raise ValueError(f"{key}: {best[key]}")
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{path}: not the scores of a run ({error!r}); remove {folder} and sweep again"
-        ) from None
+    keys = TASKS[task].score_keys
+    if fault := scores_fault(scores, keys, kinds=("best",)):
+        raise InputError(f"{path}: not the scores of a run ({fault}); remove {folder} and sweep again")
+    scores["best"] |= {key: float(scores["best"][key]) for key in ("step", "main", *keys)}
     return scores

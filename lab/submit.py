@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from commands.command_line import CommandParser, path, run
 from commands.errors import InputError, UsageError
+from commands.printable import escape_unprintable
 from glue.arguments import data_folder
 from glue.data import find_file
 from glue.tasks import TASKS, Task
@@ -187,6 +188,7 @@ def _lines(answered: Sequence["TaskAnswers"], manifest: Mapping[str, Any]) -> li
         about = each.about
         dev, expected = about["dev"]["main"], about.get("expected", about["dev"])["main"]
         by = about.get("run") or about.get("note") or _members(about)
+        by = escape_unprintable(str(by))
         lines.append(f"{each.task.name:<7} {100 * dev:6.2f} {100 * expected:8.2f}  {by}")
     for key, name in (
         ("leaderboard_average", "leaderboard average (nine tasks)"),

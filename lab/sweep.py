@@ -44,6 +44,7 @@ from typing import TYPE_CHECKING
 
 from commands.command_line import CommandParser, count, path, run
 from commands.errors import InputError
+from commands.messages import say
 
 if TYPE_CHECKING:
     from lab.records import Outcome
@@ -162,7 +163,7 @@ def _say_what_is_missing(tasks: Sequence[str], data: Path) -> None:
             try:
                 find_file(data, split)
             except InputError as error:
-                print(f"note: {error}; no test rows of {task} are predicted", file=sys.stderr)
+                say(f"note: {error}; no test rows of {task} are predicted")
 
 
 def _engine(flags: Namespace) -> "Engine":
@@ -182,7 +183,7 @@ def _complain(outcomes: Mapping[str, "Outcome"]) -> None:
     skipped = sum(outcome.status == SKIPPED for outcome in outcomes.values())
     if failed:
         for name, outcome in failed.items():
-            print(f"{name}: {outcome.message}", file=sys.stderr)
+            say(f"{name}: {outcome.message}")
         others = f", and {skipped} skipped for want of them" if skipped else ""
         raise InputError(
             f"{len(failed)} of {len(outcomes)} trials failed{others}; sweep again to try them again"

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from commands.command_line import CommandParser, path, run
 from commands.errors import InputError, UsageError
+from commands.messages import say
 from glue.data import read_gold
 from glue.tasks import TASKS, Split, Task, task_name
 from metrics.prediction_file import Form, read_predictions
@@ -105,10 +106,10 @@ def _read_gold(task: Task, path: str, place: int) -> Gold:
     for found, how in ((by_name, "its name"), (by_rows, "its row count"), (splits, "")):
         if len(found) == 1:
             if len(splits) > 1:
-                print(f"{path}: taken for the {found[0].part} dev file by {how}", file=sys.stderr)
+                say(f"{path}: taken for the {found[0].part} dev file by {how}")
             return Gold(place, found[0], values)
     names = " or ".join(Path(split.file).name for split in splits)
-    print(f"{path}: neither name nor row count tells whether this is {names}", file=sys.stderr)
+    say(f"{path}: neither name nor row count tells whether this is {names}")
     return Gold(place, None, values)
 
 

@@ -13,7 +13,6 @@ if not __package__:  # started by path: what is importable is the clone, not thi
 
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Any
 from commands.command_line import CommandParser, run
 from commands.errors import InputError
 from commands.files import read_json_object
+from commands.printable import shortened
 from glue import published as glue_published
 from glue.tasks import TASKS
 from metrics.averages import leaderboard_average, paper_average
@@ -69,8 +69,12 @@ def read_measured(folder: Path) -> dict[str, dict[str, float]]:
 
 def _percent(path: Path, task: str, best: Any, key: str) -> float:
     value = best.get(key) if isinstance(best, dict) else None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise InputError(f"{path}: not the scores of a run: best: {key} is {value!r}, not a number")
+    most = 1 if task in TASKS else 100
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -most <= value <= most:
+        found = shortened(value, 60)
+        raise InputError(
+            f"{path}: not the scores of a run: best: {key} is {found}, not a number up to {most}"
+        )
     return float(value) * (100 if task in TASKS else 1)
 
 

@@ -1,7 +1,6 @@
 """Fine-tuning on SQuAD and answering, from the official files to a run's folder."""
 
 import dataclasses
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from checkpoints.folder import digest_of, read_config
 from checkpoints.opening import check_length, check_manifest, check_pairs, model_folder, tokenizer_of
 from commands.errors import InputError
 from commands.files import read_json_object, sha256_of, write_json
+from commands.messages import say
 from convbert import ranks
 from convbert.batching import Batch
 from convbert.config import EncoderConfig
@@ -206,11 +206,10 @@ def predict(choices: Choices) -> Answers:
     if ranks.is_first():
         target.mkdir(parents=True, exist_ok=True)  # better refused now than when all is answered
         for note in data.notes():
-            print(note, file=sys.stderr)
-        print(
+            say(note)
+        say(
             f"{len(windows)} windows of up to {recipe.max_seq_length} tokens, a step of {recipe.doc_stride}, "
-            f"questions of up to {recipe.max_query_length}",
-            file=sys.stderr,
+            f"questions of up to {recipe.max_query_length}"
         )
     answers = _answers(choices, data, windows, model)
     if ranks.is_first():
@@ -218,7 +217,7 @@ def predict(choices: Choices) -> Answers:
         if data.has_answers:
             _write_scores(target, span_model.task_name(data.version), dev_scores(answers))
         else:
-            print(f"note: {data.path}: holds questions alone: there is nothing to score", file=sys.stderr)
+            say(f"note: {data.path}: holds questions alone: there is nothing to score")
             if not (target / "args.json").exists():
                 (target / "scores.json").unlink(missing_ok=True)  # of the answers that stood there before
     return answers
@@ -237,10 +236,9 @@ def _write_scores(target: Path, task: str, scores: dict[str, float]) -> None:
     if not (target / "args.json").exists():
         write_json(path, {"task": task, "main": "f1", "best": scores, "last": scores})
     elif path.is_file() and scores.items() - read_json_object(path)["best"].items():
-        print(
+        say(
             f"warning: {path}: are the scores of the run's best model in training; these answers, of another "
-            "file or with other settings, have others",
-            file=sys.stderr,
+            "file or with other settings, have others"
         )
 
 

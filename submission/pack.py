@@ -21,6 +21,7 @@ from typing import Any
 from commands.command_line import CommandParser, path, run
 from commands.errors import InputError, UsageError
 from commands.files import atomic_write
+from commands.messages import say
 from glue.tasks import Task, hand_in_files
 from metrics.prediction_file import HEADER
 from submission.check import (
@@ -65,7 +66,7 @@ def pack(
         raise InputError(_missing_message(folder, missing))
     warnings = check_origins(folder, {r.name: r.predictions for r in reports if not r.is_missing})
     for warning in warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        say(f"warning: {warning}")
     counts = RowCounts(data_dir)
     for report, (task, split) in zip(reports, hand_in_files(), strict=True):
         if report.is_missing:

@@ -35,7 +35,9 @@ from commands.files import (
 from commands.history import LARGEST
 from commands.json_text import parse_json
 from commands.locks import Lock
+from commands.messages import say
 from commands.plain_files import open_to_append, read_plain, why_not_written
+from commands.printable import escape_lines
 from convbert import ranks
 
 LOG = logging.getLogger("training")
@@ -119,9 +121,7 @@ class RunFolder:
             self._source = self._to_go_on_from() if filled and resume else None
             self.resumes = self._source is not None
             if filled and resume and not self.resumes:
-                print(
-                    f"warning: {self.path}: nothing was saved yet, so this run begins anew", file=sys.stderr
-                )
+                say(f"warning: {self.path}: nothing was saved yet, so this run begins anew")
             if not self.resumes:
                 (self.path / "history.jsonl").unlink(missing_ok=True)
             self._log_to_file()
@@ -176,7 +176,7 @@ class RunFolder:
         if folder:
             if folder.name != "last":
                 reason = fault or f"{self.path / 'last'} is missing"
-                print(f"warning: {reason}; going on from {folder}", file=sys.stderr)
+                say(f"warning: {reason}; going on from {folder}")
             if fault := damage(self.path / "best"):  # it was there before this save
                 raise InputError(f"{fault}; {_BEGIN_ANEW}")
             return folder
@@ -189,9 +189,11 @@ class RunFolder:
     def _log_to_file(self) -> None:
         LOG.setLevel(logging.INFO)
         LOG.propagate = False
-        LOG.addHandler(logging.StreamHandler(sys.stderr))
+        to_terminal = logging.StreamHandler(sys.stderr)
+        to_terminal.setFormatter(_PrintableFormatter())
+        LOG.addHandler(to_terminal)
         to_file = _LogFile(self.path / "train.log", encoding="utf-8", errors="backslashreplace")
-        to_file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+        to_file.setFormatter(_PrintableFormatter("%(asctime)s %(message)s"))
         LOG.addHandler(to_file)
 
     def write_args(self, values: dict[str, Any]) -> None:
@@ -276,6 +278,13 @@ def _step_of(line: str) -> float:
         return float(parse_json(line, "")["step"])
     except (InputError, ValueError, KeyError, TypeError):
         return float("inf")
+
+
+class _PrintableFormatter(logging.Formatter):
+    """Of names and labels in a message no terminal takes a character for a command."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return escape_lines(super().format(record))
 
 
 class _LogFile(logging.FileHandler):

@@ -13,7 +13,9 @@ def test_what_is_no_line_of_a_history_is_left_out(tmp_path: Path) -> None:
     assert read_history(tmp_path) == []
     lines = [
         b'{"step": 1, "loss": 2.5}', b"5", b"[]", b'{"loss": 1}', b'{"step": "2"}', b'{"step": true}',
-        b"\xff", b"[" * 100_000, b'{"step": 3, "evaluation": {"main": 1}}', b'{"step": 4, "lo',
+        b"\xff", b"[" * 100_000, b'{"step": 3, "evaluation": {"main": 1}}', b'{"step": -1}',
+        b'{"step": 1%s}' % (b"0" * 300), b'{"step": 1%s}' % (b"0" * 5000), b'{"step": 2, "step": 3}',
+        b'{"step": 4, "lo',
     ]  # fmt: skip
     (tmp_path / "history.jsonl").write_bytes(b"\n".join(lines))
     assert read_history(tmp_path) == [{"step": 1, "loss": 2.5}, {"step": 3, "evaluation": {"main": 1}}]

@@ -58,13 +58,18 @@ def test_an_average_over_fewer_tasks_is_never_printed(
 RTE = {"step": 1, "accuracy": 0.5, "main": 0.5}
 
 
+def with_best(**values: object) -> str:
+    return json.dumps({"task": "rte", "best": {**RTE, **values}, "last": RTE})
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("{", "scores.json: not JSON"),
         ("[]", "scores.json: expected a JSON object, found a list"),
-        ('{"task": "rte"}', "best: step is None, not a number"),
-        ('{"task": "rte", "best": [], "last": {}}', "best: step is None"),
+        ('{"task": "rte"}', "best is None, not an evaluation"),
+        ('{"task": "rte", "best": [], "last": {}}', "best is [], not an evaluation"),
+        ('{"task": "rte", "best": {}, "last": {}}', "best: step is None, not a number"),
         (json.dumps({"task": "rte", "best": RTE, "last": {**RTE, "main": None}}), "last: main is None"),
         (json.dumps({"task": "rte", "best": {**RTE, "accuracy": "x"}, "last": RTE}), "best: accuracy is 'x'"),
         (
@@ -72,6 +77,14 @@ RTE = {"step": 1, "accuracy": 0.5, "main": 0.5}
             "best: main is nan",
         ),
         (json.dumps({"task": "rte", "best": {**RTE, "step": True}, "last": RTE}), "best: step is True"),
+        (with_best(main=1e308), "best: main is 1e+308"),
+        (with_best(accuracy=-1.01), "best: accuracy is -1.01"),
+        (with_best(main=10**300), "best: main is a number of some 301 digits"),
+        (with_best(main=10**4000), "not JSON: a whole number of 4001 digits"),
+        (with_best(step=1e308), "best: step is 1e+308"),
+        (with_best(step=-1), "best: step is -1"),
+        (with_best(main="x" * 10**6), "best: main is 'xxx"),
+        (with_best(main=[[1e308]]), "best: main is [[1e+308]]"),
     ],
 )
 def test_a_damaged_file_is_named(tmp_path: Path, text: str, said: str) -> None:
@@ -80,6 +93,24 @@ def test_a_damaged_file_is_named(tmp_path: Path, text: str, said: str) -> None:
         summary.main([str(tmp_path)])
     assert str(raised.value).startswith(str(tmp_path / "scores.json"))
     assert said in str(raised.value)
+    assert len(str(raised.value)) < 500
+
+
+def test_a_runs_name_is_no_command_of_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_run(tmp_path / "\x1b[2J\nrte 99.00\u202e", "rte", 0.5)
+    lines = printed(capsys, tmp_path)
+    assert len(lines) == 4
+    assert lines[1].endswith("\\x1b[2J\\nrte 99.00\\u202e")
+    assert all(line.isprintable() for line in lines)
+
+
+@pytest.mark.parametrize("task", ['["rte"]', '{"rte": 1}', "1e308", "null", '"\\u001b[2J"'])
+def test_scores_of_no_task_do_not_count(tmp_path: Path, task: str) -> None:
+    (tmp_path / "scores.json").write_text(f'{{"task": {task}}}', encoding="utf-8")
+    with pytest.raises(InputError, match=r"no scores\.json of a run"):
+        summary.main([str(tmp_path)])
 
 
 def test_folders_put_aside_and_foreign_scores_do_not_count(

@@ -67,3 +67,11 @@ def test_elsewhere_there_are_plain_lines(tmp_path: Path, fake_trial: FakeTrial) 
     assert [line.split(": ")[0] for line in stream.getvalue().splitlines()] == [
         "rte/base-seed1", "rte/base-seed2", "[1/3] rte/base-seed1", "[2/3] rte/base-seed3"
     ]  # fmt: skip
+
+
+def test_no_message_is_a_command_of_the_terminal(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    progress = Progress(TRIALS, tmp_path, stream)
+    progress.ended(TRIALS[0], Outcome("failed", "no \x1b[2J\nluck\r"))
+    progress.close()
+    assert stream.getvalue() == "[1/3] rte/base-seed1: failed: no \\x1b[2J\\nluck\\r\n"

@@ -134,3 +134,35 @@ def test_damaged_records_are_named(tmp_path: Path) -> None:
     (tmp_path / "rte" / "base-seed1.trial.json").write_text("{}", encoding="utf-8")
     with pytest.raises(InputError, match=r"base-seed1\.trial\.json: not a trial's record"):
         read_results(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "value", ["1e308", "-1e308", "1.01", "NaN", "Infinity", '"0.5"', "1" + "0" * 300, "[[0.5]]"]
+)
+def test_scores_beyond_the_possible_are_named(tmp_path: Path, value: str) -> None:
+    add(tmp_path, "rte/base-seed1", 0.5)
+    scores = tmp_path / "rte" / "base-seed1" / "scores.json"
+    scores.write_text(scores.read_text().replace('"main": 0.5', f'"main": {value}'))
+    with pytest.raises(InputError, match=r"scores\.json: not the scores of a run \(best: main is .*remove"):
+        read_results(tmp_path)
+
+
+@pytest.mark.parametrize("value", ["1e308", "-1", "NaN", "[]"])
+def test_seconds_beyond_the_possible_are_named(tmp_path: Path, value: str) -> None:
+    add(tmp_path, "rte/base-seed1", 0.5)
+    record = tmp_path / "rte" / "base-seed1.trial.json"
+    record.write_text(record.read_text().replace('"seconds": 1.5', f'"seconds": {value}'))
+    with pytest.raises(InputError, match=r"base-seed1\.trial\.json: not a trial's record"):
+        read_results(tmp_path)
+
+
+def test_a_records_words_are_no_commands_of_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add(tmp_path, "rte/base-seed1", 0.5)
+    record = tmp_path / "rte" / "base-seed1.trial.json"
+    record.write_text(record.read_text().replace('"rte/base"', r'"rte/\u001b[2J\u202e\n"'))
+    main([str(tmp_path)])
+    out = capsys.readouterr().out
+    assert "rte/\\x1b[2J\\u202e\\n" in out
+    assert out.replace("\n", "").isprintable()

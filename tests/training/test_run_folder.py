@@ -17,7 +17,7 @@ import pytest
 
 from commands.errors import InputError, UsageError
 from commands.files import write_text
-from training.run_folder import Curves, RunFolder
+from training.run_folder import LOG, Curves, RunFolder
 
 MOMENTS = {"w:moment1": np.arange(3, dtype=np.float32)}
 
@@ -391,3 +391,13 @@ def test_what_is_no_plain_file_is_refused_at_once(
         RunFolder(folder, resume=True) as run,
     ):
         run.check_args({}, [])
+
+
+def test_no_name_in_the_log_is_a_command_of_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with RunFolder(tmp_path / "run"):
+        LOG.info("label \x1b[2J\u202e of two\nlines, é")
+    log = (tmp_path / "run" / "train.log").read_text(encoding="utf-8")
+    for text in (log, capsys.readouterr().err):
+        assert "label \\x1b[2J\\u202e of two\nlines, é\n" in text
