@@ -49,7 +49,11 @@ def quantiser(config: EncoderConfig, data_dir: str | None) -> Callable[[Exported
 
 def quantise(path: Path) -> None:
     """Replace a graph by one whose linear layers have 8-bit weights; activations are scaled while
-    it runs (ONNX Runtime's dynamic quantisation)."""
+    it runs (ONNX Runtime's dynamic quantisation).
+
+    Weights are unsigned: products of signed ones overflow on processors with AVX2 and without VNNI, where
+    answers would be others.
+    """
     import logging
 
     from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -57,7 +61,7 @@ def quantise(path: Path) -> None:
     logging.getLogger().setLevel(logging.ERROR)  # it advises a preparation that changes nothing here
     beside = path.with_suffix(".int8")
     quantize_dynamic(
-        path, beside, per_channel=True, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul"]
+        path, beside, per_channel=True, weight_type=QuantType.QUInt8, op_types_to_quantize=["MatMul"]
     )
     os.replace(beside, path)
 

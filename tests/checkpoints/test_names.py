@@ -336,7 +336,7 @@ def test_no_network_is_said_at_once(web: Web, tmp_path: Path) -> None:
         f"error: {REPOSITORY}: no such folder here, nor in the hub's cache, and {NOBODY} cannot be reached: "
         "[Errno 111] Connection refused"
     )
-    assert time.monotonic() - begun < 10  # the imports of a busy machine
+    assert time.monotonic() - begun < 25  # the imports of a busy machine
     assert web.requests == []
 
 

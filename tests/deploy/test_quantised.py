@@ -44,7 +44,7 @@ def test_dev_scores_before_and_after_are_those_of_run_eval(
     text = [("a fine film",)]
     small, large = (open_exported(folder).answer(text)[0]["prob"] for folder in (tmp_path / "int8", sst2))
     assert small != large
-    assert small == pytest.approx(large, abs=0.05)
+    assert small == pytest.approx(large, abs=0.05)  # signed weights overflow without VNNI: 0.14
     assert json.loads((tmp_path / "int8" / "export.json").read_text(encoding="utf-8"))["int8"] is True
 
 

@@ -200,11 +200,15 @@ def test_of_two_that_come_together_one_makes_the_examples(
     tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = corpus(tmp_path, [f"{a} {b}" for a in "qwertzui" for b in "asdfghjk"])
-    made, real = [], Tokenizer.pieces
+    made, real, printed = [], Tokenizer.pieces, [""]
+    waits = "another run is at these examples: waiting for it"
 
     def slow(self, texts):
         made.append(len(texts))
-        time.sleep(0.5)  # the other comes meanwhile
+        deadline = time.monotonic() + 60
+        while waits not in printed[0] and time.monotonic() < deadline:  # until the other has come
+            time.sleep(0.01)
+            printed[0] += capsys.readouterr().err
         return real(self, texts)
 
     monkeypatch.setattr(Tokenizer, "pieces", slow)
@@ -213,7 +217,7 @@ def test_of_two_that_come_together_one_makes_the_examples(
         one, other = (job.result() for job in jobs)
     assert made == [64]
     assert one == other
-    assert "another run is at these examples: waiting for it" in capsys.readouterr().err
+    assert waits in printed[0]
 
 
 def test_a_single_example_is_too_few(tmp_path: Path, tokenizer: Tokenizer) -> None:

@@ -239,17 +239,21 @@ def test_importing_leaves_paddle_and_numpy_unloaded(module):
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read as Linux tells it")
-def test_a_full_size_hand_in_takes_a_second_and_little_memory(tmp_path):
+def test_a_full_size_hand_in_takes_little_time_and_memory(tmp_path):
+    """The check against a loop that only cuts the same lines into columns and reads the index."""
     for task, split in FILES:
         (tmp_path / split.hand_in).write_text(tsv(predictions(task, split.rows)), encoding="utf-8")
     peak = "re.search('VmHWM: *([0-9]+) kB', open('/proc/self/status').read().expandtabs())[1]"
     printed = _python(
-        "import re, time; start = time.perf_counter(); from submission.check import main; "
-        f"main([{str(tmp_path)!r}]); took = time.perf_counter() - start; "
-        f"print(took, int({peak}) / 1024)"
+        "import re, time; from pathlib import Path; from submission.check import main; "
+        f"start = time.process_time(); main([{str(tmp_path)!r}]); took = time.process_time() - start; "
+        f"peak = int({peak}) / 1024; start = time.process_time(); "
+        f"[int(line.split(chr(9))[0]) for file in Path({str(tmp_path)!r}).iterdir() "
+        "for line in file.read_text(encoding='utf-8').splitlines()[1:]]; "
+        "print(took / (time.process_time() - start), peak)"
     )
     *lines, last = printed.splitlines()
     assert [line.split()[0] for line in lines] == ["OK"] * len(NAMES)
-    seconds, megabytes = map(float, last.split())
-    assert seconds < 1.5
+    times, megabytes = map(float, last.split())
+    assert times < 5
     assert megabytes < 200
