@@ -57,6 +57,7 @@ def data_folder(given: str | None) -> Path:
     folder = Path(given) if given else cache_dir() / "glue"
     if not folder.is_dir():
         fetching = "python -m scripts.download_glue"
-        remedy = "" if given else f"; fetch the official files with `{fetching}`, or name their --data_dir"
+        remedy = f"; fetch the official files with `{fetching}`, or name their --data_dir"
+        remedy = "; --data_dir names the folder that holds CoLA/, SST-2/, …" if given else remedy
         raise InputError(f"{folder}: no such folder{remedy}")
     return folder

@@ -186,8 +186,13 @@ def _remedy(config: EncoderConfig, task: Task) -> str:
         return f"{expected}: name a checkpoint of {task.name}"
     return (
         f"{expected}; if it is a checkpoint of this task, name them in the order of its ids: "
-        f"{FLAG} {','.join(task.labels)} where id 0 means {task.labels[0]}"
+        f"{FLAG} {','.join(task.labels)} where id 0 means {task.labels[0]}{_meaning(task)}"
     )
+
+
+def _meaning(task: Task) -> str:
+    """What the first label is in words, if it is a number."""
+    return f" ({task.label_names[0][0]})" if task.labels[0].isdigit() else ""
 
 
 def named_labels(folder: str | Path, config: EncoderConfig, label_map: str | None) -> EncoderConfig:

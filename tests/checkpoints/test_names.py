@@ -377,3 +377,10 @@ def test_shards_of_the_hub(web: Web, tmp_path: Path) -> None:
     (folder / "model-00002-of-00003.safetensors").unlink()  # the cache was tampered with: asked for again
     assert Path(run(web, tmp_path)) == folder
     assert read(folder).arrays.keys() == read(GOLDEN / "bert").arrays.keys()
+
+
+def test_a_folder_below_the_users_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a plan or a config file may have it, where no shell puts the home in."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "models" / "mine").mkdir(parents=True)
+    assert names.resolve("~/models/mine") == tmp_path / "models" / "mine"

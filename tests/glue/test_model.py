@@ -190,3 +190,10 @@ def test_a_regression_of_another_toolkit(tmp_path: Path, golden_dir: Path) -> No
 def test_a_label_map_takes_names_that_mean_the_same() -> None:
     unnamed = dataclasses.replace(TINY, id2label={0: "LABEL_0", 1: "LABEL_1"})
     assert label_names(with_labels(unnamed, TASKS["sst-2"], "Positive, negative")) == ["1", "0"]
+
+
+def test_what_to_type_says_what_a_number_means(tmp_path: Path, golden_dir: Path) -> None:
+    unnamed = dataclasses.replace(TINY, id2label={0: "LABEL_0", 1: "LABEL_1"})
+    save(tmp_path / "m", golden_dir, unnamed)
+    with pytest.raises(InputError, match=r"--label_map 0,1 where id 0 means 0 \(not_duplicate\)"):
+        Checkpoint(tmp_path / "m", TASKS["qqp"], None)
