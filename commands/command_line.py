@@ -186,6 +186,9 @@ def run(main: Callable[[Sequence[str] | None], int | None]) -> NoReturn:
         print("interrupted", file=sys.stderr)
         code = 130
     except Exception as error:
+        if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop"):  # before Python 3.13
+            print(f"error: {_printable(error)}", file=sys.stderr)
+            sys.exit(1)
         if "KeyboardInterrupt" not in str(error):  # else Ctrl-C in an operator of ours that Paddle called
             raise
         print("interrupted", file=sys.stderr)

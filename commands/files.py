@@ -18,7 +18,7 @@ from commands.printable import escape_unprintable, shortened
 from commands.text import NotTextError, decode_text, read_lines
 
 MANIFEST = "manifest.json"
-_LARGEST_JSON = 1 << 28  # bytes; the largest that tools write beside a model has some 20 million
+_LARGEST_JSON = 1 << 30  # bytes; SQuAD 2.0 has 42 million
 FINISHED = ".finished"  # in a finished run whose last/ was put away, as lab.sweep --keep best does
 
 

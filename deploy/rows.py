@@ -11,7 +11,8 @@ from typing import Any
 
 from commands.errors import InputError
 from commands.files import read_json_line
-from commands.text import read_lines
+from commands.printable import shortened
+from commands.text import LONGEST_TEXT, read_lines
 
 Row = tuple[str, ...]
 
@@ -27,6 +28,8 @@ def fault_of(text: str) -> str:
     """Why a text cannot be answered; empty where it can."""
     if not text.strip():
         return "is empty"
+    if len(text) > LONGEST_TEXT:
+        return f"has {len(text)} characters, more than {LONGEST_TEXT}"
     if "\0" in text:
         return "holds a NUL character"
     if _SURROGATE.search(text):
@@ -104,7 +107,7 @@ def _read_jsonl(path: Path, choices: Sequence[Sequence[str]]) -> Iterator[tuple[
         names = _choose(where, list(values), choices, "the object has")
         for name in names:
             if not isinstance(values[name], str):
-                raise InputError(f"{where}: {name} should be a text, not {str(values[name])[:60]!r}")
+                raise InputError(f"{where}: {name} should be a text, not {shortened(values[name], 60)}")
         yield number, check_row(tuple(values[name] for name in names), names, where)
 
 
@@ -120,5 +123,5 @@ def _choose(where: str, found: Sequence[str], choices: Sequence[Sequence[str]], 
         if all(name in found for name in names):
             return names
     wanted = " or ".join(" and ".join(names) for names in choices)
-    shown = ", ".join(repr(name) for name in found[:8])
+    shown = ", ".join(shortened(name, 60) for name in found[:8])
     raise InputError(f"{where}: expected {wanted}; {what} {shown}; name the columns with --columns")

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from commands.errors import InputError
 from commands.messages import say
-from commands.text import read_text
+from commands.printable import shortened
+from commands.text import LONGEST_TEXT, read_text
 from glue.data_files import find_file, locate
 from glue.tasks import Split, Task
 
@@ -72,7 +73,7 @@ def _read(path: Path, task: Task, split: Split, with_label: bool) -> Rows:
             if len(cells) != len(header):
                 raise _BadRow(_count_problem(cells, header, line))
             if numbered and cells[0] != str(len(rows.examples)):
-                raise _BadRow(f"expected index {len(rows.examples)}, found {cells[0]!r}")
+                raise _BadRow(f"expected index {len(rows.examples)}, found {shortened(cells[0], 60)}")
             rows.examples.append(_example(cells, columns, task, with_label, others))
         except _BadRow as problem:
             if not split.skips_defects or problem.is_label:
@@ -121,7 +122,7 @@ class _BadLabel(_BadRow):
 def _count_problem(cells: list[str], header: list[str], line: str) -> str:
     if not line.strip():
         return "blank line; remove it, or fetch the file again"
-    names = " ".join(name or "(blank)" for name in header)
+    names = " ".join(shortened(name, 60)[1:-1] or "(blank)" for name in header[:20])
     return f"expected {len(header)} columns ({names}), found {len(cells)}; is the file cut short or edited?"
 
 
@@ -132,6 +133,8 @@ def _example(
     for name, text in zip(task.text_columns, texts, strict=True):
         if not text.strip():
             raise _BadRow(f"expected text in column {name!r}, found none")
+        if len(text) > LONGEST_TEXT:
+            raise _BadRow(f"column {name!r} has {len(text)} characters; is a line end missing?")
     return Example(texts, _label(cells[columns[-1]], task, others) if with_label else None)
 
 
@@ -147,7 +150,7 @@ def _label(cell: str, task: Task, others: dict[str, str]) -> str | float:
     low, high = task.target_range
     score = float(cell) if _NUMBER.fullmatch(cell) else math.nan
     if not low <= score <= high:
-        raise _BadLabel(f"expected a score from {low:g} to {high:g}, found {cell!r}")
+        raise _BadLabel(f"expected a score from {low:g} to {high:g}, found {shortened(cell, 60)}")
     return score
 
 
@@ -158,7 +161,7 @@ def _label_problem(cell: str, task: Task) -> str:
         hint = "; numbers are another copy's ids: write the names"
     elif cell == "-1":
         hint = "; -1 stands for a label that is withheld: is it a test file?"
-    return f"unknown label {cell!r}; expected one of {', '.join(task.labels)}{hint}"
+    return f"unknown label {shortened(cell, 60)}; expected one of {', '.join(task.labels)}{hint}"
 
 
 def _positions(path: Path, header: list[str], wanted: list[str]) -> list[int]:
@@ -175,7 +178,7 @@ def _positions(path: Path, header: list[str], wanted: list[str]) -> list[int]:
 
 
 def _header_problem(header: list[str]) -> str:
-    shown = "the header has " + ", ".join(repr(name) for name in header[:12])
+    shown = "the header has " + ", ".join(shortened(name, 60) for name in header[:12])
     if len(header) == 1 and "," in header[0]:
         return f"{shown}: its columns are parted by commas; the official files by TABs, without quotes"
     if "idx" in header:

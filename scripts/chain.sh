@@ -32,6 +32,9 @@ TASK=${TASK:-sst-2}
 PYTHON=${PYTHON:-python}
 LOG=$DIR/results_python.log
 mkdir -p "$DIR"
+# No file is written through a link that somebody else has put there.
+set -o noclobber
+rm -f "$LOG" "$DIR/serve.log"
 : > "$LOG"
 server=
 
@@ -44,6 +47,7 @@ trap finish EXIT
 step() {
   local name=$1 line; shift
   line=${log_as:-$*}
+  rm -f "$DIR/$name.log"
   if "$@" > "$DIR/$name.log" 2>&1; then
     echo "Run successfully with command - $line" | tee -a "$LOG"
   else

@@ -101,6 +101,16 @@ def test_a_very_long_message_is_shortened(project_dir: Path) -> None:
     assert len(err) < 3000
 
 
+def test_a_link_to_itself_is_one_line(project_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    code, _, err = ended(
+        project_dir, f"import pathlib; pathlib.Path({str(tmp_path / 'loop')!r}).resolve(strict=True)"
+    )
+    assert code == 1
+    assert len(err.splitlines()) == 1
+    assert "loop" in err
+
+
 def test_a_terminal_of_fewer_letters_is_no_reason_to_fail(project_dir: Path) -> None:
     code, out, err = ended(
         project_dir, "print('a\u2026'); raise InputError('\u2026')", env={"PYTHONIOENCODING": "ascii"}

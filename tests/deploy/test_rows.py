@@ -49,9 +49,11 @@ def test_rows_are_read(tmp_path: Path, name: str, content: bytes, choices: list,
         ("a.jsonl", b'{"text": "a"}\n{"text": \n', "a.jsonl:2: not JSON"),
         ("a.jsonl", b"[" * 100_000, "a.jsonl:1: not JSON: nested too deeply"),
         ("a.jsonl", b'["text"]\n', "a.jsonl:1: expected a JSON object, found a list"),
-        ("a.jsonl", b'{"text": 3}\n', "a.jsonl:1: text should be a text, not '3'"),
+        ("a.jsonl", b'{"text": 3}\n', "a.jsonl:1: text should be a text, not 3"),
         ("a.jsonl", b'{"text": "\\ud800"}\n', "a.jsonl:1: text holds half a surrogate pair"),
         ("a.jsonl", b'{"words": "a"}\n', "the object has 'words'"),
+        ("a.jsonl", b'{"text": "a", "text": "b"}\n', "a.jsonl:1: not JSON: the key 'text' stands twice"),
+        ("a.txt", b"one\n" + b"x" * 1_000_001, "a.txt:2: the line has 1000001 characters, more than 1000000"),
     ],
 )  # fmt: skip
 def test_a_bad_row_is_named(tmp_path: Path, name: str, content: bytes, fault: str) -> None:

@@ -344,3 +344,27 @@ def test_a_header_where_there_is_none_is_named(damaged):
 def test_old_macintosh_line_ends_are_named(damaged):
     fault = damaged.fault("RTE/dev.tsv", lambda raw: raw.replace(b"\n", b"\r"))
     assert fault == "RTE/dev.tsv: its lines end with carriage returns alone; end them with line feeds"
+
+
+def test_a_text_beyond_all_measure_is_named(damaged):
+    fault = damaged.fault("RTE/train.tsv", cell_changed(4, 1, "word " * 300_000))
+    assert fault == "RTE/train.tsv:4: column 'sentence1' has 1500000 characters; is a line end missing?"
+
+
+@pytest.mark.parametrize(
+    ("file", "column"), [("RTE/train.tsv", 3), ("STS-B/train.tsv", -1), ("RTE/test.tsv", 0)]
+)
+def test_a_long_cell_or_an_odd_one_is_not_printed_whole(damaged, file, column):
+    for value in ("x" * 1_000_000, "\x1b[2J"):
+        fault = damaged.fault(file, cell_changed(3, column, value))
+        assert fault.startswith(f"{file}:3: ")
+        assert len(fault) < 400
+        assert fault.isprintable()
+
+
+def test_a_long_header_is_not_printed_whole(damaged):
+    fault = damaged.fault(
+        "RTE/train.tsv", line_changed(1, lambda line: line.replace(b"sentence1", b"x" * 10**6))
+    )
+    assert fault.startswith("RTE/train.tsv:1: ")
+    assert len(fault) < 600
