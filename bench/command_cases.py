@@ -68,10 +68,15 @@ def pack(place: Place, sizes: Sequence[str]) -> None:
 
 # The process between is small: a command's peak begins with the memory of the one that started it.
 _LAUNCH = """
-import resource, subprocess, sys, time
+import subprocess, sys, time
 begun = time.perf_counter()
 code = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL)
-print(time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+seconds = time.perf_counter() - begun
+try:
+    import resource
+    print(seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+except ImportError:
+    print(seconds, "nan")
 sys.exit(code)
 """
 

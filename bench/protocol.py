@@ -5,6 +5,7 @@ Runs in the environments of the peers: the standard library and NumPy only.
 """
 
 import json
+import math
 import os
 import sys
 import time
@@ -37,10 +38,22 @@ def speak(actions: Mapping[str, Callable[..., Answer]], requests: TextIO, answer
 
 
 def peak_memory() -> Answer:
-    """The most memory this process ever had, in MB. (``getrusage`` begins with what the driver had.)"""
-    with open("/proc/self/status", encoding="ascii") as file:
-        lines = dict(line.split(":", 1) for line in file)
-    return {"megabytes": int(lines["VmHWM"].split()[0]) / 1024}
+    """The most memory this process ever had, in MB; NaN where the system does not say.
+
+    ``getrusage`` begins with what the process had that started this one, so Linux's own file comes first.
+    """
+    try:
+        with open("/proc/self/status", encoding="ascii") as file:
+            lines = dict(line.split(":", 1) for line in file)
+        return {"megabytes": int(lines["VmHWM"].split()[0]) / 1024}
+    except (OSError, LookupError, ValueError):
+        pass
+    try:
+        import resource
+    except ImportError:  # Windows
+        return {"megabytes": math.nan}
+    unit = 1 << 20 if sys.platform == "darwin" else 1 << 10  # of bytes, elsewhere of kilobytes
+    return {"megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit}
 
 
 class Clock:

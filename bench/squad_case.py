@@ -9,7 +9,6 @@ where the best span's start or end is not among the window's 20 best: the loop d
 
 import json
 import random
-import resource
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from bench.protocol import peak_memory
 from bench.workload import Place
 from scripts.sample_language import all_words
 from squad.answers import Rules, best_answers, write_answers
@@ -131,7 +131,7 @@ def squad(place: Place, sizes: Sequence[str]) -> None:
         answers = timed("answers", lambda: best_answers(windows, data, start, end, rules))
         timed("answers written", lambda: write_answers(answers, folder))
         scores = timed("scored", lambda: score_v11(data.golds, answers.predictions()))
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        peak = peak_memory()["megabytes"]
         print(f"  {scores}; peak memory {peak:.0f} MB")
         looped = timed(
             "answers by the loop over examples, not written",

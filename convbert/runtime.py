@@ -14,7 +14,6 @@ Each setting is left alone where the environment already has it:
 =========================== =====================================================================
 """
 
-import ctypes
 import os
 import platform
 import re
@@ -86,8 +85,20 @@ def threads_to_use() -> int:
 
 def default_threads() -> int:
     """The cores this process may use, divided by the ranks on this machine; at least 1."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores, _cgroup_cores()) // ranks_here())
+    return max(1, min(usable_cores(), _cgroup_cores()) // ranks_here())
+
+
+def usable_cores() -> int:
+    """The cores this process may use; where the system does not say, all."""
+    return len(core_numbers()) or os.cpu_count() or 1
+
+
+def core_numbers() -> list[int]:
+    """Which cores these are; empty where the system does not say (macOS, Windows, some sandboxes)."""
+    try:
+        return sorted(os.sched_getaffinity(0))
+    except (AttributeError, OSError):
+        return []
 
 
 def ranks_here() -> int:
@@ -116,7 +127,11 @@ def _keep_freed_memory() -> None:
         return
     if "MALLOC_MMAP_MAX_" in os.environ or "MALLOC_TRIM_THRESHOLD_" in os.environ:
         return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # absent on musl
-    if mallopt is not None:
-        mallopt(_M_MMAP_MAX, 0)
-        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+    try:
+        import ctypes
+
+        mallopt = ctypes.CDLL(None).mallopt
+    except (ImportError, OSError, AttributeError):  # musl has no mallopt, a static Python no libraries
+        return
+    mallopt(_M_MMAP_MAX, 0)
+    mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)

@@ -1,17 +1,18 @@
 """How many connections the limit of open files allows; the limit is raised where the system lets us."""
 
 RESERVE = 64  # descriptors for everything else: libraries, files of the model, the log …
+_OF_SELECT = 512  # sockets that Python's `select` takes on Windows
 
 
 def room_for(connections: int) -> int:
     """How many of so many connections this process can hold open, after raising its soft limit for them.
 
-    Without ``resource`` (Windows) there is no such limit, and all of them can.
+    Without ``resource`` (Windows) the limit is that of ``select``.
     """
     try:
         import resource
     except ImportError:
-        return connections
+        return min(connections, _OF_SELECT - RESERVE)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = connections + RESERVE
     if soft != resource.RLIM_INFINITY and soft < wanted:

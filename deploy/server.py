@@ -80,7 +80,7 @@ class Server(uvicorn.Server):
             log_level="warning",
             access_log=False,
             lifespan="on",
-            loop="asyncio",
+            loop="asyncio:SelectorEventLoop",  # whose readers we use, on Windows too
             http=Connection,
             ws="none",
             server_header=False,

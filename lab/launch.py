@@ -1,26 +1,74 @@
 """Start a command bound to cores, and to the life of the process that wanted it.
 
-``python launch.py PARENT CORES WORD…``: CORES is ``0,1,…`` or ``-``. Where the system can (Linux), the
-command is killed when process PARENT ends, however that ends: a sweep that was killed leaves nobody at
-work in a run's folder. Only the standard library: this stands between a sweep and every command it starts.
+``python launch.py PARENT CORES WORD…``: CORES is ``0,1,…`` or ``-``. The command is killed when process
+PARENT ends, however that ends: a sweep that was killed leaves nobody at work in a run's folder. Linux does
+that by itself; elsewhere a small process looks on. Only the standard library: this stands between a sweep
+and every command it starts.
 """
 
 import os
+import signal
+import subprocess
 import sys
+import time
 
 _PR_SET_PDEATHSIG, _SIGKILL = 1, 9  # names and numbers from Linux's prctl.h and signal.h
+_POLL_SECONDS = 0.5
 
 
 def main(parent: int, cores: str, words: list[str]) -> None:
-    if sys.platform.startswith("linux"):
+    _bind(cores)
+    is_watched = _system_watches()
+    if os.getppid() != parent:  # it ended before it could be watched
+        sys.exit("the process that wanted this is gone")
+    if not hasattr(os, "fork"):  # Windows, whose exec would leave the caller without a child to wait for
+        sys.exit(subprocess.call(words))
+    if not is_watched and os.fork() == 0:
+        _watch(parent, os.getppid())
+    os.execv(words[0], words)
+
+
+def _bind(cores: str) -> None:
+    if cores != "-" and hasattr(os, "sched_setaffinity"):
+        try:
+            os.sched_setaffinity(0, {int(core) for core in cores.split(",")})
+        except OSError as error:  # a sandbox forbids it, or a core was taken away
+            print(f"warning: not bound to the cores {cores}: {error.strerror}", file=sys.stderr)
+
+
+def _system_watches() -> bool:
+    """Have Linux kill this process, and what it becomes, when its parent ends."""
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
         import ctypes
 
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, _SIGKILL)
-        if os.getppid() != parent:  # it ended before it could be watched
-            sys.exit("the process that wanted this is gone")
-    if cores != "-" and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {int(core) for core in cores.split(",")})
-    os.execv(words[0], words)
+        return ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, _SIGKILL) == 0
+    except (ImportError, OSError, AttributeError):
+        return False
+
+
+def _watch(parent: int, command: int) -> None:
+    """Kill the command when its parent is gone; end with the command. Does not return."""
+    try:
+        for stream in (0, 1, 2):  # pipes must not stay open for this process
+            os.close(stream)
+        while os.getppid() == command:
+            if not _lives(parent):
+                os.kill(command, signal.SIGKILL)
+            time.sleep(_POLL_SECONDS)
+    finally:
+        os._exit(0)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from convbert.runtime import core_numbers, usable_cores
 from lab.records import Outcome
 from lab.trial_run import Job, Place, run_job
 
@@ -40,8 +41,8 @@ class LocalEngine:
 def places(workers: int, device: str) -> list[Place]:
     """Where ``workers`` processes compute. On a CPU the cores are dealt out in blocks; more workers than
     cores share them. On GPUs one each, in the order of CUDA_VISIBLE_DEVICES where it is set."""
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    count = max(1, (len(cores) or os.cpu_count() or 1) // workers)
+    cores = core_numbers()
+    count = max(1, usable_cores() // workers)
     if device != "cpu":
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
         names = [name for name in visible if name] or [str(number) for number in range(workers)]

@@ -25,6 +25,7 @@ from pathlib import Path
 
 from commands.command_line import CommandParser, path, run
 from commands.errors import InputError
+from convbert.runtime import usable_cores
 from glue.tasks import TASKS, task_name
 from scripts.make_sample import MODEL_FOLDER, write_sample
 
@@ -82,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def train_all(folder: Path, tasks: Sequence[str], seed: int) -> None:
     """Train and predict each task in processes of one thread, as many at a time as there are cores."""
     # Models this small gain nothing from a second thread, and the tasks do not wait for one another.
-    with ThreadPoolExecutor(_cores()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         jobs = {pool.submit(_train_and_predict, folder, task, seed): task for task in tasks}
         try:
             for number, job in enumerate(as_completed(jobs), 1):
@@ -121,10 +122,6 @@ def command(module: str, *words: object) -> str:
         said = (done.stderr or done.stdout).strip().rsplit("\n", 1)[-1]
         raise InputError(f"{module} {' '.join(map(str, words))}: exit {done.returncode}: {said}")
     return done.stdout.strip()
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _say(message: str) -> None:

@@ -2,13 +2,14 @@
 
 import io
 import json
+import math
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bench import peers
+from bench import peers, protocol
 from bench.interleaved import Line, compare, show
 from bench.peers import STACKS, MissingPeerError, Peer, Stack, Worker
 from bench.protocol import Rows, speak
@@ -150,3 +151,16 @@ def test_peers_get_the_rows_that_we_get(tmp_path: Path, width: int) -> None:
     np.testing.assert_array_equal(types[:, :8], batch.token_types)
     assert (mask.sum(), (ids[:, 8:] == 0).all()) == (16, True)
     np.testing.assert_array_equal(targets, batch.targets)
+
+
+def test_memory_is_known_where_linux_files_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(protocol, "open", refuse, raising=False)
+    megabytes = protocol.peak_memory()["megabytes"]
+    assert 1 < megabytes < 1e6
+    monkeypatch.setattr(sys, "platform", "darwin")  # which counts bytes
+    assert protocol.peak_memory()["megabytes"] == pytest.approx(megabytes / 1024, rel=0.1)
+    monkeypatch.setitem(sys.modules, "resource", None)
+    assert math.isnan(protocol.peak_memory()["megabytes"])

@@ -86,6 +86,25 @@ def test_threads_where_affinity_is_unknown(machine: Machine, monkeypatch: pytest
     assert runtime.default_threads() == 1
 
 
+def test_threads_where_affinity_is_refused(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: os.close(-1))
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    assert runtime.default_threads() == 6
+
+
+@pytest.mark.parametrize("lack", ["ctypes", "libraries"])
+def test_without_glibcs_malloc_all_else_is_set(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, lack: str
+) -> None:
+    if lack == "ctypes":
+        monkeypatch.setitem(sys.modules, "ctypes", None)
+    else:
+        monkeypatch.setattr(ctypes, "CDLL", lambda _: os.close(-1))
+    runtime.set_up()
+    assert machine.environ["OMP_NUM_THREADS"] == "8"
+    assert machine.told == []
+
+
 @pytest.mark.parametrize(("given", "threads"), [("3", 3), ("4,2", 4), ("", 8)])
 def test_threads_from_the_environment(machine: Machine, given: str, threads: int) -> None:
     machine.environ["OMP_NUM_THREADS"] = given

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 from deploy.hosts import AllowedHosts
@@ -12,6 +13,9 @@ from deploy.models import Model
 from deploy.schemas import Limits
 from deploy.server import Server, bind
 from deploy.service import Batching, Service
+
+# Of a model for sentences, where a test is not of its answers.
+CONFIG = SimpleNamespace(finetuning_task="sst-2", model_type="bert", id2label={0: "0", 1: "1"})
 
 
 class Slow:

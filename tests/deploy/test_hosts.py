@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -12,18 +11,12 @@ pytest.importorskip("prometheus_client")
 
 from deploy.client import Client
 from deploy.hosts import AllowedHosts, host_list, host_of
-from deploy.models import Model, open_exported
-from tests.deploy.running import raw, running
+from tests.deploy.running import CONFIG, Slow, raw, running
 
 
 @pytest.fixture(scope="module")
-def model(sst2: Path) -> Model:
-    return open_exported(sst2)
-
-
-@pytest.fixture(scope="module")
-def url(model: Model) -> Iterator[str]:
-    with running(model) as address:
+def url() -> Iterator[str]:
+    with running(Slow(CONFIG, 0.0)) as address:
         yield address
 
 

@@ -27,6 +27,13 @@ def test_cores_are_dealt_out(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [place.cores for place in places(6, "cpu")] == [(2,), (3,), (5,), (7,), (8,), (2,)]
 
 
+def test_workers_are_bound_to_nothing_where_cores_have_no_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    assert places(2, "cpu") == [Place((), 3), Place((), 3)]
+    assert places(9, "cpu") == [Place((), 1)] * 9
+
+
 def test_each_worker_has_its_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
     assert [place.gpu for place in places(2, "gpu")] == ["4", "6"]
@@ -34,10 +41,35 @@ def test_each_worker_has_its_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [(place.cores, place.gpu) for place in places(2, "gpu")] == [((), "0"), ((), "1")]
 
 
-def launch(project_dir: Path, parent: int, *words: str) -> "subprocess.CompletedProcess[str]":
+# Ways in which a system may lack what the launcher likes to use; it runs after these lines.
+LACKS = {
+    "nothing": "",
+    "prctl": "import ctypes; del ctypes.CDLL; ctypes.CDLL = lambda _: object()",
+    "libraries": "import ctypes; ctypes.CDLL = lambda _: open('/nowhere')",
+    "ctypes": "sys.modules['ctypes'] = None",
+    "Linux": "sys.platform = 'darwin'",
+    "affinity": "import os; del os.sched_setaffinity",
+    "the right to bind": "import os; os.sched_setaffinity = lambda *_: os.close(-1)",
+    "fork": "import os; del os.fork",
+}
+POSIX = pytest.mark.skipif(os.name != "posix", reason="processes of another kind")
+
+
+def launcher(project_dir: Path, lack: str, parent: object, cores: str) -> list[str]:
+    """The beginning of a command's words, as trial_run has them, on a system that lacks something."""
+    path = str(project_dir / "lab" / "launch.py")
+    if lack == "nothing":
+        return [sys.executable, "-I", path, str(parent), cores]
+    code = f"import runpy, sys; {LACKS[lack]}\nrunpy.run_path({path!r}, run_name='__main__')"
+    return [sys.executable, "-I", "-c", code, str(parent), cores]
+
+
+def launch(
+    project_dir: Path, parent: int, *words: str, lack: str = "nothing"
+) -> "subprocess.CompletedProcess[str]":
     core = str(min(os.sched_getaffinity(0)))
-    launcher = [sys.executable, "-I", str(project_dir / "lab" / "launch.py"), str(parent), core]
-    return subprocess.run([*launcher, sys.executable, *words], capture_output=True, encoding="utf-8")
+    started = launcher(project_dir, lack, parent, core)
+    return subprocess.run([*started, sys.executable, *words], capture_output=True, encoding="utf-8")
 
 
 @LINUX
@@ -48,28 +80,38 @@ def test_a_command_is_bound_and_gets_its_words(project_dir: Path) -> None:
 
 
 @LINUX
-def test_a_command_that_nobody_wants_any_more_does_not_start(project_dir: Path) -> None:
-    done = launch(project_dir, 1, "-c", "print('started')")
+@pytest.mark.parametrize("lack", LACKS)
+def test_a_command_runs_whatever_the_system_lacks(project_dir: Path, lack: str) -> None:
+    done = launch(project_dir, os.getpid(), "-c", "import sys; print('ran'); sys.exit(7)", lack=lack)
+    assert (done.returncode, done.stdout) == (7, "ran\n")
+    assert ("not bound to the cores" in done.stderr) == (lack == "the right to bind")
+
+
+@LINUX
+@pytest.mark.parametrize("lack", ["nothing", "prctl"])
+def test_a_command_that_nobody_wants_any_more_does_not_start(project_dir: Path, lack: str) -> None:
+    done = launch(project_dir, 1, "-c", "print('started')", lack=lack)
     assert (done.returncode, done.stdout) == (1, "")
     assert "is gone" in done.stderr
 
 
-@LINUX
-def test_a_command_ends_with_who_wanted_it(project_dir: Path) -> None:
+@POSIX
+@pytest.mark.parametrize("lack", ["nothing", "prctl", "libraries", "ctypes", "Linux"])
+def test_a_command_ends_with_who_wanted_it(project_dir: Path, lack: str) -> None:
     """A parent that is killed; the pipe they share closes when the child is gone too."""
+    words = launcher(project_dir, lack, "PARENT", "-")
     code = (
         "import os, subprocess, sys, time\n"
-        f"words = [sys.executable, '-I', {str(project_dir / 'lab' / 'launch.py')!r}, str(os.getpid()), '-']\n"
+        f"words = [str(os.getpid()) if word == 'PARENT' else word for word in {words!r}]\n"
         "child = 'import time; print(1, flush=True); time.sleep(600)'\n"
-        "subprocess.Popen([*words, sys.executable, '-c', child])\n"
-        "time.sleep(600)\n"
+        "subprocess.Popen([*words, sys.executable, '-c', child]).wait()\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, encoding="utf-8")
     assert parent.stdout is not None
     assert parent.stdout.readline() == "1\n"
     parent.kill()
+    parent.wait()  # a process that is gone but not waited for still counts as alive
     assert parent.stdout.read() == ""  # the end of the pipe, long before ten minutes
-    parent.wait()
 
 
 def test_the_time_of_a_trial_by_hand() -> None:
