@@ -51,9 +51,12 @@ def running(
     token: str | None = None,
     hosts: AllowedHosts | None = None,
     connections: int = 4096,
+    send_buffer: int = 0,
 ) -> Iterator[str]:
     """The URL of a service of the model, which ends with the block."""
     bound = bind("127.0.0.1", 0)
+    if send_buffer:  # of the system, for each connection
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
     service = Service(model, limits, batching, token, hosts)  # type: ignore[arg-type]
     patience = 2 * limits.seconds if limits else 20
     server = Server(service.gate, bound, idle=0.2, patience=patience, connections=connections)

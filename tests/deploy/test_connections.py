@@ -91,6 +91,11 @@ def test_a_head_in_one_piece_is_bounded_too(url: str, name: str) -> None:
     assert status(answer) in (wanted, 431)
 
 
+def test_a_head_of_one_read_is_bounded_too(url: str) -> None:
+    assert status(answer_to(url, [GET + b"X: " + b"a" * 50_000 + b"\r\n\r\n"])) == 431
+    assert status(answer_to(url, [GET + 20 * (b"X: " + b"a" * 2000 + b"\r\n") + b"\r\n"])) == 431
+
+
 @pytest.mark.parametrize("pieces", [[b"GET /" + b"a" * 40_000], [b"GET /", *(40 * [b"a" * 1000])]])
 def test_an_address_is_bounded(url: str, pieces: list[bytes]) -> None:
     assert status(answer_to(url, [*pieces, b" HTTP/1.1\r\nHost: localhost\r\n\r\n"])) == 414
@@ -216,19 +221,18 @@ def test_a_body_that_drips_is_given_up(head: bytes) -> None:
 
 def test_who_reads_nothing_is_left() -> None:
     """Many requests for a long answer: the answers fill all buffers, and are never taken."""
-    with running(Slow(CONFIG, 0.0), Limits(seconds=0.5, requests=4)) as url:
-        idle = [connect(url) for _ in range(6)]
-        for connection in idle:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            with contextlib.suppress(OSError):
-                connection.settimeout(0.2)
-                connection.sendall(600 * (GET.replace(b"/health", b"/docs") + b"\r\n"))
-        deadline = time.monotonic() + 20
+    limits = Limits(seconds=0.5, requests=2)
+    with running(Slow(CONFIG, 0.0), limits, send_buffer=10_000) as url, contextlib.ExitStack() as stack:
+        port = int(url.rpartition(":")[2])
+        for _ in range(4):
+            deaf = stack.enter_context(socket.socket())
+            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            deaf.connect(("127.0.0.1", port))
+            deaf.sendall(60 * (GET.replace(b"/health", b"/docs") + b"\r\n"))
+        deadline = time.monotonic() + 60
         while status(raw(url, GET + b"\r\n")) != 200:
             assert time.monotonic() < deadline
             time.sleep(0.1)
-        for connection in idle:
-            connection.close()
 
 
 def test_a_bad_request_behind_a_good_one_does_not_answer_for_it() -> None:
