@@ -3,6 +3,7 @@
 import errno
 import math
 import os
+import stat
 import sys
 from pathlib import Path
 from types import TracebackType
@@ -33,12 +34,12 @@ class Lock:
             seconds: how long to wait; ``math.inf`` waits for ever.
             waiting: what to print on stderr, once, if there is something to wait for.
         """
+        _refuse_what_is_no_lock(path)
         self._lock = _system_lock(path)
         try:
             self._acquire(path, seconds, waiting)
         except OSError as error:
-            if path.is_symlink():
-                raise InputError(f"{path}: is a link, and a lock never follows one; remove it") from None
+            _refuse_what_is_no_lock(path)  # planted meanwhile
             if error.errno not in _UNSUPPORTED:
                 raise
             self._lock = _file_that_counts(path.with_name(f"{path.name}.held"))
@@ -74,6 +75,19 @@ class Lock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.free()
+
+
+def _refuse_what_is_no_lock(path: Path) -> None:
+    """InputError for a link, which would be followed, and for what holds text, which could be cut short."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return
+    is_file = stat.S_ISREG(status.st_mode)
+    if stat.S_ISLNK(status.st_mode) or (is_file and status.st_nlink > 1):
+        raise InputError(f"{path}: is a link, and a lock never follows one; remove it")
+    if is_file and status.st_size:
+        raise InputError(f"{path}: is no lock, for it holds something; move it away")
 
 
 def _system_lock(path: Path) -> "BaseFileLock":

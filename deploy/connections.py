@@ -114,11 +114,12 @@ class Connection(HttpToolsProtocol):
             self._throw_away(len(data))
             return
         self._received += len(data)
+        super().data_received(data)
+        if self._refused:
+            return
         if self._in_head and self._received > MAX_HEAD:
             self.refuse(431, f"the request's head is larger than {MAX_HEAD} bytes")
-            return
-        super().data_received(data)
-        if self._in_body and not self._refused:
+        elif self._in_body:
             self._check_framing()
 
     def _throw_away(self, size: int) -> None:

@@ -1,6 +1,7 @@
 """Locks between processes, on file systems that can lock and on those that cannot."""
 
 import errno
+import os
 import subprocess
 import sys
 import threading
@@ -115,9 +116,19 @@ def test_a_planted_link_is_refused(tmp_path: Path, target: str, before: str) -> 
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_what_holds_a_lock_is_not_cut_short(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", ["", "precious"])
+def test_a_second_name_of_a_file_is_no_lock(tmp_path: Path, content: str) -> None:
+    (tmp_path / "victim").write_text(content, encoding="utf-8")
+    os.link(tmp_path / "victim", tmp_path / ".lock")
+    with pytest.raises(InputError, match=r"\.lock: is a link"):
+        Lock(tmp_path / ".lock")
+    assert (tmp_path / "victim").read_text(encoding="utf-8") == content
+
+
+def test_what_holds_something_is_no_lock(tmp_path: Path) -> None:
     (tmp_path / ".lock").write_text("somebody's", encoding="utf-8")
-    Lock(tmp_path / ".lock").free()
+    with pytest.raises(InputError, match=r"\.lock: is no lock"):
+        Lock(tmp_path / ".lock")
     assert (tmp_path / ".lock").read_text(encoding="utf-8") == "somebody's"
 
 
