@@ -64,7 +64,7 @@ def test_what_is_made_is_for_this_user_alone(root: Path, umask: int) -> None:
     before = os.umask(umask)
     try:
         folder = private_dir("tokens")
-        (folder / "entry").write_text("tokens")
+        (folder / "entry").write_text("tokens", encoding="utf-8")
         protect(folder / "entry")
     finally:
         os.umask(before)
@@ -90,7 +90,7 @@ def test_a_folder_that_stands_there_is_left_as_it_is(root: Path) -> None:
 def test_what_others_may_write_is_named_with_the_remedy(root: Path, which: str, bits: int) -> None:
     (private_dir("tokens") / "deep").mkdir(mode=0o700)
     entry = root / "tokens" / "deep" / "entry"
-    entry.write_text("tokens")
+    entry.write_text("tokens", encoding="utf-8")
     entry.chmod(0o600)
     assert not distrust(entry)
     path = root / which
@@ -105,7 +105,7 @@ def test_what_others_may_write_is_named_with_the_remedy(root: Path, which: str, 
 @pytest.mark.parametrize("which", ["", "tokens", "tokens/entry"])
 def test_what_belongs_to_another_user(root: Path, which: str) -> None:
     entry = private_dir("tokens") / "entry"
-    entry.write_text("tokens")
+    entry.write_text("tokens", encoding="utf-8")
     os.chown(root / which, 54321, -1)
     assert distrust(entry).startswith(f"{root / which}: ")
     assert "54321" in distrust(entry)
@@ -115,7 +115,7 @@ def test_what_belongs_to_another_user(root: Path, which: str) -> None:
 def test_roots_files_are_as_good_as_ones_own(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in an image whose cache was filled when it was built. Root could write anywhere."""
     entry = private_dir("tokens") / "entry"
-    entry.write_text("tokens")
+    entry.write_text("tokens", encoding="utf-8")
     owner = entry.stat().st_uid
     monkeypatch.setattr(os, "geteuid", lambda: 54321)
     assert bool(distrust(entry)) == (owner != 0)
@@ -137,7 +137,7 @@ def test_what_is_not_there_is_nobodys(root: Path) -> None:
 
 
 def test_a_cache_that_cannot_be_made_asks_for_another(root: Path) -> None:
-    root.parent.write_text("a file")
+    root.parent.write_text("a file", encoding="utf-8")
     with pytest.raises(InputError, match=r"tokens: cannot be made: .*CONVBERT_GLUE_CACHE"):
         make_dir("tokens")
 

@@ -233,7 +233,7 @@ def test_of_a_link_the_folder_is_replaced_where_it_is(tmp_path: Path) -> None:
         fill(tmp_path / "link", text)
     settle_folder(tmp_path / "link")
     assert (tmp_path / "link").is_symlink()
-    assert (tmp_path / "disk" / "d" / "a").read_text() == "3"
+    assert (tmp_path / "disk" / "d" / "a").read_text(encoding="utf-8") == "3"
     assert (names(tmp_path), names(tmp_path / "disk")) == (["disk", "link"], ["d"])
 
 
@@ -242,7 +242,7 @@ def test_of_a_link_nothing_can_be_kept_before(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("d")
     with pytest.raises(InputError, match="link: is a link, and the folder before it is kept beside it"):
         fill(tmp_path / "link", "2", keep_before="before")
-    assert (tmp_path / "d" / "a").read_text() == "1"
+    assert (tmp_path / "d" / "a").read_text(encoding="utf-8") == "1"
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away")
@@ -253,7 +253,7 @@ def test_the_link_of_another_user_is_not_followed(tmp_path: Path) -> None:
     for call in (fill, lambda path, _: check_replaceable(path), lambda path, _: settle_folder(path)):
         with pytest.raises(InputError, match="link: is a link that another user made"):
             call(tmp_path / "link", "2")
-    assert (tmp_path / "d" / "a").read_text() == "1"
+    assert (tmp_path / "d" / "a").read_text(encoding="utf-8") == "1"
 
 
 @pytest.mark.parametrize("name", [".d.part", ".d.before"])
@@ -277,7 +277,7 @@ def test_planted_links_beside_a_folder_are_removed_not_followed(
 
 
 def test_what_cannot_be_replaced_is_said_before(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     (tmp_path / "link").symlink_to("nowhere")
     check_replaceable(tmp_path / "new")
     check_replaceable(tmp_path / "no parent" / "new")

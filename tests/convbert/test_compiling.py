@@ -211,7 +211,9 @@ def test_what_the_compiler_says_is_passed_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     compiler = tmp_path / "cc"
-    compiler.write_text('#!/bin/sh\n[ "$1" = --version ] && exit\necho no memory left >&2\nexit 1\n')
+    compiler.write_text(
+        '#!/bin/sh\n[ "$1" = --version ] && exit\necho no memory left >&2\nexit 1\n', encoding="utf-8"
+    )
     compiler.chmod(0o755)
     monkeypatch.setenv("CC", str(compiler))
     for _ in range(2):

@@ -184,12 +184,14 @@ flags\t\t: fpu
 
 def test_the_processor_is_described(machine: Machine) -> None:
     """What decides instructions; not what another kernel of the system adds."""
-    (machine.folder / "cpuinfo").write_text(CORE)
+    (machine.folder / "cpuinfo").write_text(CORE, encoding="utf-8")
     assert runtime.processor() == {
         "model": "AMD EPYC: 9354, cpu family 25, model 17, stepping 1",
         "features": "avx avx2 avx512_bf16 fma sse2",
     }
-    (machine.folder / "cpuinfo").write_text("processor\t: 0\nFeatures\t: fp asimd sve2 cpuid\n")
+    (machine.folder / "cpuinfo").write_text(
+        "processor\t: 0\nFeatures\t: fp asimd sve2 cpuid\n", encoding="utf-8"
+    )
     assert runtime.processor()["features"] == "asimd sve2"
     (machine.folder / "cpuinfo").unlink()
     assert runtime.processor()["features"] == ""

@@ -72,7 +72,7 @@ def fault_of(network: Network, tokenizer: Tokenizer, target: Path, kind: str) ->
 def check_export(network: Network, tokenizer: Tokenizer, target: Path, kind: str) -> dict[str, float]:
     """Export, and return the limits."""
     difference = export(network, tokenizer, "", target, kind)
-    description = json.loads((target / "export.json").read_text())
+    description = json.loads((target / "export.json").read_text(encoding="utf-8"))
     assert description["largest_difference"] == difference
     limits: dict[str, float] = description["limits"]
     assert difference <= max(limits.values())

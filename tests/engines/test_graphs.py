@@ -145,7 +145,7 @@ def test_what_rounding_explains_is_no_fault(
     before = {name: parameter.numpy() for name, parameter in network.named_parameters()}
     difference = export(network, tokenizer, "", tmp_path / "out", "onnx")
     assert 1e-5 < difference < 1e-1
-    limit = json.loads((tmp_path / "out" / "export.json").read_text())["limits"]["logits"]
+    limit = json.loads((tmp_path / "out" / "export.json").read_text(encoding="utf-8"))["limits"]["logits"]
     write = exporting.write_network
 
     def write_another(path: Path, config: object, arrays: dict[str, np.ndarray], *more: object) -> None:

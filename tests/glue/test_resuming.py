@@ -218,7 +218,7 @@ def test_a_run_is_resumed_from_any_folder(
     monkeypatch.chdir(begun)
     words = ["--task_name", "rte", "--model_name_or_path", "model", "--data_dir", os.path.relpath(sample_dir)]
     run_glue.main([*words, "--output_dir", str(tmp_path / "run"), "--max_steps", "1"])
-    args = json.loads((tmp_path / "run" / "args.json").read_text())
+    args = json.loads((tmp_path / "run" / "args.json").read_text(encoding="utf-8"))
     assert (args["data_dir"], args["model_name_or_path"]) == (str(sample_dir), str(begun / "model"))
     monkeypatch.chdir(tmp_path)
     resume(Path("run"))

@@ -142,7 +142,9 @@ def test_damaged_records_are_named(tmp_path: Path) -> None:
 def test_scores_beyond_the_possible_are_named(tmp_path: Path, value: str) -> None:
     add(tmp_path, "rte/base-seed1", 0.5)
     scores = tmp_path / "rte" / "base-seed1" / "scores.json"
-    scores.write_text(scores.read_text().replace('"main": 0.5', f'"main": {value}'))
+    scores.write_text(
+        scores.read_text(encoding="utf-8").replace('"main": 0.5', f'"main": {value}'), encoding="utf-8"
+    )
     with pytest.raises(InputError, match=r"scores\.json: not the scores of a run \(best: main is .*remove"):
         read_results(tmp_path)
 
@@ -151,7 +153,9 @@ def test_scores_beyond_the_possible_are_named(tmp_path: Path, value: str) -> Non
 def test_seconds_beyond_the_possible_are_named(tmp_path: Path, value: str) -> None:
     add(tmp_path, "rte/base-seed1", 0.5)
     record = tmp_path / "rte" / "base-seed1.trial.json"
-    record.write_text(record.read_text().replace('"seconds": 1.5', f'"seconds": {value}'))
+    record.write_text(
+        record.read_text(encoding="utf-8").replace('"seconds": 1.5', f'"seconds": {value}'), encoding="utf-8"
+    )
     with pytest.raises(InputError, match=r"base-seed1\.trial\.json: not a trial's record"):
         read_results(tmp_path)
 
@@ -161,7 +165,9 @@ def test_a_records_words_are_no_commands_of_the_terminal(
 ) -> None:
     add(tmp_path, "rte/base-seed1", 0.5)
     record = tmp_path / "rte" / "base-seed1.trial.json"
-    record.write_text(record.read_text().replace('"rte/base"', r'"rte/\u001b[2J\u202e\n"'))
+    record.write_text(
+        record.read_text(encoding="utf-8").replace('"rte/base"', r'"rte/\u001b[2J\u202e\n"'), encoding="utf-8"
+    )
     main([str(tmp_path)])
     out = capsys.readouterr().out
     assert "rte/\\x1b[2J\\u202e\\n" in out

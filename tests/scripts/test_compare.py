@@ -142,7 +142,7 @@ def test_a_python_given_relative_is_where_the_user_stands(
 ) -> None:
     python = tmp_path / "env" / "bin" / "python"
     python.parent.mkdir(parents=True)
-    python.write_text("#!/bin/sh\necho started\n")
+    python.write_text("#!/bin/sh\necho started\n", encoding="utf-8")
     python.chmod(0o755)
     monkeypatch.chdir(tmp_path)
     words = ["--model", os.path.relpath(model), "--against", "huggingface", "--huggingface_python"]

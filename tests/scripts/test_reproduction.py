@@ -281,5 +281,5 @@ def test_paths_given_to_a_script_are_seen_from_where_the_user_stands(
     paths = [word for word in words if "my/" in word]
     assert len(paths) > 2
     assert all(word.startswith("my/") for word in paths)
-    where = {line.strip() for line in (tmp_path / "cwd").read_text().splitlines()}
+    where = {line.strip() for line in (tmp_path / "cwd").read_text(encoding="utf-8").splitlines()}
     assert where == {str(tmp_path)}

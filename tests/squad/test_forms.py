@@ -66,9 +66,9 @@ def test_every_form_is_read_as_the_official_one(tmp_path: Path, form: str) -> No
 
 def test_pretty_printed_files_and_blank_lines_between_rows(tmp_path: Path) -> None:
     path = tmp_path / "data.json"
-    path.write_text(json.dumps(OFFICIAL, indent=2))
+    path.write_text(json.dumps(OFFICIAL, indent=2), encoding="utf-8")
     official = content(read_squad(path))
-    path.write_text("\n\n".join(map(json.dumps, ROWS)) + "\n\n")
+    path.write_text("\n\n".join(map(json.dumps, ROWS)) + "\n\n", encoding="utf-8")
     assert content(read_squad(path)) == official
 
 
@@ -131,7 +131,7 @@ def test_empty_texts_score_as_in_the_official_script(
     qas = [qa("a", ("nine", NINE)), qa("b", ("", -1)), qa("c", ("", -1), is_impossible=True)]
     path = written(tmp_path, {"data": [{"paragraphs": [{"context": TEXT, "qas": qas}]}]})
     assert read_golds(path) == [("a", ["nine"]), ("b", [""]), ("c", [""])]
-    (tmp_path / "p.json").write_text(json.dumps({"a": "nine", "b": "", "c": "goats"}))
+    (tmp_path / "p.json").write_text(json.dumps({"a": "nine", "b": "", "c": "goats"}), encoding="utf-8")
     evaluate.main([str(path), str(tmp_path / "p.json")])
     out, err = capsys.readouterr()
     scores = json.loads(out)
@@ -199,7 +199,9 @@ OTHERS: dict[str, tuple[str, list[Any]]] = {
 def test_other_forms_are_named_in_one_line(tmp_path: Path, form: str) -> None:
     message, values = OTHERS[form]
     path = tmp_path / "data.json"
-    path.write_text("".join((value if value == "@" else json.dumps(value)) + "\n" for value in values))
+    path.write_text(
+        "".join((value if value == "@" else json.dumps(value)) + "\n" for value in values), encoding="utf-8"
+    )
     with pytest.raises(InputError, match=message) as caught:
         read_squad(path)
     assert str(caught.value).startswith(str(path))

@@ -12,7 +12,7 @@ from tests.squad.colours import predict_words, words_of
 
 def rows_of(path):
     """The questions of an official file as the datasets library has them."""
-    for article in json.loads(path.read_text())["data"]:
+    for article in json.loads(path.read_text(encoding="utf-8"))["data"]:
         for paragraph in article["paragraphs"]:
             for entry in paragraph["qas"]:
                 answers = {key: [one[key] for one in entry["answers"]] for key in ("text", "answer_start")}
@@ -21,7 +21,7 @@ def rows_of(path):
 
 def changed(source, target, change):
     """The official file with ``change`` made to every question."""
-    data = json.loads(source.read_text())
+    data = json.loads(source.read_text(encoding="utf-8"))
     for article in data["data"]:
         for paragraph in article["paragraphs"]:
             for entry in paragraph["qas"]:
@@ -37,9 +37,9 @@ def trained_on(files, folder, train, dev):
     run_squad.main([*words, "--train_file", str(train), "--predict_file", str(dev)])
     run = folder / "run"
     names = ("best/model.safetensors", "predictions.json", "null_odds.json")
-    return [(run / name).read_bytes() for name in names], json.loads((run / "scores.json").read_text())[
-        "best"
-    ]
+    return [(run / name).read_bytes() for name in names], json.loads(
+        (run / "scores.json").read_text(encoding="utf-8")
+    )["best"]
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_rows_train_and_answer_as_the_official_file(files, official, tmp_path):
     paths = []
     for part, source in zip(("train", "dev"), files["2.0"], strict=True):
         paths.append(tmp_path / f"{part}.jsonl")
-        paths[-1].write_text("".join(json.dumps(row) + "\n" for row in rows_of(source)))
+        paths[-1].write_text("".join(json.dumps(row) + "\n" for row in rows_of(source)), encoding="utf-8")
     assert trained_on(files, tmp_path, *paths) == official
 
 

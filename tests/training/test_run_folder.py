@@ -303,7 +303,7 @@ def test_a_best_model_on_another_disk_is_replaced_there(folder: Path, tmp_path: 
             for step in (3, 4, 5):
                 save(run, step)
         assert (folder / "best").readlink() == elsewhere
-        assert (elsewhere / "weights").read_text() == "5"
+        assert (elsewhere / "weights").read_text(encoding="utf-8") == "5"
         assert sorted(path.name for path in elsewhere.parent.iterdir()) == ["model"]
         assert resumed_step(folder) == 5
 
@@ -335,7 +335,7 @@ def test_a_save_that_is_a_link_is_refused_before_the_first_step(
 @pytest.mark.parametrize("kind", ["link", "link to nothing", "second name", "pipe"])
 def test_what_somebody_planted_is_not_written_to(folder: Path, tmp_path: Path, name: str, kind: str) -> None:
     victim = tmp_path / "victim"
-    victim.write_text("precious\n")
+    victim.write_text("precious\n", encoding="utf-8")
     (folder / name).unlink()
     if kind == "second name":
         (folder / name).hardlink_to(victim)
@@ -345,12 +345,12 @@ def test_what_somebody_planted_is_not_written_to(folder: Path, tmp_path: Path, n
         (folder / name).symlink_to(victim if kind == "link" else tmp_path / "new")
     with pytest.raises(InputError, match=rf"{name}: (is a link|is a pipe|has a second name)"):
         RunFolder(folder, resume=True)
-    assert victim.read_text() == "precious\n"
+    assert victim.read_text(encoding="utf-8") == "precious\n"
     assert not (tmp_path / "new").exists()
 
 
 def test_a_link_planted_while_a_run_is_at_work_is_not_followed(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "victim").write_text("precious")
+    (tmp_path / "victim").write_text("precious", encoding="utf-8")
     with RunFolder(folder, resume=True) as run:
         (folder / "history.jsonl").unlink()
         (folder / "history.jsonl").symlink_to(tmp_path / "victim")
@@ -360,7 +360,7 @@ def test_a_link_planted_while_a_run_is_at_work_is_not_followed(folder: Path, tmp
             run.add_history({"step": 3})
         (folder / "history.jsonl").unlink()
         save(run, 3)
-    assert (tmp_path / "victim").read_text() == "precious"
+    assert (tmp_path / "victim").read_text(encoding="utf-8") == "precious"
     assert resumed_step(folder) == 3
 
 
