@@ -13,9 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from commands.errors import InputError, UsageError
-from commands.printable import escape_unprintable
+from commands.printable import one_line
 
-_LONGEST_MESSAGE = 2000
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
 
@@ -121,7 +120,7 @@ class CommandParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Leave with 2 and say why; the flags, of which there may be fifty, are left to --help."""
         words = "".join(f" {action.metavar or action.dest}" for action in self._get_positional_actions())
-        self.exit(2, f"usage: {self.prog}{words} [flags]; --help lists them\nerror: {_printable(message)}\n")
+        self.exit(2, f"usage: {self.prog}{words} [flags]; --help lists them\nerror: {one_line(message)}\n")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         words = list(sys.argv[1:] if args is None else args)
@@ -146,15 +145,7 @@ class CommandParser(argparse.ArgumentParser):
 
 def _one_line(message: Warning | str, *_: Any, **__: Any) -> str:
     """A warning as a user should see it: without the line of our code that gave it."""
-    return f"warning: {_printable(message)}\n"
-
-
-def _printable(message: object) -> str:
-    """A message on one line, safe for a terminal, its middle left out where it is very long."""
-    text = escape_unprintable(str(message))
-    if len(text) <= _LONGEST_MESSAGE:
-        return text
-    return f"{text[: _LONGEST_MESSAGE * 3 // 4]} … {text[-_LONGEST_MESSAGE // 4 :]}"
+    return f"warning: {one_line(message)}\n"
 
 
 def run(main: Callable[[Sequence[str] | None], int | None]) -> NoReturn:
@@ -170,7 +161,7 @@ def run(main: Callable[[Sequence[str] | None], int | None]) -> NoReturn:
         if sys.stdout:
             sys.stdout.flush()
     except InputError as error:
-        print(f"error: {_printable(error)}", file=sys.stderr)
+        print(f"error: {one_line(error)}", file=sys.stderr)
         code = 2 if isinstance(error, UsageError) else 1
     except BrokenPipeError:
         sys.stderr.close()
@@ -180,14 +171,14 @@ def run(main: Callable[[Sequence[str] | None], int | None]) -> NoReturn:
             print("interrupted", file=sys.stderr)
             sys.exit(130)
         where = f"{error.filename}: " if error.filename else ""
-        print(f"error: {_printable(f'{where}{error.strerror or error}')}", file=sys.stderr)
+        print(f"error: {one_line(f'{where}{error.strerror or error}')}", file=sys.stderr)
         code = 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         code = 130
     except Exception as error:
         if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop"):  # before Python 3.13
-            print(f"error: {_printable(error)}", file=sys.stderr)
+            print(f"error: {one_line(error)}", file=sys.stderr)
             sys.exit(1)
         if "KeyboardInterrupt" not in str(error):  # else Ctrl-C in an operator of ours that Paddle called
             raise

@@ -2,9 +2,9 @@
 
 import sys
 
-from commands.printable import escape_unprintable
+from commands.printable import one_line
 
 
 def say(message: str) -> None:
     """Print a message on stderr, on one line and safe for a terminal."""
-    print(escape_unprintable(message), file=sys.stderr, flush=True)
+    print(one_line(message), file=sys.stderr, flush=True)

@@ -4,6 +4,7 @@ import reprlib
 from typing import Any
 
 _LONGEST_VALUE = 200
+_LONGEST_MESSAGE = 2000
 _MOST_DIGITS = 40
 
 
@@ -13,6 +14,14 @@ def escape_unprintable(text: str) -> str:
     Line ends are escaped too. Letters of every script stay as they are.
     """
     return "".join(char if char.isprintable() else _escaped(char) for char in text)
+
+
+def one_line(message: object) -> str:
+    """A message on one line that is safe for a terminal, the middle of a very long one left out."""
+    text = escape_unprintable(str(message))
+    if len(text) <= _LONGEST_MESSAGE:
+        return text
+    return f"{text[: _LONGEST_MESSAGE * 3 // 4]} … {text[-_LONGEST_MESSAGE // 4 :]}"
 
 
 def escape_lines(text: str) -> str:

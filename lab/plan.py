@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from commands.errors import InputError
+from commands.printable import shortened
 from commands.yaml_file import Node, read_nodes
 from glue.presets import PRESETS, GlueRecipe, check_task
 from glue.tasks import TASKS, find_task, known_tasks, task_named
@@ -189,7 +190,7 @@ def _task_plan(
         known = {checkpoint.name: checkpoint for checkpoint in checkpoints}
         for item in own["checkpoints"].items():
             if item.text() not in known:
-                raise item.refused(f"no checkpoint {item.value!r}; known: {', '.join(known)}")
+                raise item.refused(f"no checkpoint {shortened(item.text(), 60)}; known: {', '.join(known)}")
         names = [item.value for item in own["checkpoints"].items()]
         if len(set(names)) < len(names):
             raise own["checkpoints"].refused("a checkpoint stands twice")
