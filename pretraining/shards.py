@@ -7,9 +7,11 @@ needs to mix no more than one shard at a time.
 """
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +19,8 @@ from commands.files import damage, read_json_object, write_json
 from convbert.batching import Features
 
 META = "shards.json"
+_DTYPES = ("<u2", "<i4")
+_SHARD_NAME = re.compile(r"\d{5}|held_out", re.ASCII)
 SHARD_BYTES = 2**28  # of text; some 60 million tokens
 HELD_OUT_EVERY = 50  # one example in so many is kept for evaluation
 
@@ -113,9 +117,33 @@ def open_shards(folder: Path) -> Shards | None:
     if damage(folder):
         return None
     found = read_json_object(folder / META)
+    if not _fits(folder, found):
+        return None
     shards = {
         name: Shard(folder / name, examples, tokens, found["dtype"])
         for name, (examples, tokens) in sorted(found["shards"].items())
     }
     held_out = shards.pop("held_out", None)  # a corpus without any example has none
     return Shards(list(shards.values()), held_out) if held_out else None
+
+
+def _fits(folder: Path, table: dict[str, Any]) -> bool:
+    """Whether a table of shards is one of ours, and each array as large as it says: no size is believed."""
+    sizes = table.get("shards")
+    if table.get("dtype") not in _DTYPES or not isinstance(sizes, dict):
+        return False
+    for name, size in sizes.items():
+        if not _SHARD_NAME.fullmatch(name) or not isinstance(size, list) or len(size) != 2:
+            return False
+        if not all(type(number) is int and number > 0 for number in size):
+            return False
+        examples, tokens = size
+        wanted = {".ids": tokens * np.dtype(table["dtype"]).itemsize, ".lengths": 4 * examples}
+        for suffix, length in {**wanted, ".first": 4 * examples}.items():
+            path = (folder / name).with_suffix(suffix)
+            if not path.is_file() or path.stat().st_size != length:
+                return False
+        lengths = Shard(folder / name, examples, tokens, table["dtype"]).lengths()
+        if lengths.min() < 1 or lengths.sum(dtype=np.int64) != tokens:
+            return False
+    return True

@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from commands.errors import InputError
+from commands.files import atomic_folder, write_json
 from convbert.tokenizer import Tokenizer
 from pretraining import shards as shards_module
 from pretraining.batches import batch_count, batch_order, epoch_batches, held_out_batches
 from pretraining.examples import load_examples
 from pretraining.packing import cut_pair
-from pretraining.shards import Shard
+from pretraining.shards import Shard, open_shards, write_shards
 from scripts.tiny_model import write_model_folder
 
 
@@ -223,3 +224,20 @@ def test_of_two_that_come_together_one_makes_the_examples(
 def test_a_single_example_is_too_few(tmp_path: Path, tokenizer: Tokenizer) -> None:
     with pytest.raises(InputError, match="too small"):
         load_examples(corpus(tmp_path, ["", "only this", ""]), tokenizer, 32, "lines")
+
+
+def test_a_table_of_shards_that_claims_what_is_not_there_is_not_believed(tmp_path: Path) -> None:
+    examples = [([2, 5, 6, 3], 2), ([2, 7, 3], 1), ([2, 8, 9, 3], 3)]
+    honest = {"00000": [2, 7], "held_out": [1, 4]}
+    for dtype, sizes in (
+        ("<u2", honest), ("|O", honest), ("<u8", honest), ("<i4", honest), (["<u2"], honest), (None, honest),
+        ("<u2", {**honest, "00000": [2, 10**12]}), ("<u2", {**honest, "00000": [10**12, 7]}),
+        ("<u2", {**honest, "00000": [-2, -7]}), ("<u2", {**honest, "00000": [2.0, 7]}),
+        ("<u2", {**honest, "00000": [2]}), ("<u2", {**honest, "00000": "27"}), ("<u2", [honest]),
+        ("<u2", {**honest, "../00000": [2, 7]}), ("<u2", {**honest, "00001": [2, 7]}),
+    ):  # fmt: skip
+        with atomic_folder(tmp_path / "shards") as folder:
+            write_shards(folder, examples, 100, 30522)
+            write_json(folder / "shards.json", {"dtype": dtype, "shards": sizes})
+        opened = open_shards(tmp_path / "shards")
+        assert (opened is not None) == (sizes is honest and dtype == "<u2"), (dtype, sizes)
