@@ -57,7 +57,7 @@ def make_parser() -> CommandParser:
         "--config",
         type=path,
         metavar="FILE.yaml",
-        help="training settings (the lists below) as lines 'name: value'",
+        help="training settings (the lists below) as lines 'name: value'; may be a pipe",
     )
     parser.add_switch("--resume", help="go on where the run in --output_dir stopped; no other flag is needed")
     parser.add_switch("--overwrite_output_dir", help="begin anew: remove the run in --output_dir first")

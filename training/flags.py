@@ -52,7 +52,8 @@ def add_run_flags(parser: CommandParser, presets: Iterable[str]) -> None:
         "--config",
         type=path,
         metavar="FILE.yaml",
-        help="training settings (the list below) as lines 'name: value', such as 'learning_rate: 1e-4'",
+        help="training settings (the list below) as lines 'name: value', such as 'learning_rate: 1e-4'; "
+        "may be a pipe",
     )
     parser.add_argument(
         "--eval_batch_size",
