@@ -7,6 +7,7 @@ from pathlib import Path
 from checkpoints.naming import LEFT_ASIDE, Name, convention_of, names, their_shape
 from checkpoints.pickle_machine import shown
 from checkpoints.tensors import StoredTensor
+from checkpoints.wrappers import OUTSIDE
 from commands.errors import InputError
 from convbert.config import EncoderConfig
 
@@ -67,9 +68,13 @@ def _take(theirs: dict[str, StoredTensor], name: Name, base: str) -> StoredTenso
 
 
 def unexpected(found: Match, config: EncoderConfig, may_lack_head: bool) -> list[str]:
-    """The spare names that a model of this kind does not have; a head's are none where it may begin new."""
-    heads = ("classifier.", "pooler.", f"{config.model_type}.pooler.") if may_lack_head else ()
-    return [key for key in found.spare if not LEFT_ASIDE.search(key) and not key.startswith(heads)]
+    """The spare names that a model of this kind does not have. Where a head may begin new, its names are not
+    among them, nor those of what a wrapper holds besides the encoder."""
+    spare = [key for key in found.spare if not LEFT_ASIDE.search(key)]
+    if may_lack_head:
+        heads = ("classifier.", "pooler.", f"{config.model_type}.pooler.")
+        spare = [key for key in spare if OUTSIDE not in key and not key.startswith(heads)]
+    return spare
 
 
 def lacks_head(found: Match) -> bool:
@@ -93,7 +98,9 @@ def check(path: Path, config_name: str, found: Match, surplus: list[str]) -> Non
     few = (missing[: _MOST_NAMED - bool(extra)] + extra)[:_MOST_NAMED]
     count = len(missing) + len(extra) - len(few)
     more = f" (and {count} more)" if count else ""
-    raise InputError(f"{path}: does not fit {config_name}: {'; '.join(few)}{more}; take both from one model")
+    wrapped = any(OUTSIDE in key for key in surplus)
+    remedy = "save the state dict of the model alone" if wrapped else "take both from one model"
+    raise InputError(f"{path}: does not fit {config_name}: {'; '.join(few)}{more}; {remedy}")
 
 
 def _nearest(name: str, others: list[str], which: str) -> str:

@@ -50,6 +50,12 @@ def _remedy(folder: Path) -> str:
     if inner:
         listed = ", ".join(str(path) for path in sorted(inner)[:3]) + (", …" if len(inner) > 3 else "")
         return f"name a model folder in it: {listed}"
+    tensorflow = sorted(folder.glob("*.index"))
+    if tensorflow:
+        return (
+            f"{shown(tensorflow[0].name)} is TensorFlow's: convert it to PyTorch (transformers 4 has scripts "
+            "for it), and name the new folder"
+        )
     return f"a model folder holds {CONFIG}, model.safetensors and vocab.txt"
 
 

@@ -139,6 +139,7 @@ LEFT_ASIDE = re.compile(
     r"|^(cls|generator|generator_predictions|generator_lm_head|discriminator|discriminator_predictions"
     r"|qa_outputs|mlm_head)\."
     r"|^generator_lm_head_bias$"
+    r"|^n_averaged\b"  # how many states torch.optim.swa_utils averaged
 )
 
 

@@ -26,6 +26,7 @@ _OTHER_FAMILIES = """
     tapas visual_bert xlm_roberta xmod yoso
 """
 _GENERATOR = "generator."
+OUTSIDE = " (outside of "  # behind the name of what a wrapper holds besides the model
 
 T = TypeVar("T")
 
@@ -47,7 +48,7 @@ def unwrapped(tensors: dict[str, T]) -> tuple[dict[str, T], list[str]]:
         notes.append(
             f"{shown(prefix)} is taken off the names of {inside} of {len(names)} tensors: a wrapper's"
         )
-        remark = f" (outside of {prefix})"
+        remark = f"{OUTSIDE}{prefix})"
         names = {
             name: bare.removeprefix(prefix) if bare.startswith(prefix) else bare + remark
             for name, bare in names.items()

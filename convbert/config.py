@@ -77,7 +77,10 @@ class EncoderConfig:
     def _contradictions(self) -> list[str]:
         found = []
         if self.model_type not in MODEL_TYPES:
-            found.append(f"model_type {shortened(self.model_type)} is not one of {', '.join(MODEL_TYPES)}")
+            found.append(
+                f"model_type {shortened(self.model_type)} is not one of {', '.join(MODEL_TYPES)}: "
+                "take another checkpoint"
+            )
         if self.classifier_head not in HEADS:
             found.append(
                 f"classifier_head {shortened(self.classifier_head)} is not one of {', '.join(HEADS)}"

@@ -240,6 +240,13 @@ def test_a_folder_of_model_folders_names_them(tmp_path: Path, inner: str) -> Non
     assert str(tmp_path / inner) in message
 
 
+def test_a_checkpoint_of_tensorflow(tmp_path: Path) -> None:
+    (tmp_path / "model.ckpt-1000000.index").write_bytes(b"\0")
+    message = fault(lambda: read_config(tmp_path))
+    assert message.startswith(f"{tmp_path / 'config.json'}: no such file; ")
+    assert "model.ckpt-1000000.index is TensorFlow's: convert it to PyTorch" in message
+
+
 def test_a_file_is_no_folder(edited: Edited) -> None:
     path = edited("bert") / "model.safetensors"
     assert fault(lambda: read_config(path)).startswith(f"{path}: is a file; name the folder that holds it")

@@ -71,7 +71,21 @@ def test_a_head_outside_of_the_wrapped_encoder_is_not_taken_for_the_models_own(e
     message = fault(lambda: read(folder))
     assert "classifier.weight is missing" in message
     assert "classifier.weight (outside of encoder.) is unexpected" in message
-    assert read(folder, may_lack_head=True).new_head == ["head.projection.weight", "head.projection.bias"]
+    assert message.endswith("; save the state dict of the model alone")
+    begun = read(folder, may_lack_head=True)
+    assert begun.new_head == ["head.projection.weight", "head.projection.bias"]
+    assert begun.left_aside == [f"classifier.{part} (outside of encoder.)" for part in ("bias", "weight")]
+
+
+@pytest.mark.parametrize("spare", ["2.linear.weight", "n_averaged", "criterion.weight"])
+def test_what_else_a_wrapper_holds_is_left_aside_in_fine_tuning(edited: Edited, spare: str) -> None:
+    one = np.ones((2, 2), np.float32)
+    folder = edited("bert", lambda tensors: {**behind("0.auto_model.")(tensors), spare: one})
+    assert read(folder, may_lack_head=True).left_aside == [f"{spare} (outside of 0.auto_model.)"]
+    if spare == "n_averaged":  # a count of averaged weights' own
+        assert read(folder).new_head == []
+    else:
+        assert f"{spare} (outside of 0.auto_model.) is unexpected" in fault(lambda: read(folder))
 
 
 def test_two_models_in_one_file(edited: Edited) -> None:
