@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if flags.int8:
         from deploy.quantised import quantiser
 
-        finish = quantiser(network.config, flags.data_dir)
+        finish = quantiser(folder, network.config, flags.data_dir)
     cutting = {f"qa_{name}": value for name, value in saved_cutting(folder).items()}
     difference = export(network, tokenizer, digest, target, flags.format, rows, finish, cutting)
     print(f"{target}: {flags.format} graph; largest difference from the model {difference:.1e}")

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from checkpoints.model_config import config_path
 from commands.cache import cache_dir
 from commands.errors import InputError
 from convbert.config import EncoderConfig
@@ -17,9 +18,9 @@ from engines.running import open_engine
 from glue.arguments import data_folder
 from glue.data import read_split
 from glue.features import load_split
-from glue.model import in_our_names
+from glue.model import config_for_task
 from glue.scoring import dev_scores, predict
-from glue.tasks import Task, find_task
+from glue.tasks import TASKS, Task, find_task
 from squad import prediction
 from squad.data import Dataset, read_squad, version_of
 from squad.windows import saved_cutting
@@ -28,12 +29,15 @@ BATCH = 64
 _KEPT_QUIET = ("main", "loss")  # of scores: the first stands there under its own name
 
 
-def quantiser(config: EncoderConfig, data_dir: str | None) -> Callable[[Exported], dict[str, object]]:
+def quantiser(
+    folder: Path, config: EncoderConfig, data_dir: str | None
+) -> Callable[[Exported], dict[str, object]]:
     """What ``engines.export.export`` is to finish with: it scores, quantises, scores again and prints both.
 
-    A model whose task is not known, or whose dev files are not there: InputError, before anything is done.
+    folder, config: of the model. One whose task or labels are not known, or whose dev files are not there:
+    InputError, before anything is done.
     """
-    task, score = config.finetuning_task, _scorer(config.finetuning_task, data_dir)
+    task, score = config.finetuning_task, _scorer(folder, config, data_dir)
 
     def finish(exported: Exported) -> dict[str, object]:
         before = score(exported)
@@ -66,8 +70,11 @@ def quantise(path: Path) -> None:
     os.replace(beside, path)
 
 
-def _scorer(name: str, data_dir: str | None) -> Callable[[Exported], dict[str, float]]:
+def _scorer(
+    folder: Path, config: EncoderConfig, data_dir: str | None
+) -> Callable[[Exported], dict[str, float]]:
     """Exported folder → dev scores of its task; the task's files are read now."""
+    name = config.finetuning_task
     if version := version_of(name):
         file = f"dev-v{version}.json"
         path = (Path(data_dir) if data_dir else cache_dir() / "squad") / file
@@ -78,7 +85,12 @@ def _scorer(name: str, data_dir: str | None) -> Callable[[Exported], dict[str, f
         return lambda exported: _squad_scores(exported, questions)
     task = find_task(name)
     if task is None:
-        raise InputError(f"--int8: the model's task {name!r} has no dev score here, so its cost is unknown")
+        found = f"finetuning_task is {name!r}" if name else "there is no finetuning_task"
+        raise InputError(
+            f"{config_path(folder)}: {found}, so that --int8 cannot tell what it costs; write the task's "
+            f"name there ({', '.join(TASKS)}), or leave --int8 out"
+        )
+    config_for_task(folder, config, task, None)
     data = data_folder(data_dir)
     for split in task.of_kind("dev"):
         read_split(task, split, data)
@@ -86,11 +98,8 @@ def _scorer(name: str, data_dir: str | None) -> Callable[[Exported], dict[str, f
 
 
 def _glue_scores(exported: Exported, task: Task, data: Path) -> dict[str, float]:
-    config, engine, tokenizer = (
-        in_our_names(exported.config, task),
-        open_engine(exported),
-        exported.tokenizer(),
-    )
+    config = config_for_task(exported.folder, exported.config, task, None)
+    engine, tokenizer = open_engine(exported), exported.tokenizer()
     length = config.max_seq_length or min(128, config.max_position_embeddings)
     splits = [load_split(task, split, data, tokenizer, length) for split in task.of_kind("dev")]
     return dev_scores(task, config, [predict(engine, config, task, split, BATCH) for split in splits])

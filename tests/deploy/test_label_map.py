@@ -175,3 +175,46 @@ def test_another_tasks_head_is_not_named(tmp_path: Path, sample_dir: Path) -> No
             ["--task_name", "rte", "--model_name_or_path", str(model), "--data_dir", str(sample_dir),
              "--output_dir", str(tmp_path / "run"), "--label_map", NAMES]
         )  # fmt: skip
+
+
+def small(model: Path, data: Path, target: Path, *more: str) -> None:
+    words = ["--model_path", str(model), "--save_inference_dir", str(target), "--data_dir", str(data)]
+    export.main([*words, "--format", "onnx", "--int8", *more])
+
+
+def test_8_bits_are_scored_by_what_labels_mean(
+    tmp_path: Path, sample_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = write_classifier(tmp_path, "sst2", ["negative", "positive"])
+    run_eval.main(
+        [
+            "--task_name",
+            "sst-2",
+            "--ckpt_path",
+            str(model),
+            "--data_dir",
+            str(sample_dir),
+            "--batch_size",
+            "9",
+        ]
+    )
+    accuracy = json.loads(capsys.readouterr().out)["accuracy"]
+    small(model, sample_dir, tmp_path / "out")
+    assert f"accuracy: {accuracy:.4f} before" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"finetuning_task": "rte"}, "--label_map entailment,not_entailment"),
+        ({"finetuning_task": "imdb"}, "finetuning_task is 'imdb'"),
+        ({}, "there is no finetuning_task"),
+    ],
+)
+def test_8_bits_need_a_task_and_its_labels(
+    tmp_path: Path, sample_dir: Path, settings: dict[str, object], words: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        small(unnamed(tmp_path, **settings), sample_dir, tmp_path / "out")
+    assert str(caught.value).startswith(str(tmp_path / "model"))
+    assert words in str(caught.value)
