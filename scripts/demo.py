@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from commands.command_line import CommandParser, path, run
+from commands.command_line import CommandParser, count, path, run
 from commands.errors import InputError
 from convbert.runtime import usable_cores
 from glue.tasks import TASKS, task_name
@@ -32,9 +32,8 @@ from scripts.make_sample import MODEL_FOLDER, write_sample
 PROJECT = Path(__file__).resolve().parents[1]
 MODEL = "convbert-mini"
 # 600 rows are few: more epochs, and a higher rate below, than the authors' recipe has for thousands.
-RECIPE = (
-    "--both_orders", "False", "--num_train_epochs", "8", "--layer_lr_decay", "0.9", "--save_steps", "76",
-)  # fmt: skip
+RECIPE = ("--both_orders", "False", "--layer_lr_decay", "0.9", "--save_steps", "76")
+EPOCHS = 8
 
 
 def make_parser() -> CommandParser:
@@ -52,6 +51,10 @@ def make_parser() -> CommandParser:
     parser.add_argument(
         "--seed", type=int, default=42, metavar="N", help="seed of the trainings (default: 42)"
     )
+    parser.add_argument(
+        "--num_train_epochs", type=count, default=EPOCHS, metavar="N",
+        help=f"epochs of each training; fewer take less time and learn less (default: {EPOCHS})",
+    )  # fmt: skip
     parser.add_switch("--shuffle_train_labels", help="the control: training labels that say nothing")
     return parser
 
@@ -64,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     write_sample(folder / "data", shuffle_train_labels=flags.shuffle_train_labels, overwrite=True)
     _say(f"sample written to {folder / 'data'}")
     tasks = flags.tasks or list(TASKS)
-    train_all(folder, tasks, flags.seed)
+    train_all(folder, tasks, "--seed", flags.seed, "--num_train_epochs", flags.num_train_epochs)
     if not flags.tasks:
         archive = folder / "submission.zip"
         data = ("--data_dir", folder / "data")
@@ -80,11 +83,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     _say(f"{time.monotonic() - started:.0f} s in all")
 
 
-def train_all(folder: Path, tasks: Sequence[str], seed: int) -> None:
+def train_all(folder: Path, tasks: Sequence[str], *words: object) -> None:
     """Train and predict each task in processes of one thread, as many at a time as there are cores."""
     # Models this small gain nothing from a second thread, and the tasks do not wait for one another.
     with ThreadPoolExecutor(usable_cores()) as pool:
-        jobs = {pool.submit(_train_and_predict, folder, task, seed): task for task in tasks}
+        jobs = {pool.submit(_train_and_predict, folder, task, *words): task for task in tasks}
         try:
             for number, job in enumerate(as_completed(jobs), 1):
                 _say(f"[{number}/{len(tasks)}] {job.result()}")
@@ -93,13 +96,13 @@ def train_all(folder: Path, tasks: Sequence[str], seed: int) -> None:
             raise
 
 
-def _train_and_predict(folder: Path, task: str, seed: int) -> str:
+def _train_and_predict(folder: Path, task: str, *words: object) -> str:
     started = time.monotonic()
     common = ("--task_name", task, "--data_dir", folder / "data", "--num_workers", 1)
     run_folder = folder / task
     result = command(
         "glue.run_glue", *common, "--model_name_or_path", MODEL, "--output_dir", run_folder,
-        "--overwrite_output_dir", "--seed", seed, *RECIPE,
+        "--overwrite_output_dir", *words, *RECIPE,
     )  # fmt: skip
     command(
         "glue.run_predict", *common, "--ckpt_path", run_folder / "best",
