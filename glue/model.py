@@ -192,7 +192,8 @@ def _remedy(config: EncoderConfig, task: Task) -> str:
 
 def _meaning(task: Task) -> str:
     """What the first label is in words, if it is a number."""
-    return f" ({task.label_names[0][0]})" if task.labels[0].isdigit() else ""
+    names = task.label_names[0] if task.label_names else ()
+    return f" ({names[0]})" if names and task.labels[0].isdigit() else ""
 
 
 def named_labels(folder: str | Path, config: EncoderConfig, label_map: str | None) -> EncoderConfig:

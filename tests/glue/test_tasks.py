@@ -222,7 +222,7 @@ def test_what_names_alone_do_not_say_is_not_guessed(name, names):
 def test_the_tables_names_are_of_one_task_and_one_label():
     assert all(find_task(name) is task for task in TASKS.values() for name in (task.name, *task.other_names))
     for task in TASKS.values():
-        for label, names in zip(task.labels, task.label_names, strict=True):
+        for label, names in zip(task.labels, task.label_names or [()] * len(task.labels), strict=True):
             assert {task.label_meant(name) for name in (label, *names)} == {label}
 
 
