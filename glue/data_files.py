@@ -1,5 +1,6 @@
 """Where the official files lie, in folders as people name them: ``SST-2/``, ``sst2/`` … No Paddle."""
 
+import shlex
 from pathlib import Path
 
 from commands.errors import InputError
@@ -39,7 +40,8 @@ def locate(data_dir: str | Path, split: Split) -> Path | None:
 
 def fetching(data_dir: str | Path, split: Split) -> str:
     """The command that fetches a split's file."""
-    return f"python -m scripts.download_glue --data_dir {data_dir} --task_name {task_of(split).name}"
+    where = shlex.quote(str(data_dir))
+    return f"python -m scripts.download_glue --data_dir {where} --task_name {task_of(split).name}"
 
 
 def _below(root: Path, split: Split) -> Path | None:
