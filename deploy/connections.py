@@ -27,23 +27,34 @@ _LINGER_BYTES = 64 * 1024 * 1024
 
 
 class Waiting:
-    """Connections that wait for a request to begin or for its head, the one that waits longest first."""
+    """Connections that wait for a request to begin or for its head, each kind in the order of its waiting."""
 
     def __init__(self) -> None:
-        self._since: dict[Connection, float] = {}
+        self._new: dict[Connection, float] = {}  # without any answer yet, and since when
+        self._idle: dict[Connection, float] = {}  # with an answer behind them
 
     def add(self, connection: "Connection", now: float) -> None:
-        self._since.pop(connection, None)
-        self._since[connection] = now
+        self.discard(connection)
+        (self._idle if connection.has_answered else self._new)[connection] = now
 
     def discard(self, connection: "Connection") -> None:
-        self._since.pop(connection, None)
+        self._new.pop(connection, None)
+        self._idle.pop(connection, None)
 
-    def longest(self, before: float) -> "Connection | None":
-        """The connection that has waited longest, if since before that time."""
-        for connection, since in self._since.items():
-            return connection if since <= before else None
+    def longest(self, now: float, grace: float, idle_grace: float) -> "tuple[Connection, float] | None":
+        """The connection that has waited longest and when it began, if that is longer than the grace.
+
+        New ones first: who had an answer is likely to ask again, and would see its request lost.
+        """
+        for waiting, seconds in ((self._new, grace), (self._idle, idle_grace)):
+            connection, since = next(iter(waiting.items()), (None, now))
+            if connection is not None and now - since >= seconds:
+                return connection, since
         return None
+
+    def is_waiting(self, connection: "Connection", since: float) -> bool:
+        """Whether it has waited since then without a pause."""
+        return since in (self._new.get(connection), self._idle.get(connection))
 
 
 class Connection(HttpToolsProtocol):
@@ -52,6 +63,7 @@ class Connection(HttpToolsProtocol):
     def __init__(self, waiting: Waiting, seconds: float, **settings: Any) -> None:
         super().__init__(**settings)
         self._waiting, self._seconds = waiting, seconds
+        self.has_answered = False
         self._timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
         self._in_head, self._in_body = False, False  # of a request
@@ -73,8 +85,13 @@ class Connection(HttpToolsProtocol):
 
     def _wait(self, seconds: float) -> None:
         """For a request to begin, or for its head to be whole."""
-        self._waiting.add(self, self.loop.time())
+        if not self._is_answering():
+            self._waiting.add(self, self.loop.time())
         self._within(seconds, self._late)
+
+    def _is_answering(self) -> bool:
+        """Whether a request, the last of those that came, has not had its answer yet."""
+        return self.cycle is not None and not self.cycle.response_complete
 
     def _late(self) -> None:
         if self._in_head and not self._refused and not self.transport.is_closing():
@@ -115,8 +132,6 @@ class Connection(HttpToolsProtocol):
             return
         self._received += len(data)
         super().data_received(data)
-        if self._refused:
-            return
         if self._in_head and self._received > MAX_HEAD:
             self.refuse(431, f"the request's head is larger than {MAX_HEAD} bytes")
         elif self._in_body:
@@ -195,6 +210,7 @@ class Connection(HttpToolsProtocol):
             self._wait(IDLE_SECONDS)
 
     def on_response_complete(self) -> None:
+        self.has_answered = True
         super().on_response_complete()
         if self.transport.is_closing():  # what is still to be written must get away
             self._within(self._seconds, self.give_up)
@@ -203,7 +219,9 @@ class Connection(HttpToolsProtocol):
                 self.transport.close()
             self._waiting.add(self, self.loop.time())
             self._within(self._seconds, self.give_up)
-        elif not self._in_head and self.cycle.response_complete:
+        elif self._in_head and not self._is_answering():  # of the next request, whose time runs already
+            self._waiting.add(self, self.loop.time())
+        elif not self._is_answering():
             self._wait(IDLE_SECONDS)
 
     # Refusals
@@ -217,10 +235,13 @@ class Connection(HttpToolsProtocol):
 
         Where earlier requests of this connection are still to be answered, they are, and this one is not.
         """
+        if self._refused:
+            return
         self._refused = True
-        pending = self.cycle is not None and not self.cycle.response_complete
+        pending = self._is_answering()
         if pending and not self._in_body:
             self.cycle.keep_alive = False
+            self._no_timer()
             return
         if self._in_body and (not pending or self.cycle.response_started or self.pipeline):
             self.give_up()  # there is, or will be, an answer to this request

@@ -18,7 +18,8 @@ from deploy.quiet import OncePerMinute
 
 _BACKLOG = 2048
 _STEP = 0.05  # seconds between looks at what is still open
-_GRACE = 1.0  # seconds that a connection may be silent where others have no room
+_GRACE = 2.0  # seconds that a new connection may be silent where others have no room
+_IDLE_GRACE = 5.0  # seconds for one that has had an answer
 _PAUSE = 1.0  # seconds to wait where the system has nothing left to accept with
 _AT_ONCE = 16  # connections that are accepted before others are served
 _LOG = logging.getLogger("uvicorn.error")
@@ -149,13 +150,20 @@ class Server(uvicorn.Server):
 
     def _make_room(self) -> None:
         """Close the connection that has waited longest without a request, or wait for one to end."""
-        silent = self._waiting.longest(asyncio.get_running_loop().time() - _GRACE)
+        loop = asyncio.get_running_loop()
+        silent = self._waiting.longest(loop.time(), _GRACE, _IDLE_GRACE)
         if silent is None:
             _LOG.warning("all %d connections are in use (--max_connections); others wait", self._most)
             self._accept_later(_STEP)
-        else:
+            return
+        loop.remove_reader(self._bound.fileno())
+        self._pause = loop.call_later(0, self._close, *silent)  # when what it may have sent was read
+
+    def _close(self, silent: Connection, since: float) -> None:
+        if self._waiting.is_waiting(silent, since):
             _LOG.warning("all %d connections are in use; silent ones are closed for others", self._most)
             silent.give_up()
+        self._accept_again()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._gate.draining = True

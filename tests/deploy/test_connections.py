@@ -244,6 +244,20 @@ def test_a_bad_request_behind_a_good_one_does_not_answer_for_it() -> None:
             assert answer.count(b"HTTP/1.1") == 1
 
 
+@pytest.mark.parametrize("begun", [GET, GET + b"X: " + b"a" * 60_000, b"no HTTP"])
+def test_the_next_request_takes_no_answer_away(monkeypatch: pytest.MonkeyPatch, begun: bytes) -> None:
+    """Its head does not come, or is bad, and others want the connection, while an answer is awaited."""
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(server, "_GRACE", 0.1)
+    monkeypatch.setattr(server, "_IDLE_GRACE", 0.1)
+    with running(Slow(CONFIG, 1.0), connections=1) as url, connect(url) as connection:
+        connection.sendall(POST + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY + begun)
+        time.sleep(0.1)
+        with connect(url) as other:
+            assert status(rest(connection)) == 200
+            assert status(exchange(other, GET + b"\r\n")) == 200
+
+
 def test_slow_bodies_make_room_for_whole_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate, "_HASTE", 0.2)
     with running(Slow(CONFIG, 0.0), Limits(requests=8)) as url:
@@ -296,6 +310,29 @@ def test_silent_connections_leave_room_for_others(
     lines = warnings(said)
     assert [line for line in lines if "silent ones are closed" in line]
     assert len(lines) <= 2
+
+
+def test_idle_connections_leave_room_too(
+    monkeypatch: pytest.MonkeyPatch, said: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(server, "_IDLE_GRACE", 0.2)
+    with running(Slow(CONFIG, 0.0), connections=4) as url, contextlib.ExitStack() as stack:
+        for _ in range(12):
+            assert status(exchange(stack.enter_context(connect(url)), GET + b"\r\n")) == 200
+
+
+def test_new_connections_are_closed_before_idle_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_GRACE", 0.2)
+    monkeypatch.setattr(server, "_IDLE_GRACE", 60.0)
+    with running(Slow(CONFIG, 0.0), connections=4) as url, contextlib.ExitStack() as stack:
+        idle = [stack.enter_context(connect(url)) for _ in range(3)]
+        for connection in idle:
+            assert status(exchange(connection, GET + b"\r\n")) == 200
+        for _ in range(5):
+            stack.enter_context(connect(url))
+        assert Client(url).get("/health")
+        for connection in idle:
+            assert status(exchange(connection, GET + b"\r\n")) == 200
 
 
 def test_connections_at_work_are_not_closed_for_others(
