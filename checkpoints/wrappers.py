@@ -13,9 +13,9 @@ from checkpoints.pickle_machine import shown
 from commands.errors import InputError
 from convbert.config import MODEL_TYPES
 
-# What compilers and shards of a model put inside of names too.
+# Names that only wrappers have, which may be around a part of a model as well.
 _MARKS = re.compile(
-    r"(?<![^.])(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_forward_module)\."
+    r"(?<![^.])(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_forward_module)\."
 )
 _ANCHOR = re.compile(rf"((?:[^.]+\.)*?)(?:({'|'.join(MODEL_TYPES)})\.)?embeddings\.word_embeddings\.weight")
 # Families that name the same tensor, but compute something else: their names are no wrapper's.
@@ -41,13 +41,11 @@ def unwrapped(tensors: dict[str, T]) -> tuple[dict[str, T], list[str]]:
     names = {name: _MARKS.sub("", name) for name in tensors}
     if marked := [name for name, bare in names.items() if name != bare]:
         marks = ", ".join(sorted({mark for name in marked for mark in _MARKS.findall(name)}))
-        notes.append(f"{marks} is taken out of the names of {len(marked)} tensors: a wrapper's")
+        notes.append(_note(marks, len(marked), len(names)))
     prefix = _prefix([name for name in names.values() if not name.startswith(_GENERATOR)])
     if prefix:
         inside = sum(name.startswith(prefix) for name in names.values())
-        notes.append(
-            f"{shown(prefix)} is taken off the names of {inside} of {len(names)} tensors: a wrapper's"
-        )
+        notes.append(_note(shown(prefix), inside, len(names)))
         remark = f"{OUTSIDE}{prefix})"
         names = {
             name: bare.removeprefix(prefix) if bare.startswith(prefix) else bare + remark
@@ -57,6 +55,10 @@ def unwrapped(tensors: dict[str, T]) -> tuple[dict[str, T], list[str]]:
     if len(found) != len(tensors):
         raise InputError("holds two tensors of one name once a wrapper's prefix is taken off")
     return found, notes
+
+
+def _note(what: str, count: int, of_all: int) -> str:
+    return f"{what} is taken off the names of {count} of {of_all} tensors: a wrapper's"
 
 
 def _prefix(names: Iterable[str]) -> str:

@@ -43,6 +43,10 @@ def config_for(
     scale = task.target_range[1] if task.target_range and recipe.scale_targets else 1.0
     if keeps and task.is_regression:
         scale = named.target_scale
+    if label_map and not found.id2label:
+        raise InputError(
+            f"--label_map {label_map}: the model has no head whose outputs it names; leave it out"
+        )
     if label_map and not keeps and named.finetuning_task not in ("", task.name):
         raise InputError(
             f"--label_map {label_map}: the checkpoint's head is one of {named.finetuning_task}, which is not "

@@ -54,15 +54,19 @@ def test_a_bare_encoder_in_a_wrapper(edited: Edited, prefix: str) -> None:
     )
 
 
-def test_what_stands_inside_of_names(edited: Edited) -> None:
-    """FSDP and torch.compile wrap parts of a model as well."""
-    folder = edited("electra", renaming(lambda key: key.replace("layer.1.", "layer.1._orig_mod.")))
+@pytest.mark.parametrize("before", ["layer.1.", "electra."])
+@pytest.mark.parametrize(
+    "mark", ["_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"]
+)
+def test_what_stands_inside_of_names(edited: Edited, before: str, mark: str) -> None:
+    """FSDP, DataParallel and torch.compile wrap parts of a model as well."""
+    folder = edited("electra", renaming(lambda key: key.replace(before, f"{before}{mark}.", 1)))
     found = read(folder)
     np.testing.assert_array_equal(
         found.arrays["encoder.layers.1.attention.query.bias"],
         read(GOLDEN / "electra").arrays["encoder.layers.1.attention.query.bias"],
     )
-    assert "_orig_mod." in found.notes[0]
+    assert f"{mark}. is taken off" in found.notes[0]
 
 
 def test_a_head_outside_of_the_wrapped_encoder_is_not_taken_for_the_models_own(edited: Edited) -> None:

@@ -13,6 +13,7 @@ from checkpoints.folder import read_config
 from commands.errors import InputError
 from deploy import export, infer, predict
 from glue import run_eval, run_glue, run_predict
+from scripts.tiny_model import write_model_folder
 from tests.deploy.tiny_models import write_classifier, write_span_model
 
 NAMES = "not_entailment,entailment"
@@ -218,3 +219,20 @@ def test_8_bits_need_a_task_and_its_labels(
         small(unnamed(tmp_path, **settings), sample_dir, tmp_path / "out")
     assert str(caught.value).startswith(str(tmp_path / "model"))
     assert words in str(caught.value)
+
+
+def test_a_model_without_a_head_has_no_labels(tmp_path: Path, sample_dir: Path) -> None:
+    write_model_folder(tmp_path / "source")
+    words = ["--task_name", "rte", "--model_name_or_path", str(tmp_path / "source"), "--from_scratch"]
+    with pytest.raises(InputError, match=f"--label_map {NAMES}: the model has no head"):
+        run_glue.main(
+            [
+                *words,
+                "--data_dir",
+                str(sample_dir),
+                "--output_dir",
+                str(tmp_path / "run"),
+                "--label_map",
+                NAMES,
+            ]
+        )
