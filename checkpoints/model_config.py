@@ -27,7 +27,7 @@ def config_path(folder: str | Path) -> Path:
     for name in (CONFIG, *OLD_CONFIGS):
         if (Path(folder) / name).is_file():
             return Path(folder) / name
-    wanted = f"{CONFIG}, model.safetensors and vocab.txt"
+    wanted = f"{CONFIG}, model.safetensors, and vocab.txt or tokenizer.json"
     if Path(folder).is_file():
         raise InputError(f"{folder}: is a file; name the folder that holds it, with {wanted}")
     if not Path(folder).is_dir():

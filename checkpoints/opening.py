@@ -7,9 +7,9 @@ from checkpoints.names import PADDLENLP_MODELS, SHIPPED
 from commands.errors import InputError
 from commands.files import MANIFEST, damage
 from commands.messages import say
-from commands.model_files import TOKENIZER_FILES
+from commands.model_files import TOKENIZER_FILES, TOKENIZER_SETTINGS
 from convbert.config import EncoderConfig
-from convbert.letter_case import unreachable
+from convbert.letter_case import stripped, unreachable
 from convbert.tokenizer import Tokenizer
 
 _LONGEST_VOCABULARY = 100_000_000  # bytes; the largest published ones have 5 MB
@@ -73,9 +73,12 @@ def tokenizer_of(folder: str | Path, config: EncoderConfig, lower_case: bool | N
     tokenizer = Tokenizer(folder, **({} if lower_case is None else {"do_lower_case": lower_case}))
     count, size, path = len(tokenizer), config.vocab_size, tokenizer.path
     if count > size:
-        raise InputError(
-            f"{path}: has {count} pieces, config.json says vocab_size {size}; is it another model's?"
-        )
+        beyond = [piece for piece, number in tokenizer.vocabulary.items() if number >= size]
+        reason = "is it another model's?"
+        if set(beyond) <= tokenizer.added_tokens:
+            names = ", ".join(beyond[:5])
+            reason = f"the network has no embeddings of {names}: take them off the folder's added tokens"
+        raise InputError(f"{path}: has {count} pieces, config.json says vocab_size {size}; {reason}")
     for note in tokenizer.notes:
         say(f"note: {note}")
     for warning in _doubts(tokenizer, config):
@@ -98,9 +101,16 @@ def _doubts(tokenizer: Tokenizer, config: EncoderConfig) -> Iterator[str]:
             f"{token} is piece {pad}, config.json says pad_token_id {config.pad_token_id}; is it another "
             "model's, or in another order?"
         )
-    lower_case = tokenizer.settings.get("do_lower_case")
-    if lower_case is not None and (useless := unreachable(tokenizer.vocabulary, lower_case)):
+    if not tokenizer.settings:
+        return
+    lower_case, strip = (tokenizer.settings[key] for key in ("do_lower_case", "strip_accents"))
+    if useless := unreachable(tokenizer.vocabulary, bool(lower_case)):
         yield (
             f"do_lower_case is {str(lower_case).lower()}, but {useless}; if the model was trained otherwise: "
             f"--do_lower_case {str(not lower_case).lower()}"
+        )
+    elif (lower_case if strip is None else strip) and (useless := stripped(tokenizer.vocabulary)):
+        yield (
+            f"accents are stripped, but {useless}; if the model was trained with them: "
+            f'"strip_accents": false in {TOKENIZER_SETTINGS}'
         )

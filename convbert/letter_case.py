@@ -1,5 +1,6 @@
-"""Whether a vocabulary was made from text with capital letters. No Paddle."""
+"""Whether a vocabulary was made from text with capital letters and accents. No Paddle."""
 
+import unicodedata
 from collections.abc import Iterable
 
 _FEWEST, _SHARE, _NOTEWORTHY = 5, 0.1, 0.01
@@ -34,3 +35,20 @@ def unreachable(pieces: Iterable[str], lower_case: bool) -> str:
     if not lower_case and words >= _ALPHABET and not has_capital:
         return "it has no capital letters, so words that have one become [UNK]"
     return ""
+
+
+def stripped(pieces: Iterable[str]) -> str:
+    """What part of a vocabulary no text without accents can give, in words; empty where there is none."""
+    words = [piece for piece in pieces if len(piece) > 1 and piece.isalpha()]
+    accented = sum(map(_has_accent, words))
+    if accented < _FEWEST or accented < _NOTEWORTHY * len(words):
+        return ""
+    return f"{accented} of its {len(words)} words have accents"
+
+
+def _has_accent(word: str) -> bool:
+    return not word.isascii() and any(map(_is_mark, unicodedata.normalize("NFD", word)))
+
+
+def _is_mark(character: str) -> bool:
+    return unicodedata.category(character) == "Mn"

@@ -57,6 +57,11 @@ class Tokenizer:
         """Role (``cls_token`` …) → the token that has it."""
         return dict(self._pipeline.roles)
 
+    @property
+    def added_tokens(self) -> set[str]:
+        """The special tokens and those that were added, which are found in texts before all others."""
+        return {token.content for token in self._rust.get_added_tokens_decoder().values()}
+
     def id_of(self, role: str) -> int:
         """The id of the token that has a role, such as ``cls_token``; InputError if none has."""
         if role not in self._pipeline.roles:

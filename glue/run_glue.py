@@ -36,8 +36,8 @@ def make_parser() -> CommandParser:
         required=True,
         type=path,
         metavar="NAME_OR_FOLDER",
-        help="a model folder (config.json, model.safetensors, vocab.txt; PyTorch's and PaddleNLP's files are "
-        "read too), or the name of a published model, such as YituTech/conv-bert-base or convbert-base",
+        help="a model folder (config.json, model.safetensors, vocab.txt or tokenizer.json; PyTorch's and "
+        "PaddleNLP's files are read too), or the name of a published model, such as YituTech/conv-bert-base or convbert-base",
     )
     parser.add_argument(
         "--output_dir",

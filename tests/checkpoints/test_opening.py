@@ -1,12 +1,14 @@
 """A vocabulary that does not go with its model, and a folder that is not as it was saved."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from checkpoints.folder import read_config, save_checkpoint
+from checkpoints.names import resolve
 from checkpoints.opening import check_manifest, model_folder, tokenizer_of
 from convbert.config import EncoderConfig
 from convbert.tokenizer import Tokenizer
@@ -90,6 +92,36 @@ def test_letter_case_that_the_vocabulary_does_not_have(
     else:
         assert err == ""
     assert tokenizer.settings["do_lower_case"] is (words is NO_CAPITALS if lower is None else lower)
+
+
+ACCENTS = [*WORDS[:5], *(f"{letter}é" for letter in "abcdefgh")]
+
+
+@pytest.mark.parametrize(("settings", "warns"), [({}, True), ({"strip_accents": False}, False),
+                                                 ({"do_lower_case": False}, False)])  # fmt: skip
+def test_accents_that_are_stripped(
+    tmp_path: Path, settings: dict[str, bool], warns: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in German uncased vocabularies, whose folders may not say strip_accents."""
+    words = [*ACCENTS, "Ab"]
+    (tmp_path / "vocab.txt").write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+    tokenizer_of(tmp_path, EncoderConfig(vocab_size=len(words)))
+    err = capsys.readouterr().err
+    assert ("8 of its 9 words have accents" in err) is warns
+    assert ("strip_accents" in err) is warns
+
+
+def test_added_tokens_without_embeddings(tmp_path: Path) -> None:
+    (tmp_path / "added_tokens.json").write_text('{"<ent>": 8}', encoding="utf-8")
+    message = fault(lambda: opened(tmp_path, WORDS))
+    assert "has 9 pieces, config.json says vocab_size 8; the network has no embeddings of <ent>" in message
+
+
+def test_the_vocabularies_of_published_models_raise_no_doubts(capsys: pytest.CaptureFixture[str]) -> None:
+    """BERT's uncased one, which comes with convbert-mini."""
+    tokenizer_of(resolve("convbert-mini"), EncoderConfig(vocab_size=30522))
+    assert capsys.readouterr().err == ""
 
 
 def test_a_tokenizer_json_is_held_against_the_network_too(

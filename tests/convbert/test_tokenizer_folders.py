@@ -37,6 +37,16 @@ def test_ids_and_offsets_are_those_of_transformers(tmp_path: Path, shape: str) -
     check(Tokenizer(tmp_path), shape)
 
 
+def test_digests_tell_what_gives_other_ids(tmp_path: Path) -> None:
+    """A cache of tokens is kept under them. Of equal digests the answers are equal."""
+    by_digest: dict[str, set[tuple[int, ...]]] = {}
+    for shape in SHAPES:
+        write_shape(shape, tmp_path / shape)
+        by_digest.setdefault(Tokenizer(tmp_path / shape).digest, set()).add(tuple(NUMBERS[shape]))
+    assert all(len(answers) == 1 for answers in by_digest.values())
+    assert len(by_digest) >= len(set(map(tuple, NUMBERS.values())))
+
+
 def test_a_saved_tokeniser_gives_the_same(tmp_path: Path, shape: str) -> None:
     write_shape(shape, tmp_path / "before")
     before = Tokenizer(tmp_path / "before")
