@@ -37,7 +37,8 @@ def make_parser() -> CommandParser:
         type=path,
         metavar="NAME_OR_FOLDER",
         help="a model folder (config.json, model.safetensors, vocab.txt or tokenizer.json; PyTorch's and "
-        "PaddleNLP's files are read too), or the name of a published model, such as YituTech/conv-bert-base or convbert-base",
+        "PaddleNLP's files are read too), or the name of a published model, such as YituTech/conv-bert-base "
+        "or convbert-base",
     )
     parser.add_argument(
         "--output_dir",
