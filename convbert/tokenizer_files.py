@@ -136,6 +136,11 @@ def _special_tokens(
                 notes.append(f"{older}: {key} is {_contents(value)!r}, {path.name} says {before!r}; taken: "
                              f"that of {older.name}, as transformers does")  # fmt: skip
             stated[key], origin[key] = value, (older, key)
+    if _NEWER_LIST in stated and (ignored := stated.pop(_OLDER_LIST, None)):
+        notes.append(
+            f"{older}: {_OLDER_LIST} {str(ignored)[:60]} are not added, since {path.name} lists others, as "
+            "in transformers"
+        )
     return {key: _tokens(*origin[key], value) for key, value in stated.items()}
 
 

@@ -102,8 +102,8 @@ def roles_of(
         names = ", ".join(roles[role] for role in absent)
         remedy = ""
         if others := sorted(piece for piece in ids if piece.startswith("<") and piece.endswith(">"))[:5]:
-            example = f'"{absent[0]}": "{others[0]}"'
-            remedy = f" If {', '.join(others)} stand for them, {settings.path.name} must say so ({example})"
+            remedy = f" If {', '.join(others)} stand for them, {settings.path.name} must say which is which"
+            remedy += f" ({', '.join(absent)})"
         raise InputError(f"{path}: lacks {names}; is it a BERT WordPiece vocabulary?{remedy}")
     return roles
 
@@ -122,14 +122,18 @@ def add_tokens(
     ids: dict[str, int],
 ) -> None:
     """Add the folder's added tokens, to ids too; InputError where their ids would not be those listed."""
-    listed = {token.content for token in rust.get_added_tokens_decoder().values()}
+    before = {token.content: token for token in rust.get_added_tokens_decoder().values()}
     tokens = [token for _, token in sorted(settings.declared.items())]
-    listed |= {token.content for token in tokens}
+    if settings.declared_in != settings.path:  # added_tokens.json says less of a token than tokenizer.json
+        tokens = [token for token in tokens if token.content not in before]
+    listed = before.keys() | {token.content for token in tokens}
+    tokens += [before[role] for role in roles.values() if role in before and not before[role].special]
     named = [settings.roles.get(role) or AddedToken(token, special=True) for role, token in roles.items()]
     tokens += [token for token in [*named, *settings.extras] if token.content not in listed]
     for token in tokens:
         token.special = token.special or token.content in roles.values()
     rust.add_tokens(tokens)
+    _check_blank(path, rust)
     wanted = {token.content: number for number, token in settings.declared.items()}
     taken = set(ids.values()) if any(token.content not in ids for token in tokens) else set()
     for content in dict.fromkeys(token.content for token in tokens):
@@ -146,3 +150,13 @@ def add_tokens(
                 "some lines repeat others; add it as the last line"
             )
         ids[content] = number
+
+
+def _check_blank(path: Path, rust: RustTokenizer) -> None:
+    """InputError for a token that is white space and takes white space with it: the library fails on it."""
+    for token in rust.get_added_tokens_decoder().values():
+        if token.content.isspace() and (token.lstrip or token.rstrip):
+            raise InputError(
+                f"{path}: the added token {token.content!r} is white space and has lstrip or rstrip; take it "
+                "off the folder's added tokens"
+            )

@@ -92,6 +92,15 @@ def test_settings_that_are_refused(tmp_path: Path, settings: dict[str, Any], wor
         ({"added_tokens": {"<ent>": SIZE + 1}}, ["added_tokens.json", "'<ent>'", f"{SIZE + 1}", f"{SIZE}"]),
         ({"added_tokens": {"<ent>": "first"}}, ["added_tokens.json", "'first'"]),
         ({"added_tokens": {"\udcff": SIZE}}, ["added_tokens.json", "udcff", "text"]),
+        (
+            {
+                "tokenizer_config": {
+                    "mask_token": "[MASK]",
+                    "added_tokens_decoder": {str(SIZE): {"content": " ", "lstrip": True}},
+                }
+            },
+            ["vocab.txt", "' '", "lstrip"],
+        ),
         ({"added_tokens": {"<ent>": True}}, ["added_tokens.json", "'True'"]),
         ({"added_tokens": ["<ent>"]}, ["added_tokens.json", "list"]),
         ({"special_tokens_map": {"pad_token": "<pad>"}}, ["vocab.txt", "lacks <pad>"]),
@@ -180,6 +189,9 @@ def test_white_space_that_only_one_file_keeps_is_no_difference(tmp_path: Path) -
         ({"tokenizer_config": {"tokenizer_class": "DistilBertTokenizer"}}, ["token_type_ids"]),
         ({"special_tokens_map": {"mask_token": "the"}, "tokenizer_config": {"mask_token": "[MASK]"}},
          ["special_tokens_map.json", "'the'", "'[MASK]'"]),
+        ({"special_tokens_map": {"additional_special_tokens": ["the"]},
+          "tokenizer_config": {"additional_special_tokens": ["movie"]}},
+         ["special_tokens_map.json", "'the'", "not added"]),
         ({"vocab": lines([*VOCABULARY, "movie"])}, [f"vocab.txt:{SIZE + 1}:", "'movie'", "line 268"]),
         ({"tokenizer": changed(model__max_input_chars_per_word=7)},
          ["max_input_chars_per_word 7", "PreTrainedTokenizerFast"]),
@@ -219,7 +231,10 @@ def test_tokenizer_json_is_taken_with_all_it_says(tmp_path: Path) -> None:
 def test_other_names_that_no_file_gives(tmp_path: Path) -> None:
     message = fault(write(tmp_path, vocab=lines([*OTHER_NAMES, *VOCABULARY[5:]])))
     assert "lacks [PAD], [UNK], [CLS], [SEP], [MASK];" in message
-    assert all(word in message for word in ("<pad>", "<s>", "tokenizer_config.json", '"pad_token"')), message
+    assert all(
+        word in message
+        for word in ("<pad>", "<s>", "tokenizer_config.json", "pad_token, unk_token, cls_token")
+    ), message
 
 
 def test_holes_in_the_ids_of_tokenizer_json(tmp_path: Path) -> None:

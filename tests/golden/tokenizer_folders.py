@@ -150,6 +150,21 @@ SHAPES: dict[str, Files] = {
         "added_tokens.json": {"McDonald": VOCABULARY.index("McDonald")},  # not read beside a decoder
         "special_tokens_map.json": {"cls_token": "the"},
     },
+    "json_and_added_tokens": {
+        "tokenizer.json": library_tokenizer(), "added_tokens.json": {"[MASK]": 4, "<ent>": SIZE}
+    },
+    "lists_in_both": {
+        "vocab.txt": _PLAIN,
+        "tokenizer_config.json": {"additional_special_tokens": ["Paris"]},
+        "special_tokens_map.json": {"additional_special_tokens": ["the"]},
+    },
+    "role_that_is_not_special": {
+        "tokenizer.json": _with(
+            library_tokenizer(),
+            lambda t: t.add_tokens([AddedToken("[MASK]", special=False, normalized=False)]),
+        ),
+        "tokenizer_config.json": {"split_special_tokens": True},
+    },
     "json_and_decoder": {"tokenizer.json": library_tokenizer(), "tokenizer_config.json": _DECODER},
     "additional_special_tokens": {
         "vocab.txt": _PLAIN, "tokenizer_config.json": {"additional_special_tokens": ["Paris", "[NEW]"]}
