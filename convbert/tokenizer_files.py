@@ -82,10 +82,10 @@ def read_settings(folder: Path) -> TokenizerSettings:
     named = set().union(*(contents.get(key, set()) for key in _NAMED_FIRST))
     declared, declared_in = _declared(folder, path, values, named)
     roles = {role: special_tokens.pop(role)[0] for role in ROLES if role in special_tokens}
-    lists = [
-        special_tokens.pop(key, []) for key in (_NEWER_LIST, _OLDER_LIST)
-    ]  # they come last, so do their ids
-    extras = [token for tokens in [*special_tokens.values(), *lists] for token in tokens]
+    # In the order in which transformers gives them ids: sentences' ends, other names, lists.
+    ends = [special_tokens.pop(key, []) for key in ("bos_token", "eos_token")]
+    lists = [special_tokens.pop(key, []) for key in (_NEWER_LIST, _OLDER_LIST)]
+    extras = [token for tokens in [*ends, *special_tokens.values(), *lists] for token in tokens]
     splits = values.get("split_special_tokens", False)
     if not isinstance(splits, bool):
         raise InputError(f"{path}: split_special_tokens must be true or false, not {splits!r}")
