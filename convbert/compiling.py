@@ -77,16 +77,23 @@ def load() -> Library | None:
         version = subprocess.run([*command, "--version"], capture_output=True, check=True).stdout
         compiler = _Compiler(tuple(command), version.decode(errors="replace"))
         path = _built(compiler, architecture, threads)
-        return Library(path, architecture, compiler.version.partition("\n")[0])
-    except InputError as error:
+        return _opened(path, architecture, compiler.version.partition("\n")[0])
+    except (InputError, OSError) as error:
         reason = str(error)
     except subprocess.CalledProcessError as error:
-        output = error.stderr.decode(errors="replace").strip() or f"exit status {error.returncode}"
-        reason = f"{shlex.join(error.cmd[:2])} …: {output.splitlines()[0][:200]}"
-    except OSError as error:  # of dlopen, among others: a folder that is mounted noexec
-        reason = str(error)
+        lines = error.stderr.decode(errors="replace").splitlines() or [f"exit status {error.returncode}"]
+        first = next((line for line in lines if "error" in line.lower()), lines[0])
+        reason = f"{shlex.join(error.cmd[:2])} …: {first[:200]}"
     note_once(f"the compiled functions are off, so it is slower (CONVBERT_KERNELS=0 silences this): {reason}")
     return None
+
+
+def _opened(path: Path, architecture: str, compiler: str) -> Library:
+    try:
+        return Library(path, architecture, compiler)
+    except OSError as error:
+        remedy = "is it on a disk that is mounted noexec? Then name another folder with CONVBERT_GLUE_CACHE"
+        raise InputError(f"{error}; {remedy}") from None
 
 
 def _architecture() -> str:

@@ -199,11 +199,13 @@ def test_where_no_cache_can_be_made(own_folder: Path, capsys: pytest.CaptureFixt
 def test_what_cannot_be_loaded_is_said(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As from a folder that is mounted noexec, where only the system's loader refuses."""
+    """As of a library on a disk that is mounted noexec, where only the system's loader refuses."""
     monkeypatch.setattr(compiling, "_compiled", lambda *_: b"no library")
     assert compiling.load() is None
     (note,) = notes(capsys)
-    assert ".so" in note
+    assert ".so: " in note
+    assert "noexec" in note
+    assert "CONVBERT_GLUE_CACHE" in note
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="nothing is compiled there")
@@ -211,9 +213,8 @@ def test_what_the_compiler_says_is_passed_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     compiler = tmp_path / "cc"
-    compiler.write_text(
-        '#!/bin/sh\n[ "$1" = --version ] && exit\necho no memory left >&2\nexit 1\n', encoding="utf-8"
-    )
+    script = 'echo "kernels.c: in it" >&2; echo "error: no memory left" >&2; exit 1'
+    compiler.write_text(f'#!/bin/sh\n[ "$1" = --version ] && exit\n{script}\n', encoding="utf-8")
     compiler.chmod(0o755)
     monkeypatch.setenv("CC", str(compiler))
     for _ in range(2):

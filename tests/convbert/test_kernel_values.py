@@ -78,17 +78,20 @@ def narrow(x: paddle.Tensor) -> paddle.Tensor:
     return convolution.depthwise(x[1:, 2:], paddle.ones([3, 6]))
 
 
-def test_a_transposed_gradient_of_the_optimiser(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("turned", ["gradient", "parameter"])
+def test_an_optimisers_step_on_transposed_tensors(turned: str, monkeypatch: pytest.MonkeyPatch) -> None:
     paddle.set_flags({"FLAGS_use_stride_kernel": True})
 
     def stepped() -> np.ndarray:
         layer = linear_of(6, 8)
+        if turned == "parameter":
+            make = paddle.base.framework.EagerParamBase.from_tensor
+            layer.weight = make(tensor(8, 6).detach().transpose([1, 0]))
         optimizer = make_optimizer(layer, Recipe(learning_rate=0.1), {"weight": 1.0, "bias": 1.0})
-        x = tensor(6, 5)
-        (F.linear(x.transpose([1, 0]), layer.weight).transpose([1, 0]) ** 2).sum().backward()
-        layer.bias.grad = paddle.ones([8])
-        turned = tensor(8, 6).detach().transpose([1, 0])
-        layer.weight.grad = turned
+        y = F.linear(tensor(3, 8).detach(), layer.weight.transpose([1, 0]))
+        (y * tensor(3, 6, seed=1)).sum().backward()
+        tensors = {"gradient": layer.weight.grad, "parameter": layer.weight}
+        assert not tensors[turned].is_contiguous()
         optimizer.step()
         return layer.weight.numpy()
 
