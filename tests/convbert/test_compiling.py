@@ -23,6 +23,8 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache that is not there yet, no note yet, and a build that takes a moment only."""
     monkeypatch.setenv("CONVBERT_GLUE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("CONVBERT_KERNELS_CFLAGS", "-O0")
+    for name in ("CONVBERT_KERNELS", "CONVBERT_KERNELS_MARCH"):
+        monkeypatch.delenv(name, raising=False)
     cache.note_once.cache_clear()
     return tmp_path / "cache"
 

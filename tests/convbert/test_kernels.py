@@ -42,8 +42,10 @@ def value_and_gradients(
 
 
 def assert_equal(found: list[np.ndarray], wanted: list[np.ndarray], names: str = "") -> None:
+    """Within 1e-5 of the largest: which sums are rounded how depends on processor and compiler."""
     for number, (ours, theirs) in enumerate(zip(found, wanted, strict=True)):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5, err_msg=f"{names} {number}")
+        limit = 1e-5 * max(1.0, np.abs(theirs).max())
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=limit, err_msg=f"{names} {number}")
 
 
 SHAPES = [(1, 9, 4), (4, 9, 32), (9, 9, 40), (23, 5, 72), (6, 1, 8), (70, 3, 2)]
@@ -210,19 +212,19 @@ def test_gelu(monkeypatch: pytest.MonkeyPatch) -> None:
 
     plain = run("float64")
     monkeypatch.setattr(Linear, "forward", None)
-    for ours, theirs in zip(run("float32"), plain, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=2e-5)
+    assert_equal(run("float32"), plain)
 
 
 @compiled
 def test_gelu_over_its_whole_range() -> None:
+    """The error function's 5e-7 times half of what it multiplies, 5.66 the most: beyond it is exactly 1."""
     x = np.concatenate([np.linspace(-12, 12, 40_001), [-1e4, 1e4, 0.0]])[:, None]
     zero = np.zeros(1)
 
     found = value_and_gradients(fused._Gelu.apply, "float32", x, zero)[:2]
     wanted = value_and_gradients(lambda y, bias: F.gelu(y + bias), "float64", x, zero)[:2]
     for ours, theirs in zip(found, wanted, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=2e-6)
 
 
 @compiled
