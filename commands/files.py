@@ -1,5 +1,6 @@
 """Artefacts that appear whole or not at all: write beside, fsync, rename; manifests."""
 
+import errno
 import hashlib
 import json
 import os
@@ -50,11 +51,17 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename in ``folder`` durable; a no-op where folders cannot be opened (Windows)."""
+    """Make a rename in ``folder`` durable, where the system can do that with folders.
+
+    Windows does not open them, and some file systems (network shares, FUSE) know no such thing.
+    """
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EBADF):
+                raise
         finally:
             os.close(handle)
 

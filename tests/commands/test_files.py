@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -313,3 +314,22 @@ def test_bad_json_lines_are_named(tmp_path: Path, content: str, said: str) -> No
         read_json_objects(path)
     assert str(caught.value).startswith(str(path))
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "matters"), [(errno.EINVAL, False), (errno.ENOTSUP, False), (errno.EIO, True)]
+)
+def test_file_systems_that_cannot_sync_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, matters: bool
+) -> None:
+    sync = os.fsync
+
+    def fsync(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(code, os.strerror(code))
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OSError, match="error") if matters else contextlib.nullcontext():
+        write_text(tmp_path / "a", "1")
+    assert (tmp_path / "a").read_text(encoding="utf-8") == "1"
