@@ -6,7 +6,7 @@ from typing import Any
 
 from checkpoints.folder import digest_of, read_checkpoint, read_config, write_model
 from checkpoints.network import arrays_of, fill, shapes_of
-from checkpoints.opening import check_length, check_pairs, tokenizer_of
+from checkpoints.opening import check_length, tokenizer_of
 from convbert import ranks
 from convbert.batching import Batch
 from convbert.config import EncoderConfig
@@ -58,8 +58,6 @@ def fine_tune(choices: Choices) -> Progress:
     task, recipe, folder = choices.task, choices.recipe, choices.saved or choices.model_name_or_path
     found = read_config(folder)
     check_length(recipe.max_seq_length, found)
-    if task.is_pair:
-        check_pairs(found)
     config, keeps_head = config_for(task, found, recipe, choices.label_map)
     tokenizer = tokenizer_of(folder, config, choices.do_lower_case)
     data = _read_data(choices, tokenizer)

@@ -9,7 +9,7 @@ from pathlib import Path
 from checkpoints.folder import has_weights, read_checkpoint
 from checkpoints.labels import FLAG, are_unnamed, in_order, parts_of, renamed
 from checkpoints.network import fill, shapes_of
-from checkpoints.opening import check_manifest
+from checkpoints.opening import check_manifest, check_pairs
 from commands.errors import InputError, UsageError
 from commands.notices import note
 from convbert.config import EncoderConfig
@@ -37,6 +37,8 @@ def config_for(
 ) -> tuple[EncoderConfig, bool]:
     """The configuration to fine-tune with, and whether the folder's head is for this very task."""
     check_task(recipe, task)
+    if task.is_pair:
+        check_pairs(found)
     head = recipe.classifier_head
     named = with_labels(in_our_names(found, task), task, label_map)
     keeps = _is_for(named, task) and _is_trained(named) and head in ("auto", named.classifier_head)
@@ -171,6 +173,8 @@ def config_for_task(
         raise InputError(f"{folder}: is a checkpoint of {config.finetuning_task}, not of {task.name}{remedy}")
     if not config.finetuning_task and task.is_regression and len(config.id2label) == 1:
         return config
+    if task.is_pair:
+        check_pairs(config)
     if not _is_for(config, task):
         raise InputError(f"{folder}: its labels are {_listed(config)}; {_remedy(config, task)}")
     return config

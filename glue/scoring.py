@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from checkpoints.opening import check_length, check_pairs
+from checkpoints.opening import check_length
 from commands.errors import InputError
 from commands.messages import say
 from convbert import ranks
@@ -77,8 +77,6 @@ def predict_splits(
     task, config = checkpoint.task, checkpoint.config
     length = max_length or config.max_seq_length or min(128, config.max_position_embeddings)
     check_length(length, config)
-    if task.is_pair:
-        check_pairs(config)
     wanted = present(task.of_kind(kind), data_dir)
     splits = [load_split(task, split, data_dir, checkpoint.tokenizer, length) for split in wanted]
     for split in splits:
