@@ -13,7 +13,7 @@ from typing import Any
 from commands.errors import InputError
 from commands.files import read_json_object, write_json
 from commands.printable import escape_unprintable, shortened
-from glue.tasks import TASKS
+from glue.tasks import TASKS, find_task
 from lab.trials import Trial
 from metrics.run_scores import scores_fault
 
@@ -149,8 +149,12 @@ def scores_of(folder: Path, task: str) -> dict[str, Any]:
     """What ``scores.json`` of a run says; InputError unless its best evaluation has all of the task's."""
     path = folder / "scores.json"
     scores = read_json_object(path)
-    keys = TASKS[task].score_keys
-    if fault := scores_fault(scores, keys, kinds=("best",)):
+    keys, name = TASKS[task].score_keys, scores.get("task")
+    fault = scores_fault(scores, keys, kinds=("best",))
+    if not isinstance(name, str) or find_task(name) != TASKS[task]:
+        fault = f"task is {shortened(name, 60)}, not {task}"
+    scores["task"] = task
+    if fault:
         raise InputError(f"{path}: not the scores of a run ({fault}); remove {folder} and sweep again")
     scores["best"] |= {key: float(scores["best"][key]) for key in ("step", "main", *keys)}
     return scores

@@ -149,6 +149,15 @@ def test_scores_beyond_the_possible_are_named(tmp_path: Path, value: str) -> Non
         read_results(tmp_path)
 
 
+@pytest.mark.parametrize("task", ["[]", "null", "NaN", '"cola"', '"x"', "{}", '"\\u001b[2J"'])
+def test_scores_of_another_task_are_named(tmp_path: Path, task: str) -> None:
+    add(tmp_path, "rte/base-seed1", 0.5)
+    scores = tmp_path / "rte" / "base-seed1" / "scores.json"
+    scores.write_text(scores.read_text().replace('"task": "rte"', f'"task": {task}'))
+    with pytest.raises(InputError, match=r"scores\.json: not the scores of a run \(task is .*, not rte\)"):
+        read_results(tmp_path)
+
+
 @pytest.mark.parametrize("value", ["1e308", "-1", "NaN", "[]"])
 def test_seconds_beyond_the_possible_are_named(tmp_path: Path, value: str) -> None:
     add(tmp_path, "rte/base-seed1", 0.5)
