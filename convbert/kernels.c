@@ -23,10 +23,9 @@ static inline i64 least(i64 a, i64 b) { return a < b ? a : b; }
 static inline i64 most(i64 a, i64 b) { return a > b ? a : b; }
 
 /* e**x, relative error below 3e-7 (Cephes, expf): 2**n times a polynomial of the rest. 0 below -87, e**88 above 88;
- * NaN of NaN, which must not reach the conversion to an integer. */
+ * NaN of NaN, which the polynomial keeps. What becomes an integer is always a number within its range. */
 static inline float exponential(float x) {
-    float within = x > -87.0f ? x : -87.0f;
-    within = within < 88.0f ? within : 88.0f;
+    float within = x > 88.0f ? 88.0f : x;
     float n = floorf(within * 1.44269504f + 0.5f);
     float r = within - n * 0.693359375f + n * 2.12194440e-4f;
     float p = 1.9875691500e-4f;
@@ -36,9 +35,9 @@ static inline float exponential(float x) {
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * r * r + r + 1.0f;
-    union { int32_t bits; float value; } scale = {.bits = ((int32_t)n + 127) << 23};
-    float power = x < -87.0f ? 0.0f : p * scale.value;
-    return x == x ? power : x;
+    float number = n > -127.0f ? n : -127.0f;
+    union { int32_t bits; float value; } scale = {.bits = ((int32_t)number + 127) << 23};
+    return x < -87.0f ? 0.0f : p * scale.value;
 }
 
 /* The error function, absolute error below 5e-7 (the rational form that Eigen uses); exactly 1 beyond 4. */
