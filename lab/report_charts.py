@@ -52,7 +52,7 @@ def line_chart(lines: Sequence[Line], scale: float) -> Markup:
     if not lines:
         return Markup()
     values = [value * scale for line in lines for _, value in line.points]
-    steps = max(step for line in lines for step, _ in line.points)
+    steps = max(1, *(step for line in lines for step, _ in line.points))
     x = _Axis(0, steps, _LEFT, _WIDTH - _RIGHT)
     y = _padded(values, _HEIGHT - _BOTTOM, _TOP)
     parts = [_grid(x, y, _HEIGHT)]

@@ -117,4 +117,6 @@ def recorded_digest(folder: Path) -> str:
     weights = [name for name in digests if _WEIGHTS.fullmatch(name)]
     if len(weights) != 1 or "config.json" not in digests or not {VOCABULARY, TOKENIZER_JSON} & set(digests):
         raise InputError(f"{folder / MANIFEST}: is not the manifest of a model folder")
-    return model_digest({name: str(digest) for name, digest in digests.items()}, weights, "config.json")
+    if not all(isinstance(digest, str) and digest.isascii() for digest in digests.values()):
+        raise InputError(f"{folder / MANIFEST}: holds what is no digest")
+    return model_digest(digests, weights, "config.json")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from glue.tasks import TASKS
 from lab import report
-from lab.report_charts import ticks
+from lab.report_charts import Line, line_chart, ticks
 from tests.lab.page_reader import Element, read_page
 from tests.lab.report_samples import NASTY, gold_rows
 from tests.lab.report_truth import Truth
@@ -201,3 +201,7 @@ def test_round_values_within_an_axis(low: float, span: float) -> None:
     steps = np.diff(found)
     np.testing.assert_allclose(steps, steps[0], rtol=1e-5)
     assert f"{steps[0]:e}"[0] in "125" or f"{steps[0]:.3e}"[0] in "125"
+
+
+def test_a_history_of_the_first_step_alone_has_a_chart() -> None:
+    assert "<svg" in line_chart([Line("run", [(0, 0.5)], True)], 100)

@@ -77,6 +77,12 @@ def test_runs_that_predicted_nothing_of_it_are_left_out(folder, tmp_path: Path):
     )
     with pytest.raises(InputError, match="is not the manifest of a model folder"):
         recorded_digest(run / "best")
+    for odd in ("\ud800", 10**300, None, ["1" * 64]):
+        (run / "best" / "manifest.json").write_text(
+            json.dumps({"sha256": {**digests, "config.json": odd}}), encoding="utf-8"
+        )
+        with pytest.raises(InputError, match=r"best/manifest\.json: holds what is no digest"):
+            recorded_digest(run / "best")
 
 
 @pytest.mark.parametrize(
