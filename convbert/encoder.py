@@ -169,7 +169,7 @@ class Encoder(nn.Layer):
         if mask is None or not paddle.in_dynamic_mode():
             return None
         if mask.shape != ids.shape:
-            raise ValueError(f"mask: expected shape {ids.shape}, as of the ids, found {mask.shape}")
+            raise ValueError(f"mask: expected the ids' shape, {list(ids.shape)}, found {list(mask.shape)}")
         if self.config.reference_padding or not kernels.usable(*self.parameters()):
             return None
         return packing_of(mask) if kernels.is_mask(mask) else None

@@ -37,7 +37,7 @@ class Packing:
         """The tensor itself, (1, P, …); ValueError where its first axes are others."""
         if x.shape[:2] != [1, len(self.bounds)]:
             raise ValueError(
-                f"expected {len(self.bounds)} tokens, all rows' real ones, found shape {x.shape}"
+                f"expected {len(self.bounds)} tokens, all rows' real ones, found shape {list(x.shape)}"
             )
         return x
 
@@ -105,6 +105,8 @@ def _spread(x: paddle.Tensor, packing: Packing, heads: int) -> paddle.Tensor:
 def _gathered(x: paddle.Tensor, packing: Packing) -> paddle.Tensor:
     out = paddle.empty([1, int(packing.starts[-1]), x.shape[1] * x.shape[3]], dtype=x.dtype)
     if x.shape[0] != packing.rows or x.shape[2] != packing.length:
-        raise ValueError(f"expected {packing.rows} rows of {packing.length} tokens, found shape {x.shape}")
+        raise ValueError(
+            f"expected {packing.rows} rows of {packing.length} tokens, found shape {list(x.shape)}"
+        )
     kernels.call("by_token", x, packing.starts, out, out.shape[1], *x.shape)
     return out
