@@ -14,7 +14,11 @@ from deploy.models import open_exported, open_model_folder
 from deploy.predict import main as predict
 from tests.golden.tokenizer_folders import library_tokenizer
 
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnx")
+
 TEXT = "A Very Good film"
+ONNX = ("--format", "onnx")
 
 
 @pytest.fixture
@@ -33,7 +37,7 @@ def test_it_answers_as_with_vocab_txt(model: Path, sst2_model: Path) -> None:
 
 
 def test_an_export_keeps_the_tokeniser(model: Path, tmp_path: Path) -> None:
-    export(["--model_path", str(model), "--save_inference_dir", str(tmp_path / "exported")])
+    export([*ONNX, "--model_path", str(model), "--save_inference_dir", str(tmp_path / "exported")])
     assert (tmp_path / "exported" / "tokenizer.json").is_file()
     assert Tokenizer(tmp_path / "exported").pieces([TEXT]) == Tokenizer(model).pieces([TEXT])
     (answer,) = open_exported(tmp_path / "exported").answer([(TEXT,)])
@@ -44,7 +48,7 @@ def test_an_export_keeps_the_tokeniser(model: Path, tmp_path: Path) -> None:
 def test_the_flag_of_an_export_is_kept(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["--model_path", str(model), "--save_inference_dir", str(tmp_path / "cased")]
+    words = [*ONNX, "--model_path", str(model), "--save_inference_dir", str(tmp_path / "cased")]
     export([*words, "--do_lower_case", "false"])
     assert (
         json.loads((tmp_path / "cased" / "tokenizer_config.json").read_text(encoding="utf-8"))[
