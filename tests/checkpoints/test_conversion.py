@@ -148,7 +148,9 @@ PRETRAINING: dict[str, tuple[str, str, list[tuple[str, tuple[int, ...], str, tup
 def test_other_heads_go_along(tmp_path: Path, name: str) -> None:
     here, there, rows = PRETRAINING[name]
     extra = {key: numbers(*shape) for key, shape, _, _ in rows}
-    source = with_extra(tmp_path / "source", name, extra, bare=False, architectures=[here], id2label=None)
+    source = with_extra(
+        tmp_path / "source", name, extra, bare=False, architectures=[here], id2label=None, label2id=None
+    )
     convert(source, tmp_path / "there", "paddlenlp")
     found = open_weights(tmp_path / "there")[1]
     for key, shape, theirs, their_shape in rows:
