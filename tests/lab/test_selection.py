@@ -153,7 +153,9 @@ def test_scores_beyond_the_possible_are_named(tmp_path: Path, value: str) -> Non
 def test_scores_of_another_task_are_named(tmp_path: Path, task: str) -> None:
     add(tmp_path, "rte/base-seed1", 0.5)
     scores = tmp_path / "rte" / "base-seed1" / "scores.json"
-    scores.write_text(scores.read_text().replace('"task": "rte"', f'"task": {task}'))
+    scores.write_text(
+        scores.read_text(encoding="utf-8").replace('"task": "rte"', f'"task": {task}'), encoding="utf-8"
+    )
     with pytest.raises(InputError, match=r"scores\.json: not the scores of a run \(task is .*, not rte\)"):
         read_results(tmp_path)
 
