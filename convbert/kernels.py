@@ -120,11 +120,15 @@ def usable(*tensors: paddle.Tensor | None) -> bool:
     return not paddle.is_grad_enabled() or len({tensor.stop_gradient for tensor in taken}) == 1
 
 
+@paddle.jit.not_to_static  # which cannot convert its loop, and traces it where ``usable`` said no
 def fits(axes: str, *tensors: paddle.Tensor) -> bool:
     """Whether tensors have the axes that a text such as ``"* C, C"`` names, and nothing is empty.
 
     Axes of one name have one size; ``*`` stands for any number of leading axes, the same of all tensors.
+    Never in graphs.
     """
+    if not paddle.in_dynamic_mode():
+        return False
     sizes: dict[str, Any] = {}
     for names, tensor in zip(_axes(axes), tensors, strict=True):
         shape: list[Any] = tensor.shape
