@@ -24,7 +24,7 @@ from checkpoints.model_config import (
 )
 from checkpoints.naming import names, to_ours, to_theirs
 from checkpoints.pickle_machine import shown
-from checkpoints.settings import check_settings
+from checkpoints.settings import after_logits, check_settings
 from checkpoints.shapes import MOST_PARAMETERS, expected_shapes, parameter_count
 from checkpoints.tensors import as_float32
 from checkpoints.weights import OF_GENERATOR, SAFETENSORS, Weights, open_weights, weight_files, weights_path
@@ -97,6 +97,8 @@ def _configured(
         note(f"{path}: {words}")
     if not config.id2label and weights and not head_fault(values):
         config = from_weights(config, weights.tensors)
+    if words := after_logits(values, len(config.id2label)):
+        note(f"{path}: {words}")
     return config
 
 

@@ -12,6 +12,7 @@ from convbert.config import EncoderConfig
 
 FLAG = "--label_map"
 _PLACEHOLDER = re.compile(r"LABEL_\d+", re.ASCII)
+_ID = re.compile(r"-?\d{1,9}", re.ASCII)
 _PROJECTIONS = {
     "linear": "classifier.weight",
     "dense": "classifier.out_proj.weight",
@@ -21,11 +22,28 @@ _MOST = 10_000  # far beyond every number of labels: a vocabulary's projection, 
 
 
 def by_id(label2id: Any) -> dict[str, str]:
-    """``id2label`` as a map from names to ids gives it; empty where it is no such map."""
-    if not isinstance(label2id, dict) or not all(type(number) is int for number in label2id.values()):
+    """``id2label`` as a map from names to ids (``0`` or ``"0"``) gives it; empty where it is no such map."""
+    if not isinstance(label2id, dict):
         return {}
-    names = {number: str(name) for name, number in label2id.items()}
-    return {str(number): names[number] for number in sorted(names)} if len(names) == len(label2id) else {}
+    ids = label2id.values()
+    if not all(type(number) in (int, str) and _ID.fullmatch(str(number)) for number in ids):
+        return {}
+    names = {str(number): str(name) for name, number in label2id.items()}
+    return {number: names[number] for number in sorted(names, key=int)} if len(names) == len(ids) else {}
+
+
+def named_by_other(values: Mapping[str, Any]) -> dict[str, str]:
+    """The labels of label2id where id2label has none, or placeholders alone for the same ids; else empty."""
+    id2label, labels = values.get("id2label"), by_id(values.get("label2id"))
+    if not id2label:
+        return labels
+    if not isinstance(id2label, dict) or not _are_placeholders(id2label) or _are_placeholders(labels):
+        return {}
+    return labels if set(labels) == set(map(str, id2label)) else {}
+
+
+def _are_placeholders(labels: Mapping[Any, Any]) -> bool:
+    return all(_PLACEHOLDER.fullmatch(str(name)) for name in labels.values())
 
 
 def contradiction(id2label: Any, label2id: Any) -> str:
@@ -38,6 +56,12 @@ def contradiction(id2label: Any, label2id: Any) -> str:
             return (
                 f"id2label counts: {shown(str(name))} is {number} there and {shown(str(other))} in label2id"
             )
+    labels = by_id(label2id)
+    if not _are_placeholders(labels) and labels.keys() != set(map(str, id2label)):
+        return (
+            f"id2label counts, which names the ids {shown(', '.join(map(str, id2label)))}; "
+            f"label2id names {shown(', '.join(labels))}"
+        )
     return ""
 
 
@@ -61,7 +85,7 @@ def in_order(config: EncoderConfig) -> list[str]:
 
 def are_unnamed(config: EncoderConfig) -> bool:
     """Whether the labels are numbers alone, as transformers writes them where nobody named them."""
-    return all(_PLACEHOLDER.fullmatch(name) for name in config.id2label.values())
+    return _are_placeholders(config.id2label)
 
 
 def parts_of(label_map: str) -> list[str]:

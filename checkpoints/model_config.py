@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from checkpoints.labels import by_id
+from checkpoints.labels import named_by_other
 from checkpoints.pickle_machine import shown
 from commands.errors import InputError
 from commands.files import read_json_object, why_missing
+from commands.notices import note
 
 CONFIG, OLD_CONFIGS = "config.json", ("model_config.json", "bert_config.json")
 _ADAPTER = "adapter_config.json"  # of PEFT
@@ -71,7 +72,10 @@ def read_values(folder: str | Path) -> dict[str, Any]:
         values.setdefault("architectures", [values.pop("init_class")])
     if "dropout" in values:  # PaddleNLP's name of the head's
         values.setdefault("classifier_dropout", values.pop("dropout"))
-    if not values.get("id2label") and (labels := by_id(values.get("label2id"))):
+    if labels := named_by_other(values):
+        if values.get("id2label"):
+            listed = shown(", ".join(f"{number} is {name}" for number, name in labels.items()))
+            note(f"{path}: id2label has placeholders, so label2id names the labels: {listed}")
         values["id2label"] = labels
     count = values.pop("num_classes", values.get("num_labels"))
     if type(count) is int and 0 < count <= 10_000 and not values.get("id2label"):

@@ -73,6 +73,10 @@ _HARMLESS = """
     summary_proj_to_labels generator_size gen_weight disc_weight tie_weights embedding_dropout
     tensor_parallel_degree tensor_parallel_output tensor_parallel_rank use_flash_attention recompute
 """
+# What CrossEncoder of sentence-transformers computes after the logits: the first key since 4.0, the other
+# before it. These keep the greatest of several logits where it is.
+_CROSS_ENCODER, _OLD_CROSS_ENCODER = "sentence_transformers", "sbert_ce_default_activation_function"
+_SAME_ARGMAX = ("Sigmoid", "Softmax", "LogSoftmax", "LogSigmoid", "Tanh")
 _OURS = frozenset(field.name for field in dataclasses.fields(EncoderConfig))
 _OWN_PREFIX = "qa_"  # of squad/model.py's
 
@@ -96,7 +100,31 @@ def check_settings(values: dict[str, Any], config: EncoderConfig) -> list[str]:
                 f"{shortened(taken)}: leave {key} out, and write {name} as the model was trained with it"
             )
     known = _OURS | set(_HARMLESS.split()) | _FIXED.keys() | _OTHER_NAMES.keys()
+    known |= {_CROSS_ENCODER, _OLD_CROSS_ENCODER}
     return [key for key in values if key not in known and not key.startswith(_OWN_PREFIX)]
+
+
+def after_logits(values: dict[str, Any], labels: int) -> str:
+    """A note on what a CrossEncoder computes after the logits of so many labels, empty if that is nothing;
+    InputError where it changes the answers."""
+    options = values.get(_CROSS_ENCODER)
+    given = {
+        f"{_CROSS_ENCODER}: activation_fn": options.get("activation_fn")
+        if isinstance(options, dict)
+        else None,
+        _OLD_CROSS_ENCODER: values.get(_OLD_CROSS_ENCODER),
+    }
+    for key, function in given.items():
+        name = str(function).rpartition(".")[2]
+        if function is None or name == "Identity" or not labels:
+            continue
+        if labels > 1 and name in _SAME_ARGMAX:
+            return f"{key}, {shortened(function)}, is left out: it does not change which label is the answer"
+        raise InputError(
+            f"{key} {shortened(function)} is not supported: scores and labels come from the raw logits here; "
+            "take another checkpoint, or to fine-tune this one, leave that key out"
+        )
+    return ""
 
 
 def _check_code(auto_map: Any) -> None:

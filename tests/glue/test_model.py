@@ -1,6 +1,7 @@
 """Which head is kept, and which label each output means: never the table's order by default."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from checkpoints.folder import read_config, save_checkpoint, write_model
 from checkpoints.network import arrays_of
 from checkpoints.opening import model_folder
 from commands.errors import InputError
+from commands.files import MANIFEST
 from convbert.config import EncoderConfig
 from convbert.heads import SentenceClassifier
 from convbert.tokenizer import Tokenizer
@@ -89,6 +91,21 @@ def test_label_0_needs_a_label_map(tmp_path: Path, golden_dir: Path) -> None:
         Checkpoint(tmp_path / "m", TASKS["rte"], None)
     config = Checkpoint(tmp_path / "m", TASKS["rte"], "not_entailment,entailment").config
     assert label_names(config) == ["not_entailment", "entailment"]
+
+
+def test_the_order_of_label2id_is_the_checkpoints(tmp_path: Path, golden_dir: Path) -> None:
+    """Names written by hand into the second of the two maps alone."""
+    save(tmp_path / "m", golden_dir, dataclasses.replace(TINY, id2label={0: "LABEL_0", 1: "LABEL_1"}))
+    path = tmp_path / "m" / "config.json"
+    values = json.loads(path.read_text(encoding="utf-8"))
+    values["label2id"] = {"not_entailment": 0, "entailment": 1}
+    path.write_text(json.dumps(values), encoding="utf-8")
+    (tmp_path / "m" / MANIFEST).unlink(missing_ok=True)
+    assert label_names(Checkpoint(tmp_path / "m", TASKS["rte"], None).config) == [
+        "not_entailment", "entailment",
+    ]  # fmt: skip
+    with pytest.raises(InputError, match="the checkpoint itself says not_entailment, entailment"):
+        Checkpoint(tmp_path / "m", TASKS["rte"], "entailment,not_entailment")
 
 
 def test_a_label_map_cannot_contradict_the_checkpoints_own_names() -> None:
