@@ -19,6 +19,7 @@ from glue.tasks import Split, Task
 __all__ = ["Example", "Rows", "find_file", "locate", "read_gold", "read_split"]
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)  # float() takes " ٣" and "0_1" too
+_ENOUGH = 5  # texts or scores, before a file is judged by them
 _MOST_DEFECTS = 100  # QQP's official train.tsv has some two dozen
 
 
@@ -64,7 +65,7 @@ def _read(path: Path, task: Task, split: Split, with_label: bool) -> Rows:
     columns = _positions(path, header, wanted)
     if split.headless and {*task.text_columns, task.label_column} <= {*lines[0].casefold().split("\t")}:
         raise InputError(f"{path}:1: is a header, which the official file does not have; remove the line")
-    numbered = split.kind == "test" and header[0] in ("index", "id")
+    index = _index_column(header) if split.kind == "test" else None
     first = 1 if split.headless else 2
     rows, others = Rows(path, []), dict[str, str]()
     for number, line in enumerate(lines[first - 1 :], first):
@@ -72,8 +73,8 @@ def _read(path: Path, task: Task, split: Split, with_label: bool) -> Rows:
         try:
             if len(cells) != len(header):
                 raise _BadRow(_count_problem(cells, header, line))
-            if numbered and cells[0] != str(len(rows.examples)):
-                raise _BadRow(f"expected index {len(rows.examples)}, found {shortened(cells[0], 60)}")
+            if index is not None and cells[index].strip(' "') != str(len(rows.examples)):
+                raise _BadRow(f"expected index {len(rows.examples)}, found {shortened(cells[index], 60)}")
             rows.examples.append(_example(cells, columns, task, with_label, others))
         except _BadRow as problem:
             if not split.skips_defects or problem.is_label:
@@ -90,25 +91,42 @@ def _read(path: Path, task: Task, split: Split, with_label: bool) -> Rows:
     return rows
 
 
+def _index_column(header: list[str]) -> int | None:
+    """Which column numbers the rows, under any usual name and spelling; None if none does."""
+    names = [name.strip(' "').casefold() for name in header]
+    return next((names.index(name) for name in ("index", "id", "idx") if name in names), None)
+
+
 def _notes(rows: Rows, task: Task, others: dict[str, str]) -> list[str]:
     """What there is to say of a file that was read. others: labels by names that mean them."""
     notes = []
     if others:
         pairs = ", ".join(f"{name} is {label}" for name, label in sorted(others.items()))
         notes.append(f"{rows.path}: labels of {task.name}: {pairs}")
-    quoted = sum(_is_quoted(text) for example in rows.examples for text in example.texts)
-    if quoted and not task.has_quoted_texts:
+    texts = [text for example in rows.examples for text in example.texts]
+    quoted = 0 if task.has_quoted_texts else _count_quoted(texts)
+    if quoted:
         notes.append(
-            f'{rows.path}: {quoted} texts stand in quotes with "" inside, as CSV writers leave them; they '
+            f"{rows.path}: {quoted} texts stand in quotes, as CSV writers and spreadsheets leave them; they "
             "are taken as they stand: fetch the official file, which has none, or write this one unquoted"
         )
+    scores = [example.label for example in rows.examples if isinstance(example.label, float)]
+    if len(scores) >= _ENOUGH and max(scores) <= 1 < task.target_range[1]:  # type: ignore[index]
+        high = f"{task.target_range[1]:g}"  # type: ignore[index]
+        notes.append(f"{rows.path}: no score is above 1; are they scaled? {task.name}'s go up to {high}")
     return notes
 
 
-def _is_quoted(text: str) -> bool:
-    if '""' not in text or len(text) < 4 or text[0] != '"' or text[-1] != '"':
-        return False
-    return '"' not in text[1:-1].replace('""', "")
+def _count_quoted(texts: list[str]) -> int:
+    """How many texts a CSV writer has put in quotes: those with "" inside, or all that hold a comma (as
+    spreadsheets do), or all."""
+    in_quotes = [text for text in texts if len(text) > 2 and text[0] == text[-1] == '"']
+    by_writer = [text for text in in_quotes if '"' not in text[1:-1].replace('""', "")]
+    escaped = sum('""' in text[1:-1] for text in by_writer)
+    with_comma = [text for text in texts if "," in text]
+    commas_quoted = bool(with_comma) and all(text[0] == text[-1] == '"' for text in with_comma)
+    is_spreadsheets = len(by_writer) >= _ENOUGH and (commas_quoted or len(by_writer) == len(texts))
+    return len(by_writer) if is_spreadsheets else escaped
 
 
 class _BadRow(Exception):  # noqa: N818 (turned into an InputError, never seen as such)
@@ -161,6 +179,8 @@ def _label_problem(cell: str, task: Task) -> str:
         hint = "; numbers are another copy's ids: write the names"
     elif cell == "-1":
         hint = "; -1 stands for a label that is withheld: is it a test file?"
+    elif cell == "-":
+        hint = "; - stands for annotators who did not agree: remove the row, as the official file does"
     return f"unknown label {shortened(cell, 60)}; expected one of {', '.join(task.labels)}{hint}"
 
 
@@ -181,6 +201,8 @@ def _header_problem(header: list[str]) -> str:
     shown = "the header has " + ", ".join(shortened(name, 60) for name in header[:12])
     if len(header) == 1 and "," in header[0]:
         return f"{shown}: its columns are parted by commas; the official files by TABs, without quotes"
+    if all(len(name) > 2 and name[0] == name[-1] == '"' for name in header):
+        return f"{shown}: every cell is in quotes; write the file without them"
     if "idx" in header:
         return f"{shown}: this is an export of the datasets library; fetch the official files"
     return shown

@@ -7,55 +7,11 @@ import pytest
 
 from commands.errors import InputError
 from glue.data import read_gold, read_split
-from glue.tasks import TASKS
 from scripts.make_sample import row_counts
+from tests.glue.damaged_files import SPLITS, cell_changed, line_changed
 
-SPLITS = {split.file: (task, split) for task in TASKS.values() for split in task.splits}
 RTE_COLUMNS = "(index sentence1 sentence2 label)"
 CUT = "is the file cut short or edited?"
-
-
-@pytest.fixture
-def damaged(tmp_path, sample_dir):
-    """damaged(file, change) writes ``change(bytes of the sample's file)``; fault() reads it."""
-
-    class Damaged:
-        def write(self, file, change):
-            (tmp_path / file).parent.mkdir(exist_ok=True)
-            (tmp_path / file).write_bytes(change((sample_dir / file).read_bytes()))
-
-        def fault(self, file, change):
-            """The message, without the folder; it must be one line."""
-            self.write(file, change)
-            task, split = SPLITS[file]
-            with pytest.raises(InputError) as caught:
-                read_split(task, split, tmp_path)
-            message = str(caught.value)
-            assert "\n" not in message
-            assert message.startswith(f"{tmp_path}/")
-            return message.removeprefix(f"{tmp_path}/")
-
-    return Damaged()
-
-
-def line_changed(number, change):
-    """A change of one line (numbered from 1)."""
-
-    def changed(raw):
-        lines = raw.split(b"\n")
-        lines[number - 1] = change(lines[number - 1])
-        return b"\n".join(lines)
-
-    return changed
-
-
-def cell_changed(number, column, value):
-    def changed(line):
-        cells = line.split(b"\t")
-        cells[column] = value.encode()
-        return b"\t".join(cells)
-
-    return line_changed(number, changed)
 
 
 ENDED = [file for file in SPLITS if file not in ("CoLA/dev.tsv", "diagnostic/diagnostic.tsv")]
