@@ -24,6 +24,8 @@ from glue.model import label_names
 from glue.tasks import Split, Task
 from metrics.task_scores import score_task
 
+_LENGTH = 128  # of inputs in tokens, where nothing else says
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -75,8 +77,10 @@ def predict_splits(
     the inputs in tokens; None: as the checkpoint was trained. engine: of ``engines.choice``.
     """
     task, config = checkpoint.task, checkpoint.config
-    length = max_length or config.max_seq_length or min(128, config.max_position_embeddings)
+    length = max_length or config.max_seq_length or min(_LENGTH, config.max_position_embeddings)
     check_length(length, config)
+    if length < _LENGTH and not (max_length or config.max_seq_length) and ranks.is_first():
+        say(f"note: {checkpoint.folder}: has {length} positions; longer inputs are cut to {length} tokens")
     wanted = present(task.of_kind(kind), data_dir)
     splits = [load_split(task, split, data_dir, checkpoint.tokenizer, length) for split in wanted]
     for split in splits:

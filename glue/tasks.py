@@ -211,7 +211,9 @@ _ROWS = (
             Split("test", "MNLI/test_mismatched.tsv", 9847, "mismatched", "MNLI-mm.tsv"),
             Split(
                 "test", "diagnostic/diagnostic.tsv", 1104, "diagnostic", "AX.tsv",
-                other_files=("diagnostic/AX.tsv", "AX/AX.tsv", "AX.tsv"),
+                other_files=(
+                    "diagnostic/AX.tsv", "AX/AX.tsv", "AX.tsv", "MNLI/diagnostic.tsv", "MNLI/AX.tsv",
+                ),
             ),
         ),
         "accuracy_matched", "contradiction",

@@ -83,6 +83,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     flags = parser.parse_args(argv)
     _check_usage(parser, flags)
     golds = read_golds(flags.data_file)
+    if not any(answers for _, answers in golds):
+        print(
+            f"{flags.data_file}: no question has an answer; are they withheld? "
+            "The official script counts every question as unanswerable (NoAns)",
+            file=sys.stderr,
+        )
     empty = [name for name, answers in golds if answers and not any(map(str.strip, answers))]
     if empty:
         print(
@@ -200,7 +206,10 @@ def _is_finite(value: object) -> bool:
 
 
 def _checked(path: str | Path, what: str, is_right: Callable[[object], bool]) -> dict[str, Any]:
-    values = read_json_object(path)
+    try:
+        values = read_json_object(path)
+    except InputError as error:
+        raise InputError(f"{error}; expected one object: question id → {what}") from None
     for name, value in values.items():
         if not is_right(value):
             shown = json.dumps(value)

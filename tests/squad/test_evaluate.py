@@ -203,3 +203,22 @@ def test_as_a_command(files, run_module):
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_file_whose_answers_are_withheld_is_named(files, capsys):
+    questions = [{"id": "a", "question": "?", "answers": []}]
+    data_file, predictions = files(data=data(questions), predictions={"a": "red"})
+    evaluate.main([data_file, predictions])
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["NoAns_total"] == 1  # the official numbers all the same
+    assert data_file in printed.err
+    assert "withheld" in printed.err
+
+
+@pytest.mark.parametrize("content", ['[{"id": "a", "prediction_text": "x"}]', '{"a": "x"}\n{"b": "y"}\n'])
+def test_predictions_in_another_form_are_told_the_right_one(files, content):
+    paths = files(data=data(), predictions=content)
+    with pytest.raises(InputError) as caught:
+        evaluate.main(paths)
+    assert paths[1] in str(caught.value)
+    assert "question id → text" in str(caught.value)
