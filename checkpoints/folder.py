@@ -13,7 +13,7 @@ import numpy as np
 import safetensors.numpy
 
 from checkpoints.labels import contradiction, from_weights
-from checkpoints.matching import check, lacks_head, match, unexpected
+from checkpoints.matching import check, lacks_head, match, other_head, unexpected
 from checkpoints.model_config import (
     CONFIG,
     architecture_of,
@@ -143,6 +143,8 @@ def read_checkpoint(
         keep_head = False
     found = match(weights.tensors, config, shapes, keep_head, may_lack_head)
     if lacks_head(found):
+        if words := other_head(found, config, weights.tensors):
+            raise InputError(f"{weights.path}: has no head under its usual name; {words}")
         raise InputError(
             f"{folder}: is a pre-trained model, without a head to answer with; fine-tune it first "
             "(glue.run_glue or squad.run_squad), and name the run's folder"

@@ -69,12 +69,35 @@ def _take(theirs: dict[str, StoredTensor], name: Name, base: str) -> StoredTenso
 
 def unexpected(found: Match, config: EncoderConfig, may_lack_head: bool) -> list[str]:
     """The spare names that a model of this kind does not have. Where a head may begin new, its names are not
-    among them, nor those of what a wrapper holds besides the encoder."""
+    among them, nor those of what a wrapper holds besides the encoder, and nothing outside of a whole one."""
     spare = [key for key in found.spare if not LEFT_ASIDE.search(key)]
     if may_lack_head:
         heads = ("classifier.", "pooler.", f"{config.model_type}.pooler.")
         spare = [key for key in spare if OUTSIDE not in key and not key.startswith(heads)]
+    if may_lack_head and not found.absent and not found.misshapen:
+        spare = [key for key in spare if _in_encoder(key, config)]
     return spare
+
+
+def _in_encoder(key: str, config: EncoderConfig) -> bool:
+    """Whether it is a name of the encoder's, saved with the model type's prefix or without."""
+    return key.startswith((f"{config.model_type}.", "embeddings.", "embeddings_project.", "encoder."))
+
+
+def other_head(found: Match, config: EncoderConfig, stored: dict[str, StoredTensor]) -> str:
+    """What may be a head under names of its own, and the names it should have; empty where nothing may."""
+    spare = [
+        f"{shown(key)} {stored[key].shape}"
+        for key in sorted(found.spare, key=lambda key: (key.endswith(".bias"), key))
+        if not LEFT_ASIDE.search(key) and not _in_encoder(key, config) and not key.startswith("pooler.")
+    ]
+    if not spare:
+        return ""
+    listed = ", ".join(spare[:_MOST_NAMED]) + (", …" if len(spare) > _MOST_NAMED else "")
+    wanted = ", ".join(name for name in found.absent if name.startswith("classifier."))
+    return (
+        f"{listed} may be its head: save it as {wanted} if it computes the same, or fine-tune the model here"
+    )
 
 
 def lacks_head(found: Match) -> bool:

@@ -38,6 +38,11 @@ _OTHER_WEIGHTS = (
     ".onnx",
     ".gguf",
 )
+_SHARD = re.compile(r".+-\d{5}-of-\d{5}(\.\w+)", re.ASCII)
+# What trainers save beside a model, to go on with.
+_OF_TRAINING = re.compile(
+    r"(optimizer|scheduler|scaler|rng_state|random_states|training_args)[\w-]*\.\w+", re.ASCII
+)
 # Of networks trained in pairs, ELECTRA's way, as one state dict. The generator's keep their prefix.
 _OF_DISCRIMINATOR, OF_GENERATOR = "discriminator.", "generator."
 
@@ -106,8 +111,14 @@ def _what_is_there(folder: Path) -> str:
         if path.suffix in _OTHER_WEIGHTS or path.name.endswith((".ckpt.index", ".ckpt.meta"))
     )
     usual = f"weights are read from {', '.join(WEIGHT_FILES)}"
+    if remedy := _of_deepspeed(folder) or _without_index(others):
+        return f"{usual}; {remedy}"
+    of_training = [name for name in others if _OF_TRAINING.fullmatch(name)]
+    others = [name for name in others if name not in of_training]
     if not others:
-        return usual
+        return (
+            f"{usual}; {shown(of_training[0])} is the state of a training, no model" if of_training else usual
+        )
     of_adapter = [name for name in others if name.startswith("adapter_model.")]
     if of_adapter:
         return f"{usual}; {of_adapter[0]} is an adapter: merge it into its model and save that"
@@ -118,6 +129,29 @@ def _what_is_there(folder: Path) -> str:
         else f"{shown(others[0])} is not read: save the model with save_pretrained of transformers (PyTorch)"
     )
     return f"{usual}; {remedy}"
+
+
+def _of_deepspeed(folder: Path) -> str:
+    """How the weights in a folder of DeepSpeed become one file; empty where it is none."""
+    if not any(folder.glob("global_step*/")) and not (folder / "zero_to_fp32.py").is_file():
+        return ""
+    return (
+        "this is a checkpoint of DeepSpeed: run python zero_to_fp32.py . pytorch_model.bin in that folder "
+        "(where DeepSpeed wants a folder for its second argument: . .)"
+    )
+
+
+def _without_index(others: list[str]) -> str:
+    """What to do about shards whose index is missing; empty where there are none."""
+    for shard in others:
+        part = _SHARD.fullmatch(shard)
+        for name in WEIGHT_FILES:
+            if part and Path(name).suffix == part[1]:
+                return (
+                    f"{shown(shard)} is a part of them, but {name + INDEX}, which lists the parts, is "
+                    "missing: fetch it too, or save the model with save_pretrained again"
+                )
+    return ""
 
 
 def _open(path: Path, read: Callable[[Path], dict[str, StoredTensor]]) -> dict[str, StoredTensor]:

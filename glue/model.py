@@ -189,7 +189,7 @@ def _remedy(config: EncoderConfig, task: Task) -> str:
     expected = f"{task.name} has {', '.join(_labels(task).values())}"
     count = len(config.id2label)
     if not count:
-        return f"{expected}: it has no head; fine-tune it first, or name a run's folder"
+        return f"{expected}: it has no head (classifier.weight); fine-tune it first, or name a run's folder"
     if task.is_regression or count != len(task.labels):
         return f"{expected}: name a checkpoint of {task.name}"
     return (

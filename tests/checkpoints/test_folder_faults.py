@@ -101,7 +101,7 @@ NORM = "bert.embeddings.LayerNorm.bias"
     [
         (without(QUERY), {}, f"{QUERY} is missing"),
         (without("bert.pooler.dense.bias"), {}, "bert.pooler.dense.bias is missing"),
-        (adding("extra.weight", (3,)), {}, "extra.weight is unexpected"),
+        (adding("bert.extra.weight", (3,)), {}, "bert.extra.weight is unexpected"),
         (adding(NORM, (31,)), {}, f"{NORM} should be (32,) and is (31,)"),
         (turning(WORD), {}, f"{WORD} should be (60, 32) and is (32, 60)"),
         (None, {"num_hidden_layers": 1}, "is unexpected (and 12 more)"),

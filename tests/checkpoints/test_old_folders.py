@@ -65,14 +65,28 @@ def test_a_shard_that_is_a_pointer(edited: Edited) -> None:
         ("bert_model.ckpt.index", "bert_model.ckpt.index is not read"),
         ("model.fp16.safetensors", "if model.fp16.safetensors holds them, give it that name"),
         ("adapter_model.safetensors", "adapter_model.safetensors is an adapter: merge it"),
+        ("model-00001-of-00002.safetensors", "but model.safetensors.index.json, which lists the parts, is"),
+        ("x-00002-of-00002.bin", "pytorch_model.bin.index.json, which lists the parts, is missing: fetch it"),
+        ("optimizer.pt", "optimizer.pt is the state of a training, no model"),
+        ("rng_state_0.pth", "rng_state_0.pth is the state of a training, no model"),
+        ("zero_to_fp32.py", "run python zero_to_fp32.py . pytorch_model.bin"),
+        ("global_step500/mp_rank_00_model_states.pt", "run python zero_to_fp32.py . pytorch_model.bin"),
     ],
 )
 def test_weights_of_other_formats_are_named(tmp_path: Path, name: str, words: str) -> None:
     shutil.copy(GOLDEN / "bert" / "config.json", tmp_path)
+    (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_bytes(b"\0")
     message = fault(lambda: read(tmp_path, read_config(tmp_path)))
     assert message.startswith(f"{tmp_path / 'model.safetensors'}: no such file; ")
     assert words in message
+
+
+def test_the_state_of_a_training_is_not_proposed_for_weights(tmp_path: Path) -> None:
+    shutil.copy(GOLDEN / "bert" / "config.json", tmp_path)
+    for name in ("optimizer.bin", "scheduler.pt", "training_args.bin", "weights.bin"):
+        (tmp_path / name).write_bytes(b"\0")
+    assert "if weights.bin holds them" in fault(lambda: read(tmp_path, read_config(tmp_path)))
 
 
 def test_an_adapter_is_no_model(tmp_path: Path) -> None:

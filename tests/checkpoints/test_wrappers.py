@@ -83,6 +83,33 @@ def test_a_head_outside_of_the_wrapped_encoder_is_not_taken_for_the_models_own(e
     assert begun.left_aside == [f"classifier.{part} (outside of encoder.)" for part in ("bias", "weight")]
 
 
+def test_a_head_of_a_name_of_its_own_begins_new_and_is_named(edited: Edited) -> None:
+    """A class of one's own around transformers' model: ``self.bert``, ``self.fc``."""
+    folder = edited("bert", renaming(lambda key: key.replace("classifier.", "fc.")))
+    begun = read(folder, may_lack_head=True)
+    assert begun.new_head == ["head.projection.weight", "head.projection.bias"]
+    assert begun.left_aside == ["fc.bias", "fc.weight"]
+    message = fault(lambda: read(folder))
+    assert message.startswith(f"{folder / 'model.safetensors'}: has no head under its usual name; ")
+    assert "fc.weight (3, 32), fc.bias (3,) may be its head: save it as classifier.weight, classif" in message
+
+
+def test_a_pooler_is_not_proposed_for_a_head(edited: Edited) -> None:
+    def bare(tensors: Tensors) -> Tensors:
+        kept = {key.removeprefix("bert."): array for key, array in tensors.items()}
+        return {key: array for key, array in kept.items() if not key.startswith("classifier.")}
+
+    message = fault(lambda: read(edited("bert", bare, classifier_head="linear")))
+    assert "without a head to answer with" in message
+
+
+def test_layers_beyond_the_configurations_are_no_head(edited: Edited) -> None:
+    """The encoder's names without its prefix, as the bare encoder has them."""
+    bare = renaming(lambda key: key.removeprefix("bert."))
+    folder = edited("bert", bare, num_hidden_layers=1)
+    assert "is unexpected" in fault(lambda: read(folder, may_lack_head=True))
+
+
 @pytest.mark.parametrize("spare", ["2.linear.weight", "n_averaged", "criterion.weight"])
 def test_what_else_a_wrapper_holds_is_left_aside_in_fine_tuning(edited: Edited, spare: str) -> None:
     one = np.ones((2, 2), np.float32)
