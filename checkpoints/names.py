@@ -16,7 +16,7 @@ from typing import Any
 
 from checkpoints.download import Source, fetch
 from checkpoints.weights import PADDLE, weight_files
-from commands.cache import cache_dir, distrust, make_dir, note_once, private_dir, protect
+from commands.cache import cache_dir, distrust, note_once, private_dir, protect
 from commands.errors import InputError
 from commands.files import write_json
 from commands.model_files import TOKENIZER_JSON, VOCABULARY
@@ -138,7 +138,10 @@ def _shipped(name: str) -> Path:
 
 
 def _from_store(name: str, model: StoredModel) -> Path:
-    folder = make_dir("models") / name
+    folder = private_dir("models") / name
+    for path in (folder, *(folder.iterdir() if folder.is_dir() else ())):
+        if reason := distrust(path):
+            raise InputError(reason)
     store = os.environ.get("CONVBERT_GLUE_STORE") or STORE
     fetch(Source(f"{store}/{model.vocabulary}", most=_LARGEST_VOCABULARY), folder / "vocab.txt")
     fetch(Source(f"{store}/{model.weights}"), folder / PADDLE)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from commands.plain_files import open_plain
-from commands.zip_entries import MAX_ENTRIES, has_many_entries
+from commands.zip_entries import MAX_ENTRIES, has_many_entries, is_read_in_bounds
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,6 +51,8 @@ def read_arrays(
             for name, most in limits.items():
                 if f"{name}.npy" in present:
                     entry = archive.getinfo(f"{name}.npy")
+                    if not is_read_in_bounds(entry):
+                        raise ValueError(f"{name} is not packed as NumPy packs arrays")
                     if entry.compress_type and not compressed:
                         raise ValueError(f"{name} is compressed")
                     if entry.file_size > min(most + _LONGEST_HEADER, largest):

@@ -16,7 +16,7 @@ from commands.printable import shortened
 from commands.text import NotTextError, decode_text
 
 MAX_BYTES = 1 << 18  # a plan of a thousand lines has some 40 kB
-_MAX_NODES = 100_000
+_MAX_NODES = 20_000
 _MAX_DEPTH = 50
 _MAX_DIGITS = 50
 _LONGEST_NAME = 60
@@ -117,8 +117,9 @@ def read_nodes(path: str | Path, display_name: str = "", may_be_pipe: bool = Fal
 
     label = display_name or str(path)
     text = _text(path, label, may_be_pipe)
+    loader_class = _bounded_loader(label)
     try:
-        loader = _bounded_loader(label)(text)
+        loader = loader_class(text)
         root = loader.get_single_node()
         return _node(loader, root, label, "", itertools.count()) if root else Node(None, f"{label}:1", "")
     except yaml.MarkedYAMLError as error:
@@ -131,6 +132,8 @@ def read_nodes(path: str | Path, display_name: str = "", may_be_pipe: bool = Fal
         ) from None
     except yaml.YAMLError as error:
         raise InputError(f"{label}: not YAML: {_reason(str(error))}") from None
+    except (ValueError, OverflowError):  # of the scanner, which asks for the character \U00110000
+        raise InputError(f"{label}:{loader.line + 1}: not YAML: \\U names no character") from None
     except RecursionError:
         raise InputError(f"{label}: not YAML: nested too deeply") from None
 
@@ -147,14 +150,18 @@ def _text(path: str | Path, label: str, may_be_pipe: bool) -> str:
 
 
 def _bounded_loader(label: str) -> Any:
-    """A SafeLoader class that stops at too deep a nesting before it has read it."""
+    """A SafeLoader class that stops at too deep a nesting, or too many entries, before it has read them."""
     import yaml
 
     class BoundedLoader(yaml.SafeLoader):
-        _depth = 0
+        _depth = _count = 0
 
         def compose_node(self, parent: Any, index: Any) -> Any:
             self._depth += 1
+            self._count += 1
+            if self._count > _MAX_NODES:
+                line = self.peek_event().start_mark.line + 1
+                raise InputError(f"{label}:{line}: has more than {_MAX_NODES} entries")
             if self._depth > _MAX_DEPTH:
                 line = self.peek_event().start_mark.line + 1
                 raise InputError(f"{label}:{line}: not YAML: nested too deeply")

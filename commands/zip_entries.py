@@ -1,5 +1,6 @@
-"""How many files a zip lists, told before its directory is read into memory."""
+"""What a zip is asked before it is read: how many files it lists, and how they are packed."""
 
+import zipfile
 from typing import IO
 
 MAX_ENTRIES = 1000
@@ -15,3 +16,11 @@ def has_many_entries(file: IO[bytes]) -> bool:
         kept = block[-len(_DIRECTORY_ENTRY) + 1 :]
     file.seek(0)
     return count > MAX_ENTRIES
+
+
+def is_read_in_bounds(entry: zipfile.ZipInfo) -> bool:
+    """Whether reading n bytes of an entry takes memory for n: stored and deflated ones do.
+
+    ``zipfile`` unpacks bzip2 and LZMA a whole block at a time, whatever it grows to.
+    """
+    return entry.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)

@@ -169,7 +169,8 @@ def _add(flags: Namespace, folder: Path, events: list[dict[str, Any]]) -> None:
         raise InputError(f"{archive}: was handed in before; {folder / _LINES} says when")
     kept, predicted = folder / digest[:_SHORT], predictions_path(archive) / "dev"
     known = manifest.get("dev_predictions")
-    for name in [split.hand_in for task in TASKS.values() for split in task.of_kind("dev")]:
+    names = [split.hand_in for task in TASKS.values() for split in task.of_kind("dev")]
+    for name in names:
         file = predicted / name
         if not file.is_file():
             raise InputError(f"{file}: is missing; later ones are compared by it: submit again")
@@ -180,8 +181,8 @@ def _add(flags: Namespace, folder: Path, events: list[dict[str, Any]]) -> None:
     with atomic_folder(kept) as copy:
         shutil.copyfile(archive, copy / "submission.zip")
         shutil.copyfile(manifest_path(archive), copy / _MANIFEST)
-        for file in sorted(predicted.glob("*.tsv")):
-            shutil.copyfile(file, copy / f"dev-{file.name}")
+        for name in names:  # whatever else lies there is no part of the hand-in
+            shutil.copyfile(predicted / name, copy / f"dev-{name}")
     before = _best(events)
     about = {"event": "handed in", "date": _now(), "sha256": digest, "zip": archive.name}
     _write(folder, [*events, {**about, "expected": manifest["expected"], "dev": manifest["dev"]}])

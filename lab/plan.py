@@ -25,6 +25,7 @@ from glue.tasks import TASKS, find_task, known_tasks, task_named
 PLANS = Path(__file__).parent / "plans"
 METHODS = ("mean", "vote")
 _MOST_TRIALS = 1000  # of a grid or a search; more are a slip
+_MOST_EXTENDED = 20  # plans
 _SETTINGS = {f.name: str(getattr(f.type, "__name__", f.type)) for f in dataclasses.fields(GlueRecipe)}
 _OF_A_TASK = ("preset", "seeds", "settings", "grid", "search")
 _AT_THE_TOP = ("extends", "checkpoints", *_OF_A_TASK, "stop_early", "ensemble", "tasks")
@@ -147,9 +148,11 @@ def _extended(root: Node, seen: list[str]) -> dict[str, Node]:
     base = written = top["extends"].text()
     if base not in shipped_plans():
         base = os.path.normpath(Path(seen[-1]).parent / os.path.expanduser(base))  # noqa: PTH111
-        if not Path(base).is_file():
+        if not os.path.isfile(base):  # noqa: PTH113 (false, not an error, for a name that is too long)
             known = ", ".join(shipped_plans())
             raise top["extends"].refused(f"no such plan file: {written}; shipped plans: {known}")
+    if len(seen) > _MOST_EXTENDED:
+        raise top["extends"].refused(f"more than {_MOST_EXTENDED} plans extend one another")
     if os.path.realpath(base) in map(os.path.realpath, seen):
         raise top["extends"].refused(f"{base} extends itself")
     return {**_extended(_read(base), [*seen, base]), **top}
@@ -227,6 +230,8 @@ def _preset(node: Node | None) -> str:
 def _seeds(node: Node | None) -> tuple[int, ...]:
     if node is None:
         return ()
+    if len(node.items()) > _MOST_TRIALS:
+        raise node.refused(f"more than {_MOST_TRIALS} seeds")
     seeds = tuple(_checked("seed", item) for item in node.items())
     if len(set(seeds)) < len(seeds):
         raise node.refused("a seed stands twice")

@@ -137,7 +137,9 @@ def begun_with(folder: Path) -> tuple[dict[str, Any], str]:
     path = folder / "args.json"
     args = read_json_object(path)
     try:
-        recipe = {**args["recipe"], "seed": int(args["recipe"]["seed"])}
+        recipe = dict(args["recipe"])
+        if type(recipe["seed"]) is not int:
+            raise ValueError(f"seed: {recipe['seed']}")
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{path}: not a run's settings ({shortened(error)}); remove {folder} and sweep again"

@@ -12,7 +12,7 @@ from pathlib import Path
 from commands.errors import InputError
 from commands.plain_files import open_plain, read_plain
 from commands.printable import escape_unprintable
-from commands.zip_entries import MAX_ENTRIES, has_many_entries
+from commands.zip_entries import MAX_ENTRIES, has_many_entries, is_read_in_bounds
 
 MISSING = "is missing"
 _LARGEST_ZIP = 256 << 20  # bytes; the official files have some 5 MB
@@ -112,6 +112,8 @@ def _read_zip(archive: zipfile.ZipFile, wanted: Mapping[str, int]) -> Contents:
             contents.faults[name] = f"stands {times[name]} times in the zip; once is wanted"
         elif entry.flag_bits & 0x1:
             contents.faults[name] = "is encrypted; zip it without a password"
+        elif not is_read_in_bounds(entry):
+            contents.faults[name] = "is packed by a method other than store and deflate; use submission.pack"
         elif entry.file_size > wanted[name]:
             contents.faults[name] = _too_large(entry.file_size)
         else:

@@ -150,7 +150,10 @@ class RunFolder:
                     f"{self.path / name}: is a link, but each save renames this folder: put the folder "
                     "itself there, or move the whole run and link that"
                 )
-        check_replaceable(self.path / "best")
+        best = self.path / "best"
+        if best.is_symlink() and best.resolve().is_relative_to(self.path.resolve()):
+            raise InputError(f"{best}: is a link into the run's own folder, which a save replaces; remove it")
+        check_replaceable(best)
         for name in ("visualdl", "predictions"):
             folder_meant(self.path / name)
         for name in _APPENDED:

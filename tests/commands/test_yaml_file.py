@@ -15,7 +15,7 @@ ALIASES = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     for old, new in zip("abcdefghi", "bcdefghij", strict=True)
 )
 LONG = {
-    "aliases": (ALIASES, ":1: has more than 100000 entries"),
+    "aliases": (ALIASES, ":1: has more than 20000 entries"),
     "aliases of mappings": (
         ALIASES.replace("[", "{? [").replace("]", "]: 1}"),
         ":1: not YAML: a key must be",
@@ -36,6 +36,7 @@ LONG = {
     "steps": ("".join(f"{' ' * n}a:\n" for n in range(300)), ":50: not YAML: nested too deeply"),
     "a key": (f"{'k' * 1000}: 1\n{'k' * 1000}: 2\n", ":2: 'kkk"),
     "size": ("# " + "x" * MAX_BYTES, f": has more than {MAX_BYTES} bytes"),
+    "entries": (f"a: [{'1,' * 100_000}1]\n", ":1: has more than"),
     "an undefined alias": (f"a: *{'x' * 100_000}\n", ":1: not YAML: found undefined alias"),
 }
 ODD = {
@@ -59,6 +60,8 @@ ODD = {
     "a deep key twice": ("a:\n  b: 1\n  b: 2\n", ":3: 'b' stands twice"),
     "two documents": ("a: 1\n---\nb: 1\n", ":2: not YAML: "),
     "a control character": ("a: 1\nb: \x1b[31m\n", ":2: not YAML: the character U+001B is not allowed"),
+    "no character": ('a: 1\nb: "\\UFFFFFFFF"\n', ":2: not YAML: \\U names no character"),
+    "beyond characters": ('"\\U00110000": 1\n', ":1: not YAML: \\U names no character"),
     "a NUL": ("a: 1\n\nb: \0\n", ":3: not YAML: the character U+0000"),
 }  # fmt: skip
 

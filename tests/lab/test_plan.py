@@ -179,7 +179,7 @@ FAULTS = {
     HEAD + "tasks:\n  rte: {settings: {num_train_epochs: 0}}\n": "plan.yaml:3: tasks.rte: ",
     HEAD + "a: &a [1,1,1,1,1,1,1,1,1,1]\n" + "".join(
         f"{b}: &{b} [{','.join(['*' + a] * 10)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
-    ): "plan.yaml:2: has more than 100000 entries",
+    ): "plan.yaml:2: has more than 20000 entries",
     HEAD + "tasks: {rte: {search: {trials: 1000000000, space: {batch_size: [8, 16]}}}}\n":
         "plan.yaml:2: tasks.rte.search.trials: expected a whole number from 1 to 1000, found 1000000000",
     HEAD + f"tasks: {{rte: }}\ngrid: {{batch_size: {list(range(1, 99))}, warmup_steps: {list(range(99))}}}\n":
@@ -255,3 +255,22 @@ def test_a_plan_takes_every_usual_spelling_of_a_task(tmp_path: Path) -> None:
     twice = plan_of(tmp_path, HEAD + "tasks:\n  sst-2:\n  SST2:\n", "twice.yaml")
     with pytest.raises(InputError, match=r"twice\.yaml:4: tasks\.SST2: stands twice"):
         read_plan(twice)
+
+
+def test_plans_do_not_extend_one_another_without_end(tmp_path: Path) -> None:
+    for number in range(30):
+        plan_of(tmp_path, f"extends: p{number + 1}.yaml\n", f"p{number}.yaml")
+    plan_of(tmp_path, "extends: leaderboard\n", "p30.yaml")
+    with pytest.raises(InputError, match=r"p\d+\.yaml:1: extends: more than 20 plans"):
+        read_plan(str(tmp_path / "p0.yaml"))
+
+
+def test_a_plan_names_so_many_seeds_at_the_most(tmp_path: Path) -> None:
+    seeds = ", ".join(map(str, range(2000)))
+    with pytest.raises(InputError, match=r"plan\.yaml:\d+: seeds: more than 1000 seeds"):
+        read_plan(plan_of(tmp_path, f"extends: leaderboard\nseeds: [{seeds}]\n"))
+
+
+def test_a_name_too_long_for_a_plan_names_file_and_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"plan\.yaml:1: extends: no such plan file"):
+        read_plan(plan_of(tmp_path, f"extends: {'x' * 5000}\n"))

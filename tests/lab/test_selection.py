@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from commands.errors import InputError
-from lab.records import read_results
+from lab.records import begun_with, read_results
 from lab.selection import holm, main, summaries
 
 
@@ -183,3 +183,14 @@ def test_a_records_words_are_no_commands_of_the_terminal(
     out = capsys.readouterr().out
     assert "rte/\\x1b[2J\\u202e\\n" in out
     assert out.replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize("seed", ["Infinity", "1e308", '"3"', "true"])
+def test_a_seed_that_is_no_whole_number_is_one_line(tmp_path: Path, seed: str) -> None:
+    add(tmp_path, "rte/base-seed1", 0.5)
+    path = tmp_path / "rte/base-seed1/args.json"
+    path.write_text(f'{{"recipe": {{"seed": {seed}}}}}', encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        begun_with(path.parent)
+    assert str(path) in str(caught.value)
+    assert "seed" in str(caught.value)

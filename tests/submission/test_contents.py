@@ -167,12 +167,28 @@ def test_a_compression_nobody_knows(folder, data_dir, tmp_path):
     raw[central + 10 : central + 12] = struct.pack("<H", 99)
     path.write_bytes(raw)
     [(_, message)] = faults_of(path, data_dir, NAMES[0])
-    assert message.startswith("cannot be read from the zip (")
+    assert "other than store and deflate" in message
 
 
-@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_a_damaged_entry_of_any_compression(folder, data_dir, tmp_path, method):
-    path = write_zip(folder, tmp_path / "s.zip", method=method)
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_bomb_of_another_compression_is_not_unpacked(tmp_path, method):
+    """zipfile unpacks these a block at a time, whatever size their entry claims."""
+    path = tmp_path / "s.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr(NAMES[0], b"x" * (1 << 26))
+    size = (1 << 26).to_bytes(4, "little")
+    path.write_bytes(path.read_bytes().replace(size, (1000).to_bytes(4, "little")))
+    tracemalloc.start()
+    try:
+        contents = read_contents(path, size_limits())
+        assert tracemalloc.get_traced_memory()[1] < 1 << 22
+    finally:
+        tracemalloc.stop()
+    assert "other than store and deflate" in contents.faults[NAMES[0]]
+
+
+def test_a_damaged_deflated_entry(folder, data_dir, tmp_path):
+    path = write_zip(folder, tmp_path / "s.zip", method=zipfile.ZIP_DEFLATED)
     assert {report.status for report in reports_of(path, data_dir).values()} == {"OK"}
     raw = bytearray(path.read_bytes())
     body = 30 + len(NAMES[0])
@@ -322,7 +338,7 @@ def test_a_zip_cut_short(folder, tmp_path):
 @given(
     place=st.floats(0, 1, exclude_max=True),
     byte=st.integers(0, 255),
-    method=st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]),
+    method=st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]),
 )
 def test_one_changed_byte_of_a_zip_never_ends_in_a_traceback(tmp_path_factory, place, byte, method):
     folder = tmp_path_factory.mktemp("bytes")

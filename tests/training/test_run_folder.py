@@ -401,3 +401,11 @@ def test_no_name_in_the_log_is_a_command_of_the_terminal(
     log = (tmp_path / "run" / "train.log").read_text(encoding="utf-8")
     for text in (log, capsys.readouterr().err):
         assert "label \\x1b[2J\\u202e of two\nlines, é\n" in text
+
+
+def test_a_best_model_that_is_a_link_into_the_run_is_refused(folder: Path) -> None:
+    """The next save would replace what it leads to, and the best model with it."""
+    shutil.rmtree(folder / "best")
+    (folder / "best").symlink_to("last")
+    with pytest.raises(InputError, match="best: is a link into the run's own folder"):
+        RunFolder(folder, resume=True)
