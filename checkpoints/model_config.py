@@ -8,12 +8,12 @@ from typing import Any
 
 from checkpoints.labels import named_by_other
 from checkpoints.pickle_machine import shown
+from checkpoints.weights import ADAPTER, MERGE
 from commands.errors import InputError
 from commands.files import read_json_object, why_missing
 from commands.notices import note
 
 CONFIG, OLD_CONFIGS = "config.json", ("model_config.json", "bert_config.json")
-_ADAPTER = "adapter_config.json"  # of PEFT
 _LONGEST = 10_000_000  # bytes; real ones have a thousand, with ten thousand labels a million
 _CLASS = re.compile(
     "^(?:TF|Flax)?(ConvBert|Electra|Ernie|Bert)(Model|LMHeadModel|For|Generator|Discriminator|$)"
@@ -35,10 +35,9 @@ def config_path(folder: str | Path) -> Path:
         raise InputError(f"{folder}: no such model folder; it should hold {wanted}")
     if (Path(folder) / "best" / CONFIG).is_file():
         raise InputError(f"{folder}: is a run's folder; name the model in it, {Path(folder) / 'best'}")
-    if (Path(folder) / _ADAPTER).is_file():
+    if (Path(folder) / ADAPTER).is_file():
         raise InputError(
-            f"{Path(folder) / _ADAPTER}: the folder holds an adapter (PEFT), not a model; merge it into its "
-            "model (merge_and_unload), save that with save_pretrained, and name its folder"
+            f"{Path(folder) / ADAPTER}: the folder holds an adapter (PEFT), not a model; {MERGE}"
         )
     raise InputError(
         f"{Path(folder) / CONFIG}: {why_missing(Path(folder) / CONFIG)}; {_remedy(Path(folder))}"

@@ -38,6 +38,10 @@ _OTHER_WEIGHTS = (
     ".onnx",
     ".gguf",
 )
+# PEFT's: the file that describes an adapter, the two that hold one, names of tensors in a model that has one.
+ADAPTER, _ADAPTER_WEIGHTS = "adapter_config.json", ("adapter_model.safetensors", "adapter_model.bin")
+_OF_ADAPTER = re.compile(r"(^|\.)(base_layer|lora_\w+|ia3_l|modules_to_save|original_module)(\.|$)", re.ASCII)
+MERGE = "merge it into its model (merge_and_unload), save that with save_pretrained, and name its folder"
 _SHARD = re.compile(r".+-\d{5}-of-\d{5}(\.\w+)", re.ASCII)
 # What trainers save beside a model, to go on with.
 _OF_TRAINING = re.compile(
@@ -83,8 +87,13 @@ def open_weights(folder: str | Path) -> Weights:
         links = [Path(folder) / name for name in WEIGHT_FILES if (Path(folder) / name).is_symlink()]
         wanted = (*links, Path(folder) / SAFETENSORS)[0]
         raise InputError(f"{wanted}: {why_missing(wanted)}; {_what_is_there(Path(folder))}")
+    _check_adapter(Path(folder))
     read = _READERS[path.name.removesuffix(INDEX)]
     tensors = _open_shards(path, read) if path.name.endswith(INDEX) else _open(path, read)
+    if of_adapter := [key for key in tensors if _OF_ADAPTER.search(key)]:
+        raise InputError(
+            f"{path}: {shown(of_adapter[0])} is of an adapter (PEFT) that is not merged: {MERGE}"
+        )
     renamed = {_plain(key): tensor for key, tensor in tensors.items()}
     if len(renamed) != len(tensors):
         raise InputError(
@@ -95,6 +104,16 @@ def open_weights(folder: str | Path) -> Weights:
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     return Weights(path, tensors, [f"{path}: {note}" for note in notes])
+
+
+def _check_adapter(folder: Path) -> None:
+    """InputError if an adapter stands beside a model, as transformers would apply it."""
+    weights = [name for name in _ADAPTER_WEIGHTS if (folder / name).is_file()]
+    if weights and (folder / ADAPTER).is_file():
+        raise InputError(
+            f"{folder / ADAPTER}: an adapter (PEFT) stands beside the model and is not applied: {MERGE}; "
+            f"or remove {ADAPTER} and {weights[0]} if the model is meant without it"
+        )
 
 
 def _plain(key: str) -> str:
@@ -121,7 +140,7 @@ def _what_is_there(folder: Path) -> str:
         )
     of_adapter = [name for name in others if name.startswith("adapter_model.")]
     if of_adapter:
-        return f"{usual}; {of_adapter[0]} is an adapter: merge it into its model and save that"
+        return f"{usual}; {of_adapter[0]} is an adapter: {MERGE}"
     same = [name for name in others if Path(name).suffix in (".safetensors", ".bin", ".pdparams")]
     remedy = (
         f"if {shown(same[0])} holds them, give it that name"

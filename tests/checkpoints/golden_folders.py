@@ -45,6 +45,19 @@ def write_edited(
     return folder
 
 
+def without(folder: Path, *keys: str) -> Path:
+    """The folder, these settings taken out of its configuration."""
+    path = folder / "config.json"
+    values = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(
+        json.dumps({key: value for key, value in values.items() if key not in keys}), encoding="utf-8"
+    )
+    return folder
+
+
+# --- what stands for a file ------------------------------------------------------------------------
+
+
 def fault(function: Callable[[], Any]) -> str:
     """The one line that an InputError says."""
     with pytest.raises(InputError) as caught:

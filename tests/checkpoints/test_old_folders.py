@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +12,11 @@ from checkpoints.convert import convert
 from checkpoints.folder import read_config
 from checkpoints.network import load_classifier
 from checkpoints.weights import INDEX, WEIGHT_FILES
-from tests.checkpoints.golden_folders import GOLDEN, Edited, fault, read, theirs_of, write_edited
+from tests.checkpoints.golden_folders import GOLDEN, Edited, fault, read, theirs_of, without, write_edited
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"ab" * 32 + b"\nsize 440449768\n"
 PAGE = b"<!DOCTYPE html>\n<html><head><title>model.safetensors</title>"
 TYPES = {"convbert_small": "convbert", "electra": "electra", "bert": "bert", "ernie": "ernie"}
-
-
-def without(folder: Path, *keys: str) -> Path:
-    """The folder, these settings taken out of its configuration."""
-    path = folder / "config.json"
-    values = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(
-        json.dumps({key: value for key, value in values.items() if key not in keys}), encoding="utf-8"
-    )
-    return folder
-
-
-# --- what stands for a file ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("content", [POINTER, PAGE, b"\x1f\x8b\x08\0\0\0"], ids=["lfs", "page", "gzip"])
@@ -87,15 +73,6 @@ def test_the_state_of_a_training_is_not_proposed_for_weights(tmp_path: Path) -> 
     for name in ("optimizer.bin", "scheduler.pt", "training_args.bin", "weights.bin"):
         (tmp_path / name).write_bytes(b"\0")
     assert "if weights.bin holds them" in fault(lambda: read(tmp_path, read_config(tmp_path)))
-
-
-def test_an_adapter_is_no_model(tmp_path: Path) -> None:
-    (tmp_path / "adapter_config.json").write_text(
-        '{"peft_type": "LORA", "base_model_name_or_path": "x"}', encoding="utf-8"
-    )
-    message = fault(lambda: read_config(tmp_path))
-    assert message.startswith(f"{tmp_path / 'adapter_config.json'}: ")
-    assert "merge_and_unload" in message
 
 
 # --- which network it is ---------------------------------------------------------------------------
@@ -196,35 +173,6 @@ def test_settings_of_nobody_are_named(edited: Edited, capsys: pytest.CaptureFixt
     )
 
 
-SIGMOID = "torch.nn.modules.activation.Sigmoid"
-CROSS_ENCODERS = [
-    lambda function: {"sentence_transformers": {"activation_fn": function, "version": "4.1.0"}},
-    lambda function: {"sbert_ce_default_activation_function": function},
-]
-
-
-@pytest.mark.parametrize("settings", CROSS_ENCODERS)
-def test_what_a_cross_encoder_computes_after_its_one_logit_is_refused(
-    edited: Edited, settings: Callable[[str | None], dict[str, Any]], capsys: pytest.CaptureFixture[str]
-) -> None:
-    one = {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}
-    message = fault(lambda: read_config(edited("bert", **one, **settings(SIGMOID))))
-    assert f": {next(iter(settings(None)))}" in message
-    assert f" '{SIGMOID}' is not supported" in message
-    for nothing in ("torch.nn.modules.linear.Identity", None):
-        read_config(edited("bert", **one, **settings(nothing)))
-    assert capsys.readouterr().err == ""
-
-
-@pytest.mark.parametrize("settings", CROSS_ENCODERS)
-def test_what_keeps_the_greatest_of_several_logits_is_a_note(
-    edited: Edited, settings: Callable[[str], dict[str, Any]], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert read_config(edited("bert", **settings(SIGMOID))) == read_config(GOLDEN / "bert")
-    assert f"'{SIGMOID}', is left out: it does not change which label" in capsys.readouterr().err
-    assert "is not supported" in fault(lambda: read_config(edited("bert", **settings("x.Negated"))))
-
-
 # --- heads -----------------------------------------------------------------------------------------
 
 
@@ -256,41 +204,6 @@ def test_a_pretrained_model_has_no_head_to_answer_with(edited: Edited, name: str
     assert message.startswith(
         f"{folder}: is a pre-trained model, without a head to answer with; fine-tune it first"
     )
-
-
-# --- labels ----------------------------------------------------------------------------------------
-
-
-def test_labels_may_stand_in_label2id_alone(edited: Edited) -> None:
-    folder = without(edited("bert", label2id={"c": 2, "a": 0, "b": 1}), "id2label")
-    assert read_config(folder).id2label == {0: "a", 1: "b", 2: "c"}
-
-
-PLACEHOLDERS = {"0": "LABEL_0", "1": "LABEL_1", "2": "LABEL_2"}
-
-
-def test_names_in_label2id_go_before_placeholders(edited: Edited, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = edited("bert", id2label=PLACEHOLDERS, label2id={"c": "2", "a": "0", "b": "1"})
-    assert read_config(folder).id2label == {0: "a", 1: "b", 2: "c"}
-    assert "label2id names the labels: 0 is a, 1 is b, 2 is c" in capsys.readouterr().err
-    assert read_config(without(folder, "id2label")).id2label == {0: "a", 1: "b", 2: "c"}
-
-
-def test_label2id_of_other_ids_names_nothing(edited: Edited, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = edited("bert", id2label=PLACEHOLDERS, label2id={"a": 1, "b": 2, "c": 3})
-    assert list(read_config(folder).id2label.values()) == list(PLACEHOLDERS.values())
-    assert "names the ids 0, 1, 2; label2id names 1, 2, 3" in capsys.readouterr().err
-
-
-def test_placeholders_in_label2id_say_nothing(edited: Edited, capsys: pytest.CaptureFixture[str]) -> None:
-    assert read_config(edited("bert", label2id={"LABEL_0": 0, "LABEL_1": 1})) == read_config(GOLDEN / "bert")
-    assert capsys.readouterr().err == ""
-
-
-def test_a_map_that_contradicts_the_other_is_said(edited: Edited, capsys: pytest.CaptureFixture[str]) -> None:
-    contrary = {"contradiction": 1, "entailment": 0, "neutral": 2}
-    assert read_config(edited("bert", label2id=contrary)) == read_config(GOLDEN / "bert")
-    assert "id2label counts: contradiction is 0 there and 1 in label2id" in capsys.readouterr().err
 
 
 # --- what is not there -----------------------------------------------------------------------------
