@@ -10,6 +10,8 @@ RUN26 := .venv-paddle26/bin/python
 READY := .venv/.ready
 READY26 := .venv-paddle26/.ready
 READYNLP := .venv-paddlenlp/.ready
+# A process a core, four at most, each with one thread; the tests of a file stay together.
+TEST = OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile
 # Twice quiet: errors only.
 PIP := -m pip install --quiet --quiet --disable-pip-version-check
 
@@ -23,8 +25,8 @@ help:  ## this list
 demo: $(READY)  ## the main job on the embedded sample: train, score, predict, pack, check
 	@$(RUN) -m scripts.demo
 
-test: $(READY)  ## the tests (seconds to a few minutes)
-	@$(RUN) -m pytest $(ARGS)
+test: $(READY)  ## the tests (some minutes)
+	@$(TEST) $(ARGS)
 
 test-long: $(READY) $(READY26) $(READYNLP)  ## the slow tests, real data (GLUE_DATA_DIR=folder), Paddle 2.6.2, PaddleNLP
 	@PADDLENLP_PYTHON="$${PADDLENLP_PYTHON:-$(CURDIR)/.venv-paddlenlp/bin/python}" \
@@ -42,7 +44,7 @@ check: $(READY)  ## ruff, mypy, import contracts, tests
 	@.venv/bin/ruff format --check .
 	@$(RUN) -m mypy
 	@.venv/bin/lint-imports --no-logo
-	@$(RUN) -m pytest $(ARGS)
+	@$(TEST) $(ARGS)
 
 # `$(call is_python,COMMAND,OLDEST,NEWEST)`: does it start, and is its version within?
 is_python = $(1) -c 'import sys; sys.exit(not ($(2)) <= sys.version_info[:2] <= ($(3)))' 2>/dev/null

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from commands.command_line import CommandParser, count, path, run
+from commands.command_line import CommandParser, path, run, tolerance
 from commands.errors import InputError
 from convbert.runtime import usable_cores
 from glue.tasks import TASKS, task_name
@@ -52,7 +52,7 @@ def make_parser() -> CommandParser:
         "--seed", type=int, default=42, metavar="N", help="seed of the trainings (default: 42)"
     )
     parser.add_argument(
-        "--num_train_epochs", type=count, default=EPOCHS, metavar="N",
+        "--num_train_epochs", type=tolerance, default=EPOCHS, metavar="N",
         help=f"epochs of each training; fewer take less time and learn less (default: {EPOCHS})",
     )  # fmt: skip
     parser.add_switch("--shuffle_train_labels", help="the control: training labels that say nothing")
