@@ -7,6 +7,7 @@ connection that says nothing, or reads nothing, stays for ever.
 
 import asyncio
 import json
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -27,26 +28,32 @@ _LINGER_BYTES = 64 * 1024 * 1024
 
 
 class Waiting:
-    """Connections that wait for a request to begin or for its head, each kind in the order of its waiting."""
+    """Connections that wait for a request, its head or its body, each kind in the order of its waiting."""
 
     def __init__(self) -> None:
         self._new: dict[Connection, float] = {}  # without any answer yet, and since when
         self._idle: dict[Connection, float] = {}  # with an answer behind them
+        self._bodies: dict[Connection, float] = {}  # with a head whose body is not whole
 
     def add(self, connection: "Connection", now: float) -> None:
         self.discard(connection)
         (self._idle if connection.has_answered else self._new)[connection] = now
 
+    def add_body(self, connection: "Connection", now: float) -> None:
+        self.discard(connection)
+        self._bodies[connection] = now
+
     def discard(self, connection: "Connection") -> None:
-        self._new.pop(connection, None)
-        self._idle.pop(connection, None)
+        for waiting in (self._new, self._idle, self._bodies):
+            waiting.pop(connection, None)
 
     def longest(self, now: float, grace: float, idle_grace: float) -> "tuple[Connection, float] | None":
         """The connection that has waited longest and when it began, if that is longer than the grace.
 
-        New ones first: who had an answer is likely to ask again, and would see its request lost.
+        New ones first: who had an answer is likely to ask again, and would see its request lost. Bodies last:
+        what came of them would have to be sent again.
         """
-        for waiting, seconds in ((self._new, grace), (self._idle, idle_grace)):
+        for waiting, seconds in ((self._new, grace), (self._idle, idle_grace), (self._bodies, grace)):
             connection, since = next(iter(waiting.items()), (None, now))
             if connection is not None and now - since >= seconds:
                 return connection, since
@@ -54,7 +61,7 @@ class Waiting:
 
     def is_waiting(self, connection: "Connection", since: float) -> bool:
         """Whether it has waited since then without a pause."""
-        return since in (self._new.get(connection), self._idle.get(connection))
+        return since in (waiting.get(connection) for waiting in (self._new, self._idle, self._bodies))
 
 
 class Connection(HttpToolsProtocol):
@@ -103,6 +110,14 @@ class Connection(HttpToolsProtocol):
         """End the connection without a word."""
         self._waiting.discard(self)
         self.transport.abort()
+
+    def make_way(self) -> None:
+        """End the connection for another one; who has sent a part of a body is told why."""
+        if self._refused or not (self._in_body and self._is_answering()):
+            self.give_up()
+            return
+        self.refuse(408, "the request's body is slow to arrive, and all connections are in use; try again")
+        self.transport.close()  # at once, without waiting till the refusal is read
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -181,9 +196,18 @@ class Connection(HttpToolsProtocol):
         self._take_host_from_target()
         super().on_headers_complete()
         self._in_body = True
+        self._wait_for_body()
+
+    def _wait_for_body(self) -> None:
+        """From now, unless an earlier request of this connection is still being answered."""
+        if not self.pipeline:
+            self._waiting.add_body(self, self.loop.time())
 
     def _take_host_from_target(self) -> None:
-        """``GET http://host/path``: that host counts, and not the header's (RFC 9112, 3.2.2)."""
+        """``GET http://host/path``: that host counts, and not the header's (RFC 9112, 3.2.2).
+
+        HTTP/1.0 may leave the header out; HTTP/1.1 may not, and is refused.
+        """
         if self.url.startswith(b"/") or self.url == b"*":
             return
         target = httptools.parse_url(self.url)
@@ -193,6 +217,8 @@ class Connection(HttpToolsProtocol):
             self.headers[:] = [
                 (name, host + port if name == b"host" else value) for name, value in self.headers
             ]
+            if self.parser.get_http_version() == "1.0" and b"host" not in dict(self.headers):
+                self.headers.append((b"host", host + port))
 
     def on_chunk_header(self) -> None:
         self._chunks += 1
@@ -205,12 +231,14 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._in_body = False
+        self._waiting.discard(self)
         super().on_message_complete()
         if self.cycle is not None and self.cycle.response_complete:
             self._wait(IDLE_SECONDS)
 
     def on_response_complete(self) -> None:
         self.has_answered = True
+        self._waiting.discard(self)
         super().on_response_complete()
         if self.transport.is_closing():  # what is still to be written must get away
             self._within(self._seconds, self.give_up)
@@ -223,11 +251,15 @@ class Connection(HttpToolsProtocol):
             self._waiting.add(self, self.loop.time())
         elif not self._is_answering():
             self._wait(IDLE_SECONDS)
+        elif self._in_body:
+            self._wait_for_body()
 
     # Refusals
 
     def send_400_response(self, msg: str) -> None:
         status, reason = self._refusal
+        if "Content-Length overflow" in str(sys.exc_info()[1]):  # the parser's, where 64 bits do not hold it
+            status, reason = 413, "the request is larger than any limit"
         self.refuse(status or 400, reason or "this is not an HTTP request")
 
     def refuse(self, status: int, reason: str) -> None:

@@ -21,6 +21,7 @@ REFERENCE_PATH = "/convbert/prediction"
 _OPEN = {"/", "/health", "/ready", "/docs", "/openapi.json"}  # without a token
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _HELD = 64 << 20  # bytes of bodies at once
+_LENGTH_DIGITS = 18  # of a body's length: more are larger than any limit
 _HASTE = 1.0  # seconds that a body may take where others have no room
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128)
 
@@ -130,8 +131,8 @@ class Gate:
         if self._running > self._limits.requests and not self._drop_a_slow_one():
             reason = f"{self._limits.requests} requests are being answered already; try again later"
             raise Refusal(429, reason, **{"retry-after": "1"})
-        length = headers.get(b"content-length", b"")
-        if length.isdigit() and int(length) > self._limits.body:
+        length = headers.get(b"content-length", b"").lstrip(b"0")  # int takes no more than 4300 digits
+        if length.isdigit() and (len(length) > _LENGTH_DIGITS or int(length) > self._limits.body):
             raise self._too_large()
         kind = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
         if scope["method"] == "POST" and scope["path"] in self._paths and kind != b"application/json":

@@ -18,7 +18,7 @@ from deploy.quiet import OncePerMinute
 
 _BACKLOG = 2048
 _STEP = 0.05  # seconds between looks at what is still open
-_GRACE = 2.0  # seconds that a new connection may be silent where others have no room
+_GRACE = 2.0  # seconds that a new connection may be silent, or a body incomplete, where others have no room
 _IDLE_GRACE = 5.0  # seconds for one that has had an answer
 _PAUSE = 1.0  # seconds to wait where the system has nothing left to accept with
 _AT_ONCE = 16  # connections that are accepted before others are served
@@ -65,7 +65,7 @@ class Server(uvicorn.Server):
     ``Connection: close``. An idle connection is closed after ``idle`` seconds, any after ``patience``.
 
     No more than ``connections`` are open at once. Where one more comes, that which has waited longest without
-    a request is closed for it; where all are being answered, it waits to be accepted.
+    a whole request is closed for it; where all are being answered, it waits to be accepted.
     """
 
     def __init__(
@@ -149,7 +149,7 @@ class Server(uvicorn.Server):
         connecting.add_done_callback(self._connecting.discard)
 
     def _make_room(self) -> None:
-        """Close the connection that has waited longest without a request, or wait for one to end."""
+        """Close the connection that has waited longest for a request or its body, or wait for one to end."""
         loop = asyncio.get_running_loop()
         silent = self._waiting.longest(loop.time(), _GRACE, _IDLE_GRACE)
         if silent is None:
@@ -161,8 +161,10 @@ class Server(uvicorn.Server):
 
     def _close(self, silent: Connection, since: float) -> None:
         if self._waiting.is_waiting(silent, since):
-            _LOG.warning("all %d connections are in use; silent ones are closed for others", self._most)
-            silent.give_up()
+            _LOG.warning(
+                "all %d connections are in use; silent and slow ones are closed for others", self._most
+            )
+            silent.make_way()
         self._accept_again()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -166,6 +166,24 @@ def test_chunks_are_bounded(url: str, pieces: list[bytes]) -> None:
     assert Client(url).get("/health")
 
 
+@pytest.mark.parametrize(
+    ("length", "wanted"),
+    [
+        (b"0" * 5000 + b"13", 200),
+        (b"0" * 5000 + b"20001", 413),
+        (b"9" * 19, 413),
+        (b"9" * 24, 413),
+        (b"9" * 5000, 413),
+        (b"1 3", 400),
+        (b"-13", 400),
+    ],
+)
+def test_a_length_of_any_size_is_understood(url: str, length: bytes, wanted: int) -> None:
+    """Python makes no integer of more than 4300 digits."""
+    answer = raw(url, POST + b"Content-Length: " + length + b"\r\n\r\n" + BODY)
+    assert status(answer) == wanted, answer
+
+
 def test_a_body_after_its_refusal_is_not_read_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "_LINGER_BYTES", 1 << 20)
     with running(Slow(CONFIG, 0.0), LIMITS) as url, connect(url) as connection:
@@ -308,7 +326,7 @@ def test_silent_connections_leave_room_for_others(
         for connection in silent:
             connection.close()
     lines = warnings(said)
-    assert [line for line in lines if "silent ones are closed" in line]
+    assert [line for line in lines if "silent and slow ones are closed" in line]
     assert len(lines) <= 2
 
 
@@ -333,6 +351,42 @@ def test_new_connections_are_closed_before_idle_ones(monkeypatch: pytest.MonkeyP
         assert Client(url).get("/health")
         for connection in idle:
             assert status(exchange(connection, GET + b"\r\n")) == 200
+
+
+def half_a_body(url: str, before: bytes = b"") -> socket.socket:
+    connection = connect(url)
+    connection.sendall(before + POST + b"Content-Length: 500\r\n\r\n{")
+    return connection
+
+
+def test_half_bodies_leave_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that came first are closed first, with the reason."""
+    monkeypatch.setattr(server, "_GRACE", 0.2)
+    with running(Slow(CONFIG, 0.0), LIMITS, connections=4) as url, contextlib.ExitStack() as stack:
+        slow = []
+        for _ in range(4):
+            slow.append(stack.enter_context(half_a_body(url)))
+            time.sleep(0.05)
+        started = time.monotonic()
+        assert Client(url).predict([("a",)])
+        assert time.monotonic() - started < LIMITS.seconds / 2
+        assert status(rest(slow[0])) == 408
+        assert not select.select(slow[-1:], [], [], 0)[0]
+
+
+def test_a_whole_request_is_not_closed_for_others_beside_half_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_GRACE", 0.1)
+    whole = POST + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
+    with running(Slow(CONFIG, 1.0), LIMITS, connections=2) as url, contextlib.ExitStack() as stack:
+        busy, both = stack.enter_context(connect(url)), stack.enter_context(half_a_body(url, before=whole))
+        busy.sendall(whole)
+        other = stack.enter_context(connect(url))
+        other.sendall(GET + b"Connection: close\r\n\r\n")
+        first, second = rest(both).split(b"HTTP/1.1 ")[1:]  # one is answered before the connection ends
+        assert (first[:3], second[:3]) == (b"200", b"408")
+        assert b"in use" in second
+        assert status(exchange(busy, b"")) == 200
+        assert status(rest(other)) == 200
 
 
 def test_connections_at_work_are_not_closed_for_others(

@@ -84,6 +84,9 @@ def test_an_address_in_the_request_line_counts_before_the_header(url: str) -> No
 def test_only_http_1_0_may_leave_it_out(url: str) -> None:
     assert status(url, b"GET /model HTTP/1.0") == 200
     assert status(url, b"GET /model HTTP/1.0", b"Host: evil.example") == 421
+    assert status(url, b"GET http://evil.example/model HTTP/1.0") == 421
+    assert status(url, b"GET http://localhost/model HTTP/1.0") == 200
+    assert status(url, b"GET http://localhost/model HTTP/1.1") == 400
 
 
 @pytest.mark.parametrize(
