@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from convbert.config import EncoderConfig
+from encoders.config import EncoderConfig
 
 
 def ratio(theirs: Sequence[float], ours: Sequence[float]) -> float:

@@ -31,7 +31,7 @@ def help_(place: Place, sizes: Sequence[str]) -> None:
 
 def tokenise(place: Place, sizes: Sequence[str]) -> None:
     """Tokenising as many rows as QQP's test set."""
-    from convbert.batching import pack
+    from encoders.batching import pack
 
     texts = place.texts("qqp", "dev", at_most=40_000)
     place.tokenizer.encode(texts[:1000], 128)

@@ -9,8 +9,8 @@ from typing import Any
 from bench.arithmetic import rate, ratio, stretched
 from bench.peers import STACKS, Peer, Worker
 from bench.workload import Place, sample
-from commands.errors import InputError
-from convbert.batching import Features
+from common.errors import InputError
+from encoders.batching import Features
 
 
 @dataclass

@@ -9,9 +9,9 @@ from bench.arithmetic import forward_flop, ratio
 from bench.interleaved import Line, compare, show, started
 from bench.peers import INFERENCE, INFERENCE_STEP, OURS, STACKS, TRAINING, TRAINING_STEP, Peer, Worker
 from bench.workload import BATCH, Place, same_length
-from commands.errors import InputError
-from convbert.batching import Features
-from convbert.config import named
+from common.errors import InputError
+from encoders.batching import Features
+from encoders.config import named
 
 _SHAPES = ((32, 32), (32, 128))
 _LENGTHS = (32, 128, 512)

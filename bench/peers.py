@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from commands.command_line import program
-from commands.errors import InputError
+from common.command_line import program
+from common.errors import InputError
 
-# What gives a peer our malloc settings (convbert/runtime.py).
+# What gives a peer our malloc settings (encoders/runtime.py).
 _KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1)}
 
 

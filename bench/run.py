@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from commands.command_line import CommandParser, count, run
+from common.command_line import CommandParser, count, run
 
 # Case → its function in bench.command_cases or bench.network_cases, and what it measures.
 CASES = {

@@ -21,8 +21,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from commands.command_line import CommandParser, count, path, run
-from commands.errors import InputError
+from common.command_line import CommandParser, count, path, run
+from common.errors import InputError
 
 RECIPE: dict[str, Any] = {
     "learning_rate": 1e-4, "num_train_epochs": 5, "batch_size": 32, "max_seq_length": 128,

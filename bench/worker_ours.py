@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 
 from bench.protocol import Answer, Clock, Rows, serve
-from convbert import dropout
-from convbert.batching import EpochBatches, Features, pad
-from convbert.framework import paddle, select_device
-from convbert.heads import SentenceClassifier, sentence_loss
-from engines.dynamic import DynamicEngine, tensors
-from engines.running import open_engine
+from encoders import dropout
+from encoders.batching import EpochBatches, Features, pad
+from encoders.framework import paddle, select_device
+from encoders.heads import SentenceClassifier, sentence_loss
+from inference.dynamic import DynamicEngine, tensors
+from inference.running import open_engine
 from training.batches import part_cost
+from training.config import Recipe
 from training.optimizer import make_optimizer
-from training.recipe import Recipe
 
 
 class Worker:
@@ -124,8 +124,8 @@ class Worker:
 
     def span_memory(self, length: int, width: int, heads: int, taps: int) -> Answer:
         """Peak memory in MB after a span convolution of one long row, forward and backward."""
-        from convbert.convolution import span_beside
-        from convbert.linear import Linear
+        from encoders.convolution import span_beside
+        from encoders.linear import Linear
 
         draw = np.random.default_rng(0)
         kernels = paddle.to_tensor(draw.random((1, length, heads, taps), dtype=np.float32))

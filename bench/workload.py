@@ -10,9 +10,9 @@ import numpy as np
 
 from bench.arithmetic import strata
 from bench.peers import Peer
-from commands.errors import InputError
-from convbert.batching import Features, pack, prediction_order, training_order
-from convbert.tokenizer import Tokenizer
+from common.errors import InputError
+from encoders.batching import Features, pack, prediction_order, training_order
+from encoders.tokenizer import Tokenizer
 from glue.data import read_split
 from glue.tasks import task_named
 
@@ -94,9 +94,9 @@ class Place:
             return folder
         from checkpoints.folder import save_checkpoint
         from checkpoints.network import arrays_of
-        from convbert.config import named
-        from convbert.framework import paddle
-        from convbert.heads import SentenceClassifier
+        from encoders.config import named
+        from encoders.framework import paddle
+        from encoders.heads import SentenceClassifier
 
         paddle.seed(0)
         config = named(size, id2label={0: "0", 1: "1"})
@@ -109,7 +109,7 @@ class Place:
         if not folder.exists():
             from checkpoints.folder import digest_of
             from checkpoints.network import load_classifier
-            from engines.export import export
+            from inference.export import export
 
             source = self.model(size)
             export(load_classifier(source), self.tokenizer, digest_of(source), folder, "onnx")

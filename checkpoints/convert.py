@@ -19,18 +19,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from commands.command_line import CommandParser, run
-from commands.errors import InputError
-from commands.messages import say
-from commands.model_flags import add_label_map
+from common.command_line import CommandParser, run
+from common.errors import InputError
+from common.messages import say
+from common.model_flags import add_label_map
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from checkpoints.naming import Rule
-    from checkpoints.tensors import StoredTensor
-    from convbert.config import EncoderConfig
-    from convbert.tokenizer import Tokenizer
+    from checkpoints.formats.tensors import StoredTensor
+    from checkpoints.mapping import Rule
+    from encoders.config import EncoderConfig
+    from encoders.tokenizer import Tokenizer
 
 # Classes that the two call differently.
 _CLASSES = {
@@ -74,8 +74,8 @@ def make_parser() -> CommandParser:
 def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
     from checkpoints.folder import read_config
-    from checkpoints.names import resolve
-    from checkpoints.opening import model_folder, tokenizer_of
+    from checkpoints.registry import resolve
+    from checkpoints.validation import model_folder, tokenizer_of
 
     source, target = model_folder(resolve(flags.source)), Path(flags.target)
     tokenizer = tokenizer_of(source, read_config(source))
@@ -102,7 +102,7 @@ def convert(
     from checkpoints.folder import read_config
     from checkpoints.labels import parts_of, renamed
     from checkpoints.model_config import architecture_of, read_values
-    from checkpoints.opening import check_manifest
+    from checkpoints.validation import check_manifest
     from checkpoints.weights import open_weights
 
     if target.exists() and not target.is_dir():
@@ -132,7 +132,7 @@ def _halved(path: Path, name: str, tensor: "StoredTensor") -> "StoredTensor":
     """A tensor of numbers as float16, made when it is read."""
     import numpy as np
 
-    from checkpoints.tensors import FLOATS, StoredTensor, as_float32
+    from checkpoints.formats.tensors import FLOATS, StoredTensor, as_float32
 
     def load() -> np.ndarray:
         wide = as_float32(path, name, tensor)
@@ -149,9 +149,9 @@ def _renamed(
     path: Path, stored: "dict[str, StoredTensor]", config: "EncoderConfig", answers_questions: bool, to: str
 ) -> "tuple[dict[str, tuple[str, np.ndarray]], list[str]]":
     """Name on the other side → kind and array, not rounded; and what was left out."""
-    from checkpoints.naming import all_rules, convention_of, to_ours, to_theirs
-    from checkpoints.pickle_machine import shown
-    from checkpoints.tensors import FLOATS
+    from checkpoints.formats.pickle_machine import shown
+    from checkpoints.formats.tensors import FLOATS
+    from checkpoints.mapping import all_rules, convention_of, to_ours, to_theirs
     from checkpoints.weights import OF_GENERATOR
 
     source = convention_of(list(stored))
@@ -209,7 +209,7 @@ def _by_name(
 
 def _settings(values: dict[str, Any], config: "EncoderConfig", architecture: str, to: str) -> dict[str, Any]:
     """The new ``config.json``: every setting spelled out, as the two differ in what they take by default."""
-    from convbert.config import to_json
+    from encoders.config import to_json
 
     settings = {key: value for key, value in values.items() if key not in _OF_ONE_SIDE} | to_json(config)
     if not config.id2label:
@@ -228,12 +228,12 @@ def _write(
     settings: dict[str, Any],
     tokenizer: "Tokenizer | None",
 ) -> list[str]:
+    from checkpoints.formats.paddle_file import write_paddle
+    from checkpoints.formats.safetensors_file import write_safetensors
     from checkpoints.model_config import CONFIG, config_path
-    from checkpoints.paddle_file import write_paddle
-    from checkpoints.safetensors_file import write_safetensors
     from checkpoints.tokenizer_carrying import carry_tokenizer, left_behind
     from checkpoints.weights import PADDLE, SAFETENSORS, weight_files
-    from commands.files import atomic_folder, atomic_write, write_json
+    from common.files import atomic_folder, atomic_write, write_json
 
     with atomic_folder(target) as folder:
         name, write = (PADDLE, write_paddle) if to == "paddlenlp" else (SAFETENSORS, write_safetensors)

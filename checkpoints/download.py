@@ -21,11 +21,11 @@ from typing import IO, Any
 
 from tqdm import tqdm
 
-from commands.errors import InputError
-from commands.files import sync_folder, write_text
-from commands.locks import Lock
-from commands.messages import say
-from commands.plain_files import is_of_this_user, open_to_go_on, why_not_written
+from common.errors import InputError
+from common.files import sync_folder, write_text
+from common.locks import Lock
+from common.messages import say
+from common.plain_files import is_of_this_user, open_to_go_on, why_not_written
 
 ATTEMPTS = 5
 _WITHOUT_CONNECTION = 2  # attempts, where not one has reached the server

@@ -12,7 +12,10 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 
+from checkpoints.formats.pickle_machine import shown
+from checkpoints.formats.tensors import as_float32
 from checkpoints.labels import contradiction, from_weights
+from checkpoints.mapping import names, to_ours, to_theirs
 from checkpoints.matching import check, lacks_head, match, other_head, unexpected
 from checkpoints.model_config import (
     CONFIG,
@@ -22,19 +25,16 @@ from checkpoints.model_config import (
     head_fault,
     read_values,
 )
-from checkpoints.naming import names, to_ours, to_theirs
-from checkpoints.pickle_machine import shown
 from checkpoints.settings import after_logits, check_settings
 from checkpoints.shapes import MOST_PARAMETERS, expected_shapes, parameter_count
-from checkpoints.tensors import as_float32
 from checkpoints.weights import OF_GENERATOR, SAFETENSORS, Weights, open_weights, weight_files, weights_path
 from checkpoints.wrappers import model_type_of
-from commands.errors import InputError
-from commands.files import atomic_folder, atomic_write, sha256_of, write_json
-from commands.model_files import ID_FILES, model_digest
-from commands.notices import note
-from convbert.config import EncoderConfig, from_json, to_json
-from convbert.tokenizer import Tokenizer
+from common.errors import InputError
+from common.files import atomic_folder, atomic_write, sha256_of, write_json
+from common.model_files import ID_FILES, model_digest
+from common.notices import note
+from encoders.config import EncoderConfig, from_json, to_json
+from encoders.tokenizer import Tokenizer
 
 WEIGHTS = SAFETENSORS  # what is written
 _LONGEST_REASON, _LONGEST_NAME, _MOST_NAMED = 400, 200, 30

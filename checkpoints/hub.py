@@ -16,8 +16,8 @@ from huggingface_hub import constants, errors
 
 from checkpoints.download import is_offline, open_url
 from checkpoints.weights import INDEX, WEIGHT_FILES, weight_files
-from commands.errors import InputError
-from commands.model_files import TOKENIZER_FILES, TOKENIZER_JSON, VOCABULARY
+from common.errors import InputError
+from common.model_files import TOKENIZER_FILES, TOKENIZER_JSON, VOCABULARY
 
 _FAULTS = (errors.HTTPError, errors.HFValidationError, errors.OfflineModeIsEnabled, OSError)
 _TIMEOUT = 10  # seconds for the hub to say anything at all

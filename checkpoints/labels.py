@@ -5,10 +5,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from checkpoints.pickle_machine import shown
-from checkpoints.tensors import StoredTensor
-from commands.errors import InputError
-from convbert.config import EncoderConfig
+from checkpoints.formats.pickle_machine import shown
+from checkpoints.formats.tensors import StoredTensor
+from common.errors import InputError
+from encoders.config import EncoderConfig
 
 FLAG = "--label_map"
 _PLACEHOLDER = re.compile(r"LABEL_\d+", re.ASCII)

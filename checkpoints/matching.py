@@ -4,12 +4,12 @@ import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
-from checkpoints.naming import LEFT_ASIDE, Name, convention_of, names, their_shape
-from checkpoints.pickle_machine import shown
-from checkpoints.tensors import StoredTensor
+from checkpoints.formats.pickle_machine import shown
+from checkpoints.formats.tensors import StoredTensor
+from checkpoints.mapping import LEFT_ASIDE, Name, convention_of, names, their_shape
 from checkpoints.wrappers import OUTSIDE
-from commands.errors import InputError
-from convbert.config import EncoderConfig
+from common.errors import InputError
+from encoders.config import EncoderConfig
 
 _MOST_NAMED, _MOST_COMPARED = 4, 1000
 

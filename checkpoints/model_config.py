@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from checkpoints.formats.pickle_machine import shown
 from checkpoints.labels import named_by_other
-from checkpoints.pickle_machine import shown
 from checkpoints.weights import ADAPTER, MERGE
-from commands.errors import InputError
-from commands.files import read_json_object, why_missing
-from commands.notices import note
+from common.errors import InputError
+from common.files import read_json_object, why_missing
+from common.notices import note
 
 CONFIG, OLD_CONFIGS = "config.json", ("model_config.json", "bert_config.json")
 _LONGEST = 10_000_000  # bytes; real ones have a thousand, with ten thousand labels a million

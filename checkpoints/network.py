@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from checkpoints.folder import Checkpoint, read_checkpoint, read_config
-from commands.notices import note
-from convbert.config import EncoderConfig
-from convbert.framework import paddle
-from convbert.heads import SentenceClassifier
+from common.notices import note
+from encoders.config import EncoderConfig
+from encoders.framework import paddle
+from encoders.heads import SentenceClassifier
 
 
 def shapes_of(model: paddle.nn.Layer) -> dict[str, tuple[int, ...]]:

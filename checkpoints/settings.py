@@ -8,9 +8,9 @@ Google's BERT and ELECTRA.
 import dataclasses
 from typing import Any
 
-from commands.errors import InputError
-from commands.printable import shortened
-from convbert.config import EncoderConfig, activation_named
+from common.errors import InputError
+from common.printable import shortened
+from encoders.config import EncoderConfig, activation_named
 
 _OFF = (None, False, 0)
 # Key → the values that mean the network that is computed here, and what another value would mean.

@@ -2,7 +2,7 @@
 
 import math
 
-from convbert.config import EncoderConfig
+from encoders.config import EncoderConfig
 
 # Six times the largest published network of these types: 8 GB of weights, 24 GB with Adam's moments.
 MOST_PARAMETERS = 2_000_000_000

@@ -4,10 +4,10 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from commands.files import MANIFEST, read_json_object, write_json
-from commands.model_files import TOKENIZER_FILES, TOKENIZER_JSON, TOKENIZER_SETTINGS, VOCABULARY
-from convbert.tokenizer import Tokenizer
-from convbert.tokenizer_files import NORMALISER_DEFAULTS
+from common.files import MANIFEST, read_json_object, write_json
+from common.model_files import TOKENIZER_FILES, TOKENIZER_JSON, TOKENIZER_SETTINGS, VOCABULARY
+from encoders.tokenizer import Tokenizer
+from encoders.tokenizer_files import NORMALISER_DEFAULTS
 
 _MOST_NAMED = 6
 

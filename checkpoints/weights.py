@@ -5,15 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from checkpoints.paddle_file import open_paddle
-from checkpoints.pickle_machine import shown
-from checkpoints.safetensors_file import open_safetensors
-from checkpoints.tensors import StoredTensor
-from checkpoints.torch_file import open_torch
+from checkpoints.formats.paddle_file import open_paddle
+from checkpoints.formats.pickle_machine import shown
+from checkpoints.formats.safetensors_file import open_safetensors
+from checkpoints.formats.tensors import StoredTensor
+from checkpoints.formats.torch_file import open_torch
 from checkpoints.wrappers import unwrapped
-from commands.errors import InputError
-from commands.files import read_json_object, why_missing
-from commands.text import stand_in
+from common.errors import InputError
+from common.files import read_json_object, why_missing
+from common.text import stand_in
 
 SAFETENSORS, TORCH, PADDLE = "model.safetensors", "pytorch_model.bin", "model_state.pdparams"
 # In the order in which they are looked for; each may be cut into shards that an index names.

@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterable
 from typing import TypeVar
 
-from checkpoints.pickle_machine import shown
-from commands.errors import InputError
-from convbert.config import MODEL_TYPES
+from checkpoints.formats.pickle_machine import shown
+from common.errors import InputError
+from encoders.config import MODEL_TYPES
 
 # Names that only wrappers have, which may be around a part of a model as well.
 _MARKS = re.compile(

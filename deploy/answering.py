@@ -10,12 +10,12 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from commands.command_line import CommandParser, count_or_0, path
-from commands.errors import InputError, UsageError
-from commands.machine_flags import add_batches, add_machine_flags, set_workers
-from commands.messages import say
-from commands.model_flags import add_label_map, add_lower_case
-from commands.printable import escape_unprintable
+from common.command_line import CommandParser, count_or_0, path
+from common.errors import InputError, UsageError
+from common.machine_flags import add_batches, add_machine_flags, set_workers
+from common.messages import say
+from common.model_flags import add_label_map, add_lower_case
+from common.printable import escape_unprintable
 from deploy.rows import DEFAULT_TEXT, Row, check_row, choices_of, read_rows
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def answer_file(model: "Model", flags: Namespace) -> None:
     """Stream --input through the model into --output, which takes its name when all of it is there."""
     from tqdm import tqdm
 
-    from commands.files import atomic_write
+    from common.files import atomic_write
 
     started, total = time.monotonic(), 0
     hidden = not sys.stderr.isatty()

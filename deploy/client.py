@@ -31,10 +31,10 @@ from pathlib import Path
 from threading import Event, Timer, local
 from typing import Any
 
-from commands.command_line import CommandParser, count, path, run, seconds
-from commands.errors import InputError, UsageError
-from commands.files import read_json_objects
-from commands.printable import escape_unprintable, shortened
+from common.command_line import CommandParser, count, path, run, seconds
+from common.errors import InputError, UsageError
+from common.files import read_json_objects
+from common.printable import escape_unprintable, shortened
 from deploy.descriptors import room_for
 
 LARGEST_ANSWER = 64 << 20  # bytes
@@ -179,7 +179,7 @@ def make_parser() -> CommandParser:
 
 
 def add_timeout(parser: CommandParser) -> None:
-    """--timeout, which deploy.load has too."""
+    """--timeout, which deploy.load_test has too."""
     parser.add_argument(
         "--timeout", type=seconds, default=60.0, metavar="N", help="seconds for an answer (default: 60)"
     )
@@ -208,7 +208,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def ask_file(connect: Callable[[], Client], route: str, source: str, target: str, clients: int) -> None:
     """A request a line, several at once, the answers in the order of the lines."""
-    from commands.files import atomic_write
+    from common.files import atomic_write
 
     own = local()
 

@@ -14,7 +14,7 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from deploy.gate import problem_of
+from deploy.middleware import problem_of
 
 MAX_HEAD = 32 * 1024  # bytes of request line and headers; of what frames a body as well
 MAX_TARGET = 16 * 1024  # bytes of the request line's address

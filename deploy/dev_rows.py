@@ -13,7 +13,7 @@ if not __package__:  # started by path: what is importable is the clone, not thi
 import json
 from collections.abc import Sequence
 
-from commands.command_line import CommandParser, count, path, run
+from common.command_line import CommandParser, count, path, run
 from glue.arguments import add_task, data_folder
 
 
@@ -30,7 +30,7 @@ def make_parser() -> CommandParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
-    from commands.files import write_text
+    from common.files import write_text
     from glue.data import read_split
     from glue.tasks import task_named
 

@@ -24,8 +24,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commands.command_line import CommandParser, path, run
-from commands.errors import UsageError
+from common.command_line import CommandParser, path, run
+from common.errors import UsageError
 from deploy.answering import add_model_path
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     os.environ.setdefault("GLOG_minloglevel", "2")  # Paddle's notes on every graph it writes
     from checkpoints.folder import digest_of
     from deploy.models import load_network
-    from engines.export import check_packages, check_target, export
+    from inference.export import check_packages, check_target, export
     from squad.windows import saved_cutting
 
     check_target(Path(flags.save_inference_dir))

@@ -18,9 +18,9 @@ if not __package__:  # started by path: what is importable is the clone, not thi
 
 from collections.abc import Sequence
 
-from commands.command_line import SWITCH, CommandParser, path, run
-from commands.errors import UsageError
-from commands.model_flags import add_lower_case
+from common.command_line import SWITCH, CommandParser, path, run
+from common.errors import UsageError
+from common.model_flags import add_lower_case
 from deploy.answering import add_flags, answer, check_flags
 
 

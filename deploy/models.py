@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from commands.errors import InputError
-from convbert.config import EncoderConfig
-from convbert.tokenizer import Tokenizer
+from common.errors import InputError
 from deploy.rows import Row
-from engines.exported import is_exported, read_exported
-from engines.running import Engine, open_engine
+from encoders.config import EncoderConfig
+from encoders.tokenizer import Tokenizer
+from inference.exported import is_exported, read_exported
+from inference.running import Engine, open_engine
 
 
 class Model(Protocol):
@@ -58,8 +58,8 @@ def open_model_folder(
     if is_exported(path):
         raise InputError(f"{path}: is an exported folder; deploy.infer answers with it")
     from checkpoints.folder import digest_of
-    from convbert.framework import select_device
-    from engines.dynamic import DynamicEngine
+    from encoders.framework import select_device
+    from inference.dynamic import DynamicEngine
 
     select_device(device)
     folder, network, tokenizer = load_network(path, lower_case, label_map)
@@ -72,7 +72,7 @@ def load_network(  # type: ignore[no-untyped-def]
     """A fine-tuned model's folder, its network in evaluation mode, and its tokeniser."""
     from checkpoints.folder import read_config
     from checkpoints.network import load_classifier
-    from checkpoints.opening import check_manifest, model_folder, tokenizer_of
+    from checkpoints.validation import check_manifest, model_folder, tokenizer_of
     from glue.model import named_labels
     from squad import model as squad_model
 
@@ -90,10 +90,10 @@ def load_network(  # type: ignore[no-untyped-def]
 
 def _model(engine: Engine, folder: Path, tokenizer: Tokenizer, digest: str, max_length: int | None) -> Model:
     if engine.head == "sentence":
-        from deploy.sentences import SentenceModel
+        from deploy.classification import SentenceModel
 
         return SentenceModel(engine, tokenizer, digest, max_length)
-    from deploy.questions import QuestionModel
+    from deploy.question_answering import QuestionModel
     from squad.windows import saved_cutting
 
     return QuestionModel(engine, tokenizer, digest, max_length, cutting=saved_cutting(folder))

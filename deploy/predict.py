@@ -13,7 +13,7 @@ if not __package__:  # started by path: what is importable is the clone, not thi
 
 from collections.abc import Sequence
 
-from commands.command_line import CommandParser, run
+from common.command_line import CommandParser, run
 from deploy.answering import add_flags, add_model_path, answer, check_flags
 
 

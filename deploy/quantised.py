@@ -9,18 +9,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 from checkpoints.model_config import config_path
-from commands.cache import cache_dir
-from commands.errors import InputError
-from convbert.config import EncoderConfig
-from deploy.questions import QuestionModel
-from engines.exported import Exported
-from engines.running import open_engine
+from common.cache import cache_dir
+from common.errors import InputError
+from deploy.question_answering import QuestionModel
+from encoders.config import EncoderConfig
 from glue.arguments import data_folder
 from glue.data import read_split
 from glue.features import load_split
 from glue.model import config_for_task
 from glue.scoring import dev_scores, predict
 from glue.tasks import TASKS, Task, find_task
+from inference.exported import Exported
+from inference.running import open_engine
 from squad import prediction
 from squad.data import Dataset, read_squad, version_of
 from squad.windows import saved_cutting
@@ -32,7 +32,7 @@ _KEPT_QUIET = ("main", "loss")  # of scores: the first stands there under its ow
 def quantiser(
     folder: Path, config: EncoderConfig, data_dir: str | None
 ) -> Callable[[Exported], dict[str, object]]:
-    """What ``engines.export.export`` is to finish with: it scores, quantises, scores again and prints both.
+    """What ``inference.export.export`` is to finish with: it scores, quantises, scores again and prints both.
 
     folder, config: of the model. One whose task or labels are not known, or whose dev files are not there:
     InputError, before anything is done.

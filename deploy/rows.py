@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from commands.errors import InputError
-from commands.files import read_json_line
-from commands.printable import shortened
-from commands.text import LONGEST_TEXT, read_lines
+from common.errors import InputError
+from common.files import read_json_line
+from common.printable import shortened
+from common.text import LONGEST_TEXT, read_lines
 
 Row = tuple[str, ...]
 

@@ -22,11 +22,11 @@ from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from commands.command_line import CommandParser, count, count_or_0, path, run, seconds
-from commands.errors import InputError, UsageError
-from commands.machine_flags import add_device, add_length
-from commands.model_flags import add_lower_case
-from commands.text import read_text
+from common.command_line import CommandParser, count, count_or_0, path, run, seconds
+from common.errors import InputError, UsageError
+from common.machine_flags import add_device, add_length
+from common.model_flags import add_lower_case
+from common.text import read_text
 from deploy.hosts import AllowedHosts, host_list
 
 TOKEN_VARIABLE = "CONVBERT_GLUE_TOKEN"
@@ -93,11 +93,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         import uvicorn  # noqa: F401
     except ImportError as error:
         raise InputError(f"{error.name} is not installed: pip install -e '.[serve]'") from None
-    from convbert.runtime import threads_to_use
+    from deploy.app import Batching, Service
     from deploy.models import open_exported
     from deploy.schemas import Limits
     from deploy.server import Server, bind, connections_allowed
-    from deploy.service import Batching, Service
+    from encoders.runtime import threads_to_use
 
     connections = connections_allowed(flags.max_connections)
     bound = bind(flags.host, flags.port)

@@ -10,10 +10,10 @@ from types import FrameType
 
 import uvicorn
 
-from commands.errors import InputError
+from common.errors import InputError
 from deploy.connections import IDLE_SECONDS, Connection, Waiting
 from deploy.descriptors import room_for
-from deploy.gate import Gate
+from deploy.middleware import Gate
 from deploy.quiet import OncePerMinute
 
 _BACKLOG = 2048

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from commands.cache import cache_dir
-from commands.command_line import CommandParser, path
-from commands.errors import InputError
-from commands.machine_flags import add_batches, add_machine_flags
-from commands.model_flags import add_label_map, add_lower_case
+from common.cache import cache_dir
+from common.command_line import CommandParser, path
+from common.errors import InputError
+from common.machine_flags import add_batches, add_machine_flags
+from common.model_flags import add_label_map, add_lower_case
 from glue.tasks import TASKS, task_name
 
 

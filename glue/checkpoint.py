@@ -4,17 +4,17 @@ from pathlib import Path
 
 from checkpoints.folder import digest_of, read_config
 from checkpoints.network import load_classifier
-from checkpoints.opening import check_manifest, tokenizer_of
-from commands.errors import InputError
-from commands.messages import say
-from convbert.heads import SentenceClassifier
-from engines.choice import chosen_engine, graph_of
-from engines.dynamic import DynamicEngine
-from engines.exported import Exported, is_exported, read_exported
-from engines.running import Engine, open_engine
-from engines.settled import SettledEngine
+from checkpoints.validation import check_manifest, tokenizer_of
+from common.errors import InputError
+from common.messages import say
+from encoders.heads import SentenceClassifier
 from glue.model import config_for_task, naming_notes
 from glue.tasks import Task
+from inference.choice import chosen_engine, graph_of
+from inference.dynamic import DynamicEngine
+from inference.exported import Exported, is_exported, read_exported
+from inference.running import Engine, open_engine
+from inference.tie_breaking import SettledEngine
 
 
 class Checkpoint:
@@ -42,7 +42,7 @@ class Checkpoint:
         return self._exported.digest if self._exported else digest_of(self.folder)
 
     def runner(self, wanted: str, device: str, tokens: int) -> SentenceClassifier | Engine:
-        """What runs it. wanted: of ``engines.choice.ENGINES``; tokens: how many there are to run."""
+        """What runs it. wanted: of ``inference.choice.ENGINES``; tokens: how many there are to run."""
         if self._exported is not None:
             return SettledEngine(self._open_exported(self._exported, wanted, device), None)
         kind = chosen_engine(wanted, device, tokens)

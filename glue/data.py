@@ -9,10 +9,10 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from commands.errors import InputError
-from commands.messages import say
-from commands.printable import shortened
-from commands.text import LONGEST_TEXT, read_text
+from common.errors import InputError
+from common.messages import say
+from common.printable import shortened
+from common.text import LONGEST_TEXT, read_text
 from glue.data_files import find_file, locate
 from glue.tasks import Split, Task
 

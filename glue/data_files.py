@@ -3,7 +3,7 @@
 import shlex
 from pathlib import Path
 
-from commands.errors import InputError
+from common.errors import InputError
 from glue.tasks import Split, find_task, folder_means, task_of
 
 _LISTED = 5  # names in a message

@@ -11,13 +11,13 @@ import numpy as np
 import tokenizers
 from tqdm import tqdm
 
-from commands.cache import distrust, private_dir, protect
-from commands.errors import InputError
-from commands.files import atomic_write, sha256_of
-from commands.messages import say
-from commands.npz_file import DAMAGED, read_arrays
-from convbert.batching import Features, pack
-from convbert.tokenizer import Tokenizer
+from common.cache import distrust, private_dir, protect
+from common.errors import InputError
+from common.files import atomic_write, sha256_of
+from common.messages import say
+from common.npz_file import DAMAGED, read_arrays
+from encoders.batching import Features, pack
+from encoders.tokenizer import Tokenizer
 from glue.data import Example, Rows, read_split
 from glue.tasks import Split, Task
 

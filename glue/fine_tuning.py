@@ -6,30 +6,30 @@ from typing import Any
 
 from checkpoints.folder import digest_of, read_checkpoint, read_config, write_model
 from checkpoints.network import arrays_of, fill, shapes_of
-from checkpoints.opening import check_length, tokenizer_of
-from convbert import ranks
-from convbert.batching import Batch
-from convbert.config import EncoderConfig
-from convbert.encoder import depth_rules
-from convbert.framework import paddle, select_device
-from convbert.heads import SentenceClassifier, sentence_loss
-from convbert.tokenizer import Tokenizer
-from engines.dynamic import tensors
+from checkpoints.validation import check_length, tokenizer_of
+from encoders import distributed
+from encoders.batching import Batch
+from encoders.config import EncoderConfig
+from encoders.encoder import depth_rules
+from encoders.framework import paddle, select_device
+from encoders.heads import SentenceClassifier, sentence_loss
+from encoders.tokenizer import Tokenizer
 from glue.arguments import data_folder
 from glue.features import SplitFeatures, in_both_orders, load_split, targets_of
 from glue.model import Prepared, config_for, label_names, naming_notes, prepare
 from glue.presets import GlueRecipe
 from glue.scoring import dev_scores, predict
 from glue.tasks import Task
-from training.adversary import Adversary
+from inference.dynamic import tensors
 from training.batches import epoch_batches
-from training.circumstances import ALIKE, SAME, circumstances, from_anywhere, refuse_own_sources
 from training.flags import RunChoices
 from training.layer_decay import scales
-from training.loop import Job, Progress, fit, seed_everything
-from training.moving_average import MovingAverage
-from training.r_drop import disagreement, doubled
+from training.regularization.ema import MovingAverage
+from training.regularization.fgm import Adversary
+from training.regularization.r_drop import disagreement, doubled
+from training.run_environment import ALIKE, SAME, circumstances, from_anywhere, refuse_own_sources
 from training.run_folder import LOG, open_run
+from training.trainer import Job, Progress, fit, seed_everything
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ def fine_tune(choices: Choices) -> Progress:
     tokenizer = tokenizer_of(folder, config, choices.do_lower_case)
     data = _read_data(choices, tokenizer)
     select_device(choices.device)
-    ranks.start()
+    distributed.init()
     seed_everything(recipe.seed)
     if choices.saved:  # its weights are read below, under the run's lock
         prepared = Prepared(SentenceClassifier(config), [])

@@ -9,15 +9,15 @@ from pathlib import Path
 from checkpoints.folder import has_weights, read_checkpoint
 from checkpoints.labels import FLAG, are_unnamed, in_order, parts_of, renamed
 from checkpoints.network import fill, shapes_of
-from checkpoints.opening import check_manifest, check_pairs
-from commands.errors import InputError, UsageError
-from commands.notices import note
-from convbert.config import EncoderConfig
-from convbert.encoder import depth_rules
-from convbert.heads import SentenceClassifier
+from checkpoints.validation import check_manifest, check_pairs
+from common.errors import InputError, UsageError
+from common.notices import note
+from encoders.config import EncoderConfig
+from encoders.encoder import depth_rules
+from encoders.heads import SentenceClassifier
 from glue.presets import GlueRecipe, check_task
 from glue.tasks import Task, find_task
-from training.reinitialise import put, top_arrays
+from training.regularization.layer_reinit import put, top_arrays
 
 REGRESSION_LABEL = "score"
 # What scripts write as finetuning_task that is no task: transformers' run_classification.py, PaddleNLP's.

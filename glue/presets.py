@@ -6,11 +6,11 @@ What a recipe does differently for one task stands in that task's row of glue/ta
 from dataclasses import dataclass
 from typing import Any
 
-from commands.errors import InputError
-from convbert.config import EncoderConfig
+from common.errors import InputError
+from encoders.config import EncoderConfig
 from glue.tasks import TASKS, Task
+from training.config import FineTuningRecipe, setting
 from training.published import RECIPES, learning_rate, listed, said
-from training.recipe import FineTuningRecipe, setting
 
 _COMMON = {"max_seq_length": 128, "num_train_epochs": 3.0}
 PRESETS: dict[str, dict[str, Any]] = {

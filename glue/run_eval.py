@@ -13,8 +13,8 @@ if not __package__:  # started by path: what is importable is the clone, not thi
 import json
 from collections.abc import Sequence
 
-from commands.command_line import CommandParser, run
-from commands.machine_flags import set_workers
+from common.command_line import CommandParser, run
+from common.machine_flags import set_workers
 from glue.arguments import add_checkpoint, add_common, add_task, data_folder
 from glue.tasks import task_named
 
@@ -30,15 +30,15 @@ def make_parser() -> CommandParser:
 def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
     set_workers(flags.num_workers)
-    from checkpoints.opening import model_folder
-    from convbert import ranks
-    from convbert.framework import select_device
+    from checkpoints.validation import model_folder
+    from encoders import distributed
+    from encoders.framework import select_device
     from glue.checkpoint import Checkpoint
     from glue.scoring import dev_scores, predict_splits
 
     task = task_named(flags.task_name)
     select_device(flags.device)
-    ranks.start()
+    distributed.init()
     folder, data = model_folder(flags.ckpt_path), data_folder(flags.data_dir)
     checkpoint = Checkpoint(folder, task, flags.label_map, flags.do_lower_case)
     predictions = predict_splits(
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         engine=flags.engine,
         device=flags.device,
     )
-    if ranks.is_first():
+    if distributed.is_first():
         print(json.dumps(dev_scores(task, checkpoint.config, predictions)))
 
 

@@ -16,13 +16,13 @@ if not __package__:  # started by path: what is importable is the clone, not thi
 
 from collections.abc import Sequence
 
-from commands.command_line import CommandParser, path, run
-from commands.machine_flags import set_workers
+from common.command_line import CommandParser, path, run
+from common.machine_flags import set_workers
 from glue.arguments import add_common, add_task
 from glue.presets import PRESETS, GlueRecipe, preset_lines, preset_settings
 from glue.tasks import find_task, task_named
+from training.config import add_flags
 from training.flags import add_run_flags, check_model_type, choose_recipe, chosen
-from training.recipe import add_flags
 from training.resuming import find_model, parse_flags
 
 
@@ -56,7 +56,7 @@ def make_parser() -> CommandParser:
 def main(argv: Sequence[str] | None = None) -> None:
     flags = parse_flags(make_parser(), argv, lambda task: find_task(task) is not None)
     set_workers(flags.num_workers)
-    from convbert import ranks
+    from encoders import distributed
     from glue.fine_tuning import Choices, fine_tune
 
     task = task_named(flags.task_name)
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         GlueRecipe, flags, found, lambda preset: preset_settings(preset, found, task)
     )
     progress = fine_tune(Choices(task=task, recipe=recipe, **chosen(flags, Choices)))
-    if not ranks.is_first():
+    if not distributed.is_first():
         return
     best, last = progress.best, progress.last
     print(

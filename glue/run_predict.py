@@ -20,10 +20,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from commands.command_line import CommandParser, path, run
-from commands.errors import UsageError
-from commands.machine_flags import set_workers
-from commands.messages import say
+from common.command_line import CommandParser, path, run
+from common.errors import UsageError
+from common.machine_flags import set_workers
+from common.messages import say
 from glue.arguments import add_checkpoint, add_common, add_task, data_folder
 from glue.tasks import task_named
 
@@ -51,18 +51,18 @@ def make_parser() -> CommandParser:
 def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
     set_workers(flags.num_workers)
-    from checkpoints.opening import model_folder
-    from commands.files import sha256_of
-    from convbert import ranks
-    from convbert.framework import select_device
-    from glue.answers import Answers, write_answers
+    from checkpoints.validation import model_folder
+    from common.files import sha256_of
+    from encoders import distributed
+    from encoders.framework import select_device
     from glue.checkpoint import Checkpoint
     from glue.data import find_file
+    from glue.predictions import Answers, write_answers
     from glue.scoring import predict_splits
 
     task = task_named(flags.task_name)
     select_device(flags.device)
-    ranks.start()
+    distributed.init()
     folder, data = model_folder(flags.ckpt_path), data_folder(flags.data_dir)
     target = Path(flags.output_dir or _place_of(folder) / flags.split)
     checkpoint = Checkpoint(folder, task, flags.label_map, flags.do_lower_case)
@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         engine=flags.engine,
         device=flags.device,
     )
-    if not ranks.is_first():
+    if not distributed.is_first():
         return
     write_answers(
         target,
@@ -101,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _place_of(folder: Path) -> Path:
     """The folder of predictions where no other is named."""
-    from engines.exported import is_exported
+    from inference.exported import is_exported
 
     if is_exported(folder):  # the next export to this place would remove them
         raise UsageError(f"--ckpt_path {folder}: is an exported folder; name the --output_dir")

@@ -7,21 +7,21 @@ from pathlib import Path
 
 import numpy as np
 
-from checkpoints.opening import check_length
-from commands.errors import InputError
-from commands.messages import say
-from convbert import ranks
-from convbert.config import EncoderConfig
-from convbert.heads import SentenceClassifier
-from engines.dynamic import predict_logits
-from engines.running import Engine
-from engines.settled import DOUBT, SettledEngine
-from glue.answers import answers_of
+from checkpoints.validation import check_length
+from common.errors import InputError
+from common.messages import say
+from encoders import distributed
+from encoders.config import EncoderConfig
+from encoders.heads import SentenceClassifier
 from glue.checkpoint import Checkpoint
 from glue.data_files import fetching, find_file, locate
 from glue.features import SplitFeatures, load_split, targets_of
 from glue.model import label_names
+from glue.predictions import answers_of
 from glue.tasks import Split, Task
+from inference.dynamic import predict_logits
+from inference.running import Engine
+from inference.tie_breaking import DOUBT, SettledEngine
 from metrics.task_scores import score_task
 
 _LENGTH = 128  # of inputs in tokens, where nothing else says
@@ -74,18 +74,18 @@ def predict_splits(
     """A checkpoint's answers to its task's ``dev`` or ``test`` files; all are read before any is run.
 
     Of several files those that are there are answered; a note names each that is missing. max_length: of
-    the inputs in tokens; None: as the checkpoint was trained. engine: of ``engines.choice``.
+    the inputs in tokens; None: as the checkpoint was trained. engine: of ``inference.choice``.
     """
     task, config = checkpoint.task, checkpoint.config
     length = max_length or config.max_seq_length or min(_LENGTH, config.max_position_embeddings)
     check_length(length, config)
-    if length < _LENGTH and not (max_length or config.max_seq_length) and ranks.is_first():
+    if length < _LENGTH and not (max_length or config.max_seq_length) and distributed.is_first():
         say(f"note: {checkpoint.folder}: has {length} positions; longer inputs are cut to {length} tokens")
     wanted = present(task.of_kind(kind), data_dir)
     splits = [load_split(task, split, data_dir, checkpoint.tokenizer, length) for split in wanted]
     for split in splits:
         notes = [split.described()] if split.rows != split.split.rows else []
-        for note in [*notes, *split.notes] if ranks.is_first() else []:
+        for note in [*notes, *split.notes] if distributed.is_first() else []:
             say(f"note: {note}")
     model = checkpoint.runner(engine, device, sum(len(split.features.ids) for split in splits))
     found = [predict(model, config, task, part, batch_size, part.split.hand_in) for part in splits]
@@ -100,7 +100,7 @@ def present(splits: Sequence[Split], data_dir: Path) -> list[Split]:
     found = [split for split in splits if locate(data_dir, split)]
     if not found:
         find_file(data_dir, splits[0])  # says what to do
-    for split in splits if ranks.is_first() else []:
+    for split in splits if distributed.is_first() else []:
         if split not in found:
             name = split.hand_in.removesuffix(".tsv")
             say(

@@ -17,10 +17,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from commands.command_line import CommandParser, run
-from commands.errors import InputError
-from commands.files import read_json_object
-from commands.printable import escape_unprintable
+from common.command_line import CommandParser, run
+from common.errors import InputError
+from common.files import read_json_object
+from common.printable import escape_unprintable
 from glue.tasks import TASKS, find_task
 from metrics.averages import leaderboard_average, missing_scores, paper_average
 from metrics.run_scores import scores_fault

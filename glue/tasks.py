@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from commands.errors import InputError
+from common.errors import InputError
 
 NLI = ("contradiction", "entailment", "neutral")
 PAIRED = ("entailment", "not_entailment")

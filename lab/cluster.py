@@ -13,9 +13,9 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from commands.errors import InputError
-from lab.records import FAILED, Outcome
+from common.errors import InputError
 from lab.trial_run import PROJECT, Job, Place, run_job
+from lab.trial_store import FAILED, Outcome
 
 _REACH_SECONDS = 10.0
 _RETRIES = 5  # of a job whose worker was lost; what the job itself says is never tried again

@@ -20,8 +20,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from commands.command_line import CommandParser, count, path, run
-from commands.errors import InputError
+from common.command_line import CommandParser, count, path, run
+from common.errors import InputError
 from glue.arguments import add_task, data_folder
 from glue.tasks import TASKS
 
@@ -47,9 +47,9 @@ def make_parser() -> CommandParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
-    from glue.answers import write_answers
-    from lab.joining import described, join
-    from lab.records import DONE, read_results
+    from glue.predictions import write_answers
+    from lab.ensemble_io import described, join
+    from lab.trial_store import DONE, read_results
 
     task = TASKS[flags.task_name]
     results = [r for r in read_results(flags.runs) if r.task == task.name and r.status == DONE]

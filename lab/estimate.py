@@ -5,9 +5,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commands.errors import InputError
-from commands.printable import escape_unprintable
-from convbert.runtime import thread_count
+from common.errors import InputError
+from common.printable import escape_unprintable
+from encoders.runtime import thread_count
 from glue.tasks import TASKS
 from lab.scheduling import Sweep
 from lab.speed import Speed

@@ -8,7 +8,7 @@ Examples:
 --add takes a zip that lab.submit wrote (its manifest and its predictions lie beside it), keeps a copy, and
 compares it with the best one before. The gain is the difference of the leaderboard averages that their
 manifests expect, for dev scores also hold the luck of the choice made on them. Its 95 % interval is as wide
-as that of a paired bootstrap over all tasks' dev rows (as metrics.compare does it for one task); what other
+as that of a paired bootstrap over all tasks' dev rows (as glue.compare does it for one task); what other
 training seeds would change is not in it. Without flags besides --history: the list.
 """
 
@@ -28,12 +28,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from commands.command_line import CommandParser, path, run
-from commands.errors import InputError, UsageError
-from commands.files import atomic_folder, read_json_lines, read_json_object, sha256_of, write_text
-from commands.locks import Lock
-from commands.messages import say
-from commands.printable import escape_unprintable
+from common.command_line import CommandParser, path, run
+from common.errors import InputError, UsageError
+from common.files import atomic_folder, read_json_lines, read_json_object, sha256_of, write_text
+from common.locks import Lock
+from common.messages import say
+from common.printable import escape_unprintable
 from glue.arguments import data_folder
 from glue.tasks import TASKS, find_task, known_tasks
 
@@ -225,7 +225,7 @@ def expected_gain(before: Path, after: Path) -> float | None:
 
 def _compare(after: Path, before: Path, event: Mapping[str, Any], data: Path) -> None:
     """Print what a hand-in has over one before it, which an event of the history tells of."""
-    from lab.gain import average_gain
+    from lab.significance import average_gain
 
     on_dev = average_gain(before, after, data)
     expected = expected_gain(before, after)

@@ -8,8 +8,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from commands.errors import InputError
-from commands.files import read_json_object, sha256_of
+from common.errors import InputError
+from common.files import read_json_object, sha256_of
 from glue.data import find_file
 from glue.presets import GlueRecipe, preset_settings
 from glue.tasks import TASKS
@@ -46,7 +46,7 @@ class Jobs:
 
     def model_of(self, trial: Trial) -> str:
         """The folder that a trial's checkpoint names; fetched if it is a published one."""
-        from checkpoints.names import resolve
+        from checkpoints.registry import resolve
 
         name = trial.checkpoint.model
         if name not in self._models:

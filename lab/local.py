@@ -6,9 +6,9 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from convbert.runtime import core_numbers, usable_cores
-from lab.records import Outcome
+from encoders.runtime import core_numbers, usable_cores
 from lab.trial_run import Job, Place, run_job
+from lab.trial_store import Outcome
 
 
 class LocalEngine:

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from commands.errors import InputError
-from commands.printable import shortened
-from commands.yaml_file import Node, read_nodes
+from common.errors import InputError
+from common.printable import shortened
+from common.yaml_file import Node, read_nodes
 from glue.presets import PRESETS, GlueRecipe, check_task
 from glue.tasks import TASKS, find_task, known_tasks, task_named
 

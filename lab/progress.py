@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-from commands.printable import escape_unprintable
+from common.printable import escape_unprintable
 from glue.tasks import TASKS
 from lab.early_stop import read_curve
-from lab.records import DONE, FAILED, Outcome, readable_results
 from lab.scheduling import KEPT
+from lab.trial_store import DONE, FAILED, Outcome, readable_results
 from lab.trials import Trial
 
 _UP_AND_CLEAR = "\x1b[{}F\x1b[J"  # cursor to the line so many above, erase from there

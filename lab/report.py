@@ -18,9 +18,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from commands.command_line import CommandParser, path, run
-from commands.errors import InputError
-from commands.files import write_text
+from common.command_line import CommandParser, path, run
+from common.errors import InputError
+from common.files import write_text
 
 if TYPE_CHECKING:
     from lab.report_runs import Run

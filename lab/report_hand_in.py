@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from commands.errors import InputError
-from commands.files import read_json_object, sha256_of
-from commands.text import read_text
+from common.errors import InputError
+from common.files import read_json_object, sha256_of
+from common.text import read_text
 from glue.data import find_file, read_split
 from glue.tasks import Split, Task, hand_in_files
 from lab.report_numbers import Number, mapping, percent, whole
 from metrics.prediction_file import Form, parse_predictions
 from metrics.scores import accuracy, matthews
+from submission.archive_reader import read_contents
 from submission.check import check_contents, size_limits
-from submission.contents import read_contents
 from submission.manifest import manifest_path
 
 # The labelled diagnostic set that the benchmark's authors publish: its file, and its columns of categories.

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from commands.errors import InputError
-from commands.files import MANIFEST, sha256_of
+from common.errors import InputError
+from common.files import MANIFEST, sha256_of
 from glue.data import Example, find_file, read_split
 from glue.tasks import Split, Task
 from lab.report_numbers import Number, percent, whole
 from lab.report_runs import Run
 from metrics.prediction_file import Form, read_predictions
 from submission.manifest import recorded_digest
-from submission.origins import read_logits
+from submission.provenance import read_logits
 
 _WORST = 6
 _BINS = 5

@@ -8,15 +8,15 @@ from typing import Any
 
 from markupsafe import Markup
 
-from commands.errors import InputError
-from commands.files import read_json_object
+from common.errors import InputError
+from common.files import read_json_object
 from glue.published import ROWS, Row
 from glue.summary import is_finished, read_runs
 from glue.tasks import TASKS, Task
 from lab.early_stop import read_curve, read_losses
-from lab.records import DONE, read_results, read_status
 from lab.report_charts import Dot, Line, dot_chart, line_chart
 from lab.report_numbers import Number, mapping, percent, whole
+from lab.trial_store import DONE, read_results, read_status
 from metrics.averages import leaderboard_average, missing_scores, paper_average
 
 

@@ -7,9 +7,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from commands.errors import InputError
+from common.errors import InputError
 from lab.jobs import Jobs
-from lab.records import (
+from lab.trial_run import Job, is_predicted, is_trained
+from lab.trial_store import (
     DONE,
     FAILED,
     SKIPPED,
@@ -24,7 +25,6 @@ from lab.records import (
     scores_of,
     write_record,
 )
-from lab.trial_run import Job, is_predicted, is_trained
 from lab.trials import Trial
 
 _REFRESH_SECONDS = 1.0

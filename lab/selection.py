@@ -26,10 +26,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from commands.command_line import CommandParser, path, run
-from commands.errors import InputError
+from common.command_line import CommandParser, path, run
+from common.errors import InputError
 from glue.tasks import TASKS
-from lab.records import DONE, FAILED, SKIPPED, STOPPED, Result, read_results
+from lab.trial_store import DONE, FAILED, SKIPPED, STOPPED, Result, read_results
 
 _ALL, _LEVEL, _ROUNDING = "all tasks", 0.05, 1e-9
 _FROM_TASK = re.compile(rf"-from-({'|'.join(TASKS)})(?=-|$)")

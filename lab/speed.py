@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from checkpoints.folder import has_weights, read_config
-from checkpoints.opening import tokenizer_of
-from convbert.batching import Batch, Features
-from convbert.framework import paddle, select_device
-from convbert.heads import SentenceClassifier, sentence_loss
-from convbert.tokenizer import Tokenizer
-from engines.dynamic import predict_logits, tensors
+from checkpoints.validation import tokenizer_of
+from encoders.batching import Batch, Features
+from encoders.framework import paddle, select_device
+from encoders.heads import SentenceClassifier, sentence_loss
+from encoders.tokenizer import Tokenizer
 from glue.features import SplitFeatures, in_both_orders, load_split, targets_of
 from glue.model import config_for, label_names, prepare
 from glue.presets import GlueRecipe
 from glue.tasks import Task
+from inference.dynamic import predict_logits, tensors
 from training.batches import epoch_batches
 from training.optimizer import make_optimizer
-from training.r_drop import doubled
+from training.regularization.r_drop import doubled
 
 WARM_UP, TIMED = 2, 5  # steps
 _EVALUATED = 4  # batches

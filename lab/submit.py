@@ -26,17 +26,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from commands.command_line import CommandParser, path, run
-from commands.errors import InputError, UsageError
-from commands.printable import escape_unprintable
+from common.command_line import CommandParser, path, run
+from common.errors import InputError, UsageError
+from common.printable import escape_unprintable
 from glue.arguments import data_folder
 from glue.data import find_file
 from glue.tasks import TASKS, Task
 
 if TYPE_CHECKING:
-    from glue.answers import Answers
+    from glue.predictions import Answers
     from lab.plan import Plan
-    from lab.records import Result
+    from lab.trial_store import Result
 
 # The tasks that the paper leaves out, for the reason above: one, in the table as it is.
 _AGAINST_TRAINING = [task for task in TASKS.values() if not task.paper_score]
@@ -80,8 +80,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
     if Path(flags.output).suffix.lower() != ".zip":
         raise UsageError(f"--output {flags.output}: give a name that ends in .zip")
-    from commands.files import atomic_folder, read_json_object
-    from glue.answers import write_answers
+    from common.files import atomic_folder, read_json_object
+    from glue.predictions import write_answers
     from lab.plan import read_plan
     from submission.manifest import write_manifest
     from submission.pack import pack
@@ -110,9 +110,9 @@ def predictions_path(archive: str | Path) -> Path:
 def _answered(flags: Namespace, plan: "Plan", data: Path) -> list["TaskAnswers"]:
     from lab.jobs import Jobs
     from lab.progress import Progress
-    from lab.records import DONE, read_results
     from lab.scheduling import Sweep
-    from lab.suggestions import suggest
+    from lab.search import suggest
+    from lab.trial_store import DONE, read_results
     from lab.trials import trials_of
 
     runs, trials = Path(flags.runs).resolve(), trials_of(plan)
@@ -156,21 +156,21 @@ def _unanswered(task: Task, data: Path) -> str:
 
 def _digests(folder: Path) -> dict[str, str]:
     """SHA-256 of each hand-in file in a folder."""
-    from commands.files import sha256_of
+    from common.files import sha256_of
 
     return {path.name: sha256_of(path) for path in sorted(folder.glob("*.tsv"))}
 
 
 def _joined(task: Task, results: Sequence["Result"], runs: Path, data: Path, plan: "Plan") -> "TaskAnswers":
-    from lab.joining import described, join
+    from lab.ensemble_io import described, join
 
     joined = join(task, results, data, plan.ensemble_size, plan.methods)
     return TaskAnswers(task, {**described(joined, runs), "runs": len(results)}, joined.digest, joined.answers)
 
 
 def _constant(task: Task, data: Path, note: str) -> "TaskAnswers":
-    from lab.ensembling import scores_of
-    from lab.joining import constant, gold_values, values_of
+    from lab.ensemble_io import constant, gold_values, values_of
+    from lab.ensemble_selection import scores_of
     from submission.check import RowCounts
 
     golds = [gold_values(task, split, data) for split in task.of_kind("dev")]

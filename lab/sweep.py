@@ -42,13 +42,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commands.command_line import CommandParser, count, path, run
-from commands.errors import InputError
-from commands.messages import say
+from common.command_line import CommandParser, count, path, run
+from common.errors import InputError
+from common.messages import say
 
 if TYPE_CHECKING:
-    from lab.records import Outcome
     from lab.scheduling import Engine
+    from lab.trial_store import Outcome
 
 
 def make_parser() -> CommandParser:
@@ -105,15 +105,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
     if flags.dry_run:
         _take_the_threads_of_a_worker(flags)
-    from commands.locks import Lock
+    from common.locks import Lock
     from glue.arguments import data_folder
     from lab.jobs import Jobs
     from lab.plan import read_plan
     from lab.progress import Progress
-    from lab.records import readable_results
     from lab.scheduling import Sweep
+    from lab.search import suggest
     from lab.selection import table
-    from lab.suggestions import suggest
+    from lab.trial_store import readable_results
     from lab.trials import trials_of
 
     plan = read_plan(flags.plan)
@@ -177,7 +177,7 @@ def _engine(flags: Namespace) -> "Engine":
 
 
 def _complain(outcomes: Mapping[str, "Outcome"]) -> None:
-    from lab.records import FAILED, SKIPPED
+    from lab.trial_store import FAILED, SKIPPED
 
     failed = {name: outcome for name, outcome in outcomes.items() if outcome.status == FAILED}
     skipped = sum(outcome.status == SKIPPED for outcome in outcomes.values())

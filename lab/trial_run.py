@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from commands.errors import InputError
-from commands.files import FINISHED, read_json_object, write_text
-from commands.locks import Lock
+from common.errors import InputError
+from common.files import FINISHED, read_json_object, write_text
+from common.locks import Lock
 from glue.tasks import TASKS
 from lab.early_stop import is_hopeless, read_curve
-from lab.records import DONE, FAILED, STOPPED, Outcome, read_status
+from lab.trial_store import DONE, FAILED, STOPPED, Outcome, read_status
 from submission.manifest import recorded_digest
-from submission.origins import read_logits
+from submission.provenance import read_logits
 
 PROJECT = Path(__file__).resolve().parents[1]
 _POLL_SECONDS = 0.2

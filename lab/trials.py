@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from commands.errors import InputError
+from common.errors import InputError
 from lab.plan import Checkpoint, Plan, Search, TaskPlan
 
 _LONGEST_NAME = 200  # bytes; file systems take 255, and a record's name is longer

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from typing import Protocol
 
-from commands.errors import InputError
+from common.errors import InputError
 
 Scores = Mapping[str, Mapping[str, float]]
 

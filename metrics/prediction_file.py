@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from commands.errors import InputError
-from commands.plain_files import read_plain
-from commands.text import NotTextError, decode_text
+from common.errors import InputError
+from common.plain_files import read_plain
+from common.text import NotTextError, decode_text
 
 HEADER = "index\tprediction"
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from commands.errors import InputError
+from common.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from convbert import ranks
-from convbert.batching import Batch, Features, pad
+from encoders import distributed
+from encoders.batching import Batch, Features, pad
 from pretraining.shards import Shard
 
 Key = tuple[int, ...]  # of all that is random about a batch: seed, epoch, shard
@@ -78,7 +78,7 @@ class EpochBatches:
         for number in range(*wanted.indices(len(self))):
             place = int(np.searchsorted(self._ends, number, side="right"))
             features, order = self._open(place)
-            rows = ranks.share(order[number - (self._ends[place - 1] if place else 0)])
+            rows = distributed.shard(order[number - (self._ends[place - 1] if place else 0)])
             if len(rows):  # a small batch may leave a process without
                 batch = pad(features, rows, self._pad_id)
                 key = (*self._key, self._shards[place][0])
@@ -115,7 +115,7 @@ def held_out_batches(shard: Shard, most: int, tokens: int, pad_id: int) -> list[
 
 def own_share(batches: Sequence[Any]) -> Sequence[Any]:
     """Those of the held-out batches that this process takes."""
-    return batches[ranks.rank() :: ranks.world()]
+    return batches[distributed.rank() :: distributed.world_size()]
 
 
 def tokens_of(batch: Batch) -> int:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from commands.errors import InputError
-from commands.text import NotTextError, decode_part, other_form
+from common.errors import InputError
+from common.text import NotTextError, decode_part, other_form
 
 FILE = "train.data"
 LONGEST_LINE = 2**19  # bytes; beyond that somebody's line ends are missing

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from commands.command_line import CommandParser, path, run
-from commands.errors import InputError
-from commands.figures import new_figure, save_figure
-from commands.history import read_history
+from common.command_line import CommandParser, path, run
+from common.errors import InputError
+from common.figures import new_figure, save_figure
+from common.history import read_history
 from pretraining.recipe import MAIN
 
 Points = tuple[list[float], list[float]]  # steps, values

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from checkpoints.network import arrays_of
-from checkpoints.opening import check_length
-from commands.errors import InputError
-from convbert import ranks
-from convbert.batching import Batch
-from convbert.config import EncoderConfig
-from convbert.encoder import Encoder, depth_rules, initialise
-from convbert.framework import paddle
-from convbert.linear import Linear
-from engines.dynamic import tensors
+from checkpoints.validation import check_length
+from common.errors import InputError
+from encoders import distributed
+from encoders.batching import Batch
+from encoders.config import EncoderConfig
+from encoders.encoder import Encoder, depth_rules, initialise
+from encoders.framework import paddle
+from encoders.linear import Linear
+from inference.dynamic import tensors
 from pretraining.batches import own_share, real_of, tokens_of
 from pretraining.embeddings import isometry, narrowed
 from pretraining.model_folder import fill_encoder, load_encoder
@@ -116,12 +116,12 @@ class Distillation:
                 found = self._nearness(batch)
                 for number, values in enumerate((found.texts, found.tokens)):
                     near[number] += _sums_of(values)
-        near = ranks.total_of(near)
+        near = distributed.all_reduce_array(near)
         if self.nearness and not near[0, 0]:
             raise InputError(
                 "--pair_weight: no held-out example has two texts; give it a corpus of pairs, or leave it out"
             )
-        sums, dims = ranks.total_of(sums), ranks.total_of(dims)
+        sums, dims = distributed.all_reduce_array(sums), distributed.all_reduce_array(dims)
         means = dims / sums[:-1, 0][:, None, None]
         hidden = (means[:, 1] - means[:, 0] ** 2).mean(axis=1)
         tokens = sums[0, 0]
@@ -183,7 +183,7 @@ class Distillation:
             tokens = tokens_of(batch)
             losses = float(token) * tokens, float(geometry) * tokens, float(nearness)
             sums += [tokens, *losses, cosines.sum(), len(batch), float(sentence)]
-        tokens, token, geometry, nearness, cosine, count, sentence = ranks.total_of(sums)
+        tokens, token, geometry, nearness, cosine, count, sentence = distributed.all_reduce_array(sums)
         scores = {
             "loss": (token + self.geometry * geometry + self.nearness * nearness) / tokens,
             "token_loss": token / tokens,

@@ -16,11 +16,11 @@ from pathlib import Path
 import tokenizers
 from tqdm import tqdm
 
-from commands.cache import distrust, note_once, private_dir, protect
-from commands.errors import InputError
-from commands.files import atomic_folder, sha256_of
-from commands.locks import Lock
-from convbert.tokenizer import Tokenizer
+from common.cache import distrust, note_once, private_dir, protect
+from common.errors import InputError
+from common.files import atomic_folder, sha256_of
+from common.locks import Lock
+from encoders.tokenizer import Tokenizer
 from pretraining.corpus import Passage, read_passages
 from pretraining.packing import Room, lines, packed
 from pretraining.shards import Shards, open_shards, write_shards

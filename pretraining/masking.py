@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convbert.batching import Batch
-from convbert.tokenizer import Tokenizer
+from encoders.batching import Batch
+from encoders.tokenizer import Tokenizer
 from pretraining.batches import Key, real_of, tokens_of
 
 SHOWN_AS_MASK = 0.85  # of the masked tokens; the others stay as they are (the authors' replace_with_mask)

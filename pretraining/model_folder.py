@@ -9,14 +9,14 @@ import safetensors.numpy
 from checkpoints.folder import read_checkpoint, read_config, write_model
 from checkpoints.model_config import CONFIG
 from checkpoints.network import arrays_of, fill, shapes_of
-from checkpoints.opening import check_manifest
-from commands.errors import InputError
-from commands.files import atomic_write, read_json_object, write_json
-from commands.notices import note
-from convbert.config import EncoderConfig
-from convbert.encoder import Encoder
-from convbert.framework import paddle
-from convbert.tokenizer import Tokenizer
+from checkpoints.validation import check_manifest
+from common.errors import InputError
+from common.files import atomic_write, read_json_object, write_json
+from common.notices import note
+from encoders.config import EncoderConfig
+from encoders.encoder import Encoder
+from encoders.framework import paddle
+from encoders.tokenizer import Tokenizer
 
 OBJECTIVE = "objective.safetensors"
 _CLASSES = {

@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from convbert.tokenizer import Tokenizer
+from encoders.tokenizer import Tokenizer
 from pretraining.shards import Example
 
 Line = list[list[int]]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convbert.batching import Batch, pack, pad
+from encoders.batching import Batch, pack, pad
 from pretraining.batches import real_of
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from checkpoints.folder import digest_of
-from checkpoints.opening import check_length
-from commands.errors import InputError
-from convbert import ranks
-from convbert.config import EncoderConfig
-from convbert.framework import select_device
-from convbert.tokenizer import Tokenizer
+from checkpoints.validation import check_length
+from common.errors import InputError
+from encoders import distributed
+from encoders.config import EncoderConfig
+from encoders.framework import select_device
+from encoders.tokenizer import Tokenizer
 from pretraining.batches import epoch_batches, held_out_batches
 from pretraining.corpus import corpus_path
 from pretraining.distillation import Distillation, distillation_of
@@ -20,10 +20,10 @@ from pretraining.model_folder import fill_pretrained, write_encoder, write_pretr
 from pretraining.recipe import MAIN, DetectionRecipe, DistillRecipe, PretrainRecipe
 from pretraining.replaced_tokens import Detection, detection_of
 from pretraining.shards import Shards
-from training.circumstances import ALIKE, SAME, circumstances, from_anywhere, refuse_own_sources
 from training.layer_decay import scales
-from training.loop import Job, Progress, fit, seed_everything
+from training.run_environment import ALIKE, SAME, circumstances, from_anywhere, refuse_own_sources
 from training.run_folder import LOG, check_target, open_run
+from training.trainer import Job, Progress, fit, seed_everything
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def pre_train(choices: Choices) -> Progress:
     ]
     refuse_own_sources(choices.output_dir, sources)
     select_device(choices.device)
-    ranks.start()
+    distributed.init()
     shards = _examples(path, choices.vocabulary, recipe)
     seed_everything(recipe.seed)
     objective = _objective(choices)
@@ -89,12 +89,12 @@ def _examples(path: Path, tokenizer: Tokenizer, recipe: PretrainRecipe) -> Shard
     """The first process makes them, the others read what it made."""
     shards: Shards | None = None
     outcome: InputError | None = None
-    if ranks.is_first():
+    if distributed.is_first():
         try:
             shards = load_examples(path, tokenizer, recipe.max_seq_length, recipe.packing)
         except InputError as error:
             outcome = error
-    outcome = ranks.from_first(outcome)
+    outcome = distributed.broadcast(outcome)
     if outcome:
         raise outcome
     return shards or load_examples(path, tokenizer, recipe.max_seq_length, recipe.packing)
@@ -117,7 +117,9 @@ def _job(choices: Choices, shards: Shards, objective: Detection | Distillation) 
     objective.hold_out(held_out_batches(shards.held_out, recipe.eval_examples, tokens_held_out, pad_id))
     return Job(
         model=model,
-        batches=epoch_batches(shards.train, tokens * ranks.world(), recipe.seed, pad_id, objective.prepare),
+        batches=epoch_batches(
+            shards.train, tokens * distributed.world_size(), recipe.seed, pad_id, objective.prepare
+        ),
         loss=objective.loss,
         evaluate=objective.evaluate,
         write_model=lambda folder: write_pretrained(folder, config, model, tokenizer),

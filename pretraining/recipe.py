@@ -7,9 +7,9 @@ their warm-up of 10 000 in 1 000 000 steps as a share.
 from dataclasses import dataclass
 from typing import Any
 
-from commands.errors import UsageError
-from convbert.config import EncoderConfig
-from training.recipe import Recipe, setting
+from common.errors import UsageError
+from encoders.config import EncoderConfig
+from training.config import Recipe, setting
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from convbert import ranks
-from convbert.batching import Batch
-from convbert.config import EncoderConfig
-from convbert.encoder import ACTIVATIONS, Embeddings, Encoder, depth_rules, initialise
-from convbert.framework import paddle
-from convbert.linear import Linear
-from convbert.tokenizer import Tokenizer
-from engines.dynamic import tensors
+from encoders import distributed
+from encoders.batching import Batch
+from encoders.config import EncoderConfig
+from encoders.encoder import ACTIVATIONS, Embeddings, Encoder, depth_rules, initialise
+from encoders.framework import paddle
+from encoders.linear import Linear
+from encoders.tokenizer import Tokenizer
+from inference.dynamic import tensors
 from pretraining.batches import own_share, real_of
 from pretraining.detection_scores import detection_scores
 from pretraining.masking import MaskedBatch, Masking
@@ -159,9 +159,9 @@ class Detection:
             sums += [len(batch.places), batch.tokens, *map(float, losses), right]
             replaced.append(answers.replaced[real])
             logits.append(answers.detected.numpy()[real])
-        masked, tokens, generator, detector, right = ranks.total_of(sums)
+        masked, tokens, generator, detector, right = distributed.all_reduce_array(sums)
         masked = max(masked, 1)
-        found = [np.concatenate([part for own in ranks.of_all(parts) for part in own])
+        found = [np.concatenate([part for own in distributed.all_gather(parts) for part in own])
                  for parts in (replaced, logits)]  # fmt: skip
         scores = detection_scores(*found)
         return {

@@ -24,12 +24,12 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from commands.command_line import CommandParser, path, run
-from commands.errors import UsageError
-from commands.machine_flags import add_device
-from commands.model_flags import add_lower_case
+from common.command_line import CommandParser, path, run
+from common.errors import UsageError
+from common.machine_flags import add_device
+from common.model_flags import add_lower_case
 from pretraining.recipe import MAIN, RECIPES, PretrainRecipe, preset_lines, preset_settings, refuse_foreign
-from training.recipe import add_flags, read_config_file, resolve
+from training.config import add_flags, read_config_file, resolve
 from training.resuming import parse_flags
 
 
@@ -132,7 +132,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     names = {field.name for field in dataclasses.fields(kind)}
     preset = begun_with(kind, flags) if flags.begun else preset_settings(flags.objective, config)
     recipe = resolve(kind, given, read_config_file(flags.config, names), preset)
-    from convbert import ranks
+    from encoders import distributed
     from pretraining.pre_training import Choices, pre_train
 
     kept = (
@@ -154,7 +154,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             **chosen,
         )
     )
-    if ranks.is_first():
+    if distributed.is_first():
         best, last = progress.best, progress.last
         print(
             f"{flags.objective}: {MAIN[flags.objective]} best {best['main']:.4f} at step {best['step']:.0f}, "

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from commands.files import damage, read_json_object, write_json
-from convbert.batching import Features
+from common.files import damage, read_json_object, write_json
+from encoders.batching import Features
 
 META = "shards.json"
 _DTYPES = ("<u2", "<i4")

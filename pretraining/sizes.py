@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from convbert.config import SIZES, EncoderConfig, named
+from encoders.config import SIZES, EncoderConfig, named
 
 _MINI: dict[str, Any] = {
     "embedding_size": 128, "hidden_size": 256, "num_hidden_layers": 6, "num_attention_heads": 8,

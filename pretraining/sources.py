@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from checkpoints.folder import read_config
-from checkpoints.names import resolve
-from checkpoints.opening import model_folder, tokenizer_of
-from commands.command_line import is_truth_value, parse_bool
-from commands.errors import InputError, UsageError
-from commands.model_files import VOCABULARY as VOCABULARY_FILE
-from convbert.config import EncoderConfig
-from convbert.tokenizer import Tokenizer
+from checkpoints.registry import resolve
+from checkpoints.validation import model_folder, tokenizer_of
+from common.command_line import is_truth_value, parse_bool
+from common.errors import InputError, UsageError
+from common.model_files import VOCABULARY as VOCABULARY_FILE
+from encoders.config import EncoderConfig
+from encoders.tokenizer import Tokenizer
 from pretraining.sizes import NETWORKS, network_named
 
 VOCABULARY = "convbert-mini"  # whose vocabulary, BERT's uncased, a network by name has

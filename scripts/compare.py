@@ -28,8 +28,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commands.command_line import CommandParser, path, program, run
-from commands.errors import InputError
+from common.command_line import CommandParser, path, program, run
+from common.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -102,8 +102,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _folder(name_or_path: str) -> Path:
-    from checkpoints.names import resolve
-    from checkpoints.opening import model_folder
+    from checkpoints.registry import resolve
+    from checkpoints.validation import model_folder
 
     return model_folder(resolve(name_or_path))
 
@@ -114,7 +114,7 @@ def compare(folder: Path, peer: str, python: str, scratch: Path) -> tuple[list[D
 
     from checkpoints.convert import convert
     from checkpoints.folder import read_config
-    from checkpoints.opening import check_manifest
+    from checkpoints.validation import check_manifest
     from checkpoints.weights import PADDLE, weight_files
 
     check_manifest(folder)
@@ -165,9 +165,9 @@ def _hidden(
     """(B, T, H) last hidden states of our network."""
     from checkpoints.folder import read_checkpoint, read_config
     from checkpoints.network import fill, shapes_of
-    from commands.notices import note
-    from convbert.framework import paddle
-    from convbert.heads import SentenceClassifier
+    from common.notices import note
+    from encoders.framework import paddle
+    from encoders.heads import SentenceClassifier
 
     config = read_config(folder, reference_padding=reference_padding)
     model = SentenceClassifier(config)
@@ -221,10 +221,10 @@ def _random_model(scratch: Path, size: str) -> Path:
     """A model folder of a published size with random weights."""
     from checkpoints.folder import save_checkpoint
     from checkpoints.network import arrays_of
-    from convbert.config import named
-    from convbert.framework import paddle
-    from convbert.heads import SentenceClassifier
-    from convbert.tokenizer import Tokenizer
+    from encoders.config import named
+    from encoders.framework import paddle
+    from encoders.heads import SentenceClassifier
+    from encoders.tokenizer import Tokenizer
     from scripts.tiny_model import write_model_folder
 
     paddle.seed(0)

@@ -23,9 +23,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from commands.command_line import CommandParser, path, run, tolerance
-from commands.errors import InputError
-from convbert.runtime import usable_cores
+from common.command_line import CommandParser, path, run, tolerance
+from common.errors import InputError
+from encoders.runtime import usable_cores
 from glue.tasks import TASKS, task_name
 from scripts.make_sample import MODEL_FOLDER, write_sample
 

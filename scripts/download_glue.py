@@ -17,10 +17,10 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from commands.cache import make_dir
-from commands.command_line import CommandParser, path, run
-from commands.errors import InputError
-from commands.files import atomic_write
+from common.cache import make_dir
+from common.command_line import CommandParser, path, run
+from common.errors import InputError
+from common.files import atomic_write
 from glue.tasks import TASKS, Task, task_name
 
 SERVER = "https://dl.fbaipublicfiles.com"

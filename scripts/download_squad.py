@@ -15,8 +15,8 @@ if not __package__:  # started by path: what is importable is the clone, not thi
 from collections.abc import Sequence
 from pathlib import Path
 
-from commands.cache import make_dir
-from commands.command_line import CommandParser, path, run
+from common.cache import make_dir
+from common.command_line import CommandParser, path, run
 
 SERVER = "https://rajpurkar.github.io/SQuAD-explorer/dataset"
 _LARGEST = 100_000_000  # bytes; the largest file has 42 123 633

@@ -28,17 +28,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from commands.command_line import CommandParser, path, run
-from commands.errors import InputError, UsageError
-from commands.files import read_json_object, write_json
+from common.command_line import CommandParser, path, run
+from common.errors import InputError, UsageError
+from common.files import read_json_object, write_json
 
 PROJECT = Path(__file__).resolve().parents[1]
 # The folders whose tests multiply matrices or compare what was multiplied.
 COMPUTING = tuple(
     f"tests/{name}"
     for name in (
-        "convbert",
-        "engines",
+        "encoders",
+        "inference",
         "training",
         "checkpoints",
         "glue",
@@ -48,7 +48,7 @@ COMPUTING = tuple(
         "bench",
     )
 )
-SHORT_TESTS = ("tests/convbert", "tests/engines", "tests/training")
+SHORT_TESTS = ("tests/encoders", "tests/inference", "tests/training")
 SETTINGS: dict[str, dict[str, str]] = {
     # MKL_DEBUG_CPU_TYPE is what MKL heeds on AMD's processors, MKL_ENABLE_INSTRUCTIONS on Intel's.
     "SSE4.2": {"MKL_ENABLE_INSTRUCTIONS": "SSE4_2", "MKL_DEBUG_CPU_TYPE": "3", "ONEDNN_MAX_CPU_ISA": "SSE41"},
@@ -82,9 +82,9 @@ _PROBE = """
 import hashlib
 import numpy as np
 from convbert import kernels, runtime
-from convbert.config import EncoderConfig
-from convbert.framework import paddle
-from convbert.heads import SentenceClassifier
+from encoders.config import EncoderConfig
+from encoders.framework import paddle
+from encoders.heads import SentenceClassifier
 paddle.seed(1)
 model = SentenceClassifier(EncoderConfig(
     vocab_size=50, hidden_size=64, embedding_size=64, num_hidden_layers=1, num_attention_heads=4,

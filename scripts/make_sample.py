@@ -21,9 +21,9 @@ from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from commands.command_line import CommandParser, count, path, run
-from commands.errors import InputError, UsageError
-from commands.files import sha256_of, write_text
+from common.command_line import CommandParser, count, path, run
+from common.errors import InputError, UsageError
+from common.files import sha256_of, write_text
 from glue.tasks import TASKS, Split, Task
 from scripts.sample_language import PATTERNS, Dice, Texts, make_rows
 from scripts.tiny_model import write_model_folder

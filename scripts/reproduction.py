@@ -18,10 +18,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from commands.command_line import CommandParser, run
-from commands.errors import InputError
-from commands.files import read_json_object
-from commands.printable import shortened
+from common.command_line import CommandParser, run
+from common.errors import InputError
+from common.files import read_json_object
+from common.printable import shortened
 from glue import published as glue_published
 from glue.tasks import TASKS
 from metrics.averages import leaderboard_average, paper_average

@@ -8,7 +8,7 @@ import string
 from pathlib import Path
 from typing import Any
 
-from commands.files import write_json, write_text
+from common.files import write_json, write_text
 from scripts.sample_language import all_words
 
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")

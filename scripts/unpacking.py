@@ -7,8 +7,8 @@ import zlib
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from commands.errors import InputError
-from commands.files import atomic_write
+from common.errors import InputError
+from common.files import atomic_write
 
 # Folders in the official archives that hold what no task reads.
 _ASIDE = ("original", "__MACOSX")

@@ -13,8 +13,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from commands.errors import InputError
-from commands.files import atomic_write, write_through
+from common.errors import InputError
+from common.files import atomic_write, write_through
 from squad.data import Dataset
 from squad.windows import Windows, max_context, ragged
 
@@ -215,7 +215,7 @@ def best_of_beams(
     """The best spans of the joint head: its pairs inside the text, no longer than allowed; as odds what its
     classifier says, where it says least.
 
-    beams: of every batch the windows' numbers (B,), and what ``convbert.span_heads.Beams`` holds, as arrays:
+    beams: of every batch the windows' numbers (B,), and what ``encoders.span_heads.Beams`` holds, as arrays:
     start and start_at (B, K), end and end_at (B, K, K), impossible (B,). A NaN is an InputError with the
     question's id; infinite numbers count as ±1e30.
     """

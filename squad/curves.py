@@ -5,8 +5,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from commands.errors import InputError
-from commands.figures import new_figure, save_figure
+from common.errors import InputError
+from common.figures import new_figure, save_figure
 from squad.official import Golds, raw_scores
 
 _BINS = 20  # as in the original

@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from commands.errors import InputError
-from commands.printable import shortened
+from common.errors import InputError
+from common.printable import shortened
 from squad.forms import MISSING, Entry, RawAnswer, read_entries, without_answers
 
 

@@ -22,9 +22,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from commands.command_line import CommandParser, path, run
-from commands.errors import InputError
-from commands.files import read_json_object, write_text
+from common.command_line import CommandParser, path, run
+from common.errors import InputError
+from common.files import read_json_object, write_text
 from squad.data import read_golds
 from squad.official import Golds, always_null, score_v11, score_v20
 

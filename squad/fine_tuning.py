@@ -6,32 +6,32 @@ from pathlib import Path
 from typing import Any
 
 from checkpoints.folder import digest_of, read_config
-from checkpoints.opening import check_length, check_manifest, check_pairs, model_folder, tokenizer_of
-from commands.errors import InputError
-from commands.files import read_json_object, sha256_of, write_json
-from commands.messages import say
-from convbert import ranks
-from convbert.batching import Batch
-from convbert.config import EncoderConfig
-from convbert.framework import paddle, select_device
-from convbert.span_heads import SpanModel, span_loss
-from convbert.tokenizer import Tokenizer
-from engines.dynamic import tensors
+from checkpoints.validation import check_length, check_manifest, check_pairs, model_folder, tokenizer_of
+from common.errors import InputError
+from common.files import read_json_object, sha256_of, write_json
+from common.messages import say
+from encoders import distributed
+from encoders.batching import Batch
+from encoders.config import EncoderConfig
+from encoders.framework import paddle, select_device
+from encoders.span_heads import SpanModel, span_loss
+from encoders.tokenizer import Tokenizer
+from inference.dynamic import tensors
 from squad import model as span_model
 from squad.answers import Answers, write_answers
 from squad.data import Dataset, read_squad
 from squad.prediction import answer, dev_scores, rules_of, said
 from squad.presets import SquadRecipe
 from squad.windows import Labelled, Windows, label, make_windows
-from training.adversary import Adversary
 from training.batches import epoch_batches
-from training.circumstances import ALIKE, SAME, circumstances, from_anywhere, refuse_own_sources
 from training.flags import RunChoices
 from training.layer_decay import scales
-from training.loop import Job, Progress, fit, seed_everything
-from training.moving_average import MovingAverage
-from training.r_drop import disagreement, doubled
+from training.regularization.ema import MovingAverage
+from training.regularization.fgm import Adversary
+from training.regularization.r_drop import disagreement, doubled
+from training.run_environment import ALIKE, SAME, circumstances, from_anywhere, refuse_own_sources
 from training.run_folder import LOG, RunFolder, open_run
+from training.trainer import Job, Progress, fit, seed_everything
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ def fine_tune(choices: Choices) -> tuple[Progress, Answers | None]:
     data = _read_data(choices, tokenizer)
     config = span_model.config_for(found, data.train.version, recipe.max_seq_length)
     select_device(choices.device)
-    ranks.start()
+    distributed.init()
     seed_everything(recipe.seed)
     notes: list[str] = []
     if choices.saved:  # its weights are read below, under the run's lock
@@ -176,7 +176,7 @@ def _answer_with_best(
     span_model.fill(model, run.path / "best", config, choices.recipe.qa_head)
     model.eval()
     answers = _answers(choices, data.dev, data.windows, model)
-    if ranks.is_first():
+    if distributed.is_first():
         write_answers(answers, choices.output_dir)
     return answers
 
@@ -201,9 +201,9 @@ def predict(choices: Choices) -> Answers:
     _refuse_target(target, folder)
     windows = make_windows(data, tokenizer, recipe.max_seq_length, recipe.doc_stride, recipe.max_query_length)
     select_device(choices.device)
-    ranks.start()
+    distributed.init()
     model = span_model.load(folder, config)
-    if ranks.is_first():
+    if distributed.is_first():
         target.mkdir(parents=True, exist_ok=True)  # better refused now than when all is answered
         for note in data.notes():
             say(note)
@@ -212,7 +212,7 @@ def predict(choices: Choices) -> Answers:
             f"questions of up to {recipe.max_query_length}"
         )
     answers = _answers(choices, data, windows, model)
-    if ranks.is_first():
+    if distributed.is_first():
         write_answers(answers, target)
         if data.has_answers:
             _write_scores(target, span_model.task_name(data.version), dev_scores(answers))

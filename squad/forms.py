@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from commands.errors import InputError
-from commands.files import read_json_line
-from commands.json_text import parse_json
-from commands.plain_files import read_plain
-from commands.printable import shortened
-from commands.text import NotTextError, decode_text
+from common.errors import InputError
+from common.files import read_json_line
+from common.json_text import parse_json
+from common.plain_files import read_plain
+from common.printable import shortened
+from common.text import NotTextError, decode_text
 
 MISSING = object()  # a start that is not given
 

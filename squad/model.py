@@ -14,22 +14,22 @@ import numpy as np
 import safetensors.numpy
 
 from checkpoints.folder import CONFIG, WEIGHTS, Checkpoint, has_weights, read_checkpoint
+from checkpoints.formats.tensors import StoredTensor, as_float32
+from checkpoints.mapping import PADDLENLP, convention_of, names, to_ours, to_theirs
 from checkpoints.model_config import architecture_of, config_path, read_values
-from checkpoints.naming import PADDLENLP, convention_of, names, to_ours, to_theirs
-from checkpoints.opening import check_manifest
-from checkpoints.tensors import StoredTensor, as_float32
+from checkpoints.validation import check_manifest
 from checkpoints.weights import open_weights
-from commands.errors import InputError, UsageError
-from commands.files import atomic_write, write_json
-from commands.notices import note
-from convbert.config import EncoderConfig, to_json
-from convbert.encoder import depth_rules
-from convbert.span_heads import JointSpanHead, LinearSpanHead, SpanModel
-from convbert.tokenizer import Tokenizer
+from common.errors import InputError, UsageError
+from common.files import atomic_write, write_json
+from common.notices import note
+from encoders.config import EncoderConfig, to_json
+from encoders.encoder import depth_rules
+from encoders.span_heads import JointSpanHead, LinearSpanHead, SpanModel
+from encoders.tokenizer import Tokenizer
 from squad.data import version_of
 from squad.presets import SquadRecipe
 from squad.windows import CUTTING
-from training.reinitialise import put, top_arrays
+from training.regularization.layer_reinit import put, top_arrays
 
 TASK = "squad"
 _CLASSES = {"convbert": "ConvBert", "electra": "Electra", "bert": "Bert", "ernie": "Ernie"}

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
-from commands.errors import InputError
+from common.errors import InputError
 
 # Question id and the texts of its gold answers (none: unanswerable), in the order of the file.
 Golds = Sequence[tuple[str, Sequence[str]]]

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 import numpy as np
 from tqdm import tqdm
 
-from commands.errors import InputError
-from convbert import ranks
-from convbert.batching import by_length
-from convbert.framework import paddle
-from convbert.span_heads import Beams, SpanModel
-from engines.dynamic import tensors
+from common.errors import InputError
+from encoders import distributed
+from encoders.batching import by_length
+from encoders.framework import paddle
+from encoders.span_heads import Beams, SpanModel
+from inference.dynamic import tensors
 from squad.answers import Answers, Rules, best_answers, best_of_beams
 from squad.data import Dataset
 from squad.official import always_null, score_v11, score_v20
@@ -42,7 +42,7 @@ def answer(
     with paddle.no_grad(), tqdm(total=len(windows), unit="window", desc=progress, disable=hidden) as bar:
         for number, batch in enumerate(by_length(features, batch_size, model.config.pad_token_id)):
             bar.update(len(batch))
-            if number % ranks.world() != ranks.rank():
+            if number % distributed.world_size() != distributed.rank():
                 continue
             out = model(*tensors(batch))
             if isinstance(out, Beams):
@@ -53,10 +53,10 @@ def answer(
             places = (features.starts[batch.rows][:, None] + np.arange(batch.ids.shape[1]))[real]
             for logits, part in zip(flat, out, strict=True):
                 logits[places] = part.numpy()[real]
-    gathered = [part for parts in ranks.of_all(beams) for part in parts]
+    gathered = [part for parts in distributed.all_gather(beams) for part in parts]
     if gathered:
         return best_of_beams(gathered, windows, data, rules)
-    start, end = ranks.total_of(flat)  # a logit is 0 in all processes but one
+    start, end = distributed.all_reduce_array(flat)  # a logit is 0 in all processes but one
     return best_answers(windows, data, start, end, rules)
 
 

@@ -8,10 +8,10 @@ clipping, one learning rate for all sizes.
 from dataclasses import dataclass
 from typing import Any
 
-from commands.errors import UsageError
-from convbert.config import EncoderConfig
+from common.errors import UsageError
+from encoders.config import EncoderConfig
+from training.config import FineTuningRecipe, setting
 from training.published import RECIPES, learning_rate, said
-from training.recipe import FineTuningRecipe, setting
 
 _COMMON = {"max_seq_length": 512, "num_train_epochs": 2.0}
 PRESETS = {name: {**settings, **_COMMON} for name, settings in RECIPES.items()}

@@ -27,17 +27,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from commands.cache import cache_dir
-from commands.command_line import CommandParser, path, run
-from commands.errors import InputError, UsageError
-from commands.machine_flags import add_machine_flags, set_workers
+from common.cache import cache_dir
+from common.command_line import CommandParser, path, run
+from common.errors import InputError, UsageError
+from common.machine_flags import add_machine_flags, set_workers
 from squad.presets import ANSWERING, PRESETS, SquadRecipe, preset_lines, preset_settings
+from training.config import add_flags, read_config_file, resolve
 from training.flags import add_run_flags, check_model_type, choose_recipe, chosen
-from training.recipe import add_flags, read_config_file, resolve
 from training.resuming import find_model, parse_flags
 
 if TYPE_CHECKING:
-    from convbert.config import EncoderConfig
+    from encoders.config import EncoderConfig
     from squad.fine_tuning import Choices
 
 _SETTINGS = [field.name for field in dataclasses.fields(SquadRecipe)]
@@ -89,18 +89,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     flags.do_train = flags.do_train or bool(flags.begun)  # only training leaves what can be resumed
     _check_usage(parser, flags)
     set_workers(flags.num_workers)
-    from convbert import ranks
+    from encoders import distributed
     from squad.fine_tuning import fine_tune, predict
     from squad.prediction import dev_scores
 
     choices = make_choices(flags)
     if not flags.do_train:
         answers = predict(choices)
-        if ranks.is_first() and answers.data.has_answers:
+        if distributed.is_first() and answers.data.has_answers:
             print(json.dumps(dev_scores(answers), indent=2))
         return
     progress, _ = fine_tune(choices)
-    if ranks.is_first():
+    if distributed.is_first():
         best, last = progress.best, progress.last
         print(
             f"f1 best {best['main']:.2f} % at step {best['step']:.0f}, last {last['main']:.2f} %; "
@@ -128,8 +128,8 @@ def _as_flags(names: Sequence[str]) -> str:
 def make_choices(flags: Namespace) -> "Choices":
     """What the flags, the config file and the preset say together."""
     from checkpoints.folder import read_config
-    from checkpoints.names import resolve as folder_of
-    from checkpoints.opening import model_folder
+    from checkpoints.registry import resolve as folder_of
+    from checkpoints.validation import model_folder
     from squad.fine_tuning import Choices
 
     if flags.do_train:

@@ -16,9 +16,9 @@ import numpy as np
 from tqdm import tqdm
 
 from checkpoints.model_config import read_values
-from commands.errors import InputError
-from convbert.batching import Features
-from convbert.tokenizer import Tokenizer
+from common.errors import InputError
+from encoders.batching import Features
+from encoders.tokenizer import Tokenizer
 from squad.data import Dataset
 
 CUTTING = ("doc_stride", "max_query_length")  # how texts were cut, kept beside max_seq_length

@@ -17,13 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from commands.command_line import CommandParser, path, run
-from commands.errors import InputError
-from commands.plain_files import open_plain
+from common.command_line import CommandParser, path, run
+from common.errors import InputError
+from common.plain_files import open_plain
 from glue.data_files import find_file, locate
 from glue.tasks import Split, Task, hand_in_files
 from metrics.prediction_file import Fault, Form, most_bytes, parse_predictions
-from submission.contents import MISSING, Contents, read_contents
+from submission.archive_reader import MISSING, Contents, read_contents
 
 _FAULTS_SHOWN = 3
 

@@ -19,12 +19,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from commands.command_line import CommandParser, path, run
-from commands.errors import InputError
+from common.command_line import CommandParser, path, run
+from common.errors import InputError
 from glue.tasks import Task, hand_in_files
 from metrics.prediction_file import Form, parse_predictions
+from submission.archive_reader import MISSING, Contents, read_contents
 from submission.check import size_limits
-from submission.contents import MISSING, Contents, read_contents
 
 _SHOWN = 4
 

@@ -7,14 +7,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from commands.errors import InputError
-from commands.files import MANIFEST, read_json_object, sha256_of, write_json
-from commands.model_files import TOKENIZER_JSON, VOCABULARY, model_digest
+from common.errors import InputError
+from common.files import MANIFEST, read_json_object, sha256_of, write_json
+from common.model_files import TOKENIZER_JSON, VOCABULARY, model_digest
 from glue.summary import read_runs
 from glue.tasks import TASKS, hand_in_files
 from metrics.averages import leaderboard_average, missing_scores, paper_average
 from submission.check import FileReport
-from submission.origins import read_logits
+from submission.provenance import read_logits
 
 _WEIGHTS = re.compile(r"model\.safetensors|pytorch_model\.bin|model_state\.pdparams")
 

@@ -18,12 +18,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from commands.command_line import CommandParser, path, run
-from commands.errors import InputError, UsageError
-from commands.files import atomic_write
-from commands.messages import say
+from common.command_line import CommandParser, path, run
+from common.errors import InputError, UsageError
+from common.files import atomic_write
+from common.messages import say
 from glue.tasks import Task, hand_in_files
 from metrics.prediction_file import HEADER
+from submission.archive_reader import read_contents
 from submission.check import (
     FileReport,
     RowCounts,
@@ -32,8 +33,7 @@ from submission.check import (
     size_limits,
     summary_of_errors,
 )
-from submission.contents import read_contents
-from submission.origins import check_origins
+from submission.provenance import check_origins
 
 _DATE = (1980, 1, 1, 0, 0, 0)  # the first that a zip can say
 _UNIX = 3

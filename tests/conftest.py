@@ -1,4 +1,4 @@
-"""What tests of several folders share. Tests import Paddle as ``from convbert.framework import paddle``."""
+"""What tests of several folders share. Tests import Paddle as ``from encoders.framework import paddle``."""
 
 import os
 import subprocess

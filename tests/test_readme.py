@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from commands.command_line import CommandParser
+from common.command_line import CommandParser
 
 README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```\w*\n(.*?)^```", README, re.S | re.M)
@@ -57,14 +57,8 @@ def test_every_target_of_make_is_in_the_makefile(project_dir: Path) -> None:
     assert [name for name in named if not re.search(rf"^{name}:", makefile, re.M)] == []
 
 
-def test_every_file_of_the_tree_exists(project_dir: Path) -> None:
-    (tree,) = [block for block in BLOCKS if block.startswith("commands/")]
-    folder, missing, seen = "", [], 0
-    for line in tree.splitlines():
-        if not line.startswith(" "):
-            folder = line.split("/")[0]
-        for name in re.findall(r"[\w]+\.(?:py|md)\b", line):
-            seen += 1
-            missing += [] if (project_dir / folder / name).is_file() else [f"{folder}/{name}"]
-    assert seen > 30
-    assert missing == []
+def test_every_file_that_the_architecture_names_exists(project_dir: Path) -> None:
+    text = (project_dir / "docs/architecture.md").read_text("utf-8")
+    names = re.findall(r"`([\w/]+\.\w+)`", text)
+    assert len(names) > 15
+    assert [name for name in names if not (project_dir / name).is_file()] == []

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from commands.errors import InputError
-from commands.files import read_json_object, read_json_objects
-from commands.history import read_history
+from common.errors import InputError
+from common.files import read_json_object, read_json_objects
+from common.history import read_history
 from deploy.rows import read_rows
 from glue.data import read_gold, read_split
 from glue.tasks import TASKS
@@ -17,7 +17,7 @@ from metrics.prediction_file import Form, read_predictions
 from pretraining.corpus import read_passages
 from squad.data import read_squad
 from squad.evaluate import read_predictions as read_squad_predictions
-from training.recipe import read_config_file
+from training.config import read_config_file
 
 RTE = "index\tsentence1\tsentence2\tlabel\n0\tA cat sat.\tA cat.\tentailment\n"
 SQUAD = (

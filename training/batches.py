@@ -3,13 +3,14 @@
 import math
 from collections.abc import Callable
 
-from convbert import kernels, ranks
-from convbert.batching import EpochBatches, Features, training_order
-from convbert.config import EncoderConfig
-from training.recipe import FineTuningRecipe
+from encoders import distributed
+from encoders.batching import EpochBatches, Features, training_order
+from encoders.config import EncoderConfig
+from encoders.cpu import kernels
+from training.config import FineTuningRecipe
 
 # What one more part of a batch costs on a CPU, in tokens of padding: a pass over the embeddings' gradient and
-# the operators' overhead. Where padding is left out (convbert/packing.py) it costs little itself.
+# the operators' overhead. Where padding is left out (encoders/cpu/unpadding.py) it costs little itself.
 _PART_COST, _PACKED_PART_COST = 100.0, 1000.0
 
 
@@ -28,8 +29,10 @@ def epoch_batches(
     cost = part_cost(config, device)
 
     def batches(epoch: int) -> EpochBatches:
-        rows = recipe.batch_size * ranks.world()
+        rows = recipe.batch_size * distributed.world_size()
         order = training_order(features.lengths, rows, recipe.seed, epoch, recipe.length_pool)
-        return EpochBatches(features, [ranks.share(batch) for batch in order], config.pad_token_id, cost)
+        return EpochBatches(
+            features, [distributed.shard(batch) for batch in order], config.pad_token_id, cost
+        )
 
     return batches

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from commands.command_line import CommandParser, count, path
-from commands.errors import InputError
-from commands.model_flags import add_lower_case
+from common.command_line import CommandParser, count, path
+from common.errors import InputError
+from common.model_flags import add_lower_case
+from training.config import RecipeType, read_config_file, resolve
 from training.published import default_preset
-from training.recipe import RecipeType, read_config_file, resolve
 
 if TYPE_CHECKING:
-    from convbert.config import EncoderConfig
+    from encoders.config import EncoderConfig
 
 
 @dataclass(frozen=True, kw_only=True)

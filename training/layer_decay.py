@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from commands.errors import InputError
+from common.errors import InputError
 
 
 def depths(names: Iterable[str], rules: Sequence[tuple[str, int]]) -> dict[str, int]:

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from convbert import kernels
-from convbert.framework import paddle
-from training.recipe import Recipe
+from encoders.cpu import kernels
+from encoders.framework import paddle
+from training.config import Recipe
 
 _MOMENTS = ("moment1", "moment2", "beta1_pow_acc", "beta2_pow_acc")
 

@@ -7,7 +7,7 @@ learning rate for all sizes.
 
 from typing import Any
 
-from convbert.config import EncoderConfig
+from encoders.config import EncoderConfig
 
 _COMMON = {
     "batch_size": 32, "layer_lr_decay": 0.8, "warmup_proportion": 0.1, "weight_decay": 0.01,

@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from commands.command_line import CommandParser
-from commands.errors import InputError
-from commands.files import read_json_object
+from common.command_line import CommandParser
+from common.errors import InputError
+from common.files import read_json_object
 
 if TYPE_CHECKING:
-    from convbert.config import EncoderConfig
+    from encoders.config import EncoderConfig
 
 _NEVER_KEPT = ("output_dir", "resume", "overwrite_output_dir", "config", "help")
 
@@ -56,7 +56,7 @@ def find_model(flags: Namespace) -> "EncoderConfig":
     however its path is spelled.
     """
     from checkpoints.folder import digest_of, read_config
-    from checkpoints.names import resolve
+    from checkpoints.registry import resolve
     from training.run_folder import whole_save
 
     saved = whole_save(Path(flags.output_dir))[0] if flags.begun else None

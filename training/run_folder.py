@@ -19,8 +19,8 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from commands.errors import InputError, UsageError
-from commands.files import (
+from common.errors import InputError, UsageError
+from common.files import (
     FINISHED,
     atomic_folder,
     atomic_write,
@@ -32,13 +32,13 @@ from commands.files import (
     write_json,
     write_text,
 )
-from commands.history import LARGEST
-from commands.json_text import parse_json
-from commands.locks import Lock
-from commands.messages import say
-from commands.plain_files import open_to_append, read_plain, why_not_written
-from commands.printable import escape_lines
-from convbert import ranks
+from common.history import LARGEST
+from common.json_text import parse_json
+from common.locks import Lock
+from common.messages import say
+from common.plain_files import open_to_append, read_plain, why_not_written
+from common.printable import escape_lines
+from encoders import distributed
 
 LOG = logging.getLogger("training")
 Scores = dict[str, float]
@@ -324,13 +324,13 @@ def open_run(path: str | Path, resume: bool = False, overwrite: bool = False) ->
     """The RunFolder of the first process; the others look on. What stops one stops all."""
     run: RunFolder | None = None
     outcome: Path | InputError | None = None
-    if ranks.is_first():
+    if distributed.is_first():
         try:
             run = RunFolder(path, resume, overwrite)
             outcome = run.source if run.resumes else None
         except InputError as error:
             outcome = error
-    outcome = ranks.from_first(outcome)
+    outcome = distributed.broadcast(outcome)
     if isinstance(outcome, InputError):
         raise outcome
     return run or _Onlooker(path, outcome)
@@ -341,7 +341,7 @@ class Curves:
 
     def __init__(self, folder: Path) -> None:
         self._writer = None
-        if not ranks.is_first():
+        if not distributed.is_first():
             return
         try:
             with redirect_stdout(sys.stderr):  # it prints there, where results belong

@@ -2,7 +2,7 @@
 
 import math
 
-from training.recipe import Recipe
+from training.config import Recipe
 
 
 def warmup_steps(recipe: Recipe, total: int) -> int:

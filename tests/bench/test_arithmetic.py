@@ -5,8 +5,8 @@ import pytest
 
 from bench.arithmetic import forward_flop, rate, ratio, strata, stretched
 from bench.workload import batches, same_length, sample
-from convbert.batching import Features
-from convbert.config import EncoderConfig, named
+from encoders.batching import Features
+from encoders.config import EncoderConfig, named
 
 
 def test_ratio_is_of_rounds_and_not_of_medians() -> None:

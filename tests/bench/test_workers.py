@@ -14,8 +14,8 @@ from bench.interleaved import Line, compare, show
 from bench.peers import STACKS, MissingPeerError, Peer, Stack, Worker
 from bench.protocol import Rows, speak
 from bench.workload import Place, same_length
-from commands.errors import InputError
-from convbert.batching import pad
+from common.errors import InputError
+from encoders.batching import pad
 
 ECHO = """
 import json, sys

@@ -11,9 +11,9 @@ import safetensors.numpy
 
 from checkpoints.folder import Checkpoint, read_checkpoint, read_config
 from checkpoints.network import shapes_of
-from commands.errors import InputError
-from convbert.config import EncoderConfig
-from convbert.heads import SentenceClassifier
+from common.errors import InputError
+from encoders.config import EncoderConfig
+from encoders.heads import SentenceClassifier
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 NAMES = sorted(path.parent.name for path in GOLDEN.glob("*/model.safetensors"))

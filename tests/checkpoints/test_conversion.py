@@ -12,7 +12,7 @@ import safetensors.numpy
 from checkpoints.convert import convert, main
 from checkpoints.folder import read_config
 from checkpoints.weights import open_weights
-from convbert.tokenizer import SPECIALS
+from encoders.tokenizer import SPECIALS
 from tests.checkpoints.golden_folders import GOLDEN, NAMES, fault, read, theirs_of
 
 PADDLENLP = GOLDEN / "paddlenlp"  # written by PaddleNLP 2.8.1, with what it answered

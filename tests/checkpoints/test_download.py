@@ -18,7 +18,7 @@ import pytest
 
 from checkpoints import download
 from checkpoints.download import ATTEMPTS, Source, fetch
-from commands.errors import InputError
+from common.errors import InputError
 from tests.checkpoints.golden_folders import fault
 from tests.checkpoints.web import Web, serving
 
@@ -324,7 +324,7 @@ _LIMITED = """
 import resource, signal, sys
 from pathlib import Path
 from checkpoints.download import Source, fetch
-from commands.errors import InputError
+from common.errors import InputError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
 try:

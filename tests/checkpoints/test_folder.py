@@ -11,9 +11,9 @@ import safetensors
 
 from checkpoints.folder import digest_of, read_config, save_checkpoint, write_model
 from checkpoints.network import arrays_of, fill, load_classifier
-from convbert.config import HEADS
-from convbert.heads import SentenceClassifier
-from convbert.tokenizer import Tokenizer
+from encoders.config import HEADS
+from encoders.heads import SentenceClassifier
+from encoders.tokenizer import Tokenizer
 from tests.checkpoints.golden_folders import GOLDEN, NAMES, Edited, Tensors, fault, read, theirs_of
 
 # --- there and back -------------------------------------------------------------------------------

@@ -13,8 +13,8 @@ from checkpoints.convert import convert
 from checkpoints.folder import digest_of, has_weights, read_config
 from checkpoints.network import fill, load_classifier
 from checkpoints.weights import open_weights
-from convbert.framework import paddle
-from convbert.heads import SentenceClassifier
+from encoders.framework import paddle
+from encoders.heads import SentenceClassifier
 from tests.checkpoints.golden_folders import GOLDEN, fault, read
 
 PADDLENLP = GOLDEN / "paddlenlp"  # written by PaddleNLP 2.8.1, with what it answered

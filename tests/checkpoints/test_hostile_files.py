@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import safetensors
 
-from checkpoints.safetensors_file import open_safetensors
-from commands.errors import InputError
+from checkpoints.formats.safetensors_file import open_safetensors
+from common.errors import InputError
 from tests.checkpoints.hostile_pickles import doubled, pickles, text
 from tests.checkpoints.test_pickles import as_zip, tensor_pickle
 
@@ -26,11 +26,11 @@ MEMORY, SECONDS = 600, 5  # megabytes beyond what an idle process takes; of proc
 CHILD = """
 import json, resource, sys, time
 from pathlib import Path
-from checkpoints.paddle_file import open_paddle
-from checkpoints.safetensors_file import open_safetensors
-from checkpoints.tensors import FLOATS
-from checkpoints.torch_file import open_torch
-from commands.errors import InputError
+from checkpoints.formats.paddle_file import open_paddle
+from checkpoints.formats.safetensors_file import open_safetensors
+from checkpoints.formats.tensors import FLOATS
+from checkpoints.formats.torch_file import open_torch
+from common.errors import InputError
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 limit = used + int(sys.argv[2]) * 1_000_000
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from checkpoints.paddle_file import open_paddle, write_paddle
-from checkpoints.tensors import StoredTensor, as_float32
-from checkpoints.torch_file import open_torch
-from commands.errors import InputError
+from checkpoints.formats.paddle_file import open_paddle, write_paddle
+from checkpoints.formats.tensors import StoredTensor, as_float32
+from checkpoints.formats.torch_file import open_torch
+from common.errors import InputError
 from tests.checkpoints.golden_folders import GOLDEN, fault
 from tests.checkpoints.hostile_pickles import integer, text
 
@@ -135,7 +135,7 @@ def attacks(trap: Path) -> dict[str, tuple[bytes, str]]:
         "numpy.core.multiarray.scalar": b"cnumpy.core.multiarray\nscalar\n.",
         "collections.OrderedDict.fromkeys": b"\x80\x04\x8c\x0bcollections\x8c\x14OrderedDict.fromkeys\x93.",
         "_codecs.decode": b"c_codecs\ndecode\n.",
-        "checkpoints.unpickling._Maker": b"ccheckpoints.unpickling\n_Maker\n.",
+        "checkpoints.formats.unpickling._Maker": b"ccheckpoints.formats.unpickling\n_Maker\n.",
         "posix.system": b"(" + text(touch) + b"iposix\nsystem\n.",  # INST
     }
     return found | {f"by hand {name}": (raw, name) for name, raw in by_hand.items()}

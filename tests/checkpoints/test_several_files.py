@@ -11,11 +11,11 @@ import safetensors.numpy
 
 from checkpoints.convert import convert
 from checkpoints.folder import digest_of, has_weights, read_config
+from checkpoints.formats.paddle_file import write_paddle
 from checkpoints.network import fill, load_classifier
-from checkpoints.paddle_file import write_paddle
 from checkpoints.weights import open_weights, weight_files
-from convbert.framework import paddle
-from convbert.heads import SentenceClassifier
+from encoders.framework import paddle
+from encoders.heads import SentenceClassifier
 from tests.checkpoints.golden_folders import GOLDEN, Tensors, fault, read, theirs_of
 
 PAIR = GOLDEN / "paddlenlp" / "pairs" / "convbert"  # written by PaddleNLP 2.8.1

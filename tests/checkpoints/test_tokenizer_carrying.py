@@ -11,9 +11,9 @@ import pytest
 
 from checkpoints.convert import main
 from checkpoints.folder import digest_of
-from commands.files import sha256_of
-from commands.model_files import TOKENIZER_FILES
-from convbert.tokenizer import SPECIALS, Tokenizer
+from common.files import sha256_of
+from common.model_files import TOKENIZER_FILES
+from encoders.tokenizer import SPECIALS, Tokenizer
 from tests.checkpoints.golden_folders import GOLDEN, fault
 from tests.golden.tokenizer_folders import library_tokenizer, lines
 

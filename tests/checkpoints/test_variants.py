@@ -10,7 +10,7 @@ import pytest
 import safetensors.numpy
 
 from checkpoints.network import load_classifier
-from convbert.framework import paddle
+from encoders.framework import paddle
 from tests.checkpoints.golden_folders import GOLDEN, fault, theirs_of
 
 CASES: list[dict[str, Any]] = json.loads((GOLDEN / "variants.json").read_text(encoding="utf-8"))["cases"]

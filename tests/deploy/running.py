@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
+from deploy.app import Batching, Service
 from deploy.hosts import AllowedHosts
 from deploy.models import Model
 from deploy.schemas import Limits
 from deploy.server import Server, bind
-from deploy.service import Batching, Service
 
 # Of a model for sentences, where a test is not of its answers.
 CONFIG = SimpleNamespace(finetuning_task="sst-2", model_type="bert", id2label={0: "0", 1: "1"})

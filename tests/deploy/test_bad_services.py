@@ -1,4 +1,4 @@
-"""deploy.client and deploy.load against what is no service of ours: nothing is waited for without end."""
+"""deploy.client and deploy.load_test against a foreign server: no wait is endless."""
 
 import contextlib
 import itertools
@@ -14,12 +14,12 @@ pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
 pytest.importorskip("prometheus_client")
 
-from commands.errors import InputError
+from common.errors import InputError
 from deploy import client as client_module
-from deploy import load as load_module
+from deploy import load_test as load_module
 from deploy.client import Client
 from deploy.client import main as ask
-from deploy.load import Load
+from deploy.load_test import Load
 
 OK = b"HTTP/1.1 200 OK\r\n"
 Behaviour = Callable[[], Iterator[bytes]]

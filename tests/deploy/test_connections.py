@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
+from deploy import middleware
+
 pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
 pytest.importorskip("prometheus_client")
 
-from deploy import connections, gate, quiet, server
+from deploy import connections, quiet, server
 from deploy.client import Client
 from deploy.schemas import Limits
 from tests.deploy.running import CONFIG, Slow, connect, exchange, raw, running
@@ -277,7 +279,7 @@ def test_the_next_request_takes_no_answer_away(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_slow_bodies_make_room_for_whole_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate, "_HASTE", 0.2)
+    monkeypatch.setattr(middleware, "_HASTE", 0.2)
     with running(Slow(CONFIG, 0.0), Limits(requests=8)) as url:
         slow = [connect(url) for _ in range(8)]
         for connection in slow:
@@ -290,7 +292,7 @@ def test_slow_bodies_make_room_for_whole_ones(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_bodies_are_bounded_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate, "_HELD", 100_000)
+    monkeypatch.setattr(middleware, "_HELD", 100_000)
     with running(Slow(CONFIG, 0.0), Limits(body=60_000)) as url:
         with connect(url) as slow:
             slow.sendall(POST + b"Content-Length: 60000\r\n\r\n" + b" " * 59_000)

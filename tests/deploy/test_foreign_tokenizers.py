@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from convbert.tokenizer import SPECIALS, Tokenizer
 from deploy import serve
 from deploy.export import main as export
 from deploy.infer import main as infer
 from deploy.models import open_exported, open_model_folder
 from deploy.predict import main as predict
+from encoders.tokenizer import SPECIALS, Tokenizer
 from tests.golden.tokenizer_folders import library_tokenizer
 
 pytest.importorskip("onnxruntime")

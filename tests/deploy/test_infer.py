@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from commands.errors import InputError, UsageError
-from convbert.batching import pack
-from convbert.tokenizer import Tokenizer
+from common.errors import InputError, UsageError
 from deploy import answering
+from deploy.classification import softmax
 from deploy.infer import main as infer
 from deploy.models import open_exported
 from deploy.predict import main as predict
 from deploy.rows import DEFAULT_TEXT
-from deploy.sentences import softmax
-from engines.running import open_engine, predict_logits
+from encoders.batching import pack
+from encoders.tokenizer import Tokenizer
+from inference.running import open_engine, predict_logits
 
 TEXTS = [f"number {number} is a {'very ' * (number % 13)}good film" for number in range(50)]
 
@@ -183,7 +183,7 @@ def test_an_onnx_export_needs_neither_paddle_nor_training(
     loaded = set(done.stdout.splitlines()[-1].split())
     assert "onnxruntime" in loaded
     assert not {name for name in loaded if name.split(".")[0] in ("training", "sklearn", "scipy", "onnx")}
-    assert "convbert.encoder" not in loaded
+    assert "encoders.encoder" not in loaded
 
 
 def test_the_default_text_of_a_pair_model_comes_with_a_note(

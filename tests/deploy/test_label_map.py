@@ -10,7 +10,7 @@ import safetensors.numpy
 
 from checkpoints import convert
 from checkpoints.folder import read_config
-from commands.errors import InputError
+from common.errors import InputError
 from deploy import export, infer, predict
 from glue import run_eval, run_glue, run_predict
 from scripts.tiny_model import write_model_folder

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
 
-from commands.errors import InputError, UsageError
+from common.errors import InputError, UsageError
 from deploy.export import main as export
 from deploy.models import open_exported
 from glue import run_eval

@@ -22,7 +22,7 @@ pytest.importorskip("uvicorn")
 pytest.importorskip("prometheus_client")
 
 from deploy.client import Client, RefusedError
-from deploy.load import Load
+from deploy.load_test import Load
 from deploy.models import open_exported
 from tests.deploy.test_serve import served
 

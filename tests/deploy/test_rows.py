@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.errors import InputError
+from common.errors import InputError
 from deploy.rows import choices_of, fault_of, read_rows
 
 PAIRS = [("sentence1", "sentence2")]

@@ -20,13 +20,13 @@ pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
 pytest.importorskip("prometheus_client")
 
-from commands.errors import InputError, UsageError
+from common.errors import InputError, UsageError
 from deploy.client import Client, RefusedError
 from deploy.client import main as ask
 from deploy.infer import main as infer
 from deploy.models import open_exported
 from deploy.server import bind
-from engines.limits import NEAR_TIE
+from inference.limits import NEAR_TIE
 from tests.conftest import PROJECT, RunModule
 from tests.deploy.running import raw
 

@@ -7,9 +7,9 @@ import numpy as np
 
 from checkpoints.folder import read_config, save_checkpoint
 from checkpoints.network import arrays_of
-from convbert.framework import paddle
-from convbert.heads import SentenceClassifier
-from convbert.tokenizer import Tokenizer
+from encoders.framework import paddle
+from encoders.heads import SentenceClassifier
+from encoders.tokenizer import Tokenizer
 from scripts.tiny_model import write_model_folder
 from squad import model as squad_model
 from squad.presets import SquadRecipe

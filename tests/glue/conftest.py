@@ -2,7 +2,7 @@
 
 import pytest
 
-from commands.errors import InputError
+from common.errors import InputError
 from glue.data import read_split
 from tests.glue.damaged_files import SPLITS
 

@@ -11,10 +11,10 @@ import safetensors.numpy
 
 from checkpoints.folder import read_config, write_model
 from checkpoints.network import arrays_of
-from commands.command_line import run
-from commands.files import write_json
-from convbert.heads import SentenceClassifier
-from convbert.tokenizer import Tokenizer
+from common.command_line import run
+from common.files import write_json
+from encoders.heads import SentenceClassifier
+from encoders.tokenizer import Tokenizer
 from glue import run_eval, run_glue, run_predict
 
 

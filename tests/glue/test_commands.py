@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from commands.errors import InputError
-from glue import answers, run_eval, run_glue, run_predict
+from common.errors import InputError
+from glue import predictions, run_eval, run_glue, run_predict, score
 from glue.tasks import TASKS
-from metrics import score
 from submission import check, pack
-from training import loop
+from training import trainer
 
 FEW_STEPS = ("--max_steps", "6", "--learning_rate", "1e-3", "--logging_steps", "2", "--save_steps", "3")
 
@@ -160,14 +159,14 @@ def test_resumed_run_equals_the_uninterrupted_one(
     sample_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fine_tune(sample_dir, "rte", tmp_path / "straight")
-    step = loop._Fit._step
+    step = trainer._Fit._step
 
     def cut_in_step_five(self: Any, batches: Any) -> int:
         if self.progress.step == 4:
             raise KeyboardInterrupt
         return step(self, batches)
 
-    monkeypatch.setattr(loop._Fit, "_step", cut_in_step_five)
+    monkeypatch.setattr(trainer._Fit, "_step", cut_in_step_five)
     with pytest.raises(KeyboardInterrupt):
         fine_tune(sample_dir, "rte", tmp_path / "cut")
     monkeypatch.undo()
@@ -242,14 +241,14 @@ def test_a_full_disk_leaves_none_of_a_tasks_files(
     runs: Path, sample_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = iter(range(100))
-    through = answers.write_through
+    through = predictions.write_through
 
     def full_at_the_fourth(file: Any, content: bytes) -> None:
         if next(calls) == 3:
             raise OSError(errno.ENOSPC, "No space left on device")
         through(file, content)
 
-    monkeypatch.setattr(answers, "write_through", full_at_the_fourth)
+    monkeypatch.setattr(predictions, "write_through", full_at_the_fourth)
     words = ["--task_name", "mnli", "--ckpt_path", str(runs / "mnli"), "--data_dir", str(sample_dir)]
     with pytest.raises(OSError, match="No space left") as raised:
         run_predict.main([*words, "--output_dir", str(tmp_path / "p")])

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from commands.errors import InputError
+from common.errors import InputError
 from glue.data import read_gold, read_split
 from scripts.make_sample import row_counts
 from tests.glue.damaged_files import SPLITS, cell_changed, line_changed

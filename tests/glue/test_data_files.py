@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.errors import InputError
+from common.errors import InputError
 from glue.data_files import find_file
 from glue.tasks import TASKS, hand_in_files
 

@@ -11,14 +11,14 @@ pytest.importorskip("onnx")
 
 from checkpoints.folder import digest_of, save_checkpoint
 from checkpoints.network import arrays_of, load_classifier
-from commands.errors import InputError, UsageError
-from convbert import kernels
-from convbert.batching import Batch
-from convbert.tokenizer import Tokenizer
+from common.errors import InputError, UsageError
 from deploy.export import main as export
-from engines import choice, onnx_runtime
+from encoders.batching import Batch
+from encoders.cpu import kernels
+from encoders.tokenizer import Tokenizer
 from glue import checkpoint, run_eval, run_predict
 from glue.tasks import TASKS
+from inference import choice, onnx_runtime
 from tests.deploy.tiny_models import write_classifier, write_span_model
 from tests.rounding import assert_close
 
@@ -84,7 +84,7 @@ def test_labels_are_those_of_the_network_where_logits_are_close(
     monkeypatch.setattr(checkpoint, "graph_of", rough_graph_of)
     found = predict(model, name, sample_dir, tmp_path / "settled", "--engine", "onnx")
     assert [text for text, _ in found] == [text for text, _ in wanted]
-    monkeypatch.setattr("engines.settled.DOUBT", 0.0)
+    monkeypatch.setattr("inference.tie_breaking.DOUBT", 0.0)
     found = predict(model, name, sample_dir, tmp_path / "alone", "--engine", "onnx")
     assert [text for text, _ in found] != [text for text, _ in wanted]
 
@@ -179,8 +179,8 @@ def test_auto_goes_on_where_the_graph_is_refused(
     monkeypatch.setattr(kernels, "library", lambda: None)
     wanted = predict(exported / "model", "rte", sample_dir, tmp_path / "a")
     assert "note: runs on --engine onnx" in capsys.readouterr().err
-    monkeypatch.setattr("engines.limits.OF_SIZE", 0.0)
-    monkeypatch.setattr("engines.limits.OF_ROUNDING", 0.0)
+    monkeypatch.setattr("inference.limits.OF_SIZE", 0.0)
+    monkeypatch.setattr("inference.limits.OF_ROUNDING", 0.0)
     found = predict(exported / "model", "rte", sample_dir, tmp_path / "b")
     assert "note: runs on --engine dynamic: " in capsys.readouterr().err
     assert [text for text, _ in found] == [text for text, _ in wanted]

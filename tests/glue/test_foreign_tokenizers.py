@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from checkpoints.folder import digest_of, read_config
-from commands.errors import InputError
-from convbert.tokenizer import SPECIALS, Tokenizer
+from common.errors import InputError
+from encoders.tokenizer import SPECIALS, Tokenizer
 from glue import run_eval, run_glue, run_predict
 from submission.manifest import recorded_digest
 from tests.golden.tokenizer_folders import library_tokenizer

@@ -100,7 +100,7 @@ def test_a_file_that_cannot_be_written_is_one_line(
 ) -> None:
     """A real error of the system in the first save: the file size is limited to less than the weights."""
     limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000)); "
-    code = limited + "from commands.command_line import run; from glue.run_glue import main; run(main)"
+    code = limited + "from common.command_line import run; from glue.run_glue import main; run(main)"
     words = [
         "--task_name", "rte", "--model_name_or_path", sample_dir / "tiny-convbert", "--from_scratch",
         "--data_dir", sample_dir, "--output_dir", tmp_path / "run", "--max_steps", 1,

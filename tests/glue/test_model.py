@@ -9,12 +9,12 @@ import pytest
 
 from checkpoints.folder import read_config, save_checkpoint, write_model
 from checkpoints.network import arrays_of
-from checkpoints.opening import model_folder
-from commands.errors import InputError
-from commands.files import MANIFEST
-from convbert.config import EncoderConfig
-from convbert.heads import SentenceClassifier
-from convbert.tokenizer import Tokenizer
+from checkpoints.validation import model_folder
+from common.errors import InputError
+from common.files import MANIFEST
+from encoders.config import EncoderConfig
+from encoders.heads import SentenceClassifier
+from encoders.tokenizer import Tokenizer
 from glue.checkpoint import Checkpoint
 from glue.model import config_for, label_names, prepare, with_labels
 from glue.presets import GlueRecipe

@@ -4,11 +4,11 @@ import dataclasses
 
 import pytest
 
-from convbert.config import EncoderConfig, named
+from encoders.config import EncoderConfig, named
 from glue.presets import GlueRecipe, preset_settings
 from glue.tasks import TASKS
+from training.config import resolve
 from training.published import default_preset
-from training.recipe import resolve
 
 BERT = EncoderConfig(model_type="bert")
 

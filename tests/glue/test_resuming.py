@@ -12,12 +12,12 @@ import safetensors.numpy
 
 from checkpoints.folder import digest_of, read_config, save_checkpoint
 from checkpoints.network import arrays_of
-from commands.errors import InputError
-from convbert.framework import paddle
-from convbert.heads import SentenceClassifier
-from convbert.tokenizer import Tokenizer
+from common.errors import InputError
+from encoders.framework import paddle
+from encoders.heads import SentenceClassifier
+from encoders.tokenizer import Tokenizer
 from glue import run_glue
-from training import loop
+from training import trainer
 
 # Not one of them is a default.
 SETTINGS = (
@@ -48,7 +48,7 @@ def begun(sample_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     network = SentenceClassifier(config)
     save_checkpoint(place / "model", config, arrays_of(network), Tokenizer(sample_dir / "tiny-convbert"))
     begin(place, sample_dir, place / "whole")
-    step = loop._Fit._step
+    step = trainer._Fit._step
 
     def cut_in_step_five(self: Any, batches: Any) -> int:
         if self.progress.step == 4:
@@ -56,7 +56,7 @@ def begun(sample_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         return step(self, batches)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop._Fit, "_step", cut_in_step_five)
+        patch.setattr(trainer._Fit, "_step", cut_in_step_five)
         with pytest.raises(KeyboardInterrupt):
             begin(place, sample_dir, place / "cut")
     return place

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convbert.batching import Features
-from convbert.config import EncoderConfig
+from encoders.batching import Features
+from encoders.config import EncoderConfig
 from glue import scoring
 from glue.data import Example
 from glue.features import SplitFeatures, targets_of

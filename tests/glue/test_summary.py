@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.errors import InputError
+from common.errors import InputError
 from glue import summary
 from glue.tasks import TASKS
 

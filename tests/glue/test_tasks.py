@@ -2,7 +2,7 @@
 
 import pytest
 
-from commands.errors import InputError
+from common.errors import InputError
 from glue.tasks import TASKS, find_task, hand_in_files, task_named
 
 # name: folder, (train, dev, test rows), text columns, label column, labels, score keys, main score

@@ -12,15 +12,15 @@ import safetensors.numpy
 from scipy.special import log_softmax
 
 from checkpoints.folder import read_config
-from commands.errors import InputError, UsageError
-from convbert import dropout
-from convbert.batching import pack, pad
-from convbert.framework import paddle
-from convbert.heads import SentenceClassifier
-from engines.dynamic import tensors
+from common.errors import InputError, UsageError
+from encoders import dropout
+from encoders.batching import pack, pad
+from encoders.framework import paddle
+from encoders.heads import SentenceClassifier
 from glue import fine_tuning, run_eval, run_glue
-from training import loop
-from training.adversary import Adversary
+from inference.dynamic import tensors
+from training import trainer
+from training.regularization.fgm import Adversary
 
 OPTIONS = {"r_drop": 0.5, "fgm": 0.4, "ema": 0.8, "reinit_layers": 1}
 FLAGS = [word for name, value in OPTIONS.items() for word in (f"--{name}", str(value))]
@@ -48,13 +48,13 @@ def model(sample_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def first_job(
     sample: Path, model: Path, output: Path, monkeypatch: pytest.MonkeyPatch, *more: object, task: str = "rte"
-) -> loop.Job:
+) -> trainer.Job:
     """What fit() would train on."""
-    jobs: list[loop.Job] = []
+    jobs: list[trainer.Job] = []
 
-    def keep(job: loop.Job, recipe: Any, run: Any) -> loop.Progress:
+    def keep(job: trainer.Job, recipe: Any, run: Any) -> trainer.Progress:
         jobs.append(job)
-        return loop.Progress(best={"main": 0, "step": 0}, last={"main": 0, "step": 0})
+        return trainer.Progress(best={"main": 0, "step": 0}, last={"main": 0, "step": 0})
 
     with monkeypatch.context() as patch:
         patch.setattr(fine_tuning, "fit", keep)
@@ -140,7 +140,7 @@ def test_a_resumed_run_with_all_of_them_is_the_uninterrupted_one(
     fine_tune(sample_dir, model, tmp_path / "straight", *FLAGS)
     recipe = json.loads((tmp_path / "straight" / "args.json").read_text(encoding="utf-8"))["recipe"]
     assert {name: recipe[name] for name in OPTIONS} == OPTIONS
-    step = loop._Fit._step
+    step = trainer._Fit._step
 
     def cut_in_step_five(self: Any, batches: Any) -> int:
         if self.progress.step == 4:
@@ -148,7 +148,7 @@ def test_a_resumed_run_with_all_of_them_is_the_uninterrupted_one(
         return step(self, batches)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop._Fit, "_step", cut_in_step_five)
+        patch.setattr(trainer._Fit, "_step", cut_in_step_five)
         with pytest.raises(KeyboardInterrupt):
             fine_tune(sample_dir, model, tmp_path / "cut", *FLAGS)
     fine_tune(sample_dir, model, tmp_path / "cut", *FLAGS, "--resume")

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from checkpoints.folder import digest_of
-from commands.files import sha256_of
-from commands.files import write_manifest as write_folder_manifest
-from glue.answers import Answers, answers_of, write_answers
+from common.files import sha256_of
+from common.files import write_manifest as write_folder_manifest
 from glue.data import find_file, read_split
+from glue.predictions import Answers, answers_of, write_answers
 from glue.tasks import TASKS, Split, Task
 from lab import report
+from lab.ensemble_io import gold_values
 from lab.jobs import Jobs
-from lab.joining import gold_values
 from lab.plan import Checkpoint
 from lab.trials import Trial
 from metrics.task_scores import score_task

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from commands.files import write_json
+from common.files import write_json
 from glue.tasks import TASKS
 
 NASTY = "<script>alert('x')</script> & \"quotes\" <b>bold</b>"

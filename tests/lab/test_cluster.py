@@ -99,7 +99,7 @@ class Cluster:
 
 def test_a_cluster_that_cannot_be_reached(sample_dir: Path, tmp_path: Path) -> None:
     pytest.importorskip("ray")
-    from commands.errors import InputError
+    from common.errors import InputError
 
     plan = write_plan(tmp_path, sample_dir, TRANSFER)
     with pytest.raises(InputError, match=r"--ray_address 127\.0\.0\.1:9: no cluster answers there"):

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from commands.errors import InputError
-from commands.files import sha256_of
-from commands.locks import Lock
+from common.errors import InputError
+from common.files import sha256_of
+from common.locks import Lock
 from glue.tasks import TASKS
 from lab import history
 from tests.lab.conftest import FakeTrial

@@ -13,9 +13,9 @@ from glue.presets import GlueRecipe
 from lab import trial_run
 from lab.estimate import seconds_of
 from lab.local import places
-from lab.records import DONE, STOPPED, record_path
 from lab.speed import Speed
 from lab.trial_run import Job, Place, _median_rule, _StoppedError, run_job
+from lab.trial_store import DONE, STOPPED, record_path
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux's own")
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.errors import InputError
+from common.errors import InputError
 from glue.tasks import TASKS
 from lab.plan import Range, read_plan, shipped_plans
 from lab.trials import trials_of

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lab.plan import Checkpoint
 from lab.progress import Progress
-from lab.records import Outcome
+from lab.trial_store import Outcome
 from lab.trials import Trial
 from tests.lab.conftest import FakeTrial
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from commands.errors import InputError
-from commands.files import sha256_of, write_json
+from common.errors import InputError
+from common.files import sha256_of, write_json
 from glue.tasks import TASKS
 from lab import report
 from lab.report_hand_in import categories

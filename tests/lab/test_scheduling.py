@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from checkpoints.folder import digest_of
-from commands.errors import InputError
-from commands.files import FINISHED, write_manifest
+from common.errors import InputError
+from common.files import FINISHED, write_manifest
 from glue.tasks import TASKS
 from lab.jobs import Jobs
 from lab.plan import read_plan
-from lab.records import DONE, FAILED, SKIPPED, STOPPED, Outcome, Result, read_results, read_status
 from lab.scheduling import Sweep
 from lab.trial_run import Job
+from lab.trial_store import DONE, FAILED, SKIPPED, STOPPED, Outcome, Result, read_results, read_status
 from lab.trials import Trial, trials_of
 
 PLAN = """

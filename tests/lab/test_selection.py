@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from commands.errors import InputError
-from lab.records import begun_with, read_results
+from common.errors import InputError
 from lab.selection import holm, main, summaries
+from lab.trial_store import begun_with, read_results
 
 
 def add(runs: Path, name: str, score: float | None, status: str = "done") -> None:

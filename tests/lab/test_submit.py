@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from commands.errors import InputError
-from commands.files import sha256_of
+from common.errors import InputError
+from common.files import sha256_of
+from glue import score
 from glue.tasks import TASKS
 from lab import ensemble
-from metrics import score
 from submission import check, diff
 from submission.manifest import recorded_digest
-from submission.origins import read_logits
+from submission.provenance import read_logits
 from tests.lab.conftest import FakeTrial
 from tests.lab.hand_ins import ALL, WritePlan, submitted
 

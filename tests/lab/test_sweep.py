@@ -15,8 +15,8 @@ import pytest
 import safetensors.numpy
 
 from checkpoints.folder import digest_of
-from commands.errors import InputError
-from commands.files import sha256_of
+from common.errors import InputError
+from common.files import sha256_of
 from lab.sweep import main
 from submission.manifest import origins_of, recorded_digest
 from tests.conftest import RunModule
@@ -93,7 +93,7 @@ def test_failures_are_told_and_the_rest_is_done_once(
 
 
 def test_two_sweeps_do_not_share_a_folder(sample_dir: Path, tmp_path: Path) -> None:
-    from commands.locks import Lock
+    from common.locks import Lock
 
     plan = write_plan(tmp_path, sample_dir, FEW + "tasks: {rte: }\n")
     (tmp_path / "runs").mkdir()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from commands.errors import InputError
+from common.errors import InputError
 from glue.tasks import TASKS
 from metrics.averages import leaderboard_average, missing_scores, paper_average
 

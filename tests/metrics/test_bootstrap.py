@@ -7,10 +7,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from glue.compare import compare, difference_of
+from glue.score import ScoredSplits
 from metrics import bootstrap
 from metrics.bootstrap import resampled_scores
-from metrics.compare import compare, difference_of
-from metrics.score import ScoredSplits
 from metrics.scores import METRICS
 
 _ACCURACY = ScoredSplits("any", ("accuracy",), ("accuracy",), "accuracy", "dev")

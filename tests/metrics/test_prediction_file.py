@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from commands.errors import InputError
+from common.errors import InputError
 from metrics.prediction_file import Form, parse_predictions, read_predictions
 from tests.growth import assert_linear
 

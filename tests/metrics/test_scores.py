@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from commands.errors import InputError
+from common.errors import InputError
 from metrics.scores import METRICS, UndefinedScoreWarning, accuracy, f1, matthews, pearson, spearman
 
 # gold and predicted with TP 3, FN 1, FP 2, TN 4

@@ -7,9 +7,9 @@ import pytest
 
 from checkpoints.folder import read_config, save_checkpoint
 from checkpoints.network import arrays_of
-from convbert.framework import paddle
-from convbert.heads import SentenceClassifier
-from convbert.tokenizer import Tokenizer
+from encoders.framework import paddle
+from encoders.heads import SentenceClassifier
+from encoders.tokenizer import Tokenizer
 from glue.data import read_split
 from glue.tasks import task_named
 from pretraining.run_pretrain import main

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pretraining.run_pretrain import main
-from training import loop
+from training import trainer
 
 SAME = (
     "last/model.safetensors", "last/objective.safetensors", "last/optimizer.safetensors", "last/state.json",
@@ -48,7 +48,7 @@ def start(project_dir: Path, words: list[str], cwd: Path, processes: int = 1) ->
 
 def interrupt_after(steps: int, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Call the command, and end it by Ctrl-C when it has taken so many steps."""
-    left, real = iter(range(steps)), loop._Fit._step
+    left, real = iter(range(steps)), trainer._Fit._step
 
     def stopped(*args):
         if next(left, None) is None:
@@ -56,6 +56,6 @@ def interrupt_after(steps: int, words: list[str], monkeypatch: pytest.MonkeyPatc
         return real(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop._Fit, "_step", stopped)
+        patch.setattr(trainer._Fit, "_step", stopped)
         with pytest.raises(KeyboardInterrupt):
             main(words)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.errors import InputError
+from common.errors import InputError
 from pretraining.corpus import LONGEST_LINE, corpus_path, read_passages
 
 

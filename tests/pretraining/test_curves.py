@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.errors import InputError
+from common.errors import InputError
 from pretraining.curves import curves_of, drawing, main
 
 pytestmark = pytest.mark.skipif(

@@ -10,11 +10,11 @@ import pytest
 
 from checkpoints.folder import read_config, save_checkpoint
 from checkpoints.network import arrays_of
-from commands.errors import InputError
-from convbert.batching import Batch
-from convbert.framework import paddle
-from convbert.heads import SentenceClassifier
-from convbert.tokenizer import Tokenizer
+from common.errors import InputError
+from encoders.batching import Batch
+from encoders.framework import paddle
+from encoders.heads import SentenceClassifier
+from encoders.tokenizer import Tokenizer
 from pretraining.distillation import cosine_error, hidden_states, matched_depths, sentences, squared_error
 from pretraining.embeddings import isometry, narrowed
 from pretraining.model_folder import load_encoder

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from commands.errors import InputError
-from commands.files import atomic_folder, write_json
-from convbert.tokenizer import Tokenizer
+from common.errors import InputError
+from common.files import atomic_folder, write_json
+from encoders.tokenizer import Tokenizer
 from pretraining import shards as shards_module
 from pretraining.batches import batch_count, batch_order, epoch_batches, held_out_batches
 from pretraining.examples import load_examples

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convbert.batching import Batch
-from convbert.tokenizer import Tokenizer
+from encoders.batching import Batch
+from encoders.tokenizer import Tokenizer
 from pretraining.masking import MaskedBatch, Masking
 
 ROWS, WIDTH = 400, 64

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from checkpoints.folder import read_config
-from commands.errors import InputError
-from convbert.batching import Batch, pack, pad
-from convbert.framework import paddle
-from convbert.tokenizer import Tokenizer
+from common.errors import InputError
+from encoders.batching import Batch, pack, pad
+from encoders.framework import paddle
+from encoders.tokenizer import Tokenizer
 from pretraining.batches import tokens_of
 from pretraining.distillation import distillation_of, hidden_states
 from pretraining.model_folder import load_encoder

@@ -11,11 +11,11 @@ import pytest
 
 from checkpoints.folder import read_config
 from checkpoints.network import arrays_of
-from convbert import ranks
-from convbert.batching import Batch
-from convbert.config import SIZES, EncoderConfig, named
-from convbert.framework import paddle
-from convbert.tokenizer import Tokenizer
+from encoders import distributed
+from encoders.batching import Batch
+from encoders.config import SIZES, EncoderConfig, named
+from encoders.framework import paddle
+from encoders.tokenizer import Tokenizer
 from pretraining.batches import epoch_batches
 from pretraining.detection_scores import detection_scores
 from pretraining.examples import load_examples
@@ -299,8 +299,8 @@ def test_processes_read_disjoint_parts_masked_alike(
 
     def seen(rank: int, world: int) -> list[dict[int, tuple[Any, ...]]]:
         """Of every batch: example → its ids as they are masked."""
-        monkeypatch.setattr(ranks, "rank", lambda: rank)
-        monkeypatch.setattr(ranks, "world", lambda: world)
+        monkeypatch.setattr(distributed, "rank", lambda: rank)
+        monkeypatch.setattr(distributed, "world_size", lambda: world)
         batches = epoch_batches(shards, 96, 7, 0, Masking(tokenizer, 0.15))(2)
         assert len(batches) > 5
         parts = [batches[n : n + 1] for n in range(len(batches))]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.errors import InputError
+from common.errors import InputError
 from pretraining.run_pretrain import main
 from tests.pretraining.runs import SHORT, arguments, contents, interrupt_after, start
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from checkpoints import names
+from checkpoints import registry
 from checkpoints.folder import read_config
-from commands.errors import InputError, UsageError
-from convbert.tokenizer import SPECIALS, Tokenizer
+from common.errors import InputError, UsageError
+from encoders.tokenizer import SPECIALS, Tokenizer
 from pretraining.model_folder import load_encoder
 from pretraining.run_pretrain import main
 from tests.golden.tokenizer_folders import library_tokenizer
@@ -164,7 +164,7 @@ def test_convbert_mini_names_a_shape_or_with_init_from_ckpt_the_shipped_weights(
 ) -> None:
     shipped = tmp_path / "shipped"  # here a tiny one
     shutil.copytree(finished / "best", shipped / "convbert-mini")
-    monkeypatch.setattr(names, "__file__", str(shipped / "names.py"))
+    monkeypatch.setattr(registry, "__file__", str(shipped / "registry.py"))
     settings = f"{ONE_STEP} --init_from_ckpt"
     main(arguments(corpus_dir, "convbert-mini", tmp_path / "weights", settings))
     assert same_weights(tmp_path / "weights" / "best", finished / "best")
@@ -178,7 +178,7 @@ def test_convbert_mini_names_a_shape_or_with_init_from_ckpt_the_shipped_weights(
 def test_the_vocabulary_of_a_network_by_name(
     corpus_dir: Path, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(names, "__file__", str(tmp_path / "names.py"))  # an install without convbert-mini
+    monkeypatch.setattr(registry, "__file__", str(tmp_path / "registry.py"))  # convbert-mini is absent
     with pytest.raises(InputError, match=r"^convbert-small: name its vocabulary, --tokenizer FOLDER \("):
         main(arguments(corpus_dir, "convbert-small", tmp_path / "out"))
     settings = f"{ONE_STEP} --tokenizer {tiny_folder}"

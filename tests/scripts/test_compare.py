@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from checkpoints.convert import convert
-from commands.errors import InputError
+from common.errors import InputError
 from scripts import compare
 
 
@@ -17,9 +17,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sample's tiny ConvBERT with random weights."""
     from checkpoints.folder import read_config, save_checkpoint
     from checkpoints.network import arrays_of
-    from convbert.framework import paddle
-    from convbert.heads import SentenceClassifier
-    from convbert.tokenizer import Tokenizer
+    from encoders.framework import paddle
+    from encoders.heads import SentenceClassifier
+    from encoders.tokenizer import Tokenizer
     from scripts.tiny_model import write_model_folder
 
     folder = tmp_path_factory.mktemp("compare")

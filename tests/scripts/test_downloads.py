@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from checkpoints import download as downloader
-from commands.errors import InputError
+from common.errors import InputError
 from glue.data import read_split
 from glue.tasks import TASKS
 from scripts import download_glue, download_squad

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.errors import InputError, UsageError
+from common.errors import InputError, UsageError
 from scripts import machines
 from scripts.machines import Result, main, table
 

@@ -12,8 +12,8 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from checkpoints.folder import read_config
-from commands.errors import InputError
-from convbert.tokenizer import SPECIALS, Tokenizer
+from common.errors import InputError
+from encoders.tokenizer import SPECIALS, Tokenizer
 from glue.data import read_split
 from glue.tasks import TASKS
 from scripts.make_sample import MODEL_FOLDER, row_counts, write_sample

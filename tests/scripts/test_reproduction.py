@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from commands.errors import InputError
-from commands.files import write_json
-from convbert.config import named
+from common.errors import InputError
+from common.files import write_json
+from encoders.config import named
 from glue import published, run_glue, run_predict
 from glue.presets import GlueRecipe, preset_settings
 from glue.tasks import TASKS
@@ -26,8 +26,8 @@ from squad import published as squad_published
 from squad import run_squad
 from squad.presets import SquadRecipe
 from squad.presets import preset_settings as squad_settings
+from training.config import resolve
 from training.flags import choose_recipe
-from training.recipe import resolve
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 ONE_TASK = {f"train_{task}.sh": task for task in TASKS}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.errors import InputError
+from common.errors import InputError
 from scripts.unpacking import unpack
 
 

@@ -2,7 +2,7 @@
 
 import random
 
-from commands.files import write_json
+from common.files import write_json
 
 COLOURS = ["red", "green", "blue"]
 WORDS = ["cat", "dog", "sun", "sea", "sand", "tree", "which", "colour", "animal"]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from commands.files import write_json, write_text
-from convbert.tokenizer import SPECIALS
+from common.files import write_json, write_text
+from encoders.tokenizer import SPECIALS
 from squad import run_squad
 from tests.squad.colours import COLOURS, WORDS, make_data, words_of
 from tests.squad.vocabularies import PIECES, is_assigned, normal, write_tokenizer_json, write_vocabulary

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from commands.errors import InputError
-from commands.files import write_json, write_text
+from common.errors import InputError
+from common.files import write_json, write_text
 from squad import run_squad
 from tests.squad.colours import predict_words
 

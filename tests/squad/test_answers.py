@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from commands.errors import InputError
-from commands.files import write_text
-from convbert.tokenizer import SPECIALS, Tokenizer
+from common.errors import InputError
+from common.files import write_text
+from encoders.tokenizer import SPECIALS, Tokenizer
 from squad import answers as module
 from squad.answers import Nulls, Rules, Spans, best_answers, best_of_beams, rank, write_answers
 from squad.data import Dataset, Question

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.errors import InputError
+from common.errors import InputError
 from squad.data import read_golds, read_squad
 
 TEXT = "  A cat, a  cat\u0301 and a 🙂 dog."

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from commands.errors import InputError
+from common.errors import InputError
 from squad import evaluate
 
 QUESTIONS = [

@@ -8,9 +8,9 @@ import pytest
 
 from checkpoints.convert import convert
 from checkpoints.folder import read_config
-from commands.errors import InputError
-from convbert.framework import paddle
+from common.errors import InputError
 from deploy.models import open_model_folder
+from encoders.framework import paddle
 from scripts.tiny_model import write_model_folder
 from squad import model as span_model
 from squad.presets import SquadRecipe

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from commands.errors import InputError
+from common.errors import InputError
 from squad import evaluate
 from squad.data import Dataset, read_golds, read_squad, version_of
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from commands.errors import InputError
+from common.errors import InputError
 from squad.curves import precision_recall
 from squad.official import always_null, normalise, score_v11, score_v20
 from tests.squad.odd_pairs import make_pair

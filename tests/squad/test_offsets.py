@@ -6,7 +6,7 @@ import unicodedata
 import pytest
 from hypothesis import given
 
-from convbert.tokenizer import SPECIALS
+from encoders.tokenizer import SPECIALS
 from squad.windows import tokenise
 from tests.squad.vocabularies import SPICED, is_assigned, normal
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from commands.errors import InputError
-from commands.files import write_json
+from common.errors import InputError
+from common.files import write_json
 from squad import run_squad
 from tests.squad.colours import predict_words, words_of
 

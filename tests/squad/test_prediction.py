@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from commands.files import write_text
-from convbert.tokenizer import SPECIALS, Tokenizer
+from common.files import write_text
+from encoders.tokenizer import SPECIALS, Tokenizer
 from squad.answers import Rules, best_answers
 from squad.data import Answer, Dataset, Question
 from squad.prediction import dev_scores, said

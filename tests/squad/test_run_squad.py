@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from commands.errors import InputError, UsageError
-from commands.files import write_json
-from convbert.span_heads import SpanModel
+from common.errors import InputError, UsageError
+from common.files import write_json
+from encoders.span_heads import SpanModel
 from squad import evaluate, run_squad
 from squad.data import read_squad
 from squad.official import score_v11, score_v20
@@ -122,7 +122,7 @@ def test_presets_are_the_papers(files):
         )
         return run_squad.choose_training(flags, config)[1]
 
-    from convbert.config import named
+    from encoders.config import named
 
     for size, rate in (("small", 3e-4), ("medium-small", 3e-4), ("base", 1e-4)):
         config = named(size, **({"num_groups": 2} if size == "medium-small" else {}))

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from commands.errors import InputError
-from convbert.tokenizer import Tokenizer
+from common.errors import InputError
+from encoders.tokenizer import Tokenizer
 from squad.data import Answer, Dataset, Question, read_squad
 from squad.windows import label, make_windows, max_context, tokenise
 from tests.squad.vocabularies import SPICED

@@ -4,8 +4,8 @@ import unicodedata
 
 from hypothesis import strategies as st
 
-from commands.files import write_json, write_text
-from convbert.tokenizer import SPECIALS, Tokenizer
+from common.files import write_json, write_text
+from encoders.tokenizer import SPECIALS, Tokenizer
 from tests.golden.tokenizer_folders import library_tokenizer
 
 PIECES = ["cat", "##s", "the", "un", "##able"]

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from commands.errors import InputError
+from common.errors import InputError
 from glue.tasks import Task, hand_in_files
+from submission.archive_reader import read_contents
 from submission.check import FileReport, check_contents, size_limits
-from submission.contents import read_contents
 
 FILES = list(hand_in_files())
 NAMES = [split.hand_in for _, split in FILES]

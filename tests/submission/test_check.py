@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.errors import InputError
+from common.errors import InputError
 from glue.tasks import hand_in_files
 from submission import check
 from tests.submission.hand_in_samples import (

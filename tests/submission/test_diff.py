@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.errors import InputError
+from common.errors import InputError
 from submission.diff import differences, main
 
 BEFORE = {"RTE.tsv": ["entailment", "entailment", "not_entailment"], "STS-B.tsv": ["1.0", "2.5", "5"]}

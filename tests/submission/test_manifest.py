@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from commands.errors import InputError, UsageError
-from commands.files import sha256_of
-from commands.files import write_manifest as write_folder_manifest
+from common.errors import InputError, UsageError
+from common.files import sha256_of
+from common.files import write_manifest as write_folder_manifest
 from glue.tasks import TASKS
 from submission.manifest import averages_of, origins_of, recorded_digest, run_details
 from tests.submission.hand_in_samples import FILES, ROWS, write_logits

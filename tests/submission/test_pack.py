@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.errors import InputError, UsageError
+from common.errors import InputError, UsageError
 from submission import check, pack
 from tests.submission.hand_in_samples import (
     FILES,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from commands.errors import InputError
+from common.errors import InputError
 from submission import check
 from submission.check import count_lines
 from tests.submission.hand_in_samples import FILES, NAMES, ROWS, reports_of, write_data

@@ -6,10 +6,10 @@ from argparse import Namespace
 
 import pytest
 
-from commands.errors import InputError
-from convbert.config import named
+from common.errors import InputError
+from encoders.config import named
+from training.config import Recipe
 from training.flags import RunChoices, check_model_type, choose_recipe, chosen
-from training.recipe import Recipe
 
 WORDS = {
     "glue.run_glue": ["--task_name", "rte", "--model_name_or_path", "m", "--output_dir", "o"],

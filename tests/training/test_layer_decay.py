@@ -2,10 +2,10 @@
 
 import pytest
 
-from commands.errors import InputError
-from convbert.config import EncoderConfig, named
-from convbert.encoder import depth_rules
-from convbert.heads import SentenceClassifier
+from common.errors import InputError
+from encoders.config import EncoderConfig, named
+from encoders.encoder import depth_rules
+from encoders.heads import SentenceClassifier
 from training.layer_decay import depths, scale, scales
 
 # 0.8 to the power 14 − depth; depth of the embeddings 0, of layer i i+1, of the head 14.

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from convbert import kernels
-from convbert.framework import paddle
+from encoders.cpu import kernels
+from encoders.framework import paddle
+from training.config import Recipe
 from training.optimizer import AdamW, is_decayed, make_optimizer, optimizer_arrays, restore_optimizer
-from training.recipe import Recipe
 
 SCALES = {"weight": 0.5, "bias": 1.0}
 

@@ -5,9 +5,9 @@ import pytest
 from scipy.special import softmax
 from scipy.stats import entropy
 
-from convbert.batching import Batch
-from convbert.framework import paddle
-from training.r_drop import disagreement, doubled
+from encoders.batching import Batch
+from encoders.framework import paddle
+from training.regularization.r_drop import disagreement, doubled
 
 
 def test_disagreement_is_half_of_both_divergences_summed_over_the_rows() -> None:

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from commands.errors import InputError, UsageError
-from commands.files import write_text
+from common.errors import InputError, UsageError
+from common.files import write_text
 from training.run_folder import LOG, Curves, RunFolder
 
 MOMENTS = {"w:moment1": np.arange(3, dtype=np.float32)}

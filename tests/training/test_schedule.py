@@ -2,7 +2,7 @@
 
 import pytest
 
-from training.recipe import Recipe
+from training.config import Recipe
 from training.schedule import factor, warmup_steps
 
 

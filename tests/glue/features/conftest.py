@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from convbert.batching import Features
-from convbert.tokenizer import Tokenizer
+from encoders.batching import Features
+from encoders.tokenizer import Tokenizer
 from glue import features
 from tests.glue.features.mrpc_rows import PAIRS, VOCABULARY, write_data
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from convbert.batching import Features
-from convbert.tokenizer import Tokenizer
+from encoders.batching import Features
+from encoders.tokenizer import Tokenizer
 from glue.features import SplitFeatures, load_split
 from glue.tasks import TASKS
 

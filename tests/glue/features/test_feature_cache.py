@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from commands.cache import cache_dir
-from commands.files import write_json
-from convbert.tokenizer import Tokenizer
+from common.cache import cache_dir
+from common.files import write_json
+from encoders.tokenizer import Tokenizer
 from glue import features
 from tests.glue.features.mrpc_rows import PAIRS, VOCABULARY, assert_equal, load, rows_of, texts, write_data
 

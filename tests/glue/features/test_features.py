@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from checkpoints.opening import check_length
-from commands.errors import InputError
-from commands.files import sha256_of
-from convbert.config import EncoderConfig
-from convbert.tokenizer import Tokenizer
+from checkpoints.validation import check_length
+from common.errors import InputError
+from common.files import sha256_of
+from encoders.config import EncoderConfig
+from encoders.tokenizer import Tokenizer
 from glue import features
 from glue.data import Example
 from glue.features import in_both_orders, load_split, targets_of

@@ -1,0 +1,72 @@
+"""A tensor as it lies in a file, and as the network takes it: float32, every value finite. No Paddle."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from common.errors import InputError
+
+# Kinds of numbers, under safetensors' names. NumPy has no bfloat16: it is the upper half of a float32,
+# and its array holds these 16 bits.
+FLOATS = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "F64": "<f8"}
+# NumPy takes more dimensions and more numbers, but no weights have them.
+_MOST_DIMENSIONS, _MOST_NUMBERS = 8, 2**40
+_REMEDY = "the weights are damaged: take an earlier checkpoint, or fetch them again"
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A tensor in a file. kind: its kind of numbers (F32, BF16, I64, …). load: reads its array, with
+    FLOATS' data type where the kind is one of them."""
+
+    kind: str
+    shape: tuple[int, ...]
+    load: Callable[[], np.ndarray]
+
+
+def count_of(shape: Any) -> int:
+    """How many numbers a tensor of this shape, as found in a file, has; ValueError where it is no shape."""
+    if not isinstance(shape, tuple) or not all(type(n) is int and n >= 0 for n in shape):
+        raise ValueError("a shape that is none")
+    if len(shape) > _MOST_DIMENSIONS or math.prod(max(n, 1) for n in shape) > _MOST_NUMBERS:
+        raise ValueError("a shape beyond all weights")
+    return math.prod(shape)
+
+
+def read_exactly(path: Path, begin: int, length: int) -> bytearray:
+    """Bytes that a file of weights was seen to have; InputError where it has become shorter meanwhile."""
+    raw = bytearray(length)
+    with open(path, "rb") as file:
+        file.seek(begin)
+        read = file.readinto(raw)
+    if read != length:
+        raise InputError(f"{path}: was changed while it was read; start again")
+    return raw
+
+
+def as_float32(path: Path, name: str, tensor: StoredTensor) -> np.ndarray:
+    """Read a tensor. Whole numbers, floats of eight bits, NaN, infinity and what float32 cannot hold:
+    InputError names file and tensor."""
+    if tensor.kind not in FLOATS:
+        raise InputError(
+            f"{path}: {name} is stored as {tensor.kind}; weights are read from F32, F16, BF16 and F64: "
+            "save them again as one of these"
+        )
+    found = tensor.load()
+    if tensor.kind == "BF16":
+        found = (found.astype(np.uint32) << 16).view(np.float32)
+    with np.errstate(over="ignore"):
+        array = found.astype(np.float32, copy=False)
+    finite = np.isfinite(array)
+    if not finite.all():
+        value = found[~finite].flat[0]
+        count = f"{array.size - int(finite.sum())} of its {array.size} values"
+        said = f"holds {value:.6g}, beyond float32 ({count})"
+        if not np.isfinite(value):
+            said = f"holds {value} ({count} is not finite)"
+        raise InputError(f"{path}: {name} {said}; {_REMEDY}")
+    return array

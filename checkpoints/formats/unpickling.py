@@ -1,0 +1,214 @@
+"""Pickles of weights, read without running anything. No Paddle.
+
+A pickle names functions and calls them. Here a name is looked up in one table of stand-ins that build
+tensors and plain containers; any other name ends the reading, before anything was called.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any, NoReturn
+
+import numpy as np
+
+from checkpoints.formats.pickle_machine import Machine, Maker, StandIn, Stretch, shown
+from checkpoints.formats.tensors import StoredTensor, count_of
+from common.errors import InputError
+
+# What the machine and the stand-ins raise for files that are damaged or lie about themselves; of these a
+# ValueError of our own says what is wrong.
+_SAYS_NOTHING = (TypeError, AttributeError, LookupError, MemoryError, OverflowError, UnicodeError)
+_BROKEN = (ValueError, *_SAYS_NOTHING)
+WIDTHS = {
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2",
+    "I8": "i1", "U8": "u1", "BOOL": "?",
+}  # fmt: skip
+# NumPy's codes of kinds. Paddle keeps a bfloat16 in an array of uint16, which no parameter is otherwise.
+_NUMPY_CODES = {
+    "f8": "F64", "f4": "F32", "f2": "F16", "u2": "BF16", "i8": "I64", "i4": "I32", "i2": "I16", "i1": "I8",
+    "u1": "U8", "b1": "BOOL",
+}  # fmt: skip
+_MOST_REPEATED = 4  # tied weights are stored once and read by each of their names
+
+
+class Kind(StandIn):
+    """A kind of numbers, such as F32; what the name ``torch.FloatStorage`` stands for."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+class Storage(StandIn):
+    """A row of numbers kept outside of the pickle, of which tensors are views.
+
+    read: number of the first byte, how many → these bytes.
+    """
+
+    __slots__ = ("kind", "read", "size")
+
+    def __init__(self, kind: str, size: int, read: Callable[[int, int], bytearray]) -> None:
+        self.kind, self.size, self.read = kind, size, read
+
+
+class Tensor(StandIn):
+    """A tensor as a pickle describes it; ``stored`` is how the rest of the project knows it."""
+
+    __slots__ = ("stored",)
+
+    def __init__(self, stored: StoredTensor) -> None:
+        self.stored = stored
+
+
+class _Mapping(dict[str, Any], StandIn):
+    """An OrderedDict; what PyTorch pins to it (``_metadata``) is left out."""
+
+    def build(self, state: Any) -> None:
+        pass
+
+
+class _NumpyType(StandIn):
+    __slots__ = ("kind",)
+
+    def __init__(self, code: Any, align: Any = False, copy: Any = True) -> None:
+        if not isinstance(code, str) or code not in _NUMPY_CODES:
+            raise ValueError(f"arrays of {shown(code) if isinstance(code, str) else '?'} are no weights")
+        self.kind = _NUMPY_CODES[code]
+
+    def build(self, state: Any) -> None:
+        if not isinstance(state, tuple) or state[1] not in ("<", "|"):
+            raise ValueError("its numbers are not little-endian")
+
+
+class _NumpyArray(Tensor):
+    __slots__ = ()
+
+    def __init__(self, *ignored: Any) -> None:
+        pass
+
+    def build(self, state: Any) -> None:
+        if not isinstance(state, tuple) or len(state) != 5:
+            raise ValueError("an array in an odd state")
+        _, shape, kind, fortran, raw = state
+        if not isinstance(kind, _NumpyType) or not isinstance(raw, bytes | Stretch):
+            raise ValueError("an array without numbers")
+        dtype = np.dtype(WIDTHS[kind.kind])
+        size = count_of(shape) * dtype.itemsize
+        if not (raw.may_hold(size) if isinstance(raw, Stretch) else len(raw) == size):
+            raise ValueError(f"an array of shape {shape} that holds more or fewer bytes")
+
+        def load() -> np.ndarray:
+            found = raw.read() if isinstance(raw, Stretch) else raw
+            if isinstance(raw, Stretch) and len(found) != size:
+                raise InputError(f"{raw.path}: an array in it is damaged; fetch it again")
+            return np.frombuffer(found, dtype).reshape(shape, order="F" if fortran is True else "C")
+
+        self.stored = StoredTensor(kind.kind, shape, load)
+
+
+def _torch_tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Tensor:
+    count = count_of(shape)
+    if not isinstance(storage, Storage) or type(offset) is not int or offset < 0:
+        raise ValueError("a tensor without numbers")
+    if not isinstance(strides, tuple) or len(strides) != len(shape):
+        raise ValueError("a tensor of unequal dimensions")
+    if not all(type(step) is int and 0 <= step < 2**40 for step in strides):
+        raise ValueError("a tensor of impossible strides")
+    last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
+    if count and last >= storage.size:
+        raise ValueError("a tensor beyond its storage")
+    kind, dtype = storage.kind, np.dtype(WIDTHS[storage.kind])
+    width = dtype.itemsize
+
+    def load() -> np.ndarray:
+        if not count:
+            return np.empty(shape, dtype)
+        row = np.frombuffer(storage.read(offset * width, (last + 1 - offset) * width), dtype)
+        steps = tuple(step * width for step in strides)
+        return np.ascontiguousarray(np.lib.stride_tricks.as_strided(row, shape, steps))
+
+    return Tensor(StoredTensor(kind, shape, load))
+
+
+def _encode(text: Any, encoding: Any) -> bytes | Stretch:
+    """How Python 3 writes bytes into a pickle of protocol 2."""
+    if encoding != "latin1":
+        raise ValueError("bytes in another encoding")
+    if isinstance(text, str):
+        return text.encode("latin1")
+    if not isinstance(text, Stretch) or not text.encoded:
+        raise ValueError("bytes made from what is no text")
+    return text
+
+
+def _same(value: Any, *_: Any) -> Any:
+    if not isinstance(value, tuple | Tensor):
+        raise ValueError("a copy of what is never copied")
+    return value
+
+
+_ARRAY = Maker(_NumpyArray)
+_STORAGES = {
+    "FloatStorage": "F32", "HalfStorage": "F16", "BFloat16Storage": "BF16", "DoubleStorage": "F64",
+    "LongStorage": "I64", "IntStorage": "I32", "ShortStorage": "I16", "CharStorage": "I8",
+    "ByteStorage": "U8", "BoolStorage": "BOOL",
+}  # fmt: skip
+
+# Every name that a pickle may use. PyTorch: from collections on; NumPy 1 and 2, as Paddle writes arrays.
+ALLOWED: dict[tuple[str, str], Any] = {
+    ("collections", "OrderedDict"): Maker(lambda: _Mapping()),
+    ("torch._utils", "_rebuild_tensor_v2"): Maker(_torch_tensor),
+    ("torch._utils", "_rebuild_tensor"): Maker(_torch_tensor),
+    ("torch._utils", "_rebuild_parameter"): Maker(_same),
+    **{("torch", name): Kind(kind) for name, kind in _STORAGES.items()},
+    ("numpy.core.multiarray", "_reconstruct"): _ARRAY,
+    ("numpy._core.multiarray", "_reconstruct"): _ARRAY,
+    ("numpy", "ndarray"): Kind("array"),
+    ("numpy", "dtype"): Maker(_NumpyType),
+    ("_codecs", "encode"): Maker(_encode),
+    ("builtins", "tuple"): Maker(_same),  # Paddle writes a tensor as the tuple of its name and its array
+    ("__builtin__", "tuple"): Maker(_same),
+}
+
+
+def unpickle(file: IO[bytes], path: Path, end: int, storages: Callable[[Any], Storage] | None = None) -> Any:
+    """Read one pickle, from where the file stands to ``end`` at the most.
+
+    storages: what a reference to numbers outside of the pickle stands for. What is not allowed, and a
+    damaged file: InputError.
+    """
+    try:
+        return Machine(file, path, end, ALLOWED, storages).load()
+    except _BROKEN as error:
+        broken(path, error)
+
+
+def broken(path: Path, error: Exception) -> NoReturn:
+    reason = "it is damaged" if isinstance(error, _SAYS_NOTHING) else shown(str(error))
+    raise InputError(f"{path}: cannot be read: {reason}; is it cut short? fetch it again") from None
+
+
+def _kind_of(value: Any) -> str:
+    return type(value).__name__.strip("_").lower()
+
+
+def tensors_in(path: Path, found: Any) -> dict[str, StoredTensor]:
+    """The mapping of names to tensors that a file of weights holds; InputError if it holds anything else."""
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: holds a {_kind_of(found)}, not a mapping of names to tensors")
+    tensors, size = {}, 0
+    for name, value in found.items():
+        if isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], Tensor):
+            value = value[1]
+        if not isinstance(value, Tensor) or not hasattr(value, "stored"):
+            said = f"{shown(name)} is a {_kind_of(value)}, not a tensor"
+            raise InputError(f"{path}: {said}; save the state dict alone")
+        tensors[name] = value.stored
+        size += count_of(value.stored.shape) * np.dtype(WIDTHS[value.stored.kind]).itemsize
+    length = path.stat().st_size
+    if size > _MOST_REPEATED * length:
+        raise InputError(
+            f"{path}: describes {size} bytes of tensors and has {length}: most of it would be the same "
+            "numbers again and again; save the state dict of one model"
+        )
+    return tensors

@@ -1,0 +1,195 @@
+"""Names of published models → a folder on this machine, fetched once. No Paddle.
+
+``convbert-base`` and the like are PaddleNLP's and come from its store; ``YituTech/conv-bert-base`` and the
+like are the Hugging Face hub's, into the hub's own cache. A hub model is pinned: what the first fetch
+found is what every later run takes, until another revision is named (``YituTech/conv-bert-base@3c1d…``).
+``HF_HUB_OFFLINE=1`` forbids every contact, ``HF_ENDPOINT`` names another hub. ``a/b`` where a folder ``a``
+stands here is a path; ``a/b@main`` is the hub's. ``convbert-mini`` ships with the project.
+"""
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from checkpoints.download import Source, fetch
+from checkpoints.weights import PADDLE, weight_files
+from common.cache import cache_dir, distrust, note_once, private_dir, protect
+from common.errors import InputError
+from common.files import write_json
+from common.model_files import TOKENIZER_JSON, VOCABULARY
+from encoders.config import SIZES, EncoderConfig, to_json
+
+_LARGEST_VOCABULARY = 16 << 20  # bytes; the published ones have some 230 000
+_HUB_NAME = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([\w./-]+))?")
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """A model in PaddleNLP's store: paths of its weights and its vocabulary, and its configuration.
+
+    The store gives no digests: the first fetch is trusted, as PaddleNLP does.
+    """
+
+    weights: str
+    vocabulary: str
+    settings: dict[str, Any]
+    lower_case: bool = True
+
+
+STORE = "https://bj.bcebos.com"
+_MODELS, _BERT_VOCABULARIES = "paddlenlp/models/transformers", "paddle-hapi/models/bert"
+
+
+def _convbert(size: str) -> StoredModel:
+    folder = f"{_MODELS}/convbert/convbert-{size}"
+    return StoredModel(f"{folder}/{PADDLE}", f"{folder}/vocab.txt", {"model_type": "convbert", **SIZES[size]})
+
+
+def _bert(name: str, folder: str, vocab_size: int) -> StoredModel:
+    settings = {**_wide("bert", "large" in name), "vocab_size": vocab_size}
+    vocabulary = f"{_BERT_VOCABULARIES}/{name}-vocab.txt"
+    return StoredModel(f"{_MODELS}/{folder}{name}.pdparams", vocabulary, settings, name.endswith("uncased"))
+
+
+def _electra(size: str) -> StoredModel:
+    settings = {**_wide("electra", size == "large"), "embedding_size": 1024 if size == "large" else 768}
+    if size == "small":
+        settings |= {"embedding_size": 128, "hidden_size": 256, "num_attention_heads": 4}
+        settings["intermediate_size"] = 1024
+    path = f"{_MODELS}/electra/electra-{size}"
+    return StoredModel(f"{path}.pdparams", f"{path}-vocab.txt", settings)
+
+
+def _ernie(size: str) -> StoredModel:
+    settings = {**_wide("ernie", size == "large"), "type_vocab_size": 4}
+    path = f"{_MODELS}/ernie_v2_{size}"
+    return StoredModel(f"{path}/ernie_v2_eng_{size}.pdparams", f"{path}/vocab.txt", settings)
+
+
+def _wide(model_type: str, large: bool) -> dict[str, Any]:
+    width, layers, heads = (1024, 24, 16) if large else (768, 12, 12)
+    return {
+        "model_type": model_type, "hidden_size": width, "embedding_size": width, "num_hidden_layers": layers,
+        "num_attention_heads": heads, "intermediate_size": 4 * width,
+    }  # fmt: skip
+
+
+# Addresses and sizes as in PaddleNLP 2.8.1 (transformers/*/configuration.py, tokenizer.py); not contacted by
+# the tests.
+PADDLENLP_MODELS: dict[str, StoredModel] = {
+    **{f"convbert-{size}": _convbert(size) for size in SIZES},
+    "bert-base-uncased": _bert("bert-base-uncased", "", 30522),
+    "bert-large-uncased": _bert("bert-large-uncased", "", 30522),
+    "bert-base-cased": _bert("bert-base-cased", "bert/", 28996),
+    "bert-large-cased": _bert("bert-large-cased", "bert/", 28996),
+    **{f"electra-{size}": _electra(size) for size in ("small", "base", "large")},
+    "ernie-2.0-base-en": _ernie("base"),
+    "ernie-2.0-large-en": _ernie("large"),
+}
+
+
+SHIPPED = (
+    "convbert-mini",
+)  # models that come with the project, each in a folder of its name beside this file
+
+
+def resolve(name_or_path: str | Path) -> Path:
+    """The model folder: the path itself, or where the model of that name was fetched to.
+
+    A path that does not exist is given back for its reader to complain of; a name that nobody
+    knows, and whatever goes wrong in fetching: InputError.
+    """
+    name = os.path.expanduser(name_or_path)  # noqa: PTH111 (where there is no home it stays as it is)
+    path = Path(name)
+    if path.exists():
+        return path
+    if name in SHIPPED:
+        return _shipped(name)
+    if name in PADDLENLP_MODELS:
+        return _from_store(name, PADDLENLP_MODELS[name])
+    on_hub = _HUB_NAME.fullmatch(name)
+    if on_hub and not on_hub[2] and path.parent.is_dir():
+        raise InputError(
+            f"{name}: no such model folder in {path.parent}; if you mean the hub's model, write {name}@main"
+        )
+    if on_hub:
+        return _from_hub(on_hub[1], on_hub[2] or "")
+    if re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
+        raise InputError(
+            f"{name}: no such model folder, and no name known here: "
+            f"{', '.join((*SHIPPED, *PADDLENLP_MODELS))}, "
+            "or one of the hub's, as YituTech/conv-bert-base"
+        )
+    return path
+
+
+def _shipped(name: str) -> Path:
+    place = Path(__file__).parent / name
+    folder = _whole(place)
+    if folder is None:
+        raise InputError(
+            f"{place}: {name} ships with the project, but this install lacks it; "
+            "install from a whole clone, or name another model"
+        )
+    return folder
+
+
+def _from_store(name: str, model: StoredModel) -> Path:
+    folder = private_dir("models") / name
+    for path in (folder, *(folder.iterdir() if folder.is_dir() else ())):
+        if reason := distrust(path):
+            raise InputError(reason)
+    store = os.environ.get("CONVBERT_GLUE_STORE") or STORE
+    fetch(Source(f"{store}/{model.vocabulary}", most=_LARGEST_VOCABULARY), folder / "vocab.txt")
+    fetch(Source(f"{store}/{model.weights}"), folder / PADDLE)
+    if not (folder / "config.json").is_file():  # written last: the store has none
+        write_json(folder / "tokenizer_config.json", {"do_lower_case": model.lower_case})
+        settings = to_json(EncoderConfig(**model.settings))
+        write_json(folder / "config.json", {**settings, "id2label": None, "label2id": None})
+    return folder
+
+
+def _from_hub(repository: str, revision: str) -> Path:
+    """The snapshot's folder in the hub's cache, with configuration, weights and vocabulary."""
+    note = cache_dir() / "hub" / f"{repository.replace('/', '--')}.json"
+    pinned = _read_note(note)
+    if not revision and pinned and (found := _whole(Path(pinned["folder"]))) and _has_vocabulary(found):
+        return found
+    from checkpoints.hub import snapshot
+
+    commit, folder = snapshot(repository, revision or pinned.get("revision") or "main")
+    if not revision:
+        try:
+            private_dir("hub")
+            write_json(note, {"revision": commit, "folder": str(folder)})
+            protect(note)
+        except (InputError, OSError) as error:
+            note_once(f"{repository}@{commit} is not noted, later runs may find another commit: {error}")
+    return folder
+
+
+def _read_note(note: Path) -> dict[str, str]:
+    if reason := distrust(note):  # it names a folder, which would be loaded
+        note_once(f"{reason}; the hub is asked which commit it has")
+        return {}
+    try:
+        found = json.loads(note.read_text(encoding="utf-8"))
+        return {"revision": str(found["revision"]), "folder": str(found["folder"])}
+    except (OSError, ValueError, TypeError, KeyError):  # none yet, or a damaged one: asked for again
+        return {}
+
+
+def _has_vocabulary(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in (VOCABULARY, TOKENIZER_JSON))
+
+
+def _whole(folder: Path) -> Path | None:
+    try:
+        files = weight_files(folder)
+    except InputError:  # a damaged index: asked for again
+        return None
+    whole = files and all(path.is_file() for path in (*files, folder / "config.json"))
+    return folder if whole else None

@@ -1,0 +1,187 @@
+"""Flags in both spellings, booleans bare or with a value, and the exit codes of every command.
+
+Exit 0: done. 1: the input or the data is wrong (one line on stderr). 2: wrong usage. 130: Ctrl-C.
+"""
+
+import argparse
+import io
+import math
+import os
+import sys
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
+
+from common.errors import InputError, UsageError
+from common.printable import one_line
+
+_TRUE = {"1", "true", "yes", "on"}
+_FALSE = {"0", "false", "no", "off"}
+
+
+def is_truth_value(text: str) -> bool:
+    """Whether ``parse_bool`` reads this."""
+    return text.lower() in _TRUE | _FALSE
+
+
+def parse_bool(text: str) -> bool:
+    """Read ``True``, ``false``, ``1``, ``off`` … as a bool; anything else is a usage error."""
+    if is_truth_value(text):
+        return text.lower() in _TRUE
+    raise argparse.ArgumentTypeError(f"{text!r} is not a truth value: write true or false")
+
+
+def count(text: str, least: int = 1) -> int:
+    """Read a whole number of at least ``least``; anything else is a usage error."""
+    if not text.isascii() or not text.isdigit() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
+    return int(text)
+
+
+def path(text: str) -> str:
+    """A path, with the user's home for ``~``; an empty one, as an unset variable gives, is a usage error."""
+    if not text:
+        raise argparse.ArgumentTypeError("is empty; name a path")
+    return os.path.expanduser(text)  # noqa: PTH111 (where there is no home it stays as it is)
+
+
+def program(text: str) -> str:
+    """A program that a child process finds from any folder.
+
+    A path becomes absolute, but its links stay: by them a virtual environment's Python knows where it is. A
+    bare name is looked for where commands are.
+    """
+    given = path(text)
+    return os.path.abspath(given) if os.path.dirname(given) else given  # noqa: PTH100, PTH120
+
+
+def count_or_0(text: str) -> int:
+    """Read a whole number, 0 included."""
+    return count(text, 0)
+
+
+def tolerance(text: str) -> float:
+    """Read a number of at least 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 0")
+    return value
+
+
+def seconds(text: str) -> float:
+    """A number of seconds above 0; anything else is a usage error."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return value
+
+
+# What makes an argument a switch: it works bare (``--use_amp``) and with a value (``--use_amp False``).
+SWITCH: dict[str, Any] = {"type": parse_bool, "nargs": "?", "const": True, "metavar": "BOOL"}
+
+
+class CommandParser(argparse.ArgumentParser):
+    """An argument parser that takes ``--data_dir`` and ``--data-dir`` alike."""
+
+    def __init__(self, **settings: Any) -> None:
+        settings.setdefault("allow_abbrev", False)
+        settings.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(**settings)
+
+    def add_switch(self, *names: str, **settings: Any) -> argparse.Action:
+        """Add a boolean flag, false by default."""
+        return self.add_argument(*names, **{"default": False, **SWITCH, **settings})
+
+    def fall_back_on(self, values: Mapping[str, Any]) -> list[str]:
+        """Take these for flags that are not given, by name; none is required any more.
+
+        Returns the names of those that were and have no value here. ValueError for what no flag takes;
+        other values are read as if they were given.
+        """
+        missing = []
+        for action in self._actions:
+            value = values.get(action.dest)
+            if action.choices is not None and value not in (*action.choices, "", None):
+                raise ValueError(f"{action.dest} {value!r} is none of {', '.join(map(str, action.choices))}")
+            as_it_is = value is None or (isinstance(value, bool) and action.type is parse_bool)
+            if action.dest in values and not (action.required and value is None):
+                action.default = value if as_it_is else str(value)
+            elif action.required:
+                missing.append(action.dest)
+            action.required = False
+        return missing
+
+    def error(self, message: str) -> NoReturn:
+        """Leave with 2 and say why; the flags, of which there may be fifty, are left to --help."""
+        words = "".join(f" {action.metavar or action.dest}" for action in self._get_positional_actions())
+        self.exit(2, f"usage: {self.prog}{words} [flags]; --help lists them\nerror: {one_line(message)}\n")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        words = list(sys.argv[1:] if args is None else args)
+        words = [self._spelled_as_declared(word) for word in words]
+        # A bare switch must not swallow the word behind it, which may be an argument of its own.
+        for number, word in enumerate(words if self._get_positional_actions() else []):
+            action = self._option_string_actions.get(word)
+            following = words[number + 1 : number + 2]
+            if action is not None and action.type is parse_bool and not any(map(is_truth_value, following)):
+                words[number] = f"{word}=true"
+        return super().parse_known_args(words, namespace)
+
+    def _spelled_as_declared(self, word: str) -> str:
+        if not word.startswith("--") or len(word) == 2:
+            return word
+        name, equals, value = word[2:].partition("=")
+        for candidate in (name, name.replace("-", "_"), name.replace("_", "-")):
+            if "--" + candidate in self._option_string_actions:
+                return f"--{candidate}{equals}{value}"
+        return word
+
+
+def _one_line(message: Warning | str, *_: Any, **__: Any) -> str:
+    """A warning as a user should see it: without the line of our code that gave it."""
+    return f"warning: {one_line(message)}\n"
+
+
+def run(main: Callable[[Sequence[str] | None], int | None]) -> NoReturn:
+    """Run a command's ``main`` and leave with its exit code; bad input is one line, no traceback."""
+    warnings.formatwarning = _one_line
+    if sys.stderr is None:  # closed: what is said goes nowhere, not to stdout
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (till the end)
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # closed ones are None
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal of fewer letters is no reason to fail
+    try:
+        code = main(None) or 0
+        if sys.stdout:
+            sys.stdout.flush()
+    except InputError as error:
+        print(f"error: {one_line(error)}", file=sys.stderr)
+        code = 2 if isinstance(error, UsageError) else 1
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 1
+    except OSError as error:
+        if "KeyboardInterrupt" in str(error):  # Ctrl-C in an operator of ours that Paddle called
+            print("interrupted", file=sys.stderr)
+            sys.exit(130)
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"error: {one_line(f'{where}{error.strerror or error}')}", file=sys.stderr)
+        code = 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        code = 130
+    except Exception as error:
+        if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop"):  # before Python 3.13
+            print(f"error: {one_line(error)}", file=sys.stderr)
+            sys.exit(1)
+        if "KeyboardInterrupt" not in str(error):  # else Ctrl-C in an operator of ours that Paddle called
+            raise
+        print("interrupted", file=sys.stderr)
+        code = 130
+    sys.exit(code)

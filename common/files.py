@@ -1,0 +1,244 @@
+"""Artefacts that appear whole or not at all: write beside, fsync, rename; manifests."""
+
+import errno
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from common.errors import InputError
+from common.json_text import parse_json
+from common.plain_files import open_plain, read_plain
+from common.printable import escape_unprintable, shortened
+from common.text import NotTextError, decode_text, read_lines
+
+MANIFEST = "manifest.json"
+_LARGEST_JSON = 1 << 30  # bytes; SQuAD 2.0 has 42 million
+FINISHED = ".finished"  # in a finished run whose last/ was put away, as lab.sweep --keep best does
+
+
+@contextmanager
+def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
+    """Open a binary file that takes its name only when the block ends without an error.
+
+    The parent folder is created. On an error the half-written file is removed and whatever
+    stood at ``path`` before is untouched.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
+    try:
+        with open(beside, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        # A full disk names no file, and a forbidden one only the file beside.
+        about_this = error.errno is not None and error.filename in (None, str(beside))
+        raise (OSError(error.errno, error.strerror, str(path)) if about_this else error) from None
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in ``folder`` durable, where the system can do that with folders.
+
+    Windows does not open them, and some file systems (network shares, FUSE) know no such thing.
+    """
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EBADF):
+                raise
+        finally:
+            os.close(handle)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write UTF-8 text atomically, with the line ends as they are in ``text``."""
+    with atomic_write(path) as file:
+        file.write(text.encode("utf-8"))
+
+
+def write_through(file: IO[bytes], content: bytes) -> None:
+    """Write and make sure that it is on the disk: afterwards only the renaming can fail."""
+    file.write(content)
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write ``value`` as indented, ASCII-escaped JSON, atomically."""
+    write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def why_missing(path: Path) -> str:
+    """What there is to say of a file that is not there: a link may lead nowhere, as git-annex leaves them."""
+    if path.is_symlink():
+        target = escape_unprintable(str(path.readlink()))
+        return f"is a link to {target}, which is not there; fetch the file itself"
+    return "no such file"
+
+
+def read_json_object(path: str | Path, most: int = _LARGEST_JSON) -> dict[str, Any]:
+    """The JSON object in a plain file of at most so many bytes; InputError says what is wrong with it."""
+    try:
+        text = decode_text(read_plain(path, most))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except NotTextError as error:
+        raise InputError(f"{path}: not JSON: {error}") from None
+    values = parse_json(text, str(path))
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: expected a JSON object, found a {type(values).__name__}")
+    return values
+
+
+def read_json_lines(path: str | Path) -> Iterator[Any]:
+    """The values of a .jsonl file, a line each, blank ones left out; InputError names what is not JSON."""
+    for number, line in read_lines(path):
+        if line.strip():
+            yield read_json_line(line, f"{path}:{number}")
+
+
+def read_json_line(line: str, where: str) -> Any:
+    """The value of a line; InputError says where it is not JSON."""
+    return parse_json(line.lstrip("\ufeff"), where)  # as where a file was put behind another
+
+
+def read_json_objects(path: str | Path) -> list[dict[str, Any]]:
+    """The objects of a .jsonl file; InputError where there are none, or something else."""
+    values = list(read_json_lines(path))
+    if not values:
+        raise InputError(f"{path}: holds no rows")
+    for value in values:
+        if not isinstance(value, dict):
+            raise InputError(f"{path}: expected a JSON object a line, found {shortened(value, 60)}")
+    return values
+
+
+def sha256_of(path: str | Path) -> str:
+    """The SHA-256 of a plain file's bytes, in hex; a pipe or a device is an InputError."""
+    digest = hashlib.sha256()
+    with open_plain(path) as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@contextmanager
+def atomic_folder(path: str | Path, keep_before: str = "") -> Iterator[Path]:
+    """Yield a new folder that takes the name ``path`` only when the block ends without an error.
+
+    It gets a manifest of its files. A folder that stood there is replaced, or with keep_before takes
+    that name beside it. After a crash ``settle_folder`` puts things right. Of a link to a folder, which this
+    user or the administrator made, the folder is replaced, where it is; then nothing can be kept before.
+    """
+    if keep_before and Path(path).is_symlink():
+        raise InputError(f"{path}: is a link, and the folder before it is kept beside it: put a folder there")
+    path = folder_meant(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    settle_folder(path)
+    beside, before = _neighbours(path)
+    kept = path.with_name(keep_before) if keep_before else before
+    beside.mkdir()
+    try:
+        yield beside
+        write_manifest(beside)
+        sync_folder(beside)
+        if path.exists():
+            _remove(kept)
+            os.replace(path, kept)
+        os.replace(beside, path)
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        if kept.exists() and not path.exists():
+            os.replace(kept, path)
+        raise
+    sync_folder(path.parent)
+    _remove(before)
+
+
+def settle_folder(path: str | Path) -> None:
+    """Undo what a killed ``atomic_folder`` left: the folder before it is back, half-written ones are gone."""
+    path = folder_meant(path)
+    beside, before = _neighbours(path)
+    _remove(beside)
+    if before.is_dir() and not before.is_symlink() and not path.exists():  # killed between the two renames
+        os.replace(before, path)
+    _remove(before)
+
+
+def check_replaceable(path: str | Path) -> None:
+    """InputError where ``atomic_folder`` could not replace what stands there: better now than after hours."""
+    folder = folder_meant(path)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{path}: is no folder; remove it, or name another")
+    if os.path.ismount(folder):
+        raise InputError(f"{path}: is where a file system is mounted; it cannot be replaced: name one in it")
+    if folder.parent.is_dir() and not os.access(folder.parent, os.W_OK | os.X_OK):
+        raise InputError(f"{path}: cannot be replaced: {folder.parent} may not be written to")
+
+
+def folder_meant(path: str | Path) -> Path:
+    """The folder itself, of an honest link the one it leads to; ``.`` has no name that could be changed."""
+    path = Path(path).absolute()
+    if not path.is_symlink():
+        return path
+    if hasattr(os, "geteuid") and path.lstat().st_uid not in (0, os.geteuid()):
+        raise InputError(f"{path}: is a link that another user made; it is not followed: remove it")
+    folder = Path(os.path.realpath(path))
+    if not folder.is_dir():
+        raise InputError(f"{path}: is a link to what is no folder; remove it, or make the folder {folder}")
+    return folder
+
+
+def _remove(path: Path) -> None:
+    """Take away a folder with all that is in it, of a link the link alone."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    else:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _neighbours(path: Path) -> tuple[Path, Path]:
+    return path.with_name(f".{path.name}.part"), path.with_name(f".{path.name}.before")
+
+
+def write_manifest(folder: Path) -> None:
+    """Write ``manifest.json``: the SHA-256 of every other file in a folder."""
+    digests = {entry.name: sha256_of(entry) for entry in sorted(folder.iterdir()) if entry.name != MANIFEST}
+    write_json(folder / MANIFEST, {"sha256": digests})
+
+
+def damage(folder: Path) -> str:
+    """What is not as the folder's manifest says, in one line; empty if all is well.
+
+    A folder without a manifest is damaged too.
+    """
+    try:
+        digests = read_json_object(folder / MANIFEST)["sha256"]
+        if not all(re.fullmatch(r"[\w.-]+", name, re.ASCII) and name.strip(".") for name in digests):
+            return f"{folder / MANIFEST}: not a manifest"  # such as one that names /dev/zero
+        wrong = [name for name, digest in digests.items() if sha256_of(folder / name) != digest]
+    except InputError as error:
+        return str(error)
+    except FileNotFoundError as error:
+        return f"{error.filename}: no such file"
+    except OSError as error:
+        return f"{error.filename}: {error.strerror}"
+    except (KeyError, AttributeError, TypeError):
+        return f"{folder / MANIFEST}: not a manifest"
+    return f"{folder / wrong[0]}: is not what {MANIFEST} says (SHA-256)" if wrong else ""

@@ -1,0 +1,104 @@
+"""Locks between processes: a file that one process at a time can hold, through ``filelock``."""
+
+import errno
+import math
+import os
+import stat
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from common.errors import InputError
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+_POLL_SECONDS = 0.2
+# What the system answers where a file system cannot lock: Lustre without `flock`, NFS without its daemon …
+_UNSUPPORTED = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
+
+
+class Lock:
+    """Hold a file against other processes; it is free again when this one ends, however it ends.
+
+    The system keeps the lock. Where the file system cannot, a second file ``NAME.held`` beside it counts as
+    the lock: it names its holder, and is taken over when that process has ended on the same machine.
+    """
+
+    def __init__(self, path: Path, seconds: float = 0.0, waiting: str = "") -> None:
+        """Wait for the lock and take it; InputError if another process still holds it then.
+
+        Args:
+            path: the lock's file, which is created; a link is refused, not followed.
+            seconds: how long to wait; ``math.inf`` waits for ever.
+            waiting: what to print on stderr, once, if there is something to wait for.
+        """
+        _refuse_what_is_no_lock(path)
+        self._lock = _system_lock(path)
+        try:
+            self._acquire(path, seconds, waiting)
+        except OSError as error:
+            _refuse_what_is_no_lock(path)  # planted meanwhile
+            if error.errno not in _UNSUPPORTED:
+                raise
+            self._lock = _file_that_counts(path.with_name(f"{path.name}.held"))
+            self._acquire(path, seconds, waiting)
+
+    def _acquire(self, path: Path, seconds: float, waiting: str) -> None:
+        from filelock import Timeout
+
+        try:
+            self._lock.acquire(blocking=False)
+            return
+        except Timeout:
+            if seconds and waiting:
+                print(waiting, file=sys.stderr, flush=True)
+        try:
+            timeout = -1 if math.isinf(seconds) else seconds
+            self._lock.acquire(timeout=timeout, poll_interval=_POLL_SECONDS, blocking=seconds > 0)
+        except Timeout:
+            held = Path(self._lock.lock_file)
+            remedy = "" if held == path else f" (if there is none, on any machine, remove {held})"
+            raise InputError(
+                f"{path.parent}: another run is at work there; wait for it, or stop it{remedy}"
+            ) from None
+
+    def free(self) -> None:
+        """Let others have it."""
+        self._lock.release()
+
+    def __enter__(self) -> "Lock":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.free()
+
+
+def _refuse_what_is_no_lock(path: Path) -> None:
+    """InputError for a link, which would be followed, and for what holds text, which could be cut short."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return
+    is_file = stat.S_ISREG(status.st_mode)
+    if stat.S_ISLNK(status.st_mode) or (is_file and status.st_nlink > 1):
+        raise InputError(f"{path}: is a link, and a lock never follows one; remove it")
+    if is_file and status.st_size:
+        raise InputError(f"{path}: is no lock, for it holds something; move it away")
+
+
+def _system_lock(path: Path) -> "BaseFileLock":
+    import filelock  # takes 60 ms
+
+    # Without `fcntl`, UnixFileLock fails with ENOSYS, as on a file system that cannot lock.
+    kind = filelock.UnixFileLock if os.name == "posix" else filelock.FileLock
+    return kind(path, thread_local=False, fallback_to_soft=False)
+
+
+def _file_that_counts(path: Path) -> "BaseFileLock":
+    from filelock import SoftFileLock
+
+    return SoftFileLock(path, thread_local=False)

@@ -1,0 +1,92 @@
+"""NumPy's .npz archives from anybody: an array's header is looked at before anything is made of it."""
+
+import io
+import tokenize
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from common.plain_files import open_plain
+from common.zip_entries import MAX_ENTRIES, has_many_entries, is_read_in_bounds
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_LONGEST_HEADER = 2000  # bytes; an array of numbers or words takes 118
+_LONGEST_TEXT = 10_000  # characters of one item
+_ROOM = 1 << 20  # bytes that any archive's array may have
+_MOST_RATIO = 100  # else the size of an array by that of the archive it is packed in
+
+# Whatever NumPy and zipfile say of bytes that are not as they should be.
+DAMAGED: tuple[type[Exception], ...] = (
+    zipfile.BadZipFile, tokenize.TokenError, EOFError, OSError, RuntimeError, ValueError, SyntaxError,
+    TypeError, LookupError, AttributeError, ArithmeticError, MemoryError, SystemError,
+)  # fmt: skip
+
+
+def read_arrays(
+    path: str | Path, limits: Mapping[str, int], compressed: bool = True
+) -> "dict[str, np.ndarray[Any, Any]]":
+    """Those of the named arrays that an .npz holds; never a pickle.
+
+    Args:
+        path: the archive.
+        limits: name of an array → the most bytes that it may have. Arrays of other names are left unread.
+        compressed: whether the arrays may be compressed.
+    Raises:
+        InputError: it is no plain file.
+        One of DAMAGED: it is no whole .npz, or an array is not what its header and its limit say. By then
+            nothing larger than the file itself was made.
+    """
+    arrays = {}
+    with open_plain(path) as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what is odd in a header the error says enough
+        if has_many_entries(file):
+            raise ValueError(f"it holds more than {MAX_ENTRIES} arrays")
+        largest = max(_ROOM, _MOST_RATIO * file.seek(0, io.SEEK_END))
+        with zipfile.ZipFile(file) as archive:
+            present = set(archive.namelist())
+            for name, most in limits.items():
+                if f"{name}.npy" in present:
+                    entry = archive.getinfo(f"{name}.npy")
+                    if not is_read_in_bounds(entry):
+                        raise ValueError(f"{name} is not packed as NumPy packs arrays")
+                    if entry.compress_type and not compressed:
+                        raise ValueError(f"{name} is compressed")
+                    if entry.file_size > min(most + _LONGEST_HEADER, largest):
+                        raise ValueError(f"{name} has {entry.file_size} bytes")
+                    with archive.open(entry) as stored:
+                        arrays[name] = _read_array(name, stored, entry.file_size)
+    return arrays
+
+
+def _read_array(name: str, stored: Any, size: int) -> "np.ndarray[Any, Any]":
+    import numpy as np
+    from numpy.lib import format as npy
+
+    start = stored.read(8)
+    version = npy.read_magic(io.BytesIO(start))
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"{name} is of version {version}")
+    width = 2 if version == (1, 0) else 4
+    length = stored.read(width)
+    count = int.from_bytes(length, "little")
+    if count > _LONGEST_HEADER:
+        raise ValueError(f"{name} has a header of {count} bytes")
+    read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, by_columns, dtype = read_header(io.BytesIO(length + stored.read(count)))
+    if dtype.hasobject or dtype.subdtype or not dtype.itemsize:
+        raise ValueError(f"{name} is of type {dtype}")
+    if dtype.kind == "U" and dtype.itemsize > 4 * _LONGEST_TEXT:
+        raise ValueError(f"{name} holds texts of {dtype.itemsize // 4} characters")
+    items = 1
+    for length_of_axis in shape:
+        items *= int(length_of_axis)
+    if min(shape, default=0) < 0 or len(start) + width + count + items * dtype.itemsize != size:
+        raise ValueError(f"{name} is said to have shape {shape} and has {size} bytes in all")
+    content = bytearray(stored.read(items * dtype.itemsize + 1))  # to the end, where the checksum is compared
+    if len(content) != items * dtype.itemsize:
+        raise ValueError(f"{name} has {len(content)} of {items * dtype.itemsize} bytes")
+    return np.frombuffer(content, dtype).reshape(shape, order="F" if by_columns else "C")

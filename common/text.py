@@ -1,0 +1,114 @@
+"""Text files as people have them: UTF-8 with or without a byte order mark; anything else is named.
+
+Every reader of text goes through here, so that a file saved on Windows is read like any other, and one that
+is no UTF-8 text (UTF-16, compressed, a Git LFS pointer, a web page) is refused by what it is.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from common.errors import InputError
+from common.plain_files import open_plain
+
+_BOM = "\ufeff"
+_COMPRESSED = (
+    (b"\x1f\x8b", "gzip", "gunzip"),
+    (b"BZh", "bzip2", "bunzip2"),
+    (b"\xfd7zXZ\0", "xz", "unxz"),
+    (b"\x28\xb5\x2f\xfd", "zstd", "unzstd"),
+)
+_LFS = b"version https://git-lfs.github.com/spec/"
+_WEB_PAGE = re.compile(rb"\s*<(!doctype\s+html|html)\b", re.IGNORECASE)
+_LOOKED_AT = 512  # bytes
+# Characters of a text to classify. Of a longer one a network sees no more than of this, while the tokeniser
+# takes a hundred bytes of memory for each.
+LONGEST_TEXT = 1_000_000
+
+
+class NotTextError(ValueError):
+    """Bytes that are no UTF-8 text. line: where, counted from 1. whole: the file is something else."""
+
+    def __init__(self, line: int, reason: str, whole: bool = False) -> None:
+        super().__init__(reason if whole else f"line {line}: {reason}")
+        self.line, self.reason = line, reason
+
+
+def stand_in(raw: bytes) -> str:
+    """What a file is that begins with these bytes and only stands for another, of any kind, with the remedy;
+    else empty."""
+    for magic, name, command in _COMPRESSED:
+        if raw.startswith(magic):
+            return f"is compressed with {name}; unpack it first (`{command} FILE`)"
+    if raw.startswith(_LFS):
+        return "is a Git LFS pointer, not the file itself; fetch that with `git lfs pull`"
+    if _WEB_PAGE.match(raw):
+        return "is a web page, not the file itself; fetch it by the address of its raw content"
+    return ""
+
+
+def other_form(raw: bytes) -> str:
+    """What a file is that begins with these bytes and is no UTF-8 text, with the remedy; else empty."""
+    if form := stand_in(raw):
+        return form
+    if raw.startswith(b"PK\x03\x04"):
+        return "is a zip archive; unpack it first (`unzip FILE`)"
+    if raw.startswith(b"PAR1"):
+        return "is a Parquet file; expected text"
+    if encoding := _wide_encoding(raw):
+        return f"is {encoding}, not UTF-8; save it as UTF-8 (`iconv -f {encoding} -t UTF-8 FILE > NEW_FILE`)"
+    return ""
+
+
+def _wide_encoding(raw: bytes) -> str:
+    """UTF-16 or UTF-32, by the byte order mark, or by ASCII characters with zero bytes between them."""
+    if raw.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        return "UTF-32"
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "UTF-16"
+    head = raw[:_LOOKED_AT]
+    even, odd = head[0::2], head[1::2]
+    for zeros, letters, name in ((odd, even, "UTF-16LE"), (even, odd, "UTF-16BE")):
+        if len(head) >= 4 and not any(zeros) and b"\0" not in letters:
+            return name
+    return ""
+
+
+def decode_text(raw: bytes) -> str:
+    """The text of a whole file's bytes, without its byte order mark; NotTextError says what else it is."""
+    if form := other_form(raw):
+        raise NotTextError(1, form, whole=True)
+    return decode_part(raw, 1)
+
+
+def decode_part(raw: bytes, line: int) -> str:
+    """The text of a part of a file that begins with this line; NotTextError names the line of a bad byte."""
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        number = line + raw.count(b"\n", 0, error.start)
+        reason = f"byte 0x{raw[error.start]:02x} is not UTF-8; save the file as UTF-8"
+        raise NotTextError(number, reason) from None
+    return text.lstrip(_BOM) if line == 1 else text
+
+
+def read_text(path: str | Path) -> str:
+    """The text of a UTF-8 file, with or without a byte order mark; InputError with line for other bytes."""
+    try:
+        with open_plain(path) as file:
+            return decode_text(file.read())
+    except NotTextError as error:
+        raise InputError(f"{path}:{error.line}: {error.reason}") from None
+
+
+def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
+    """Number and text of every line without its end, cut at line feeds only; read as they are asked for."""
+    with open_plain(path) as file:
+        if form := other_form(file.peek(_LOOKED_AT)):
+            raise InputError(f"{path}:1: {form}")
+        for number, raw in enumerate(file, 1):
+            try:
+                line = decode_part(raw, number)
+            except NotTextError as error:
+                raise InputError(f"{path}:{error.line}: {error.reason}") from None
+            yield number, line.removesuffix("\n").removesuffix("\r")

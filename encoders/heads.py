@@ -1,0 +1,90 @@
+"""Heads: what turns hidden states into answers, with their losses.
+
+B rows, T tokens, H hidden size, L outputs (labels, or 1 for regression).
+"""
+
+from encoders.config import EncoderConfig
+from encoders.dropout import Dropout
+from encoders.encoder import ACTIVATIONS, Encoder, initialise
+from encoders.framework import paddle
+from encoders.linear import Linear
+
+nn = paddle.nn
+F = paddle.nn.functional
+
+
+class LinearHead(nn.Layer):
+    """The ConvBERT authors' head: dropout, one linear layer on the first token."""
+
+    def __init__(self, config: EncoderConfig, outputs: int) -> None:
+        super().__init__()
+        self.dropout = Dropout(config.head_dropout)
+        self.projection = Linear(config.hidden_size, outputs)
+
+    def forward(self, first: paddle.Tensor) -> paddle.Tensor:
+        """first: (B, H) → (B, L)."""
+        return self.projection(self.dropout(first))
+
+
+class DenseHead(nn.Layer):
+    """Hugging Face's ConvBERT and ELECTRA head: dropout, dense, activation, dropout, projection."""
+
+    def __init__(self, config: EncoderConfig, outputs: int) -> None:
+        super().__init__()
+        self.dropout = Dropout(config.head_dropout)
+        self.dense = Linear(config.hidden_size, config.hidden_size)
+        # ConvBERT's takes the encoder's activation, ELECTRA's is always gelu.
+        self.activation = ACTIVATIONS["gelu" if config.model_type == "electra" else config.hidden_act]
+        self.projection = Linear(config.hidden_size, outputs)
+
+    def forward(self, first: paddle.Tensor) -> paddle.Tensor:
+        """first: (B, H) → (B, L)."""
+        return self.projection(self.dropout(self.activation(self.dense(self.dropout(first)))))
+
+
+class PoolerHead(nn.Layer):
+    """BERT's and ERNIE's: through the pretrained pooler (dense, tanh), dropout, projection."""
+
+    def __init__(self, config: EncoderConfig, outputs: int) -> None:
+        super().__init__()
+        self.pooler = Linear(config.hidden_size, config.hidden_size)
+        self.dropout = Dropout(config.head_dropout)
+        self.projection = Linear(config.hidden_size, outputs)
+
+    def forward(self, first: paddle.Tensor) -> paddle.Tensor:
+        """first: (B, H) → (B, L)."""
+        return self.projection(self.dropout(paddle.tanh(self.pooler(first))))
+
+
+SENTENCE_HEADS = {"linear": LinearHead, "dense": DenseHead, "pooler": PoolerHead}
+
+
+class SentenceClassifier(nn.Layer):
+    """An encoder with a sentence head: classification, or regression with one output."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.outputs = max(1, len(config.id2label))
+        self.encoder = Encoder(config)
+        self.head = SENTENCE_HEADS[config.classifier_head](config, self.outputs)
+        initialise(self, config.initializer_range)
+
+    def forward(
+        self, ids: paddle.Tensor, token_types: paddle.Tensor, mask: paddle.Tensor | None = None
+    ) -> paddle.Tensor:
+        """ids, token_types: (B, T); mask: (B, T) or None → logits (B, L)."""
+        first = self.encoder(ids, token_types, mask, first_only=True)
+        return self.head(first.squeeze(1))
+
+
+def sentence_loss(logits: paddle.Tensor, targets: paddle.Tensor) -> paddle.Tensor:
+    """Sum over the rows of cross-entropy (L > 1) or squared error (L = 1).
+
+    logits: (B, L); targets: (B,) int64 label ids or float32 values → scalar. Divide by the number of
+    rows that make one step, so that accumulated and uneven batches weigh every row alike.
+    """
+    logits = logits.astype("float32")
+    if logits.shape[1] == 1:
+        return F.square_error_cost(logits.squeeze(1), targets).sum()
+    return F.cross_entropy(logits, targets, reduction="sum")

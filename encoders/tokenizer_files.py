@@ -1,0 +1,237 @@
+"""The small files beside a vocabulary, read as transformers 5.23 reads them. No Paddle.
+
+``tokenizer_config.json`` names the class, the normaliser's settings and the special tokens, and in its
+``added_tokens_decoder`` the tokens that were added. Older folders have these in ``special_tokens_map.json``
+and ``added_tokens.json``; where there is an ``added_tokens_decoder``, transformers reads neither of the two.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tokenizers import AddedToken
+
+from common.errors import InputError
+from common.files import read_json_object
+from common.model_files import ADDED_TOKENS, SPECIAL_TOKENS, TOKENIZER_SETTINGS
+
+# Role → the token that has it where no file names another.
+ROLES = {
+    "pad_token": "[PAD]",
+    "unk_token": "[UNK]",
+    "cls_token": "[CLS]",
+    "sep_token": "[SEP]",
+    "mask_token": "[MASK]",
+}
+NORMALISER_DEFAULTS: dict[str, bool | None] = {
+    "do_lower_case": True,
+    "tokenize_chinese_chars": True,
+    "strip_accents": None,
+}
+TAKES_FILE_WHOLE = "PreTrainedTokenizerFast"  # transformers' class for any tokenizer.json
+_TAKE_FILE_WHOLE = (TAKES_FILE_WHOLE, "TokenizersBackend")
+_BERTS = tuple(
+    f"{name}Tokenizer"
+    for name in ("Bert", "Electra", "ConvBert", "Ernie", "TinyBert", "MobileBert", "SqueezeBert")
+)
+_WITHOUT_TOKEN_TYPES = "DistilBertTokenizer"
+# Settings that only transformers' old tokenisers in Python obey, and the one value that changes nothing.
+_OBEYED_BY_FEW: dict[str, Any] = {"do_basic_tokenize": True, "clean_text": True, "wordpieces_prefix": "##"}
+_FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
+_NEWER_LIST, _OLDER_LIST = "extra_special_tokens", "additional_special_tokens"
+# Of these transformers knows that they are special when it reads added_tokens.json, of others not yet.
+_NAMED_FIRST = (*ROLES, "bos_token", "eos_token", _NEWER_LIST)
+_TOKEN_TYPES = "token_type_ids"
+
+
+@dataclass(frozen=True)
+class TokenizerSettings:
+    """What the small files say.
+
+    path: ``tokenizer_config.json``, whether or not it is there. takes_file_whole: whether the class takes
+    tokenizer.json as it stands; the others are BERT's. normaliser: of ``NORMALISER_DEFAULTS`` what is
+    given. roles: of ``ROLES`` what is given. extras: other special tokens. declared: added tokens by the id
+    they should have; declared_in: the file that lists them, None where none does. notes: what a user should
+    know.
+    """
+
+    path: Path
+    takes_file_whole: bool
+    normaliser: dict[str, bool | None]
+    roles: dict[str, AddedToken]
+    extras: list[AddedToken]
+    declared: dict[int, AddedToken]
+    declared_in: Path | None
+    splits_special_tokens: bool
+    notes: list[str] = field(default_factory=list)
+
+
+def read_settings(folder: Path) -> TokenizerSettings:
+    """Read a model folder's small files; InputError names what this project cannot do as they say."""
+    path = folder / TOKENIZER_SETTINGS
+    values = read_json_object(path) if path.is_file() else {}
+    notes: list[str] = []
+    takes_whole = _check_class(folder, path, values, notes)
+    normaliser = {key: values[key] for key in NORMALISER_DEFAULTS if key in values}
+    for key, value in normaliser.items():
+        if not isinstance(value, bool) and not (key == "strip_accents" and value is None):
+            raise InputError(f"{path}: {key} must be true or false, not {repr(value)[:60]}")
+    special_tokens = _special_tokens(folder, path, values, notes)
+    contents = {key: {token.content for token in tokens} for key, tokens in special_tokens.items()}
+    _check_old_settings(path, values, set().union(*contents.values()))
+    named = set().union(*(contents.get(key, set()) for key in _NAMED_FIRST))
+    declared, declared_in = _declared(folder, path, values, named)
+    roles = {role: special_tokens.pop(role)[0] for role in ROLES if role in special_tokens}
+    # In the order in which transformers gives them ids: sentences' ends, other names, lists.
+    ends = [special_tokens.pop(key, []) for key in ("bos_token", "eos_token")]
+    lists = [special_tokens.pop(key, []) for key in (_NEWER_LIST, _OLDER_LIST)]
+    extras = [token for tokens in [*ends, *special_tokens.values(), *lists] for token in tokens]
+    splits = values.get("split_special_tokens", False)
+    if not isinstance(splits, bool):
+        raise InputError(f"{path}: split_special_tokens must be true or false, not {splits!r}")
+    for side in ("truncation_side", "padding_side"):
+        if values.get(side, "right") != "right":
+            end = "are cut at their end" if side == "truncation_side" else "are padded at their end"
+            notes.append(f"{path}: {side} is {values[side]!r}, but here texts {end}")
+    return TokenizerSettings(
+        path, takes_whole, normaliser, roles, extras, declared, declared_in, splits, notes
+    )
+
+
+def _check_class(folder: Path, path: Path, values: dict[str, Any], notes: list[str]) -> bool:
+    """Whether the class takes tokenizer.json whole; InputError if it is neither such a one nor BERT's."""
+    source, name = path, values.get("tokenizer_class")
+    config = folder / "config.json"
+    if name is None and config.is_file():
+        source, name = config, read_json_object(config).get("tokenizer_class")
+    if name is None:
+        return False
+    bare = name.removesuffix("Fast") if isinstance(name, str) else ""
+    if name not in _TAKE_FILE_WHOLE and bare not in (*_BERTS, _WITHOUT_TOKEN_TYPES):
+        raise InputError(
+            f"{source}: tokenizer_class is {str(name)[:60]!r}, and only BERT's WordPiece is read here; "
+            "if the vocabulary is of that kind, write BertTokenizer there"
+        )
+    default = [] if name in _TAKE_FILE_WHOLE or bare == _WITHOUT_TOKEN_TYPES else [_TOKEN_TYPES]
+    inputs = values.get("model_input_names")
+    if _TOKEN_TYPES not in (inputs if isinstance(inputs, list) else default):
+        notes.append(
+            f"{source}: transformers 5 gives a {name} no {_TOKEN_TYPES}; here the second text of a pair has "
+            'type 1 (for the same there, add "token_type_ids" to model_input_names)'
+        )
+    return name in _TAKE_FILE_WHOLE
+
+
+def _special_tokens(
+    folder: Path, path: Path, values: dict[str, Any], notes: list[str]
+) -> dict[str, list[AddedToken]]:
+    """Key → the special tokens that it names; of both files, the older one first."""
+    stated = {key: value for key, value in values.items() if _names_tokens(key, value)}
+    origin = {key: (path, key) for key in stated}
+    if _NEWER_LIST not in stated and _OLDER_LIST in stated:
+        stated[_NEWER_LIST], origin[_NEWER_LIST] = stated.pop(_OLDER_LIST), (path, _OLDER_LIST)
+    older = folder / SPECIAL_TOKENS
+    if older.is_file() and "added_tokens_decoder" not in values:
+        for key, value in read_json_object(older).items():
+            if not _names_tokens(key, value):
+                continue
+            if key in stated and (before := _contents(stated[key])) != _contents(value):
+                notes.append(f"{older}: {key} is {_contents(value)!r}, {path.name} says {before!r}; taken: "
+                             f"that of {older.name}, as transformers does")  # fmt: skip
+            stated[key], origin[key] = value, (older, key)
+    if _NEWER_LIST in stated and (ignored := stated.pop(_OLDER_LIST, None)):
+        notes.append(
+            f"{older}: {_OLDER_LIST} {str(ignored)[:60]} are not added, since {path.name} lists others, as "
+            "in transformers"
+        )
+    return {key: _tokens(*origin[key], value) for key, value in stated.items()}
+
+
+def _names_tokens(key: str, value: Any) -> bool:
+    if key in ROLES or key in (_NEWER_LIST, _OLDER_LIST):
+        return value is not None
+    return key.endswith("_token") and isinstance(value, str | dict)
+
+
+def _contents(value: Any) -> Any:
+    return value.get("content", value) if isinstance(value, dict) else value
+
+
+def _tokens(path: Path, key: str, value: Any) -> list[AddedToken]:
+    if key.endswith("_token"):
+        return [_token(path, key, value)]
+    listed = list(value.values()) if isinstance(value, dict) else value
+    if not isinstance(listed, list):
+        raise InputError(f"{path}: {key} must be a list of tokens, not {str(value)[:60]!r}")
+    return [_token(path, key, token) for token in listed]
+
+
+def _token(path: Path, key: str, value: Any) -> AddedToken:
+    """A token as written: a text, or an object with its flags."""
+    content = _contents(value)
+    if not _is_token(content):
+        raise InputError(
+            f"{path}: {key} must be a token, a text or an object with a content, not {str(value)[:60]!r}"
+        )
+    if isinstance(value, str):
+        return AddedToken(content, special=True)
+    flags = {name: value[name] for name in _FLAGS if name in value}
+    if wrong := [name for name, flag in flags.items() if not isinstance(flag, bool)]:
+        raise InputError(f"{path}: {key}: {wrong[0]} must be true or false, not {flags[wrong[0]]!r}")
+    if key != "added_tokens_decoder":  # a special token is one, whatever is written
+        flags["special"] = True
+    return AddedToken(content, **flags)
+
+
+def _is_token(content: Any) -> bool:
+    """Whether this is a text that is not empty and has no half of a surrogate pair, which JSON may have."""
+    return (
+        isinstance(content, str) and bool(content) and content == content.encode("utf-8", "ignore").decode()
+    )
+
+
+def _declared(
+    folder: Path, path: Path, values: dict[str, Any], special_tokens: set[str]
+) -> tuple[dict[int, AddedToken], Path | None]:
+    """Added tokens by id, and the file that lists them."""
+    if "added_tokens_decoder" in values:
+        key, listed = "added_tokens_decoder", values["added_tokens_decoder"]
+        if not isinstance(listed, dict):
+            raise InputError(f"{path}: {key} must be an object, id by id, not {str(listed)[:60]!r}")
+        return {_id(path, key, number): _token(path, key, token) for number, token in listed.items()}, path
+    older = folder / ADDED_TOKENS
+    if not older.is_file():
+        return {}, None
+    declared = {}
+    for content, number in read_json_object(older).items():
+        if not _is_token(content):
+            raise InputError(f"{older}: {content!r} is no text for a token")
+        is_special = content in special_tokens
+        token = AddedToken(content, normalized=not is_special, special=is_special)
+        declared[_id(older, repr(content), number)] = token
+    return declared, older
+
+
+def _id(path: Path, key: str, value: Any) -> int:
+    text = str(value)
+    if isinstance(value, bool) or not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise InputError(f"{path}: {key}: {text[:60]!r} is not an id, a whole number from 0")
+    return int(text)
+
+
+def _check_old_settings(path: Path, values: dict[str, Any], special_tokens: set[str]) -> None:
+    """InputError for what only old tokenisers did, which the model may have been trained with."""
+    for key, harmless in _OBEYED_BY_FEW.items():
+        if values.get(key) not in (harmless, None):
+            raise InputError(
+                f"{path}: {key} is {repr(values[key])[:60]}, which this project and transformers 5 cannot "
+                "do; remove the line if the model was trained with a fast tokeniser, which has no such "
+                "setting"
+            )
+    never_split = values.get("never_split") or []
+    never_split = never_split if isinstance(never_split, list) else [never_split]
+    if others := sorted({str(token) for token in never_split} - special_tokens - set(ROLES.values())):
+        raise InputError(
+            f"{path}: never_split names {others[0][:60]!r}, which this project and transformers 5 would "
+            "split; list it among additional_special_tokens, or remove it"
+        )

@@ -1,0 +1,239 @@
+"""A tokeniser of ``tokenizer.json``, the file of the tokenizers library. No Paddle.
+
+It is taken with all that it says. transformers takes it whole for PreTrainedTokenizerFast; for BERT's classes
+transformers 5.23 takes its vocabulary and its added tokens and builds the rest anew. Where that would give
+other ids, a note says so.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer as RustTokenizer
+
+from common.errors import InputError
+from common.files import read_json_object
+from common.model_files import TOKENIZER_JSON, VOCABULARY
+from encoders.tokenizer_files import NORMALISER_DEFAULTS, ROLES, TAKES_FILE_WHOLE, TokenizerSettings
+from encoders.tokenizer_pipeline import RUST_NAMES, Pipeline, add_tokens, frame_as_bert, roles_of
+from encoders.vocabulary import WHITE_SPACE, read_vocabulary
+
+_BERT_NORMALISER = "BertNormalizer"
+_MODEL_DEFAULTS = {"max_input_chars_per_word": 100, "continuing_subword_prefix": "##"}
+
+
+def from_json(folder: Path, settings: TokenizerSettings, changes: Mapping[str, Any]) -> Pipeline:
+    """The tokeniser of a folder's tokenizer.json. changes: settings of BERT's normaliser that win."""
+    path = folder / TOKENIZER_JSON
+    values = read_json_object(path)
+    _check_kind(path, values)
+    notes = list(settings.notes)
+    differs = _beside_bert(values)
+    normaliser = _settle_normaliser(path, values, settings, changes, notes)
+    rust = _load(path, values)
+    pieces: dict[str, int] = values["model"]["vocab"]
+    ids = {**pieces, **{token.content: n for n, token in rust.get_added_tokens_decoder().items()}}
+    roles = _roles(path, rust, ids, values["model"], settings)
+    add_tokens(path, rust, settings, roles, ids)
+    if settings.declared_in == settings.path:
+        kept = {token.content for token in settings.declared.values()} | set(roles.values())
+        listed = {token["content"] for token in values.get("added_tokens") or []}
+        differs += [f"the added token {content!r}" for content in sorted(listed - kept)]
+    if differs and not settings.takes_file_whole:
+        notes.append(
+            f"{path}: is taken as it stands, {', '.join(differs[:3])} included, which transformers 5's "
+            f'BertTokenizer leaves out; "tokenizer_class": "{TAKES_FILE_WHOLE}" in {settings.path.name} lets '
+            "transformers take it too"
+        )
+    _check_frame(path, rust, roles)
+    rust.encode_special_tokens = settings.splits_special_tokens
+    if (folder / VOCABULARY).is_file():
+        _check_same_ids(folder / VOCABULARY, path, pieces, ids)
+    return Pipeline(
+        path=path,
+        rust=rust,
+        ids=ids,
+        roles=roles,
+        lines=_lines(pieces),
+        normaliser=normaliser,
+        is_berts=not differs,
+        has_json=True,
+        splits_special_tokens=settings.splits_special_tokens,
+        notes=notes,
+    )
+
+
+def _beside_bert(values: dict[str, Any]) -> list[str]:
+    """What the file says that BERT's tokenisers do otherwise; added tokens are not looked at."""
+    model = values["model"]
+    differs = [f"{k} {model[k]!r}" for k, usual in _MODEL_DEFAULTS.items() if model.get(k, usual) != usual]
+    normaliser, pre_tokeniser = (values.get(key) or {} for key in ("normalizer", "pre_tokenizer"))
+    if normaliser.get("type") != _BERT_NORMALISER or normaliser.get("clean_text", True) is not True:
+        differs.append("the normalizer")
+    if pre_tokeniser.get("type") != "BertPreTokenizer":
+        differs.append("the pre_tokenizer")
+    return differs
+
+
+def _check_kind(path: Path, values: dict[str, Any]) -> None:
+    model = values.get("model")
+    if not isinstance(model, dict) or not isinstance(model.get("vocab"), dict | list):
+        raise InputError(
+            f"{path}: has no model with a vocabulary; is it a tokeniser of the tokenizers library?"
+        )
+    kind = model.get("type") or (
+        "BPE" if "merges" in model else "Unigram" if "unk_id" in model else "WordPiece"
+    )
+    if kind != "WordPiece" or isinstance(model["vocab"], list):
+        raise InputError(f"{path}: its model is {str(kind)[:40]}; this project reads BERT's WordPiece alone")
+    for key in ("normalizer", "pre_tokenizer", "post_processor"):
+        if not isinstance(values.get(key) or {}, dict):
+            raise InputError(f"{path}: {key} must be an object, not {str(values[key])[:60]!r}")
+    tokens = values.get("added_tokens") or []
+    if not isinstance(tokens, list) or not all(
+        isinstance(t, dict) and isinstance(t.get("content"), str) for t in tokens
+    ):
+        raise InputError(f"{path}: added_tokens must be a list of objects with a content")
+
+
+def _load(path: Path, values: dict[str, Any]) -> RustTokenizer:
+    """The tokeniser that a tokenizer.json describes; it cuts and pads nothing."""
+    try:
+        rust = RustTokenizer.from_str(json.dumps({**values, "truncation": None, "padding": None}))
+    except Exception as error:  # the library raises nothing more special
+        reason = str(error).split("\n")[0][:200]
+        raise InputError(f"{path}: the tokenizers library cannot read it: {reason}") from None
+    for token in values.get("added_tokens") or []:
+        number = rust.token_to_id(token["content"])
+        if number != token.get("id", number):
+            raise InputError(
+                f"{path}: added_tokens gives {token['content']!r} the id {token['id']}, but it is {number}"
+            )
+    return rust
+
+
+def _settle_normaliser(
+    path: Path,
+    values: dict[str, Any],
+    settings: TokenizerSettings,
+    changes: Mapping[str, Any],
+    notes: list[str],
+) -> dict[str, bool | None]:
+    """BERT's normaliser's settings in force, which values["normalizer"] has afterwards.
+
+    Those of tokenizer_config.json win over tokenizer.json's where the class is BERT's, as in transformers.
+    Empty where tokenizer.json has another normaliser.
+    """
+    normaliser = values.get("normalizer") or {}
+    if normaliser.get("type") != _BERT_NORMALISER:
+        if changes:
+            raise InputError(
+                f"--{next(iter(changes))}: changes a {_BERT_NORMALISER}, and {path} has the normalizer "
+                f"{normaliser.get('type')!r}; leave the flag out"
+            )
+        return {}
+    listed = {key: normaliser.get(name, NORMALISER_DEFAULTS[key]) for key, name in RUST_NAMES.items()}
+    wins = {} if settings.takes_file_whole else settings.normaliser
+    for key, value in listed.items():
+        if key not in changes and (note := _disagreement(path, settings, key, value)):
+            notes.append(note)
+    in_force = {**listed, **wins, **changes}
+    values["normalizer"] = {**normaliser, **{RUST_NAMES[key]: value for key, value in in_force.items()}}
+    return in_force
+
+
+def _disagreement(path: Path, settings: TokenizerSettings, key: str, listed: Any) -> str:
+    """A note where tokenizer.json and tokenizer_config.json differ in a setting of the normaliser."""
+    usual = NORMALISER_DEFAULTS[key]
+    value = settings.normaliser.get(key, listed)
+    if value != listed:
+        taken = path if settings.takes_file_whole else settings.path
+        return (
+            f"{settings.path}: {key} is {json.dumps(value)}, {path.name} says {json.dumps(listed)}; taken: "
+            f"that of {taken.name}, as transformers does"
+        )
+    if key in settings.normaliser or listed == usual or settings.takes_file_whole:
+        return ""
+    return (
+        f"{path}: {key} is {json.dumps(listed)}, which is taken; transformers 5 takes {json.dumps(usual)} "
+        f"until {settings.path.name} says {key}"
+    )
+
+
+def _roles(
+    path: Path,
+    rust: RustTokenizer,
+    ids: Mapping[str, int],
+    model: dict[str, Any],
+    settings: TokenizerSettings,
+) -> dict[str, str]:
+    unknown = str(model.get("unk_token", ROLES["unk_token"]))
+    otherwise = {"unk_token": unknown}
+    if settings.takes_file_whole and unknown in ids and (ends := _ends(rust)):
+        otherwise |= {"cls_token": ends[0], "sep_token": ends[1]}
+    roles = roles_of(path, settings, otherwise, ids)
+    if roles["unk_token"] != unknown:
+        raise InputError(
+            f"{path}: its model's unk_token is {unknown!r}, {settings.path.name} says "
+            f"{roles['unk_token']!r}; write the same in both"
+        )
+    if rust.post_processor is None and not settings.takes_file_whole:
+        frame_as_bert(rust, roles, ids)
+    return roles
+
+
+def _ends(rust: RustTokenizer) -> tuple[str, str] | None:
+    tokens = rust.encode("a").tokens
+    return (tokens[0], tokens[-1]) if len(tokens) > 2 else None
+
+
+def _check_frame(path: Path, rust: RustTokenizer, roles: Mapping[str, str]) -> None:
+    """InputError unless texts become [CLS] a [SEP], and pairs [CLS] a [SEP] b [SEP] with types 0 and 1."""
+    bare = rust.encode("a", add_special_tokens=False).tokens
+    first, last = roles.get("cls_token"), roles.get("sep_token")
+    one, two = rust.encode("a"), rust.encode("a", "a")
+    whole = [first, *bare, last]
+    types = [0] * len(whole) + [1] * (len(bare) + 1)
+    if (
+        one.tokens != whole
+        or two.tokens != [*whole, *bare, last]
+        or two.type_ids != types
+        or any(one.type_ids)
+    ):
+        raise InputError(
+            f"{path}: its post_processor makes {' '.join(two.tokens)} of a pair (types {two.type_ids}); this "
+            f"project reads BERT's form alone: {' '.join(map(str, [*whole, *bare, last]))} (types {types})"
+        )
+
+
+def _lines(pieces: Mapping[str, int]) -> list[str] | None:
+    """The lines of a vocab.txt with the model's ids; None if none can have them."""
+    lines = sorted(pieces, key=pieces.__getitem__)
+    has_all = [pieces[line] for line in lines] == list(range(len(lines)))
+    as_read = all(line and line == line.rstrip(WHITE_SPACE) and "\n" not in line for line in lines)
+    return lines if has_all and as_read else None
+
+
+def _check_same_ids(
+    vocabulary: Path, path: Path, pieces: Mapping[str, int], known: Mapping[str, int]
+) -> None:
+    """InputError where vocab.txt gives a piece another id than tokenizer.json, which transformers takes.
+
+    White space at the end of a piece, which no text gives, is not looked at.
+    """
+    lines, _ = read_vocabulary(vocabulary)
+    ids = {line: number for number, line in enumerate(lines) if line}
+    pieces, known = ({p.rstrip(WHITE_SPACE): n for p, n in part.items()} for part in (pieces, known))
+    remedy = (
+        "they are of two models: remove the file that is not this model's (transformers takes "
+        f"{path.name} where both are there)"
+    )
+    for piece, number in ids.items():
+        if known.get(piece) != number:
+            other = "lacks it" if piece not in known else f"gives it the id {known[piece]}"
+            raise InputError(
+                f"{vocabulary}:{number + 1}: {piece!r} has the id {number}, {path} {other}; {remedy}"
+            )
+    if absent := next((piece for piece in pieces if piece and piece not in ids), None):
+        raise InputError(f"{vocabulary}: lacks {absent!r}, which is {pieces[absent]} in {path}; {remedy}")

@@ -1,0 +1,85 @@
+"""The exported folder: a graph with all that answering needs. Reading one needs no Paddle.
+
+========================== ==================================================================
+``model.onnx``             the graph, or ``model.json`` (Paddle 2: ``model.pdmodel``) and
+                           ``model.pdiparams``
+``config.json``            the model's: sizes, label map, task, longest input
+``vocab.txt``              or ``tokenizer.json``, and ``tokenizer_config.json``: the tokeniser
+``export.json``            format, head, digest of the model folder, the largest difference found
+``manifest.json``          the SHA-256 of every other file
+========================== ==================================================================
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from checkpoints.folder import read_config
+from checkpoints.validation import tokenizer_of
+from common.errors import InputError
+from common.files import damage, read_json_object
+from encoders.config import EncoderConfig
+from encoders.tokenizer import Tokenizer
+
+DESCRIPTION = "export.json"
+FORMATS = ("paddle", "onnx")
+INPUTS: dict[str, tuple[Literal["int64", "float32"], list[str | int]]] = {
+    "ids": ("int64", ["batch", "length"]),
+    "token_types": ("int64", ["batch", "length"]),
+    "mask": ("float32", ["batch", "length"]),  # 1 real, 0 padding
+}
+# Head → its outputs' names. B rows, T tokens, L labels, K beam: logits (B, L); start, end (B, T); the joint
+# span head's as encoders.span_heads.Beams.
+HEADS = {
+    "sentence": ("logits",),
+    "spans": ("start", "end"),
+    "beams": ("start", "start_at", "end", "end_at", "impossible"),
+}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An exported folder as read. format: one of FORMATS. head: one of HEADS. graph: its file's name.
+
+    digest: of the model folder it was made from, as in the .npz of predictions.
+    """
+
+    folder: Path
+    config: EncoderConfig
+    format: str
+    head: str
+    graph: str
+    digest: str
+
+    @property
+    def path(self) -> Path:
+        """The graph."""
+        return self.folder / self.graph
+
+    def tokenizer(self, lower_case: bool | None = None) -> Tokenizer:
+        """The folder's tokeniser; InputError if it does not fit the network. lower_case wins over it."""
+        return tokenizer_of(self.folder, self.config, lower_case)
+
+
+def is_exported(folder: str | Path) -> bool:
+    """Whether this is an exported folder (and not a model folder)."""
+    return (Path(folder) / DESCRIPTION).is_file()
+
+
+def read_exported(folder: str | Path) -> Exported:
+    """Read and check an exported folder; whatever is not as its manifest says is an InputError."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        before = folder.absolute().with_name(f".{folder.absolute().name}.before")
+        kept = f" (an export was killed; {before} is the one before it)" if before.is_dir() else ""
+        raise InputError(f"{folder}: no such folder; deploy.export makes one{kept}")
+    if not is_exported(folder):
+        raise InputError(f"{folder}: holds no {DESCRIPTION}; make an exported folder with deploy.export")
+    if fault := damage(folder):
+        raise InputError(f"{fault}; export the model again")
+    values = read_json_object(folder / DESCRIPTION)
+    found = [values.get(key) for key in ("format", "head", "graph", "checkpoint_digest")]
+    kind, head, graph, digest = (value if isinstance(value, str) else "" for value in found)
+    if kind not in FORMATS or head not in HEADS or not graph or Path(graph).name != graph:
+        raise InputError(f"{folder / DESCRIPTION}: is not what deploy.export writes; export the model again")
+    return Exported(folder, read_config(folder), kind, head, graph, digest)

@@ -1,0 +1,50 @@
+"""What an Optuna search tries next, from the results so far and nothing else.
+
+Every suggestion has a study of its own, told the settings and scores of the trials before: the same results
+give the same suggestion, whoever computes it and however often the sweep was killed. Nothing is kept beside
+the trials themselves; what a trial has begun with, its run's args.json says.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from common.errors import InputError
+from lab.plan import Range
+from lab.trial_store import Result
+from lab.trials import Trial
+
+_SEED = 42
+
+
+def suggest(trial: Trial, earlier: Sequence[tuple[Trial, Result | None]]) -> Mapping[str, Any]:
+    """The settings of a search's trial. earlier: the trials that it may know, with the results of those
+    that are done. Of several seeds a suggestion's score is the mean; one without any tells nothing.
+
+    Suggestion n knows the results of 1 … n - at_once.
+    """
+    try:
+        import optuna
+    except ImportError:
+        raise InputError("a search needs Optuna: pip install '.[cluster]'") from None
+    search = trial.search
+    assert search is not None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sampler = optuna.samplers.TPESampler(seed=_SEED + trial.number)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    distributions = {key: _distribution(optuna, space) for key, space in search.space.items()}
+    for number in range(1, trial.number - search.at_once + 1):
+        done = [result for other, result in earlier if other.number == number and result]
+        params = search.drawn(done[0].recipe) if done else None
+        if params is not None:
+            mean = sum(result.main for result in done) / len(done)
+            told = optuna.trial.create_trial(params=params, distributions=distributions, value=mean)
+            study.add_trial(told)
+    return dict(study.ask(distributions).params)
+
+
+def _distribution(optuna: Any, space: Range) -> Any:
+    if space.choices:
+        return optuna.distributions.CategoricalDistribution(space.choices)
+    if isinstance(space.low, int) and isinstance(space.high, int):
+        return optuna.distributions.IntDistribution(space.low, space.high, log=space.log)
+    return optuna.distributions.FloatDistribution(space.low, space.high, log=space.log)

@@ -1,0 +1,162 @@
+"""What became of each trial: NAME.trial.json beside the run's folder NAME, written by the sweep alone.
+
+A run's folder holds nothing but what runs write; whether a trial failed, and what it is within its plan,
+stands beside it.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from common.errors import InputError
+from common.files import read_json_object, write_json
+from common.printable import escape_unprintable, shortened
+from glue.tasks import TASKS, find_task
+from lab.trials import Trial
+from metrics.run_scores import scores_fault
+
+DONE, FAILED, STOPPED, SKIPPED = "done", "failed", "stopped early", "skipped"
+_SUFFIX = ".trial.json"
+_MOST_SECONDS = 1e9
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial ended. message: why, in one line, unless it is done. seconds: of this sweep's work."""
+
+    status: str
+    message: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """A trial as it stands on disk. Of a done one alone: scores, of ``scores.json``; recipe, the settings in
+    force; model, the digest of what it began with (empty if unknown)."""
+
+    trial: str
+    task: str
+    configuration: str
+    status: str
+    message: str
+    seconds: float
+    folder: Path
+    scores: dict[str, Any] | None = None
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    model: str = ""
+
+    @property
+    def seed(self) -> int | None:
+        return self.recipe.get("seed")
+
+    @property
+    def main(self) -> float:
+        """The best dev score; only of a done trial."""
+        assert self.scores is not None
+        return float(self.scores["best"]["main"])
+
+
+def record_path(folder: Path) -> Path:
+    """Where the record of the trial in a run's folder stands."""
+    return folder.with_name(folder.name + _SUFFIX)
+
+
+def write_record(runs: Path, trial: Trial, outcome: Outcome) -> None:
+    about = {"trial": trial.name, "task": trial.task, "configuration": trial.configuration}
+    write_json(record_path(trial.folder(runs)), {**about, **asdict(outcome)})
+
+
+def forget(runs: Path, trial: Trial) -> None:
+    """Remove a trial's record: what it said is no longer so."""
+    record_path(trial.folder(runs)).unlink(missing_ok=True)
+
+
+def read_status(folder: Path) -> str:
+    """The status of the trial in a run's folder; empty if it has none yet."""
+    path = record_path(folder)
+    return str(read_json_object(path).get("status", "")) if path.is_file() else ""
+
+
+def read_results(runs: str | Path, names: list[str] | None = None) -> list[Result]:
+    """All trials below a folder of runs, or those named, that have a record; in the order of the task
+    table, then of configurations and seeds. A done one whose run was removed counts as having none.
+    InputError if a record or the scores of a done trial cannot be read."""
+    runs = Path(runs)
+    if names is None:
+        if not runs.is_dir():
+            raise InputError(f"{runs}: no such folder of runs; python -m lab.sweep makes one")
+        order = list(TASKS)
+        results = list(filter(None, map(_read, _record_files(runs))))
+        return sorted(results, key=lambda r: (order.index(r.task), r.configuration, r.seed or 0, r.trial))
+    paths = [record_path(runs / name) for name in names]
+    return list(filter(None, (_read(path) for path in paths if path.is_file())))
+
+
+def readable_results(runs: Path, names: list[str]) -> list[Result]:
+    """Of the trials named those that have a record and can be read."""
+    found = []
+    for name in names:
+        with suppress(InputError, OSError):
+            found += read_results(runs, [name])
+    return found
+
+
+def _record_files(runs: Path) -> Iterator[Path]:
+    for task in TASKS:
+        yield from sorted((runs / task).glob(f"*{_SUFFIX}"))
+
+
+def _read(path: Path) -> Result | None:
+    record = read_json_object(path)
+    folder = path.with_name(path.name.removesuffix(_SUFFIX))
+    try:
+        common: dict[str, Any] = {
+            key: escape_unprintable(str(record[key]))
+            for key in ("trial", "task", "configuration", "status", "message")
+        }
+        common |= {"seconds": float(record["seconds"]), "folder": folder}
+        TASKS[common["task"]]
+        if not 0 <= common["seconds"] <= _MOST_SECONDS:
+            raise ValueError(f"seconds: {common['seconds']}")
+    except (KeyError, TypeError, ValueError) as error:
+        said = shortened(error)
+        raise InputError(f"{path}: not a trial's record ({said}); remove it and sweep again") from None
+    if common["status"] != DONE:
+        return Result(**common)
+    if not folder.is_dir():
+        return None
+    recipe, model = begun_with(folder)
+    return Result(**common, scores=scores_of(folder, common["task"]), recipe=recipe, model=model)
+
+
+def begun_with(folder: Path) -> tuple[dict[str, Any], str]:
+    """The settings in force in a run, and the digest of the model it began with; InputError if args.json
+    has no settings."""
+    path = folder / "args.json"
+    args = read_json_object(path)
+    try:
+        recipe = dict(args["recipe"])
+        if type(recipe["seed"]) is not int:
+            raise ValueError(f"seed: {recipe['seed']}")
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path}: not a run's settings ({shortened(error)}); remove {folder} and sweep again"
+        ) from None
+    return recipe, str(args.get("model_sha256", ""))
+
+
+def scores_of(folder: Path, task: str) -> dict[str, Any]:
+    """What ``scores.json`` of a run says; InputError unless its best evaluation has all of the task's."""
+    path = folder / "scores.json"
+    scores = read_json_object(path)
+    keys, name = TASKS[task].score_keys, scores.get("task")
+    fault = scores_fault(scores, keys, kinds=("best",))
+    if not isinstance(name, str) or find_task(name) != TASKS[task]:
+        fault = f"task is {shortened(name, 60)}, not {task}"
+    scores["task"] = task
+    if fault:
+        raise InputError(f"{path}: not the scores of a run ({fault}); remove {folder} and sweep again")
+    scores["best"] |= {key: float(scores["best"][key]) for key in ("step", "main", *keys)}
+    return scores

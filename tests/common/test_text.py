@@ -1,0 +1,69 @@
+"""Text files in the encodings that people have."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from common.errors import InputError
+from common.files import read_json_object, read_json_objects
+from common.text import read_lines, read_text
+
+BOM = b"\xef\xbb\xbf"
+
+
+@pytest.mark.parametrize("mark", [b"", BOM, BOM + BOM])
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path, mark: bytes) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(mark + "é\r\n\u2028b\n\nlast".encode())
+    assert read_text(path) == "é\r\n\u2028b\n\nlast"
+    assert list(read_lines(path)) == [(1, "é"), (2, "\u2028b"), (3, ""), (4, "last")]
+    path.write_bytes(mark + b'{"a": 1}')
+    assert read_json_object(path) == {"a": 1}
+
+
+def test_files_with_marks_put_one_behind_the_other_are_json_lines(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(BOM + b'{"a": 1}\r\n' + BOM + b'{"a": 2}\r\n')
+    assert read_json_objects(path) == [{"a": 1}, {"a": 2}]
+
+
+OTHERS = {
+    "UTF-16": '{"a": "é"}'.encode("utf-16"),
+    "UTF-16LE": '{"a": 1}'.encode("utf-16-le"),
+    "UTF-16BE": '{"a": 1}'.encode("utf-16-be"),
+    "UTF-32": '{"a": 1}'.encode("utf-32"),
+    "gunzip": b"\x1f\x8b\x08\0\0\0",
+    "zip archive": b"PK\x03\x04\x14\0",
+    "Parquet": b"PAR1\x15\x04",
+    "git lfs pull": b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n",
+    "web page": b"\n<!DOCTYPE html>\n<html>",
+}
+
+
+@pytest.mark.parametrize("form", OTHERS)
+def test_what_is_no_utf8_text_is_named(tmp_path: Path, form: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(OTHERS[form])
+    for read in (read_text, lambda path: list(read_lines(path)), read_json_object, read_json_objects):
+        with pytest.raises(InputError, match=form) as caught:
+            read(path)
+        assert str(caught.value).startswith(f"{path}:")
+        assert "\n" not in str(caught.value)
+
+
+def test_a_bad_byte_is_named_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(BOM + b"a\nb\ncaf\xe9\n")
+    for read in (read_text, lambda path: list(read_lines(path))):
+        with pytest.raises(InputError) as caught:
+            read(path)
+        assert str(caught.value).startswith(f"{path}:3: byte 0xe9 is not UTF-8")
+    with pytest.raises(InputError, match="line 3"):
+        read_json_object(path)
+
+
+def test_zero_bytes_alone_do_not_make_it_utf_16(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"a": "b"}) + "\0", encoding="utf-8")
+    assert read_text(path).endswith("\0")

@@ -1,0 +1,392 @@
+"""The compiled functions against the plain formulations in float64, and when they are used at all."""
+
+import ctypes
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from checkpoints.network import load_classifier
+from encoders import convolution, dropout, encoder
+from encoders.convolution import depthwise_plain, span_plain
+from encoders.cpu import fused, kernels
+from encoders.cpu.unpadding import packing_of
+from encoders.dropout import Dropout
+from encoders.encoder import ACTIVATIONS
+from encoders.framework import paddle
+from encoders.linear import Linear, affine
+
+F = paddle.nn.functional
+compiled = pytest.mark.skipif(kernels.library() is None, reason="no compiler here, or none that fits")
+
+
+@pytest.fixture(autouse=True)
+def known_masks() -> Iterator[None]:
+    before = dropout.mask_state()
+    yield
+    dropout.set_mask_state(before)
+
+
+def value_and_gradients(
+    function: Callable[..., paddle.Tensor], kind: str, *arrays: np.ndarray
+) -> list[np.ndarray]:
+    """Of a weighted sum of the function's values; the same dropout masks at every call."""
+    dropout.seed_masks(7)
+    tensors = [paddle.to_tensor(array.astype(kind), stop_gradient=False) for array in arrays]
+    out = function(*tensors)
+    weights = np.cos(np.arange(out.size)).reshape(out.shape).astype(kind)
+    (out * paddle.to_tensor(weights)).sum().backward()
+    return [out.numpy(), *(tensor.grad.numpy() for tensor in tensors)]
+
+
+def assert_equal(found: list[np.ndarray], wanted: list[np.ndarray], names: str = "") -> None:
+    """Within 1e-5 of the largest: which sums are rounded how depends on processor and compiler."""
+    for number, (ours, theirs) in enumerate(zip(found, wanted, strict=True)):
+        limit = 1e-5 * max(1.0, np.abs(theirs).max())
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=limit, err_msg=f"{names} {number}")
+
+
+SHAPES = [(1, 9, 4), (4, 9, 32), (9, 9, 40), (23, 5, 72), (6, 1, 8), (70, 3, 2)]
+
+
+# Of three rows: the share of the tokens that is real; None where nothing is padded.
+REAL = [None, (1, 0.6, 0.2)]
+Real = tuple[float, ...] | None
+
+
+def mask_of(real: Real, length: int, kind: str = "float32") -> paddle.Tensor:
+    """(3, T): rows of 1, then 0 at padding."""
+    ends = np.maximum(1, np.array(real or (1, 1, 1)) * length)
+    return paddle.to_tensor((np.arange(length) < ends[:, None]).astype(kind))
+
+
+def zeroed(x: paddle.Tensor, mask: paddle.Tensor) -> paddle.Tensor:
+    return x * mask.unsqueeze(-1)
+
+
+def packed(x: paddle.Tensor, mask: paddle.Tensor) -> paddle.Tensor:
+    """(3, T, …) → (1, P, …)."""
+    return paddle.gather(x.flatten(0, 1), paddle.nonzero(mask.flatten()).flatten()).unsqueeze(0)
+
+
+@compiled
+@pytest.mark.parametrize("real", REAL)
+@pytest.mark.parametrize(("length", "taps", "width"), SHAPES)
+def test_depthwise(length: int, taps: int, width: int, real: Real, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(0)
+    arrays = draw.normal(size=(3, length, width)), draw.normal(size=(taps, width))
+    mask, exact = mask_of(real, length), mask_of(real, length, "float64")
+
+    def fast(x: paddle.Tensor, weight: paddle.Tensor) -> paddle.Tensor:
+        if real is None:
+            return convolution.depthwise(x, weight)
+        packing = packing_of(mask)
+        assert packing is not None
+        return packing.unpacked(convolution.depthwise(packed(x, mask), weight, packing))
+
+    monkeypatch.delattr(convolution, "_Depthwise")  # what would be taken otherwise
+    assert_equal(
+        value_and_gradients(fast, "float32", *arrays),
+        value_and_gradients(
+            lambda x, w: zeroed(depthwise_plain(zeroed(x, exact), w), exact), "float64", *arrays
+        ),
+    )
+
+
+@compiled
+@pytest.mark.parametrize("real", REAL)
+@pytest.mark.parametrize(("length", "taps", "width"), SHAPES)
+def test_span(length: int, taps: int, width: int, real: Real, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(1)
+    sizes = (7,), (2, taps), (5,)  # of another result, scores, input
+    arrays = [
+        scale * draw.normal(size=(3, length, *size)) for scale, size in zip((1, 3, 1), sizes, strict=True)
+    ]
+    weight, bias = draw.normal(size=(5, 2 * width)), draw.normal(size=2 * width)
+
+    def fast(linear: Linear, *parts: paddle.Tensor) -> paddle.Tensor:
+        if real is None:
+            return convolution.span_beside(*parts, linear)
+        mask = mask_of(real, length)
+        packing = packing_of(mask)
+        assert packing is not None
+        found = convolution.span_beside(*(packed(part, mask) for part in parts), linear, packing)
+        return packing.unpacked(found)
+
+    def plain(linear: Linear, other: paddle.Tensor, scores: paddle.Tensor, x: paddle.Tensor) -> paddle.Tensor:
+        mask = mask_of(real, length, "float64")
+        mixed = span_plain(F.softmax(scores, axis=-1), zeroed(linear(x), mask))
+        return zeroed(paddle.concat([other, mixed], axis=-1), mask)
+
+    def run(kind: str, function: Callable[..., paddle.Tensor]) -> list[np.ndarray]:
+        linear = linear_of(weight, bias, kind)
+        found = value_and_gradients(lambda *parts: function(linear, *parts), kind, *arrays)
+        return [*found, *(parameter.grad.numpy() for parameter in linear.parameters())]
+
+    wanted = run("float64", plain)
+    monkeypatch.delattr(convolution, "_Span")
+    assert_equal(run("float32", fast), wanted)
+
+
+def linear_of(weight: np.ndarray, bias: np.ndarray, kind: str) -> Linear:
+    linear = Linear(*weight.shape)
+    linear.to(dtype=kind)
+    linear.weight.set_value(weight.astype(kind))
+    linear.bias.set_value(bias.astype(kind))
+    return linear
+
+
+@compiled
+def test_a_span_of_huge_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The softmax takes the largest away first: nothing overflows."""
+    scores = paddle.to_tensor([[[[300.0, 300.0, -300.0]], [[-1e30, 5.0, 5.0]]]], stop_gradient=False)
+    x = paddle.to_tensor([[[3.0], [7.0]]], stop_gradient=False)
+    linear = linear_of(np.ones((1, 1)), np.ones(1), "float32")  # values 4 and 8
+    monkeypatch.delattr(convolution, "_Span")
+    found = convolution.span_beside(x, scores, x, linear)
+    np.testing.assert_allclose(found.numpy(), [[[3.0, 2.0], [7.0, 4.0]]], rtol=1e-6)
+
+
+@compiled
+@pytest.mark.parametrize("rows", [(1,), (3, 20), (7, 37)])
+def test_linear(rows: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(10)
+    arrays = [draw.normal(size=size) for size in ((*rows, 6), (6, 40), (40,))]
+    plain = value_and_gradients(lambda x, w, b: x @ w + b, "float64", *arrays)
+    monkeypatch.setattr(F, "linear", None)  # the plain form's
+    assert_equal(value_and_gradients(affine, "float32", *arrays), plain)
+    with paddle.no_grad():
+        alone = affine(*(paddle.to_tensor(array.astype("float32")) for array in arrays))
+    assert_equal([alone.numpy()], plain[:1])
+
+
+@compiled
+@pytest.mark.parametrize("rows", [(1, 1), (3, 20), (7, 37)])
+def test_modulated(rows: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(9)
+    sizes = (*rows, 6), (6, 40), (40,), (*rows, 40)
+    arrays = [draw.normal(size=size) for size in sizes]
+    plain = value_and_gradients(lambda x, w, b, q: (x @ w + b) * q, "float64", *arrays)
+    monkeypatch.setattr(convolution, "affine", None)  # the plain form's
+    assert_equal(value_and_gradients(convolution.modulated, "float32", *arrays), plain)
+
+
+def layers(kind: str, rate: float) -> tuple[Linear, paddle.nn.LayerNorm, Dropout]:
+    """With random parameters, the same for every kind of number."""
+    draw = np.random.default_rng(2)
+    linear, norm = Linear(6, 40), paddle.nn.LayerNorm(40, epsilon=1e-6)
+    for layer in (linear, norm):
+        layer.to(dtype=kind)
+        for parameter in layer.parameters():
+            parameter.set_value(draw.normal(size=parameter.shape).astype(kind))
+    return linear, norm, Dropout(rate)
+
+
+@compiled
+@pytest.mark.parametrize("rate", [0.0, 0.3])
+@pytest.mark.parametrize("rows", [(2, 5), (1, 1), (3, 20)])
+def test_add_norm(rate: float, rows: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(3)
+    arrays = draw.normal(size=(*rows, 40)), draw.normal(size=(*rows, 6))
+
+    def run(kind: str) -> list[np.ndarray]:
+        linear, norm, drop = layers(kind, rate)
+        found = value_and_gradients(lambda x, y: fused.add_norm(x, y, linear, drop, norm), kind, *arrays)
+        return [*found, *(p.grad.numpy() for p in (*linear.parameters(), *norm.parameters()))]
+
+    plain = run("float64")
+    monkeypatch.setattr(Dropout, "forward", None)  # the plain form's
+    assert_equal(run("float32"), plain)
+
+
+@compiled
+def test_gelu(monkeypatch: pytest.MonkeyPatch) -> None:
+    arrays = (np.random.default_rng(4).normal(size=(4, 3, 6)) * 3,)
+
+    def run(kind: str) -> list[np.ndarray]:
+        linear = layers(kind, 0.0)[0]
+        found = value_and_gradients(lambda x: fused.activated(x, linear, ACTIVATIONS["gelu"]), kind, *arrays)
+        return [*found, *(p.grad.numpy() for p in linear.parameters())]
+
+    plain = run("float64")
+    monkeypatch.setattr(Linear, "forward", None)
+    assert_equal(run("float32"), plain)
+
+
+@compiled
+def test_gelu_over_its_whole_range() -> None:
+    """The error function's 5e-7 times half of what it multiplies, 5.66 the most: beyond it is exactly 1."""
+    x = np.concatenate([np.linspace(-12, 12, 40_001), [-1e4, 1e4, 0.0]])[:, None]
+    zero = np.zeros(1)
+
+    found = value_and_gradients(fused._Gelu.apply, "float32", x, zero)[:2]
+    wanted = value_and_gradients(lambda y, bias: F.gelu(y + bias), "float64", x, zero)[:2]
+    for ours, theirs in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=2e-6)
+
+
+@compiled
+@pytest.mark.parametrize("rate", [0.0, 0.3])
+@pytest.mark.parametrize("padded", [False, True])
+def test_attention_weights(rate: float, padded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(5)
+    arrays = draw.normal(size=(3, 2, 11, 8)) * 3, draw.normal(size=(3, 2, 11, 8))
+    real = (np.arange(11) < np.array([[11], [1], [7]])).astype(np.float64)
+
+    def run(kind: str) -> list[np.ndarray]:
+        mask = paddle.to_tensor(real.astype(kind)) if padded else None
+        return value_and_gradients(
+            lambda q, k: fused.attention_weights(q, k, 0.35, mask, Dropout(rate)), kind, *arrays
+        )
+
+    plain = run("float64")
+    monkeypatch.setattr(Dropout, "forward", None)
+    assert_equal(run("float32"), plain)
+    if padded:
+        assert not run("float32")[0][1, :, :, 1:].any()  # of a row of one token
+
+
+@compiled
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("name", ["convbert_small", "convbert_grouped", "convbert_ratio4", "bert", "ernie"])
+def test_a_network_with_and_without(
+    name: str, padded: bool, golden_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Logits and all gradients. Dropout's masks are the same only where no padding is left out."""
+    rate = 0.0 if padded else 0.1
+    model = load_classifier(golden_dir / name, hidden_dropout_prob=rate, attention_probs_dropout_prob=rate)
+    model.train()
+    golden = np.load(golden_dir / name / "outputs.npz")
+    ids, types, mask = (
+        paddle.to_tensor(golden[f"padded.{part}"].astype(kind))
+        for part, kind in (("input_ids", "int64"), ("token_type_ids", "int64"), ("attention_mask", "float32"))
+    )
+    packed_rows = []
+    monkeypatch.setattr(encoder, "packing_of", lambda mask: packed_rows.append(mask) or packing_of(mask))
+
+    def run() -> dict[str, np.ndarray]:
+        dropout.seed_masks(5)
+        model.clear_gradients()
+        logits = model(ids, types, mask if padded else None)
+        (logits * logits).sum().backward()
+        return {"logits": logits.numpy(), **{k: p.grad.numpy() for k, p in model.named_parameters()}}
+
+    found = run()
+    assert len(packed_rows) == padded
+    monkeypatch.setattr(kernels, "library", lambda: None)
+    for key, wanted in run().items():
+        np.testing.assert_allclose(
+            found[key], wanted, rtol=1e-4, atol=1e-5 * max(1.0, np.abs(wanted).max()), err_msg=key
+        )
+    assert len(packed_rows) == padded
+
+
+def digest_of_all_functions() -> str:
+    """Of what each writes, from the same random numbers; no product of Paddle's is among them."""
+    draw = np.random.default_rng(0)
+    rows, length, heads, depth, taps, beside, real = 3, 37, 3, 32, 9, 64, 80
+    tokens, width = rows * length, heads * depth
+    many = 100_003  # from 65536 on the optimiser's functions take threads
+    row = np.arange(tokens) // length * length
+    known = {
+        "words": draw.integers(0, 1 << 16, size=rows * heads * length**2).astype(np.uint16),
+        "bounds": np.stack([row, row + length], axis=1).astype(np.int64),
+        "starts": np.array([0, 37, 60, 80]),
+    }
+    numbers = {
+        "threshold": 6554, "scale": 0.3, "epsilon": 1e-6, "flip": 0, "rate": 0.1, "beta1": 0.9,
+        "beta2": 0.999, "decay": 0.01,
+    }  # fmt: skip
+    convolved, spans = (rows, length, width, taps), (rows, length, heads, depth, taps, beside)
+    sizes = {
+        "by_head": (real, rows, heads, length, depth), "by_token": (real, rows, heads, length, depth),
+        "depthwise": convolved, "depthwise_weight_gradient": convolved, "span": spans, "span_gradient": spans,
+        "attention_weights": (rows, heads, length, length),
+        "attention_weights_gradient": (heads * tokens, length), "squares": (many,), "adamw": (many,),
+    }  # fmt: skip
+    digest = hashlib.sha256()
+    for name, (_, counts) in kernels._FUNCTIONS.items():
+        size = sizes.get(name, (tokens, width))
+        left, arguments = list(counts(*size)), []
+        for parameter in kernels._PARAMETERS[name]:
+            if not parameter.is_array:
+                arguments.append(numbers[parameter.name])
+                continue
+            count, fixed = left.pop(0), known.get(parameter.name)
+            kind = np.float64 if parameter.name == "total" else np.float32
+            values = np.abs(draw.normal(size=count)) / 2
+            arguments.append(values.astype(kind) if fixed is None else fixed.reshape(-1)[:count].copy())
+        kernels.call(name, *arguments, *size)
+        for parameter, array in zip(kernels._PARAMETERS[name], arguments, strict=True):
+            digest.update(array.tobytes() if parameter.is_written else b"")
+    return digest.hexdigest()
+
+
+@compiled
+def test_the_number_of_threads_changes_no_bit() -> None:
+    """Of what C computes; the bits of Paddle's products may depend on it."""
+    threads = ctypes.CDLL(str(Path(paddle.__file__).with_name("libs") / "libiomp5.so"))
+    before = threads.omp_get_max_threads()
+    found = set()
+    try:
+        for count in (1, 2, 3, 7):
+            threads.omp_set_num_threads(count)
+            assert threads.omp_get_max_threads() == count
+            found.add(digest_of_all_functions())
+    finally:
+        threads.omp_set_num_threads(before)
+    assert len(found) == 1
+
+
+PROTOTYPE = re.compile(r"^void (\w+)\(([^)]*)\) \{", re.MULTILINE)
+
+
+def test_the_table_has_the_parameters_of_c() -> None:
+    """Names and order, arrays and numbers, and which arrays are written."""
+    source = Path(kernels.__file__).with_name("kernels.c").read_text(encoding="utf-8")
+    found = {
+        name: [" ".join(text.split()) for text in texts.split(",")]
+        for name, texts in PROTOTYPE.findall(source)
+    }
+    assert set(found) == set(kernels._FUNCTIONS)
+    for name, parameters in found.items():
+        arrays = kernels._PARAMETERS[name]
+        assert len(parameters) == len(arrays) + kernels._FUNCTIONS[name][1].__code__.co_argcount
+        for text, parameter in zip(parameters, arrays, strict=False):
+            kind, _, title = text.rpartition(" ")
+            assert title.lstrip("*") == parameter.name, name
+            is_read = kind == "in" or kind.startswith("const")
+            assert is_read != parameter.is_written or not parameter.is_array, (name, text)
+            assert (kind in ("i64", "float")) != parameter.is_array, (name, text)
+            if not parameter.is_array:
+                wanted = {"i64": ctypes.c_int64, "float": ctypes.c_float}[kind]
+                assert kernels._C_TYPES[parameter.name] is wanted, (name, text)
+        assert all(text.startswith("i64 ") for text in parameters[len(arrays) :])
+
+
+@compiled
+def test_what_they_do_not_take() -> None:
+    single, double = paddle.ones([2]), paddle.ones([2], dtype="float64")
+    assert kernels.usable(single)
+    assert not kernels.usable(single, double)
+    wanted = paddle.ones([2])
+    wanted.stop_gradient = False
+    assert not kernels.usable(single, wanted)  # one of them frozen
+    with paddle.no_grad():
+        assert kernels.usable(single, wanted)
+
+
+@pytest.mark.parametrize("why", ["switched off", "no compiler", "a compiler that fails"])
+def test_without_them(why: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CONVBERT_GLUE_CACHE", str(tmp_path))
+    setting = {
+        "switched off": ("CONVBERT_KERNELS", "0"),
+        "no compiler": ("CC", str(tmp_path / "none")),
+        "a compiler that fails": ("CC", "false"),
+    }[why]
+    monkeypatch.setenv(*setting)
+    assert kernels.library.__wrapped__() is None
+    assert not list(tmp_path.rglob("*.so"))

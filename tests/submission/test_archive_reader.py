@@ -1,0 +1,356 @@
+"""What may and may not lie in a hand-in folder, and what a zip can be."""
+
+import json
+import os
+import shutil
+import struct
+import tracemalloc
+import zipfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.errors import InputError
+from metrics.prediction_file import most_bytes
+from submission import check
+from submission.archive_reader import read_contents
+from submission.check import check_contents, size_limits
+from tests.submission.hand_in_samples import FILES, NAMES, faults_of, reports_of, write_hand_in, write_zip
+
+_EACH_FILE = pytest.mark.parametrize(("task", "split"), FILES, ids=NAMES)
+
+
+# What lies in a folder besides
+
+
+def test_what_a_prediction_run_leaves_is_no_fault(folder, data_dir):
+    for name in ("CoLA.npz", "args.json", ".hidden.tsv", ".DS_Store", "notes.txt"):
+        (folder / name).write_bytes(b"x")
+    (folder / "logs").mkdir()
+    assert {report.status for report in reports_of(folder, data_dir).values()} == {"OK"}
+
+
+def test_an_unexpected_tsv_is_an_error(folder, data_dir):
+    shutil.copy(folder / "RTE.tsv", folder / "SNLI.tsv")
+    assert faults_of(folder, data_dir, "SNLI.tsv") == [(0, "does not belong into the hand-in; remove it")]
+
+
+@_EACH_FILE
+def test_a_name_in_another_case(folder, data_dir, task, split):
+    name = split.hand_in
+    other = name.swapcase()
+    (folder / name).rename(folder / other)
+    expected = f"is missing; found {other}: the wanted name is {name}"
+    assert faults_of(folder, data_dir, name) == [(0, expected)]
+
+
+def test_a_folder_or_a_dangling_link_in_a_files_place(folder, data_dir):
+    (folder / "RTE.tsv").unlink()
+    (folder / "RTE.tsv").mkdir()
+    assert faults_of(folder, data_dir, "RTE.tsv") == [(0, "is a folder; a file is wanted")]
+    (folder / "RTE.tsv").rmdir()
+    (folder / "RTE.tsv").symlink_to("nowhere")
+    assert faults_of(folder, data_dir, "RTE.tsv") == [(0, "is a link to nothing; write the file again")]
+
+
+def test_a_file_of_absurd_size_is_not_read(folder, data_dir):
+    with (folder / "RTE.tsv").open("r+b") as file:
+        file.truncate(3 << 30)
+    [(_, message)] = faults_of(folder, data_dir, "RTE.tsv")
+    assert message.startswith(f"has {3 << 30} bytes, far more than any prediction file")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_in_a_files_place_is_not_waited_for(folder, data_dir):
+    (folder / "RTE.tsv").unlink()
+    os.mkfifo(folder / "RTE.tsv")
+    assert faults_of(folder, data_dir, "RTE.tsv") == [(0, "is no plain file; write the file again")]
+
+
+_ODD_NAMES = {
+    "line feed": ("ev\nil.tsv", r"ev\nil.tsv"),
+    "terminal": ("\x1b[31mred\x1b[0m.tsv", r"\x1b[31mred\x1b[0m.tsv"),
+    "right to left": ("\u202evst.tsv", r"\u202evst.tsv"),
+    "line separator": ("a\u2028b.tsv", r"a\u2028b.tsv"),
+    "accent": ("é.tsv", "é.tsv"),
+}
+
+
+@pytest.mark.parametrize(("name", "shown"), _ODD_NAMES.values(), ids=_ODD_NAMES)
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_name_is_shown_without_its_control_characters(folder, data_dir, tmp_path, zipped, name, shown):
+    if zipped:
+        path = write_zip(folder, tmp_path / "s.zip", extra=[(name, "")])
+    else:
+        path = folder
+        (folder / name).write_bytes(b"")
+    assert faults_of(path, data_dir, shown) == [(0, "does not belong into the hand-in; remove it")]
+
+
+def test_a_name_of_a_folder_that_is_no_utf8(folder, data_dir, run_module):
+    (folder / os.fsdecode(b"\xff.tsv")).write_bytes(b"")
+    done = run_module("submission.check", folder, "--data_dir", data_dir)
+    assert done.stderr == f"error: {folder}: \\udcff.tsv does not belong into the hand-in; remove it\n"
+    assert done.stdout.splitlines()[-1].split()[:2] == ["ERROR", "\\udcff.tsv"]
+    done = run_module("submission.check", folder, "--data_dir", data_dir, "--json")
+    assert json.loads(done.stdout)["files"][-1]["file"] == "\\udcff.tsv"
+
+
+# What a zip can be
+
+
+def test_files_in_a_folder_of_the_zip(folder, data_dir, tmp_path):
+    path = write_zip(folder, tmp_path / "s.zip", rename=lambda name: f"out/{name}", extra=[("out/", "")])
+    reports = reports_of(path, data_dir)
+    why = "lies in a folder; the zip must be flat, without folders"
+    assert [str(reports[name].faults[0]) for name in NAMES] == [
+        f"is missing; found out/{n}: {why}" for n in NAMES
+    ]
+    assert str(reports["out/"].faults[0]) == "is a folder; the zip must be flat, without folders"
+    assert len(reports) == len(NAMES) + 1
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("__MACOSX/._CoLA.tsv", "left by macOS"),
+        ("__MACOSX/", "left by macOS"),
+        (".DS_Store", "left by macOS"),
+        ("._CoLA.tsv", "left by macOS"),
+        ("extra/", "is a folder; the zip must be flat"),
+        ("extra/CoLA.tsv", "lies in a folder; the zip must be flat"),
+        ("/CoLA.tsv", "lies in a folder"),
+        ("..\\CoLA.tsv", "lies in a folder"),
+        ("cola.tsv", "the wanted name is CoLA.tsv"),
+        ("CoLA.npz", "does not belong into the hand-in"),
+    ],
+)
+def test_an_entry_too_many_in_the_zip(folder, data_dir, tmp_path, name, message):
+    path = write_zip(folder, tmp_path / "s.zip", extra=[(name, "")])
+    [(line, said)] = faults_of(path, data_dir, name)
+    assert (line, said[: len(message)]) == (0, message)
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@_EACH_FILE
+def test_an_entry_that_stands_twice(folder, data_dir, tmp_path, task, split):
+    path = write_zip(folder, tmp_path / "s.zip", extra=[(split.hand_in, "index\tprediction\n")])
+    assert faults_of(path, data_dir, split.hand_in) == [(0, "stands 2 times in the zip; once is wanted")]
+
+
+def test_an_encrypted_entry(folder, data_dir, tmp_path):
+    path = write_zip(folder, tmp_path / "s.zip")
+    raw = bytearray(path.read_bytes())
+    central = raw.index(b"PK\x01\x02")  # the first entry's record in the central directory; flags at 8
+    raw[central + 8] |= 1
+    path.write_bytes(raw)
+    assert faults_of(path, data_dir, NAMES[0]) == [(0, "is encrypted; zip it without a password")]
+
+
+def test_a_damaged_entry(folder, data_dir, tmp_path):
+    path = tmp_path / "s.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in NAMES:
+            archive.write(folder / name, name)
+    raw = path.read_bytes()
+    path.write_bytes(raw.replace(b"index\tprediction\n0", b"index\tprediction\n9", 1))
+    [(_, message)] = faults_of(path, data_dir, NAMES[0])
+    assert message == f"cannot be read from the zip (Bad CRC-32 for file {NAMES[0]!r}); pack it again"
+
+
+def test_a_compression_nobody_knows(folder, data_dir, tmp_path):
+    path = write_zip(folder, tmp_path / "s.zip")
+    raw = bytearray(path.read_bytes())
+    central = raw.index(b"PK\x01\x02")
+    raw[central + 10 : central + 12] = struct.pack("<H", 99)
+    path.write_bytes(raw)
+    [(_, message)] = faults_of(path, data_dir, NAMES[0])
+    assert "other than store and deflate" in message
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_bomb_of_another_compression_is_not_unpacked(tmp_path, method):
+    """zipfile unpacks these a block at a time, whatever size their entry claims."""
+    path = tmp_path / "s.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr(NAMES[0], b"x" * (1 << 26))
+    size = (1 << 26).to_bytes(4, "little")
+    path.write_bytes(path.read_bytes().replace(size, (1000).to_bytes(4, "little")))
+    tracemalloc.start()
+    try:
+        contents = read_contents(path, size_limits())
+        assert tracemalloc.get_traced_memory()[1] < 1 << 22
+    finally:
+        tracemalloc.stop()
+    assert "other than store and deflate" in contents.faults[NAMES[0]]
+
+
+def test_a_damaged_deflated_entry(folder, data_dir, tmp_path):
+    path = write_zip(folder, tmp_path / "s.zip", method=zipfile.ZIP_DEFLATED)
+    assert {report.status for report in reports_of(path, data_dir).values()} == {"OK"}
+    raw = bytearray(path.read_bytes())
+    body = 30 + len(NAMES[0])
+    raw[body + 9 : body + 30] = bytes(21)
+    path.write_bytes(raw)
+    [(_, message)] = faults_of(path, data_dir, NAMES[0])
+    assert message.startswith("cannot be read from the zip (")
+    assert message.endswith("); pack it again")
+
+
+def test_an_entry_of_a_zip_of_the_future(folder, tmp_path):
+    path = write_zip(folder, tmp_path / "s.zip")
+    raw = bytearray(path.read_bytes())
+    raw[raw.index(b"PK\x01\x02") + 6] = 99  # the version needed to extract
+    path.write_bytes(raw)
+    with pytest.raises(InputError, match=r"s\.zip: .*zip file version 9\.9.*; pack it again"):
+        check.main([str(path)])
+
+
+def test_an_entry_whose_name_is_no_utf8(folder, tmp_path):
+    path = write_zip(folder, tmp_path / "s.zip", extra=[("xéx.tsv", "")])
+    path.write_bytes(path.read_bytes().replace("xéx".encode(), b"x\xff\xfex"))
+    with pytest.raises(InputError, match=r"s\.zip: .*a name in it is not UTF-8.*; pack it again"):
+        check.main([str(path)])
+
+
+def test_a_zip_without_its_middle(folder, data_dir, tmp_path, capsys):
+    path = write_zip(folder, tmp_path / "s.zip")
+    raw = path.read_bytes()
+    path.write_bytes(raw[:300] + raw[500:])
+    with pytest.raises(InputError) as error:
+        check.main([str(path), "--data_dir", str(data_dir)])
+    assert str(error.value).startswith(f"{path}: CoLA.tsv cannot be read from the zip (")
+    assert "ERROR    CoLA.tsv" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("place", ["/{}", "../{}", "C:\\{}", "/tmp/../{}"])
+def test_absolute_names_and_names_that_climb(folder, data_dir, tmp_path, place):
+    path = write_zip(folder, tmp_path / "s.zip", rename=place.format)
+    why = "lies in a folder; the zip must be flat, without folders"
+    said = [str(report.faults[0]) for report in reports_of(path, data_dir).values()]
+    assert said == [f"is missing; found {place.format(name)}: {why}" for name in NAMES]
+
+
+def test_a_zip_bomb_is_not_unpacked(folder, data_dir, tmp_path):
+    (folder / "RTE.tsv").write_bytes(b"\0" * (65 << 20))
+    path = write_zip(folder, tmp_path / "s.zip")
+    [(_, message)] = faults_of(path, data_dir, "RTE.tsv")
+    assert message.startswith(f"has {65 << 20} bytes, far more")
+
+
+def peak_of_check(path: Path) -> int:
+    """The most bytes that Python holds at once while it is checked and refused."""
+    tracemalloc.start()
+    try:
+        assert any(report.faults for report in check_contents(read_contents(path, size_limits())))
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_bomb_below_the_largest_size_takes_little_memory(tmp_path):
+    path = tmp_path / "s.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("RTE.tsv", b"index\tprediction\n0\t" + "😀".encode() + b"x" * (60 << 20))
+    assert path.stat().st_size < 1 << 20
+    assert peak_of_check(path) < 4 << 20
+
+
+def test_a_size_in_the_zip_that_is_untrue(folder, data_dir, tmp_path):
+    (folder / "RTE.tsv").write_bytes(b"x" * (9 << 20))
+    path = write_zip(folder, tmp_path / "s.zip")
+    raw = path.read_bytes()
+    size = (9 << 20).to_bytes(4, "little")
+    assert raw.count(size) == 2
+    path.write_bytes(raw.replace(size, (1000).to_bytes(4, "little")))
+    [(_, message)] = faults_of(path, data_dir, "RTE.tsv")
+    assert message.startswith("cannot be read from the zip (")
+    assert peak_of_check(path) < 4 << 20
+
+
+def test_one_long_cell_with_one_wide_letter(folder, data_dir):
+    path = folder / "QQP.tsv"
+    path.write_bytes(b"index\tprediction\n0\t0\n1\t" + "😀".encode() + b"x" * 15_000_000)
+    (line, message), *_ = faults_of(folder, data_dir, "QQP.tsv")
+    assert line == 3
+    assert "a line of more than 1000 bytes" in message
+    assert peak_of_check(folder) < 40_000_000  # the file's bytes, twice while they are read
+
+
+def test_a_faulty_files_cells_are_not_kept(folder, data_dir):
+    path = folder / "QQP.tsv"
+    path.write_bytes(path.read_bytes() + b"7\tmaybe\n")
+    report = reports_of(folder, data_dir)["QQP.tsv"]
+    assert report.faults
+    assert report.predictions == []
+
+
+@pytest.mark.parametrize("rows", [1, 8, 390_965])
+def test_what_is_right_is_never_too_large(rows):
+    cells = ["not_entailment", "-1.2345678901234567e-300"]
+    for cell in cells:
+        last = len(f"{rows - 1}\t{cell}\r\n")
+        assert rows * last + len("index\tprediction\r\n") < most_bytes(rows)
+
+
+def test_very_many_entries_are_refused_and_many_named_in_few_lines(folder, data_dir, tmp_path):
+    path = write_zip(
+        folder, tmp_path / "s.zip", extra=[(f"{'n' * 5000}{number}", "") for number in range(900)]
+    )
+    reports = reports_of(path, data_dir)
+    assert len(reports) < 40
+    assert all(len(name) < 200 for name in reports)
+    path = write_zip(folder, tmp_path / "t.zip", extra=[(str(number), "") for number in range(2000)])
+    with pytest.raises(InputError, match=r"t\.zip: holds more than 1000 files"):
+        check.main([str(path)])
+
+
+def test_a_zip_of_absurd_size_is_not_read(tmp_path):
+    with (tmp_path / "s.zip").open("wb") as file:
+        file.truncate(3 << 30)
+    with pytest.raises(InputError, match=r"s\.zip: has 3221225472 bytes, far more"):
+        check.main([str(tmp_path / "s.zip")])
+
+
+def test_a_zip_in_the_zip_is_no_prediction(folder, data_dir, tmp_path):
+    inner = write_zip(folder, tmp_path / "inner.zip").read_bytes()
+    path = write_zip(folder, tmp_path / "s.zip", extra=[("inner.zip", inner)])
+    assert faults_of(path, data_dir, "inner.zip") == [(0, "does not belong into the hand-in; remove it")]
+
+
+@pytest.mark.parametrize("raw", [b"", b"index\tprediction\n", b"PK\x03\x04"])
+def test_a_file_that_is_no_zip(tmp_path, raw):
+    path = tmp_path / "s.zip"
+    path.write_bytes(raw)
+    with pytest.raises(InputError, match=r"s\.zip: neither a folder nor a whole zip"):
+        check.main([str(path)])
+
+
+def test_a_zip_cut_short(folder, tmp_path):
+    path = write_zip(folder, tmp_path / "s.zip")
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(InputError, match="neither a folder nor a whole zip"):
+        check.main([str(path)])
+
+
+@given(
+    place=st.floats(0, 1, exclude_max=True),
+    byte=st.integers(0, 255),
+    method=st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]),
+)
+def test_one_changed_byte_of_a_zip_never_ends_in_a_traceback(tmp_path_factory, place, byte, method):
+    folder = tmp_path_factory.mktemp("bytes")
+    path = write_zip(write_hand_in(folder / "predictions"), folder / "s.zip", method=method)
+    raw = bytearray(path.read_bytes())
+    raw[int(place * len(raw))] = byte
+    path.write_bytes(raw)
+    try:
+        reports = check_contents(read_contents(path, size_limits()))
+    except InputError as error:
+        said = [str(error)]
+    else:
+        said = [str(report.faults[0]) for report in reports if report.faults]
+    assert said
+    assert all(len(line.splitlines()) == 1 for line in said)
