@@ -33,11 +33,13 @@ LOCKS = {
 
 
 def test_every_package_is_listed_everywhere():
-    assert sorted(PACKAGES) == sorted(folder.parent.name for folder in PROJECT.glob("*/__init__.py"))
-    assert SETTINGS["tool"]["mypy"]["packages"] == PACKAGES
-    assert SETTINGS["tool"]["importlinter"]["root_packages"] == PACKAGES
+    folders = [file.parent.relative_to(PROJECT) for file in PROJECT.glob("[a-z]*/**/__init__.py")]
+    assert sorted(PACKAGES) == sorted(".".join(folder.parts) for folder in folders)
+    roots = [name for name in PACKAGES if "." not in name]
+    assert SETTINGS["tool"]["mypy"]["packages"] == roots
+    assert SETTINGS["tool"]["importlinter"]["root_packages"] == roots
     for line in SETTINGS["tool"]["pytest"]["ini_options"]["filterwarnings"]:
-        assert re.search(r"\((.*)\)", line)[1].split("|") == [*PACKAGES, "tests"]
+        assert re.search(r"\((.*)\)", line)[1].split("|") == [*roots, "tests"]
 
 
 @pytest.mark.parametrize("file", LOCKS)
