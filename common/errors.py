@@ -1,9 +1,35 @@
-"""The exceptions that mean "your input is wrong", as opposed to "the program is wrong"."""
+"""The exceptions that mean "the input is wrong", as opposed to "the program is wrong"."""
+
+import os
 
 
 class InputError(Exception):
-    """Bad input. The message is one line: the file, the line in it, what was found, the remedy."""
+    """Bad input. Its text is one line, ``path:line: message``; ``run`` prints it and exits with 1.
+
+    Args:
+        message: what is wrong, what was expected, and the remedy.
+        path: the file or folder that is wrong, if it is one.
+        line: the line in that file, counted from 1, if it is one.
+        code: a short name of the kind of error, for whoever handles or tests it.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: str | os.PathLike[str] | None = None,
+        line: int | None = None,
+        code: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.message, self.path, self.line, self.code = message, path, line, code
+
+    def __str__(self) -> str:
+        if self.path is None:
+            return self.message
+        where = os.fspath(self.path)
+        return f"{where}: {self.message}" if self.line is None else f"{where}:{self.line}: {self.message}"
 
 
 class UsageError(InputError):
-    """Flags that contradict each other, or values that no file has a part in; ``run`` exits with 2."""
+    """Flags that contradict each other, or a value that has nothing to do with a file; ``run`` exits with 2."""
