@@ -32,4 +32,4 @@ class InputError(Exception):
 
 
 class UsageError(InputError):
-    """Flags that contradict each other, or a value that has nothing to do with a file; ``run`` exits with 2."""
+    """Flags that contradict each other, or a value that is of no file; ``run`` exits with 2."""
