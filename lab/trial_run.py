@@ -141,7 +141,7 @@ def _command(
         **({"CUDA_VISIBLE_DEVICES": place.gpu} if place.gpu else {}),
     }
     cores = ",".join(map(str, place.cores)) or "-"
-    launch = [sys.executable, "-I", str(PROJECT / "lab" / "launch.py"), str(os.getpid()), cores]
+    launch = [sys.executable, "-I", str(PROJECT / "lab" / "child_process.py"), str(os.getpid()), cores]
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
             [*launch, sys.executable, "-m", module, *words, "--num_workers", str(place.threads)],

@@ -57,7 +57,7 @@ POSIX = pytest.mark.skipif(os.name != "posix", reason="processes of another kind
 
 def launcher(project_dir: Path, lack: str, parent: object, cores: str) -> list[str]:
     """The beginning of a command's words, as trial_run has them, on a system that lacks something."""
-    path = str(project_dir / "lab" / "launch.py")
+    path = str(project_dir / "lab" / "child_process.py")
     if lack == "nothing":
         return [sys.executable, "-I", path, str(parent), cores]
     code = f"import runpy, sys; {LACKS[lack]}\nrunpy.run_path({path!r}, run_name='__main__')"
