@@ -31,8 +31,9 @@ from checkpoints.weights import OF_GENERATOR, SAFETENSORS, Weights, open_weights
 from checkpoints.wrappers import model_type_of
 from common.errors import InputError
 from common.files import atomic_folder, atomic_write, sha256_of, write_json
-from common.model_files import ID_FILES, model_digest
+from common.model_files import ID_FILES
 from common.notices import note
+from common.provenance import model_digest
 from encoders.config import EncoderConfig, from_json, to_json
 from encoders.tokenizer import Tokenizer
 

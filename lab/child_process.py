@@ -1,9 +1,9 @@
 """Start a command bound to cores, and to the life of the process that wanted it.
 
-``python child_process.py PARENT CORES WORD…``: CORES is ``0,1,…`` or ``-``. The command is killed when process
-PARENT ends, however that ends: a sweep that was killed leaves nobody at work in a run's folder. Linux does
-that by itself; elsewhere a small process looks on. Only the standard library: this stands between a sweep
-and every command it starts.
+``python child_process.py PARENT CORES WORD…``: CORES is ``0,1,…`` or ``-``. The command is killed when
+process PARENT ends, however that ends: a sweep that was killed leaves nobody at work in a run's folder. Linux
+does that by itself; elsewhere a small process looks on. Only the standard library: this stands between a
+sweep and every command it starts.
 """
 
 import os

@@ -10,13 +10,14 @@ import numpy as np
 
 from common.errors import InputError
 from common.files import sha256_of
+from common.provenance import recorded_digest
 from glue.data import find_file, read_gold
 from glue.predictions import Answers, answers_of
 from glue.tasks import Split, Task
 from lab.ensemble_selection import Choice, DevRuns, joined, options_for, predicted_values, scores_of
 from lab.trial_run import predictions
 from lab.trial_store import Result
-from submission.manifest import recorded_digest, run_details
+from submission.manifest import run_details
 from submission.provenance import Logits, read_logits
 
 SPLITS = ("dev", "test")

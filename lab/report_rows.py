@@ -8,12 +8,12 @@ import numpy as np
 
 from common.errors import InputError
 from common.files import MANIFEST, sha256_of
+from common.provenance import recorded_digest
 from glue.data import Example, find_file, read_split
 from glue.tasks import Split, Task
 from lab.report_numbers import Number, percent, whole
 from lab.report_runs import Run
 from metrics.prediction_file import Form, read_predictions
-from submission.manifest import recorded_digest
 from submission.provenance import read_logits
 
 _WORST = 6

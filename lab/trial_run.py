@@ -15,10 +15,10 @@ from typing import IO
 from common.errors import InputError
 from common.files import FINISHED, read_json_object, write_text
 from common.locks import Lock
+from common.provenance import recorded_digest
 from glue.tasks import TASKS
 from lab.early_stop import is_hopeless, read_curve
 from lab.trial_store import DONE, FAILED, STOPPED, Outcome, read_status
-from submission.manifest import recorded_digest
 from submission.provenance import read_logits
 
 PROJECT = Path(__file__).resolve().parents[1]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Protocol
 
+from common.provenance import code_version
 from metrics.scores import METRICS
 
 if TYPE_CHECKING:
@@ -62,13 +63,6 @@ def signature(task: ScoredTask, split: str, golds: Sequence[ArrayLike]) -> str:
         "main": task.main or "none",
         "scikit-learn": version("scikit-learn"),
         "scipy": version("scipy"),
-        "toolkit": _toolkit_version(),
+        "toolkit": code_version(),
     }
     return "|".join([task.name, *(f"{name}:{value}" for name, value in fields.items())])
-
-
-def _toolkit_version() -> str:
-    try:
-        return version("convbert-glue")
-    except PackageNotFoundError:  # run from a clone that was never installed
-        return "not-installed"

@@ -1,6 +1,5 @@
 """What is known of a hand-in, as FILE.manifest.json beside FILE.zip."""
 
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -9,14 +8,12 @@ from typing import Any
 
 from common.errors import InputError
 from common.files import MANIFEST, read_json_object, sha256_of, write_json
-from common.model_files import TOKENIZER_JSON, VOCABULARY, model_digest
+from common.provenance import recorded_digest
 from glue.summary import read_runs
 from glue.tasks import TASKS, hand_in_files
 from metrics.averages import leaderboard_average, missing_scores, paper_average
 from submission.check import FileReport
 from submission.provenance import read_logits
-
-_WEIGHTS = re.compile(r"model\.safetensors|pytorch_model\.bin|model_state\.pdparams")
 
 
 def manifest_path(archive: str | Path) -> Path:
@@ -108,15 +105,3 @@ def _run_of(runs: Path, model: Path, digest: Any) -> dict[str, str]:
         if best == "best" and task and run and recorded_digest(runs / task / run / best) == digest:
             return {"run": f"{task}/{run}"}
     return {}
-
-
-def recorded_digest(folder: Path) -> str:
-    """The digest of a model folder of ours, as predictions carry it, from the folder's own manifest."""
-    digests = read_json_object(folder / MANIFEST).get("sha256")
-    digests = digests if isinstance(digests, dict) else {}
-    weights = [name for name in digests if _WEIGHTS.fullmatch(name)]
-    if len(weights) != 1 or "config.json" not in digests or not {VOCABULARY, TOKENIZER_JSON} & set(digests):
-        raise InputError(f"{folder / MANIFEST}: is not the manifest of a model folder")
-    if not all(isinstance(digest, str) and digest.isascii() for digest in digests.values()):
-        raise InputError(f"{folder / MANIFEST}: holds what is no digest")
-    return model_digest(digests, weights, "config.json")

@@ -10,9 +10,9 @@ import pytest
 
 from checkpoints.folder import digest_of, read_config
 from common.errors import InputError
+from common.provenance import recorded_digest
 from encoders.tokenizer import SPECIALS, Tokenizer
 from glue import run_eval, run_glue, run_predict
-from submission.manifest import recorded_digest
 from tests.golden.tokenizer_folders import library_tokenizer
 
 TEXT = "The Quiet sailor, Unheard-of [MASK] x<ent>y"

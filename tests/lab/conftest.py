@@ -12,6 +12,7 @@ import pytest
 from checkpoints.folder import digest_of
 from common.files import sha256_of
 from common.files import write_manifest as write_folder_manifest
+from common.provenance import recorded_digest
 from glue.data import find_file, read_split
 from glue.predictions import Answers, answers_of, write_answers
 from glue.tasks import TASKS, Split, Task
@@ -22,7 +23,7 @@ from lab.plan import Checkpoint
 from lab.trials import Trial
 from metrics.task_scores import score_task
 from submission import pack
-from submission.manifest import recorded_digest, write_manifest
+from submission.manifest import write_manifest
 from tests.lab.hand_ins import PLAN, WritePlan
 from tests.lab.page_reader import Element, read_page
 from tests.lab.report_samples import NASTY, NLI, gold_rows, write_predictions, write_run

@@ -10,11 +10,11 @@ import pytest
 
 from common.errors import InputError
 from common.files import sha256_of
+from common.provenance import recorded_digest
 from glue import score
 from glue.tasks import TASKS
 from lab import ensemble
 from submission import check, diff
-from submission.manifest import recorded_digest
 from submission.provenance import read_logits
 from tests.lab.conftest import FakeTrial
 from tests.lab.hand_ins import ALL, WritePlan, submitted

@@ -17,8 +17,9 @@ import safetensors.numpy
 from checkpoints.folder import digest_of
 from common.errors import InputError
 from common.files import sha256_of
+from common.provenance import recorded_digest
 from lab.sweep import main
-from submission.manifest import origins_of, recorded_digest
+from submission.manifest import origins_of
 from tests.conftest import RunModule
 
 FEW = "settings: {max_steps: 6, save_steps: 3, logging_steps: 2, learning_rate: 1e-3}\n"

@@ -8,8 +8,9 @@ import pytest
 from common.errors import InputError, UsageError
 from common.files import sha256_of
 from common.files import write_manifest as write_folder_manifest
+from common.provenance import recorded_digest
 from glue.tasks import TASKS
-from submission.manifest import averages_of, origins_of, recorded_digest, run_details
+from submission.manifest import averages_of, origins_of, run_details
 from tests.submission.hand_in_samples import FILES, ROWS, write_logits
 
 
@@ -75,13 +76,13 @@ def test_runs_that_predicted_nothing_of_it_are_left_out(folder, tmp_path: Path):
     (run / "best" / "manifest.json").write_text(
         json.dumps({"sha256": {"config.json": "2"}}), encoding="utf-8"
     )
-    with pytest.raises(InputError, match="is not the manifest of a model folder"):
+    with pytest.raises(InputError, match="manifest of a model folder"):
         recorded_digest(run / "best")
     for odd in ("\ud800", 10**300, None, ["1" * 64]):
         (run / "best" / "manifest.json").write_text(
             json.dumps({"sha256": {**digests, "config.json": odd}}), encoding="utf-8"
         )
-        with pytest.raises(InputError, match=r"best/manifest\.json: holds what is no digest"):
+        with pytest.raises(InputError, match=r"best/manifest\.json: holds something else"):
             recorded_digest(run / "best")
 
 
