@@ -57,7 +57,7 @@ def test_the_record_of_a_run_is_read_from_its_args():
     ],
 )
 def test_a_manifest_of_something_else_names_no_model(tmp_path, digests):
-    (tmp_path / "manifest.json").write_text(json.dumps({"sha256": digests}))
+    (tmp_path / "manifest.json").write_text(json.dumps({"sha256": digests}), encoding="utf-8")
     with pytest.raises(InputError) as error:
         recorded_digest(tmp_path)
     assert (error.value.path, error.value.code) == (tmp_path / "manifest.json", "manifest")
@@ -65,7 +65,7 @@ def test_a_manifest_of_something_else_names_no_model(tmp_path, digests):
 
 def test_a_model_is_named_by_weights_configuration_and_vocabulary(tmp_path):
     digests = {"model.safetensors": A, "config.json": B, "vocab.txt": A, "README.md": B}
-    (tmp_path / "manifest.json").write_text(json.dumps({"sha256": digests}))
+    (tmp_path / "manifest.json").write_text(json.dumps({"sha256": digests}), encoding="utf-8")
     digest = recorded_digest(tmp_path)
     assert digest == model_digest(digests, ["model.safetensors"], "config.json")
     assert digest != model_digest({**digests, "vocab.txt": B}, ["model.safetensors"], "config.json")
