@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.workload import Place
-from glue.tasks import hand_in_files
+from glue.tasks import submission_files
 
 PROJECT = Path(__file__).resolve().parents[1]
 _QQP_ROWS = 390_965
@@ -51,10 +51,10 @@ def pack(place: Place, sizes: Sequence[str]) -> None:
     """Packing the hand-in, and checking the zip."""
     folder = place.scratch / "predictions"
     folder.mkdir(exist_ok=True)
-    for task, split in hand_in_files():
+    for task, split in submission_files():
         answers = task.labels or ("0.25", "4.75")
         lines = [f"{row}\t{answers[row % len(answers)]}\n" for row in range(split.rows)]
-        (folder / split.hand_in).write_text("index\tprediction\n" + "".join(lines), encoding="utf-8")
+        (folder / split.submission_file).write_text("index\tprediction\n" + "".join(lines), encoding="utf-8")
     target = str(place.scratch / "submission.zip")
     print("\npack: the eleven files of official size")
     for words in (

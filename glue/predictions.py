@@ -14,13 +14,13 @@ from glue.tasks import Task
 
 @dataclass(frozen=True)
 class Answers:
-    """What goes into one hand-in file, ``hand_in``, and into the .npz beside it.
+    """What goes into one hand-in file, ``submission_file``, and into the .npz beside it.
 
     logits: (N, L) float32, for a regression (N, 1) in the task's own range. labels: names of the columns.
     answers: a label or a number a row. data_digest: SHA-256 of the official file that was answered, or empty.
     """
 
-    hand_in: str
+    submission_file: str
     logits: np.ndarray
     labels: Sequence[str]
     answers: Sequence[str]
@@ -42,7 +42,7 @@ def write_answers(folder: Path, parts: Sequence[Answers], digest: str) -> None:
     """
     with ExitStack() as files:  # they take their names when every byte of all is on the disk
         for part in parts:
-            target = folder / part.hand_in
+            target = folder / part.submission_file
             lines = [f"{row}\t{answer}\n" for row, answer in enumerate(part.answers)]
             text = "index\tprediction\n" + "".join(lines)
             write_through(files.enter_context(atomic_write(target)), text.encode())

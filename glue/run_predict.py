@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         target,
         [
             Answers(
-                part.split.split.hand_in,
+                part.split.split.submission_file,
                 part.logits,
                 part.labels,
                 part.answers,
@@ -92,11 +92,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         checkpoint.digest(),
     )
     for part in predictions:
-        print(f"{target / part.split.split.hand_in}: {len(part.answers)} rows")
+        print(f"{target / part.split.split.submission_file}: {len(part.answers)} rows")
     answered = [part.split.split for part in predictions]
     for split in task.of_kind(flags.split):
-        if split not in answered and (target / split.hand_in).is_file():
-            say(f"warning: {target / split.hand_in}: is of an earlier prediction")
+        if split not in answered and (target / split.submission_file).is_file():
+            say(f"warning: {target / split.submission_file}: is of an earlier prediction")
 
 
 def _place_of(folder: Path) -> Path:

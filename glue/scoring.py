@@ -88,7 +88,7 @@ def predict_splits(
         for note in [*notes, *split.notes] if distributed.is_first() else []:
             say(f"note: {note}")
     model = checkpoint.runner(engine, device, sum(len(split.features.ids) for split in splits))
-    found = [predict(model, config, task, part, batch_size, part.split.hand_in) for part in splits]
+    found = [predict(model, config, task, part, batch_size, part.split.submission_file) for part in splits]
     if isinstance(model, SettledEngine) and (rows := model.undecided):
         close = f"{rows} rows have two best logits less than {DOUBT:g} apart (of logits above 1, that part)"
         say(f"note: {close}; another engine might choose the other")
@@ -102,10 +102,10 @@ def present(splits: Sequence[Split], data_dir: Path) -> list[Split]:
         find_file(data_dir, splits[0])  # says what to do
     for split in splits if distributed.is_first() else []:
         if split not in found:
-            name = split.hand_in.removesuffix(".tsv")
+            name = split.submission_file.removesuffix(".tsv")
             say(
                 f"note: {name} is missing: no {split.file} below {data_dir}; `{fetching(data_dir, split)}` "
-                f"fetches it; without it there is no {split.hand_in}"
+                f"fetches it; without it there is no {split.submission_file}"
             )
     return found
 

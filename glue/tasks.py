@@ -35,7 +35,7 @@ class Split:
 
     kind: ``train``, ``dev`` or ``test``. file: path below the data folder. rows: official count.
     part: tells two files of one kind apart (MNLI's ``matched``), else empty.
-    hand_in: the leaderboard file its predictions go to (dev files: the same form, for scoring).
+    submission_file: the leaderboard file its predictions go to (dev files: the same form, for scoring).
     headless: the column names of a file that has no header line.
     other_files: other places where redistributions put the same file.
     skips_defects: the one file whose known bad rows are skipped and reported, not refused.
@@ -45,7 +45,7 @@ class Split:
     file: str
     rows: int
     part: str = ""
-    hand_in: str = ""
+    submission_file: str = ""
     headless: tuple[str, ...] = ()
     other_files: tuple[str, ...] = ()
     skips_defects: bool = False
@@ -137,12 +137,12 @@ class Task:
 
 
 def _files(
-    folder: str, train: int, dev: int, test: int, hand_in: str, skips_defects: bool = False
+    folder: str, train: int, dev: int, test: int, submission_file: str, skips_defects: bool = False
 ) -> tuple[Split, ...]:
     return (
         Split("train", f"{folder}/train.tsv", train, skips_defects=skips_defects),
-        Split("dev", f"{folder}/dev.tsv", dev, hand_in=hand_in),
-        Split("test", f"{folder}/test.tsv", test, hand_in=hand_in),
+        Split("dev", f"{folder}/dev.tsv", dev, submission_file=submission_file),
+        Split("test", f"{folder}/test.tsv", test, submission_file=submission_file),
     )
 
 
@@ -154,8 +154,8 @@ _ROWS = (
         "cola", "CoLA", ("sentence",), "label", BINARY, ("matthews",),
         (
             Split("train", "CoLA/train.tsv", 8551, headless=_COLA_COLUMNS),
-            Split("dev", "CoLA/dev.tsv", 1043, hand_in="CoLA.tsv", headless=_COLA_COLUMNS),
-            Split("test", "CoLA/test.tsv", 1063, hand_in="CoLA.tsv"),
+            Split("dev", "CoLA/dev.tsv", 1043, submission_file="CoLA.tsv", headless=_COLA_COLUMNS),
+            Split("test", "CoLA/test.tsv", 1063, submission_file="CoLA.tsv"),
         ),
         "matthews", "1",
         presets={"reference": {"save_steps": 40, "seed": 6666}},
@@ -302,7 +302,7 @@ def task_name(text: str) -> str:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def hand_in_files() -> Iterator[tuple[Task, Split]]:
+def submission_files() -> Iterator[tuple[Task, Split]]:
     """Every file of the leaderboard's zip, in the table's order: its task and its test split."""
     for task in TASKS.values():
         for split in task.of_kind("test"):

@@ -142,7 +142,7 @@ def values_of(task: Task, answers: Sequence[str]) -> np.ndarray:
 
 def _answers(task: Task, split: Split, logits: np.ndarray, data_digest: str = "") -> Answers:
     answers = answers_of(task, logits, task.labels)
-    return Answers(split.hand_in, logits, task.labels, answers, data_digest)
+    return Answers(split.submission_file, logits, task.labels, answers, data_digest)
 
 
 def _read_split(task: Task, results: Sequence[Result], split: Split, data_dir: Path) -> list[Logits]:
@@ -157,7 +157,7 @@ def _read_split(task: Task, results: Sequence[Result], split: Split, data_dir: P
 
 
 def _read(task: Task, result: Result, split: Split) -> Logits:
-    path = (predictions(result.folder, split.kind) / split.hand_in).with_suffix(".npz")
+    path = (predictions(result.folder, split.kind) / split.submission_file).with_suffix(".npz")
     if not path.is_file():
         raise InputError(f"{path}: is missing; sweep again with the {split.kind} files below --data_dir")
     logits = read_logits(path)

@@ -169,7 +169,7 @@ def _add(flags: Namespace, folder: Path, events: list[dict[str, Any]]) -> None:
         raise InputError(f"{archive}: was handed in before; {folder / _LINES} says when")
     kept, predicted = folder / digest[:_SHORT], predictions_path(archive) / "dev"
     known = manifest.get("dev_predictions")
-    names = [split.hand_in for task in TASKS.values() for split in task.of_kind("dev")]
+    names = [split.submission_file for task in TASKS.values() for split in task.of_kind("dev")]
     for name in names:
         file = predicted / name
         if not file.is_file():
@@ -210,7 +210,7 @@ def expected_gain(before: Path, after: Path) -> float | None:
     told: list[Any] = [read_json_object(folder / _MANIFEST).get("tasks") for folder in (before, after)]
     gain = 0.0
     for task in TASKS.values():
-        files = [f"dev-{split.hand_in}" for split in task.of_kind("dev")]
+        files = [f"dev-{split.submission_file}" for split in task.of_kind("dev")]
         if all((before / name).read_bytes() == (after / name).read_bytes() for name in files):
             continue
         try:

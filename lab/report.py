@@ -115,7 +115,7 @@ def _diagnostic_answers(runs: Sequence["Run"], archive: Path | None) -> tuple[li
     files = [(run.folder / "predictions" / "test", run.name) for run in own]
     for place, name in [(archive, archive.name if archive else ""), *files]:
         if place is not None and (answers := diagnostic_answers(place)):
-            return answers, f"{split.hand_in} of {name}"
+            return answers, f"{split.submission_file} of {name}"
     return [], ""
 
 

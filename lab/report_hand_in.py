@@ -14,7 +14,7 @@ from common.errors import InputError
 from common.files import read_json_object, sha256_of
 from common.text import read_text
 from glue.data import find_file, read_split
-from glue.tasks import Split, Task, hand_in_files
+from glue.tasks import Split, Task, submission_files
 from lab.report_numbers import Number, mapping, percent, whole
 from metrics.prediction_file import Form, parse_predictions
 from metrics.scores import accuracy, matthews
@@ -78,16 +78,16 @@ def read_zip(archive: Path, data_dir: Path | None) -> Zip:
         if manifest.get("sha256") != sha256_of(archive):
             manifest, note = {}, f"{beside.name} is of another zip"
     rows = []
-    for task, split in hand_in_files():
-        report = reports.pop(split.hand_in)
+    for task, split in submission_files():
+        report = reports.pop(split.submission_file)
         about = mapping(mapping(manifest.get("tasks")).get(task.name))
         key = f"file:{beside.name}#tasks.{task.name}"
         rows.append(
             ZipRow(
-                split.hand_in,
+                split.submission_file,
                 report.status,
                 "; ".join([*map(str, [*report.faults, *report.warnings]), *report.notes]),
-                None if report.rows is None else whole(report.rows, f"zip-rows:{split.hand_in}"),
+                None if report.rows is None else whole(report.rows, f"zip-rows:{split.submission_file}"),
                 _answers(task, split, report.predictions),
                 _origin(about),
                 whole(about["seed"], f"{key}.seed") if isinstance(about.get("seed"), int) else None,
@@ -123,17 +123,20 @@ def _answers(task: Task, split: Split, predictions: Sequence[str]) -> list[tuple
         return []
     if task.labels:
         counts = Counter(predictions)
-        return [(label, whole(counts[label], f"zip-count:{split.hand_in}#{label}")) for label in task.labels]
+        return [
+            (label, whole(counts[label], f"zip-count:{split.submission_file}#{label}"))
+            for label in task.labels
+        ]
     values = [float(prediction) for prediction in predictions]
     ends = (("lowest", min(values)), ("median", statistics.median(values)), ("highest", max(values)))
-    return [(name, Number(value, f"zip-{name}:{split.hand_in}", ".3f")) for name, value in ends]
+    return [(name, Number(value, f"zip-{name}:{split.submission_file}", ".3f")) for name, value in ends]
 
 
 def diagnostic_split() -> tuple[Task, Split]:
     """The split of the benchmark that is handed in but has no dev file."""
     return next(
         (task, split)
-        for task, split in hand_in_files()
+        for task, split in submission_files()
         if split.part and split.part not in {dev.part for dev in task.of_kind("dev")}
     )
 
@@ -143,7 +146,7 @@ def diagnostic_answers(place: Path) -> list[str]:
     if not place.exists():
         return []
     task, split = diagnostic_split()
-    raw = read_contents(place, size_limits()).raw.get(split.hand_in)
+    raw = read_contents(place, size_limits()).raw.get(split.submission_file)
     if raw is None:
         return []
     file = parse_predictions(raw, Form(task.labels), raw.count(b"\n") - 1)

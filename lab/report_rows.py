@@ -65,7 +65,7 @@ def panels(runs: Sequence[Run], data_dir: Path | None) -> list[Panel] | str:
     if data_dir is None:
         return "name the official files with --data_dir to see them"
     for run in sorted(runs, key=lambda run: -run.best["main"]):
-        paths = [run.folder / "predictions" / "dev" / split.hand_in for split in task.of_kind("dev")]
+        paths = [run.folder / "predictions" / "dev" / split.submission_file for split in task.of_kind("dev")]
         if all(path.is_file() and path.with_suffix(".npz").is_file() for path in paths):
             if reason := _of_another_checkpoint(run, paths) or _of_other_rows(run, paths, data_dir):
                 return reason
@@ -94,10 +94,10 @@ def _of_other_rows(run: Run, paths: Sequence[Path], data_dir: Path) -> str:
 
 
 def _panel(run: Run, split: Split, data_dir: Path) -> Panel:
-    task, path = run.task, run.folder / "predictions" / "dev" / split.hand_in
+    task, path = run.task, run.folder / "predictions" / "dev" / split.submission_file
     examples = read_split(task, split, data_dir).examples
     answers = read_predictions(path, Form(task.labels, task.target_range), len(examples))
-    source = f"{run.name}/{split.hand_in}"
+    source = f"{run.name}/{split.submission_file}"
     labels, gold, given = _classes(task, examples, answers)
     counts = np.zeros((len(labels), len(labels)), dtype=int)
     np.add.at(counts, (gold, given), 1)
@@ -105,7 +105,7 @@ def _panel(run: Run, split: Split, data_dir: Path) -> Panel:
     wrong = np.flatnonzero(losses > 0)
     worst = wrong[np.argsort(-losses[wrong], kind="stable")][:_WORST]
     return Panel(
-        file=split.hand_in,
+        file=split.submission_file,
         run=run.name,
         labels=labels,
         counts=[

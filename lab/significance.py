@@ -57,7 +57,7 @@ def average_gain(before: Path, after: Path, data_dir: Path) -> Gain:
 def _values(folder: Path, task: Task, golds: list[np.ndarray]) -> list[np.ndarray]:
     form, found = Form(task.labels, task.target_range), []
     for split, gold in zip(task.of_kind("dev"), golds, strict=True):
-        path = folder / f"dev-{split.hand_in}"
+        path = folder / f"dev-{split.submission_file}"
         if not path.is_file():
             raise InputError(f"{path}: is missing: these answers cannot be compared")
         found.append(values_of(task, read_predictions(path, form, len(gold))))

@@ -114,7 +114,7 @@ def is_predicted(job: Job, split: str) -> bool:
     try:
         digest = recorded_digest(Path(job.folder) / "best")
         for part, (data_digest, rows) in zip(TASKS[job.task].of_kind(split), job.splits[split], strict=True):
-            path = predictions(Path(job.folder), split) / part.hand_in
+            path = predictions(Path(job.folder), split) / part.submission_file
             found = read_logits(path.with_suffix(".npz"))
             about = (found.checkpoint_digest, found.data_digest, len(found.logits))
             if not path.is_file() or about != (digest, data_digest, rows):

@@ -21,7 +21,7 @@ from common.command_line import CommandParser, path, run
 from common.errors import InputError
 from common.plain_files import open_plain
 from glue.data_files import find_file, locate
-from glue.tasks import Split, Task, hand_in_files
+from glue.tasks import Split, Task, submission_files
 from metrics.prediction_file import Fault, Form, most_bytes, parse_predictions
 from submission.archive_reader import MISSING, Contents, read_contents
 
@@ -65,20 +65,23 @@ class FileReport:
 def check_contents(contents: Contents, data_dir: str | Path | None = None) -> list[FileReport]:
     """A report for every hand-in file, in the table's order, then one for every stray entry."""
     counts = RowCounts(data_dir)
-    reports = [_check_file(task, split, contents, counts) for task, split in hand_in_files()]
+    reports = [_check_file(task, split, contents, counts) for task, split in submission_files()]
     strays = [FileReport(name, faults=[Fault("stray", 0, why)]) for name, why in contents.strays.items()]
     return reports + strays
 
 
-def hand_in_names() -> list[str]:
+def submission_names() -> list[str]:
     """The names of the leaderboard's files, in the table's order."""
-    return [split.hand_in for _, split in hand_in_files()]
+    return [split.submission_file for _, split in submission_files()]
 
 
 def size_limits(data_dir: str | Path | None = None) -> dict[str, int]:
     """Hand-in name → the most bytes of that file, by the official rows or those of larger files there."""
     counts = RowCounts(data_dir)
-    return {split.hand_in: most_bytes(max(split.rows, counts.of(split)[0])) for _, split in hand_in_files()}
+    return {
+        split.submission_file: most_bytes(max(split.rows, counts.of(split)[0]))
+        for _, split in submission_files()
+    }
 
 
 def summary_of_errors(path: str | Path, reports: Sequence[FileReport]) -> str:
@@ -95,7 +98,7 @@ class RowCounts:
 
     def __init__(self, data_dir: str | Path | None) -> None:
         self._data_dir = data_dir
-        splits = [split for _, split in hand_in_files()]
+        splits = [split for _, split in submission_files()]
         if data_dir is not None and not any(map(self._lies_there, splits)):
             find_file(data_dir, splits[0])  # says what is missing
 
@@ -126,7 +129,7 @@ def count_lines(path: Path) -> int:
 
 
 def _check_file(task: Task, split: Split, contents: Contents, counts: RowCounts) -> FileReport:
-    name = split.hand_in
+    name = split.submission_file
     rows, note = counts.of(split)
     report = FileReport(name, notes=[note] if note else [])
     why = contents.faults.get(name)

@@ -21,7 +21,7 @@ from typing import Any
 
 from common.command_line import CommandParser, path, run
 from common.errors import InputError
-from glue.tasks import Task, hand_in_files
+from glue.tasks import Task, submission_files
 from metrics.prediction_file import Form, parse_predictions
 from submission.archive_reader import MISSING, Contents, read_contents
 from submission.check import size_limits
@@ -63,8 +63,8 @@ def differences(a: str, b: str) -> list[FileDifference]:
     """
     contents = [(place, read_contents(place, size_limits())) for place in (a, b)]
     found = []
-    for task, split in hand_in_files():
-        name = split.hand_in
+    for task, split in submission_files():
+        name = split.submission_file
         for place, content in contents:
             if content.faults.get(name, MISSING) != MISSING:
                 raise InputError(f"{place}: {name}: {content.faults[name]}")

@@ -10,7 +10,7 @@ from common.errors import InputError
 from common.files import MANIFEST, read_json_object, sha256_of, write_json
 from common.provenance import recorded_digest
 from glue.summary import read_runs
-from glue.tasks import TASKS, hand_in_files
+from glue.tasks import TASKS, submission_files
 from metrics.averages import leaderboard_average, missing_scores, paper_average
 from submission.check import FileReport
 from submission.provenance import read_logits
@@ -64,8 +64,8 @@ def origins_of(predictions: str | Path, runs: str | Path | None) -> dict[str, di
     """
     known = _runs_by_digest(Path(runs)) if runs else {}
     origins: dict[str, dict[str, Any]] = {}
-    for task, split in hand_in_files():
-        path = (Path(predictions) / split.hand_in).with_suffix(".npz")
+    for task, split in submission_files():
+        path = (Path(predictions) / split.submission_file).with_suffix(".npz")
         if path.is_file() and task.name not in origins:
             digest = read_logits(path).checkpoint_digest
             origins[task.name] = {"checkpoint_digest": digest, **known.get(digest, {})}

@@ -22,15 +22,15 @@ from common.command_line import CommandParser, path, run
 from common.errors import InputError, UsageError
 from common.files import atomic_write
 from common.messages import say
-from glue.tasks import Task, hand_in_files
+from glue.tasks import Task, submission_files
 from metrics.prediction_file import HEADER
 from submission.archive_reader import read_contents
 from submission.check import (
     FileReport,
     RowCounts,
     check_contents,
-    hand_in_names,
     size_limits,
+    submission_names,
     summary_of_errors,
 )
 from submission.provenance import check_origins
@@ -68,7 +68,7 @@ def pack(
     for warning in warnings:
         say(f"warning: {warning}")
     counts = RowCounts(data_dir)
-    for report, (task, split) in zip(reports, hand_in_files(), strict=True):
+    for report, (task, split) in zip(reports, submission_files(), strict=True):
         if report.is_missing:
             contents.raw[report.name] = _fill(task, counts.of(split)[0], report)
     write_zip(output, contents.raw)
@@ -83,7 +83,7 @@ def write_zip(output: str | Path, files: Mapping[str, bytes]) -> None:
         raise InputError(f"{output}: is a link to nothing; {remedy}")
     try:
         with atomic_write(output) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-            for name in hand_in_names():
+            for name in submission_names():
                 entry = zipfile.ZipInfo(name, _DATE)
                 entry.create_system = _UNIX
                 entry.external_attr = _PLAIN_FILE
@@ -109,7 +109,7 @@ def _refuse_faulty(folder: Path, faulty: Sequence[FileReport]) -> None:
 
 def _missing_message(folder: Path, missing: Sequence[FileReport]) -> str:
     names = ", ".join(report.name for report in missing)
-    tasks = {split.hand_in: task.name for task, split in hand_in_files()}
+    tasks = {split.submission_file: task.name for task, split in submission_files()}
     needed = " ".join(dict.fromkeys(tasks[report.name] for report in missing))
     return (
         f"{folder}: missing: {names}; write them with python -m glue.run_predict (tasks: {needed}), "

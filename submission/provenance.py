@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from common.errors import InputError
 from common.npz_file import DAMAGED, read_arrays
 from common.printable import escape_unprintable
-from glue.tasks import Task, hand_in_files
+from glue.tasks import Task, submission_files
 from submission.archive_reader import reason
 
 if TYPE_CHECKING:
@@ -49,15 +49,15 @@ def check_origins(folder: Path, predictions: dict[str, list[str]]) -> list[str]:
     """
     digests: dict[str, dict[str, str]] = {}
     unknown: dict[str, list[str]] = {}
-    for task, split in hand_in_files():
-        path = folder / Path(split.hand_in).with_suffix(".npz")
-        if split.hand_in not in predictions:
+    for task, split in submission_files():
+        path = folder / Path(split.submission_file).with_suffix(".npz")
+        if split.submission_file not in predictions:
             continue
         if not path.exists() and not path.is_symlink():
-            unknown.setdefault(task.name, []).append(split.hand_in)
+            unknown.setdefault(task.name, []).append(split.submission_file)
             continue
         logits = read_logits(path)
-        _compare_rows(task, folder / split.hand_in, predictions[split.hand_in], logits)
+        _compare_rows(task, folder / split.submission_file, predictions[split.submission_file], logits)
         digests.setdefault(task.name, {})[path.name] = logits.checkpoint_digest
     for name, found in digests.items():
         _compare_digests(folder, name, found)

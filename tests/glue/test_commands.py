@@ -84,7 +84,7 @@ def test_training_evaluation_and_the_written_file_give_the_same_scores(
     capsys.readouterr()
     dev = task.of_kind("dev")
     score.main(
-        ["--task_name", name, "--predictions", *[str(tmp_path / part.hand_in) for part in dev],
+        ["--task_name", name, "--predictions", *[str(tmp_path / part.submission_file) for part in dev],
          "--gold", *[str(sample_dir / part.file) for part in dev]]
     )  # fmt: skip
     written = printed_json(capsys)
@@ -101,14 +101,16 @@ def test_hand_in_files(runs: Path, sample_dir: Path, tmp_path: Path, name: str) 
         ["--task_name", name, "--ckpt_path", str(runs / name), "--data_dir", str(sample_dir),
          "--output_dir", str(tmp_path)]
     )  # fmt: skip
-    assert {path.name for path in tmp_path.glob("*.tsv")} == {part.hand_in for part in task.of_kind("test")}
+    assert {path.name for path in tmp_path.glob("*.tsv")} == {
+        part.submission_file for part in task.of_kind("test")
+    }
     digests = set()
     for part in task.of_kind("test"):
-        rows = read_tsv(tmp_path / part.hand_in)
+        rows = read_tsv(tmp_path / part.submission_file)
         expected = sum(1 for line in (sample_dir / part.file).read_text("utf-8").split("\n")[1:] if line)
         assert rows[0] == ["index", "prediction"]
         assert [row[0] for row in rows[1:]] == [str(i) for i in range(expected)]
-        stored = np.load((tmp_path / part.hand_in).with_suffix(".npz"))
+        stored = np.load((tmp_path / part.submission_file).with_suffix(".npz"))
         assert stored["logits"].shape == (expected, task.num_outputs)
         assert stored["logits"].dtype == np.float32
         answers = [row[1] for row in rows[1:]]
@@ -131,7 +133,7 @@ def test_a_prediction_does_not_depend_on_the_batch(
             ["--task_name", name, "--ckpt_path", str(runs / name), "--data_dir", str(sample_dir),
              "--output_dir", str(tmp_path / size), "--batch_size", size]
         )  # fmt: skip
-        files.append(tmp_path / size / TASKS[name].of_kind("test")[0].hand_in)
+        files.append(tmp_path / size / TASKS[name].of_kind("test")[0].submission_file)
     alone, *others = [np.load(file.with_suffix(".npz"))["logits"] for file in files]
     for logits in others:
         np.testing.assert_allclose(logits, alone, atol=1e-5)

@@ -7,7 +7,7 @@ import pytest
 
 from common.errors import InputError
 from glue.data_files import find_file
-from glue.tasks import TASKS, hand_in_files
+from glue.tasks import TASKS, submission_files
 
 SPLITS = {split.file: split for task in TASKS.values() for split in task.splits}
 FOLDERS = {
@@ -86,5 +86,5 @@ def test_data_one_folder_further_down_is_pointed_at(sample_dir: Path, tmp_path: 
 
 
 def test_every_test_file_of_the_sample_is_found_in_its_official_place(sample_dir: Path) -> None:
-    for _, split in hand_in_files():
+    for _, split in submission_files():
         assert find_file(sample_dir, split) == sample_dir / split.file

@@ -101,7 +101,7 @@ def test_predictions_of_two_are_those_of_one(pair: Path, project_dir: Path) -> N
         words = ["--ckpt_path", pair / "one", "--output_dir", pair / name, "--batch_size", 7]
         done(start(project_dir, pair, "run_predict", processes, *words))
     (split,) = TASKS["rte"].of_kind("test")
-    files = [(pair / name / split.hand_in) for name in ("p1", "p2")]
+    files = [(pair / name / split.submission_file) for name in ("p1", "p2")]
     assert files[0].read_bytes() == files[1].read_bytes()
     logits = [np.load(file.with_suffix(".npz"))["logits"] for file in files]
     np.testing.assert_array_equal(*logits)

@@ -44,7 +44,7 @@ def predict(model: Path, name: str, sample: Path, target: Path, *words: str) -> 
         ["--task_name", name, "--ckpt_path", str(model), "--data_dir", str(sample), "--output_dir",
          str(target), *words]
     )  # fmt: skip
-    files = [target / part.hand_in for part in TASKS[name].of_kind("test")]
+    files = [target / part.submission_file for part in TASKS[name].of_kind("test")]
     assert sorted(target.glob("*.tsv")) == sorted(files)
     return [(file.read_text(encoding="utf-8"), np.load(file.with_suffix(".npz"))["logits"]) for file in files]
 

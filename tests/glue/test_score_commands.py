@@ -42,7 +42,7 @@ def write_predictions(path, labels):
 def _files(tmp_path, task):
     splits = task.of_kind("dev")
     golds = [write_gold(tmp_path / split.file, task, split, _labels(task)) for split in splits]
-    return golds, [write_predictions(tmp_path / split.hand_in, _labels(task)) for split in splits]
+    return golds, [write_predictions(tmp_path / split.submission_file, _labels(task)) for split in splits]
 
 
 def _run(command, capsys, *args):
@@ -139,7 +139,7 @@ def test_a_wrong_prediction_stops_with_file_and_line(task, tmp_path):
     golds, predictions = _files(tmp_path, task)
     labels = _labels(task)
     labels[3] = "maybe"
-    write_predictions(tmp_path / task.of_kind("dev")[0].hand_in, labels)
+    write_predictions(tmp_path / task.of_kind("dev")[0].submission_file, labels)
     with pytest.raises(InputError) as error:
         score.main(["--task_name", task.name, "--predictions", *predictions, "--gold", *golds])
     assert str(error.value).startswith(f"{predictions[0]}:5: ")

@@ -3,7 +3,7 @@
 import pytest
 
 from common.errors import InputError
-from glue.tasks import TASKS, find_task, hand_in_files, task_named
+from glue.tasks import TASKS, find_task, submission_files, task_named
 
 # name: folder, (train, dev, test rows), text columns, label column, labels, score keys, main score
 # fmt: off
@@ -72,13 +72,13 @@ def test_rows_of_each_mnli_file():
 
 
 def test_the_hand_in_is_the_eleven_official_files():
-    found = {split.hand_in: (split.file, split.rows) for _, split in hand_in_files()}
+    found = {split.submission_file: (split.file, split.rows) for _, split in submission_files()}
     assert found == HAND_IN
-    assert len(list(hand_in_files())) == 11  # no name twice
+    assert len(list(submission_files())) == 11  # no name twice
 
 
 def test_ax_is_predicted_by_the_mnli_model():
-    assert [task.name for task, split in hand_in_files() if split.hand_in == "AX.tsv"] == ["mnli"]
+    assert [task.name for task, split in submission_files() if split.submission_file == "AX.tsv"] == ["mnli"]
 
 
 def test_only_sts_b_is_a_regression_from_0_to_5():

@@ -52,7 +52,7 @@ def _answers(task: Task, split: Split, data: Path, right: float, draw: np.random
     order = list(reversed(range(len(task.labels)))) or [0]  # a checkpoint's own order of labels
     labels = [task.labels[number] for number in order] if task.labels else ["score"]
     answers, source = answers_of(task, logits[:, order], labels), sha256_of(find_file(data, split))
-    return Answers(split.hand_in, logits[:, order], labels, answers, source)
+    return Answers(split.submission_file, logits[:, order], labels, answers, source)
 
 
 @functools.cache
@@ -183,13 +183,17 @@ def report_runs(report_data: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     write_run(folder, "mnli", "mnli", 2, [{"accuracy_matched": 0.51, "accuracy_mismatched": 0.53}])
     for task, name in (("rte", "rte/base-seed0"), ("sts-b", "sts-b"), ("mnli", "mnli")):
         for split in TASKS[task].of_kind("dev"):
-            rows = len(gold_rows(report_data, split.hand_in))
+            rows = len(gold_rows(report_data, split.submission_file))
             labels = list(TASKS[task].labels)[::-1]  # the checkpoint's own order
-            write_predictions(folder / name / "predictions" / "dev", split.hand_in, labels, rows, rows)
+            write_predictions(
+                folder / name / "predictions" / "dev", split.submission_file, labels, rows, rows
+            )
     predictions = folder.parent / "predictions"
     for task in TASKS.values():
         for split in task.of_kind("test"):
-            write_predictions(predictions, split.hand_in, list(task.labels), 75, len(split.hand_in))
+            write_predictions(
+                predictions, split.submission_file, list(task.labels), 75, len(split.submission_file)
+            )
     archive = folder / "submission.zip"
     pack.main(["--predictions", str(predictions), "--output", str(archive), "--data_dir", str(report_data)])
     dev = {"main": 0.71, "accuracy": 0.71}

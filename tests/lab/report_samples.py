@@ -55,13 +55,13 @@ def read_tsv(path: Path) -> list[list[str]]:
         return list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
-def gold_rows(data: Path, hand_in: str) -> list[tuple[str, list[str]]]:
+def gold_rows(data: Path, submission_file: str) -> list[tuple[str, list[str]]]:
     """(label, texts) of the dev rows behind a hand-in file."""
     file, label, texts = {
         "RTE.tsv": ("RTE/dev.tsv", "label", ["sentence1", "sentence2"]),
         "STS-B.tsv": ("STS-B/dev.tsv", "score", ["sentence1", "sentence2"]),
         "MNLI-m.tsv": ("MNLI/dev_matched.tsv", "gold_label", ["sentence1", "sentence2"]),
         "MNLI-mm.tsv": ("MNLI/dev_mismatched.tsv", "gold_label", ["sentence1", "sentence2"]),
-    }[hand_in]
+    }[submission_file]
     header, *rows = read_tsv(data / file)
     return [(row[header.index(label)], [row[header.index(name)] for name in texts]) for row in rows]

@@ -102,7 +102,7 @@ def test_the_expected_gain_is_that_of_the_tasks_answered_otherwise(tmp_path: Pat
         folder.mkdir()
         for task in TASKS.values():
             for split in task.of_kind("dev"):
-                (folder / f"dev-{split.hand_in}").write_text(
+                (folder / f"dev-{split.submission_file}").write_text(
                     answer if task.name in ("rte", "mnli") else "same", encoding="utf-8"
                 )
         tasks = {

@@ -41,7 +41,7 @@ def test_the_zip_is_what_the_manifest_says(
     dev = tmp_path / "best.predictions" / "dev"
     for name, task in TASKS.items():  # every score in it is that of the files beside the zip
         splits = task.of_kind("dev")
-        files = [str(dev / split.hand_in) for split in splits]
+        files = [str(dev / split.submission_file) for split in splits]
         golds = [str(sample_dir / split.file) for split in splits]
         capsys.readouterr()
         score.main(["--task_name", name, "--predictions", *files, "--gold", *golds])
@@ -76,8 +76,8 @@ def test_a_single_run_is_handed_in_as_it_predicted(
     manifest = json.loads((tmp_path / "one.manifest.json").read_text(encoding="utf-8"))
     for name, about in manifest["tasks"].items():
         for split in TASKS[name].of_kind("test") if "run" in about else []:
-            theirs = runs / about["run"] / "predictions" / "test" / split.hand_in
-            ours = tmp_path / "one.predictions" / "test" / split.hand_in
+            theirs = runs / about["run"] / "predictions" / "test" / split.submission_file
+            ours = tmp_path / "one.predictions" / "test" / split.submission_file
             assert ours.read_bytes() == theirs.read_bytes()
     assert sum("run" in about for about in manifest["tasks"].values()) == 8
     assert output.is_file()

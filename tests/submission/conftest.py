@@ -3,7 +3,7 @@
 import pytest
 
 from submission import pack
-from tests.submission.hand_in_samples import write_data, write_hand_in
+from tests.submission.submission_samples import write_data, write_hand_in
 
 
 @pytest.fixture

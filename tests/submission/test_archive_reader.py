@@ -17,7 +17,7 @@ from metrics.prediction_file import most_bytes
 from submission import check
 from submission.archive_reader import read_contents
 from submission.check import check_contents, size_limits
-from tests.submission.hand_in_samples import FILES, NAMES, faults_of, reports_of, write_hand_in, write_zip
+from tests.submission.submission_samples import FILES, NAMES, faults_of, reports_of, write_hand_in, write_zip
 
 _EACH_FILE = pytest.mark.parametrize(("task", "split"), FILES, ids=NAMES)
 
@@ -39,7 +39,7 @@ def test_an_unexpected_tsv_is_an_error(folder, data_dir):
 
 @_EACH_FILE
 def test_a_name_in_another_case(folder, data_dir, task, split):
-    name = split.hand_in
+    name = split.submission_file
     other = name.swapcase()
     (folder / name).rename(folder / other)
     expected = f"is missing; found {other}: the wanted name is {name}"
@@ -136,8 +136,10 @@ def test_an_entry_too_many_in_the_zip(folder, data_dir, tmp_path, name, message)
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 @_EACH_FILE
 def test_an_entry_that_stands_twice(folder, data_dir, tmp_path, task, split):
-    path = write_zip(folder, tmp_path / "s.zip", extra=[(split.hand_in, "index\tprediction\n")])
-    assert faults_of(path, data_dir, split.hand_in) == [(0, "stands 2 times in the zip; once is wanted")]
+    path = write_zip(folder, tmp_path / "s.zip", extra=[(split.submission_file, "index\tprediction\n")])
+    assert faults_of(path, data_dir, split.submission_file) == [
+        (0, "stands 2 times in the zip; once is wanted")
+    ]
 
 
 def test_an_encrypted_entry(folder, data_dir, tmp_path):

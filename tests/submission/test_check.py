@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from common.errors import InputError
-from glue.tasks import hand_in_files
+from glue.tasks import submission_files
 from submission import check
-from tests.submission.hand_in_samples import (
+from tests.submission.submission_samples import (
     FILES,
     NAMES,
     ROWS,
@@ -30,7 +30,7 @@ def test_the_hand_in_is_the_leaderboards_eleven_files():
         "CoLA.tsv", "SST-2.tsv", "MRPC.tsv", "STS-B.tsv", "QQP.tsv", "MNLI-m.tsv", "MNLI-mm.tsv", "AX.tsv",
         "QNLI.tsv", "RTE.tsv", "WNLI.tsv",
     ]  # fmt: skip
-    assert sum(split.rows for _, split in hand_in_files()) == 426309
+    assert sum(split.rows for _, split in submission_files()) == 426309
 
 
 def test_a_good_hand_in_passes_as_folder_and_as_zip(folder, data_dir, tmp_path, capsys):
@@ -44,14 +44,14 @@ def test_a_good_hand_in_passes_as_folder_and_as_zip(folder, data_dir, tmp_path, 
 
 @_EACH_FILE
 def test_a_missing_file(folder, data_dir, task, split):
-    (folder / split.hand_in).unlink()
-    assert faults_of(folder, data_dir, split.hand_in) == [(0, "is missing")]
+    (folder / split.submission_file).unlink()
+    assert faults_of(folder, data_dir, split.submission_file) == [(0, "is missing")]
 
 
 @_EACH_FILE
 def test_an_empty_file(folder, data_dir, task, split):
-    (folder / split.hand_in).write_bytes(b"")
-    [(line, message)] = faults_of(folder, data_dir, split.hand_in)
+    (folder / split.submission_file).write_bytes(b"")
+    [(line, message)] = faults_of(folder, data_dir, split.submission_file)
     assert line == 1
     assert message.startswith("the file is empty")
 
@@ -86,7 +86,7 @@ def _next(lines):
 @_EACH_FILE
 @pytest.mark.parametrize(("change", "line", "message"), _CHANGES.values(), ids=_CHANGES)
 def test_a_fault_in_the_rows_is_named_with_its_line(folder, data_dir, task, split, change, line, message):
-    name, rows = split.hand_in, ROWS[split.hand_in]
+    name, rows = split.submission_file, ROWS[split.submission_file]
     path = folder / name
     path.write_bytes(("\n".join(change(path.read_text(encoding="utf-8").splitlines())) + "\n").encode())
     if message is _MAYBE:
@@ -98,9 +98,9 @@ def test_a_fault_in_the_rows_is_named_with_its_line(folder, data_dir, task, spli
 
 @_EACH_FILE
 def test_bytes_that_are_no_utf8(folder, data_dir, task, split):
-    path = folder / split.hand_in
+    path = folder / split.submission_file
     path.write_bytes(path.read_bytes().replace(b"\n3\t", b"\n3\t\xe9", 1))
-    assert faults_of(folder, data_dir, split.hand_in) == [
+    assert faults_of(folder, data_dir, split.submission_file) == [
         (5, "byte 0xe9 is not UTF-8; save the file as UTF-8")
     ]
 
@@ -110,10 +110,10 @@ def test_bytes_that_are_no_utf8(folder, data_dir, task, split):
 )
 @pytest.mark.parametrize("cell", ["5.01", "-0.001", "nan", "inf", "high"])
 def test_a_number_out_of_range(folder, data_dir, task, split, cell):
-    cells = predictions(task, ROWS[split.hand_in])
+    cells = predictions(task, ROWS[split.submission_file])
     cells[1] = cell
-    (folder / split.hand_in).write_text(tsv(cells), encoding="utf-8")
-    [(line, message)] = faults_of(folder, data_dir, split.hand_in)
+    (folder / split.submission_file).write_text(tsv(cells), encoding="utf-8")
+    [(line, message)] = faults_of(folder, data_dir, split.submission_file)
     assert line == 3
     assert cell in message
     assert message.endswith("expected a number from 0 to 5")
@@ -121,21 +121,21 @@ def test_a_number_out_of_range(folder, data_dir, task, split, cell):
 
 @pytest.mark.parametrize(("task", "split"), [row for row in FILES if row[0].labels[:1] == ("0",)])
 def test_a_label_id_written_as_a_fraction(folder, data_dir, task, split):
-    path = folder / split.hand_in
+    path = folder / split.submission_file
     path.write_text(
         "".join(
             line.replace("\t0", "\t0.0") + "\n" for line in path.read_text(encoding="utf-8").splitlines()
         ),
         encoding="utf-8",
     )
-    [(line, message)] = faults_of(folder, data_dir, split.hand_in)
+    [(line, message)] = faults_of(folder, data_dir, split.submission_file)
     assert line == 2
     assert message.startswith("'0.0' is a label written as a fraction; expected one of 0, 1 (")
 
 
 @_EACH_FILE
 def test_every_row_the_same_is_a_warning_except_where_it_is_usual(folder, data_dir, task, split):
-    name = split.hand_in
+    name = split.submission_file
     cell = task.majority
     (folder / name).write_text(tsv([cell] * ROWS[name]), encoding="utf-8")
     report = reports_of(folder, data_dir)[name]
@@ -242,7 +242,7 @@ def test_importing_leaves_paddle_and_numpy_unloaded(module):
 def test_a_full_size_hand_in_takes_little_time_and_memory(tmp_path):
     """The check against a loop that only cuts the same lines into columns and reads the index."""
     for task, split in FILES:
-        (tmp_path / split.hand_in).write_text(tsv(predictions(task, split.rows)), encoding="utf-8")
+        (tmp_path / split.submission_file).write_text(tsv(predictions(task, split.rows)), encoding="utf-8")
     peak = "re.search('VmHWM: *([0-9]+) kB', open('/proc/self/status').read().expandtabs())[1]"
     printed = _python(
         "import re, time; from pathlib import Path; from submission.check import main; "

@@ -11,12 +11,12 @@ from common.files import write_manifest as write_folder_manifest
 from common.provenance import recorded_digest
 from glue.tasks import TASKS
 from submission.manifest import averages_of, origins_of, run_details
-from tests.submission.hand_in_samples import FILES, ROWS, write_logits
+from tests.submission.submission_samples import FILES, ROWS, write_logits
 
 
 def test_it_says_what_is_in_the_zip(folder, packed, capsys):
     for task, split in FILES:
-        write_logits(folder, task, split.hand_in, task.name)
+        write_logits(folder, task, split.submission_file, task.name)
     (folder / "CoLA.tsv").unlink()
     (folder / "CoLA.npz").unlink()
     output = packed("--manifest", "--fill_missing", "majority")

@@ -14,7 +14,7 @@ import pytest
 
 from common.errors import InputError, UsageError
 from submission import check, pack
-from tests.submission.hand_in_samples import (
+from tests.submission.submission_samples import (
     FILES,
     NAMES,
     ROWS,
@@ -25,7 +25,9 @@ from tests.submission.hand_in_samples import (
 )
 
 _EACH_FILE = pytest.mark.parametrize(("task", "split"), FILES, ids=NAMES)
-_OF_ONE_TASK = [name for task, split in FILES for name in [split.hand_in] if len(task.of_kind("test")) > 1]
+_OF_ONE_TASK = [
+    name for task, split in FILES for name in [split.submission_file] if len(task.of_kind("test")) > 1
+]
 
 
 def test_the_zip_holds_the_files_as_they_are_and_passes_the_check(folder, packed, data_dir, capsys):
@@ -88,10 +90,10 @@ def test_entries_are_stored_with_a_fixed_date_and_mode(packed):
 
 @_EACH_FILE
 def test_a_missing_file_is_named_with_the_remedy(folder, packed, tmp_path, task, split):
-    (folder / split.hand_in).unlink()
+    (folder / split.submission_file).unlink()
     message = refused(packed, tmp_path)
     assert message.startswith(
-        f"{folder}: missing: {split.hand_in}; write them with python -m glue.run_predict"
+        f"{folder}: missing: {split.submission_file}; write them with python -m glue.run_predict"
     )
     assert f"(tasks: {task.name}), or add --fill_missing majority" in message
 
@@ -108,7 +110,7 @@ def test_files_missing_of_one_task_name_it_once(folder, packed, tmp_path):
 def test_a_missing_file_is_filled_when_asked_and_the_output_says_with_what(
     folder, packed, data_dir, capsys, task, split
 ):
-    name = split.hand_in
+    name = split.submission_file
     (folder / name).unlink()
     output = packed("--fill_missing", "majority")
     [line] = [line for line in capsys.readouterr().out.splitlines() if name in line]
@@ -128,19 +130,19 @@ def test_filling_without_data_uses_the_official_row_counts(tmp_path, capsys):
     check.main([str(output)])
     lines = capsys.readouterr().out.splitlines()
     assert [(line.split()[1], int(line.split()[2])) for line in lines] == [
-        (split.hand_in, split.rows) for _, split in FILES
+        (split.submission_file, split.rows) for _, split in FILES
     ]
 
 
 @_EACH_FILE
 def test_what_the_check_refuses_is_not_packed(folder, packed, tmp_path, capsys, task, split):
-    cells = predictions(task, ROWS[split.hand_in])
-    (folder / split.hand_in).write_text(tsv([*cells[:3], "maybe", *cells[4:]]), encoding="utf-8")
+    cells = predictions(task, ROWS[split.submission_file])
+    (folder / split.submission_file).write_text(tsv([*cells[:3], "maybe", *cells[4:]]), encoding="utf-8")
     for flags in ((), ("--fill_missing", "majority")):
         message = refused(packed, tmp_path, *flags)
-        assert message.startswith(f"{folder}: {split.hand_in}:5: ")
+        assert message.startswith(f"{folder}: {split.submission_file}:5: ")
         assert message.endswith("; nothing was written")
-        assert f"ERROR    {split.hand_in}" in capsys.readouterr().err
+        assert f"ERROR    {split.submission_file}" in capsys.readouterr().err
 
 
 def test_a_misnamed_file_is_not_filled_over(folder, packed, tmp_path):

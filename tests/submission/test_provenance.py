@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.submission.hand_in_samples import (
+from tests.submission.submission_samples import (
     CLASSIFIED,
     FILES,
     ROWS,
@@ -19,12 +19,14 @@ from tests.submission.hand_in_samples import (
     write_logits,
 )
 
-_TASK = next(task for task, split in FILES if split.hand_in == "RTE.tsv")
-_OF_ONE_TASK = [name for task, split in FILES for name in [split.hand_in] if len(task.of_kind("test")) > 1]
+_TASK = next(task for task, split in FILES if split.submission_file == "RTE.tsv")
+_OF_ONE_TASK = [
+    name for task, split in FILES for name in [split.submission_file] if len(task.of_kind("test")) > 1
+]
 
 
 def _write_all_logits(folder):
-    return {split.hand_in: write_logits(folder, task, split.hand_in) for task, split in FILES}
+    return {split.submission_file: write_logits(folder, task, split.submission_file) for task, split in FILES}
 
 
 def test_files_that_agree_with_their_logits_are_packed(folder, packed, capsys):
@@ -36,7 +38,7 @@ def test_files_that_agree_with_their_logits_are_packed(folder, packed, capsys):
 @pytest.mark.parametrize("name", _OF_ONE_TASK)
 def test_files_of_one_task_must_come_from_one_checkpoint(folder, packed, tmp_path, name):
     _write_all_logits(folder)
-    task = next(task for task, split in FILES if split.hand_in == name)
+    task = next(task for task, split in FILES if split.submission_file == name)
     write_logits(folder, task, name, digest="e" * 64)
     message = refused(packed, tmp_path)
     assert message.startswith(f"{folder}/")
@@ -49,7 +51,12 @@ def test_files_of_one_task_must_come_from_one_checkpoint(folder, packed, tmp_pat
 
 def test_tasks_may_come_from_different_checkpoints(folder, packed):
     for place, (task, split) in enumerate(FILES):
-        write_logits(folder, task, split.hand_in, digest="d" if split.hand_in in _OF_ONE_TASK else str(place))
+        write_logits(
+            folder,
+            task,
+            split.submission_file,
+            digest="d" if split.submission_file in _OF_ONE_TASK else str(place),
+        )
     assert packed().exists()
 
 
@@ -61,9 +68,11 @@ def test_a_file_without_logits_beside_siblings_that_have_them_is_pointed_out(fol
     assert capsys.readouterr().err == said
 
 
-@pytest.mark.parametrize(("task", "split"), CLASSIFIED, ids=[split.hand_in for _, split in CLASSIFIED])
+@pytest.mark.parametrize(
+    ("task", "split"), CLASSIFIED, ids=[split.submission_file for _, split in CLASSIFIED]
+)
 def test_an_edited_label_is_found_whatever_the_checkpoints_label_order(folder, packed, tmp_path, task, split):
-    name = split.hand_in
+    name = split.submission_file
     write_logits(folder, task, name, labels=list(reversed(task.labels)))
     assert packed().exists()
     (tmp_path / "out" / "submission.zip").unlink()
@@ -78,7 +87,7 @@ def test_an_edited_label_is_found_whatever_the_checkpoints_label_order(folder, p
 
 
 def _regression():
-    return next((task, split.hand_in) for task, split in FILES if task.is_regression)
+    return next((task, split.submission_file) for task, split in FILES if task.is_regression)
 
 
 @pytest.mark.parametrize(
@@ -143,9 +152,9 @@ def test_an_npz_that_does_not_fit(folder, packed, tmp_path, change, message):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize(("task", "split"), FILES, ids=[split.hand_in for _, split in FILES])
+@pytest.mark.parametrize(("task", "split"), FILES, ids=[split.submission_file for _, split in FILES])
 def test_logits_that_are_no_finite_numbers(folder, packed, tmp_path, task, split, value):
-    path = write_logits(folder, task, split.hand_in)
+    path = write_logits(folder, task, split.submission_file)
     arrays = dict(np.load(path))
     arrays["logits"][3, -1] = value
     np.savez(path, **arrays)
@@ -234,8 +243,8 @@ def test_what_is_no_file_in_the_place_of_an_npz(folder, packed, tmp_path, make):
 
 def test_a_digest_of_control_characters_is_shown_without_them(folder, packed, tmp_path):
     for task, split in FILES:
-        digest = "\x1b[2J" if split.hand_in == _OF_ONE_TASK[-1] else "d" * 64
-        write_logits(folder, task, split.hand_in, digest=digest)
+        digest = "\x1b[2J" if split.submission_file == _OF_ONE_TASK[-1] else "d" * 64
+        write_logits(folder, task, split.submission_file, digest=digest)
     said = refused(packed, tmp_path)
     assert r"\x1b[2J" in said
     assert said.isprintable()

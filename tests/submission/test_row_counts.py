@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from common.errors import InputError
 from submission import check
 from submission.check import count_lines
-from tests.submission.hand_in_samples import FILES, NAMES, ROWS, reports_of, write_data
+from tests.submission.submission_samples import FILES, NAMES, ROWS, reports_of, write_data
 
 _EACH_FILE = pytest.mark.parametrize(("task", "split"), FILES, ids=NAMES)
 
@@ -15,8 +15,8 @@ _EACH_FILE = pytest.mark.parametrize(("task", "split"), FILES, ids=NAMES)
 def test_without_data_the_official_counts_hold(folder):
     reports = reports_of(folder, None)
     for _, split in FILES:
-        found = str(reports[split.hand_in].faults[0])
-        assert found == f"the file ends after {ROWS[split.hand_in]} rows; expected {split.rows}"
+        found = str(reports[split.submission_file].faults[0])
+        assert found == f"the file ends after {ROWS[split.submission_file]} rows; expected {split.rows}"
 
 
 @_EACH_FILE
@@ -25,7 +25,7 @@ def test_a_test_file_that_is_not_there_falls_back_to_the_official_count_and_says
 ):
     data_dir = write_data(tmp_path / "data")
     (data_dir / split.file).unlink()
-    report = reports_of(folder, data_dir)[split.hand_in]
+    report = reports_of(folder, data_dir)[split.submission_file]
     assert f"expected {split.rows}" in str(report.faults[0])
     assert report.notes == [f"official row count: no {split.file} below {data_dir}"]
 
@@ -38,7 +38,7 @@ def test_a_test_file_in_another_known_place_is_counted(folder, tmp_path, split, 
     data_dir = write_data(tmp_path / "data")
     (data_dir / place).parent.mkdir(exist_ok=True)
     (data_dir / split.file).rename(data_dir / place)
-    report = reports_of(folder, data_dir)[split.hand_in]
+    report = reports_of(folder, data_dir)[split.submission_file]
     assert (report.status, report.notes) == ("OK", [])
 
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
-from glue.tasks import Task, hand_in_files
+from glue.tasks import Task, submission_files
 from submission.archive_reader import read_contents
 from submission.check import FileReport, check_contents, size_limits
 
-FILES = list(hand_in_files())
-NAMES = [split.hand_in for _, split in FILES]
+FILES = list(submission_files())
+NAMES = [split.submission_file for _, split in FILES]
 CLASSIFIED = [(task, split) for task, split in FILES if task.labels]
 ROWS = {name: 6 + place for place, name in enumerate(NAMES)}  # each file another count
 
@@ -32,7 +32,9 @@ def write_hand_in(folder: Path) -> Path:
     """All files, as many rows as ``ROWS`` says."""
     folder.mkdir(parents=True, exist_ok=True)
     for task, split in FILES:
-        (folder / split.hand_in).write_bytes(tsv(predictions(task, ROWS[split.hand_in])).encode())
+        (folder / split.submission_file).write_bytes(
+            tsv(predictions(task, ROWS[split.submission_file])).encode()
+        )
     return folder
 
 
@@ -42,7 +44,10 @@ def write_data(folder: Path) -> Path:
         path = folder / split.file
         path.parent.mkdir(parents=True, exist_ok=True)
         columns = ["index", *task.text_columns]
-        rows = ["\t".join([str(row), *["words"] * (len(columns) - 1)]) for row in range(ROWS[split.hand_in])]
+        rows = [
+            "\t".join([str(row), *["words"] * (len(columns) - 1)])
+            for row in range(ROWS[split.submission_file])
+        ]
         path.write_text("\n".join(["\t".join(columns), *rows]) + "\n", encoding="utf-8")
     return folder
 
