@@ -20,7 +20,6 @@ from common.text import NotTextError, decode_text, read_lines
 
 MANIFEST = "manifest.json"
 _LARGEST_JSON = 1 << 30  # bytes; SQuAD 2.0 has 42 million
-FINISHED = ".finished"  # in a finished run whose last/ was put away, as lab.sweep --keep best does
 
 
 @contextmanager

@@ -24,6 +24,9 @@ from common.printable import escape_unprintable
 from glue.tasks import TASKS, find_task
 from metrics.averages import leaderboard_average, missing_scores, paper_average
 from metrics.run_scores import scores_fault
+from training.run_state import Stage, read_run_state
+
+_MARKS = {Stage.LOST: "last/ is missing: perhaps unfinished"}
 
 
 def make_parser() -> CommandParser:
@@ -60,14 +63,6 @@ def read_runs(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
     return sorted(runs, key=lambda item: order.index(item[1]["task"]))
 
 
-def is_finished(run: Path) -> bool:
-    """Whether a run took its last step; also where that cannot be told any more."""
-    # Between two saves there is no last/, but what it was.
-    states = [run / name / "state.json" for name in ("last", "previous")]
-    state = next((path for path in states if path.is_file()), None)
-    return state is None or read_json_object(state).get("finished") is not False
-
-
 def table(folder: Path, runs: list[tuple[Path, dict[str, Any]]]) -> list[str]:
     """The lines to print: a run a line, then the averages over each task's best run, in percent."""
     chosen: dict[str, dict[str, float]] = {}
@@ -77,12 +72,12 @@ def table(folder: Path, runs: list[tuple[Path, dict[str, Any]]]) -> list[str]:
             chosen[scores["task"]] = best
     lines = [f"{'task':<7} {'best':>6} {'last':>6} {'step':>7}  {'scores of the best step':<48} run"]
     for path, scores in runs:
-        task, best = TASKS[scores["task"]], scores["best"]
+        task, best, state = TASKS[scores["task"]], scores["best"], read_run_state(path)
         parts = "  ".join(f"{key} {100 * best[key]:.2f}" for key in task.score_keys)
         lines.append(
             f"{task.name:<7} {100 * best['main']:6.2f} {100 * scores['last']['main']:6.2f} "
             f"{best['step']:7.0f}  {parts:<48} {escape_unprintable(str(path.relative_to(folder)))}"
-            + ("" if is_finished(path) else " (unfinished)")
+            + ("" if state.is_trained else f" ({_MARKS.get(state.stage, 'unfinished')})")
         )
     for name, average, paper in (
         ("leaderboard average (nine tasks, dev)", leaderboard_average, False),

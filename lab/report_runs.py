@@ -11,13 +11,14 @@ from markupsafe import Markup
 from common.errors import InputError
 from common.files import read_json_object
 from glue.published import ROWS, Row
-from glue.summary import is_finished, read_runs
+from glue.summary import read_runs
 from glue.tasks import TASKS, Task
 from lab.early_stop import read_curve, read_losses
 from lab.report_charts import Dot, Line, dot_chart, line_chart
 from lab.report_numbers import Number, mapping, percent, whole
 from lab.trial_store import DONE, read_results, read_status
 from metrics.averages import leaderboard_average, missing_scores, paper_average
+from training.run_state import read_run_state
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def read(runs: Path) -> list[Run]:
 def is_done(folder: Path) -> bool:
     """Whether a run counts: its trial is done, or, where no sweep speaks of it, its last step was taken."""
     status = read_status(folder)
-    return status == DONE if status else is_finished(folder)
+    return status == DONE if status else read_run_state(folder).is_trained
 
 
 def _run(runs: Path, folder: Path, scores: dict[str, Any]) -> Run:
@@ -203,7 +204,7 @@ def unfinished_trials(runs: Path) -> list[tuple[str, str, str]]:
     results = read_results(runs)
     told = [(result.trial, result.status, result.message) for result in results if result.status != DONE]
     for folder, scores in read_runs(runs):
-        if not read_status(folder) and not is_finished(folder):
-            said = f"evaluated at step {scores['last']['step']:.0f}, and not done"
+        if not read_status(folder) and not (state := read_run_state(folder)).is_trained:
+            said = f"evaluated at step {scores['last']['step']:.0f}; {state.reason}"
             told.append((folder.relative_to(runs).as_posix(), "unfinished", said))
     return told

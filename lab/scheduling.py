@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from common.errors import InputError
 from lab.jobs import Jobs
-from lab.trial_run import Job, is_predicted, is_trained
+from lab.trial_run import Job, is_predicted
 from lab.trial_store import (
     DONE,
     FAILED,
@@ -26,6 +26,7 @@ from lab.trial_store import (
     write_record,
 )
 from lab.trials import Trial
+from training.run_state import read_run_state
 
 _REFRESH_SECONDS = 1.0
 _REMEDY = "take another --runs, or remove that run"
@@ -121,7 +122,7 @@ class Sweep:
     def _prepared(self, trial: Trial) -> Job | None:
         """The job of a trial; None if it is settled without one, or cannot be run."""
         source, folder = self._source(trial), trial.folder(self.jobs.runs)
-        if trial.init_from and source is None and not is_trained(folder):
+        if trial.init_from and source is None and not read_run_state(folder).is_trained:
             self._settle(trial, Outcome(SKIPPED, f"no {trial.init_from} run to begin with is done"))
             return None
         peers = [other for other in self.trials if other.task == trial.task]
@@ -131,7 +132,7 @@ class Sweep:
         elif (status := self._settled(trial, job)) is not None:
             self._settle(trial, status, recorded=status != KEPT)
         else:
-            if not is_trained(folder):
+            if not read_run_state(folder).is_trained:
                 forget(self.jobs.runs, trial)
             return job
         return None
@@ -146,7 +147,7 @@ class Sweep:
         """The outcome of a trial that need not run: done before, or stopped early before; else None."""
         folder = Path(job.folder)
         status = read_status(folder)
-        if not is_trained(folder):
+        if not read_run_state(folder).is_trained:
             stays = status == STOPPED and self.jobs.stop_early
             return Outcome(STOPPED, "was stopped early before") if stays else None
         scores_of(folder, trial.task)  # InputError if it is damaged
@@ -219,7 +220,7 @@ def best_folder(runs: Path, trials: Sequence[Trial]) -> Path | None:
     for trial in trials:
         folder = trial.folder(runs)
         with suppress(InputError, OSError):  # a damaged one is its own trial's trouble
-            if read_status(folder) in (DONE, FAILED) and is_trained(folder):
+            if read_status(folder) in (DONE, FAILED) and read_run_state(folder).is_trained:
                 mains[folder] = scores_of(folder, trial.task)["best"]["main"]
     return max(mains, key=lambda folder: mains[folder]) if mains else None
 

@@ -1,7 +1,6 @@
 """One trial, from nothing or from where it was to its predictions, by the ordinary commands."""
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,13 +12,13 @@ from pathlib import Path
 from typing import IO
 
 from common.errors import InputError
-from common.files import FINISHED, read_json_object, write_text
 from common.locks import Lock
 from common.provenance import recorded_digest
 from glue.tasks import TASKS
 from lab.early_stop import is_hopeless, read_curve
 from lab.trial_store import DONE, FAILED, STOPPED, Outcome, read_status
 from submission.provenance import read_logits
+from training.run_state import read_run_state, remove_saves
 
 PROJECT = Path(__file__).resolve().parents[1]
 _POLL_SECONDS = 0.2
@@ -64,16 +63,14 @@ def run_job(job: Job, place: Place, is_cancelled: Callable[[], bool] = lambda: F
     try:
         folder.mkdir(parents=True, exist_ok=True)
         Lock(folder / ".lock", _LOCK_SECONDS).free()
-        if not is_trained(folder):
+        if not read_run_state(folder).is_trained:
             _train(job, place, is_cancelled)
         for split in job.splits:
             if not is_predicted(job, split):
                 words = (*job.predicting, "--split", split, "--output_dir", str(predictions(folder, split)))
                 _command(place, is_cancelled, _nothing, "glue.run_predict", words)
         if not job.keep_last:
-            write_text(folder / FINISHED, "")
-            for name in ("last", "previous"):
-                shutil.rmtree(folder / name, ignore_errors=True)
+            remove_saves(folder)
         outcome = Outcome(DONE)
     except _StoppedError as stopped:
         outcome = Outcome(STOPPED, str(stopped))
@@ -89,23 +86,13 @@ def _train(job: Job, place: Place, is_cancelled: Callable[[], bool]) -> None:
     try:
         _command(place, is_cancelled, look, "glue.run_glue", (*job.training, "--resume"))
     except _StoppedError:
-        if not is_trained(Path(job.folder)):  # else it was through before it could be stopped
+        if not read_run_state(job.folder).is_trained:  # else it was through before it could be stopped
             raise
 
 
 def predictions(folder: Path, split: str) -> Path:
     """Where a trial's predictions of a split lie."""
     return folder / "predictions" / split
-
-
-def is_trained(folder: Path) -> bool:
-    """Whether a run took its last step."""
-    state = folder / "last" / "state.json"
-    if not (folder / "scores.json").is_file():
-        return False
-    if state.is_file():
-        return read_json_object(state).get("finished") is True
-    return (folder / FINISHED).is_file()
 
 
 def is_predicted(job: Job, split: str) -> bool:
@@ -196,10 +183,10 @@ def _median_rule(job: Job) -> Callable[[], None]:
 def _can_be_stopped(folder: Path, step: int) -> bool:
     """Whether a run has saved a step, and it was not its last."""
     try:
-        state = read_json_object(folder / "last" / "state.json")
+        state = read_run_state(folder)
     except (InputError, OSError):  # not saved yet, or being saved now
         return False
-    return state.get("step") == step and state.get("finished") is not True
+    return state.step == step and not state.took_last_step
 
 
 def _is_done(folder: Path) -> bool:

@@ -18,6 +18,8 @@ from common.files import atomic_write, write_through
 from squad.data import Dataset
 from squad.windows import Windows, max_context, ragged
 
+# What ``write_answers`` leaves in a folder; the two last are of SQuAD 2.0 alone.
+ANSWER_FILES = ("predictions.json", "nbest_predictions.json", "predictions_not_null.json", "null_odds.json")
 _LIMIT = 1e30  # infinite logits count as this much, so that every sum is a number
 _CHUNK = 1 << 18  # padded tokens of the windows that are worked on at once
 
@@ -299,9 +301,8 @@ def write_answers(answers: Answers, folder: str | Path) -> None:
     """
     folder = Path(folder)
     plain: dict[str, Any] = {"predictions.json": answers.predictions()}
-    of_nulls = ("predictions_not_null.json", "null_odds.json")
     if answers.rules.nullable:
-        plain |= dict(zip(of_nulls, (answers.not_null(), answers.null_odds()), strict=True))
+        plain |= dict(zip(ANSWER_FILES[2:], (answers.not_null(), answers.null_odds()), strict=True))
     with ExitStack() as files:  # they take their names when every byte of all is on the disk
         for name, values in plain.items():
             text = json.dumps(values, indent=2) + "\n"
@@ -313,5 +314,5 @@ def write_answers(answers: Answers, folder: str | Path) -> None:
             lead = b",\n"
         write_through(file, b"\n}\n")
     if not answers.rules.nullable:
-        for name in of_nulls:
+        for name in ANSWER_FILES[2:]:
             (folder / name).unlink(missing_ok=True)

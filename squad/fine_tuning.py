@@ -18,7 +18,7 @@ from encoders.span_heads import SpanModel, span_loss
 from encoders.tokenizer import Tokenizer
 from inference.dynamic import tensors
 from squad import model as span_model
-from squad.answers import Answers, write_answers
+from squad.answers import ANSWER_FILES, Answers, write_answers
 from squad.data import Dataset, read_squad
 from squad.prediction import answer, dev_scores, rules_of, said
 from squad.presets import SquadRecipe
@@ -79,7 +79,7 @@ def fine_tune(choices: Choices) -> tuple[Progress, Answers | None]:
     refuse_own_sources(
         choices.output_dir, [choices.model_name_or_path, choices.train_file, choices.predict_file]
     )
-    with open_run(choices.output_dir, choices.resume, choices.overwrite_output_dir) as run:
+    with open_run(choices.output_dir, choices.resume, choices.overwrite_output_dir, ANSWER_FILES) as run:
         if run.resumes:
             run.check_args(settings, same=(*SAME, "do_lower_case"), alike=ALIKE)
             span_model.fill(model, run.source, config, recipe.qa_head)

@@ -57,9 +57,9 @@ def find_model(flags: Namespace) -> "EncoderConfig":
     """
     from checkpoints.folder import digest_of, read_config
     from checkpoints.registry import resolve
-    from training.run_folder import whole_save
+    from training.run_state import latest_valid_checkpoint
 
-    saved = whole_save(Path(flags.output_dir))[0] if flags.begun else None
+    saved = latest_valid_checkpoint(Path(flags.output_dir)).folder if flags.begun else None
     flags.saved, flags.model_sha256 = saved and str(saved), ""
     if saved is None:
         flags.model_name_or_path = str(resolve(flags.model_name_or_path))

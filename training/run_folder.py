@@ -21,7 +21,6 @@ import safetensors.numpy
 
 from common.errors import InputError, UsageError
 from common.files import (
-    FINISHED,
     atomic_folder,
     atomic_write,
     check_replaceable,
@@ -39,36 +38,46 @@ from common.messages import say
 from common.plain_files import open_to_append, read_plain, why_not_written
 from common.printable import escape_lines
 from encoders import distributed
+from training.run_state import (
+    ARGS,
+    FINISHED,
+    LAST,
+    LOCK,
+    PREDICTIONS,
+    PREVIOUS,
+    SCORES,
+    STATE,
+    Stage,
+    is_empty,
+    latest_valid_checkpoint,
+    read_run_state,
+)  # fmt: skip
 
 LOG = logging.getLogger("training")
 Scores = dict[str, float]
 WriteModel = Callable[[Path], None]
 
-_STATE, _MOMENTS, _LOCK = "state.json", "optimizer.safetensors", ".lock"
-_FILES = ("args.json", "train.log", "history.jsonl", "scores.json", _LOCK, FINISHED)
-_BEGIN_ANEW = "this run cannot be resumed: --overwrite_output_dir begins anew"
-# What squad.run_squad --do_predict leaves there besides.
-_ANSWERS = ("predictions.json", "nbest_predictions.json", "null_odds.json", "predictions_not_null.json")
+_MOMENTS = "optimizer.safetensors"
 _APPENDED = ("train.log", "history.jsonl")
-_FOLDERS = ("best", "last", "previous", "visualdl", "predictions")
+_FILES = (ARGS, *_APPENDED, SCORES, LOCK, FINISHED)
+_FOLDERS = ("best", LAST, PREVIOUS, "visualdl", PREDICTIONS)
+_BEGIN_ANEW = "this run cannot be resumed: --overwrite_output_dir begins anew"
 
 
-def whole_save(run: Path) -> tuple[Path | None, str]:
-    """The latest save of a run that is whole, or None; and what is wrong with a later one, or empty."""
-    fault = ""
-    for folder in (run / "last", run / "previous"):
-        if folder.is_dir():
-            found = damage(folder)
-            if not found:
-                return folder, fault
-            fault = fault or found
-    return None, fault
+def check_target(path: Path, resume: bool, overwrite: bool, extra_files: Sequence[str] = ()) -> bool:
+    """Check that a run may write to a folder, which need not exist.
 
+    Args:
+        path: The folder of the run to come.
+        resume: Whether the run in it is to go on.
+        overwrite: Whether what is in it may be removed.
+        extra_files: Names of files that a run of this kind leaves there besides those of every run.
 
-def check_target(path: Path, resume: bool, overwrite: bool) -> bool:
-    """Whether there is anything in the folder of a run to come, which need not exist.
+    Returns:
+        Whether there is anything in it.
 
-    InputError or UsageError where these flags do not fit what is there, or no run has written it.
+    Raises:
+        InputError, UsageError: The flags do not fit what is there, or no run has written it.
     """
     if resume and overwrite:
         raise UsageError("--resume and --overwrite_output_dir exclude each other")
@@ -76,25 +85,25 @@ def check_target(path: Path, resume: bool, overwrite: bool) -> bool:
         raise InputError(f"{path}: is a file; --output_dir names a folder")
     if path.is_symlink() and not path.exists():
         raise InputError(f"{path}: is a link to nothing; --output_dir names a folder")
-    if not path.is_dir() or not any(not entry.name.startswith(_LOCK) for entry in path.iterdir()):
+    if is_empty(path):
         return False
     if not (resume or overwrite):
         raise InputError(f"{path}: is not empty; give --resume to go on, or --overwrite_output_dir")
-    _refuse_what_is_no_run(path)
+    _refuse_what_is_no_run(path, extra_files)
     return True
 
 
-def _refuse_what_is_no_run(path: Path) -> None:
+def _refuse_what_is_no_run(path: Path, extra_files: Sequence[str]) -> None:
     """A folder that holds anything but what runs write is not touched."""
     entries = sorted(path.iterdir())
     folders = [entry.name for entry in entries if entry.is_dir()]
-    if folders and not (path / "args.json").is_file():
+    if folders and not (path / ARGS).is_file():
         raise InputError(
             f"{path}: holds {folders[0]!r} but no args.json, so it is no run's; take another --output_dir"
         )
-    hidden = (f"{_LOCK}.", ".best.", ".last.", *(f".{name}." for name in _FILES))
+    hidden = (f"{LOCK}.", ".best.", ".last.", *(f".{name}." for name in _FILES))
     for entry in entries:
-        known = entry.name in (_FOLDERS if entry.is_dir() else (*_FILES, *_ANSWERS))
+        known = entry.name in (_FOLDERS if entry.is_dir() else (*_FILES, *extra_files))
         if not known and not entry.name.startswith(hidden):
             raise InputError(f"{path}: holds {entry.name!r}, which no run writes; take another --output_dir")
 
@@ -108,11 +117,13 @@ class RunFolder:
     anything begins anew.
     """
 
-    def __init__(self, path: str | Path, resume: bool = False, overwrite: bool = False) -> None:
+    def __init__(
+        self, path: str | Path, resume: bool = False, overwrite: bool = False, extra_files: Sequence[str] = ()
+    ) -> None:
         self.path = Path(path)
-        filled = check_target(self.path, resume, overwrite)
+        filled = check_target(self.path, resume, overwrite, extra_files)
         self.path.mkdir(parents=True, exist_ok=True)
-        self._lock = Lock(self.path / _LOCK)
+        self._lock = Lock(self.path / LOCK)
         try:
             if filled and overwrite:
                 self._clear()
@@ -144,7 +155,7 @@ class RunFolder:
 
     def _check_links(self) -> None:
         """InputError now for links that a save could not write to, or that somebody else has put there."""
-        for name in ("last", "previous"):
+        for name in (LAST, PREVIOUS):
             if (self.path / name).is_symlink():
                 raise InputError(
                     f"{self.path / name}: is a link, but each save renames this folder: put the folder "
@@ -154,7 +165,7 @@ class RunFolder:
         if best.is_symlink() and best.resolve().is_relative_to(self.path.resolve()):
             raise InputError(f"{best}: is a link into the run's own folder, which a save replaces; remove it")
         check_replaceable(best)
-        for name in ("visualdl", "predictions"):
+        for name in ("visualdl", PREDICTIONS):
             folder_meant(self.path / name)
         for name in _APPENDED:
             if fault := why_not_written(self.path / name):
@@ -163,31 +174,30 @@ class RunFolder:
     def _settle(self) -> None:
         """Put right what a killed run left behind."""
         settle_folder(self.path / "best")
-        settle_folder(self.path / "last")
+        settle_folder(self.path / LAST)
         for name in _FILES:
             for half_written in self.path.glob(f".{name}.*.part"):
                 half_written.unlink()
 
     def _clear(self) -> None:
         for entry in self.path.iterdir():
-            if entry.name != _LOCK:
+            if entry.name != LOCK:
                 shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
 
     def _to_go_on_from(self) -> Path | None:
         """``last/``, or where it is damaged or missing ``previous/``; None if none was ever saved."""
-        folder, fault = whole_save(self.path)
-        if folder:
-            if folder.name != "last":
-                reason = fault or f"{self.path / 'last'} is missing"
-                say(f"warning: {reason}; going on from {folder}")
-            if fault := damage(self.path / "best"):  # it was there before this save
-                raise InputError(f"{fault}; {_BEGIN_ANEW}")
-            return folder
-        if fault:
+        save = latest_valid_checkpoint(self.path)
+        if save.folder is None:
+            state = None if save.problem else read_run_state(self.path)
+            if state is None or state.stage is Stage.LOST:
+                raise InputError(f"{state.reason if state else save.problem}; {_BEGIN_ANEW}")
+            return None
+        if save.folder.name != LAST:
+            reason = save.problem or f"{self.path / LAST} is missing"
+            say(f"warning: {reason}; going on from {save.folder}")
+        if fault := damage(self.path / "best"):  # it was there before this save
             raise InputError(f"{fault}; {_BEGIN_ANEW}")
-        if (self.path / "scores.json").exists():  # written after the first save; best/ comes before it
-            raise InputError(f"{self.path / 'last'}: is missing; {_BEGIN_ANEW}")
-        return None
+        return save.folder
 
     def _log_to_file(self) -> None:
         LOG.setLevel(logging.INFO)
@@ -200,14 +210,14 @@ class RunFolder:
         LOG.addHandler(to_file)
 
     def write_args(self, values: dict[str, Any]) -> None:
-        write_json(self.path / "args.json", values)
+        write_json(self.path / ARGS, values)
 
     def check_args(self, values: dict[str, Any], same: Sequence[str], alike: Sequence[str] = ()) -> None:
         """Compare the settings of a resumed run with those it was begun with.
 
         same: an InputError where they differ. alike: a warning, that not every bit will be the same.
         """
-        begun, path = read_json_object(self.path / "args.json"), self.path / "args.json"
+        begun, path = read_json_object(self.path / ARGS), self.path / ARGS
         now = json.loads(json.dumps(values))
         for key in same:
             if difference := _difference(key, begun.get(key), now.get(key)):
@@ -233,7 +243,7 @@ class RunFolder:
             write_text(path, "".join(line + "\n" for line in lines if _step_of(line) <= step))
 
     def write_scores(self, task: str, main: str, best: Scores, last: Scores) -> None:
-        write_json(self.path / "scores.json", {"task": task, "main": main, "best": best, "last": last})
+        write_json(self.path / SCORES, {"task": task, "main": main, "best": best, "last": last})
 
     def save_best(self, write_model: WriteModel) -> None:
         with atomic_folder(self.path / "best") as folder:
@@ -243,11 +253,11 @@ class RunFolder:
         self, write_model: WriteModel, state: dict[str, Any], moments: dict[str, np.ndarray]
     ) -> None:
         """Write ``last/``: the model, the optimiser's moments, and the position with the random states."""
-        with atomic_folder(self.path / "last", keep_before="previous") as folder:
+        with atomic_folder(self.path / LAST, keep_before=PREVIOUS) as folder:
             write_model(folder)
             with atomic_write(folder / _MOMENTS) as file:
                 file.write(safetensors.numpy.save(moments))
-            write_json(folder / _STATE, state)
+            write_json(folder / STATE, state)
 
     @property
     def source(self) -> Path:
@@ -257,7 +267,7 @@ class RunFolder:
 
     def read_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """The state to go on from, and the moments; InputError if one cannot be read."""
-        state = read_json_object(self.source / _STATE)
+        state = read_json_object(self.source / STATE)
         try:
             return state, safetensors.numpy.load_file(self.source / _MOMENTS)
         except (OSError, safetensors.SafetensorError) as error:
@@ -320,13 +330,15 @@ class _Onlooker(RunFolder):
     def save_last(self, *_: Any) -> None: ...
 
 
-def open_run(path: str | Path, resume: bool = False, overwrite: bool = False) -> RunFolder:
+def open_run(
+    path: str | Path, resume: bool = False, overwrite: bool = False, extra_files: Sequence[str] = ()
+) -> RunFolder:
     """The RunFolder of the first process; the others look on. What stops one stops all."""
     run: RunFolder | None = None
     outcome: Path | InputError | None = None
     if distributed.is_first():
         try:
-            run = RunFolder(path, resume, overwrite)
+            run = RunFolder(path, resume, overwrite, extra_files)
             outcome = run.source if run.resumes else None
         except InputError as error:
             outcome = error

@@ -8,6 +8,7 @@ import pytest
 from common.errors import InputError
 from glue import summary
 from glue.tasks import TASKS
+from training.run_state import FINISHED
 
 
 def write_run(folder: Path, task: str, main: float, step: int = 10) -> None:
@@ -18,6 +19,7 @@ def write_run(folder: Path, task: str, main: float, step: int = 10) -> None:
     folder.mkdir(parents=True)
     values = {"task": task, "main": TASKS[task].main, "best": best, "last": last}
     (folder / "scores.json").write_text(json.dumps(values), encoding="utf-8")
+    (folder / FINISHED).touch()
 
 
 def printed(capsys: pytest.CaptureFixture[str], folder: Path) -> list[str]:
@@ -128,11 +130,15 @@ def test_folders_put_aside_and_foreign_scores_do_not_count(
 def test_a_run_that_goes_on_is_marked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name, saved, finished in (("a", "last", False), ("b", "last", True), ("c", "previous", False)):
         write_run(tmp_path / name, "rte", 0.5)
+        (tmp_path / name / FINISHED).unlink()
         (tmp_path / name / saved).mkdir()  # killed between two saves, it has the one before alone
         (tmp_path / name / saved / "state.json").write_text(
             json.dumps({"finished": finished}), encoding="utf-8"
         )
+    write_run(tmp_path / "d", "rte", 0.5)
+    (tmp_path / "d" / FINISHED).unlink()
     lines = printed(capsys, tmp_path)
+    assert lines[4].endswith(" d (last/ is missing: perhaps unfinished)")
     assert lines[3].endswith(" c (unfinished)")
     assert lines[1].endswith(" a (unfinished)")
     assert lines[2].endswith(" b")

@@ -27,6 +27,7 @@ from submission.manifest import write_manifest
 from tests.lab.hand_ins import PLAN, WritePlan
 from tests.lab.page_reader import Element, read_page
 from tests.lab.report_samples import NASTY, NLI, gold_rows, write_predictions, write_run
+from training.run_state import FINISHED
 
 FakeTrial = Callable[..., Path]
 
@@ -92,6 +93,7 @@ def fake(runs: Path, name: str, data: Path, right: float = 0.8, seed: int = 0) -
     (folder / "scores.json").write_text(
         json.dumps({"task": task_name, "best": best, "last": best}), encoding="utf-8"
     )
+    (folder / FINISHED).touch()
     args = dict(_args(task_name, data))
     args["recipe"] = {**args["recipe"], "seed": int(rest.rpartition("-seed")[2])}
     (folder / "args.json").write_text(json.dumps(args), encoding="utf-8")

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from common.files import write_json
+from common.files import write_json, write_text
 from glue.tasks import TASKS
+from training.run_state import FINISHED
 
 NASTY = "<script>alert('x')</script> & \"quotes\" <b>bold</b>"
 NLI = ["contradiction", "entailment", "neutral"]
@@ -24,6 +25,7 @@ def write_run(runs: Path, name: str, task: str, seed: int, scores: list[dict[str
     write_json(runs / name / "args.json", recipe)
     about = {"task": task, "main": TASKS[task].main, "best": best, "last": evaluations[-1]}
     write_json(runs / name / "scores.json", about)
+    write_text(runs / name / FINISHED, "")
     draw = np.random.default_rng(seed)
     lines: list[dict[str, Any]] = []
     for line in evaluations:

@@ -17,6 +17,7 @@ from lab.report_hand_in import categories
 from lab.report_runs import read
 from tests.lab.page_reader import Element, read_page
 from tests.lab.report_samples import gold_rows, write_predictions, write_run
+from training.run_state import FINISHED
 
 
 def test_the_page_needs_nothing_from_outside(report_runs: Path, report_data: Path) -> None:
@@ -110,6 +111,7 @@ def test_what_is_on_its_way_is_no_result(tmp_path: Path) -> None:
         }
         write_json(tmp_path / "rte" / f"base-{seed}.trial.json", {**about, "trial": f"rte/base-{seed}"})
     for name, is_finished in (("base-seed3", False), ("base-seed4", True)):
+        (tmp_path / "rte" / name / FINISHED).unlink()
         write_json(tmp_path / "rte" / name / "last" / "state.json", {"finished": is_finished})
     runs = read(tmp_path)
     assert {run.name: run.configuration for run in runs} == {
@@ -118,7 +120,7 @@ def test_what_is_on_its_way_is_no_result(tmp_path: Path) -> None:
     page = read_page(report.page(tmp_path, None, None))
     assert [line.text for line in page.all("li")] == [
         "rte/base-seed2 stopped early why",
-        "rte/base-seed3 unfinished evaluated at step 10, and not done",
+        "rte/base-seed3 unfinished evaluated at step 10; saved, not trained",
     ]
     for name in ("base-seed4", "base-lr1e-5-seed5"):
         shutil.rmtree(tmp_path / "rte" / name)

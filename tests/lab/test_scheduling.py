@@ -11,7 +11,7 @@ import pytest
 
 from checkpoints.folder import digest_of
 from common.errors import InputError
-from common.files import FINISHED, write_manifest
+from common.files import write_manifest
 from glue.tasks import TASKS
 from lab.jobs import Jobs
 from lab.plan import read_plan
@@ -19,6 +19,7 @@ from lab.scheduling import Sweep
 from lab.trial_run import Job
 from lab.trial_store import DONE, FAILED, SKIPPED, STOPPED, Outcome, Result, read_results, read_status
 from lab.trials import Trial, trials_of
+from training.run_state import FINISHED
 
 PLAN = """
 checkpoints: {tiny: {model: MODEL, from_scratch: true}}

@@ -53,8 +53,8 @@ def listing(folder: Path) -> dict[str, bytes]:
     }
 
 
-def resumed_step(folder: Path) -> Any:
-    with RunFolder(folder, resume=True) as run:
+def resumed_step(folder: Path, *extra_files: str) -> Any:
+    with RunFolder(folder, resume=True, extra_files=extra_files) as run:
         state, moments = run.read_state()
         assert np.array_equal(moments["w:moment1"], MOMENTS["w:moment1"])
         assert (run.source / "weights").read_text(encoding="utf-8") == str(state["step"])
@@ -175,13 +175,14 @@ def test_a_filled_folder_is_kept_unless_told_otherwise(folder: Path) -> None:
         assert set(listing(folder)) == {"train.log", ".lock"}
 
 
-def test_answers_of_the_best_model_are_the_runs_own(folder: Path) -> None:
-    (folder / "predictions.json").write_text(
-        "{}", encoding="utf-8"
-    )  # as `squad.run_squad --do_predict` leaves it
-    assert resumed_step(folder) == 2
-    with RunFolder(folder, overwrite=True):
-        assert not (folder / "predictions.json").exists()
+def test_files_that_the_kind_of_run_declares_are_its_own(folder: Path) -> None:
+    answers = folder / "predictions.json"  # as `squad.run_squad --do_predict` leaves it
+    answers.write_text("{}", encoding="utf-8")
+    with pytest.raises(InputError, match=r"holds 'predictions\.json'"):
+        RunFolder(folder, resume=True)
+    assert resumed_step(folder, answers.name) == 2
+    with RunFolder(folder, overwrite=True, extra_files=(answers.name,)):
+        assert not answers.exists()
 
 
 @pytest.mark.parametrize("way", ["resume", "overwrite"])
