@@ -18,12 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from common.command_line import CommandParser, run
-from common.errors import InputError
-from common.files import read_json_object
 from common.printable import escape_unprintable
-from glue.tasks import TASKS, find_task
+from glue.runs import read_runs
+from glue.tasks import TASKS
 from metrics.averages import leaderboard_average, missing_scores, paper_average
-from metrics.run_scores import scores_fault
 from training.run_state import Stage, read_run_state
 
 _MARKS = {Stage.LOST: "last/ is missing: perhaps unfinished"}
@@ -40,27 +38,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     runs = read_runs(folder)
     for line in table(folder, runs):
         print(line)
-
-
-def read_runs(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
-    """(run's folder, its scores) of every ``scores.json`` below a folder, in the table's order of tasks."""
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder")
-    runs = []
-    for path in sorted(folder.glob("**/scores.json")):
-        if any(part.startswith(".") for part in path.relative_to(folder).parts):
-            continue  # a copy that somebody put aside
-        scores = read_json_object(path)
-        name = scores.get("task")
-        if isinstance(name, str) and (task := find_task(name)):
-            scores["task"] = task.name
-            if fault := scores_fault(scores, task.score_keys):
-                raise InputError(f"{path}: not the scores of a run: {fault}")
-            runs.append((path.parent, scores))
-    if not runs:
-        raise InputError(f"{folder}: no scores.json of a run below it")
-    order = list(TASKS)
-    return sorted(runs, key=lambda item: order.index(item[1]["task"]))
 
 
 def table(folder: Path, runs: list[tuple[Path, dict[str, Any]]]) -> list[str]:

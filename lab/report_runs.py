@@ -11,7 +11,7 @@ from markupsafe import Markup
 from common.errors import InputError
 from common.files import read_json_object
 from glue.published import ROWS, Row
-from glue.summary import read_runs
+from glue.runs import read_runs
 from glue.tasks import TASKS, Task
 from lab.early_stop import read_curve, read_losses
 from lab.report_charts import Dot, Line, dot_chart, line_chart

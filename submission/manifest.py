@@ -9,7 +9,7 @@ from typing import Any
 from common.errors import InputError
 from common.files import MANIFEST, read_json_object, sha256_of, write_json
 from common.provenance import recorded_digest
-from glue.summary import read_runs
+from glue.runs import read_runs
 from glue.tasks import TASKS, submission_files
 from metrics.averages import leaderboard_average, missing_scores, paper_average
 from submission.check import FileReport
