@@ -16,8 +16,8 @@ from encoders import dropout
 from encoders.batching import EpochBatches, Features, pad
 from encoders.framework import paddle, select_device
 from encoders.heads import SentenceClassifier, sentence_loss
-from inference.dynamic import DynamicEngine, tensors
-from inference.running import open_engine
+from inference.graph_engine import open_engine
+from inference.network_engine import NetworkEngine, tensors
 from training.batches import part_cost
 from training.config import Recipe
 from training.optimizer import make_optimizer
@@ -40,7 +40,7 @@ class Worker:
         from checkpoints.network import load_classifier
 
         self.model = load_classifier(model)
-        self.engine = DynamicEngine(self.model)
+        self.engine = NetworkEngine(self.model)
         settings = Recipe(learning_rate=1e-5, max_grad_norm=1.0, bias_correction=True)
         scales = {name: 1.0 for name, _ in self.model.named_parameters()}
         self.optimizer = make_optimizer(self.model, settings, scales)

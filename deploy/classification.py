@@ -12,7 +12,7 @@ from deploy.rows import Row
 from encoders.batching import pack
 from encoders.tokenizer import Tokenizer
 from glue.tasks import Task, find_task
-from inference.running import Engine, predict_logits
+from inference.engine import Engine, predict_logits
 
 DEFAULT_LENGTH = 128
 

@@ -9,8 +9,9 @@ from common.errors import InputError
 from deploy.rows import Row
 from encoders.config import EncoderConfig
 from encoders.tokenizer import Tokenizer
+from inference.engine import Engine
 from inference.exported import is_exported, read_exported
-from inference.running import Engine, open_engine
+from inference.graph_engine import open_engine
 
 
 class Model(Protocol):
@@ -59,11 +60,11 @@ def open_model_folder(
         raise InputError(f"{path}: is an exported folder; deploy.infer answers with it")
     from checkpoints.folder import digest_of
     from encoders.framework import select_device
-    from inference.dynamic import DynamicEngine
+    from inference.network_engine import NetworkEngine
 
     select_device(device)
     folder, network, tokenizer = load_network(path, lower_case, label_map)
-    return _model(DynamicEngine(network), folder, tokenizer, digest_of(folder), max_length)
+    return _model(NetworkEngine(network), folder, tokenizer, digest_of(folder), max_length)
 
 
 def load_network(  # type: ignore[no-untyped-def]

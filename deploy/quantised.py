@@ -19,8 +19,8 @@ from glue.features import load_split
 from glue.model import config_for_task
 from glue.scoring import dev_scores, predict
 from glue.tasks import TASKS, Task, find_task
-from inference.exported import Exported
-from inference.running import open_engine
+from inference.exported import ExportedModel
+from inference.graph_engine import open_engine
 from squad import prediction
 from squad.data import Dataset, read_squad, version_of
 from squad.windows import saved_cutting
@@ -31,7 +31,7 @@ _KEPT_QUIET = ("main", "loss")  # of scores: the first stands there under its ow
 
 def quantiser(
     folder: Path, config: EncoderConfig, data_dir: str | None
-) -> Callable[[Exported], dict[str, object]]:
+) -> Callable[[ExportedModel], dict[str, object]]:
     """What ``inference.export.export`` is to finish with: it scores, quantises, scores again and prints both.
 
     folder, config: of the model. One whose task or labels are not known, or whose dev files are not there:
@@ -39,7 +39,7 @@ def quantiser(
     """
     task, score = config.finetuning_task, _scorer(folder, config, data_dir)
 
-    def finish(exported: Exported) -> dict[str, object]:
+    def finish(exported: ExportedModel) -> dict[str, object]:
         before = score(exported)
         quantise(exported.path)
         after = score(exported)
@@ -72,7 +72,7 @@ def quantise(path: Path) -> None:
 
 def _scorer(
     folder: Path, config: EncoderConfig, data_dir: str | None
-) -> Callable[[Exported], dict[str, float]]:
+) -> Callable[[ExportedModel], dict[str, float]]:
     """Exported folder → dev scores of its task; the task's files are read now."""
     name = config.finetuning_task
     if version := version_of(name):
@@ -97,7 +97,7 @@ def _scorer(
     return lambda exported: _glue_scores(exported, task, data)
 
 
-def _glue_scores(exported: Exported, task: Task, data: Path) -> dict[str, float]:
+def _glue_scores(exported: ExportedModel, task: Task, data: Path) -> dict[str, float]:
     config = config_for_task(exported.folder, exported.config, task, None)
     engine, tokenizer = open_engine(exported), exported.tokenizer()
     length = config.max_seq_length or min(128, config.max_position_embeddings)
@@ -105,7 +105,7 @@ def _glue_scores(exported: Exported, task: Task, data: Path) -> dict[str, float]
     return dev_scores(task, config, [predict(engine, config, task, split, BATCH) for split in splits])
 
 
-def _squad_scores(exported: Exported, questions: Dataset) -> dict[str, float]:
+def _squad_scores(exported: ExportedModel, questions: Dataset) -> dict[str, float]:
     cutting = saved_cutting(exported.folder)
     model = QuestionModel(open_engine(exported), exported.tokenizer(), exported.digest, cutting=cutting)
     return prediction.dev_scores(model.answers(questions, BATCH, "dev"))

@@ -10,7 +10,7 @@ import numpy as np
 from checkpoints.validation import check_length, check_pairs
 from deploy.rows import Row
 from encoders.tokenizer import Tokenizer
-from inference.running import Engine, run
+from inference.engine import Engine, run_batches
 from squad.answers import Answers, Rules, best_answers, best_of_beams
 from squad.data import Dataset, Question, version_of
 from squad.windows import Windows, make_windows
@@ -70,7 +70,7 @@ class QuestionModel:
             return self._run_beams(windows, data, batch_size, progress)
         features = windows.features
         flat = {name: np.zeros(len(features.ids), dtype=np.float32) for name in ("start", "end")}
-        for batch, outputs in run(self.engine, features, batch_size, progress):
+        for batch, outputs in run_batches(self.engine, features, batch_size, progress):
             columns = np.arange(batch.ids.shape[1])
             real = columns < features.lengths[batch.rows][:, None]
             places = (features.starts[batch.rows][:, None] + columns)[real]
@@ -79,10 +79,8 @@ class QuestionModel:
         return best_answers(windows, data, flat["start"], flat["end"], self.rules)
 
     def _run_beams(self, windows: Windows, data: Dataset, batch_size: int, progress: str) -> Answers:
-        beams = [
-            (batch.rows, list(outputs.values()))
-            for batch, outputs in run(self.engine, windows.features, min(batch_size, _BEAM_ROWS), progress)
-        ]
+        answered = run_batches(self.engine, windows.features, min(batch_size, _BEAM_ROWS), progress)
+        beams = [(batch.rows, list(outputs.values())) for batch, outputs in answered]
         return best_of_beams(beams, windows, data, self.rules)
 
     def _best(self, answers: Answers, number: int) -> dict[str, Any]:

@@ -10,11 +10,12 @@ from common.messages import say
 from encoders.heads import SentenceClassifier
 from glue.model import config_for_task, naming_notes
 from glue.tasks import Task
-from inference.choice import chosen_engine, graph_of
-from inference.dynamic import DynamicEngine
-from inference.exported import Exported, is_exported, read_exported
-from inference.running import Engine, open_engine
-from inference.tie_breaking import SettledEngine
+from inference.engine import Engine
+from inference.engine_choice import choose_engine, graph_engine
+from inference.exported import ExportedModel, is_exported, read_exported
+from inference.graph_engine import open_engine
+from inference.network_engine import NetworkEngine
+from inference.tie_breaking import TieBreakingEngine
 
 
 class Checkpoint:
@@ -28,7 +29,7 @@ class Checkpoint:
         self, folder: Path, task: Task, label_map: str | None, lower_case: bool | None = None
     ) -> None:
         self.folder, self.task = folder, task
-        self._exported: Exported | None = read_exported(folder) if is_exported(folder) else None
+        self._exported: ExportedModel | None = read_exported(folder) if is_exported(folder) else None
         if self._exported is None:
             check_manifest(folder)
         found = self._exported.config if self._exported else read_config(folder)
@@ -42,15 +43,15 @@ class Checkpoint:
         return self._exported.digest if self._exported else digest_of(self.folder)
 
     def runner(self, wanted: str, device: str, tokens: int) -> SentenceClassifier | Engine:
-        """What runs it. wanted: of ``inference.choice.ENGINES``; tokens: how many there are to run."""
+        """What runs it. wanted: of ``inference.engine_choice.ENGINES``; tokens: how many there are to run."""
         if self._exported is not None:
-            return SettledEngine(self._open_exported(self._exported, wanted, device), None)
-        kind = chosen_engine(wanted, device, tokens)
+            return TieBreakingEngine(self._open_exported(self._exported, wanted, device), None)
+        kind = choose_engine(wanted, device, tokens)
         network = load_classifier(self.folder, self.config)
         if kind == "dynamic":
             return network
         try:
-            graph = graph_of(network, self.tokenizer, kind, device)
+            graph = graph_engine(network, self.tokenizer, kind, device)
         except InputError as error:
             if wanted != "auto":
                 raise
@@ -58,9 +59,9 @@ class Checkpoint:
             return network
         say(f"note: runs on --engine {kind}")
         # Writing a Paddle graph makes the network a static one: who asks it gets it anew.
-        return SettledEngine(graph, lambda: DynamicEngine(load_classifier(self.folder, self.config)))
+        return TieBreakingEngine(graph, lambda: NetworkEngine(load_classifier(self.folder, self.config)))
 
-    def _open_exported(self, exported: Exported, wanted: str, device: str) -> Engine:
+    def _open_exported(self, exported: ExportedModel, wanted: str, device: str) -> Engine:
         if wanted not in ("auto", exported.format):
             remedy = "leave --engine out" if wanted != "dynamic" else "name the model folder"
             raise InputError(f"{self.folder}: is an exported {exported.format} graph; {remedy}")

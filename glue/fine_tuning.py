@@ -20,7 +20,7 @@ from glue.model import Prepared, config_for, label_names, naming_notes, prepare
 from glue.presets import GlueRecipe
 from glue.scoring import dev_scores, predict
 from glue.tasks import Task
-from inference.dynamic import tensors
+from inference.network_engine import tensors
 from training.batches import epoch_batches
 from training.flags import RunChoices
 from training.layer_decay import scales

@@ -19,9 +19,10 @@ from glue.features import SplitFeatures, load_split, targets_of
 from glue.model import label_names
 from glue.predictions import answers_of
 from glue.tasks import Split, Task
-from inference.dynamic import predict_logits
-from inference.running import Engine
-from inference.tie_breaking import DOUBT, SettledEngine
+from inference.engine import Engine
+from inference.limits import NEAR_TIE
+from inference.network_engine import predict_logits
+from inference.tie_breaking import TieBreakingEngine
 from metrics.task_scores import score_task
 
 _LENGTH = 128  # of inputs in tokens, where nothing else says
@@ -74,7 +75,7 @@ def predict_splits(
     """A checkpoint's answers to its task's ``dev`` or ``test`` files; all are read before any is run.
 
     Of several files those that are there are answered; a note names each that is missing. max_length: of
-    the inputs in tokens; None: as the checkpoint was trained. engine: of ``inference.choice``.
+    the inputs in tokens; None: as the checkpoint was trained. engine: of ``inference.engine_choice``.
     """
     task, config = checkpoint.task, checkpoint.config
     length = max_length or config.max_seq_length or min(_LENGTH, config.max_position_embeddings)
@@ -89,9 +90,9 @@ def predict_splits(
             say(f"note: {note}")
     model = checkpoint.runner(engine, device, sum(len(split.features.ids) for split in splits))
     found = [predict(model, config, task, part, batch_size, part.split.submission_file) for part in splits]
-    if isinstance(model, SettledEngine) and (rows := model.undecided):
-        close = f"{rows} rows have two best logits less than {DOUBT:g} apart (of logits above 1, that part)"
-        say(f"note: {close}; another engine might choose the other")
+    if isinstance(model, TieBreakingEngine) and (rows := model.unresolved):
+        close = f"less than {NEAR_TIE:g} apart (of logits above 1, that part)"
+        say(f"note: {rows} rows have two best logits {close}; another engine might choose the other")
     return found
 
 

@@ -1,7 +1,7 @@
 """When two engines give the same answers: how far rounding may move a number, and what it may not change.
 
-A graph is compared with its network output by output, because the outputs of a joint head differ in size. A
-difference is allowed up to ``inference.limits.limit_of``.
+A graph is compared with its network output by output, because the outputs of a joint head differ in size.
+``inference.limits`` says how large a difference may be.
 """
 
 import math
@@ -11,25 +11,23 @@ from dataclasses import dataclass
 import numpy as np
 
 from encoders.batching import Batch
-from inference.limits import NEAR_TIE, limit_of
-from inference.running import Engine, Outputs, mask_of
+from inference.engine import Engine, Outputs, dense_mask
+from inference.limits import max_difference
+from inference.tie_breaking import tie_margin
 
 _NO_CHANCE = -50.0  # a logarithm; below it, where no answer may be, engines end at different numbers
 _POSITIONS = ("start_at", "end_at")
 _Pairs = dict[str, tuple[np.ndarray, np.ndarray]]  # output → an engine's numbers, the expected ones
 
 
-def near_tie(size: np.ndarray) -> np.ndarray:
-    """The distance below which two numbers may change places. size: of the largest number among them."""
-    return np.asarray(NEAR_TIE * np.maximum(1.0, size))
-
-
 @dataclass(frozen=True)
 class Comparison:
-    """Of an engine's answers with the expected ones.
+    """An engine's answers compared with the expected ones.
 
-    sizes: output → the largest expected number. differences: output → the largest difference.
-    changed: a label or span that is another one although there was no near tie; empty if there is none.
+    Attributes:
+        sizes: Output → the largest expected number.
+        differences: Output → the largest difference.
+        changed: A label or span that changed although there was no near tie; empty if none did.
     """
 
     sizes: Mapping[str, float]
@@ -44,7 +42,7 @@ class Comparison:
     def limits(self, rounding: "Comparison | None" = None) -> dict[str, float]:
         """Output → how far apart it may be. rounding: the same answers compared with float64 ones."""
         measured = rounding.differences if rounding else {}
-        return {name: limit_of(size, measured.get(name, 0.0)) for name, size in self.sizes.items()}
+        return {name: max_difference(size, measured.get(name, 0.0)) for name, size in self.sizes.items()}
 
     def fault(self, limits: Mapping[str, float]) -> str:
         """What differs by more than rounding; empty if nothing does."""
@@ -62,15 +60,15 @@ def compare(engine: Engine, batches: Sequence[Batch], expected: Sequence[Outputs
     """
     sizes = {name: 0.0 for name in expected[0] if name not in _POSITIONS}
     differences, changed = dict(sizes), ""
-    for batch, wanted in zip(batches, expected, strict=True):
+    for batch, reference in zip(batches, expected, strict=True):
         outputs = engine(batch)
-        if any(outputs[name].shape != array.shape for name, array in wanted.items()):
+        if any(outputs[name].shape != array.shape for name, array in reference.items()):
             return Comparison(sizes, dict.fromkeys(sizes, math.inf), changed)
-        pairs, other = _PAIRS[engine.head](batch, outputs, wanted)
-        changed = changed or other
-        for name, (found, right) in pairs.items():
-            sizes[name] = max(sizes[name], _largest(right))
-            differences[name] = float(np.maximum(differences[name], _largest(found - right)))
+        pairs, change = _PAIRS[engine.head](batch, outputs, reference)
+        changed = changed or change
+        for name, (ours, theirs) in pairs.items():
+            sizes[name] = max(sizes[name], _largest(theirs))
+            differences[name] = float(np.maximum(differences[name], _largest(ours - theirs)))
     return Comparison(sizes, differences, changed)
 
 
@@ -78,68 +76,67 @@ def _largest(values: np.ndarray) -> float:
     return float(np.abs(values).max(initial=0.0))
 
 
-def _sentence(batch: Batch, outputs: Outputs, wanted: Outputs) -> tuple[_Pairs, str]:
-    found, right = outputs["logits"], wanted["logits"]
-    return {"logits": (found, right)}, _other_choice("a label", found, right)
+def _sentence_pairs(batch: Batch, outputs: Outputs, reference: Outputs) -> tuple[_Pairs, str]:
+    ours, theirs = outputs["logits"], reference["logits"]
+    return {"logits": (ours, theirs)}, _changed_choice("a label", ours, theirs)
 
 
-def _spans(batch: Batch, outputs: Outputs, wanted: Outputs) -> tuple[_Pairs, str]:
+def _span_pairs(batch: Batch, outputs: Outputs, reference: Outputs) -> tuple[_Pairs, str]:
     """Only where an answer may be; elsewhere logits are lowered by 1000, where float32 has four decimals."""
-    allowed = (batch.token_types > 0) | (np.arange(batch.ids.shape[1]) == 0)
-    allowed &= mask_of(batch) > 0
+    real = dense_mask(batch) > 0
+    allowed = ((batch.token_types > 0) | (np.arange(batch.ids.shape[1]) == 0)) & real
     pairs, changed = {}, ""
-    for name, right in wanted.items():
-        pairs[name] = (outputs[name][allowed], right[allowed])
-        inside = np.where(allowed, right, -np.inf)
+    for name, theirs in reference.items():
+        pairs[name] = (outputs[name][allowed], theirs[allowed])
         # An engine's answer anywhere counts, but what it holds at padding means nothing.
-        ours = np.where(mask_of(batch) > 0, outputs[name], -np.inf)
-        changed = changed or _other_choice(f"a span's {name}", ours, inside)
+        ours = np.where(real, outputs[name], -np.inf)
+        changed = changed or _changed_choice(f"a span's {name}", ours, np.where(allowed, theirs, -np.inf))
     return pairs, changed
 
 
-def _other_choice(noun: str, found: np.ndarray, right: np.ndarray) -> str:
-    """(N, L) each: a row whose best column is another one although the two are no near tie."""
-    rows, ours, theirs = np.arange(len(right)), found.argmax(axis=1), right.argmax(axis=1)
-    gap = right[rows, theirs] - right[rows, ours]
-    size = np.abs(np.where(np.isfinite(right), right, 0.0)).max(axis=1)
-    other = np.flatnonzero(gap > near_tie(size))
-    return f"in {noun}: {ours[other[0]]} instead of {theirs[other[0]]}" if len(other) else ""
+def _changed_choice(noun: str, ours: np.ndarray, theirs: np.ndarray) -> str:
+    """(N, L) each: a row whose best column changed although the two columns are not nearly tied."""
+    rows, chosen, expected = np.arange(len(theirs)), ours.argmax(axis=1), theirs.argmax(axis=1)
+    gap = theirs[rows, expected] - theirs[rows, chosen]
+    size = np.abs(np.where(np.isfinite(theirs), theirs, 0.0)).max(axis=1)
+    changed = np.flatnonzero(gap > tie_margin(size))
+    return f"in {noun}: {chosen[changed[0]]} instead of {expected[changed[0]]}" if len(changed) else ""
 
 
-def _beams(batch: Batch, outputs: Outputs, wanted: Outputs) -> tuple[_Pairs, str]:
+def _beam_pairs(batch: Batch, outputs: Outputs, reference: Outputs) -> tuple[_Pairs, str]:
     """Logarithms of chances, the best first, and their positions.
 
     Ends are not compared for a start where no answer may be: it may be at padding.
     """
-    start, end = (_chances(outputs[name], wanted[name]) for name in ("start", "end"))
-    same, possible = outputs["start_at"] == wanted["start_at"], wanted["start"] > _NO_CHANCE
+    start, end = (_clipped_chances(outputs[name], reference[name]) for name in ("start", "end"))
+    same, possible = outputs["start_at"] == reference["start_at"], reference["start"] > _NO_CHANCE
     begins = (same & possible)[..., None]
-    other_start = ~same & ~_tied(wanted["start"])
-    other_end = begins & (outputs["end_at"] != wanted["end_at"]) & ~_tied(wanted["end"])
+    other_start = ~same & ~_tied(reference["start"])
+    other_end = begins & (outputs["end_at"] != reference["end_at"]) & ~_tied(reference["end"])
     pairs = {
         "start": start,
         "end": (np.where(begins, end[0], end[1]), end[1]),
-        "impossible": (outputs["impossible"], wanted["impossible"]),
+        "impossible": (outputs["impossible"], reference["impossible"]),
     }
-    changed = "in a span's start" if other_start.any() else "in a span's end" if other_end.any() else ""
-    return pairs, changed
+    return pairs, "in a span's start" if other_start.any() else "in a span's end" if other_end.any() else ""
 
 
-def _chances(found: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _clipped_chances(ours: np.ndarray, theirs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both as they are compared: from −50 up, where what is expected to have no chance counts 0."""
-    none = np.where(right > _NO_CHANCE, 0.0, _NO_CHANCE)
-    return np.maximum(found, _NO_CHANCE) - none, np.maximum(right, _NO_CHANCE) - none
+    none = np.where(theirs > _NO_CHANCE, 0.0, _NO_CHANCE)
+    return np.maximum(ours, _NO_CHANCE) - none, np.maximum(theirs, _NO_CHANCE) - none
 
 
 def _tied(chances: np.ndarray) -> np.ndarray:
     """Which of the best, in descending order, have a neighbour that rounding may put in their place; the
     last one's neighbour is not seen."""
     size = np.where(chances > _NO_CHANCE, np.abs(chances), 0.0).max(axis=-1, keepdims=True)
-    close = np.diff(np.maximum(chances, _NO_CHANCE), axis=-1) > -near_tie(size)
+    close = np.diff(np.maximum(chances, _NO_CHANCE), axis=-1) > -tie_margin(size)
     edge = np.zeros((*chances.shape[:-1], 1), dtype=bool)
     tied = np.concatenate([edge, close], axis=-1) | np.concatenate([close, edge], axis=-1)
     tied[..., -1] = True
     return np.asarray(tied | (chances <= _NO_CHANCE))
 
 
-_PAIRS = {"sentence": _sentence, "spans": _spans, "beams": _beams}  # of inference.exported.HEADS
+# Of inference.exported.HEADS.
+_PAIRS = {"sentence": _sentence_pairs, "spans": _span_pairs, "beams": _beam_pairs}

@@ -14,12 +14,13 @@ from encoders.config import to_json
 from encoders.framework import paddle
 from encoders.tokenizer import Tokenizer
 from inference.agreement import Comparison, compare
-from inference.dynamic import DynamicEngine, ExactEngine, head_of
-from inference.exported import DESCRIPTION, Exported, is_exported
-from inference.onnx_heads import write_network
-from inference.paddle_static import write_graph
+from inference.engine import Engine, Outputs
+from inference.exported import ExportedModel, is_exported, write_description
+from inference.graph_engine import open_engine
+from inference.network_engine import NetworkEngine, head_of
+from inference.onnx_heads import write_onnx_graph
+from inference.paddle_engine import write_paddle_graph
 from inference.probes import probe_batches
-from inference.running import Engine, Outputs, open_engine
 
 _PACKAGES = {"onnx": ("onnx", "onnxruntime")}
 
@@ -31,33 +32,43 @@ def export(
     target: str | Path,
     kind: str,
     rows: Sequence[tuple[str, ...]] = (),
-    finish: Callable[[Exported], dict[str, object]] | None = None,
+    finish: Callable[[ExportedModel], dict[str, object]] | None = None,
     settings: Mapping[str, object] = {},
 ) -> float:
-    """Write a network as the exported folder ``target`` and return the largest difference found.
+    """Write a network as an exported folder, after comparing the graph's answers with the network's.
 
-    kind: ``paddle`` or ``onnx``. digest: of the model folder. rows: texts to compare on besides our own.
-    A difference beyond rounding (see ``inference.agreement``) is an InputError, and ``target`` is left as it
-    was. finish: called then with the folder, which it may change; what it returns is described in
-    ``export.json``. settings: stand in ``config.json`` beside the network's. The network must be in
-    evaluation mode.
+    Args:
+        model: The network, in evaluation mode.
+        tokenizer: Its tokeniser, which is kept in the folder.
+        digest: Of the model folder.
+        target: The folder to write; new, empty, or an earlier export.
+        kind: ``paddle`` or ``onnx``.
+        rows: Texts to compare on besides ``inference.probes``.
+        finish: Called with the folder when it has been compared; may change it. What it returns is
+            described in ``export.json``.
+        settings: Stand in ``config.json`` beside the network's.
+
+    Returns:
+        The largest difference.
+
+    Raises:
+        InputError: The answers differ by more than rounding; ``target`` is left as it was.
     """
     target = Path(target)
     check_target(target)
     check_packages(kind)
     config = model.config
-    longest = config.max_position_embeddings
-    batches = list(probe_batches(tokenizer, longest, config.pad_token_id, rows))
-    expected = [DynamicEngine(model)(batch) for batch in batches]
-    with _alone(target), atomic_folder(target) as folder:
+    batches = list(probe_batches(tokenizer, config.max_position_embeddings, config.pad_token_id, rows))
+    expected = [NetworkEngine(model)(batch) for batch in batches]
+    with _locked(target), atomic_folder(target) as folder:
         graph = _write_graph(folder, model, kind)
         write_json(folder / "config.json", {**to_json(config), **settings})
         tokenizer.save(folder)
-        exported = Exported(folder, config, kind, head_of(model), graph, digest)
-        found, limits = check_graph(open_engine(exported), model, batches, expected, target)
-        differences = {"largest_difference": found.largest, "limits": limits}
-        describe(exported, **differences, **(finish(exported) if finish else {}))
-    return found.largest
+        exported = ExportedModel(folder, config, kind, head_of(model), graph, digest)
+        comparison, limits = check_graph(open_engine(exported), model, batches, expected, target)
+        more = {"largest_difference": comparison.largest, "limits": limits}
+        write_description(exported, paddle.__version__, {**more, **(finish(exported) if finish else {})})
+    return comparison.largest
 
 
 def check_graph(
@@ -67,21 +78,37 @@ def check_graph(
     expected: Sequence[Outputs],
     target: Path,
 ) -> tuple[Comparison, dict[str, float]]:
-    """A graph compared with its network, and the limits; InputError if it differs by more than rounding."""
-    found = compare(engine, batches, expected)
-    limits = found.limits()
-    if found.fault(limits):  # a network of many layers, or large numbers within: measure its rounding
-        limits = found.limits(rounding_of(model, batches, expected))
-    if fault := found.fault(limits):
+    """Compare a graph with its network: the comparison and its limits.
+
+    Raises:
+        InputError: They differ by more than rounding.
+    """
+    comparison = compare(engine, batches, expected)
+    limits = comparison.limits()
+    if comparison.fault(limits):  # a network of many layers, or large numbers within: measure its rounding
+        limits = comparison.limits(measure_rounding(model, batches, expected))
+    if fault := comparison.fault(limits):
         raise InputError(
-            f"{target}: the graph's answers differ from the network's {fault}; nothing was written; take the "
-            "other format, and report this"
+            f"the graph's answers differ from the network's {fault}; nothing was written; take the other "
+            "format, and report this",
+            path=target,
         )
-    return found, limits
+    return comparison, limits
+
+
+def measure_rounding(
+    model: "paddle.nn.Layer", batches: Sequence[Batch], expected: Sequence[Outputs]
+) -> Comparison:
+    """Compare a network's float32 answers (expected) with its float64 ones: what rounding alone does."""
+    model.to(dtype="float64")
+    try:
+        return compare(NetworkEngine(model, "float64"), batches, expected)
+    finally:
+        model.to(dtype="float32")  # every float32 is a float64: nothing is lost on the way
 
 
 @contextmanager
-def _alone(target: Path) -> Iterator[None]:
+def _locked(target: Path) -> Iterator[None]:
     """Nobody else exports to the same folder; InputError if somebody does."""
     target.absolute().parent.mkdir(parents=True, exist_ok=True)
     path = target.absolute().with_name(f".{target.name}.lock")
@@ -93,26 +120,14 @@ def _alone(target: Path) -> Iterator[None]:
 
 
 def _write_graph(folder: Path, model: "paddle.nn.Layer", kind: str) -> str:
+    """Write the graph; returns the name of its file."""
     if kind == "paddle":
-        return write_graph(folder, copy.deepcopy(model))  # which becomes a static one
+        return write_paddle_graph(folder, copy.deepcopy(model))  # which becomes a static one
     arrays = {name: parameter.numpy() for name, parameter in model.named_parameters()}
     head = head_of(model)
     beam = model.span_head.beam if head == "beams" else 0
-    write_network(folder / "model.onnx", model.config, arrays, head, beam)
+    write_onnx_graph(folder / "model.onnx", model.config, arrays, head, beam)
     return "model.onnx"
-
-
-def describe(exported: Exported, **more: object) -> None:
-    """Write ``export.json``."""
-    values = {
-        "format": exported.format,
-        "head": exported.head,
-        "graph": exported.graph,
-        "checkpoint_digest": exported.digest,
-        "paddle_version": paddle.__version__,
-        **more,
-    }
-    write_json(exported.folder / DESCRIPTION, values)
 
 
 def missing_package(kind: str) -> str:
@@ -130,15 +145,4 @@ def check_packages(kind: str) -> None:
 def check_target(target: Path) -> None:
     """InputError unless ``target`` is absent, empty, or an earlier export."""
     if target.exists() and not is_exported(target) and (not target.is_dir() or any(target.iterdir())):
-        raise InputError(f"{target}: holds other things than an export; name a new folder")
-
-
-def rounding_of(
-    model: "paddle.nn.Layer", batches: Sequence[Batch], expected: Sequence[Outputs]
-) -> Comparison:
-    """A network's answers (expected) compared with those it gives in float64: what rounding alone does."""
-    model.to(dtype="float64")
-    try:
-        return compare(ExactEngine(model), batches, expected)
-    finally:
-        model.to(dtype="float32")  # every float32 is a float64: nothing is lost on the way
+        raise InputError("holds other things than an export; name a new folder", path=target)

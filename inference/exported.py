@@ -10,6 +10,7 @@
 ========================== ==================================================================
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,7 +18,7 @@ from typing import Literal
 from checkpoints.folder import read_config
 from checkpoints.validation import tokenizer_of
 from common.errors import InputError
-from common.files import damage, read_json_object
+from common.files import damage, read_json_object, write_json
 from encoders.config import EncoderConfig
 from encoders.tokenizer import Tokenizer
 
@@ -38,10 +39,16 @@ HEADS = {
 
 
 @dataclass(frozen=True)
-class Exported:
-    """An exported folder as read. format: one of FORMATS. head: one of HEADS. graph: its file's name.
+class ExportedModel:
+    """An exported folder as read.
 
-    digest: of the model folder it was made from, as in the .npz of predictions.
+    Attributes:
+        folder: Where it is.
+        config: The model's.
+        format: One of FORMATS.
+        head: One of HEADS.
+        graph: Name of the graph's file.
+        digest: Of the model folder it was made from, as in the .npz of predictions.
     """
 
     folder: Path
@@ -53,11 +60,14 @@ class Exported:
 
     @property
     def path(self) -> Path:
-        """The graph."""
+        """The graph's file."""
         return self.folder / self.graph
 
     def tokenizer(self, lower_case: bool | None = None) -> Tokenizer:
-        """The folder's tokeniser; InputError if it does not fit the network. lower_case wins over it."""
+        """The folder's tokeniser; InputError if it does not fit the network.
+
+        lower_case: Whether texts are lower-cased; None: as the folder says.
+        """
         return tokenizer_of(self.folder, self.config, lower_case)
 
 
@@ -66,20 +76,38 @@ def is_exported(folder: str | Path) -> bool:
     return (Path(folder) / DESCRIPTION).is_file()
 
 
-def read_exported(folder: str | Path) -> Exported:
-    """Read and check an exported folder; whatever is not as its manifest says is an InputError."""
+def write_description(model: ExportedModel, paddle_version: str, more: Mapping[str, object]) -> None:
+    """Write ``export.json``."""
+    values = {
+        "format": model.format,
+        "head": model.head,
+        "graph": model.graph,
+        "checkpoint_digest": model.digest,
+        "paddle_version": paddle_version,
+        **more,
+    }
+    write_json(model.folder / DESCRIPTION, values)
+
+
+def read_exported(folder: str | Path) -> ExportedModel:
+    """Read and check an exported folder.
+
+    Raises:
+        InputError: It is not an exported folder, or not as its manifest says.
+    """
     folder = Path(folder)
     if not folder.is_dir():
         before = folder.absolute().with_name(f".{folder.absolute().name}.before")
         kept = f" (an export was killed; {before} is the one before it)" if before.is_dir() else ""
-        raise InputError(f"{folder}: no such folder; deploy.export makes one{kept}")
+        raise InputError(f"no such folder; deploy.export makes one{kept}", path=folder)
     if not is_exported(folder):
-        raise InputError(f"{folder}: holds no {DESCRIPTION}; make an exported folder with deploy.export")
+        raise InputError(f"holds no {DESCRIPTION}; make an exported folder with deploy.export", path=folder)
     if fault := damage(folder):
         raise InputError(f"{fault}; export the model again")
-    values = read_json_object(folder / DESCRIPTION)
-    found = [values.get(key) for key in ("format", "head", "graph", "checkpoint_digest")]
-    kind, head, graph, digest = (value if isinstance(value, str) else "" for value in found)
+    path = folder / DESCRIPTION
+    values = read_json_object(path)
+    fields = [values.get(key) for key in ("format", "head", "graph", "checkpoint_digest")]
+    kind, head, graph, digest = (value if isinstance(value, str) else "" for value in fields)
     if kind not in FORMATS or head not in HEADS or not graph or Path(graph).name != graph:
-        raise InputError(f"{folder / DESCRIPTION}: is not what deploy.export writes; export the model again")
-    return Exported(folder, read_config(folder), kind, head, graph, digest)
+        raise InputError("is not what deploy.export writes; export the model again", path=path)
+    return ExportedModel(folder, read_config(folder), kind, head, graph, digest)

@@ -18,14 +18,21 @@ _TEXTS = (
     "今天的天气很好，我们去公园散步吧。",
     'She said "it\'s done" -- twice! -- and left; see http://example.org/a?b=c for the rest…',
 )
-_MOST_ROWS = 16  # of a batch
+MAX_ROWS = 16  # of a batch of given rows
 
 
 def probe_batches(
     tokenizer: Tokenizer, max_length: int, pad_id: int, rows: Sequence[tuple[str, ...]] = ()
 ) -> Iterator[Batch]:
-    """Batches of 1 to 16 rows of 3 to ``max_length`` tokens, single texts and pairs, with and without
-    padding; then the given rows, longest first, sixteen at a time."""
+    """Batches to compare a graph on: 1 to 16 rows of 3 to ``max_length`` tokens, single texts and pairs, with
+    and without padding; then the given rows, the longest first.
+
+    Args:
+        tokenizer: Of the network.
+        max_length: The most tokens of a row.
+        pad_id: Token id of padding.
+        rows: Texts of the user's own.
+    """
     short: list[tuple[str, ...]] = [(text,) for text in _TEXTS]
     short += [(first, second) for first, second in zip(_TEXTS, reversed(_TEXTS), strict=True)]
     encoded = tokenizer.encode(short, max_length)
@@ -52,5 +59,5 @@ def _of_all_lengths(tokenizer: Tokenizer, max_length: int) -> list[tuple[list[in
 
 def _longest_first(features: Features, pad_id: int) -> Iterator[Batch]:
     order = np.argsort(-features.lengths, kind="stable")
-    for start in range(0, len(order), _MOST_ROWS):
-        yield pad(features, order[start : start + _MOST_ROWS], pad_id)
+    for start in range(0, len(order), MAX_ROWS):
+        yield pad(features, order[start : start + MAX_ROWS], pad_id)

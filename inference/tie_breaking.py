@@ -1,4 +1,4 @@
-"""Labels that do not depend on the engine: where the two best logits are close, the network decides."""
+"""Labels that do not depend on the engine: where the two best logits nearly tie, the network decides."""
 
 from collections.abc import Callable
 from threading import Lock
@@ -6,55 +6,62 @@ from threading import Lock
 import numpy as np
 
 from encoders.batching import Batch
+from inference.engine import Engine, Outputs
 from inference.limits import NEAR_TIE
-from inference.running import Engine, Outputs
-
-DOUBT = NEAR_TIE
 
 
-def in_doubt(logits: np.ndarray) -> np.ndarray:
-    """(N, L) → (N,) bool: rows whose two best logits differ by less than DOUBT, or DOUBT of the row's largest
-    logit where that is above 1. A regression has none."""
+def tie_margin(size: np.ndarray) -> np.ndarray:
+    """The distance below which two numbers are nearly tied. size: the largest number among them."""
+    return np.asarray(NEAR_TIE * np.maximum(1.0, size))
+
+
+def near_tie(logits: np.ndarray) -> np.ndarray:
+    """Which rows of logits (N, L) have two best that are nearly tied: (N,) bool. A regression has none."""
     if logits.shape[1] < 2:
         return np.zeros(len(logits), dtype=bool)
     second, best = np.partition(logits, -2, axis=1)[:, -2:].T
-    return np.asarray(best - second < DOUBT * np.maximum(1.0, np.abs(logits).max(axis=1)))
+    return np.asarray(best - second < tie_margin(np.abs(logits).max(axis=1)))
 
 
-class SettledEngine(Engine):
-    """A sentence engine whose rows in doubt get the network's own logits.
+class TieBreakingEngine(Engine):
+    """A sentence engine whose nearly tied rows get the network's own logits.
 
-    open_network: called at the first such row; None where there is no network to ask: then the rows keep
-    the engine's logits, and undecided counts them.
+    Args:
+        engine: Runs all rows.
+        open_network: Called at the first nearly tied row. None if there is no network to ask: then such
+            rows keep the engine's logits.
+
+    Attributes:
+        unresolved: Nearly tied rows that no network was asked about.
     """
 
     def __init__(self, engine: Engine, open_network: Callable[[], Engine] | None) -> None:
-        self.config, self.head, self.at_once = engine.config, engine.head, engine.at_once
-        self.undecided = 0
+        self.config, self.head, self.concurrency = engine.config, engine.head, engine.concurrency
+        self.unresolved = 0
         self._engine, self._open_network = engine, open_network
         self._network: Engine | None = None
-        self._one_at_a_time = Lock()
+        self._lock = Lock()  # of the network, and of the count
 
     def __call__(self, batch: Batch) -> Outputs:
-        return self._settle(batch, self._engine(batch)["logits"])
+        return self._break_ties(batch, self._engine(batch)["logits"])
 
-    def share(self, batch: Batch) -> Outputs:
-        return self._settle(batch, self._engine.share(batch)["logits"])
+    def run_beside_others(self, batch: Batch) -> Outputs:
+        return self._break_ties(batch, self._engine.run_beside_others(batch)["logits"])
 
-    def _settle(self, batch: Batch, logits: np.ndarray) -> Outputs:
-        rows = np.flatnonzero(in_doubt(logits))
+    def _break_ties(self, batch: Batch, logits: np.ndarray) -> Outputs:
+        rows = np.flatnonzero(near_tie(logits))
         if not len(rows):
             return {"logits": logits}
-        with self._one_at_a_time:
+        with self._lock:
             if self._open_network is None:
-                self.undecided += len(rows)
+                self.unresolved += len(rows)
             else:
                 self._network = self._network or self._open_network()
                 logits = logits.copy()
-                logits[rows] = self._network(_part(batch, rows))["logits"]
+                logits[rows] = self._network(_rows_of(batch, rows))["logits"]
         return {"logits": logits}
 
 
-def _part(batch: Batch, rows: np.ndarray) -> Batch:
+def _rows_of(batch: Batch, rows: np.ndarray) -> Batch:
     mask, targets = (None if part is None else part[rows] for part in (batch.mask, batch.targets))
     return Batch(batch.ids[rows], batch.token_types[rows], mask, targets, batch.rows[rows])

@@ -16,7 +16,7 @@ from glue.features import SplitFeatures, in_both_orders, load_split, targets_of
 from glue.model import config_for, label_names, prepare
 from glue.presets import GlueRecipe
 from glue.tasks import Task
-from inference.dynamic import predict_logits, tensors
+from inference.network_engine import predict_logits, tensors
 from training.batches import epoch_batches
 from training.optimizer import make_optimizer
 from training.regularization.r_drop import doubled

@@ -18,7 +18,7 @@ from encoders.config import EncoderConfig
 from encoders.encoder import Encoder, depth_rules, initialise
 from encoders.framework import paddle
 from encoders.linear import Linear
-from inference.dynamic import tensors
+from inference.network_engine import tensors
 from pretraining.batches import own_share, real_of, tokens_of
 from pretraining.embeddings import isometry, narrowed
 from pretraining.model_folder import fill_encoder, load_encoder

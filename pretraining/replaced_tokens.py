@@ -17,7 +17,7 @@ from encoders.encoder import ACTIVATIONS, Embeddings, Encoder, depth_rules, init
 from encoders.framework import paddle
 from encoders.linear import Linear
 from encoders.tokenizer import Tokenizer
-from inference.dynamic import tensors
+from inference.network_engine import tensors
 from pretraining.batches import own_share, real_of
 from pretraining.detection_scores import detection_scores
 from pretraining.masking import MaskedBatch, Masking

@@ -16,7 +16,7 @@ from encoders.config import EncoderConfig
 from encoders.framework import paddle, select_device
 from encoders.span_heads import SpanModel, span_loss
 from encoders.tokenizer import Tokenizer
-from inference.dynamic import tensors
+from inference.network_engine import tensors
 from squad import model as span_model
 from squad.answers import ANSWER_FILES, Answers, write_answers
 from squad.data import Dataset, read_squad

@@ -11,7 +11,7 @@ from encoders import distributed
 from encoders.batching import by_length
 from encoders.framework import paddle
 from encoders.span_heads import Beams, SpanModel
-from inference.dynamic import tensors
+from inference.network_engine import tensors
 from squad.answers import Answers, Rules, best_answers, best_of_beams
 from squad.data import Dataset
 from squad.official import always_null, score_v11, score_v20

@@ -17,7 +17,8 @@ from deploy.predict import main as predict
 from deploy.rows import DEFAULT_TEXT
 from encoders.batching import pack
 from encoders.tokenizer import Tokenizer
-from inference.running import open_engine, predict_logits
+from inference.engine import predict_logits
+from inference.graph_engine import open_engine
 
 TEXTS = [f"number {number} is a {'very ' * (number % 13)}good film" for number in range(50)]
 

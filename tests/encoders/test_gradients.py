@@ -10,7 +10,7 @@ from checkpoints.network import load_classifier
 from encoders import dropout
 from encoders.batching import EpochBatches, pack
 from encoders.framework import paddle
-from inference.dynamic import tensors
+from inference.network_engine import tensors
 
 
 @pytest.mark.parametrize("name", ["convbert_small", "convbert_grouped", "electra", "bert", "ernie"])

@@ -18,7 +18,7 @@ from encoders.cpu import kernels
 from encoders.tokenizer import Tokenizer
 from glue import checkpoint, run_eval, run_predict
 from glue.tasks import TASKS
-from inference import choice, onnx_runtime
+from inference import engine_choice, onnx_engine
 from tests.deploy.tiny_models import write_classifier, write_span_model
 from tests.rounding import assert_close
 
@@ -67,24 +67,24 @@ def test_labels_are_those_of_the_network_where_logits_are_close(
     """With an engine whose logits are off by up to 5e-5, and which alone would answer otherwise."""
     model = write_model(tmp_path, name, CLOSE)
     wanted = predict(model, name, sample_dir, tmp_path / "dynamic", "--engine", "dynamic")
-    run, noise = onnx_runtime._Session.__call__, np.random.default_rng(1)
+    run, noise = onnx_engine._LazySession.__call__, np.random.default_rng(1)
 
-    def run_roughly(session: onnx_runtime._Session, batch: Batch) -> dict[str, np.ndarray]:
+    def run_roughly(session: onnx_engine._LazySession, batch: Batch) -> dict[str, np.ndarray]:
         logits = run(session, batch)["logits"]
         return {"logits": logits + noise.choice([-5e-5, 5e-5], logits.shape).astype(np.float32)}
 
-    graph_of = choice.graph_of
+    graph_engine = engine_choice.graph_engine
 
     def rough_graph_of(*words: object) -> object:
-        monkeypatch.setattr(onnx_runtime._Session, "__call__", run)
-        engine = graph_of(*words)  # type: ignore[arg-type]
-        monkeypatch.setattr(onnx_runtime._Session, "__call__", run_roughly)  # when it has been compared
+        monkeypatch.setattr(onnx_engine._LazySession, "__call__", run)
+        engine = graph_engine(*words)  # type: ignore[arg-type]
+        monkeypatch.setattr(onnx_engine._LazySession, "__call__", run_roughly)  # when it has been compared
         return engine
 
-    monkeypatch.setattr(checkpoint, "graph_of", rough_graph_of)
+    monkeypatch.setattr(checkpoint, "graph_engine", rough_graph_of)
     found = predict(model, name, sample_dir, tmp_path / "settled", "--engine", "onnx")
     assert [text for text, _ in found] == [text for text, _ in wanted]
-    monkeypatch.setattr("inference.tie_breaking.DOUBT", 0.0)
+    monkeypatch.setattr("inference.tie_breaking.NEAR_TIE", 0.0)
     found = predict(model, name, sample_dir, tmp_path / "alone", "--engine", "onnx")
     assert [text for text, _ in found] != [text for text, _ in wanted]
 
@@ -175,12 +175,12 @@ def test_auto_goes_on_where_the_graph_is_refused(
     exported: Path, sample_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(choice, "WORTH", 0)
+    monkeypatch.setattr(engine_choice, "MIN_TOKENS_FOR_GRAPH", 0)
     monkeypatch.setattr(kernels, "library", lambda: None)
     wanted = predict(exported / "model", "rte", sample_dir, tmp_path / "a")
     assert "note: runs on --engine onnx" in capsys.readouterr().err
-    monkeypatch.setattr("inference.limits.OF_SIZE", 0.0)
-    monkeypatch.setattr("inference.limits.OF_ROUNDING", 0.0)
+    monkeypatch.setattr("inference.limits.MAX_EPSILONS", 0.0)
+    monkeypatch.setattr("inference.limits.MAX_ROUNDINGS", 0.0)
     found = predict(exported / "model", "rte", sample_dir, tmp_path / "b")
     assert "note: runs on --engine dynamic: " in capsys.readouterr().err
     assert [text for text, _ in found] == [text for text, _ in wanted]

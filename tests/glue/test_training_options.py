@@ -18,7 +18,7 @@ from encoders.batching import pack, pad
 from encoders.framework import paddle
 from encoders.heads import SentenceClassifier
 from glue import fine_tuning, run_eval, run_glue
-from inference.dynamic import tensors
+from inference.network_engine import tensors
 from training import trainer
 from training.regularization.fgm import Adversary
 

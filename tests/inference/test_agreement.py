@@ -18,13 +18,13 @@ from encoders.heads import SentenceClassifier
 from encoders.span_heads import JointSpanHead, LinearSpanHead, SpanModel
 from encoders.tokenizer import Tokenizer
 from inference import export as exporting
-from inference import onnx_network
+from inference import onnx_encoder
 from inference.agreement import Comparison, compare
-from inference.dynamic import DynamicEngine, ExactEngine
-from inference.export import export
-from inference.limits import EPSILON, NEAR_TIE, limit_of
+from inference.engine import Engine, Outputs
+from inference.export import export, measure_rounding
+from inference.limits import EPSILON, NEAR_TIE, max_difference
+from inference.network_engine import NetworkEngine
 from inference.probes import probe_batches
-from inference.running import Engine, Outputs
 from tests.inference.golden_models import PIECES, golden_batch
 
 pytest.importorskip("onnxruntime")
@@ -97,7 +97,7 @@ def test_heads_whose_logits_reach_20_are_exported(
 ) -> None:
     network = network_of(head, SMALL, reach=20)
     limits = check_export(network, tokenizer, tmp_path / "out", kind)
-    answers = [DynamicEngine(network)(batch) for batch in probe_batches(tokenizer, 32, 0)]
+    answers = [NetworkEngine(network)(batch) for batch in probe_batches(tokenizer, 32, 0)]
     assert max(np.abs(outputs[name]).max() for outputs in answers for name in limits) > 10
     assert max(limits.values()) < 1e-2
 
@@ -150,14 +150,14 @@ FAULTS = [_weight, _matrix, _swapped_tokens, _no_epsilon, _tanh_gelu]
 
 def plant(fault: Callable[[Network], None], monkeypatch: pytest.MonkeyPatch) -> None:
     """Graphs are written of a network with a fault."""
-    write, layer = exporting._write_graph, onnx_network.Network._layer
+    write, layer = exporting._write_graph, onnx_encoder.EncoderGraph._layer
 
     def write_other(folder: Path, model: Network, kind: str) -> str:
         other = copy.deepcopy(model)
         fault(other)
         return write(folder, other, kind)
 
-    def first_layer_of_tanh(graph: onnx_network.Network, x: str, name: str, first_only: bool) -> str:
+    def first_layer_of_tanh(graph: onnx_encoder.EncoderGraph, x: str, name: str, first_only: bool) -> str:
         config = graph.config
         if name == "encoder.layers.0":
             graph.config = dataclasses.replace(config, hidden_act="gelu_new")
@@ -167,7 +167,7 @@ def plant(fault: Callable[[Network], None], monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(exporting, "_write_graph", write_other)
     if fault is _tanh_gelu:
-        monkeypatch.setattr(onnx_network.Network, "_layer", first_layer_of_tanh)
+        monkeypatch.setattr(onnx_encoder.EncoderGraph, "_layer", first_layer_of_tanh)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -198,9 +198,8 @@ def test_the_limit_is_not_far_above_what_rounding_does(head: str, tokenizer: Tok
     """Ten times the limit is a fault in every output: the largest number's or the rounding's."""
     network = network_of(head, SMALL)
     batches = list(probe_batches(tokenizer, 32, 0))
-    expected = [DynamicEngine(network)(batch) for batch in batches]
-    network.to(dtype="float64")
-    rounding = compare(ExactEngine(network), batches, expected)
+    expected = [NetworkEngine(network)(batch) for batch in batches]
+    rounding = measure_rounding(network, batches, expected)
     for name, limit in rounding.limits(rounding).items():
         assert 0 < rounding.differences[name] <= limit <= 64 * EPSILON * max(1.0, rounding.sizes[name])
 
@@ -210,13 +209,13 @@ def test_the_limit_is_not_far_above_what_rounding_does(head: str, tokenizer: Tok
     [(5.0, 0.0, 16 * 5 * EPSILON), (5.0, 1e-4, 4e-4), (20.0, 1e-6, 16 * 20 * EPSILON), (0.0, 0.0, 0.0)],
 )
 def test_the_limit(size: float, rounding: float, limit: float) -> None:
-    assert limit_of(size, rounding) == pytest.approx(limit)
+    assert max_difference(size, rounding) == pytest.approx(limit)
 
 
 class Answers(Engine):
     """An engine that gives the answers it was made with."""
 
-    config, at_once = EncoderConfig(), 1
+    config = EncoderConfig()
 
     def __init__(self, head: str, **outputs: object) -> None:
         self.head = head

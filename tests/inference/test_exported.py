@@ -15,7 +15,7 @@ from encoders.framework import paddle
 from encoders.tokenizer import Tokenizer
 from inference.export import export
 from inference.exported import read_exported
-from inference.running import open_engine
+from inference.graph_engine import open_engine
 from tests.inference.golden_models import GOLDEN
 from tests.rounding import assert_close
 
@@ -112,7 +112,7 @@ def test_an_engine_keeps_the_graph_it_was_opened_with(exported: Path, tokenizer:
     other.head.projection.bias.set_value(other.head.projection.bias + 1.0)
     export(other, tokenizer, "another", exported, "onnx")
     assert not np.allclose(open_engine(exported)(batch)["logits"], wanted)
-    for compute in (engine, engine.share):
+    for compute in (engine, engine.run_beside_others):
         assert_close(compute(batch)["logits"], wanted)
 
 

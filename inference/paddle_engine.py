@@ -12,8 +12,8 @@ from encoders import runtime
 from encoders.batching import Batch
 from encoders.framework import paddle
 from encoders.span_heads import JointSpanHead, SpanModel, lowered
-from inference.exported import HEADS, INPUTS, Exported
-from inference.running import Engine, Outputs, mask_of
+from inference.engine import Engine, Outputs, dense_mask
+from inference.exported import HEADS, INPUTS, ExportedModel
 
 F = paddle.nn.functional
 
@@ -22,14 +22,19 @@ _WEIGHTS = f"{_STEM}.pdiparams"
 _GRAPHS = (f"{_STEM}.json", f"{_STEM}.pdmodel")  # Paddle 3's, Paddle 2's
 
 
-def write_graph(folder: Path, model: "paddle.nn.Layer") -> str:
-    """Write a network's graph and weights into a folder; returns the name of the graph's file.
+def write_paddle_graph(folder: Path, model: "paddle.nn.Layer") -> str:
+    """Write a network's graph and weights into a folder.
 
-    The network must be in evaluation mode; afterwards it is a static one.
+    Args:
+        folder: Where to.
+        model: The network, in evaluation mode; afterwards it is a static one.
+
+    Returns:
+        The name of the graph's file.
     """
     if _is_paddle_2():  # whose jit.save knows neither super() nor autograd functions
-        found = f"this Paddle ({paddle.__version__}) cannot write the network as a graph"
-        raise InputError(f"{found}: take the format onnx, or Paddle 3")
+        reason = f"this Paddle ({paddle.__version__}) cannot write the network as a graph"
+        raise InputError(f"{reason}: take the format onnx, or Paddle 3")
     if isinstance(model, SpanModel) and isinstance(model.span_head, JointSpanHead):
         model = StaticBeams(model)
         model.eval()
@@ -64,10 +69,10 @@ class StaticBeams(paddle.nn.Layer):
         count = paddle.minimum(paddle.shape(ids)[1].astype("int32"), paddle.full([], head.beam, "int32"))
         chances, start_at = paddle.topk(F.log_softmax(start, axis=-1), count, axis=-1)  # (B, K)
         weight = head.end_hidden.weight  # (2H, W): of the start's state, and of the token's
-        of_start = paddle.matmul(hidden, weight[:width])
-        of_token = paddle.matmul(hidden, weight[width:]) + head.end_hidden.bias
-        chosen = paddle.take_along_axis(of_start, start_at.unsqueeze(-1), axis=1)  # (B, K, W)
-        inner = F.gelu(chosen.unsqueeze(2) + of_token.unsqueeze(1))  # (B, K, T, W)
+        by_start = paddle.matmul(hidden, weight[:width])
+        by_token = paddle.matmul(hidden, weight[width:]) + head.end_hidden.bias
+        chosen = paddle.take_along_axis(by_start, start_at.unsqueeze(-1), axis=1)  # (B, K, W)
+        inner = F.gelu(chosen.unsqueeze(2) + by_token.unsqueeze(1))  # (B, K, T, W)
         end = head.end(inner).squeeze(-1) + lowered(paddle.zeros_like(start), token_types).unsqueeze(1)
         ends, end_at = paddle.topk(F.log_softmax(end, axis=-1), count, axis=-1)
         return chances, start_at, ends, end_at, head._impossible(hidden, start)
@@ -76,31 +81,29 @@ class StaticBeams(paddle.nn.Layer):
 class PaddleEngine(Engine):
     """An exported Paddle graph in ``paddle.inference``. One call at a time, others wait."""
 
-    at_once = 1
-
-    def __init__(self, exported: Exported, device: str = "cpu", threads: int = 0) -> None:
+    def __init__(self, exported: ExportedModel, device: str = "cpu", threads: int = 0) -> None:
         self.config, self.head = exported.config, exported.head
         self._predictor = _predictor(exported, device, threads or runtime.thread_count())
         self._lock = threading.Lock()
 
     def __call__(self, batch: Batch) -> Outputs:
-        arrays = (batch.ids, batch.token_types, mask_of(batch))
+        arrays = (batch.ids, batch.token_types, dense_mask(batch))
         with self._lock:
             for name, array in zip(INPUTS, arrays, strict=True):
                 self._predictor.get_input_handle(name).copy_from_cpu(np.ascontiguousarray(array))
             self._predictor.run()
-            found = self._predictor.get_output_names()
-            outputs = [self._predictor.get_output_handle(name).copy_to_cpu() for name in found]
+            names = self._predictor.get_output_names()
+            outputs = [self._predictor.get_output_handle(name).copy_to_cpu() for name in names]
         return dict(zip(HEADS[self.head], outputs, strict=True))
 
 
-def _predictor(exported: Exported, device: str, threads: int):  # type: ignore[no-untyped-def]
+def _predictor(exported: ExportedModel, device: str, threads: int):  # type: ignore[no-untyped-def]
     weights = exported.folder / _WEIGHTS
     if not os.access(weights, os.R_OK):
-        raise InputError(f"{weights}: no such file; export the model again")
+        raise InputError("no such file; export the model again", path=weights)
     if _is_paddle_2() and exported.path.suffix == ".json":  # at which it would crash
-        found = f"Paddle 3 wrote it, and this one ({paddle.__version__}) cannot read it"
-        raise InputError(f"{exported.path}: {found}; take Paddle 3, or export with --format onnx")
+        reason = f"Paddle 3 wrote it, and this one ({paddle.__version__}) cannot read it"
+        raise InputError(f"{reason}; take Paddle 3, or export with --format onnx", path=exported.path)
     config = paddle.inference.Config(str(exported.path), str(weights))
     if device == "gpu":
         if not paddle.is_compiled_with_cuda():
@@ -115,7 +118,5 @@ def _predictor(exported: Exported, device: str, threads: int):  # type: ignore[n
     try:
         return paddle.inference.create_predictor(config)
     except (RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(
-            f"{exported.path}: Paddle cannot load it: {reason}; export the model again"
-        ) from None
+        reason = f"Paddle cannot load it: {' '.join(str(error).split())[:200]}; export the model again"
+        raise InputError(reason, path=exported.path) from None

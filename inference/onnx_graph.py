@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,39 +13,41 @@ from common.errors import InputError
 if TYPE_CHECKING:
     import onnx
 
-Values = Mapping[str, tuple[str, list[str | int]]]  # name → kind and axes
+Shapes = Mapping[str, tuple[str, list[str | int]]]  # name → ``int64`` or ``float32``, and axes
+Value = str | float | Sequence[int]  # a value's name, or a small constant
 
 OPSET = 17  # the first with LayerNormalization
 IR_VERSION = 8  # what belongs to that opset; readers refuse a newer one than they know
-_MOST_BYTES = 2_000_000_000  # protobuf's limit, for a file that holds its weights
+MAX_BYTES = 2_000_000_000  # protobuf's limit, for a file that holds its weights
 
 
 class GraphWriter:
-    """Collects nodes and constants. A value is known by its name, which is made up where none is given."""
+    """Collects nodes and constants. A value is known by its name, which is made up if none is given."""
 
     def __init__(self) -> None:
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, np.ndarray] = {}
 
-    def __call__(self, operator: str, *inputs: str, name: str = "", **attributes: Any) -> str:
+    def __call__(self, operator: str, *inputs: Value, name: str = "", **attributes: Any) -> str:
         """Add a node of one output and return the output's name."""
         return self.several(operator, 1, *inputs, name=name, **attributes)[0]
 
     def several(
-        self, operator: str, outputs: int, *inputs: str, name: str = "", **attributes: Any
+        self, operator: str, outputs: int, *inputs: Value, name: str = "", **attributes: Any
     ) -> list[str]:
         """Add a node and return the names of its outputs."""
         from onnx import helper
 
+        sources = [value if isinstance(value, str) else self.constant(value) for value in inputs]
         made_up = f"{operator}_{len(self._nodes)}"
         names = [name] if name else [f"{made_up}.{number}" for number in range(outputs)]
-        self._nodes.append(helper.make_node(operator, list(inputs), names, name=made_up, **attributes))
+        self._nodes.append(helper.make_node(operator, sources, names, name=made_up, **attributes))
         return names
 
     def constant(self, values: Any, name: str = "") -> str:
-        """Add an array: a named weight, or without a name a small one, which is kept once.
+        """Add an array and return its name: a named weight, or without a name a small one, kept once.
 
-        Python's whole numbers become int64, others float32.
+        Whole numbers become int64, others float32.
         """
         array = np.asarray(values)
         array = array.astype(np.int64 if array.dtype.kind == "i" else np.float32, copy=False)
@@ -53,31 +55,20 @@ class GraphWriter:
         self._constants[name] = np.ascontiguousarray(array).reshape(array.shape)
         return name
 
-    def write(
-        self,
-        path: Path,
-        inputs: Values,
-        outputs: Values,
-    ) -> None:
-        """Check the graph and write it. Kinds are ``int64`` and ``float32``."""
+    def write(self, path: Path, inputs: Shapes, outputs: Shapes) -> None:
+        """Check the graph and write it."""
         import onnx
-        from onnx import TensorProto, helper, numpy_helper
+        from onnx import helper, numpy_helper
 
         size = sum(array.nbytes for array in self._constants.values())
-        if size > _MOST_BYTES:
-            raise InputError(
-                f"{path}: {size / 1e9:.1f} GB of weights do not fit into one ONNX file; take --format paddle"
-            )
-        kinds = {"int64": TensorProto.INT64, "float32": TensorProto.FLOAT}
-        described = [
-            [helper.make_tensor_value_info(name, kinds[kind], axes) for name, (kind, axes) in side.items()]
-            for side in (inputs, outputs)
-        ]
+        if size > MAX_BYTES:
+            reason = f"{size / 1e9:.1f} GB of weights do not fit into one ONNX file; take --format paddle"
+            raise InputError(reason, path=path)
         graph = helper.make_graph(
             self._nodes,
             "network",
-            described[0],
-            described[1],
+            _described(inputs),
+            _described(outputs),
             [numpy_helper.from_array(array, name) for name, array in self._constants.items()],
         )
         opset = [helper.make_opsetid("", OPSET)]
@@ -86,3 +77,10 @@ class GraphWriter:
         )
         onnx.checker.check_model(model)
         path.write_bytes(model.SerializeToString())
+
+
+def _described(values: Shapes) -> list[onnx.ValueInfoProto]:
+    from onnx import TensorProto, helper
+
+    kinds = {"int64": TensorProto.INT64, "float32": TensorProto.FLOAT}
+    return [helper.make_tensor_value_info(name, kinds[kind], axes) for name, (kind, axes) in values.items()]

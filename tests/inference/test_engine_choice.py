@@ -11,10 +11,10 @@ from encoders import distributed
 from encoders.batching import Batch
 from encoders.config import EncoderConfig
 from encoders.cpu import kernels
-from inference import choice
-from inference.choice import WORTH, chosen_engine
-from inference.running import Engine
-from inference.tie_breaking import SettledEngine, in_doubt
+from inference import engine_choice
+from inference.engine import Engine
+from inference.engine_choice import MIN_TOKENS_FOR_GRAPH, choose_engine
+from inference.tie_breaking import TieBreakingEngine, near_tie
 
 
 @pytest.fixture
@@ -30,14 +30,14 @@ def only(monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.mark.parametrize(
     ("installed", "compiled", "device", "processes", "tokens", "engine"),
     [
-        (["onnx", "onnxruntime"], None, "cpu", 1, WORTH, "onnx"),
-        (["onnx", "onnxruntime"], object(), "cpu", 1, WORTH, "dynamic"),
-        (["onnx", "onnxruntime"], None, "cpu", 1, WORTH - 1, "dynamic"),
-        (["onnx", "onnxruntime"], None, "gpu", 1, WORTH, "dynamic"),
-        (["onnx", "onnxruntime"], None, "cpu", 2, WORTH, "dynamic"),
-        (["onnxruntime"], None, "cpu", 1, WORTH, "dynamic"),
-        (["onnx"], None, "cpu", 1, WORTH, "dynamic"),
-        ([], None, "cpu", 1, WORTH, "dynamic"),
+        (["onnx", "onnxruntime"], None, "cpu", 1, MIN_TOKENS_FOR_GRAPH, "onnx"),
+        (["onnx", "onnxruntime"], object(), "cpu", 1, MIN_TOKENS_FOR_GRAPH, "dynamic"),
+        (["onnx", "onnxruntime"], None, "cpu", 1, MIN_TOKENS_FOR_GRAPH - 1, "dynamic"),
+        (["onnx", "onnxruntime"], None, "gpu", 1, MIN_TOKENS_FOR_GRAPH, "dynamic"),
+        (["onnx", "onnxruntime"], None, "cpu", 2, MIN_TOKENS_FOR_GRAPH, "dynamic"),
+        (["onnxruntime"], None, "cpu", 1, MIN_TOKENS_FOR_GRAPH, "dynamic"),
+        (["onnx"], None, "cpu", 1, MIN_TOKENS_FOR_GRAPH, "dynamic"),
+        ([], None, "cpu", 1, MIN_TOKENS_FOR_GRAPH, "dynamic"),
     ],
 )
 def test_auto_takes_onnx_where_it_is_installed_and_pays(
@@ -47,8 +47,8 @@ def test_auto_takes_onnx_where_it_is_installed_and_pays(
     only(*installed)
     monkeypatch.setattr(distributed, "world_size", lambda: processes)
     monkeypatch.setattr(kernels, "library", lambda: compiled)
-    assert chosen_engine("auto", device, tokens) == engine
-    assert chosen_engine("dynamic", device, tokens) == "dynamic"
+    assert choose_engine("auto", device, tokens) == engine
+    assert choose_engine("dynamic", device, tokens) == "dynamic"
 
 
 @pytest.mark.parametrize(
@@ -68,35 +68,35 @@ def test_what_cannot_be_had_is_said(
     only(*installed)
     monkeypatch.setattr(distributed, "world_size", lambda: processes)
     with pytest.raises(InputError, match=said):
-        chosen_engine(engine, device, 5)
+        choose_engine(engine, device, 5)
 
 
 def test_an_engine_that_is_wanted_is_taken_for_little_work_too(only: Any) -> None:
     only("onnx", "onnxruntime")
-    assert chosen_engine("onnx", "cpu", 1) == "onnx"
-    assert chosen_engine("paddle", "gpu", 1) == "paddle"
+    assert choose_engine("onnx", "cpu", 1) == "onnx"
+    assert choose_engine("paddle", "gpu", 1) == "paddle"
 
 
 def test_the_flag_offers_the_engines_there_are() -> None:
     from glue.run_predict import make_parser
 
     (action,) = [action for action in make_parser()._actions if action.dest == "engine"]
-    assert tuple(action.choices or ()) == choice.ENGINES
+    assert tuple(action.choices or ()) == engine_choice.ENGINES
 
 
 def test_doubt_is_between_the_two_best() -> None:
     rows = [[0.0, 5e-5, -3.0], [0.0, 2e-4, 0.0], [-1.0, -1.0, -1.0], [7.0, -7.0, 6.9]]
-    assert in_doubt(np.array(rows, dtype=np.float32)).tolist() == [True, False, True, False]
-    assert in_doubt(np.array([[0.5], [0.5]], dtype=np.float32)).tolist() == [False, False]
-    assert in_doubt(np.array([[0.0, np.nan]], dtype=np.float32)).tolist() == [False]
+    assert near_tie(np.array(rows, dtype=np.float32)).tolist() == [True, False, True, False]
+    assert near_tie(np.array([[0.5], [0.5]], dtype=np.float32)).tolist() == [False, False]
+    assert near_tie(np.array([[0.0, np.nan]], dtype=np.float32)).tolist() == [False]
     large = [[64.0, 64.004], [64.0, 64.01], [-64.0, -63.996]]  # rounding grows with the numbers
-    assert in_doubt(np.array(large, dtype=np.float32)).tolist() == [True, False, True]
+    assert near_tie(np.array(large, dtype=np.float32)).tolist() == [True, False, True]
 
 
 class Fixed(Engine):
     """An engine that gives a row of logits for the row's first token; asked: the batches' sizes."""
 
-    config, head, at_once = EncoderConfig(id2label={0: "a", 1: "b"}), "sentence", 1
+    config, head = EncoderConfig(id2label={0: "a", 1: "b"}), "sentence"
 
     def __init__(self, logits: list[list[float]]) -> None:
         self.logits = np.array(logits, dtype=np.float32)
@@ -121,12 +121,12 @@ def test_rows_in_doubt_get_the_networks_logits(mask: bool) -> None:
     """Rows 1 and 2 are close, and in row 2 the network sees another label."""
     engine = Fixed([[0.0, 1.0], [0.5, 0.50002], [0.70001, 0.7], [3.0, 0.0]])
     network = Fixed([[9.0, 9.0], [0.5, 0.50001], [0.7, 0.70001], [9.0, 9.0]])
-    settled = SettledEngine(engine, lambda: network)
+    settled = TieBreakingEngine(engine, lambda: network)
     found = settled(batch_of([2, 0, 3, 1], mask))["logits"]
     wanted = [network.logits[2], engine.logits[0], engine.logits[3], network.logits[1]]
     np.testing.assert_array_equal(found, wanted)
     assert found.argmax(axis=1).tolist() == [1, 1, 0, 1]
-    assert (network.asked, settled.undecided) == ([2], 0)
+    assert (network.asked, settled.unresolved) == ([2], 0)
 
 
 def test_the_network_is_opened_once_and_only_if_it_is_needed() -> None:
@@ -136,7 +136,7 @@ def test_the_network_is_opened_once_and_only_if_it_is_needed() -> None:
         opened.append(Fixed([[0.0, 1.0], [1.0, 0.0]]))
         return opened[-1]
 
-    settled = SettledEngine(Fixed([[0.0, 5.0], [0.0, 0.0]]), open_network)
+    settled = TieBreakingEngine(Fixed([[0.0, 5.0], [0.0, 0.0]]), open_network)
     settled(batch_of([0, 0], False))
     assert opened == []
     for _ in range(2):
@@ -145,6 +145,6 @@ def test_the_network_is_opened_once_and_only_if_it_is_needed() -> None:
 
 
 def test_without_a_network_rows_in_doubt_are_counted() -> None:
-    settled = SettledEngine(Fixed([[0.0, 5.0], [0.0, 0.0]]), None)
+    settled = TieBreakingEngine(Fixed([[0.0, 5.0], [0.0, 0.0]]), None)
     assert settled(batch_of([1, 0, 1], False))["logits"].tolist() == [[0, 0], [0, 5], [0, 0]]
-    assert settled.undecided == 2
+    assert settled.unresolved == 2

@@ -1,6 +1,6 @@
-"""The encoder of convbert/ as ONNX nodes, from its configuration and arrays. No Paddle.
+"""The encoder of ``encoders`` as ONNX nodes, from its configuration and arrays. No Paddle.
 
-B rows, T tokens, N = B·T, H hidden size, A attention width, h heads of d = A/h, K taps. Linear
+B rows, T tokens, N = B·T, H hidden size, A attention width, h heads of d = A/h, K kernel size. Linear
 layers work on rows of all tokens (N, H); both convolutions in the forms that ONNX Runtime is fastest at.
 """
 
@@ -10,26 +10,35 @@ from collections.abc import Mapping
 import numpy as np
 
 from encoders.config import EncoderConfig
-from inference.onnx_writer import GraphWriter
+from inference.onnx_graph import GraphWriter
 
 _MASKED = -10000.0  # as in encoders/attention.py, which this module cannot import without Paddle
 
 
-class Network:
-    """The encoder's nodes. add: the writer; rows: [B, T], length: [T], both int64."""
+class EncoderGraph:
+    """The encoder's nodes.
+
+    Args:
+        config: Of the network.
+        arrays: Parameter name → array.
+
+    Attributes:
+        add: The writer.
+        rows: The value [B, T], int64.
+        length: The value [T], int64.
+    """
 
     def __init__(self, config: EncoderConfig, arrays: Mapping[str, np.ndarray]) -> None:
         self.config, self.arrays = config, arrays
         self.add = GraphWriter()
-        self.rows = self.add("Shape", "ids")  # [B, T]
-        self.length = self.add("Shape", "ids", start=1)  # [T]
+        self.rows = self.add("Shape", "ids")
+        self.length = self.add("Shape", "ids", start=1)
         self.real = self.shaped("mask", -1, 1, rows=False)  # (N, 1)
-        minus = self.add("Sub", self.add.constant(1.0), "mask")
-        bias = self.add("Mul", minus, self.add.constant(_MASKED))
-        self.bias = self.add("Unsqueeze", bias, self.add.constant([1, 2]))  # (B, 1, 1, T)
+        bias = self.add("Mul", self.add("Sub", 1.0, "mask"), _MASKED)
+        self.bias = self.add("Unsqueeze", bias, [1, 2])  # (B, 1, 1, T)
 
     def encode(self, first_only: bool) -> str:
-        """The last hidden states (N, H), with first_only (B, H), the first token's."""
+        """The last hidden states (N, H); with first_only the first token's (B, H)."""
         x = self._embeddings()
         last = self.config.num_hidden_layers - 1
         for depth in range(last + 1):
@@ -53,12 +62,19 @@ class Network:
         """x: (N, in) → (N, out): a linear layer, or several of one input side by side."""
         if groups > 1:
             return self._grouped(x, names[0], groups)
-        weight = np.concatenate([self.arrays[f"{name}.weight"] for name in names], axis=1)
-        bias = np.concatenate([self.arrays[f"{name}.bias"] for name in names])
-        together = "+".join(names)
+        weight, bias = (
+            np.concatenate([self.arrays[f"{name}.{part}"] for name in names], axis=-1)
+            for part in ("weight", "bias")
+        )
+        return self.gemm(x, weight, bias, "+".join(names), output=output)
+
+    def gemm(
+        self, x: str, weight: np.ndarray, bias: np.ndarray, name: str, suffix: str = "", output: str = ""
+    ) -> str:
+        """x: (N, in), weight: (in, out), bias: (out,) → (N, out). name, suffix: of the two constants."""
         constants = (
-            self.add.constant(weight, f"{together}.weight"),
-            self.add.constant(bias, f"{together}.bias"),
+            self.add.constant(array, f"{name}.{part}{suffix}")
+            for part, array in (("weight", weight), ("bias", bias))
         )
         return self.add("Gemm", x, *constants, name=output)
 
@@ -66,19 +82,14 @@ class Network:
         weights = self.arrays[f"{name}.weight"]  # (G, in/G, out/G)
         biases = np.split(self.arrays[f"{name}.bias"], groups)
         parts = [
-            self.add(
-                "Gemm",
-                part,
-                self.add.constant(weights[number], f"{name}.weight.{number}"),
-                self.add.constant(biases[number], f"{name}.bias.{number}"),
-            )
+            self.gemm(part, weights[number], biases[number], name, f".{number}")
             for number, part in enumerate(self.split(x, groups, weights.shape[1]))
         ]
         return self.add("Concat", *parts, axis=1)
 
     def split(self, x: str, count: int, width: int) -> list[str]:
         """x: (N, count · width) → count times (N, width)."""
-        return self.add.several("Split", count, x, self.add.constant([width] * count), axis=1)
+        return self.add.several("Split", count, x, [width] * count, axis=1)
 
     def _norm(self, x: str, name: str) -> str:
         constants = (self.weight(f"{name}.weight"), self.weight(f"{name}.bias"))
@@ -86,30 +97,26 @@ class Network:
 
     def activation(self, x: str, kind: str) -> str:
         """One of ``EncoderConfig.hidden_act``, of any shape."""
-        if kind in ("gelu", "gelu_new"):
-            one, half = self.add.constant(1.0), self.add.constant(0.5)
+        add = self.add
         if kind == "gelu":  # written as ONNX Runtime knows it, which makes one operation of it
-            inner = self.add("Erf", self.add("Div", x, self.add.constant(math.sqrt(2))))
-            return self.add("Mul", self.add("Mul", x, self.add("Add", inner, one)), half)
+            inner = add("Erf", add("Div", x, math.sqrt(2)))
+            return add("Mul", add("Mul", x, add("Add", inner, 1.0)), 0.5)
         if kind == "gelu_new":
-            cube = self.add("Mul", self.add("Mul", x, x), x)
-            inner = self.add("Add", x, self.add("Mul", cube, self.add.constant(0.044715)))
-            inner = self.add("Tanh", self.add("Mul", inner, self.add.constant(math.sqrt(2 / math.pi))))
-            return self.add("Mul", self.add("Mul", x, self.add("Add", inner, one)), half)
+            inner = add("Add", x, add("Mul", add("Mul", add("Mul", x, x), x), 0.044715))
+            inner = add("Tanh", add("Mul", inner, math.sqrt(2 / math.pi)))
+            return add("Mul", add("Mul", x, add("Add", inner, 1.0)), 0.5)
         if kind == "silu":
-            return self.add("Mul", x, self.add("Sigmoid", x))
-        return self.add({"relu": "Relu", "tanh": "Tanh"}[kind], x)
+            return add("Mul", x, add("Sigmoid", x))
+        return add({"relu": "Relu", "tanh": "Tanh"}[kind], x)
 
     # The encoder.
 
     def _embeddings(self) -> str:
         """→ (N, H)."""
-        name = "encoder.embeddings"
-        width = self.config.embedding_size
+        name, width = "encoder.embeddings", self.config.embedding_size
         x = self.add("Gather", self.weight(f"{name}.word.weight"), "ids")  # (B, T, E)
         x = self.add("Add", x, self.add("Gather", self.weight(f"{name}.token_type.weight"), "token_types"))
-        zero = self.add.constant([0])
-        position = self.add("Slice", self.weight(f"{name}.position.weight"), zero, self.length, zero)
+        position = self.add("Slice", self.weight(f"{name}.position.weight"), [0], self.length, [0])
         x = self.add("Add", x, position)
         if f"{name}.task_type.weight" in self.arrays:
             x = self.add("Add", x, self.add.constant(self.arrays[f"{name}.task_type.weight"][0], "task_type"))
@@ -125,51 +132,48 @@ class Network:
         return self._norm(self.add("Add", x, outer), f"{name}.norm")
 
     def _attention(self, x: str, name: str, first_only: bool) -> str:
-        width = self.config.attention_width
         names = [f"{name}.{part}" for part in ("query", "key", "value")]
         if self.config.is_conv:
             names.append(f"{name}.span_conv.value")
-        query, key, value, *span_value = self.split(self.linear(x, *names), len(names), width)
+        projected = self.linear(x, *names)
+        query, key, value, *span_value = self.split(projected, len(names), self.config.attention_width)
         mixed = self._attend(query, key, value)  # (N, A)
         if self.config.is_conv:
             span = self._span_convolution(x, query, span_value[0], f"{name}.span_conv")
             mixed = self.add("Concat", mixed, span, axis=1)  # (N, H)
         if first_only:
-            x, mixed = self._first(x), self._first(mixed)
-        x = self.add("Add", x, self.linear(mixed, f"{name}.output"))
-        return self._norm(x, f"{name}.norm")
+            x, mixed = self._first_token(x), self._first_token(mixed)
+        return self._norm(self.add("Add", x, self.linear(mixed, f"{name}.output")), f"{name}.norm")
 
-    def _first(self, x: str) -> str:
-        """x: (N, H) → (B, H), the first token's."""
-        rows = self.shaped(x, self.config.hidden_size)
-        return self.add("Gather", rows, self.add.constant(0), axis=1)
+    def _first_token(self, x: str) -> str:
+        """x: (N, H) → (B, H)."""
+        return self.add("Gather", self.shaped(x, self.config.hidden_size), 0, axis=1)
 
-    def _by_head(self, x: str, perm: tuple[int, ...]) -> str:
-        heads = self.config.attention_heads
-        return self.add("Transpose", self.shaped(x, heads, self._depth), perm=perm)
+    def _split_heads(self, x: str, perm: tuple[int, ...]) -> str:
+        """x: (N, A) → (B, T, h, d), its axes in another order."""
+        return self.add("Transpose", self.shaped(x, self.config.attention_heads, self._head_size), perm=perm)
+
+    def _merge_heads(self, x: str) -> str:
+        """x: (B, h, T, d) → (N, A)."""
+        x = self.add("Transpose", x, perm=(0, 2, 1, 3))
+        return self.shaped(x, -1, self.config.attention_width, rows=False)
 
     @property
-    def _depth(self) -> int:
+    def _head_size(self) -> int:
         return self.config.attention_width // self.config.attention_heads
 
     def _attend(self, query: str, key: str, value: str) -> str:
         """Each (N, A) → (N, A)."""
-        query, value = self._by_head(query, (0, 2, 1, 3)), self._by_head(value, (0, 2, 1, 3))  # (B, h, T, d)
-        scores = self.add("MatMul", query, self._by_head(key, (0, 2, 3, 1)))  # (B, h, T, T)
-        scores = self.add("Mul", scores, self.add.constant(1 / math.sqrt(self._depth)))
+        query, value = (self._split_heads(x, (0, 2, 1, 3)) for x in (query, value))  # (B, h, T, d)
+        scores = self.add("MatMul", query, self._split_heads(key, (0, 2, 3, 1)))  # (B, h, T, T)
+        scores = self.add("Mul", scores, 1 / math.sqrt(self._head_size))
         weights = self.add("Softmax", self.add("Add", scores, self.bias), axis=-1)
-        return self._rows_of(self.add("MatMul", weights, value))
-
-    def _rows_of(self, x: str) -> str:
-        """x: (B, h, T, d) → (N, A)."""
-        x = self.add("Transpose", x, perm=(0, 2, 1, 3))
-        return self.shaped(x, -1, self.config.attention_width, rows=False)
+        return self._merge_heads(self.add("MatMul", weights, value))
 
     # Span-based dynamic convolution.
 
     def _span_convolution(self, x: str, query: str, values: str, name: str) -> str:
         """x: (N, H); query, values: (N, A) → (N, A)."""
-        heads, taps = self.config.attention_heads, self.config.conv_kernel_size
         if not self.config.reference_padding:
             x, values = self.add("Mul", x, self.real), self.add("Mul", values, self.real)
         key = self.add(
@@ -179,15 +183,16 @@ class Network:
             self.weight(f"{name}.bias"),
         )
         kernels = self.linear(self.add("Mul", key, query), f"{name}.kernel")  # (N, h·K)
-        kernels = self.add("Softmax", self.shaped(kernels, heads, taps), axis=-1)  # (B, T, h, K)
-        return self._rows_of(self.add("MatMul", self._band(kernels), self._by_head(values, (0, 2, 1, 3))))
+        kernels = self.shaped(kernels, self.config.attention_heads, self.config.conv_kernel_size)
+        band = self._band(self.add("Softmax", kernels, axis=-1))
+        return self._merge_heads(self.add("MatMul", band, self._split_heads(values, (0, 2, 1, 3))))
 
     def _depthwise(self, x: str, name: str) -> str:
         """x: (N, H) → (N, H). As a convolution of images of width 1, for which there is a fast kernel."""
-        hidden, reach = self.config.hidden_size, self.config.conv_kernel_size // 2
+        hidden, half_width = self.config.hidden_size, self.config.conv_kernel_size // 2
         weight = self.add.constant(self.arrays[name].T[:, None, :, None], name)  # (H, 1, K, 1)
         x = self.add("Transpose", self.shaped(x, hidden, 1), perm=(0, 2, 1, 3))  # (B, H, T, 1)
-        x = self.add("Conv", x, weight, group=hidden, pads=[reach, 0, reach, 0])
+        x = self.add("Conv", x, weight, group=hidden, pads=[half_width, 0, half_width, 0])
         return self.shaped(self.add("Transpose", x, perm=(0, 2, 1, 3)), -1, hidden, rows=False)
 
     def _band(self, kernels: str) -> str:
@@ -196,15 +201,14 @@ class Network:
         Rows of T + K numbers, of which T are zeros, read again as rows of T + K − 1: each row then stands
         one column further right than the one above it.
         """
-        heads, taps = self.config.attention_heads, self.config.conv_kernel_size
-        zero, last, reach = self.add.constant([0]), self.add.constant([3]), self.add.constant([taps // 2])
+        heads, size = self.config.attention_heads, self.config.conv_kernel_size
+        half_width = self.add.constant([size // 2])
         kernels = self.add("Transpose", kernels, perm=(0, 2, 1, 3))  # (B, h, T, K)
-        pads = self.add("Concat", self.add.constant([0] * 7), self.length, axis=0)
+        pads = self.add("Concat", [0] * 7, self.length, axis=0)
         wide = self.add("Pad", kernels, pads)  # (B, h, T, K + T)
-        flat = self.add("Reshape", wide, self.add.constant([0, 0, -1]))
-        columns = self.add("Add", self.length, self.add.constant([taps - 1]))
-        size = self.add("Mul", self.length, columns)
-        flat = self.add("Slice", flat, zero, size, self.add.constant([2]))
-        shape = self.add("Concat", zero, self.add.constant([heads]), self.length, columns, axis=0)
+        flat = self.add("Reshape", wide, [0, 0, -1])
+        columns = self.add("Add", self.length, [size - 1])
+        flat = self.add("Slice", flat, [0], self.add("Mul", self.length, columns), [2])
+        shape = self.add("Concat", [0], [heads], self.length, columns, axis=0)
         band = self.add("Reshape", flat, shape)  # (B, h, T, T + K − 1)
-        return self.add("Slice", band, reach, self.add("Add", self.length, reach), last)
+        return self.add("Slice", band, half_width, self.add("Add", self.length, half_width), [3])

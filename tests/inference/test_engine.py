@@ -8,7 +8,7 @@ import pytest
 
 from encoders.batching import Batch, Features, pack
 from encoders.config import EncoderConfig
-from inference.running import Engine, predict_logits, run
+from inference.engine import Engine, predict_logits, run_batches
 
 ROWS = 200
 
@@ -18,12 +18,12 @@ class Counting(Engine):
 
     config, head = EncoderConfig(id2label={0: "a", 1: "b"}), "sentence"
 
-    def __init__(self, at_once: int) -> None:
-        self.at_once, self.begun, self.now, self.most = at_once, 0, 0, 0
+    def __init__(self, concurrency: int) -> None:
+        self.concurrency, self.begun, self.now, self.most = concurrency, 0, 0, 0
         self.shared = 0
         self.lock = threading.Lock()
 
-    def share(self, batch: Batch) -> dict[str, np.ndarray]:
+    def run_beside_others(self, batch: Batch) -> dict[str, np.ndarray]:
         with self.lock:
             self.shared += 1
         return self(batch)
@@ -47,16 +47,16 @@ def features(count: int = ROWS) -> Features:
     return pack([([row] + [1] * (2 + row * 7 % 37), 1) for row in range(count)])
 
 
-@pytest.mark.parametrize("at_once", [1, 2, 5])
-def test_every_row_gets_its_own_answer(at_once: int) -> None:
-    engine = Counting(at_once)
+@pytest.mark.parametrize("concurrency", [1, 2, 5])
+def test_every_row_gets_its_own_answer(concurrency: int) -> None:
+    engine = Counting(concurrency)
     rows = features()
     found = predict_logits(engine, rows, 16)
     np.testing.assert_array_equal(found[:, 0], np.arange(ROWS))
     np.testing.assert_array_equal(found[:, 1], rows.lengths)
-    assert engine.most <= at_once
-    assert (engine.most > 1) == (at_once > 1)
-    assert engine.shared == (engine.begun if at_once > 1 else 0)
+    assert engine.most <= concurrency
+    assert (engine.most > 1) == (concurrency > 1)
+    assert engine.shared == (engine.begun if concurrency > 1 else 0)
 
 
 def test_a_single_batch_is_shared_out() -> None:
@@ -78,14 +78,14 @@ def test_a_single_row_has_the_machine_to_itself() -> None:
 def test_batches_run_no_further_ahead_than_there_are_threads() -> None:
     """Else all answers of a large file would wait in memory."""
     engine = Counting(2)
-    answers = run(engine, features(), 4)
+    answers = run_batches(engine, features(), 4)
     next(answers)
     time.sleep(0.1)
     assert engine.begun <= 3
     assert len(list(answers)) == engine.begun - 1
 
 
-@pytest.mark.parametrize("at_once", [1, 3])
-def test_a_failure_in_any_batch_is_raised(at_once: int) -> None:
+@pytest.mark.parametrize("concurrency", [1, 3])
+def test_a_failure_in_any_batch_is_raised(concurrency: int) -> None:
     with pytest.raises(RuntimeError, match="broken"):
-        predict_logits(Counting(at_once), features(ROWS + 1), 16)
+        predict_logits(Counting(concurrency), features(ROWS + 1), 16)

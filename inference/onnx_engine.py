@@ -8,37 +8,37 @@ from typing import IO, Any
 from common.errors import InputError
 from encoders import runtime
 from encoders.batching import Batch
-from inference.exported import HEADS, Exported
-from inference.running import Engine, Outputs, mask_of
+from inference.engine import Engine, Outputs, dense_mask
+from inference.exported import HEADS, ExportedModel
 
-_MOST_AT_ONCE = 4
+MAX_CONCURRENCY = 4  # batches at once; each needs its memory
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "gpu": "CUDAExecutionProvider"}
 
 
 class OnnxEngine(Engine):
     """An exported ONNX graph in ONNX Runtime. It may be called from several threads.
 
-    There is a session for calls that have all cores to themselves, and one for those that share them, each
-    made when it is first needed, of the file as it was at first, whatever has become of it since.
+    Several batches keep the cores busier than one that is shared among them. There is a session for calls
+    that have all cores to themselves, and one for those that share them, each made when it is first needed,
+    of the file as it was at first, whatever has become of it since.
     """
 
-    def __init__(self, exported: Exported, device: str = "cpu", threads: int = 0) -> None:
+    def __init__(self, exported: ExportedModel, device: str = "cpu", threads: int = 0) -> None:
         self.config, self.head = exported.config, exported.head
         threads = threads or runtime.threads_to_use()
-        # Several batches keep the cores busier than one that is shared among them; each needs its memory.
-        self.at_once = min(threads, _MOST_AT_ONCE) if device == "cpu" else 1
+        self.concurrency = min(threads, MAX_CONCURRENCY) if device == "cpu" else 1
         opened = partial(_open, exported, open(exported.path, "rb"), device)  # noqa: SIM115 (as long as this)
-        self._alone = _Session(partial(opened, threads, spinning=self.at_once > 1))
-        self._share = _Session(partial(opened, threads // self.at_once, spinning=False))
+        self._alone = _LazySession(partial(opened, threads, spinning=self.concurrency > 1))
+        self._shared = _LazySession(partial(opened, threads // self.concurrency, spinning=False))
 
     def __call__(self, batch: Batch) -> Outputs:
         return self._alone(batch)
 
-    def share(self, batch: Batch) -> Outputs:
-        return self._share(batch)
+    def run_beside_others(self, batch: Batch) -> Outputs:
+        return self._shared(batch)
 
 
-class _Session:
+class _LazySession:
     """The graph, opened when it is first needed."""
 
     def __init__(self, open_session: Callable[[], Any]) -> None:
@@ -49,20 +49,19 @@ class _Session:
     def __call__(self, batch: Batch) -> Outputs:
         with self._opening:
             self._session = self._session or self._open()
-        inputs = {"ids": batch.ids, "token_types": batch.token_types, "mask": mask_of(batch)}
+        inputs = {"ids": batch.ids, "token_types": batch.token_types, "mask": dense_mask(batch)}
         names = [output.name for output in self._session.get_outputs()]
         return dict(zip(names, self._session.run(names, inputs), strict=True))
 
 
-def _open(exported: Exported, file: IO[bytes], device: str, threads: int, spinning: bool) -> Any:
+def _open(exported: ExportedModel, file: IO[bytes], device: str, threads: int, spinning: bool) -> Any:
     """A session. spinning: threads wait for each other without sleeping: a row by itself takes two thirds of
     the time so. Several sessions would take each other's cores, and tokenising's."""
     try:
         import onnxruntime as ort
     except ImportError:
-        raise InputError(
-            f"{exported.path}: ONNX Runtime is not installed: pip install -e '.[onnx]'"
-        ) from None
+        reason = "ONNX Runtime is not installed: pip install -e '.[onnx]'"
+        raise InputError(reason, path=exported.path) from None
     ort.set_default_logger_severity(3)  # errors only
     provider = _PROVIDERS.get(device, device)
     if provider not in ort.get_available_providers():
@@ -80,12 +79,11 @@ def _open(exported: Exported, file: IO[bytes], device: str, threads: int, spinni
     except Exception as error:  # ONNX Runtime's exceptions have no common name
         if not type(error).__module__.startswith("onnxruntime"):
             raise
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(
-            f"{exported.path}: ONNX Runtime cannot load it: {reason}; export the model again"
-        ) from None
-    found = {output.name: output.shape for output in session.get_outputs()}
+        reason = f"ONNX Runtime cannot load it: {str(error).strip().splitlines()[0]}; export the model again"
+        raise InputError(reason, path=exported.path) from None
+    shapes = {output.name: output.shape for output in session.get_outputs()}
     labels = max(1, len(exported.config.id2label))
-    if set(found) != set(HEADS[exported.head]) or found.get("logits", [labels])[-1] != labels:
-        raise InputError(f"{exported.path}: is not the graph of this folder's model; export the model again")
+    if set(shapes) != set(HEADS[exported.head]) or shapes.get("logits", [labels])[-1] != labels:
+        reason = "is not the graph of this folder's model; export the model again"
+        raise InputError(reason, path=exported.path)
     return session

@@ -1,0 +1,108 @@
+"""What all engines have in common: a batch in, the head's answers out; many rows through one. No Paddle."""
+
+import sys
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+from tqdm import tqdm
+
+from encoders.batching import Batch, Features, pad, parts, prediction_order
+from encoders.config import EncoderConfig
+
+Outputs = dict[str, np.ndarray]
+A = TypeVar("A")
+B = TypeVar("B")
+
+_CALL_COST = 16.0  # tokens: what a call of an engine costs besides the tokens of its batch
+
+
+class Engine(ABC):
+    """Runs a trained network on padded batches.
+
+    Attributes:
+        config: Of the network.
+        head: One of ``inference.exported.HEADS``, which names the outputs.
+        concurrency: How many calls of ``run_beside_others``, each from a thread of its own, are faster
+            together than one after the other; 1 if none are.
+    """
+
+    config: EncoderConfig
+    head: str
+    concurrency: int = 1
+
+    @abstractmethod
+    def __call__(self, batch: Batch) -> Outputs:
+        """Run one batch on all cores; returns output name → array, as ``inference.exported.HEADS`` says."""
+
+    def run_beside_others(self, batch: Batch) -> Outputs:
+        """Run one batch on a share of the cores."""
+        return self(batch)
+
+
+def run_batches(
+    engine: Engine, features: Features, batch_size: int, progress: str = ""
+) -> Iterator[tuple[Batch, Outputs]]:
+    """Run every row once, in batches of similar length, the longest first.
+
+    Args:
+        engine: Runs the batches.
+        features: The rows.
+        batch_size: Rows of the first batch; batches of shorter rows may have more.
+        progress: Title of the progress bar; without one, or if stderr is no terminal, there is no bar.
+    """
+    hidden = not progress or not sys.stderr.isatty()
+
+    def answer(rows: np.ndarray) -> tuple[Batch, Outputs]:
+        batch = pad(features, rows, engine.config.pad_token_id)
+        return batch, compute(batch)
+
+    size = min(batch_size, max(1, -(-len(features) // engine.concurrency)))
+    batches = list(_rows_of_batches(features, size))
+    compute = engine.run_beside_others if min(engine.concurrency, len(batches)) > 1 else engine
+    with tqdm(total=len(features), unit="row", desc=progress, disable=hidden) as bar:
+        for batch, outputs in _threaded_map(answer, batches, engine.concurrency):
+            yield batch, outputs
+            bar.update(len(batch))
+
+
+def _rows_of_batches(features: Features, batch_size: int) -> Iterator[np.ndarray]:
+    for batch in prediction_order(features.lengths, batch_size):
+        rows = batch[::-1]
+        for part in reversed(parts(features.lengths[rows], _CALL_COST)):
+            yield rows[part]
+
+
+def _threaded_map(function: Callable[[A], B], values: Sequence[A], threads: int) -> Iterator[B]:
+    """``map`` on several threads, which run no further ahead than there are of them."""
+    if min(threads, len(values)) < 2:
+        yield from map(function, values)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        running: deque[Future[B]] = deque()
+        for value in values:
+            running.append(pool.submit(function, value))
+            if len(running) > threads:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
+
+
+def predict_logits(engine: Engine, features: Features, batch_size: int, progress: str = "") -> np.ndarray:
+    """Run a sentence head; arguments as in ``run_batches``.
+
+    Returns:
+        (N, L) float32 logits in the order of the features.
+    """
+    logits = np.zeros((len(features), max(1, len(engine.config.id2label))), dtype=np.float32)
+    for batch, outputs in run_batches(engine, features, batch_size, progress):
+        logits[batch.rows] = outputs["logits"]
+    return logits
+
+
+def dense_mask(batch: Batch) -> np.ndarray:
+    """(B, T) float32: the batch's mask, or ones if nothing is padded; graphs always take one."""
+    return np.ones(batch.ids.shape, dtype=np.float32) if batch.mask is None else batch.mask
