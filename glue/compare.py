@@ -30,8 +30,8 @@ from typing import TYPE_CHECKING, Any
 from common.command_line import CommandParser, count, count_or_0, run
 from glue.score import FILES, ScoredSplits, add_task, read_golds, read_predicted, splits_scored
 from glue.tasks import TASKS
-from metrics.bootstrap import resampled_scores
-from metrics.task_scores import score_task, signature
+from metrics.bootstrap import compare_scores, resampled_scores
+from metrics.task_scores import ScoredTask, score_task, signature
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
 _FEWEST, _MOST = 100, 1_000_000  # resamples; the most leave p uncertain by some 0.0002 at 0.05
 _DISCERNIBLE = 0.05
-_SAME = 1e-12  # differences closer than rounding in the last digits count as equal
 
 
 def compare(
@@ -55,37 +54,27 @@ def compare(
 
     observed_a = score_task(scored, [(gold, a) for gold, a, _ in parts])
     observed_b = score_task(scored, [(gold, b) for gold, _, b in parts])
-    generator = np.random.default_rng(seed)
+    resampled = resample(scored, parts, resamples, np.random.default_rng(seed))
+    return {
+        key: compare_scores(observed_a[key], observed_b[key], pairs[:, 0] - pairs[:, 1])
+        for key, pairs in resampled.items()
+    }
+
+
+def resample(
+    scored: ScoredTask, parts: Sequence["Triple"], resamples: int, generator: "np.random.Generator"
+) -> dict[str, "Array"]:
+    """Score key, and ``main`` where there is one → (resamples, 2): each resample's score of A and of B."""
+    import numpy as np
+
     draws = [
         part_draws[metric]
         for gold, a, b in parts
         for part_draws in [resampled_scores(scored.metrics, gold, (a, b), resamples, generator)]
         for metric in scored.metrics
     ]
-    drawn = dict(zip(scored.score_keys, draws, strict=True))
-    if scored.main:
-        drawn["main"] = np.mean(draws, axis=0)
-    return {
-        key: difference_of(observed_a[key], observed_b[key], pairs[:, 0] - pairs[:, 1])
-        for key, pairs in drawn.items()
-    }
-
-
-def difference_of(a: float, b: float, drawn_differences: "Array") -> dict[str, Any]:
-    """A comparison from the two scores and the resampled differences (see the module's method)."""
-    import numpy as np
-
-    difference = a - b
-    away = np.abs(drawn_differences - difference)
-    as_far = int((away >= abs(difference) - _SAME).sum())
-    low, high = np.quantile(drawn_differences, [0.025, 0.975])
-    return {
-        "a": a,
-        "b": b,
-        "difference": difference,
-        "interval_95": [float(low), float(high)],
-        "p": (as_far + 1) / (len(drawn_differences) + 1),
-    }
+    resampled = dict(zip(scored.score_keys, draws, strict=True))
+    return {**resampled, **({"main": np.mean(draws, axis=0)} if scored.main else {})}
 
 
 def mcnemar(parts: Sequence["Triple"]) -> dict[str, Any]:

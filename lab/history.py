@@ -9,7 +9,7 @@ Examples:
 compares it with the best one before. The gain is the difference of the leaderboard averages that their
 manifests expect, for dev scores also hold the luck of the choice made on them. Its 95 % interval is as wide
 as that of a paired bootstrap over all tasks' dev rows (as glue.compare does it for one task); what other
-training seeds would change is not in it. Without flags besides --history: the list.
+training seeds would change is not in it. Without --add and --answer: the list.
 """
 
 if not __package__:  # started by path: what is importable is the clone, not this folder
@@ -20,9 +20,9 @@ if not __package__:  # started by path: what is importable is the clone, not thi
 
 import argparse
 import datetime
+import json
 import math
 import shutil
-import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -33,7 +33,7 @@ from common.errors import InputError, UsageError
 from common.files import atomic_folder, read_json_lines, read_json_object, sha256_of, write_text
 from common.locks import Lock
 from common.messages import say
-from common.printable import escape_unprintable
+from common.tables import add_format, render
 from glue.arguments import data_folder
 from glue.tasks import TASKS, find_task, known_tasks
 
@@ -66,6 +66,7 @@ def make_parser() -> CommandParser:
         metavar="DIR",
         help="with --add: the official files (default: the download cache)",
     )
+    add_format(parser)
     return parser
 
 
@@ -108,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: is no folder; --history names the one where the history is kept")
     if not flags.add and not flags.answer:
-        print("\n".join(map(escape_unprintable, _lines(read_events(folder)))))
+        _print_list(read_events(folder), flags.format)
         return
     if not Path(flags.add or flags.answer).is_file():
         raise InputError(f"{flags.add or flags.answer}: no such file; lab.submit writes it")
@@ -150,8 +151,6 @@ def _is_number(value: Any) -> bool:
 
 
 def _write(folder: Path, events: Sequence[Mapping[str, Any]]) -> None:
-    import json
-
     write_text(folder / _LINES, "".join(json.dumps(event) + "\n" for event in events))
 
 
@@ -184,8 +183,8 @@ def _add(flags: Namespace, folder: Path, events: list[dict[str, Any]]) -> None:
         for name in names:  # whatever else lies there is no part of the hand-in
             shutil.copyfile(predicted / name, copy / f"dev-{name}")
     before = _best(events)
-    about = {"event": "handed in", "date": _now(), "sha256": digest, "zip": archive.name}
-    _write(folder, [*events, {**about, "expected": manifest["expected"], "dev": manifest["dev"]}])
+    event = {"event": "handed in", "date": _now(), "sha256": digest, "zip": archive.name}
+    _write(folder, [*events, {**event, "expected": manifest["expected"], "dev": manifest["dev"]}])
     print(f"{archive}: number {1 + sum(event['event'] == 'handed in' for event in events)}, kept in {kept}")
     if before is not None:
         try:
@@ -204,42 +203,23 @@ def _best(events: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     return list(handed_in.values())[-1] if handed_in else None
 
 
-def expected_gain(before: Path, after: Path) -> float | None:
-    """What the leaderboard average is expected to gain, by the manifests in two folders of a history; None
-    where one does not say. A task answered alike counts 0: that it was chosen among others is no news."""
-    told: list[Any] = [read_json_object(folder / _MANIFEST).get("tasks") for folder in (before, after)]
-    gain = 0.0
-    for task in TASKS.values():
-        files = [f"dev-{split.submission_file}" for split in task.of_kind("dev")]
-        if all((before / name).read_bytes() == (after / name).read_bytes() for name in files):
-            continue
-        try:
-            then, now = (
-                float((about[task.name].get("expected") or about[task.name]["dev"])["main"]) for about in told
-            )
-        except (AttributeError, KeyError, TypeError, ValueError):
-            return None
-        gain += (now - then) / len(TASKS)
-    return gain
-
-
 def _compare(after: Path, before: Path, event: Mapping[str, Any], data: Path) -> None:
-    """Print what a hand-in has over one before it, which an event of the history tells of."""
-    from lab.significance import average_gain
+    """Print what a submission has over one before it, that of an event of the history."""
+    from lab.significance import compare_submissions
 
-    on_dev = average_gain(before, after, data)
-    expected = expected_gain(before, after)
-    gain = on_dev.moved_to(expected)
+    gain = compare_submissions(before, after, data)
     low, high = gain.interval
-    said = (
-        "points expected" if expected is not None else "points on the dev files (a manifest expects nothing)"
+    points, source = (
+        (gain.on_dev, "points on the dev files (a manifest expects nothing)")
+        if gain.expected is None
+        else (gain.expected, "points expected")
     )
     print(
-        f"leaderboard average: {100 * gain.difference:+.2f} {said} over {event['zip']}, "
-        f"{event['date']} (95 % interval {100 * low:+.2f} to {100 * high:+.2f}); on the dev rows that chose "
-        f"{100 * on_dev.difference:+.2f}"
+        f"leaderboard average: {100 * points:+.2f} {source} over {event['zip']}, {event['date']} "
+        f"(95 % interval {100 * low:+.2f} to {100 * high:+.2f}); on the dev rows that chose "
+        f"{100 * gain.on_dev:+.2f}"
     )
-    if not any(on_dev.interval):
+    if gain.is_same:
         say("warning: no dev row is answered otherwise")
     elif low <= 0 <= high:
         say("warning: that gain is within noise; the test set may as well say the opposite")
@@ -252,27 +232,33 @@ def _answer(flags: Namespace, folder: Path, events: list[dict[str, Any]]) -> Non
     known = [event for event in events if event["event"] == "handed in" and event["sha256"] == digest]
     if not known:
         raise InputError(f"{flags.answer}: is not in the history; --add it first")
-    about = {"event": "answered", "date": _now(), "sha256": digest, "score": flags.score}
-    _write(folder, [*events, {**about, "task_scores": dict(flags.task_scores)}])
+    event = {"event": "answered", "date": _now(), "sha256": digest, "score": flags.score}
+    _write(folder, [*events, {**event, "task_scores": dict(flags.task_scores)}])
     expected = known[0]["expected"].get("leaderboard_average")
-    said = f", expected were {100 * expected:.2f}" if expected is not None else ""
-    print(f"{flags.answer}: {flags.score:.2f} on the test set{said}")
+    note = f", expected were {100 * expected:.2f}" if expected is not None else ""
+    print(f"{flags.answer}: {flags.score:.2f} on the test set{note}")
 
 
-def _lines(events: Sequence[Mapping[str, Any]]) -> list[str]:
+def _print_list(events: Sequence[Mapping[str, Any]], form: str) -> None:
+    """Print a row for each zip, oldest first; averages in percent, as expected and as the site answered."""
+    import pandas
+
     answers = {event["sha256"]: event for event in events if event["event"] == "answered"}
-    lines = [f"{'date':<20} {'expected':>8} {'answered':>8}  zip"]
-    for event in events:
-        if event["event"] == "handed in":
-            expected = event["expected"].get("leaderboard_average")
-            answer = answers.get(event["sha256"])
-            numbers = [None if expected is None else 100 * expected, answer and float(answer["score"])]
-            said = " ".join(f"{'–' if value is None else f'{value:.2f}':>8}" for value in numbers)
-            of_tasks = answer.get("task_scores") if answer else None
-            shown = ", ".join(f"{task} {score}" for task, score in (of_tasks or {}).items())
-            name = f"{event['zip']} ({event['sha256'][:_SHORT]})"
-            lines.append(f"{event['date']:<20} {said}  {name}{shown and '  '}{shown}")
-    return lines if len(lines) > 1 else ["nothing was handed in yet"]
+    rows = []
+    for event in (event for event in events if event["event"] == "handed in"):
+        expected, answer = event["expected"].get("leaderboard_average"), answers.get(event["sha256"], {})
+        scores = answer.get("task_scores") or {}
+        rows.append({
+            "date": event["date"], "expected": None if expected is None else 100 * expected,
+            "answered": answer.get("score"), "zip": event["zip"], "sha256": event["sha256"][:_SHORT],
+            "tasks": ", ".join(f"{task} {score}" for task, score in scores.items()),
+        })  # fmt: skip
+    if not rows and form == "text":
+        print("nothing was handed in yet")
+        return
+    columns = ["date", "expected", "answered", "zip", "sha256", "tasks"]
+    table = pandas.DataFrame(rows, columns=columns).astype({"expected": float, "answered": float})
+    print(render(table, form))
 
 
 def _now() -> str:

@@ -110,9 +110,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     from lab.jobs import Jobs
     from lab.plan import read_plan
     from lab.progress import Progress
+    from lab.results import trials_table
     from lab.scheduling import Sweep
     from lab.search import suggest
-    from lab.selection import table
+    from lab.selection import print_summary
     from lab.trial_store import readable_results
     from lab.trials import trials_of
 
@@ -140,7 +141,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         progress.close()
         lock.free()
     if results := readable_results(runs, [trial.name for trial in trials]):
-        print("\n".join(table(results)))
+        print_summary(trials_table(results))
     _complain(outcomes)
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
     Generator = np.random.Generator
 
+_SAME = 1e-12  # differences closer than rounding in the last digits count as equal
 _CHUNK_VALUES = 4_000_000  # weights held at a time: 32 MB
 
 
@@ -48,6 +49,24 @@ def resampled_scores(
             chunks.append(draw(metrics, gold, systems, number, generator))
             bar.update(number)
     return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in metrics}
+
+
+def compare_scores(a: float, b: float, resampled: Array) -> dict[str, Any]:
+    """Compare two scores by the resampled differences A - B.
+
+    Returns:
+        ``a``, ``b``, ``difference``; ``interval_95``, the 2.5th and 97.5th percentile of the resampled
+        differences; ``p``, the share of resamples whose difference lies at least as far from A - B as A - B
+        lies from 0, with one added above and below the fraction line (see ``glue/compare.py``).
+    """
+    import numpy as np
+
+    difference = a - b
+    away = np.abs(resampled - difference)
+    as_far = int((away >= abs(difference) - _SAME).sum())
+    low, high = np.quantile(resampled, [0.025, 0.975])
+    p = (as_far + 1) / (len(resampled) + 1)
+    return {"a": a, "b": b, "difference": difference, "interval_95": [float(low), float(high)], "p": p}
 
 
 def _from_confusions(

@@ -11,6 +11,7 @@ from common.files import sha256_of
 from common.locks import Lock
 from glue.tasks import TASKS
 from lab import history
+from lab.significance import expected_gain
 from tests.lab.conftest import FakeTrial
 from tests.lab.hand_ins import ALL, WritePlan, submitted
 
@@ -110,10 +111,10 @@ def test_the_expected_gain_is_that_of_the_tasks_answered_otherwise(tmp_path: Pat
             "cola": {"expected": {"main": cola}},
         }  # fmt: skip
         (folder / "submission.manifest.json").write_text(json.dumps({"tasks": tasks}), encoding="utf-8")
-    gain = history.expected_gain(tmp_path / "then", tmp_path / "now")
+    gain = expected_gain(tmp_path / "then", tmp_path / "now")
     assert gain == pytest.approx((0.18 + 0.3) / 9)  # RTE's, and MNLI's by its dev score; CoLA is as it was
     (tmp_path / "now" / "submission.manifest.json").write_text('{"tasks": {"rte": 5}}', encoding="utf-8")
-    assert history.expected_gain(tmp_path / "then", tmp_path / "now") is None
+    assert expected_gain(tmp_path / "then", tmp_path / "now") is None
 
 
 def test_the_history_takes_whole_hand_ins_one_after_the_other(

@@ -1,12 +1,16 @@
 """Best, median, mean and deviation: hand-worked."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
+from pandas import Series
 
 from common.errors import InputError
-from lab.selection import holm, main, summaries
+from lab.results import summarise, trials_table
+from lab.selection import main
+from lab.significance import holm
 from lab.trial_store import begun_with, read_results
 
 
@@ -37,39 +41,22 @@ def test_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     add(tmp_path, "rte/base-seed9", None, "stopped early")
     add(tmp_path, "rte/small-seed1", 0.59)
     add(tmp_path, "cola/base-seed1", None, "skipped")
-    cola, base, small = summaries(read_results(tmp_path))  # tasks in the table's order
-    assert (base.best, base.mean) == (0.70, pytest.approx(0.65))
-    assert base.median == pytest.approx(0.65)
-    assert base.deviation == pytest.approx((52e-4 / 3) ** 0.5)
-    assert (base.failed, base.stopped, base.skipped) == (1, 1, 0)
-    assert base.best_run is not None
-    assert (base.best_run.trial, base.best_run.seed) == ("rte/base-seed2", 2)
-    assert (small.median, small.deviation) == (0.59, None)
-    assert (cola.best, cola.mean, cola.best_run, cola.skipped) == (None, None, None, 1)
+    summary = summarise(trials_table(read_results(tmp_path))).set_index("configuration")
+    assert list(summary.index) == ["cola/base", "rte/base", "rte/small"]  # tasks in the table's order
+    base = summary.loc["rte/base"]
+    assert base[["best", "mean", "median"]].tolist() == pytest.approx([0.70, 0.65, 0.65])
+    assert base["deviation"] == pytest.approx((52e-4 / 3) ** 0.5)
     main([str(tmp_path)])
-    *lines, stopped, mixed = capsys.readouterr().out.splitlines()
-    assert stopped == "Trials that were stopped early were below the median: without them the others flatter."
-    assert mixed == "rte/base: its runs began with 2 different models, which their deviation includes."
-    assert [line.split() for line in lines] == [
-        ["configuration", "runs", "best", "median", "mean", "±", "deviation"],
-        ["cola/base", "0", "–", "–", "–", "±", "–", "1", "skipped"],
-        [
-            "rte/base",
-            "4",
-            "70.00",
-            "65.00",
-            "65.00",
-            "±",
-            "4.16",
-            "*",
-            "1",
-            "failed,",
-            "1",
-            "stopped",
-            "early",
-        ],
-        ["rte/small", "1", "59.00", "59.00", "59.00", "±", "–"],
+    out, err = capsys.readouterr()
+    assert [" ".join(line.split()) for line in out.splitlines()] == [
+        "configuration runs best * median mean deviation failed stopped early skipped",
+        "cola/base 0 – – – – 0 0 1",
+        "rte/base 4 70.00 * 65.00 65.00 4.16 1 1 0",
+        "rte/small 1 59.00 59.00 59.00 – 0 0 0",
     ]
+    stopped, models = err.splitlines()
+    assert "stopped early" in stopped
+    assert "rte/base: its runs began with 2 different models" in models
 
 
 def test_differences_are_paired_by_seed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,16 +87,19 @@ def test_differences_are_paired_by_seed(tmp_path: Path, capsys: pytest.CaptureFi
     # 0.046 and 0.769, times 2, 1.
     out, err = capsys.readouterr()
     assert err == "sst-2: nothing to compare with base\n"
-    assert out.partition("\n\n")[2].splitlines() == [
-        "minus base   task      pairs    mean  95 % interval      p",
-        "base-ema     cola          1   -4.00  –",
-        "base-ema     rte           3   +2.00  -0.48 to +4.48     0.148",
-        "base-ema     all tasks     4   +0.50  -4.45 to +5.45     0.769",
-        "base-fgm     qnli          2  +25.27  –",
-        "base-fgm     rte           2   +8.00  -17.41 to +33.41   0.156",
-        "base-fgm     all tasks     4  +16.64  +0.56 to +32.71    0.092",
-        "base-reinit  rte           3   -6.00  -8.48 to -3.52     0.027  worse",
+    assert [" ".join(line.split()) for line in out.partition("\n\n")[2].splitlines()] == [
+        "minus base task pairs mean low high p verdict",
+        "base-ema cola 1 -4.00 – – –",
+        "base-ema rte 3 +2.00 -0.48 +4.48 0.148",
+        "base-ema all tasks 4 +0.50 -4.45 +5.45 0.769",
+        "base-fgm qnli 2 +25.27 – – –",
+        "base-fgm rte 2 +8.00 -17.41 +33.41 0.156",
+        "base-fgm all tasks 4 +16.64 +0.56 +32.71 0.092",
+        "base-reinit rte 3 -6.00 -8.48 -3.52 0.027 worse",
     ]
+    main([str(tmp_path), "--against", "base", "--format", "json"])
+    reinit = json.loads(capsys.readouterr().out)[-1]
+    assert (reinit["minus base"], reinit["mean"]) == ("base-reinit", pytest.approx(-6))
     with pytest.raises(
         InputError, match="--against plain: no such configuration is done; done ones: base, base-ema"
     ):
@@ -118,9 +108,9 @@ def test_differences_are_paired_by_seed(tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_holm_by_hand() -> None:
     """0.01 · 4, 0.02 · 3; 0.025 · 2 is less than what came before it, so that stands; the last alone."""
-    assert holm({1: 0.02, 2: 0.9, 3: 0.01, 4: 0.025}) == pytest.approx({3: 0.04, 1: 0.06, 4: 0.06, 2: 0.9})
-    assert holm({1: 0.6, 2: 0.7}) == {1: 1.0, 2: 1.0}
-    assert holm({}) == {}
+    assert holm(Series([0.02, 0.9, 0.01, 0.025])).tolist() == pytest.approx([0.06, 0.9, 0.04, 0.06])
+    assert holm(Series([0.6, math.nan, 0.7])).fillna(2).tolist() == [1.0, 2.0, 1.0]
+    assert holm(Series(dtype=float)).empty
 
 
 def test_damaged_records_are_named(tmp_path: Path) -> None:

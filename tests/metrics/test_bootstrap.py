@@ -7,10 +7,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from glue.compare import compare, difference_of
+from glue.compare import compare
 from glue.score import ScoredSplits
 from metrics import bootstrap
-from metrics.bootstrap import resampled_scores
+from metrics.bootstrap import compare_scores, resampled_scores
 from metrics.scores import METRICS
 
 _ACCURACY = ScoredSplits("any", ("accuracy",), ("accuracy",), "accuracy", "dev")
@@ -170,4 +170,4 @@ def test_memory_does_not_grow_with_the_resamples(metrics, monkeypatch):
 
 
 def test_p_is_never_zero():
-    assert difference_of(0.9, 0.1, np.full(999, 0.8))["p"] == 1 / 1000
+    assert compare_scores(0.9, 0.1, np.full(999, 0.8))["p"] == 1 / 1000
