@@ -86,10 +86,16 @@ def seconds(text: str) -> float:
 SWITCH: dict[str, Any] = {"type": parse_bool, "nargs": "?", "const": True, "metavar": "BOOL"}
 
 
+# What help and messages call the command when it was started as ``convbert-glue check`` and the like.
+program_name: str | None = None
+
+
 class CommandParser(argparse.ArgumentParser):
     """An argument parser that takes ``--data_dir`` and ``--data-dir`` alike."""
 
     def __init__(self, **settings: Any) -> None:
+        if program_name:
+            settings["prog"] = program_name
         settings.setdefault("allow_abbrev", False)
         settings.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(**settings)
@@ -119,8 +125,22 @@ class CommandParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Leave with 2 and say why; the flags, of which there may be fifty, are left to --help."""
-        words = "".join(f" {action.metavar or action.dest}" for action in self._get_positional_actions())
-        self.exit(2, f"usage: {self.prog}{words} [flags]; --help lists them\nerror: {one_line(message)}\n")
+        usage = self._short_usage(self._get_positional_actions()) % {"prog": self.prog}
+        self.exit(2, f"usage: {usage}; --help lists them\nerror: {one_line(message)}\n")
+
+    def format_help(self) -> str:
+        """The help, whose first line shows what is required and leaves the other flags to the list below."""
+        required = [action for action in self._get_optional_actions() if action.required]
+        self.usage = self.usage or self._short_usage([*self._get_positional_actions(), *required])
+        return super().format_help()
+
+    def _short_usage(self, actions: Sequence[argparse.Action]) -> str:
+        parts = []
+        for action in actions:
+            choices = "{" + ",".join(map(str, action.choices)) + "}" if action.choices else action.dest
+            value = str(action.metavar or choices).replace("%", "%%")
+            parts.append(f"{action.option_strings[0]} {value}" if action.option_strings else value)
+        return " ".join(["%(prog)s", *parts, "[flags]"])
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         words = list(sys.argv[1:] if args is None else args)

@@ -156,3 +156,13 @@ def test_a_program_is_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.
     assert command_line.program("./env/../env/python") == str(tmp_path / "env" / "python")
     assert command_line.program("python3") == "python3"
     assert command_line.program(sys.executable) == sys.executable
+
+
+def test_help_begins_with_what_is_required(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = CommandParser(prog="python -m a.b", description="Convert.")
+    parser.add_argument("source", metavar="SRC")
+    parser.add_argument("--to", required=True, choices=["a", "b"])
+    parser.add_argument("--fill", metavar="100%")
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--help"])
+    assert capsys.readouterr().out.startswith("usage: python -m a.b SRC --to {a,b} [flags]\n\nConvert.\n")

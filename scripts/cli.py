@@ -1,0 +1,149 @@
+"""convbert-glue: every command of the project by one name.
+
+Example:
+  convbert-glue --help
+  convbert-glue finetune --task_name mrpc --model_name_or_path convbert-mini --output_dir runs/mrpc
+
+A subcommand is the module of the same row, so `convbert-glue check` and `python -m submission.check` take the
+same flags and have the same exit codes.
+"""
+
+import ast
+import runpy
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import NoReturn
+
+from common import command_line
+from common.command_line import run
+from common.errors import UsageError
+
+NAME = "convbert-glue"
+SUBCOMMANDS: dict[str, dict[str, str]] = {
+    "fine-tune": {
+        "finetune": "glue.run_glue",
+        "evaluate": "glue.run_eval",
+        "predict": "glue.run_predict",
+        "summary": "glue.summary",
+        "score": "glue.score",
+        "compare-predictions": "glue.compare",
+    },
+    "hand in": {
+        "check": "submission.check",
+        "pack": "submission.pack",
+        "diff": "submission.diff",
+    },
+    "many runs": {
+        "sweep": "lab.sweep",
+        "results": "lab.selection",
+        "ensemble": "lab.ensemble",
+        "submit": "lab.submit",
+        "history": "lab.history",
+        "report": "lab.report",
+    },
+    "SQuAD": {
+        "squad-train": "squad.run_squad",
+        "squad-evaluate": "squad.evaluate",
+    },
+    "pre-training": {
+        "pretrain": "pretraining.run_pretrain",
+        "pretrain-curves": "pretraining.curves",
+    },
+    "models": {
+        "convert": "checkpoints.convert",
+        "compare": "scripts.compare",
+        "export": "deploy.export",
+    },
+    "serve": {
+        "infer": "deploy.infer",
+        "serve": "deploy.serve",
+        "ask": "deploy.client",
+    },
+    "data": {
+        "download-glue": "scripts.download_glue",
+        "download-squad": "scripts.download_squad",
+        "make-sample": "scripts.make_sample",
+    },
+}
+MODULES = {name: module for group in SUBCOMMANDS.values() for name, module in group.items()}
+_PROJECT = Path(__file__).resolve().parents[1]
+_PACKAGES = ("paddlepaddle", "paddlepaddle-gpu", "numpy", "tokenizers", "safetensors", "onnxruntime")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run a subcommand, or print the list of them or the versions.
+
+    Args:
+        argv: what stands behind ``convbert-glue`` (default: the process's).
+    """
+    name, *rest = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    name = name if name.startswith("-") else name.replace("_", "-")
+    if name in ("-h", "--help"):
+        print(overview())
+    elif name == "--version":
+        print("\n".join(versions()))
+    elif name in MODULES:
+        command_line.program_name = f"{NAME} {name}"
+        sys.argv = [f"{NAME} {name}", *rest]
+        runpy.run_module(MODULES[name], run_name="__main__")
+    else:
+        raise UsageError(f"{name!r} is no subcommand{_nearest(name)}; {NAME} --help lists them")
+
+
+def overview() -> str:
+    """The subcommands by what a person wants, each with the first line of its module's docstring."""
+    lines = [
+        f"usage: {NAME} SUBCOMMAND [flags]",
+        f"       {NAME} SUBCOMMAND --help",
+        f"       {NAME} --version",
+    ]
+    width = max(map(len, MODULES)) + 2
+    for group, rows in SUBCOMMANDS.items():
+        lines += ["", f"{group}:"]
+        lines += [f"  {name:{width}}{summary(module)}" for name, module in rows.items()]
+    return "\n".join(lines)
+
+
+def summary(module: str) -> str:
+    """The first line of a module's docstring, read without importing the module."""
+    source = _PROJECT.joinpath(*module.split(".")).with_suffix(".py").read_text(encoding="utf-8")
+    return (ast.get_docstring(ast.parse(source)) or "").splitlines()[0].rstrip(".")
+
+
+def versions() -> list[str]:
+    """This project's version, those of the packages that decide results, and the processor."""
+    from encoders.runtime import processor
+
+    lines = []
+    for package in (NAME, *_PACKAGES):
+        try:
+            lines.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            continue
+    chip = processor()
+    return [
+        *lines,
+        f"Python {sys.version.split()[0]}",
+        f"processor {chip['model']}",
+        f"features {chip['features']}",
+    ]
+
+
+def _nearest(name: str) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(name, MODULES, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def entry() -> NoReturn:
+    """The console script: ``main`` with the exit codes of every command."""
+    run(main)
+
+
+if __name__ == "__main__":
+    if not __package__:  # started by path: what is importable is the clone, not this folder
+        sys.path[0] = str(_PROJECT)
+    entry()
