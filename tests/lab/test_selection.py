@@ -56,7 +56,7 @@ def test_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ]
     stopped, models = err.splitlines()
     assert "stopped early" in stopped
-    assert "rte/base: its runs began with 2 different models" in models
+    assert "rte/base: its runs began with 2 models" in models
 
 
 def test_differences_are_paired_by_seed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
