@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.files import read_json_object
-from glue.summary import is_finished, read_runs
+from glue.runs import read_runs
 from glue.tasks import TASKS
 from lab.trial_store import DONE, FAILED, SKIPPED, STOPPED, Result, read_results
+from training.run_state import read_run_state
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -66,7 +67,7 @@ def _run_row(runs: Path, folder: Path, scores: Mapping[str, Any]) -> dict[str, A
     recipe = args.get("recipe")
     seed = recipe.get("seed") if isinstance(recipe, dict) else None
     status, message = DONE, ""
-    if not is_finished(folder):
+    if not read_run_state(folder).is_trained:
         status, message = UNFINISHED, f"evaluated at step {scores['last']['step']:.0f}, and not done"
     return {
         "task": scores["task"], "configuration": _without_seed(name, seed), "seed": seed, "run": name,
