@@ -1,4 +1,4 @@
-"""The README holds what the project has: its commands parse, its files exist. The demo runs it all."""
+"""The README and the documents: their commands parse, and the files and links that they name exist."""
 
 import importlib
 import re
@@ -18,6 +18,10 @@ COMMANDS = [
     for line in block.replace("\\\n", " ").splitlines()
     if line.strip().startswith("python -m ")
 ]
+
+
+DOCUMENTS = ["README.md", *(f"docs/{name}.md" for name in ("architecture", "decisions", "performance"))]
+DOCUMENTS += ["docs/convbert_mini_sources.md", "checkpoints/convbert-mini/README.md", "CONTRIBUTING.md"]
 
 
 class ParsedError(Exception):
@@ -57,8 +61,27 @@ def test_every_target_of_make_is_in_the_makefile(project_dir: Path) -> None:
     assert [name for name in named if not re.search(rf"^{name}:", makefile, re.M)] == []
 
 
-def test_every_file_that_the_architecture_names_exists(project_dir: Path) -> None:
-    text = (project_dir / "docs/architecture.md").read_text("utf-8")
-    names = re.findall(r"`([\w/]+\.\w+)`", text)
-    assert len(names) > 15
-    assert [name for name in names if not (project_dir / name).is_file()] == []
+def test_the_architecture_names_files(project_dir: Path) -> None:
+    assert len(_source_files(project_dir / "docs/architecture.md")) > 30
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_source_file_that_a_document_names_exists(project_dir: Path, name: str) -> None:
+    names = _source_files(project_dir / name)
+    assert [file for file in names if not (project_dir / file).is_file()] == []
+
+
+def _source_files(document: Path) -> list[str]:
+    """The paths of source files and documents that a text names."""
+    return re.findall(r"(?<![\w./:-])(?:\w+/)+[\w.-]+\.(?:py|c|sh|md|svg)\b", document.read_text("utf-8"))
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_link_within_the_documents_leads_somewhere(project_dir: Path, name: str) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]*)(#[^)]*)?\)", (project_dir / name).read_text("utf-8"))
+    for path, anchor in links:
+        target = (project_dir / name).parent / path if path else project_dir / name
+        assert target.exists(), path
+        if anchor:
+            titles = re.findall(r"^#+ (.*)$", target.read_text("utf-8"), re.M)
+            assert anchor[1:] in [re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles]
