@@ -163,7 +163,12 @@ def test_what_rounding_explains_is_no_fault(
 
 @pytest.mark.parametrize(
     ("kind", "head"),
-    [("onnx", "linear"), ("onnx", "joint"), pytest.param("paddle", "linear", marks=slow), ("paddle", "joint")],
+    [
+        ("onnx", "linear"),
+        ("onnx", "joint"),
+        pytest.param("paddle", "linear", marks=slow),
+        ("paddle", "joint"),
+    ],
 )
 def test_a_span_models_export_differs_by_rounding(kind: str, head: str, tmp_path: Path) -> None:
     _, network, tokenizer = load_network(write_span_model(tmp_path, "2.0", head=head))
