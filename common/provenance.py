@@ -15,7 +15,7 @@ from typing import Any
 from common.errors import InputError
 from common.files import MANIFEST, read_json_object
 from common.model_files import ID_FILES, TOKENIZER_JSON, VOCABULARY
-from common.printable import shortened
+from common.printable import escape_unprintable, shortened
 
 _WEIGHTS = re.compile(r"model\.safetensors|pytorch_model\.bin|model_state\.pdparams")
 _LONGEST_VALUE = 60
@@ -89,7 +89,7 @@ def of_run(args: Mapping[str, Any]) -> Provenance:
 
 def short(digest: str) -> str:
     """The beginning of a digest, which is enough to tell two apart in a message."""
-    return digest[:_SHORT_DIGEST] if digest else "unknown"
+    return escape_unprintable(digest[:_SHORT_DIGEST]) if digest else "unknown"
 
 
 def code_version() -> str:

@@ -102,7 +102,7 @@ def _glue_scores(exported: ExportedModel, task: Task, data: Path) -> dict[str, f
     engine, tokenizer = open_engine(exported), exported.tokenizer()
     length = config.max_seq_length or min(128, config.max_position_embeddings)
     splits = [load_split(task, split, data, tokenizer, length) for split in task.of_kind("dev")]
-    return dev_scores(task, config, [predict(engine, config, task, split, BATCH) for split in splits])
+    return dev_scores(config, splits, [predict(engine, config, task, split, BATCH) for split in splits])
 
 
 def _squad_scores(exported: ExportedModel, questions: Dataset) -> dict[str, float]:

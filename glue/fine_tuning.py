@@ -109,7 +109,7 @@ def _job(
 
     def evaluate() -> dict[str, float]:
         parts = [predict(model, config, task, part, choices.eval_batch_size, "dev") for part in data.dev]
-        return dev_scores(task, config, parts)
+        return dev_scores(config, data.dev, parts)
 
     return Job(
         model=model,

@@ -14,9 +14,8 @@ import json
 from collections.abc import Sequence
 
 from common.command_line import CommandParser, run
-from common.machine_flags import set_workers
-from glue.arguments import add_checkpoint, add_common, add_task, data_folder
-from glue.tasks import task_named
+from glue.arguments import add_checkpoint, add_common, add_task
+from glue.run_predict import predict
 
 
 def make_parser() -> CommandParser:
@@ -28,30 +27,12 @@ def make_parser() -> CommandParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    flags = make_parser().parse_args(argv)
-    set_workers(flags.num_workers)
-    from checkpoints.validation import model_folder
+    checkpoint, splits, predictions = predict(make_parser().parse_args(argv), "dev")
     from encoders import distributed
-    from encoders.framework import select_device
-    from glue.checkpoint import Checkpoint
-    from glue.scoring import dev_scores, predict_splits
+    from glue.scoring import dev_scores
 
-    task = task_named(flags.task_name)
-    select_device(flags.device)
-    distributed.init()
-    folder, data = model_folder(flags.ckpt_path), data_folder(flags.data_dir)
-    checkpoint = Checkpoint(folder, task, flags.label_map, flags.do_lower_case)
-    predictions = predict_splits(
-        checkpoint,
-        "dev",
-        data,
-        max_length=flags.max_seq_length,
-        batch_size=flags.batch_size,
-        engine=flags.engine,
-        device=flags.device,
-    )
     if distributed.is_first():
-        print(json.dumps(dev_scores(task, checkpoint.config, predictions)))
+        print(json.dumps(dev_scores(checkpoint.config, splits, predictions)))
 
 
 if __name__ == "__main__":

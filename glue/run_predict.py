@@ -4,10 +4,10 @@ Example:
   python -m glue.run_predict --task_name mnli --ckpt_path runs/mnli/best --data_dir glue_data \\
       --output_dir predictions
 
-MNLI writes MNLI-m.tsv, MNLI-mm.tsv and AX.tsv; of several test files those that are there are answered, the
-others named. STS-B's numbers are clipped to [0, 5]. Labels are those of
-the checkpoint's own map. The .npz holds ``logits`` (rows × labels, float32; for a regression in the
-task's range), ``labels`` (in column order), ``checkpoint_digest``, and ``data_digest``: of the file answered.
+MNLI writes MNLI-m.tsv, MNLI-mm.tsv and AX.tsv; of several test files those that are there are predicted, and
+the others named. STS-B's numbers are clipped to [0, 5]. Labels are those of the checkpoint's own map. The
+.npz holds ``logits`` (rows × labels, float32; for a regression in the task's range), ``labels`` (in column
+order), ``checkpoint_digest``, ``data_digest`` (of the file that was predicted) and ``code_version``.
 """
 
 if not __package__:  # started by path: what is importable is the clone, not this folder
@@ -16,16 +16,22 @@ if not __package__:  # started by path: what is importable is the clone, not thi
 
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import sys
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from common.command_line import CommandParser, path, run
 from common.errors import UsageError
 from common.machine_flags import set_workers
 from common.messages import say
 from glue.arguments import add_checkpoint, add_common, add_task, data_folder
-from glue.tasks import task_named
+from glue.tasks import TASKS
+
+if TYPE_CHECKING:
+    from glue.checkpoint import Checkpoint
+    from glue.features import SplitFeatures
+    from glue.predictions import SplitPredictions
 
 
 def make_parser() -> CommandParser:
@@ -48,65 +54,57 @@ def make_parser() -> CommandParser:
     return parser
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    flags = make_parser().parse_args(argv)
+def predict(flags: Namespace, kind: str) -> "tuple[Checkpoint, list[SplitFeatures], list[SplitPredictions]]":
+    """What a command's flags ask for: the checkpoint, the task's files of a kind, and their predictions."""
     set_workers(flags.num_workers)
     from checkpoints.validation import model_folder
-    from common.files import sha256_of
     from encoders import distributed
     from encoders.framework import select_device
     from glue.checkpoint import Checkpoint
-    from glue.data import find_file
-    from glue.predictions import Answers, write_answers
-    from glue.scoring import predict_splits
+    from glue.scoring import load_splits, predict_splits
 
-    task = task_named(flags.task_name)
     select_device(flags.device)
     distributed.init()
     folder, data = model_folder(flags.ckpt_path), data_folder(flags.data_dir)
-    target = Path(flags.output_dir or _place_of(folder) / flags.split)
-    checkpoint = Checkpoint(folder, task, flags.label_map, flags.do_lower_case)
-    predictions = predict_splits(
+    checkpoint = Checkpoint(folder, TASKS[flags.task_name], flags.label_map, flags.do_lower_case)
+    splits = load_splits(checkpoint, kind, data, flags.max_seq_length)
+    return (
         checkpoint,
-        flags.split,
-        data,
-        max_length=flags.max_seq_length,
-        batch_size=flags.batch_size,
-        engine=flags.engine,
-        device=flags.device,
+        splits,
+        predict_splits(checkpoint, splits, flags.batch_size, flags.engine, flags.device),
     )
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    flags = make_parser().parse_args(argv)
+    target = Path(flags.output_dir or _default_folder(flags.ckpt_path) / flags.split)
+    checkpoint, splits, predictions = predict(flags, flags.split)
+    from encoders import distributed
+    from glue.predictions import write_predictions
+
     if not distributed.is_first():
         return
-    write_answers(
-        target,
-        [
-            Answers(
-                part.split.split.submission_file,
-                part.logits,
-                part.labels,
-                part.answers,
-                sha256_of(find_file(data, part.split.split)),
-            )
-            for part in predictions
-        ],
-        checkpoint.digest(),
-    )
+    digest = checkpoint.digest()
+    write_predictions(target, [part.made_by(digest) for part in predictions])
     for part in predictions:
-        print(f"{target / part.split.split.submission_file}: {len(part.answers)} rows")
-    answered = [part.split.split for part in predictions]
-    for split in task.of_kind(flags.split):
-        if split not in answered and (target / split.submission_file).is_file():
+        print(f"{target / part.split.submission_file}: {len(part.values)} rows")
+    predicted = [split.split for split in splits]
+    for split in checkpoint.task.of_kind(flags.split):
+        if split not in predicted and (target / split.submission_file).is_file():
             say(f"warning: {target / split.submission_file}: is of an earlier prediction")
 
 
-def _place_of(folder: Path) -> Path:
+def _default_folder(ckpt_path: str) -> Path:
     """The folder of predictions where no other is named."""
+    from checkpoints.validation import model_folder
     from inference.exported import is_exported
 
-    if is_exported(folder):  # the next export to this place would remove them
+    folder = model_folder(ckpt_path)
+    if is_exported(folder):  # the next export to this folder would remove them
         raise UsageError(f"--ckpt_path {folder}: is an exported folder; name the --output_dir")
-    in_run = (folder.resolve().parent / "args.json").is_file()  # best/ is replaced by a better one
-    return (folder.resolve().parent if in_run else folder) / "predictions"
+    parent = folder.resolve().parent
+    # best/ of a run is replaced by a better one
+    return (parent if (parent / "args.json").is_file() else folder) / "predictions"
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from checkpoints.validation import check_length
 from common.errors import InputError
 from common.messages import say
+from common.provenance import Provenance
 from encoders import distributed
 from encoders.config import EncoderConfig
 from encoders.heads import SentenceClassifier
@@ -17,7 +17,7 @@ from glue.checkpoint import Checkpoint
 from glue.data_files import fetching, find_file, locate
 from glue.features import SplitFeatures, load_split, targets_of
 from glue.model import label_names
-from glue.predictions import answers_of
+from glue.predictions import SplitPredictions
 from glue.tasks import Split, Task
 from inference.engine import Engine
 from inference.limits import NEAR_TIE
@@ -28,19 +28,6 @@ from metrics.task_scores import score_task
 _LENGTH = 128  # of inputs in tokens, where nothing else says
 
 
-@dataclass(frozen=True)
-class Predictions:
-    """A split's answers. logits: (N, L) float32, for a regression (N, 1) in the task's own range.
-
-    labels: names of the columns. answers: what the hand-in file says, a label or a number a row.
-    """
-
-    split: SplitFeatures
-    logits: np.ndarray
-    labels: Sequence[str]
-    answers: list[str]
-
-
 def predict(
     model: SentenceClassifier | Engine,
     config: EncoderConfig,
@@ -48,94 +35,106 @@ def predict(
     split: SplitFeatures,
     batch_size: int,
     progress: str = "",
-) -> Predictions:
+) -> SplitPredictions:
     """Run a model over a split. A label is read off the checkpoint's own map, never off the table."""
     logits = predict_logits(model, split.features, batch_size, progress)
     if not np.isfinite(logits).all():
         row = int(np.flatnonzero(~np.isfinite(logits).all(axis=1))[0])
-        raise InputError(
-            f"{split.path}: the model's answer to row {row} is not a number; are its weights sound?"
-        )
-    labels = label_names(config)
+        message = f"the model's answer to row {row} is not a number; are its weights sound?"
+        raise InputError(message, path=split.path, code="not finite")
     if task.is_regression:
         logits = logits * np.float32(config.target_scale)
-    return Predictions(split, logits, labels, answers_of(task, logits, labels))
+    source = Provenance(data={split.split.file: split.digest})
+    return SplitPredictions(task, split.split, logits, label_names(config), source)
 
 
-def predict_splits(
-    checkpoint: Checkpoint,
-    kind: str,
-    data_dir: Path,
-    *,
-    max_length: int | None = None,
-    batch_size: int = 64,
-    engine: str = "auto",
-    device: str = "cpu",
-) -> list[Predictions]:
-    """A checkpoint's answers to its task's ``dev`` or ``test`` files; all are read before any is run.
+def load_splits(
+    checkpoint: Checkpoint, kind: str, data_dir: Path, max_length: int | None = None
+) -> list[SplitFeatures]:
+    """Read and tokenise a task's ``dev`` or ``test`` files for a checkpoint.
 
-    Of several files those that are there are answered; a note names each that is missing. max_length: of
-    the inputs in tokens; None: as the checkpoint was trained. engine: of ``inference.engine_choice``.
+    Of several files those that are there are read; a note names each that is missing.
+
+    Args:
+        checkpoint: The fine-tuned model.
+        kind: ``dev`` or ``test``.
+        data_dir: The folder of the official files.
+        max_length: Of the inputs in tokens; None: as the checkpoint was trained.
     """
     task, config = checkpoint.task, checkpoint.config
     length = max_length or config.max_seq_length or min(_LENGTH, config.max_position_embeddings)
     check_length(length, config)
-    if length < _LENGTH and not (max_length or config.max_seq_length) and distributed.is_first():
-        say(f"note: {checkpoint.folder}: has {length} positions; longer inputs are cut to {length} tokens")
-    wanted = present(task.of_kind(kind), data_dir)
-    splits = [load_split(task, split, data_dir, checkpoint.tokenizer, length) for split in wanted]
+    notes = []
+    if length < _LENGTH and not (max_length or config.max_seq_length):
+        notes.append(f"{checkpoint.folder}: has {length} positions; longer inputs are cut to {length} tokens")
+    available = present(task.of_kind(kind), data_dir)
+    splits = [load_split(task, split, data_dir, checkpoint.tokenizer, length) for split in available]
     for split in splits:
-        notes = [split.described()] if split.rows != split.split.rows else []
-        for note in [*notes, *split.notes] if distributed.is_first() else []:
-            say(f"note: {note}")
+        notes += [split.described()] if split.rows != split.split.rows else []
+        notes += split.notes
+    for note in notes if distributed.is_first() else []:
+        say(f"note: {note}")
+    return splits
+
+
+def predict_splits(
+    checkpoint: Checkpoint,
+    splits: Sequence[SplitFeatures],
+    batch_size: int = 64,
+    engine: str = "auto",
+    device: str = "cpu",
+) -> list[SplitPredictions]:
+    """A checkpoint's predictions for files of its task. engine: of ``inference.engine_choice``."""
+    task, config = checkpoint.task, checkpoint.config
     model = checkpoint.runner(engine, device, sum(len(split.features.ids) for split in splits))
-    found = [predict(model, config, task, part, batch_size, part.split.submission_file) for part in splits]
+    predictions = [
+        predict(model, config, task, split, batch_size, split.split.submission_file) for split in splits
+    ]
     if isinstance(model, TieBreakingEngine) and (rows := model.unresolved):
         close = f"less than {NEAR_TIE:g} apart (of logits above 1, that part)"
         say(f"note: {rows} rows have two best logits {close}; another engine might choose the other")
-    return found
+    return predictions
 
 
 def present(splits: Sequence[Split], data_dir: Path) -> list[Split]:
     """Those of a task's files that are there, and a note for each other; InputError if none is."""
-    found = [split for split in splits if locate(data_dir, split)]
-    if not found:
-        find_file(data_dir, splits[0])  # says what to do
+    available = [split for split in splits if locate(data_dir, split)]
+    if not available:
+        find_file(data_dir, splits[0])  # raises an error that names the remedy
     for split in splits if distributed.is_first() else []:
-        if split not in found:
-            name = split.submission_file.removesuffix(".tsv")
+        if split not in available:
+            name = split.submission_file
             say(
-                f"note: {name} is missing: no {split.file} below {data_dir}; `{fetching(data_dir, split)}` "
-                f"fetches it; without it there is no {split.submission_file}"
+                f"note: {name.removesuffix('.tsv')} is missing: no {split.file} below {data_dir}; "
+                f"`{fetching(data_dir, split)}` fetches it; without it there is no {name}"
             )
-    return found
+    return available
 
 
-def dev_scores(task: Task, config: EncoderConfig, predictions: Sequence[Predictions]) -> dict[str, float]:
+def dev_scores(
+    config: EncoderConfig, splits: Sequence[SplitFeatures], predictions: Sequence[SplitPredictions]
+) -> dict[str, float]:
     """The task's scores, ``main``, and ``loss``: the mean over all rows of all dev files.
 
-    Where some of the dev files are missing: the scores of those that are there, without ``main``.
+    What is scored is what a prediction file would say, so both give the same number. Classes are compared as
+    ids in the table's order (F1's positive class is the second).
 
-    What is scored is what a prediction file would say, so both give the same number. Classes are
-    compared as ids in the table's order (F1's positive class is the second).
+    Args:
+        config: The model's configuration.
+        splits: The dev files; where some of the task's are missing there is no ``main``.
+        predictions: The model's predictions for each of them.
     """
-    pairs = []
-    losses = []
-    for part in predictions:
-        if task.labels:
-            gold = targets_of(part.split.examples, task.labels, 1.0)
-            ids = {label: number for number, label in enumerate(task.labels)}
-            pairs.append((gold, np.array([ids[answer] for answer in part.answers])))
-        else:
-            pairs.append((_scores(part.split), np.array([float(answer) for answer in part.answers])))
-        losses.append(_losses(task, config, part))
+    task, pairs, losses = predictions[0].task, [], []
+    for split, part in zip(splits, predictions, strict=True):
+        gold = targets_of(split.examples, task.labels, 1.0) if task.labels else _scores(split)
+        pairs.append((gold, task.values_of(part.values)))
+        losses.append(_losses(config, split, part))
     loss = {"loss": float(np.concatenate(losses).mean())}
-    if len(predictions) == len(task.of_kind("dev")):
+    if len(splits) == len(task.of_kind("dev")):
         return {**score_task(task, pairs), **loss}
-    parts = [part.split.split.part for part in predictions]
-    some = dataclasses.replace(task, splits=tuple(s for s in task.of_kind("dev") if s.part in parts))
-    scores = score_task(some, pairs)
-    return {key: scores[key] for key in some.score_keys} | loss
+    scored = dataclasses.replace(task, splits=tuple(split.split for split in splits))
+    scores = score_task(scored, pairs)
+    return {key: scores[key] for key in scored.score_keys} | loss
 
 
 def _scores(split: SplitFeatures) -> np.ndarray:
@@ -143,12 +142,12 @@ def _scores(split: SplitFeatures) -> np.ndarray:
     return np.array([example.label for example in split.examples], dtype=np.float64)
 
 
-def _losses(task: Task, config: EncoderConfig, part: Predictions) -> np.ndarray:
+def _losses(config: EncoderConfig, split: SplitFeatures, part: SplitPredictions) -> np.ndarray:
     """(N,) float64: each row's cross-entropy, or squared error on the scale the model was trained on."""
     logits = part.logits.astype(np.float64)
-    if task.is_regression:
-        return np.asarray((logits[:, 0] - _scores(part.split)) ** 2 / config.target_scale**2)
-    gold = targets_of(part.split.examples, part.labels, 1.0)
+    if part.task.is_regression:
+        return np.asarray((logits[:, 0] - _scores(split)) ** 2 / config.target_scale**2)
+    gold = targets_of(split.examples, part.labels, 1.0)
     top = logits.max(axis=1, keepdims=True)
     normaliser = np.log(np.exp(logits - top).sum(axis=1)) + top[:, 0]
     return np.asarray(normaliser - logits[np.arange(len(gold)), gold])

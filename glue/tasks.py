@@ -10,9 +10,12 @@ import difflib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from common.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 NLI = ("contradiction", "entailment", "neutral")
 PAIRED = ("entailment", "not_entailment")
@@ -119,6 +122,15 @@ class Task:
         labels = [self.label_meant(name) for name in names]
         known = [label for label in labels if label is not None]
         return known if len(known) == len(labels) and sorted(known) == sorted(self.labels) else None
+
+    def values_of(self, predictions: Sequence[str]) -> "np.ndarray":
+        """(N,) label ids in the table's order, or numbers, of predictions as a file has them."""
+        import numpy as np
+
+        if self.is_regression:
+            return np.array(predictions, dtype=np.float64)
+        ids = {label: number for number, label in enumerate(self.labels)}
+        return np.array([ids[label] for label in predictions])
 
     @property
     def score_keys(self) -> tuple[str, ...]:

@@ -47,7 +47,7 @@ def make_parser() -> CommandParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
-    from glue.predictions import write_answers
+    from glue.predictions import write_predictions
     from lab.ensemble_io import described, join
     from lab.trial_store import DONE, read_results
 
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise InputError(f"{flags.runs}: no {task.name} run of a sweep is done")
     joined = join(task, results, data_folder(flags.data_dir), flags.size, flags.methods)
     for split, parts in joined.answers.items():
-        write_answers(Path(flags.output_dir) / split, parts, joined.digest)
+        write_predictions(Path(flags.output_dir) / split, parts)
     print(json.dumps({"task": task.name, **described(joined, Path(flags.runs))}, indent=2))
 
 

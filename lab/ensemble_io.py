@@ -10,15 +10,14 @@ import numpy as np
 
 from common.errors import InputError
 from common.files import sha256_of
-from common.provenance import recorded_digest
+from common.provenance import Provenance, difference, recorded_digest
 from glue.data import find_file, read_gold
-from glue.predictions import Answers, answers_of
+from glue.predictions import SplitPredictions, npz_path
 from glue.tasks import Split, Task
 from lab.ensemble_selection import Choice, DevRuns, joined, options_for, predicted_values, scores_of
 from lab.trial_run import predictions
 from lab.trial_store import Result
 from submission.manifest import run_details
-from submission.provenance import Logits, read_logits
 
 SPLITS = ("dev", "test")
 _ROUNDING = 5e-3  # of a score computed twice, by different engines or precisions
@@ -33,7 +32,7 @@ class Joined:
     choice: Choice
     members: tuple[Result, ...]
     digest: str
-    answers: dict[str, list[Answers]]  # by split
+    answers: dict[str, list[SplitPredictions]]  # by split
 
 
 def join(task: Task, results: Sequence[Result], data_dir: Path, size: int, methods: Sequence[str]) -> Joined:
@@ -48,39 +47,46 @@ def join(task: Task, results: Sequence[Result], data_dir: Path, size: int, metho
     }
     for gold, dev in zip(golds, files["dev"], strict=True):
         if len(dev[0].logits) != len(gold):
-            raise InputError(f"{dev[0].path}: {len(dev[0].logits)} rows, expected {len(gold)}; sweep again")
+            message = f"{len(dev[0].logits)} rows, expected {len(gold)}; sweep again"
+            raise InputError(message, path=_npz(results[0], dev[0].split))
     stacked = {kind: [_stacked(task, part) for part in parts] for kind, parts in files.items()}
     digests = [_digest(result, run) for result, run in zip(results, _by_run(files), strict=True)]
     for number, result in enumerate(results):
         _check_scores(task, golds, [part[number] for part in stacked["dev"]], result)
     choice = DevRuns(task, golds, stacked["dev"]).choose(options_for(task, len(results), size, methods))
     members, method = list(choice.members), choice.option.method
-    answers = {
-        kind: [
-            _answers(task, split, joined(part[members], method), found[0].data_digest)
-            for split, part, found in zip(task.of_kind(kind), parts, files[kind], strict=True)
-        ]
-        for kind, parts in stacked.items()
-    }
     digest = digests[members[0]]
     if len(members) > 1:
         told = " ".join([method, *sorted(digests[number] for number in members)])
         digest = hashlib.sha256(told.encode()).hexdigest()
+    answers = {
+        kind: [
+            SplitPredictions(
+                task,
+                split,
+                joined(part[members], method),
+                task.labels,
+                Provenance(digest, found[0].provenance.data),
+            )
+            for split, part, found in zip(task.of_kind(kind), parts, files[kind], strict=True)
+        ]
+        for kind, parts in stacked.items()
+    }
     return Joined(task, choice, tuple(results[number] for number in members), digest, answers)
 
 
-def _by_run(files: dict[str, list[list[Logits]]]) -> list[list[Logits]]:
+def _by_run(files: dict[str, list[list[SplitPredictions]]]) -> list[list[SplitPredictions]]:
     """All files of each run."""
     return [list(run) for run in zip(*(part for parts in files.values() for part in parts), strict=True)]
 
 
-def _digest(result: Result, files: Sequence[Logits]) -> str:
+def _digest(result: Result, files: Sequence[SplitPredictions]) -> str:
     """The checkpoint that all files of a run are of: its best."""
     digest = recorded_digest(result.folder / "best")
     for file in files:
-        if file.checkpoint_digest != digest:
-            found = f"is not of the checkpoint in {result.folder / 'best'}"
-            raise InputError(f"{file.path}: {found}; sweep again to predict again")
+        if difference(Provenance(digest), file.provenance):
+            message = f"is not of the checkpoint in {result.folder / 'best'}; sweep again to predict again"
+            raise InputError(message, path=_npz(result, file.split))
     return digest
 
 
@@ -117,10 +123,10 @@ def described(joined: Joined, runs: Path) -> dict[str, Any]:
 
 def gold_values(task: Task, split: Split, data_dir: Path) -> np.ndarray:
     """(N,) label ids in the table's order, or numbers, of a dev file."""
-    return values_of(task, [str(gold) for gold in read_gold(task, split, find_file(data_dir, split))])
+    return task.values_of([str(gold) for gold in read_gold(task, split, find_file(data_dir, split))])
 
 
-def constant(task: Task, kind: str, counts: Sequence[int]) -> list[Answers]:
+def constant(task: Task, kind: str, counts: Sequence[int]) -> list[SplitPredictions]:
     """The task's majority answer to every row of its files of a kind; counts: their rows."""
     parts = []
     for split, rows in zip(task.of_kind(kind), counts, strict=True):
@@ -129,48 +135,37 @@ def constant(task: Task, kind: str, counts: Sequence[int]) -> list[Answers]:
             logits[:] = float(task.majority)
         else:
             logits[:, task.labels.index(task.majority)] = 1.0
-        parts.append(_answers(task, split, logits))
+        parts.append(SplitPredictions(task, split, logits, task.labels, Provenance("constant")))
     return parts
 
 
-def values_of(task: Task, answers: Sequence[str]) -> np.ndarray:
-    """(N,) label ids in the table's order, or numbers."""
-    if task.is_regression:
-        return np.array(answers, dtype=np.float64)
-    return np.array([task.labels.index(answer) for answer in answers])
-
-
-def _answers(task: Task, split: Split, logits: np.ndarray, data_digest: str = "") -> Answers:
-    answers = answers_of(task, logits, task.labels)
-    return Answers(split.submission_file, logits, task.labels, answers, data_digest)
-
-
-def _read_split(task: Task, results: Sequence[Result], split: Split, data_dir: Path) -> list[Logits]:
+def _read_split(
+    task: Task, results: Sequence[Result], split: Split, data_dir: Path
+) -> list[SplitPredictions]:
     """A file's predictions by each run, all made from the official file that is there now."""
     file = find_file(data_dir, split)
-    digest, found = sha256_of(file), []
+    expected, parts = Provenance(data={split.file: sha256_of(file)}), []
     for result in results:
-        found.append(_read(task, result, split))
-        if found[-1].data_digest != digest:
-            raise InputError(f"{found[-1].path}: was not predicted from this {file}; sweep again with it")
-    return found
+        if not _npz(result, split).is_file():
+            message = f"is missing; sweep again with the {split.kind} files below --data_dir"
+            raise InputError(message, path=_npz(result, split))
+        parts.append(SplitPredictions.read(predictions(result.folder, split.kind), task, split))
+        if difference(expected, parts[-1].provenance):
+            message = f"was not predicted from this {file}; sweep again with it"
+            raise InputError(message, path=_npz(result, split))
+    return parts
 
 
-def _read(task: Task, result: Result, split: Split) -> Logits:
-    path = (predictions(result.folder, split.kind) / split.submission_file).with_suffix(".npz")
-    if not path.is_file():
-        raise InputError(f"{path}: is missing; sweep again with the {split.kind} files below --data_dir")
-    logits = read_logits(path)
-    if task.labels and sorted(logits.labels) != sorted(task.labels):
-        raise InputError(f"{path}: expected the labels {', '.join(task.labels)}; predict again")
-    return logits
+def _npz(result: Result, split: Split) -> Path:
+    return npz_path(predictions(result.folder, split.kind), split)
 
 
-def _stacked(task: Task, files: Sequence[Logits]) -> np.ndarray:
+def _stacked(task: Task, files: Sequence[SplitPredictions]) -> np.ndarray:
     """(runs, N, L), columns in the table's order of labels."""
     rows = {len(file.logits) for file in files}
     if len(rows) > 1:
-        raise InputError(f"{files[0].path}: other runs' files have other row counts: {sorted(rows)}")
+        name = files[0].split.submission_file
+        raise InputError(f"{task.name}: the runs' {name} have different row counts: {sorted(rows)}")
     if task.is_regression:
         return np.stack([file.logits for file in files])
     return np.stack([file.logits[:, [file.labels.index(name) for name in task.labels]] for file in files])

@@ -8,13 +8,13 @@ import numpy as np
 
 from common.errors import InputError
 from common.files import MANIFEST, sha256_of
-from common.provenance import recorded_digest
+from common.provenance import Provenance, difference, recorded_digest
 from glue.data import Example, find_file, read_split
+from glue.predictions import SplitPredictions, npz_path
 from glue.tasks import Split, Task
 from lab.report_numbers import Number, percent, whole
 from lab.report_runs import Run
 from metrics.prediction_file import Form, read_predictions
-from submission.provenance import read_logits
 
 _WORST = 6
 _BINS = 5
@@ -67,7 +67,7 @@ def panels(runs: Sequence[Run], data_dir: Path | None) -> list[Panel] | str:
     for run in sorted(runs, key=lambda run: -run.best["main"]):
         paths = [run.folder / "predictions" / "dev" / split.submission_file for split in task.of_kind("dev")]
         if all(path.is_file() and path.with_suffix(".npz").is_file() for path in paths):
-            if reason := _of_another_checkpoint(run, paths) or _of_other_rows(run, paths, data_dir):
+            if reason := _of_another_checkpoint(run) or _of_other_rows(run, data_dir):
                 return reason
             return [_panel(run, split, data_dir) for split in task.of_kind("dev")]
     return (
@@ -76,21 +76,26 @@ def panels(runs: Sequence[Run], data_dir: Path | None) -> list[Panel] | str:
     )
 
 
-def _of_another_checkpoint(run: Run, paths: Sequence[Path]) -> str:
+def _of_another_checkpoint(run: Run) -> str:
     if not (run.folder / "best" / MANIFEST).is_file():
         return ""
-    digest = recorded_digest(run.folder / "best")
-    if all(read_logits(path.with_suffix(".npz")).checkpoint_digest == digest for path in paths):
+    expected = Provenance(recorded_digest(run.folder / "best"))
+    if not any(difference(expected, _predicted(run, split).provenance) for split in run.task.of_kind("dev")):
         return ""
     return f"the dev predictions of {run.name} are another checkpoint's than its best/: predict again"
 
 
-def _of_other_rows(run: Run, paths: Sequence[Path], data_dir: Path) -> str:
-    for path, split in zip(paths, run.task.of_kind("dev"), strict=True):
-        digest, file = read_logits(path.with_suffix(".npz")).data_digest, find_file(data_dir, split)
-        if digest and digest != sha256_of(file):
+def _of_other_rows(run: Run, data_dir: Path) -> str:
+    for split in run.task.of_kind("dev"):
+        file = find_file(data_dir, split)
+        expected = Provenance(data={split.file: sha256_of(file)})
+        if difference(expected, _predicted(run, split).provenance, unknown_may_pass=True):
             return f"the dev predictions of {run.name} are of another {split.file} than {file}: predict again"
     return ""
+
+
+def _predicted(run: Run, split: Split) -> SplitPredictions:
+    return SplitPredictions.read(run.folder / "predictions" / "dev", run.task, split)
 
 
 def _panel(run: Run, split: Split, data_dir: Path) -> Panel:
@@ -101,7 +106,7 @@ def _panel(run: Run, split: Split, data_dir: Path) -> Panel:
     labels, gold, given = _classes(task, examples, answers)
     counts = np.zeros((len(labels), len(labels)), dtype=int)
     np.add.at(counts, (gold, given), 1)
-    losses, certainty = _losses(task, examples, answers, path)
+    losses, certainty = _losses(run, split, examples, answers)
     wrong = np.flatnonzero(losses > 0)
     worst = wrong[np.argsort(-losses[wrong], kind="stable")][:_WORST]
     return Panel(
@@ -150,15 +155,16 @@ def _scores(examples: Sequence[Example]) -> np.ndarray:
 
 
 def _losses(
-    task: Task, examples: Sequence[Example], answers: Sequence[str], path: Path
+    run: Run, split: Split, examples: Sequence[Example], answers: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """How wrong each row is, 0 where it is right: −log of the gold label's probability, or the distance in
     a regression; and the probability of the answer given (None in a regression)."""
-    if task.is_regression:
+    if run.task.is_regression:
         return np.abs(_scores(examples) - np.array([float(answer) for answer in answers])), None
-    stored = read_logits(path.with_suffix(".npz"))
-    if len(stored.logits) != len(examples) or sorted(stored.labels) != sorted(task.labels):
-        raise InputError(f"{stored.path}: does not fit {path.name}; predict again")
+    stored = _predicted(run, split)
+    if len(stored.logits) != len(examples):
+        path = npz_path(run.folder / "predictions" / "dev", split)
+        raise InputError(f"does not fit {split.submission_file}; predict again", path=path)
     logits = stored.logits.astype(np.float64)
     logits -= logits.max(axis=1, keepdims=True)
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)

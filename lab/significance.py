@@ -20,7 +20,7 @@ from common.errors import InputError
 from common.files import read_json_object
 from glue.compare import resample
 from glue.tasks import TASKS, Task
-from lab.ensemble_io import gold_values, values_of
+from lab.ensemble_io import gold_values
 from lab.ensemble_selection import scores_of
 from lab.results import done_runs
 from metrics.bootstrap import compare_scores
@@ -174,5 +174,5 @@ def _values(folder: Path, task: Task, golds: Sequence[np.ndarray]) -> list[np.nd
         path = folder / f"dev-{split.submission_file}"
         if not path.is_file():
             raise InputError(f"{path}: is missing: these answers cannot be compared")
-        values.append(values_of(task, read_predictions(path, form, len(gold))))
+        values.append(task.values_of(read_predictions(path, form, len(gold))))
     return values

@@ -34,7 +34,7 @@ from glue.data import find_file
 from glue.tasks import TASKS, Task
 
 if TYPE_CHECKING:
-    from glue.predictions import Answers
+    from glue.predictions import SplitPredictions
     from lab.plan import Plan
     from lab.trial_store import Result
 
@@ -48,8 +48,7 @@ class TaskAnswers:
 
     task: Task
     about: dict[str, Any]
-    digest: str
-    parts: "Mapping[str, Sequence[Answers]]"
+    parts: "Mapping[str, Sequence[SplitPredictions]]"
 
 
 def make_parser() -> CommandParser:
@@ -81,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if Path(flags.output).suffix.lower() != ".zip":
         raise UsageError(f"--output {flags.output}: give a name that ends in .zip")
     from common.files import atomic_folder, read_json_object
-    from glue.predictions import write_answers
+    from glue.predictions import write_predictions
     from lab.plan import read_plan
     from submission.manifest import write_manifest
     from submission.pack import pack
@@ -94,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with atomic_folder(place / "dev") as dev, atomic_folder(place / "test") as test:
         for answers in answered:
             for folder, split in ((dev, "dev"), (test, "test")):
-                write_answers(folder, answers.parts[split], answers.digest)
+                write_predictions(folder, answers.parts[split])
         reports = pack(test, flags.output, data)  # where it fails, what was there before stays
         manifest = write_manifest(flags.output, reports, told, {"dev_predictions": _digests(dev)})
     print(f"{flags.output}\n{manifest}")
@@ -165,20 +164,20 @@ def _joined(task: Task, results: Sequence["Result"], runs: Path, data: Path, pla
     from lab.ensemble_io import described, join
 
     joined = join(task, results, data, plan.ensemble_size, plan.methods)
-    return TaskAnswers(task, {**described(joined, runs), "runs": len(results)}, joined.digest, joined.answers)
+    return TaskAnswers(task, {**described(joined, runs), "runs": len(results)}, joined.answers)
 
 
 def _constant(task: Task, data: Path, note: str) -> "TaskAnswers":
-    from lab.ensemble_io import constant, gold_values, values_of
+    from lab.ensemble_io import constant, gold_values
     from lab.ensemble_selection import scores_of
     from submission.check import RowCounts
 
     golds = [gold_values(task, split, data) for split in task.of_kind("dev")]
     counts = [RowCounts(data).of(split)[0] for split in task.of_kind("test")]
     dev = constant(task, "dev", [len(gold) for gold in golds])
-    scores = scores_of(task, golds, [values_of(task, part.answers) for part in dev])
+    scores = scores_of(task, golds, [task.values_of(part.values) for part in dev])
     about = {"constant": task.majority, "note": note, "dev": scores}
-    return TaskAnswers(task, about, "constant", {"dev": dev, "test": constant(task, "test", counts)})
+    return TaskAnswers(task, about, {"dev": dev, "test": constant(task, "test", counts)})
 
 
 def _lines(answered: Sequence["TaskAnswers"], manifest: Mapping[str, Any]) -> list[str]:

@@ -13,11 +13,11 @@ from typing import IO
 
 from common.errors import InputError
 from common.locks import Lock
-from common.provenance import recorded_digest
+from common.provenance import Provenance, difference, recorded_digest
+from glue.predictions import SplitPredictions
 from glue.tasks import TASKS
 from lab.early_stop import is_hopeless, read_curve
 from lab.trial_store import DONE, FAILED, STOPPED, Outcome, read_status
-from submission.provenance import read_logits
 from training.run_state import read_run_state, remove_saves
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -99,12 +99,13 @@ def is_predicted(job: Job, split: str) -> bool:
     """Whether all of a split's files are there, predicted by the model that is in ``best/`` now from the
     official files that are there now."""
     try:
-        digest = recorded_digest(Path(job.folder) / "best")
+        digest, folder = recorded_digest(Path(job.folder) / "best"), predictions(Path(job.folder), split)
         for part, (data_digest, rows) in zip(TASKS[job.task].of_kind(split), job.splits[split], strict=True):
-            path = predictions(Path(job.folder), split) / part.submission_file
-            found = read_logits(path.with_suffix(".npz"))
-            about = (found.checkpoint_digest, found.data_digest, len(found.logits))
-            if not path.is_file() or about != (digest, data_digest, rows):
+            predicted = SplitPredictions.read(folder, TASKS[job.task], part)
+            expected = Provenance(digest, {part.file: data_digest})
+            if len(predicted.logits) != rows or difference(expected, predicted.provenance):
+                return False
+            if not (folder / part.submission_file).is_file():
                 return False
     except InputError:
         return False

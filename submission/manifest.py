@@ -9,11 +9,11 @@ from typing import Any
 from common.errors import InputError
 from common.files import MANIFEST, read_json_object, sha256_of, write_json
 from common.provenance import recorded_digest
+from glue.predictions import SplitPredictions, npz_path
 from glue.runs import read_runs
 from glue.tasks import TASKS, submission_files
 from metrics.averages import leaderboard_average, missing_scores, paper_average
 from submission.check import FileReport
-from submission.provenance import read_logits
 
 
 def manifest_path(archive: str | Path) -> Path:
@@ -57,27 +57,22 @@ def averages_of(scores: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
     return averages
 
 
-def origins_of(predictions: str | Path, runs: str | Path | None) -> dict[str, dict[str, Any]]:
+def provenance_of(predictions: str | Path, runs: str | Path | None) -> dict[str, dict[str, Any]]:
     """Task → the digest of the checkpoint that predicted it, and its run below ``runs`` where there is one.
 
     The run is the one whose ``best/`` has that digest: its folder, seed, step and dev scores.
     """
-    known = _runs_by_digest(Path(runs)) if runs else {}
+    runs_by_digest = {}
+    for folder, scores in read_runs(Path(runs)) if runs else []:
+        if (folder / "best" / MANIFEST).is_file():
+            details = run_details(Path(str(runs)), folder, scores)
+            runs_by_digest[recorded_digest(folder / "best")] = details
     origins: dict[str, dict[str, Any]] = {}
     for task, split in submission_files():
-        path = (Path(predictions) / split.submission_file).with_suffix(".npz")
-        if path.is_file() and task.name not in origins:
-            digest = read_logits(path).checkpoint_digest
-            origins[task.name] = {"checkpoint_digest": digest, **known.get(digest, {})}
+        if task.name not in origins and npz_path(Path(predictions), split).is_file():
+            digest = SplitPredictions.read(Path(predictions), task, split).provenance.model
+            origins[task.name] = {"checkpoint_digest": digest, **runs_by_digest.get(digest, {})}
     return origins
-
-
-def _runs_by_digest(runs: Path) -> dict[str, dict[str, Any]]:
-    found = {}
-    for folder, scores in read_runs(runs):
-        if (folder / "best" / MANIFEST).is_file():
-            found[recorded_digest(folder / "best")] = run_details(runs, folder, scores)
-    return found
 
 
 def run_details(runs: Path, folder: Path, scores: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from submission.check import (
     submission_names,
     summary_of_errors,
 )
-from submission.provenance import check_origins
+from submission.provenance import check_provenance
 
 _DATE = (1980, 1, 1, 0, 0, 0)  # the first that a zip can say
 _UNIX = 3
@@ -64,7 +64,7 @@ def pack(
     _refuse_faulty(folder, [report for report in reports if report.faults and not report.is_missing])
     if missing and not fill_missing:
         raise InputError(_missing_message(folder, missing))
-    warnings = check_origins(folder, {r.name: r.predictions for r in reports if not r.is_missing})
+    warnings = check_provenance(folder, {r.name: r.predictions for r in reports if not r.is_missing})
     for warning in warnings:
         say(f"warning: {warning}")
     counts = RowCounts(data_dir)
@@ -144,9 +144,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     reports = pack(args.predictions, args.output, args.data_dir, fill_missing=bool(args.fill_missing))
     print(args.output)
     if args.manifest:
-        from submission.manifest import origins_of, write_manifest
+        from submission.manifest import provenance_of, write_manifest
 
-        print(write_manifest(args.output, reports, origins_of(args.predictions, args.runs)))
+        print(write_manifest(args.output, reports, provenance_of(args.predictions, args.runs)))
     print("\n".join(report.line() for report in reports))
 
 

@@ -12,9 +12,10 @@ import pytest
 from checkpoints.folder import digest_of
 from common.files import sha256_of
 from common.files import write_manifest as write_folder_manifest
-from common.provenance import recorded_digest
+from common.provenance import Provenance, recorded_digest
+from glue import predictions as glue_predictions
 from glue.data import find_file, read_split
-from glue.predictions import Answers, answers_of, write_answers
+from glue.predictions import SplitPredictions
 from glue.tasks import TASKS, Split, Task
 from lab import report
 from lab.ensemble_io import gold_values
@@ -43,7 +44,9 @@ def _logits(task: Task, gold: np.ndarray, right: float, draw: np.random.Generato
     return logits
 
 
-def _answers(task: Task, split: Split, data: Path, right: float, draw: np.random.Generator) -> Answers:
+def _answers(
+    task: Task, split: Split, data: Path, right: float, draw: np.random.Generator
+) -> SplitPredictions:
     rows = len(read_split(task, split, data).examples)
     if split.kind == "dev":
         gold = gold_values(task, split, data)
@@ -52,8 +55,8 @@ def _answers(task: Task, split: Split, data: Path, right: float, draw: np.random
     logits = _logits(task, gold, right, draw)
     order = list(reversed(range(len(task.labels)))) or [0]  # a checkpoint's own order of labels
     labels = [task.labels[number] for number in order] if task.labels else ["score"]
-    answers, source = answers_of(task, logits[:, order], labels), sha256_of(find_file(data, split))
-    return Answers(split.submission_file, logits[:, order], labels, answers, source)
+    source = Provenance(data={split.file: sha256_of(find_file(data, split))})
+    return SplitPredictions(task, split, logits[:, order], labels, source)
 
 
 @functools.cache
@@ -84,11 +87,11 @@ def fake(runs: Path, name: str, data: Path, right: float = 0.8, seed: int = 0) -
     pairs = []
     for kind in ("dev", "test"):
         parts = [_answers(task, split, data, right, draw) for split in task.of_kind(kind)]
-        write_answers(folder / "predictions" / kind, parts, digest)
+        signed = [part.made_by(digest) for part in parts]
+        glue_predictions.write_predictions(folder / "predictions" / kind, signed)
         if kind == "dev":
             for split, part in zip(task.of_kind(kind), parts, strict=True):
-                said = [float(a) if task.is_regression else task.labels.index(a) for a in part.answers]
-                pairs.append((gold_values(task, split, data), np.array(said)))
+                pairs.append((gold_values(task, split, data), task.values_of(part.values)))
     best = {"step": 40, **score_task(task, pairs), "loss": 1.0}
     (folder / "scores.json").write_text(
         json.dumps({"task": task_name, "best": best, "last": best}), encoding="utf-8"

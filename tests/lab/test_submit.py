@@ -12,10 +12,10 @@ from common.errors import InputError
 from common.files import sha256_of
 from common.provenance import recorded_digest
 from glue import score
+from glue.predictions import SplitPredictions
 from glue.tasks import TASKS
 from lab import ensemble
 from submission import check, diff
-from submission.provenance import read_logits
 from tests.lab.conftest import FakeTrial
 from tests.lab.hand_ins import ALL, WritePlan, submitted
 
@@ -35,8 +35,10 @@ def test_the_zip_is_what_the_manifest_says(
     assert len({member["run"] for member in tasks["qqp"]["members"]}) >= 2
     for member in tasks["qqp"]["members"]:
         assert member["checkpoint_digest"] == recorded_digest(runs / member["run"] / "best")
-    joined = read_logits(tmp_path / "best.predictions" / "test" / "QQP.npz")
-    assert joined.data_digest == sha256_of(sample_dir / "QQP" / "test.tsv")
+    joined = SplitPredictions.read(
+        tmp_path / "best.predictions" / "test", TASKS["qqp"], TASKS["qqp"].of_kind("test")[0]
+    )
+    assert joined.provenance.data["QQP/test.tsv"] == sha256_of(sample_dir / "QQP" / "test.tsv")
     assert tasks["wnli"]["note"] == "every row is 0: chosen, not predicted"
     dev = tmp_path / "best.predictions" / "dev"
     for name, task in TASKS.items():  # every score in it is that of the files beside the zip

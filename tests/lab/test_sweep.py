@@ -19,7 +19,7 @@ from common.errors import InputError
 from common.files import sha256_of
 from common.provenance import recorded_digest
 from lab.sweep import main
-from submission.manifest import origins_of
+from submission.manifest import provenance_of
 from tests.conftest import RunModule
 
 FEW = "settings: {max_steps: 6, save_steps: 3, logging_steps: 2, learning_rate: 1e-3}\n"
@@ -82,7 +82,7 @@ def test_failures_are_told_and_the_rest_is_done_once(
     about = {"checkpoint_digest": digest, "run": "qqp/tiny-seed7", "seed": 7, "step": scores["best"]["step"]}
     about["dev"] = {key: scores["best"][key] for key in ("main", "f1", "accuracy")}
     about["began_with"] = {"model_sha256": digest_of(sample_dir / "tiny-convbert")}
-    assert origins_of(run / "predictions" / "dev", runs) == {"qqp": about}
+    assert provenance_of(run / "predictions" / "dev", runs) == {"qqp": about}
 
     stamp = (run / "scores.json").stat().st_mtime_ns
     with pytest.raises(InputError, match="1 of 3 trials failed"):
@@ -171,7 +171,7 @@ def test_transfer_takes_the_encoder_and_never_the_head(sample_dir: Path, tmp_pat
                 same = np.array_equal(array, arrays["qnli"][name])
                 assert same == (name not in heads), (task, name)
         assert "begins new: " in (folders[task] / "train.log").read_text(encoding="utf-8")
-        (origin,) = origins_of(folders[task] / "predictions" / "test", runs).values()
+        (origin,) = provenance_of(folders[task] / "predictions" / "test", runs).values()
         source = {"model_sha256": digest_of(folders["qnli"] / "best"), "run": "qnli/tiny"}
         assert origin["began_with"] == source
 

@@ -83,12 +83,12 @@ def faults_of(path: Path, data_dir: Path | None, name: str) -> list[tuple[int, s
     return [(fault.line, str(fault)) for fault in reports[name].faults]
 
 
-def refused(packed: Callable[..., Path], tmp_path: Path, *flags: str) -> str:
-    """What submission.pack says of a hand-in, after which nothing lies where the zip would."""
+def refused(packed: Callable[..., Path], tmp_path: Path, *flags: str) -> InputError:
+    """The error of submission.pack, after which there is nothing where the zip would be."""
     with pytest.raises(InputError) as error:
         packed(*flags)
     assert not (tmp_path / "out").exists()
-    return str(error.value)
+    return error.value
 
 
 def write_zip(

@@ -10,7 +10,7 @@ from common.files import sha256_of
 from common.files import write_manifest as write_folder_manifest
 from common.provenance import recorded_digest
 from glue.tasks import TASKS
-from submission.manifest import averages_of, origins_of, run_details
+from submission.manifest import averages_of, provenance_of, run_details
 from tests.submission.submission_samples import FILES, ROWS, write_logits
 
 
@@ -68,9 +68,9 @@ def test_runs_that_predicted_nothing_of_it_are_left_out(folder, tmp_path: Path):
     (run / "args.json").write_text(json.dumps({"recipe": {"seed": 9}}), encoding="utf-8")
     digests = {"model.safetensors": "1" * 64, "config.json": "2" * 64, "vocab.txt": "3" * 64}
     (run / "best" / "manifest.json").write_text(json.dumps({"sha256": digests}), encoding="utf-8")
-    assert origins_of(folder, tmp_path / "runs") == {"rte": {"checkpoint_digest": "a" * 64}}
+    assert provenance_of(folder, tmp_path / "runs") == {"rte": {"checkpoint_digest": "a" * 64}}
     write_logits(folder, TASKS["rte"], "RTE.tsv", recorded_digest(run / "best"))
-    about = origins_of(folder, tmp_path / "runs")["rte"]
+    about = provenance_of(folder, tmp_path / "runs")["rte"]
     assert (about["run"], about["seed"], about["step"]) == ("rte", 9, 3)
     assert about["dev"] == dict.fromkeys(("main", *TASKS["rte"].score_keys), 0.5)
     (run / "best" / "manifest.json").write_text(

@@ -91,7 +91,7 @@ def test_entries_are_stored_with_a_fixed_date_and_mode(packed):
 @_EACH_FILE
 def test_a_missing_file_is_named_with_the_remedy(folder, packed, tmp_path, task, split):
     (folder / split.submission_file).unlink()
-    message = refused(packed, tmp_path)
+    message = str(refused(packed, tmp_path))
     assert message.startswith(
         f"{folder}: missing: {split.submission_file}; write them with python -m glue.run_predict"
     )
@@ -101,7 +101,7 @@ def test_a_missing_file_is_named_with_the_remedy(folder, packed, tmp_path, task,
 def test_files_missing_of_one_task_name_it_once(folder, packed, tmp_path):
     for name in _OF_ONE_TASK:
         (folder / name).unlink()
-    message = refused(packed, tmp_path)
+    message = str(refused(packed, tmp_path))
     assert "missing: MNLI-m.tsv, MNLI-mm.tsv, AX.tsv;" in message
     assert "(tasks: mnli)" in message
 
@@ -139,7 +139,7 @@ def test_what_the_check_refuses_is_not_packed(folder, packed, tmp_path, capsys, 
     cells = predictions(task, ROWS[split.submission_file])
     (folder / split.submission_file).write_text(tsv([*cells[:3], "maybe", *cells[4:]]), encoding="utf-8")
     for flags in ((), ("--fill_missing", "majority")):
-        message = refused(packed, tmp_path, *flags)
+        message = str(refused(packed, tmp_path, *flags))
         assert message.startswith(f"{folder}: {split.submission_file}:5: ")
         assert message.endswith("; nothing was written")
         assert f"ERROR    {split.submission_file}" in capsys.readouterr().err
@@ -147,7 +147,7 @@ def test_what_the_check_refuses_is_not_packed(folder, packed, tmp_path, capsys, 
 
 def test_a_misnamed_file_is_not_filled_over(folder, packed, tmp_path):
     (folder / "RTE.tsv").rename(folder / "rte.tsv")
-    message = refused(packed, tmp_path, "--fill_missing", "majority")
+    message = str(refused(packed, tmp_path, "--fill_missing", "majority"))
     assert "RTE.tsv is missing; found rte.tsv: the wanted name is RTE.tsv" in message
 
 

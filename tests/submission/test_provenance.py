@@ -40,13 +40,11 @@ def test_files_of_one_task_must_come_from_one_checkpoint(folder, packed, tmp_pat
     _write_all_logits(folder)
     task = next(task for task, split in FILES if split.submission_file == name)
     write_logits(folder, task, name, digest="e" * 64)
-    message = refused(packed, tmp_path)
-    assert message.startswith(f"{folder}/")
-    assert "predicted by checkpoint" in message
-    assert name.replace(".tsv", ".npz") in message or name == _OF_ONE_TASK[0]
-    assert "d" * 12 in message
-    assert "e" * 12 in message
-    assert message.endswith(f"python -m glue.run_predict --task_name {task.name}")
+    error = refused(packed, tmp_path)
+    odd = name if name != _OF_ONE_TASK[0] else _OF_ONE_TASK[1]
+    assert (error.path, error.code) == (folder / odd.replace(".tsv", ".npz"), "other checkpoint")
+    for part in ("d" * 12, "e" * 12, f"python -m glue.run_predict --task_name {task.name}"):
+        assert part in error.message
 
 
 def test_tasks_may_come_from_different_checkpoints(folder, packed):
@@ -80,10 +78,10 @@ def test_an_edited_label_is_found_whatever_the_checkpoints_label_order(folder, p
     cells = predictions(task, ROWS[name])
     old, cells[3] = cells[3], next(label for label in task.labels if label != cells[3])
     (folder / name).write_text(tsv(cells), encoding="utf-8")
-    message = refused(packed, tmp_path)
-    npz = name.replace(".tsv", ".npz")
-    expected = f"{folder / name}:5: the file says {cells[3]}, but the logits in {npz} say {old} (1 such rows)"
-    assert message.startswith(expected)
+    error = refused(packed, tmp_path)
+    assert (error.path, error.line, error.code) == (folder / name, 5, "stale")
+    assert error.message.startswith(f"the file says {cells[3]}, but the logits in ")
+    assert f"say {old} " in error.message
 
 
 def _regression():
@@ -114,41 +112,43 @@ def test_a_regressions_logits_are_clipped_and_compared_to_three_decimals(
     if agrees:
         assert packed().exists()
     else:
-        assert f"{name}:4: the file says {cell}, but the logits in" in refused(packed, tmp_path)
+        error = refused(packed, tmp_path)
+        assert (error.path, error.line, error.code) == (folder / name, 4, "stale")
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "code"),
     [
-        (lambda arrays: arrays.update(logits=arrays["logits"][:-1]), "rows, but RTE.npz has"),
-        (lambda arrays: arrays.update(logits=arrays["logits"][:, :1]), "logits of shape (15, 1) and type"),
-        (lambda arrays: arrays.update(logits=arrays["logits"].astype(int)), "and type int64 do not fit"),
-        (lambda arrays: arrays.update(labels=np.array(["no", "yes"])), "expected the labels entailment"),
-        (lambda arrays: arrays.pop("checkpoint_digest"), "not a whole .npz (it holds no checkpoint_dig"),
-        (lambda arrays: arrays.update(labels=np.array([None, 1], dtype=object)), "not a whole .npz"),
-        (lambda arrays: arrays.update(logits=arrays["logits"][:, 0]), "logits of shape (15,) and type"),
-        (lambda arrays: arrays.update(logits=arrays["logits"].astype(complex)), "and type complex128 do not"),
-        (lambda arrays: arrays.update(logits=arrays["logits"].astype("f4,f4")), "do not fit 2 labels"),
-        (lambda arrays: arrays.update(labels=np.array([0, 1])), "expected labels as a row of words, found"),
-        (lambda arrays: arrays.update(labels=arrays["labels"][None]), "expected labels as a row of words"),
-        (lambda arrays: arrays.update(labels=np.array(["\x1b[2J", "a\nb"])), r"found \x1b[2J, a\nb; predict"),
-        (lambda arrays: arrays.update(checkpoint_digest=np.array(["a", "b"])), "expected one word as check"),
-        (lambda arrays: arrays.update(checkpoint_digest=np.array(7)), "expected one word as check"),
+        (lambda arrays: arrays.update(logits=arrays["logits"][:-1]), "stale"),
+        (lambda arrays: arrays.update(logits=arrays["logits"][:, :1]), "form"),
+        (lambda arrays: arrays.update(logits=arrays["logits"].astype(int)), "form"),
+        (lambda arrays: arrays.update(labels=np.array(["no", "yes"])), "labels"),
+        (lambda arrays: arrays.pop("checkpoint_digest"), "damaged"),
+        (lambda arrays: arrays.update(labels=np.array([None, 1], dtype=object)), "damaged"),
+        (lambda arrays: arrays.update(logits=arrays["logits"][:, 0]), "form"),
+        (lambda arrays: arrays.update(logits=arrays["logits"].astype(complex)), "form"),
+        (lambda arrays: arrays.update(logits=arrays["logits"].astype("f4,f4")), "form"),
+        (lambda arrays: arrays.update(labels=np.array([0, 1])), "form"),
+        (lambda arrays: arrays.update(labels=arrays["labels"][None]), "form"),
+        (lambda arrays: arrays.update(labels=np.array(["\x1b[2J", "a\nb"])), "labels"),
+        (lambda arrays: arrays.update(checkpoint_digest=np.array(["a", "b"])), "form"),
+        (lambda arrays: arrays.update(checkpoint_digest=np.array(7)), "form"),
+        (lambda arrays: arrays.update(code_version=np.array(7)), "form"),
     ],
     ids=[
         "rows", "columns", "type", "labels", "no digest", "pickled", "one column", "complex", "structured",
         "label ids", "labels in two rows", "control characters", "two digests", "number as digest",
+        "number as version",
     ],
 )  # fmt: skip
-def test_an_npz_that_does_not_fit(folder, packed, tmp_path, change, message):
+def test_an_npz_that_does_not_fit(folder, packed, tmp_path, change, code):
     path = write_logits(folder, _TASK, "RTE.tsv")
     arrays = dict(np.load(path))
     change(arrays)
     np.savez(path, **arrays)
-    said = refused(packed, tmp_path)
-    assert message in said
-    assert "RTE." in said
-    assert said.isprintable()
+    error = refused(packed, tmp_path)
+    assert (error.path, error.code) == (folder / "RTE.tsv" if code == "stale" else path, code)
+    assert str(error).isprintable()
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -158,8 +158,9 @@ def test_logits_that_are_no_finite_numbers(folder, packed, tmp_path, task, split
     arrays = dict(np.load(path))
     arrays["logits"][3, -1] = value
     np.savez(path, **arrays)
-    said = refused(packed, tmp_path)
-    assert said == f"{path}: the logits of row 3 are not finite (1 such rows); train and predict again"
+    error = refused(packed, tmp_path)
+    assert (error.path, error.code) == (path, "not finite")
+    assert "row 3" in error.message
 
 
 def _npy(array):
@@ -202,12 +203,11 @@ _NO_NPZ = {
 def test_a_file_that_is_no_npz(folder, packed, tmp_path, raw):
     path = folder / "RTE.npz"
     path.write_bytes(raw)
-    said = refused(packed, tmp_path)
-    assert said.startswith(f"{path}: ")
-    assert said.endswith("; predict again, or remove it")
-    assert said.isprintable()
-    assert len(said) < len(str(path)) + 200
-    assert "allow_pickle" not in said
+    error = refused(packed, tmp_path)
+    assert (error.path, error.code) == (path, "damaged")
+    assert error.message.isprintable()
+    assert len(error.message) < 200
+    assert "allow_pickle" not in error.message
 
 
 class _Trap:
@@ -228,9 +228,9 @@ def test_a_pickle_is_refused_and_runs_nothing(folder, packed, tmp_path, name):
         np.savez(path, **{**np.load(path), name: np.array([_Trap(trap)], dtype=object)})
     else:
         path.write_bytes(pickle.dumps(_Trap(trap)))
-    said = refused(packed, tmp_path)
-    assert said.startswith(f"{path}: not a whole .npz (")
-    assert said.isprintable()
+    error = refused(packed, tmp_path)
+    assert (error.path, error.code) == (path, "damaged")
+    assert error.message.isprintable()
     assert not trap.exists()
 
 
@@ -238,13 +238,14 @@ def test_a_pickle_is_refused_and_runs_nothing(folder, packed, tmp_path, name):
 def test_what_is_no_file_in_the_place_of_an_npz(folder, packed, tmp_path, make):
     path = folder / "RTE.npz"
     make(path)
-    assert refused(packed, tmp_path) == f"{path}: not a file; remove it, or predict again"
+    error = refused(packed, tmp_path)
+    assert (error.path, error.code) == (path, "missing")
 
 
 def test_a_digest_of_control_characters_is_shown_without_them(folder, packed, tmp_path):
     for task, split in FILES:
         digest = "\x1b[2J" if split.submission_file == _OF_ONE_TASK[-1] else "d" * 64
         write_logits(folder, task, split.submission_file, digest=digest)
-    said = refused(packed, tmp_path)
-    assert r"\x1b[2J" in said
-    assert said.isprintable()
+    error = refused(packed, tmp_path)
+    assert r"\x1b[2J" in error.message
+    assert error.message.isprintable()
