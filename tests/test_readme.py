@@ -20,8 +20,9 @@ COMMANDS = [
 ]
 
 
-DOCUMENTS = ["README.md", *(f"docs/{name}.md" for name in ("architecture", "decisions", "performance"))]
-DOCUMENTS += ["docs/convbert_mini_sources.md", "checkpoints/convbert-mini/README.md", "CONTRIBUTING.md"]
+PROJECT = Path(__file__).parents[1]
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", "checkpoints/convbert-mini/README.md"]
+DOCUMENTS += sorted(str(page.relative_to(PROJECT)) for page in (PROJECT / "docs").glob("*.md"))
 
 
 class ParsedError(Exception):
@@ -65,7 +66,7 @@ def test_the_architecture_names_files(project_dir: Path) -> None:
     assert len(_source_files(project_dir / "docs/architecture.md")) > 30
 
 
-@pytest.mark.parametrize("name", DOCUMENTS)
+@pytest.mark.parametrize("name", [name for name in DOCUMENTS if name != "docs/coming_from.md"])
 def test_every_source_file_that_a_document_names_exists(project_dir: Path, name: str) -> None:
     names = _source_files(project_dir / name)
     assert [file for file in names if not (project_dir / file).is_file()] == []
