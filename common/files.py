@@ -16,7 +16,7 @@ from common.errors import InputError
 from common.json_text import parse_json
 from common.plain_files import open_plain, read_plain
 from common.printable import escape_unprintable, shortened
-from common.text import NotTextError, decode_text, read_lines
+from common.text import decode_text, read_lines
 
 MANIFEST = "manifest.json"
 _LARGEST_JSON = 1 << 30  # bytes; SQuAD 2.0 has 42 million
@@ -94,11 +94,9 @@ def why_missing(path: Path) -> str:
 def read_json_object(path: str | Path, most: int = _LARGEST_JSON) -> dict[str, Any]:
     """The JSON object in a plain file of at most so many bytes; InputError says what is wrong with it."""
     try:
-        text = decode_text(read_plain(path, most))
+        text = decode_text(read_plain(path, most), path)
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except NotTextError as error:
-        raise InputError(f"{path}: not JSON: {error}") from None
+        raise InputError("no such file", path=path, code="missing") from None
     values = parse_json(text, str(path))
     if not isinstance(values, dict):
         raise InputError(f"{path}: expected a JSON object, found a {type(values).__name__}")

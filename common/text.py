@@ -5,11 +5,13 @@ is no UTF-8 text (UTF-16, compressed, a Git LFS pointer, a web page) is refused 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from common.errors import InputError
 from common.plain_files import open_plain
+from common.printable import shortened
 
 _BOM = "\ufeff"
 _COMPRESSED = (
@@ -24,14 +26,6 @@ _LOOKED_AT = 512  # bytes
 # Characters of a text to classify. Of a longer one a network sees no more than of this, while the tokeniser
 # takes a hundred bytes of memory for each.
 LONGEST_TEXT = 1_000_000
-
-
-class NotTextError(ValueError):
-    """Bytes that are no UTF-8 text. line: where, counted from 1. whole: the file is something else."""
-
-    def __init__(self, line: int, reason: str, whole: bool = False) -> None:
-        super().__init__(reason if whole else f"line {line}: {reason}")
-        self.line, self.reason = line, reason
 
 
 def stand_in(raw: bytes) -> str:
@@ -74,41 +68,86 @@ def _wide_encoding(raw: bytes) -> str:
     return ""
 
 
-def decode_text(raw: bytes) -> str:
-    """The text of a whole file's bytes, without its byte order mark; NotTextError says what else it is."""
+def decode_text(raw: bytes, path: str | Path | None = None) -> str:
+    """The text of a whole file's bytes, without its byte order mark; InputError says what else it is."""
     if form := other_form(raw):
-        raise NotTextError(1, form, whole=True)
-    return decode_part(raw, 1)
+        raise InputError(form, path=path, line=1, code="encoding")
+    return decode_part(raw, 1, path)
 
 
-def decode_part(raw: bytes, line: int) -> str:
-    """The text of a part of a file that begins with this line; NotTextError names the line of a bad byte."""
+def decode_part(raw: bytes, line: int, path: str | Path | None = None) -> str:
+    """The text of a part of a file that begins with this line; InputError names the line of a bad byte."""
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         number = line + raw.count(b"\n", 0, error.start)
-        reason = f"byte 0x{raw[error.start]:02x} is not UTF-8; save the file as UTF-8"
-        raise NotTextError(number, reason) from None
+        message = f"byte 0x{raw[error.start]:02x} is not UTF-8; save the file as UTF-8"
+        raise InputError(message, path=path, line=number, code="encoding") from None
     return text.lstrip(_BOM) if line == 1 else text
 
 
 def read_text(path: str | Path) -> str:
     """The text of a UTF-8 file, with or without a byte order mark; InputError with line for other bytes."""
-    try:
-        with open_plain(path) as file:
-            return decode_text(file.read())
-    except NotTextError as error:
-        raise InputError(f"{path}:{error.line}: {error.reason}") from None
+    with open_plain(path) as file:
+        return decode_text(file.read(), path)
 
 
 def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
     """Number and text of every line without its end, cut at line feeds only; read as they are asked for."""
     with open_plain(path) as file:
         if form := other_form(file.peek(_LOOKED_AT)):
-            raise InputError(f"{path}:1: {form}")
+            raise InputError(form, path=path, line=1, code="encoding")
         for number, raw in enumerate(file, 1):
-            try:
-                line = decode_part(raw, number)
-            except NotTextError as error:
-                raise InputError(f"{path}:{error.line}: {error.reason}") from None
-            yield number, line.removesuffix("\n").removesuffix("\r")
+            yield number, decode_part(raw, number, path).removesuffix("\n").removesuffix("\r")
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A table as it stands in a file: a row a line, cells parted by TABs, quotes and all.
+
+    Attributes:
+        path: The file, for errors.
+        header: The names of the columns, from the first line or known beforehand.
+        lines: Number and text of each row's line.
+    """
+
+    path: Path
+    header: Sequence[str]
+    lines: Iterable[tuple[int, str]]
+
+    @classmethod
+    def from_lines(
+        cls, path: Path, lines: Iterable[tuple[int, str]], header: Sequence[str] = ()
+    ) -> "TextTable":
+        """A table whose first line is its header, unless the header is given."""
+        rows = iter(lines)
+        return cls(path, header or next(rows, (0, ""))[1].split("\t"), rows)
+
+    def positions(self, names: Sequence[str], hint: str = "") -> list[int]:
+        """Where these columns are, their names in any case; InputError if one is missing or there twice."""
+        header = [name.strip().casefold() for name in self.header]
+        if all(name.casefold() in header for name in names):
+            names = [name.casefold() for name in names]
+        else:
+            header = list(self.header)
+        for name in names:
+            if name not in header:
+                raise InputError(f"no column {name!r}{hint}", path=self.path, line=1, code="header")
+        for name in names:
+            if header.count(name) > 1:
+                message = f"column {name!r} stands twice in the header"
+                raise InputError(message, path=self.path, line=1, code="header")
+        return [header.index(name) for name in names]
+
+    def cells(self, number: int, line: str) -> list[str]:
+        """The cells of a row; InputError if there are more or fewer than columns."""
+        cells = line.split("\t")
+        if len(cells) != len(self.header):
+            names = " ".join(shortened(name, 60)[1:-1] or "(blank)" for name in self.header[:20])
+            message = (
+                f"expected {len(self.header)} columns ({names}), found {len(cells)}; is the file cut short?"
+            )
+            if not line.strip():
+                message = "blank line; remove it, or fetch the file again"
+            raise InputError(message, path=self.path, line=number, code="columns")
+        return cells

@@ -13,7 +13,7 @@ from typing import Any
 from common.errors import InputError
 from common.plain_files import read_input, read_plain
 from common.printable import shortened
-from common.text import NotTextError, decode_text
+from common.text import decode_text
 
 MAX_BYTES = 1 << 18  # a plan of a thousand lines has some 40 kB
 _MAX_NODES = 20_000
@@ -140,13 +140,11 @@ def read_nodes(path: str | Path, display_name: str = "", may_be_pipe: bool = Fal
 
 def _text(path: str | Path, label: str, may_be_pipe: bool) -> str:
     try:
-        return decode_text(read_input(path, MAX_BYTES) if may_be_pipe else read_plain(path, MAX_BYTES))
+        return decode_text(read_input(path, MAX_BYTES) if may_be_pipe else read_plain(path, MAX_BYTES), label)
     except FileNotFoundError:
         raise InputError(f"{label}: no such file") from None
     except OSError as error:
         raise InputError(f"{label}: cannot be read: {error.strerror}") from None
-    except NotTextError as error:
-        raise InputError(f"{label}:{error.line}: {error.reason}") from None
 
 
 def _bounded_loader(label: str) -> Any:

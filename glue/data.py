@@ -6,13 +6,14 @@ the one exception is QQP's training file, whose known defects are counted and re
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.errors import InputError
 from common.messages import say
 from common.printable import shortened
-from common.text import LONGEST_TEXT, read_text
+from common.text import LONGEST_TEXT, TextTable, read_text
 from glue.data_files import find_file, locate
 from glue.tasks import Split, Task
 
@@ -20,7 +21,7 @@ __all__ = ["Example", "Rows", "find_file", "locate", "read_gold", "read_split"]
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)  # float() takes " ٣" and "0_1" too
 _ENOUGH = 5  # texts or scores, before a file is judged by them
-_MOST_DEFECTS = 100  # QQP's official train.tsv has some two dozen
+_MAX_DEFECTS = 100  # QQP's official train.tsv has some two dozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,49 +60,46 @@ def read_gold(task: Task, split: Split, path: str | Path) -> list[str | float]:
 
 
 def _read(path: Path, task: Task, split: Split, with_label: bool) -> Rows:
-    lines = _lines(path, split)
-    header = list(split.headless) or lines[0].split("\t")
-    wanted = [*task.text_columns, *([task.label_column] if with_label else [])]
-    columns = _positions(path, header, wanted)
-    if split.headless and {*task.text_columns, task.label_column} <= {*lines[0].casefold().split("\t")}:
-        raise InputError(f"{path}:1: is a header, which the official file does not have; remove the line")
-    index = _index_column(header) if split.kind == "test" else None
-    first = 1 if split.headless else 2
-    rows, others = Rows(path, []), dict[str, str]()
-    for number, line in enumerate(lines[first - 1 :], first):
-        cells = line.split("\t")
+    table = _table(path, task, split)
+    names = [*task.text_columns, *([task.label_column] if with_label else [])]
+    columns = table.positions(names, f"; {_header_problem(list(table.header))}")
+    index = _index_column(table.header) if split.kind == "test" else None
+    rows, aliases = Rows(path, []), dict[str, str]()
+    for number, line in table.lines:
         try:
-            if len(cells) != len(header):
-                raise _BadRow(_count_problem(cells, header, line))
+            cells = table.cells(number, line)
             if index is not None and cells[index].strip(' "') != str(len(rows.examples)):
-                raise _BadRow(f"expected index {len(rows.examples)}, found {shortened(cells[index], 60)}")
-            rows.examples.append(_example(cells, columns, task, with_label, others))
-        except _BadRow as problem:
-            if not split.skips_defects or problem.is_label:
-                raise InputError(f"{path}:{number}: {problem}") from None
+                raise ValueError(f"expected index {len(rows.examples)}, found {shortened(cells[index], 60)}")
+            texts = _texts([cells[column] for column in columns[: len(task.text_columns)]], task)
+            label = _label(cells[columns[-1]], task, aliases) if with_label else None
+            rows.examples.append(Example(texts, label))
+        except _BadLabelError as error:
+            raise InputError(str(error), path=path, line=number, code="label") from None
+        except (ValueError, InputError) as error:
+            message = error.message if isinstance(error, InputError) else str(error)
+            if not split.skips_defects:
+                raise InputError(message, path=path, line=number, code="row") from None
             rows.skipped_lines.append(number)
-            if len(rows.skipped_lines) > _MOST_DEFECTS:
-                raise InputError(
-                    f"{path}:{number}: {problem}; the official file has a few such rows, "
-                    f"this one more than {_MOST_DEFECTS}"
-                ) from None
+            if len(rows.skipped_lines) > _MAX_DEFECTS:
+                message += f"; the official file has a few such rows, this one more than {_MAX_DEFECTS}"
+                raise InputError(message, path=path, line=number, code="row") from None
     if not rows.examples:
-        raise InputError(f"{path}: no rows; expected the official {split.rows}")
-    rows.notes.extend(_notes(rows, task, others))
+        raise InputError(f"no rows; expected the official {split.rows}", path=path, code="empty")
+    rows.notes.extend(_notes(rows, task, aliases))
     return rows
 
 
-def _index_column(header: list[str]) -> int | None:
+def _index_column(header: Sequence[str]) -> int | None:
     """Which column numbers the rows, under any usual name and spelling; None if none does."""
     names = [name.strip(' "').casefold() for name in header]
     return next((names.index(name) for name in ("index", "id", "idx") if name in names), None)
 
 
-def _notes(rows: Rows, task: Task, others: dict[str, str]) -> list[str]:
-    """What there is to say of a file that was read. others: labels by names that mean them."""
+def _notes(rows: Rows, task: Task, aliases: dict[str, str]) -> list[str]:
+    """What there is to say of a file that was read. aliases: names in it → the labels that they mean."""
     notes = []
-    if others:
-        pairs = ", ".join(f"{name} is {label}" for name, label in sorted(others.items()))
+    if aliases:
+        pairs = ", ".join(f"{name} is {label}" for name, label in sorted(aliases.items()))
         notes.append(f"{rows.path}: labels of {task.name}: {pairs}")
     texts = [text for example in rows.examples for text in example.texts]
     quoted = 0 if task.has_quoted_texts else _count_quoted(texts)
@@ -129,46 +127,32 @@ def _count_quoted(texts: list[str]) -> int:
     return len(by_writer) if is_spreadsheets else escaped
 
 
-class _BadRow(Exception):  # noqa: N818 (turned into an InputError, never seen as such)
-    is_label = False
+class _BadLabelError(ValueError):
+    """What is wrong with a label, which is never passed over."""
 
 
-class _BadLabel(_BadRow):
-    is_label = True
-
-
-def _count_problem(cells: list[str], header: list[str], line: str) -> str:
-    if not line.strip():
-        return "blank line; remove it, or fetch the file again"
-    names = " ".join(shortened(name, 60)[1:-1] or "(blank)" for name in header[:20])
-    return f"expected {len(header)} columns ({names}), found {len(cells)}; is the file cut short or edited?"
-
-
-def _example(
-    cells: list[str], columns: list[int], task: Task, with_label: bool, others: dict[str, str]
-) -> Example:
-    texts = tuple(cells[column] for column in columns[: len(task.text_columns)])
-    for name, text in zip(task.text_columns, texts, strict=True):
+def _texts(cells: list[str], task: Task) -> tuple[str, ...]:
+    for name, text in zip(task.text_columns, cells, strict=True):
         if not text.strip():
-            raise _BadRow(f"expected text in column {name!r}, found none")
+            raise ValueError(f"expected text in column {name!r}, found none")
         if len(text) > LONGEST_TEXT:
-            raise _BadRow(f"column {name!r} has {len(text)} characters; is a line end missing?")
-    return Example(texts, _label(cells[columns[-1]], task, others) if with_label else None)
+            raise ValueError(f"column {name!r} has {len(text)} characters; is a line end missing?")
+    return tuple(cells)
 
 
-def _label(cell: str, task: Task, others: dict[str, str]) -> str | float:
+def _label(cell: str, task: Task, aliases: dict[str, str]) -> str | float:
     if task.target_range is None:
         if cell in task.labels:
             return cell
-        label = others.get(cell) or task.label_meant(cell)
+        label = aliases.get(cell) or task.label_meant(cell)
         if label is None:
-            raise _BadLabel(_label_problem(cell, task))
-        others[cell] = label
+            raise _BadLabelError(_label_problem(cell, task))
+        aliases[cell] = label
         return label
     low, high = task.target_range
     score = float(cell) if _NUMBER.fullmatch(cell) else math.nan
     if not low <= score <= high:
-        raise _BadLabel(f"expected a score from {low:g} to {high:g}, found {shortened(cell, 60)}")
+        raise _BadLabelError(f"expected a score from {low:g} to {high:g}, found {shortened(cell, 60)}")
     return score
 
 
@@ -184,49 +168,40 @@ def _label_problem(cell: str, task: Task) -> str:
     return f"unknown label {shortened(cell, 60)}; expected one of {', '.join(task.labels)}{hint}"
 
 
-def _positions(path: Path, header: list[str], wanted: list[str]) -> list[int]:
-    names = [name.strip().casefold() for name in header]
-    if all(name.casefold() in names for name in wanted):  # a header in other case is the same header
-        header, wanted = names, [name.casefold() for name in wanted]
-    missing = [name for name in wanted if name not in header]
-    if missing:
-        raise InputError(f"{path}:1: no column {missing[0]!r}; {_header_problem(header)}")
-    repeated = [name for name in wanted if header.count(name) > 1]
-    if repeated:
-        raise InputError(f"{path}:1: column {repeated[0]!r} stands twice in the header")
-    return [header.index(name) for name in wanted]
-
-
 def _header_problem(header: list[str]) -> str:
-    shown = "the header has " + ", ".join(shortened(name, 60) for name in header[:12])
+    names = "the header has " + ", ".join(shortened(name, 60) for name in header[:12])
     if len(header) == 1 and "," in header[0]:
-        return f"{shown}: its columns are parted by commas; the official files by TABs, without quotes"
+        return f"{names}: its columns are parted by commas; the official files by TABs, without quotes"
     if all(len(name) > 2 and name[0] == name[-1] == '"' for name in header):
-        return f"{shown}: every cell is in quotes; write the file without them"
+        return f"{names}: every cell is in quotes; write the file without them"
     if "idx" in header:
-        return f"{shown}: this is an export of the datasets library; fetch the official files"
-    return shown
+        return f"{names}: this is an export of the datasets library; fetch the official files"
+    return names
 
 
-def _lines(path: Path, split: Split) -> list[str]:
-    """Decode a file and cut it at line feeds only; its BOM and CRLF line ends are taken off."""
+def _table(path: Path, task: Task, split: Split) -> TextTable:
+    """The rows of a file, cut at line feeds only; its BOM and CRLF line ends are taken off."""
     text = read_text(path)
     if not text.strip():
-        raise InputError(f"{path}: the file is empty; expected {split.rows} rows")
+        raise InputError(f"the file is empty; expected {split.rows} rows", path=path, code="empty")
     if "\n" not in text and "\r" in text:
-        raise InputError(f"{path}: its lines end with carriage returns alone; end them with line feeds")
-    ends_whole = text.endswith("\n")
+        message = "its lines end with carriage returns alone; end them with line feeds"
+        raise InputError(message, path=path, code="line ends")
     lines = text.removesuffix("\n").split("\n")
     if lines[0].endswith("\r"):
         lines = [line.removesuffix("\r") for line in lines]
     rows = len(lines) - (not split.headless)
     # A copy of the whole file without its last line feed is accepted: its row count is the official one.
-    if not ends_whole and rows != split.rows and not _known_without_final_newline(split):
-        raise InputError(
-            f"{path}:{len(lines)}: the file ends in the middle of a line, in row {rows} (officially "
-            f"{split.rows} rows): end its last line if it is whole, else it is cut short: fetch it again"
+    if not text.endswith("\n") and rows != split.rows and not _known_without_final_newline(split):
+        message = (
+            f"the file ends in the middle of a line, in row {rows} (officially {split.rows} rows): end its "
+            "last line if it is whole, else it is cut short: fetch it again"
         )
-    return lines
+        raise InputError(message, path=path, line=len(lines), code="cut short")
+    if split.headless and {*task.text_columns, task.label_column} <= {*lines[0].casefold().split("\t")}:
+        message = "is a header, which the official file does not have; remove the line"
+        raise InputError(message, path=path, line=1, code="header")
+    return TextTable.from_lines(path, enumerate(lines, 1), split.headless)
 
 
 def _known_without_final_newline(split: Split) -> bool:

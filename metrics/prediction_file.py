@@ -13,7 +13,7 @@ from pathlib import Path
 
 from common.errors import InputError
 from common.plain_files import read_plain
-from common.text import NotTextError, decode_text
+from common.text import decode_text
 
 HEADER = "index\tprediction"
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -209,8 +209,8 @@ def _decode(raw: bytes, faults: _Faults) -> str | None:
         return None
     try:
         text = decode_text(raw)
-    except NotTextError as error:
-        faults.add("encoding", error.line, error.reason)
+    except InputError as error:
+        faults.add("encoding", error.line or 1, error.message)
         return None
     if "\r" in text:
         line = text.count("\n", 0, text.index("\r")) + 1

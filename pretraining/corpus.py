@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from common.errors import InputError
-from common.text import NotTextError, decode_part, other_form
+from common.text import decode_part, other_form
 
 FILE = "train.data"
 LONGEST_LINE = 2**19  # bytes; beyond that somebody's line ends are missing
@@ -55,10 +55,7 @@ def _texts(path: Path, number: int, raw: bytes) -> tuple[str, ...]:
         raise InputError(f"{path}: {form}")
     if b"\0" in raw:
         raise InputError(f"{path}:{number}: holds a NUL byte, so it is no text; expected UTF-8 text")
-    try:
-        line = decode_part(raw, number)
-    except NotTextError as error:
-        raise InputError(f"{path}:{number}: {error.reason}; expected one passage a line") from None
+    line = decode_part(raw, number, path)
     if not line.strip():
         return ()
     texts = tuple(text.strip() for text in line.rstrip("\r\n").split("\t"))

@@ -16,7 +16,7 @@ from common.files import read_json_line
 from common.json_text import parse_json
 from common.plain_files import read_plain
 from common.printable import shortened
-from common.text import NotTextError, decode_text
+from common.text import decode_text
 
 MISSING = object()  # a start that is not given
 
@@ -100,11 +100,9 @@ def without_answers(entry: Entry) -> InputError:
 def _values(path: str | Path) -> Iterator[tuple[str, Any]]:
     """Place and value of everything in a file of JSON, or of JSON lines."""
     try:
-        text = decode_text(read_plain(path, _MAX_BYTES))
+        text = decode_text(read_plain(path, _MAX_BYTES), path)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except NotTextError as error:
-        raise InputError(f"{path}: not JSON: {error}") from None
     if not _is_lines(text):
         yield f"{path}: ", parse_json(text, str(path))
         return

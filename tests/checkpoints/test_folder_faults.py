@@ -40,7 +40,7 @@ def test_missing_files(edited: Edited) -> None:
     [
         (b"", "not JSON: Expecting value"),
         (b'{"model_type": "bert",', "not JSON: "),
-        (b"\xff\xfe", "not JSON: "),
+        (b"\xff\xfe", "is UTF-16"),
         (b"[1, 2]", "expected a JSON object, found a list"),
         (b"null", "expected a JSON object, found a NoneType"),
         (b'{"hidden_size": 32}', "no model_type; expected one of convbert, electra, bert, ernie"),
@@ -56,7 +56,8 @@ def test_missing_files(edited: Edited) -> None:
 def test_bad_config(tmp_path: Path, content: bytes, said: str) -> None:
     (tmp_path / "config.json").write_bytes(content)
     message = fault(lambda: read_config(tmp_path))
-    assert message.startswith(f"{tmp_path / 'config.json'}: {said}")
+    assert message.startswith(str(tmp_path / "config.json"))
+    assert said in message
 
 
 def test_changes_that_do_not_fit_name_the_file(tmp_path: Path) -> None:

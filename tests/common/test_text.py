@@ -7,7 +7,7 @@ import pytest
 
 from common.errors import InputError
 from common.files import read_json_object, read_json_objects
-from common.text import read_lines, read_text
+from common.text import TextTable, read_lines, read_text
 
 BOM = b"\xef\xbb\xbf"
 
@@ -55,12 +55,40 @@ def test_what_is_no_utf8_text_is_named(tmp_path: Path, form: str) -> None:
 def test_a_bad_byte_is_named_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes(BOM + b"a\nb\ncaf\xe9\n")
-    for read in (read_text, lambda path: list(read_lines(path))):
-        with pytest.raises(InputError) as caught:
+    for read in (read_text, lambda path: list(read_lines(path)), read_json_object):
+        with pytest.raises(InputError, match="byte 0xe9 is not UTF-8") as caught:
             read(path)
-        assert str(caught.value).startswith(f"{path}:3: byte 0xe9 is not UTF-8")
-    with pytest.raises(InputError, match="line 3"):
-        read_json_object(path)
+        assert (caught.value.path, caught.value.line, caught.value.code) == (path, 3, "encoding")
+
+
+def table(text: str, header: tuple[str, ...] = ()) -> TextTable:
+    return TextTable.from_lines(Path("a.tsv"), enumerate(text.split("\n"), 1), header)
+
+
+def test_a_table_has_its_first_line_as_header_unless_that_is_known() -> None:
+    found = table('Index\tText\n0\t"a"\n1\t')
+    assert found.positions(["text", "INDEX"]) == [1, 0]
+    assert [found.cells(*line) for line in found.lines] == [["0", '"a"'], ["1", ""]]
+    known = table("0\ta", ("index", "text"))
+    assert [known.cells(*line) for line in known.lines] == [["0", "a"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "code"),
+    [
+        ("index\tlabel\n0\ta", 1, "header"),
+        ("text\ttext\n0\ta", 1, "header"),
+        ("index\ttext\n0\ta\tb", 2, "columns"),
+        ("index\ttext\n0\ta\n", 3, "columns"),
+    ],
+    ids=["missing", "twice", "a cell too many", "blank line"],
+)
+def test_a_table_that_is_not_as_expected_is_named_with_its_line(text: str, line: int, code: str) -> None:
+    with pytest.raises(InputError) as caught:
+        found = table(text)
+        found.positions(["text"])
+        [found.cells(*each) for each in found.lines]
+    assert (caught.value.path, caught.value.line, caught.value.code) == (Path("a.tsv"), line, code)
 
 
 def test_zero_bytes_alone_do_not_make_it_utf_16(tmp_path: Path) -> None:

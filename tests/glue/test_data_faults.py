@@ -11,7 +11,7 @@ from scripts.make_sample import row_counts
 from tests.glue.damaged_files import SPLITS, cell_changed, line_changed
 
 RTE_COLUMNS = "(index sentence1 sentence2 label)"
-CUT = "is the file cut short or edited?"
+CUT = "is the file cut short?"
 
 
 ENDED = [file for file in SPLITS if file not in ("CoLA/dev.tsv", "diagnostic/diagnostic.tsv")]
