@@ -65,12 +65,16 @@ def table(text: str, header: tuple[str, ...] = ()) -> TextTable:
     return TextTable.from_lines(Path("a.tsv"), enumerate(text.split("\n"), 1), header)
 
 
+def rows_of(table: TextTable) -> list[list[str]]:
+    table.positions(["text"])
+    return [table.cells(*line) for line in table.lines]
+
+
 def test_a_table_has_its_first_line_as_header_unless_that_is_known() -> None:
     found = table('Index\tText\n0\t"a"\n1\t')
     assert found.positions(["text", "INDEX"]) == [1, 0]
-    assert [found.cells(*line) for line in found.lines] == [["0", '"a"'], ["1", ""]]
-    known = table("0\ta", ("index", "text"))
-    assert [known.cells(*line) for line in known.lines] == [["0", "a"]]
+    assert rows_of(found) == [["0", '"a"'], ["1", ""]]
+    assert rows_of(table("0\ta", ("index", "text"))) == [["0", "a"]]
 
 
 @pytest.mark.parametrize(
@@ -85,9 +89,7 @@ def test_a_table_has_its_first_line_as_header_unless_that_is_known() -> None:
 )
 def test_a_table_that_is_not_as_expected_is_named_with_its_line(text: str, line: int, code: str) -> None:
     with pytest.raises(InputError) as caught:
-        found = table(text)
-        found.positions(["text"])
-        [found.cells(*each) for each in found.lines]
+        rows_of(table(text))
     assert (caught.value.path, caught.value.line, caught.value.code) == (Path("a.tsv"), line, code)
 
 
