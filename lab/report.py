@@ -23,7 +23,7 @@ from common.errors import InputError
 from common.files import write_text
 
 if TYPE_CHECKING:
-    from lab.report_runs import Run
+    from pandas import DataFrame
 
 TEMPLATE = "report.html"
 SIZES = ("small", "medium-small", "base")
@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def page(runs: Path, data_dir: Path | None, archive: Path | None, size: str = "base") -> str:
-    """The page's HTML. The same files give the same page."""
+    """Render the page's HTML. The same files give the same page."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -78,43 +78,64 @@ def page(runs: Path, data_dir: Path | None, archive: Path | None, size: str = "b
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
     )
+    environment.filters["number"] = _number
+    environment.filters["percent"] = lambda value: _number(None if value is None else 100 * value)
     return environment.get_template(TEMPLATE).render(contents(runs, data_dir, archive, size))
 
 
-def contents(runs: Path, data_dir: Path | None, archive: Path | None, size: str) -> dict[str, Any]:
-    """What the template shows, under the names it uses."""
-    from lab import report_hand_in, report_rows, report_runs
-    from lab.report_numbers import whole
+def _number(value: float | None) -> str:
+    """Two decimals; ``–`` for None and for what is not a number."""
+    return "–" if value is None or value != value else f"{value:.2f}"
 
-    found = report_runs.read(runs)
-    groups = report_runs.by_task(found)
-    answers, source = _diagnostic_answers(found, archive)
+
+def contents(runs: Path, data_dir: Path | None, archive: Path | None, size: str) -> dict[str, Any]:
+    """Collect what the template shows, under the names it uses.
+
+    Raises:
+        InputError: No run below the folder is done, or a file cannot be read.
+    """
+    from glue.published import rows_of
+    from glue.tasks import TASKS
+    from lab import report_charts, report_rows, report_runs, report_submission
+    from lab.results import done_runs, read_runs_table
+
+    table = read_runs_table(runs)
+    done = done_runs(table)
+    if done.empty:
+        raise InputError(f"{runs}: no run below it is done yet")
+    unfinished = table[table["status"] != "done"]
+    answers, source = _diagnostic_answers(done, archive)
     return {
         "title": runs.name or str(runs),
-        "run_count": whole(len(found), "runs"),
-        "task_count": whole(len(groups), "tasks"),
-        "averages": report_runs.averages(found, size),
-        "published": report_runs.published_rows(size),
-        "unofficial": [name for name, group in groups.items() if not all(r.is_official for r in group)],
-        "scores": report_runs.score_rows(found, size),
-        "views": report_runs.task_views(found),
-        "unfinished": report_runs.unfinished_trials(runs),
-        "panels": {name: report_rows.panels(group, data_dir) for name, group in groups.items()},
-        "categories": report_hand_in.categories(answers, data_dir) if answers and data_dir else [],
+        "run_count": len(done),
+        "averages": report_runs.averages(done, size),
+        "published": rows_of(size),
+        "unofficial": report_runs.unofficial_tasks(done),
+        "scores": report_runs.score_rows(done, size),
+        "has_charts": report_charts.are_available(),
+        "views": report_runs.task_views(done),
+        "unfinished": unfinished[["run", "status", "message"]].to_numpy().tolist(),
+        "dev_rows": {
+            name: report_rows.dev_rows(TASKS[name], group, data_dir)
+            for name, group in done.groupby("task", sort=False)
+        },
+        "categories": report_submission.categories(answers, data_dir) if answers and data_dir else [],
         "diagnostic_source": source,
-        "zip": report_hand_in.read_zip(archive, data_dir) if archive else None,
+        "zip": report_submission.read_zip(archive, data_dir) if archive else None,
     }
 
 
-def _diagnostic_answers(runs: Sequence["Run"], archive: Path | None) -> tuple[list[str], str]:
+def _diagnostic_answers(done: "DataFrame", archive: Path | None) -> tuple[list[str], str]:
     """The diagnostic set's answers and where they are from: the zip, else the best run that has some."""
-    from lab.report_hand_in import diagnostic_answers, diagnostic_split
+    from lab.report_submission import diagnostic_answers, diagnostic_split
 
     task, split = diagnostic_split()
-    own = sorted((run for run in runs if run.task.name == task.name), key=lambda run: -run.best["main"])
-    files = [(run.folder / "predictions" / "test", run.name) for run in own]
-    for place, name in [(archive, archive.name if archive else ""), *files]:
-        if place is not None and (answers := diagnostic_answers(place)):
+    runs = done[done["task"] == task.name].sort_values("main", ascending=False, kind="stable")
+    sources = [(archive, archive.name)] if archive else []
+    for folder, name in zip(runs["folder"], runs["run"], strict=True):
+        sources.append((folder / "predictions" / "test", name))
+    for source, name in sources:
+        if answers := diagnostic_answers(source):
             return answers, f"{split.submission_file} of {name}"
     return [], ""
 

@@ -66,9 +66,9 @@ def _run_row(runs: Path, folder: Path, scores: Mapping[str, Any]) -> dict[str, A
     name, args = folder.relative_to(runs).as_posix(), read_json_object(folder / "args.json")
     recipe = args.get("recipe")
     seed = recipe.get("seed") if isinstance(recipe, dict) else None
-    status, message = DONE, ""
-    if not read_run_state(folder).is_trained:
-        status, message = UNFINISHED, f"evaluated at step {scores['last']['step']:.0f}, and not done"
+    state, status, message = read_run_state(folder), DONE, ""
+    if not state.is_trained:
+        status, message = UNFINISHED, f"evaluated at step {scores['last']['step']:.0f}; {state.reason}"
     return {
         "task": scores["task"], "configuration": _without_seed(name, seed), "seed": seed, "run": name,
         "folder": folder, "status": status, "message": message, "model": str(args.get("model_sha256", "")),

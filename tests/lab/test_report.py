@@ -1,105 +1,134 @@
-"""The report page: every number on it, every line and dot, followed back to its file."""
+"""The report page: its numbers worked out anew from the files, its texts and its charts."""
 
-import json
 import re
 import shutil
+import statistics
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score, confusion_matrix, matthews_corrcoef
 
+from glue.published import rows_of
 from glue.tasks import TASKS
-from lab import report
-from lab.report_charts import Line, line_chart, ticks
+from lab import report, report_charts
+from lab.report_charts import ChartLine, dot_chart, line_chart
+from lab.report_rows import DevRows, dev_rows
+from lab.report_runs import averages
+from lab.report_submission import categories, diagnostic_answers
+from lab.results import done_runs, read_runs_table
 from tests.lab.page_reader import Element, read_page
-from tests.lab.report_samples import NASTY, gold_rows
-from tests.lab.report_truth import Truth
+from tests.lab.report_samples import NASTY, gold_rows, read_tsv, write_run
 
 
-def test_every_number_is_what_its_source_says(
-    report_page: Element, report_runs: Path, report_data: Path
+def test_the_page_needs_nothing_from_outside(report_runs: Path, report_data: Path) -> None:
+    html = report.page(report_runs, report_data, report_runs / "submission.zip")
+    page = read_page(html)
+    assert not re.search(r"https?:|url\((?!#)|@import|<link|<img|<iframe|<object", html)
+    assert all(link.attributes["href"].startswith("#") for link in page.all("a"))
+    targets = {element.attributes["id"] for element in page.all() if "id" in element.attributes}
+    assert {link.attributes["href"][1:] for link in page.all("a")} <= targets
+    assert "prefers-color-scheme: dark" in html
+    assert html == report.page(report_runs, report_data, report_runs / "submission.zip")
+
+
+def cells(page: Element, first: str) -> list[str]:
+    """The first row of a table that begins with this cell."""
+    rows = [[cell.text for cell in row.all("td")] for row in page.all("tr")]
+    return next(row for row in rows if row and row[0].strip() == first)
+
+
+def test_scores_by_hand(report_page: Element) -> None:
+    """Best evaluations of RTE's runs: 0.71, 0.60, 0.66, 0.64; the first is the best one, 0.50 at its end."""
+    values = [71.0, 60.0, 66.0, 64.0]
+    expected = [71.0, 50.0, statistics.median(values), statistics.stdev(values)]
+    published = [row.scores["rte"]["accuracy"] for row in rows_of("base")]
+    texts = [f"{value:.2f}" for value in expected] + ["4"] + [f"{value:.2f}" for value in published]
+    assert cells(report_page, "RTE") == ["RTE", "accuracy", *texts]
+    assert cells(report_page, "STS-B")[:7] == ["STS-B", "pearson", "81.00", "81.00", "81.00", "–", "1"]
+
+
+def test_averages_name_what_they_lack_and_are_there_where_nothing_is(
+    report_page: Element, tmp_path: Path
 ) -> None:
-    truth = Truth(report_runs, report_data)
-    seen = set()
-    for number in report_page.all(class_="n"):
-        source, text = number.attributes["data-source"], number.text
-        kind, _, place = source.partition(":")
-        seen.add(kind)
-        if kind == "row":
-            continue  # the test of the errors follows it
-        expected = truth.runs_of(place) if kind == "runs" else truth.of(source)
-        digits = len(text.partition(".")[2])
-        assert float(text) == pytest.approx(expected, abs=0.5 * 10**-digits + 1e-9), source
-    assert seen == {
-        "file", "published", "median", "deviation", "runs", "tasks", "confusion", "wrong", "row", "certainty",
-        "bin-low", "bin-high", "bin-rows", "bin-accuracy", "bin-error", "zip-rows", "zip-count", "zip-lowest",
-        "zip-median", "zip-highest", "ax-rows", "ax-matthews", "ax-accuracy",
-    }  # fmt: skip
+    lacking = [tile.text for tile in report_page.all("div", class_="tile") if "for lack of" in tile.text]
+    assert len(lacking) == 2
+    assert "cola/matthews" in lacking[0]
+    for number, task in enumerate(TASKS.values()):
+        keys = {key: 0.5 + number / 100 + place / 1000 for place, key in enumerate(task.score_keys)}
+        write_run(tmp_path, task.name, task.name, 1, [keys])
+    leaderboard, paper = (
+        100 * row.value for row in averages(done_runs(read_runs_table(tmp_path)), "base") if row.value
+    )
+    extra = (1 + 1 + 1 + 1) / 2 / 1000  # mrpc, sts-b, qqp and mnli have a second score, 0.001 above the first
+    assert leaderboard == pytest.approx(100 * (0.54 + extra / 9), abs=0.006)
+    # eight tasks: mrpc's, qqp's and sts-b's second score, mnli's first, no wnli
+    assert paper == pytest.approx(100 * (sum(range(8)) / 800 + 0.5 + 3 / 8000), abs=0.006)
 
 
-def test_there_are_no_other_numbers(report_page: Element) -> None:
-    """What has digits and is no followed number is a name, a row's text or a chart's axis."""
-    (body,) = report_page.all("body")
-    for text, element in body.texts():
-        if not element.classes & {"n", "name", "text", "tick"} and element.tag != "title":
-            assert not re.search(r"\d", text.replace("SHA-256", "")), text
+# --- dev rows ---------------------------------------------------------------------------------------
 
 
-def test_the_bars_and_the_colours_are_as_long_and_as_deep_as_the_numbers(report_page: Element) -> None:
-    for bar in report_page.all(class_="bar"):
-        width = float(re.search(r"width: ([\d.]+)%", bar.attributes["style"])[1])
-        (number,) = bar.parent.parent.all(class_="n")
-        if number.attributes["data-source"].startswith("bin-accuracy"):
-            assert width == pytest.approx(float(number.text), abs=0.06)
-        else:
-            values = [
-                float(n.text)
-                for n in report_page.all(class_="n")
-                if n.attributes["data-source"].startswith("bin-error")
-            ]
-            assert width == pytest.approx(100 * float(number.text) / max(values), abs=0.1)
-    cells = report_page.all(class_="cell")
-    for cell in cells:
-        counts = [float(other.text) for other in cell.parent.all(class_="cell")]
-        depth = float(re.search(r"rgb\), ([\d.]+)\)", cell.attributes["style"])[1])
-        assert depth == pytest.approx(0.45 * float(cell.text) / max(1, sum(counts)), abs=0.006)
-    assert len(cells) == 2 * 2 + 6 * 6 + 2 * 3 * 3
+def answers_of(run: Path, file: str) -> list[str]:
+    return [row[1] for row in read_tsv(run / "predictions" / "dev" / file)[1:]]
 
 
-# --- errors, with their texts -----------------------------------------------------------------------
+def read_dev_rows(runs: Path, data: Path, task: str) -> list[DevRows]:
+    done = done_runs(read_runs_table(runs))
+    found = dev_rows(TASKS[task], done[done["task"] == task], data)
+    assert not isinstance(found, str), found
+    return found
 
 
-def error_tables(page: Element) -> list[Element]:
-    return page.all("details")
-
-
-def test_the_errors_are_the_worst_ones_with_their_texts(
-    report_page: Element, report_runs: Path, report_data: Path
+@pytest.mark.parametrize(("task", "run"), [("rte", "rte/base-seed0"), ("mnli", "mnli")])
+def test_labels_are_counted_and_the_worst_errors_named(
+    report_runs: Path, report_data: Path, task: str, run: str
 ) -> None:
-    truth, files = Truth(report_runs, report_data), []
-    for table in error_tables(report_page):
-        rows = [row for row in table.all("tr") if row.all("td")]
-        shown = [row.all(class_="n")[0] for row in rows]
-        place = shown[0].attributes["data-source"].removeprefix("row:")
-        files.append(place)
-        gold, answers, texts = truth._dev(place)
-        if place.endswith("STS-B.tsv"):
-            far = [abs(float(a) - float(b)) for a, b in zip(gold, answers, strict=True)]
-        else:
-            shares, labels = truth._npz(place)
-            far = [0.0 if a == b else 1 - shares[row][labels.index(a)]
-                   for row, (a, b) in enumerate(zip(gold, answers, strict=True))]  # fmt: skip
-        numbers = [int(number.text) for number in shown]
-        assert len(set(numbers)) == 6
-        assert [far[row] for row in numbers] == pytest.approx(sorted(far, reverse=True)[:6])
-        for row, line in zip(numbers, rows, strict=True):
-            assert [quote.text for quote in line.all("q")] == texts[row]
-            cells = [cell.text for cell in line.all("td")]
-            assert float(cells[2]) == float(gold[row]) if place.startswith("sts-b") else cells[2] == gold[row]
-            assert cells[3] == answers[row]
-    assert files == ["sts-b/STS-B.tsv", "mnli/MNLI-m.tsv", "mnli/MNLI-mm.tsv", "rte/base-seed0/RTE.tsv"]
+    for rows in read_dev_rows(report_runs, report_data, task):
+        golds, texts = zip(*gold_rows(report_data, rows.file), strict=True)
+        answers = answers_of(report_runs / run, rows.file)
+        assert (rows.run, rows.labels) == (run, list(TASKS[task].labels))
+        np.testing.assert_array_equal(rows.counts, confusion_matrix(golds, answers, labels=rows.labels))
+        assert rows.share(0, 1) == pytest.approx(rows.counts[0, 1] / golds.count(rows.labels[0]))
+        stored = np.load((report_runs / run / "predictions" / "dev" / rows.file).with_suffix(".npz"))
+        shares = np.exp(stored["logits"].astype(float))
+        shares /= shares.sum(axis=1, keepdims=True)
+        columns = stored["labels"].tolist()
+        wrong = [row for row, gold in enumerate(golds) if gold != answers[row]]
+        assert rows.wrong == len(wrong)
+        worst = sorted(wrong, key=lambda row: shares[row, columns.index(golds[row])])[:6]
+        assert [error.row for error in rows.errors] == worst
+        for error in rows.errors:
+            assert (list(error.texts), error.gold) == (texts[error.row], golds[error.row])
+            assert error.answer == answers[error.row]
+            assert error.certainty == pytest.approx(shares[error.row].max())
+
+
+def test_numbers_are_rounded_and_ranked_by_their_distance(report_runs: Path, report_data: Path) -> None:
+    (rows,) = read_dev_rows(report_runs, report_data, "sts-b")
+    golds = np.array([float(gold) for gold, _ in gold_rows(report_data, "STS-B.tsv")])
+    answers = np.array(answers_of(report_runs / "sts-b", "STS-B.tsv"), dtype=float)
+    whole = [np.floor(values + 0.5).astype(int) for values in (golds, answers)]
+    np.testing.assert_array_equal(rows.counts, confusion_matrix(*whole, labels=range(6)))
+    far = np.abs(golds - answers)
+    assert [far[error.row] for error in rows.errors] == pytest.approx(sorted(far)[:-7:-1])
+    assert sum(part.rows * part.score for part in rows.bins) == pytest.approx(far.sum())
+
+
+@pytest.mark.parametrize("task", ["rte", "mnli"])
+def test_bins_are_fifths_by_length(report_runs: Path, report_data: Path, task: str) -> None:
+    for rows in read_dev_rows(report_runs, report_data, task):
+        golds, texts = zip(*gold_rows(report_data, rows.file), strict=True)
+        answers = answers_of(report_runs / rows.run, rows.file)
+        lengths = [sum(len(text.split()) for text in pair) for pair in texts]
+        assert sum(part.rows for part in rows.bins) == len(lengths)
+        for part in rows.bins:
+            inside = [row for row, length in enumerate(lengths) if part.low <= length <= part.high]
+            assert part.rows == len(inside)
+            right = accuracy_score([golds[row] for row in inside], [answers[row] for row in inside])
+            assert part.score == pytest.approx(right)
+        assert 2 <= len(rows.bins) <= 5
 
 
 def test_texts_cannot_become_markup(report_runs: Path, report_data: Path, tmp_path: Path) -> None:
@@ -129,79 +158,91 @@ def test_texts_cannot_become_markup(report_runs: Path, report_data: Path, tmp_pa
 # --- charts -----------------------------------------------------------------------------------------
 
 
-def on(axis: str, value: float) -> float:
-    """Where a value stands: axes say low, high, and the places of both."""
-    low, high, begin, end = json.loads(axis)
-    return begin + (value - low) / (high - low) * (end - begin)
+def points_of(chart: str, run: str) -> list[tuple[float, float]]:
+    """Where the line of a run goes, in the units of the picture."""
+    (path,) = re.findall(rf'<g><title>{run}</title>\s*<path d="([^"]*)"', chart)
+    return [(float(x), float(y)) for x, y in re.findall(r"([\d.]+) ([\d.]+)", path)]
 
 
-def test_lines_are_the_history(report_page: Element, report_runs: Path) -> None:
-    seen = []
-    for chart in report_page.all("svg"):
-        heading = chart.parent.all("h3")[0].text
-        x, y = chart.attributes["data-x"], chart.attributes.get("data-y", "")
-        for line in chart.all("polyline"):
-            run = line.attributes["data-run"]
-            lines = [
-                json.loads(text)
-                for text in (report_runs / run / "history.jsonl").read_text(encoding="utf-8").splitlines()
-            ]
-            if heading.startswith("Training loss"):
-                points, scale = [[line["step"], line["loss"]] for line in lines if "loss" in line], 1
-            else:
-                kept = [line for line in lines if "evaluation" in line]
-                points, scale = [[line["step"], line["evaluation"]["main"]] for line in kept], 100
-            assert json.loads(line.attributes["data-points"]) == points
-            places = [tuple(map(float, pair.split(","))) for pair in line.attributes["points"].split()]
-            expected = [(on(x, step), on(y, scale * value)) for step, value in points]
-            np.testing.assert_allclose(places, expected, atol=0.051)
-            assert line.all("title")[0].text == run
-            seen.append((heading.split()[0], run, "best" in line.attributes["class"].split()))
-    every = {"rte/base-seed0", "rte/base-seed1", "rte/base-seed2", "rte/other-seed7", "sts-b", "mnli"}
-    assert {run for _, run, _ in seen} == every
-    assert len(seen) == 2 * len(every)
-    assert {run for _, run, is_best in seen if is_best} == {"rte/base-seed0", "sts-b", "mnli"}
+def test_lines_lie_as_their_values_do() -> None:
+    chart = line_chart([
+        ChartLine("best", [(0, 50.0), (10, 80.0)], True), ChartLine("other", [(0, 50.0), (20, 65.0)], False),
+        ChartLine("empty", [], False),
+    ])  # fmt: skip
+    (x0, y50), (x10, y80) = points_of(chart, "best")
+    start, (x20, y65) = points_of(chart, "other")
+    assert start == (x0, y50)
+    assert (x20 - x0, y65 - y50) == pytest.approx((2 * (x10 - x0), (y80 - y50) / 2), abs=1e-3)
+    assert chart.index(">best<") > chart.index(">other<")  # drawn last, so on top
+    assert chart.count("var(--accent)") < chart.count("var(--other)") + 3
+    assert not re.search("#00000[1-4]", chart)
 
 
-def test_dots_are_the_scores_by_configuration(report_page: Element, report_runs: Path) -> None:
-    (chart,) = [svg for svg in report_page.all("svg") if "every run" in svg.parent.all("h3")[0].text]
-    dots = chart.all("circle")
-    heights = {}
-    for dot in dots:
-        run = dot.attributes["data-run"]
-        value = json.loads((report_runs / run / "scores.json").read_text(encoding="utf-8"))["best"]["main"]
-        assert float(dot.attributes["data-value"]) == value
-        assert float(dot.attributes["cx"]) == pytest.approx(
-            on(chart.attributes["data-x"], 100 * value), abs=0.051
-        )
-        heights.setdefault(dot.attributes["cy"], set()).add(run.partition("-seed")[0])
-    assert sorted(map(sorted, heights.values())) == [["rte/base"], ["rte/other"]]
-    assert [text.text for text in chart.all("text", class_="name")] == ["rte/base", "rte/other"]
-    assert len(dots) == 4
+def test_dots_stand_in_the_row_of_their_configuration() -> None:
+    chart = dot_chart([("a<b", "r1", 50.0, False), ("a<b", "r2", 60.0, True), ("c", "r3", 55.0, False)])
+    spots = dict(re.findall(r'<title>(r\d)</title>.*?<use [^>]*?x="([\d.]+)"', chart, re.DOTALL))
+    heights = dict(re.findall(r'<title>(r\d)</title>.*?<use [^>]*?y="([\d.]+)"', chart, re.DOTALL))
+    assert float(spots["r3"]) == pytest.approx((float(spots["r1"]) + float(spots["r2"])) / 2, abs=1e-3)
+    assert heights["r1"] == heights["r2"]
+    assert float(heights["r1"]) < float(heights["r3"])  # the first configuration is on top
+    assert ">a&lt;b<" in chart
 
 
-def test_the_values_at_the_axes_stand_where_they_belong(report_page: Element) -> None:
-    for chart in report_page.all("svg"):
-        for tick in chart.all("text", class_="tick"):
-            if "x" in tick.attributes["class"].split():
-                assert float(tick.attributes["x"]) == pytest.approx(
-                    on(chart.attributes["data-x"], float(tick.text)), abs=0.1
-                )
-            else:
-                place = on(chart.attributes["data-y"], float(tick.text)) + 3.5
-                assert float(tick.attributes["y"]) == pytest.approx(place, abs=0.1)
+def test_without_matplotlib_a_line_says_so(report_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report_charts, "find_spec", lambda _: None)
+    page = read_page(report.page(report_runs, None, None))
+    assert not page.all("svg")
+    assert any("matplotlib is not installed" in line.text for line in page.all("p", class_="WARNING"))
 
 
-@given(st.floats(-1e3, 1e3), st.floats(1e-3, 1e4))
-def test_round_values_within_an_axis(low: float, span: float) -> None:
-    found = ticks(low, low + span)
-    assert 3 <= len(found) <= 8
-    assert low - 1e-6 <= found[0]
-    assert found[-1] <= low + span + 1e-6
-    steps = np.diff(found)
-    np.testing.assert_allclose(steps, steps[0], rtol=1e-5)
-    assert f"{steps[0]:e}"[0] in "125" or f"{steps[0]:.3e}"[0] in "125"
+# --- a zip ------------------------------------------------------------------------------------------
 
 
-def test_a_history_of_the_first_step_alone_has_a_chart() -> None:
-    assert "<svg" in line_chart([Line("run", [(0, 0.5)], True)], 100)
+def test_what_a_zip_says_of_itself(
+    report_page: Element, report_runs: Path, report_data: Path, tmp_path: Path
+) -> None:
+    rows = {row.all("td")[0].text: row for row in report_page.all("tr") if row.all("td", class_="file")}
+    assert len(rows) == 11
+    assert [cell.text for cell in rows["RTE.tsv"].all("td")[4:]] == ["rte/base-seed0", "0", "71.00", "–"]
+    joined = ["mean of mnli-1, mnli-2", "–", "66.00", "61.25"]
+    assert [cell.text for cell in rows["AX.tsv"].all("td")[4:]] == joined
+    assert rows["WNLI.tsv"].all("td")[4].text == "every row is 0"
+    assert {row.all("span", class_="OK")[0].text for row in rows.values()} == {"OK"}
+    other = tmp_path / "other.zip"
+    with zipfile.ZipFile(report_runs / "submission.zip") as old, zipfile.ZipFile(other, "w") as new:
+        for name in old.namelist():
+            if name != "WNLI.tsv":
+                new.writestr(name, old.read(name))
+        new.writestr("notes.txt", "<p>")
+    (tmp_path / "other.manifest.json").write_bytes((report_runs / "submission.manifest.json").read_bytes())
+    again = read_page(report.page(report_runs, report_data, other))
+    checks = {
+        row.all("td")[0].text: row.all("td")[1].text
+        for row in again.all("tr")
+        if row.all("td", class_="file")
+    }
+    assert checks["WNLI.tsv"].startswith("ERROR")
+    assert checks["notes.txt"].startswith("ERROR")
+    assert "other.manifest.json is of another zip" in again.text
+    assert "average expected" in report_page.text
+    assert "average expected" not in again.text
+    assert "rte/base-seed0" not in "".join(
+        row.text for row in again.all("tr") if row.all("td", class_="file")
+    )
+
+
+def test_the_diagnostic_set_by_category(report_runs: Path, report_data: Path) -> None:
+    answers = diagnostic_answers(report_runs / "submission.zip")
+    header, *rows = read_tsv(report_data / "diagnostic" / "diagnostic-full.tsv")
+    lines = [dict(zip(header, row, strict=True)) for row in rows]
+    found = categories(answers, report_data)
+    names = ["Negation", "Quantifiers"]
+    assert [part.name for part in found if part.group == "Lexical Semantics"] == ["", *names]
+    for part in found:
+        tags = [set(filter(None, line.get(part.group, "").split(";"))) for line in lines]
+        inside = [row for row, tag in enumerate(tags)
+                  if part.group == "all" or (part.name in tag if part.name else tag)]  # fmt: skip
+        golds, given = [lines[row]["Label"] for row in inside], [answers[row] for row in inside]
+        assert part.rows == len(inside)
+        assert part.matthews == pytest.approx(matthews_corrcoef(golds, given))
+        assert part.accuracy == pytest.approx(accuracy_score(golds, given))

@@ -1,8 +1,6 @@
-"""The report page: what stands on it, and what it says where something is missing or does not fit."""
+"""The report page: what it says where something is missing, unfinished or does not fit."""
 
-import re
 import shutil
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -13,72 +11,11 @@ from common.errors import InputError
 from common.files import sha256_of, write_json
 from glue.tasks import TASKS
 from lab import report
-from lab.report_hand_in import categories
-from lab.report_runs import read
-from tests.lab.page_reader import Element, read_page
+from lab.report_submission import categories
+from lab.results import done_runs, read_runs_table
+from tests.lab.page_reader import read_page
 from tests.lab.report_samples import gold_rows, write_predictions, write_run
 from training.run_state import FINISHED
-
-
-def test_the_page_needs_nothing_from_outside(report_runs: Path, report_data: Path) -> None:
-    html = report.page(report_runs, report_data, report_runs / "submission.zip")
-    page = read_page(html)
-    assert not re.search(r"https?:|url\(|@import|<link|<img|<iframe|<object", html)
-    assert all(link.attributes["href"].startswith("#") for link in page.all("a"))
-    targets = {element.attributes["id"] for element in page.all() if "id" in element.attributes}
-    assert {link.attributes["href"][1:] for link in page.all("a")} <= targets
-    assert "prefers-color-scheme: dark" in html
-    assert html == report.page(report_runs, report_data, report_runs / "submission.zip")
-
-
-def test_averages_name_what_they_lack_and_are_there_where_nothing_is(
-    report_page: Element, tmp_path: Path
-) -> None:
-    lacking = [tile.text for tile in report_page.all("div", class_="tile") if "for lack of" in tile.text]
-    assert len(lacking) == 2
-    assert "cola/matthews" in lacking[0]
-    for number, task in enumerate(TASKS.values()):
-        keys = {key: 0.5 + number / 100 + place / 1000 for place, key in enumerate(task.score_keys)}
-        write_run(tmp_path, task.name, task.name, 1, [keys])
-    whole = read_page(report.page(tmp_path, None, None))
-    shown = {n.attributes["data-source"]: float(n.text) for n in whole.all(class_="n")}
-    extra = (1 + 1 + 1 + 1) / 2 / 1000  # mrpc, sts-b, qqp and mnli have a second score, 0.001 above the first
-    assert shown["average:leaderboard"] == pytest.approx(100 * (0.54 + extra / 9), abs=0.006)
-    # eight tasks: mrpc's, qqp's and sts-b's second score, mnli's first, no wnli
-    assert shown["average:paper"] == pytest.approx(100 * (sum(range(8)) / 800 + 0.5 + 3 / 8000), abs=0.006)
-
-
-def test_what_a_zip_says_of_itself(
-    report_page: Element, report_runs: Path, report_data: Path, tmp_path: Path
-) -> None:
-    rows = {row.all("td")[0].text: row for row in report_page.all("tr") if row.all("td", class_="file")}
-    assert len(rows) == 11
-    assert [cell.text for cell in rows["RTE.tsv"].all("td")[4:]] == ["rte/base-seed0", "0", "71.00", "–"]
-    joined = ["mean of mnli-1, mnli-2", "–", "66.00", "61.25"]
-    assert [cell.text for cell in rows["AX.tsv"].all("td")[4:]] == joined
-    assert rows["WNLI.tsv"].all("td")[4].text == "every row is 0"
-    assert {row.all("span", class_="OK")[0].text for row in rows.values()} == {"OK"}
-    other = tmp_path / "other.zip"
-    with zipfile.ZipFile(report_runs / "submission.zip") as old, zipfile.ZipFile(other, "w") as new:
-        for name in old.namelist():
-            if name != "WNLI.tsv":
-                new.writestr(name, old.read(name))
-        new.writestr("notes.txt", "<p>")
-    (tmp_path / "other.manifest.json").write_bytes((report_runs / "submission.manifest.json").read_bytes())
-    again = read_page(report.page(report_runs, report_data, other))
-    said = {
-        row.all("td")[0].text: row.all("td")[1].text
-        for row in again.all("tr")
-        if row.all("td", class_="file")
-    }
-    assert said["WNLI.tsv"].startswith("ERROR")
-    assert said["notes.txt"].startswith("ERROR")
-    assert "other.manifest.json is of another zip" in again.text
-    assert "average expected" in report_page.text
-    assert "average expected" not in again.text
-    assert "rte/base-seed0" not in "".join(
-        row.text for row in again.all("tr") if row.all("td", class_="file")
-    )
 
 
 def test_trials_of_a_sweep_that_came_to_nothing_are_named(report_runs: Path, tmp_path: Path) -> None:
@@ -101,20 +38,17 @@ def test_what_is_on_its_way_is_no_result(tmp_path: Path) -> None:
         ("base-seed4", 0.7),
     ):
         write_run(tmp_path, f"rte/{name}", "rte", int(name[-1]), [{"accuracy": value}])
-    for seed, status in (("lr1e-5-seed5", "done"), ("seed2", "stopped early")):
-        about = {
-            "task": "rte",
-            "configuration": "rte/base",
-            "seconds": 1.0,
-            "status": status,
-            "message": "why",
-        }
-        write_json(tmp_path / "rte" / f"base-{seed}.trial.json", {**about, "trial": f"rte/base-{seed}"})
+    for name, status in (("base-lr1e-5-seed5", "done"), ("base-seed2", "stopped early")):
+        record = {
+            "trial": f"rte/{name}", "task": "rte", "configuration": f"rte/{name.rpartition('-')[0]}",
+            "seconds": 1.0, "status": status, "message": "why",
+        }  # fmt: skip
+        write_json(tmp_path / "rte" / f"{name}.trial.json", record)
     for name, is_finished in (("base-seed3", False), ("base-seed4", True)):
         (tmp_path / "rte" / name / FINISHED).unlink()
         write_json(tmp_path / "rte" / name / "last" / "state.json", {"finished": is_finished})
-    runs = read(tmp_path)
-    assert {run.name: run.configuration for run in runs} == {
+    done = done_runs(read_runs_table(tmp_path))
+    assert dict(zip(done["run"], done["configuration"], strict=True)) == {
         "rte/base-lr1e-5-seed5": "rte/base-lr1e-5", "rte/base-seed4": "rte/base",
     }  # fmt: skip
     page = read_page(report.page(tmp_path, None, None))
@@ -145,8 +79,8 @@ def test_without_data_or_predictions_it_says_what_to_do(
 ) -> None:
     assert "name the official files with --data_dir" in report.page(report_runs, None, None)
     write_run(tmp_path, "rte-1", "rte", 1, [{"accuracy": 0.5}])
-    said = read_page(report.page(tmp_path, report_data, None)).text
-    assert "glue.run_predict --split dev --task_name rte --ckpt_path rte-1/best" in said
+    text = read_page(report.page(tmp_path, report_data, None)).text
+    assert "glue.run_predict --split dev --task_name rte --ckpt_path rte-1/best" in text
 
 
 def test_predictions_of_another_checkpoint_are_left_out(report_data: Path, tmp_path: Path) -> None:
@@ -193,18 +127,17 @@ def test_files_of_an_odd_form_leave_gaps_and_no_more(
     archive.write_bytes((report_runs / "submission.zip").read_bytes())
     about = {"sha256": sha256_of(archive)}
     tasks: list[Any] = [[], {"rte": 5}, {"rte": {"members": 5}}, {"rte": {"dev": {"main": "y"}, "seed": "x"}}]
-    for args in ({"recipe": 5, "data": 5}, {"data": {"RTE/dev.tsv": 5}}):
-        write_json(tmp_path / "rte-1" / "args.json", args)
-        for odd in tasks:
-            write_json(tmp_path / "a.manifest.json", {**about, "tasks": odd, "expected": 5})
-            page = read_page(report.page(tmp_path, report_data, archive))
-            assert "rte-1" in page.text
+    args = [{"recipe": 5, "data": 5}, {"data": {"RTE/dev.tsv": 5}}]
+    for number, odd in enumerate(tasks):
+        write_json(tmp_path / "rte-1" / "args.json", args[number % 2])
+        write_json(tmp_path / "a.manifest.json", {**about, "tasks": odd, "expected": 5})
+        assert "rte-1" in read_page(report.page(tmp_path, report_data, archive)).text
 
 
 def test_a_labelled_set_that_does_not_fit_is_refused(report_data: Path, tmp_path: Path) -> None:
     lines = (report_data / "diagnostic" / "diagnostic-full.tsv").read_text(encoding="utf-8").split("\n")
     target = tmp_path / "diagnostic-full.tsv"
-    for change, said in (
+    for change, message in (
         (lines[:-2], r"74 rows, but 75 predictions"),
         (
             [lines[0], lines[1] + "x", *lines[2:]],
@@ -213,7 +146,7 @@ def test_a_labelled_set_that_does_not_fit_is_refused(report_data: Path, tmp_path
         (["a\tb", *lines[1:]], r":1: no column 'Lexical Semantics'"),
     ):
         target.write_text("\n".join(change).rstrip("\n") + "\n", encoding="utf-8")
-        with pytest.raises(InputError, match=said):
+        with pytest.raises(InputError, match=message):
             categories(["entailment"] * 75, tmp_path)
     (tmp_path / "diagnostic").mkdir()
     official = (report_data / "diagnostic" / "diagnostic.tsv").read_bytes()

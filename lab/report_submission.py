@@ -1,0 +1,219 @@
+"""A zip on the report page, and the diagnostic set by category where its labels are there."""
+
+import statistics
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from common.errors import InputError
+from common.files import read_json_object, sha256_of
+from common.text import read_text
+from glue.data import find_file, read_split
+from glue.tasks import Split, Task, submission_files
+from metrics.prediction_file import Form, parse_predictions
+from metrics.scores import accuracy, matthews
+from submission.archive_reader import read_contents
+from submission.check import FileReport, check_contents, size_limits
+from submission.manifest import manifest_path
+
+# The labelled diagnostic set that the benchmark's authors publish: its file, and its columns of categories.
+DIAGNOSTIC = ("diagnostic/diagnostic-full.tsv", "diagnostic-full.tsv")
+TEXTS = ("Premise", "Hypothesis")
+GROUPS = ("Lexical Semantics", "Predicate-Argument Structure", "Logic", "Knowledge")
+
+
+@dataclass(frozen=True)
+class PackedFile:
+    """A file of a zip.
+
+    Attributes:
+        check: What ``submission.check`` says of it.
+        answers: How often each label is answered; of a regression the lowest, median and highest number.
+        origin: The run or runs that answered, where a manifest says so.
+        seed: Of a single run.
+        dev: Main score on all dev rows.
+        expected: The main score that cross-validation estimates.
+    """
+
+    check: FileReport
+    answers: list[tuple[str, str]] = field(default_factory=list)
+    origin: str = ""
+    seed: int | None = None
+    dev: float | None = None
+    expected: float | None = None
+
+    @property
+    def problems(self) -> str:
+        return "; ".join([*map(str, [*self.check.faults, *self.check.warnings]), *self.check.notes])
+
+
+@dataclass(frozen=True)
+class PackedZip:
+    """A zip. expected: the averages that its manifest expects; note: why it has none."""
+
+    name: str
+    digest: str
+    files: list[PackedFile]
+    expected: dict[str, float]
+    note: str
+
+
+@dataclass(frozen=True)
+class Category:
+    """Rows of the diagnostic set that carry a tag, or, where ``name`` is empty, any tag of a group."""
+
+    group: str
+    name: str
+    rows: int
+    matthews: float
+    accuracy: float
+
+
+def read_zip(archive: Path, data_dir: Path | None) -> PackedZip:
+    """Read what a zip holds, as ``submission.check`` sees it, and what its manifest, if any, says of it."""
+    checks = check_contents(read_contents(archive, size_limits(data_dir)), data_dir)
+    beside, digest = manifest_path(archive), sha256_of(archive)
+    manifest: dict[str, Any] = read_json_object(beside) if beside.is_file() else {}
+    note = "" if beside.is_file() else "no manifest beside it"
+    if beside.is_file() and manifest.get("sha256") != digest:
+        manifest, note = {}, f"{beside.name} is of another zip"
+    known = {split.submission_file: (task, split) for task, split in submission_files()}
+    tasks = _mapping(manifest.get("tasks"))
+    files = [
+        _packed_file(check, *known[check.name], tasks) if check.name in known else PackedFile(check)
+        for check in checks
+    ]
+    expected = _mapping(manifest.get("expected")).items()
+    averages = {key: value for key, value in expected if isinstance(value, float)}
+    return PackedZip(archive.name, digest, files, averages, note)
+
+
+def _packed_file(check: FileReport, task: Task, split: Split, tasks: Mapping[str, Any]) -> PackedFile:
+    entry = _mapping(tasks.get(task.name))
+    mains = [_mapping(entry.get(kind)).get("main") for kind in ("dev", "expected")]
+    dev, expected = (main if isinstance(main, int | float) else None for main in mains)
+    seed = entry.get("seed") if isinstance(entry.get("seed"), int) else None
+    return PackedFile(check, _answers(task, check.predictions), _origin(entry), seed, dev, expected)
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    """A value of a JSON file where a mapping belongs; empty where something else stands there."""
+    return value if isinstance(value, dict) else {}
+
+
+def _origin(entry: Mapping[str, Any]) -> str:
+    """The run a manifest names, those of an ensemble, or why there is none."""
+    members, method = entry.get("members"), _mapping(entry.get("ensemble")).get("method")
+    if isinstance(members, list):
+        return f"{method} of {', '.join(str(_mapping(member).get('run')) for member in members)}"
+    return str(entry.get("run") or entry.get("note") or "")
+
+
+def _answers(task: Task, predictions: Sequence[str]) -> list[tuple[str, str]]:
+    if not predictions:
+        return []
+    if task.labels:
+        counts = Counter(predictions)
+        return [(label, str(counts[label])) for label in task.labels]
+    values = [float(prediction) for prediction in predictions]
+    ends = {"lowest": min(values), "median": statistics.median(values), "highest": max(values)}
+    return [(name, f"{value:.3f}") for name, value in ends.items()]
+
+
+def diagnostic_split() -> tuple[Task, Split]:
+    """The split of the benchmark that is handed in but has no dev file."""
+    return next(
+        (task, split)
+        for task, split in submission_files()
+        if split.part and split.part not in {dev.part for dev in task.of_kind("dev")}
+    )
+
+
+def diagnostic_answers(path: Path) -> list[str]:
+    """The diagnostic set's answers in a zip or a folder; none if its file is not there, or faulty."""
+    if not path.exists():
+        return []
+    task, split = diagnostic_split()
+    raw = read_contents(path, size_limits()).raw.get(split.submission_file)
+    if raw is None:
+        return []
+    file = parse_predictions(raw, Form(task.labels), raw.count(b"\n") - 1)
+    return [] if file.faults else file.predictions
+
+
+def categories(answers: Sequence[str], data_dir: Path) -> list[Category]:
+    """Score the diagnostic set: all rows, then category by category.
+
+    Returns:
+        Matthews correlation, the set's own score, and accuracy; empty where the labelled file is not there.
+
+    Raises:
+        InputError: The labelled file does not fit the answers.
+    """
+    path = next((data_dir / name for name in DIAGNOSTIC if (data_dir / name).is_file()), None)
+    if path is None:
+        return []
+    rows = _read_diagnostic(path, len(answers))
+    _check_texts(path, rows, data_dir)
+    labels = diagnostic_split()[0].labels
+    golds, given = (
+        np.array([labels.index(label) for label in column])
+        for column in ([row["Label"] for row in rows], answers)
+    )
+    chosen = {("all", ""): np.ones(len(rows), dtype=bool)}
+    for group in GROUPS:
+        tags = [{tag.strip() for tag in row[group].split(";") if tag.strip()} for row in rows]
+        chosen[group, ""] = np.array([bool(tag) for tag in tags])
+        for name in sorted(set().union(*tags)):
+            chosen[group, name] = np.array([name in tag for tag in tags])
+    with warnings.catch_warnings():  # a small category may have one label only; its correlation is then 0
+        warnings.simplefilter("ignore")
+        return [
+            Category(*key, int(inside.sum()), matthews(golds[inside], given[inside]),
+                     accuracy(golds[inside], given[inside]))
+            for key, inside in chosen.items() if inside.any()
+        ]  # fmt: skip
+
+
+def _read_diagnostic(path: Path, expected: int) -> list[dict[str, str]]:
+    task, _ = diagnostic_split()
+    header, *lines = read_text(path).rstrip("\n").split("\n")
+    names = header.rstrip("\r").split("\t")
+    missing = [name for name in (*GROUPS, *TEXTS, "Label") if name not in names]
+    if missing:
+        raise InputError(f"{path}:1: no column {missing[0]!r}; expected the labelled diagnostic set")
+    if len(lines) != expected:
+        raise InputError(f"{path}: {len(lines)} rows, but {expected} predictions; take both of one set")
+    rows = []
+    for number, line in enumerate(lines, 2):
+        cells = line.rstrip("\r").split("\t")
+        row = dict(zip(names, cells, strict=False))
+        if len(cells) != len(names) or row["Label"] not in task.labels:
+            raise InputError(f"{path}:{number}: not a row with one of {', '.join(task.labels)} as its label")
+        rows.append(row)
+    return rows
+
+
+def _check_texts(path: Path, rows: Sequence[Mapping[str, str]], data_dir: Path) -> None:
+    """InputError if the labelled rows stand in another order than those of the official file, which were
+    predicted. A few texts may be written otherwise there."""
+    task, split = diagnostic_split()
+    try:
+        examples = read_split(task, split, data_dir).examples
+    except InputError:  # nothing to compare with
+        return
+    other = [
+        number
+        for number, (row, example) in enumerate(zip(rows, examples, strict=False), 2)
+        if [row.get(name, "").split() for name in TEXTS] != [text.split() for text in example.texts]
+    ]
+    if 10 * len(other) > len(rows):
+        official = find_file(data_dir, split)
+        raise InputError(
+            f"{path}:{other[0]}: not the texts that stand there in {official}; take both of one set"
+        )
