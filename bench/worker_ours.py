@@ -19,7 +19,7 @@ from encoders.heads import SentenceClassifier, sentence_loss
 from inference.graph_engine import open_engine
 from inference.network_engine import NetworkEngine, tensors
 from training.batches import part_cost
-from training.config import Recipe
+from training.config import TrainingConfig
 from training.optimizer import make_optimizer
 
 
@@ -41,7 +41,7 @@ class Worker:
 
         self.model = load_classifier(model)
         self.engine = NetworkEngine(self.model)
-        settings = Recipe(learning_rate=1e-5, max_grad_norm=1.0, bias_correction=True)
+        settings = TrainingConfig(learning_rate=1e-5, max_grad_norm=1.0, bias_correction=True)
         scales = {name: 1.0 for name, _ in self.model.named_parameters()}
         self.optimizer = make_optimizer(self.model, settings, scales)
         paddle.seed(0)

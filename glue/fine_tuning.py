@@ -15,14 +15,12 @@ from encoders.framework import paddle, select_device
 from encoders.heads import SentenceClassifier, sentence_loss
 from encoders.tokenizer import Tokenizer
 from glue.arguments import data_folder
+from glue.config import GlueRunConfig
 from glue.features import SplitFeatures, in_both_orders, load_split, targets_of
 from glue.model import Prepared, config_for, label_names, naming_notes, prepare
-from glue.presets import GlueRecipe
 from glue.scoring import dev_scores, predict
-from glue.tasks import Task
 from inference.network_engine import tensors
 from training.batches import epoch_batches
-from training.flags import RunChoices
 from training.layer_decay import scales
 from training.regularization.ema import MovingAverage
 from training.regularization.fgm import Adversary
@@ -30,16 +28,6 @@ from training.regularization.r_drop import disagreement, doubled
 from training.run_environment import ALIKE, SAME, circumstances, from_anywhere, refuse_own_sources
 from training.run_folder import LOG, open_run
 from training.trainer import Job, Progress, fit, seed_everything
-
-
-@dataclass(frozen=True, kw_only=True)
-class Choices(RunChoices):
-    """What a user chose: the flags of ``run_glue``."""
-
-    task: Task
-    recipe: GlueRecipe
-    data_dir: str | None = None
-    label_map: str | None = None
 
 
 @dataclass(frozen=True)
@@ -50,70 +38,80 @@ class Data:
     dev: list[SplitFeatures]
 
 
-def fine_tune(choices: Choices) -> Progress:
+def fine_tune(run_config: GlueRunConfig) -> Progress:
     """Read, tokenise, train, evaluate, save. Everything is checked before the first step.
 
     Bad input of any kind is an InputError; nothing is written before the model and the data are read.
     """
-    task, recipe, folder = choices.task, choices.recipe, choices.saved or choices.model_name_or_path
+    task, training, folder = (
+        run_config.task,
+        run_config.training,
+        run_config.saved or run_config.model_name_or_path,
+    )
     found = read_config(folder)
-    check_length(recipe.max_seq_length, found)
-    config, keeps_head = config_for(task, found, recipe, choices.label_map)
-    tokenizer = tokenizer_of(folder, config, choices.do_lower_case)
-    data = _read_data(choices, tokenizer)
-    select_device(choices.device)
+    check_length(training.max_seq_length, found)
+    config, keeps_head = config_for(task, found, training, run_config.label_map)
+    tokenizer = tokenizer_of(folder, config, run_config.do_lower_case)
+    data = _read_data(run_config, tokenizer)
+    select_device(run_config.device)
     distributed.init()
-    seed_everything(recipe.seed)
-    if choices.saved:  # its weights are read below, under the run's lock
+    seed_everything(training.seed)
+    if run_config.saved:  # its weights are read below, under the run's lock
         prepared = Prepared(SentenceClassifier(config), [])
     else:
-        prepared = prepare(folder, config, keeps_head, choices.from_scratch, recipe.reinit_layers)
-    settings = _settings_in_force(choices, config, data)
-    refuse_own_sources(choices.output_dir, [choices.model_name_or_path, data_folder(choices.data_dir)])
-    with open_run(choices.output_dir, choices.resume, choices.overwrite_output_dir) as run:
+        prepared = prepare(folder, config, keeps_head, run_config.from_scratch, training.reinit_layers)
+    settings = _settings_in_force(run_config, config, data)
+    refuse_own_sources(
+        run_config.output_dir, [run_config.model_name_or_path, data_folder(run_config.data_dir)]
+    )
+    with open_run(run_config.output_dir, run_config.resume, run_config.overwrite_output_dir) as run:
         if run.resumes:
             run.check_args(settings, same=(*SAME, "do_lower_case"), alike=ALIKE)
             fill(prepared.model, read_checkpoint(run.source, config, shapes_of(prepared.model)))
         else:
             run.write_args(settings)
-        naming = naming_notes(folder, found, config) if keeps_head and not choices.label_map else []
+        naming = naming_notes(folder, found, config) if keeps_head and not run_config.label_map else []
         for note in [*_data_notes(data), *naming, *prepared.notes]:
             LOG.info(note)
-        return fit(_job(choices, config, tokenizer, data, prepared.model), recipe, run)
+        return fit(_job(run_config, config, tokenizer, data, prepared.model), training, run)
 
 
-def _read_data(choices: Choices, tokenizer: Tokenizer) -> Data:
-    task, length = choices.task, choices.recipe.max_seq_length
-    folder = data_folder(choices.data_dir)
+def _read_data(run_config: GlueRunConfig, tokenizer: Tokenizer) -> Data:
+    task, length = run_config.task, run_config.training.max_seq_length
+    folder = data_folder(run_config.data_dir)
     (split,) = task.of_kind("train")
     train = load_split(task, split, folder, tokenizer, length)
-    if choices.recipe.both_orders:
+    if run_config.training.both_orders:
         train = in_both_orders(train, tokenizer, length)
     return Data(train, [load_split(task, part, folder, tokenizer, length) for part in task.of_kind("dev")])
 
 
 def _job(
-    choices: Choices, config: EncoderConfig, tokenizer: Tokenizer, data: Data, model: SentenceClassifier
+    run_config: GlueRunConfig,
+    config: EncoderConfig,
+    tokenizer: Tokenizer,
+    data: Data,
+    model: SentenceClassifier,
 ) -> Job:
-    task, recipe = choices.task, choices.recipe
+    task, training = run_config.task, run_config.training
     labels = [] if task.is_regression else label_names(config)
     targets = targets_of(data.train.examples, labels, config.target_scale)
     features = dataclasses.replace(data.train.features, targets=targets)
 
     def loss(batch: Batch) -> paddle.Tensor:
-        batch = doubled(batch) if recipe.r_drop else batch
+        batch = doubled(batch) if training.r_drop else batch
         assert batch.targets is not None
         logits = model(*tensors(batch))
         losses = sentence_loss(logits, paddle.to_tensor(batch.targets))
-        return losses + recipe.r_drop * disagreement(logits) if recipe.r_drop else losses
+        return losses + training.r_drop * disagreement(logits) if training.r_drop else losses
 
     def evaluate() -> dict[str, float]:
-        parts = [predict(model, config, task, part, choices.eval_batch_size, "dev") for part in data.dev]
+        parts = [predict(model, config, task, part, run_config.eval_batch_size, "dev") for part in data.dev]
         return dev_scores(config, data.dev, parts)
 
     return Job(
         model=model,
-        batches=epoch_batches(features, recipe, config, choices.device),
+        batches=epoch_batches(features, training, config, run_config.device),
         loss=loss,
         evaluate=evaluate,
         write_model=lambda folder: write_model(folder, config, arrays_of(model), tokenizer),
@@ -121,13 +119,13 @@ def _job(
             [name for name, _ in model.named_parameters()],
             depth_rules(config),
             config.num_hidden_layers,
-            recipe.layer_lr_decay,
-            recipe.layer_lr_decay_mode,
+            training.layer_lr_decay,
+            training.layer_lr_decay_mode,
         ),
         task=task.name,
         main=task.main,
-        adversary=Adversary(model.encoder.embeddings.word, recipe.fgm) if recipe.fgm else None,
-        average=MovingAverage(model, recipe.ema) if recipe.ema else None,
+        adversary=Adversary(model.encoder.embeddings.word, training.fgm) if training.fgm else None,
+        average=MovingAverage(model, training.ema) if training.ema else None,
     )
 
 
@@ -141,17 +139,17 @@ def _data_notes(data: Data) -> list[str]:
     return notes
 
 
-def _settings_in_force(choices: Choices, config: EncoderConfig, data: Data) -> dict[str, Any]:
+def _settings_in_force(run_config: GlueRunConfig, config: EncoderConfig, data: Data) -> dict[str, Any]:
     """What ``args.json`` holds: enough to run the same again."""
-    left_out = ("task", "recipe", "output_dir", "resume", "overwrite_output_dir", "saved")
-    fields = [field.name for field in dataclasses.fields(choices) if field.name not in left_out]
+    left_out = ("task_name", "training", "output_dir", "resume", "overwrite_output_dir", "saved")
+    fields = [field.name for field in dataclasses.fields(run_config) if field.name not in left_out]
     return {
-        "task_name": choices.task.name,
-        **{name: getattr(choices, name) for name in fields},
-        "data_dir": from_anywhere(choices.data_dir),
-        **({} if choices.saved else {"model_name_or_path": from_anywhere(choices.model_name_or_path)}),
-        "model_sha256": choices.model_sha256 or digest_of(choices.model_name_or_path),
-        "recipe": dataclasses.asdict(choices.recipe),
+        "task_name": run_config.task.name,
+        **{name: getattr(run_config, name) for name in fields},
+        "data_dir": from_anywhere(run_config.data_dir),
+        **({} if run_config.saved else {"model_name_or_path": from_anywhere(run_config.model_name_or_path)}),
+        "model_sha256": run_config.model_sha256 or digest_of(run_config.model_name_or_path),
+        "recipe": dataclasses.asdict(run_config.training),
         "model": dataclasses.asdict(config),
         **circumstances(),
         "data": {

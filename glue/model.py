@@ -15,7 +15,7 @@ from common.notices import note
 from encoders.config import EncoderConfig
 from encoders.encoder import depth_rules
 from encoders.heads import SentenceClassifier
-from glue.presets import GlueRecipe, check_task
+from glue.config import GlueTrainingConfig, check_task
 from glue.tasks import Task, find_task
 from training.regularization.layer_reinit import put, top_arrays
 
@@ -33,7 +33,7 @@ class Prepared:
 
 
 def config_for(
-    task: Task, found: EncoderConfig, recipe: GlueRecipe, label_map: str | None
+    task: Task, found: EncoderConfig, recipe: GlueTrainingConfig, label_map: str | None
 ) -> tuple[EncoderConfig, bool]:
     """The configuration to fine-tune with, and whether the folder's head is for this very task."""
     check_task(recipe, task)

@@ -15,15 +15,14 @@ if not __package__:  # started by path: what is importable is the clone, not thi
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from collections.abc import Sequence
+from functools import partial
 
 from common.command_line import CommandParser, path, run
 from common.machine_flags import set_workers
 from glue.arguments import add_common, add_task
-from glue.presets import PRESETS, GlueRecipe, preset_lines, preset_settings
+from glue.config import PRESETS, GlueRunConfig, GlueTrainingConfig, preset_lines, preset_settings
 from glue.tasks import find_task, task_named
-from training.config import add_flags
-from training.flags import add_run_flags, check_model_type, choose_recipe, chosen
-from training.resuming import find_model, parse_flags
+from training.flags import add_run_flags, add_training_flags, parse_flags, resolve_flags
 
 
 def make_parser() -> CommandParser:
@@ -49,7 +48,7 @@ def make_parser() -> CommandParser:
     )
     add_common(parser)
     add_run_flags(parser, PRESETS)
-    add_flags(parser, GlueRecipe)
+    add_training_flags(parser, GlueTrainingConfig)
     return parser
 
 
@@ -57,15 +56,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     flags = parse_flags(make_parser(), argv, lambda task: find_task(task) is not None)
     set_workers(flags.num_workers)
     from encoders import distributed
-    from glue.fine_tuning import Choices, fine_tune
+    from glue.fine_tuning import fine_tune
 
     task = task_named(flags.task_name)
-    found = find_model(flags)
-    check_model_type(flags, found)
-    flags.preset, recipe = choose_recipe(
-        GlueRecipe, flags, found, lambda preset: preset_settings(preset, found, task)
-    )
-    progress = fine_tune(Choices(task=task, recipe=recipe, **chosen(flags, Choices)))
+    config = resolve_flags(GlueRunConfig, flags, partial(preset_settings, task=task))
+    progress = fine_tune(config)
     if not distributed.is_first():
         return
     best, last = progress.best, progress.last

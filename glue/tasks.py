@@ -65,7 +65,7 @@ class Task:
     in id order, what else it is called.
     majority: the most frequent training label, any where they balance (STS-B: about the mean score), what
     ``submission.pack --fill_missing majority`` writes. target_range: of a regression's scores.
-    presets: what a recipe preset (glue/presets.py) does differently for this task.
+    presets: what a recipe preset (glue/config.py) does differently for this task.
     """
 
     name: str

@@ -14,7 +14,7 @@ from lab.speed import Speed
 from lab.trials import Trial
 
 if TYPE_CHECKING:
-    from glue.presets import GlueRecipe
+    from glue.config import GlueTrainingConfig
 
 _COMMAND_SECONDS = 5.0  # from nothing to the first step or batch: imports, reading, tokenising
 
@@ -72,7 +72,7 @@ def _seconds(sweep: Sweep, trial: Trial, speeds: dict[tuple[object, ...], Speed]
     return seconds_of(recipe, speeds[key], test_rows)
 
 
-def seconds_of(recipe: "GlueRecipe", speed: Speed, test_rows: int) -> float:
+def seconds_of(recipe: "GlueTrainingConfig", speed: Speed, test_rows: int) -> float:
     """Of one trial: its steps, evaluations and predictions, and what each of its commands takes to start."""
     epoch_steps = math.ceil(speed.rows / recipe.batch_size / recipe.gradient_accumulation_steps)
     steps = recipe.max_steps or math.ceil(epoch_steps * recipe.num_train_epochs)

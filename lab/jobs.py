@@ -4,14 +4,14 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from common.errors import InputError
 from common.files import read_json_object, sha256_of
+from glue.config import GlueTrainingConfig, resolve_glue_run
 from glue.data import find_file
-from glue.presets import GlueRecipe, preset_settings
 from glue.tasks import TASKS
 from lab.trial_run import Job
 from lab.trials import Trial
@@ -103,16 +103,13 @@ class Jobs:
             )
         return self._files[task, kind]
 
-    def recipe(self, trial: Trial, job: Job | None = None) -> GlueRecipe:
+    def recipe(self, trial: Trial, job: Job | None = None) -> GlueTrainingConfig:
         """The settings in force in a trial, as ``run_glue`` will find them."""
         from checkpoints.folder import read_config
         from glue.run_glue import make_parser
-        from training.flags import choose_recipe
 
-        task, found = TASKS[trial.task], read_config(self.model_of(trial))
         flags = make_parser().parse_args((job or self.job(trial, None, {}, [])).training)
-        settings_of = partial(preset_settings, config=found, task=task)
-        return choose_recipe(GlueRecipe, flags, found, settings_of)[1]
+        return resolve_glue_run(vars(flags), read_config(self.model_of(trial))).training
 
     def difference(self, trial: Trial, job: Job, of_model: bool = True) -> str:
         """How the run in a job's folder was made otherwise than the job would make it; empty if it was not,

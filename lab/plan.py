@@ -19,14 +19,14 @@ from typing import Any
 from common.errors import InputError
 from common.printable import shortened
 from common.yaml_file import Node, read_nodes
-from glue.presets import PRESETS, GlueRecipe, check_task
+from glue.config import PRESETS, GlueTrainingConfig, check_task
 from glue.tasks import TASKS, find_task, known_tasks, task_named
 
 PLANS = Path(__file__).parent / "plans"
 METHODS = ("mean", "vote")
 _MOST_TRIALS = 1000  # of a grid or a search; more are a slip
 _MOST_EXTENDED = 20  # plans
-_SETTINGS = {f.name: str(getattr(f.type, "__name__", f.type)) for f in dataclasses.fields(GlueRecipe)}
+_SETTINGS = {f.name: str(getattr(f.type, "__name__", f.type)) for f in dataclasses.fields(GlueTrainingConfig)}
 _OF_A_TASK = ("preset", "seeds", "settings", "grid", "search")
 _AT_THE_TOP = ("extends", "checkpoints", *_OF_A_TASK, "stop_early", "ensemble", "tasks")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.]*")  # no hyphen: it separates the parts of a trial's name
@@ -204,7 +204,7 @@ def _task_plan(
     )
     for cell in (*grid, *choices):
         try:
-            check_task(GlueRecipe(**{**settings_in_all, **cell}), TASKS[task])
+            check_task(GlueTrainingConfig(**{**settings_in_all, **cell}), TASKS[task])
         except InputError as error:  # each is fine by itself
             raise node.refused(str(error)) from None
     return TaskPlan(
@@ -309,7 +309,7 @@ def _checked(key: str, node: Node) -> Any:
             raise node.wrong("a number") from None
     alone = {"max_steps": 1} if key == "num_train_epochs" else {}  # 0 epochs are fine where steps are given
     try:
-        GlueRecipe(**{**alone, key: value})
+        GlueTrainingConfig(**{**alone, key: value})
     except InputError as error:
         raise node.refused(str(error).partition(": ")[2]) from None
     return value

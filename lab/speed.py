@@ -12,9 +12,9 @@ from encoders.batching import Batch, Features
 from encoders.framework import paddle, select_device
 from encoders.heads import SentenceClassifier, sentence_loss
 from encoders.tokenizer import Tokenizer
+from glue.config import GlueTrainingConfig
 from glue.features import SplitFeatures, in_both_orders, load_split, targets_of
 from glue.model import config_for, label_names, prepare
-from glue.presets import GlueRecipe
 from glue.tasks import Task
 from inference.network_engine import predict_logits, tensors
 from training.batches import epoch_batches
@@ -38,7 +38,7 @@ class Speed:
 
 def measure(
     task: Task,
-    recipe: GlueRecipe,
+    recipe: GlueTrainingConfig,
     folder: Path,
     data_dir: Path,
     device: str,
@@ -75,7 +75,7 @@ def measure(
 
 
 def _read(
-    task: Task, recipe: GlueRecipe, tokenizer: Tokenizer, data_dir: Path
+    task: Task, recipe: GlueTrainingConfig, tokenizer: Tokenizer, data_dir: Path
 ) -> tuple[SplitFeatures, list[SplitFeatures]]:
     length = recipe.max_seq_length
     (split,) = task.of_kind("train")
@@ -85,7 +85,7 @@ def _read(
     return train, [load_split(task, part, data_dir, tokenizer, length) for part in task.of_kind("dev")]
 
 
-def _stepper(model: SentenceClassifier, recipe: GlueRecipe) -> Callable[[Sequence[Batch]], None]:
+def _stepper(model: SentenceClassifier, recipe: GlueTrainingConfig) -> Callable[[Sequence[Batch]], None]:
     optimizer = make_optimizer(model, recipe, {name: 1.0 for name, _ in model.named_parameters()})
     model.train()
 

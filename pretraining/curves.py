@@ -18,7 +18,7 @@ from common.command_line import CommandParser, path, run
 from common.errors import InputError
 from common.figures import new_figure, save_figure
 from common.history import read_history
-from pretraining.recipe import MAIN
+from pretraining.config import METRIC_FOR_BEST
 
 Points = tuple[list[float], list[float]]  # steps, values
 
@@ -88,7 +88,9 @@ def drawing(runs: Sequence[tuple[str, dict[str, Points]]]) -> Any:
                 panel.plot(shifted, values, label=run_name, color=f"C{number}", linewidth=1, marker=dot)
         offset += max(max(steps) for steps, _ in curves.values())
     for panel, name in zip(panels, names, strict=False):
-        panel.set(title=f"{name.replace('_', ' ')}{' (chooses best/)' if name in MAIN.values() else ''}")
+        panel.set(
+            title=f"{name.replace('_', ' ')}{' (chooses best/)' if name in METRIC_FOR_BEST.values() else ''}"
+        )
         panel.set(xlabel="step")
         panel.grid(alpha=0.3)
     for panel in panels[len(names) :]:

@@ -20,10 +20,10 @@ from encoders.framework import paddle
 from encoders.linear import Linear
 from inference.network_engine import tensors
 from pretraining.batches import own_share, real_of, tokens_of
+from pretraining.config import DistillationConfig
 from pretraining.embeddings import isometry, narrowed
 from pretraining.model_folder import fill_encoder, load_encoder
 from pretraining.pairs import Nearness, has_pairs, nearness_of, separate_texts
-from pretraining.recipe import DistillRecipe
 
 nn = paddle.nn
 F = paddle.nn.functional
@@ -196,7 +196,11 @@ class Distillation:
 
 
 def distillation_of(
-    config: EncoderConfig, recipe: DistillRecipe, teacher_folder: str, init_from_ckpt: str, embeddings: str
+    config: EncoderConfig,
+    training: DistillationConfig,
+    teacher_folder: str,
+    init_from_ckpt: str,
+    embeddings: str,
 ) -> Distillation:
     """The objective with a new student of this configuration.
 
@@ -204,16 +208,16 @@ def distillation_of(
     embeddings ``teacher`` with the teacher's embeddings narrowed.
     """
     teacher = load_encoder(teacher_folder)
-    check_length(recipe.max_seq_length, teacher.config)
+    check_length(training.max_seq_length, teacher.config)
     for name, layers in (("student", config.num_hidden_layers), ("teacher", len(teacher.layers))):
-        if recipe.matched_layers > layers:
-            raise InputError(f"--matched_layers {recipe.matched_layers}: the {name} has {layers} layers")
-    student = Student(config, teacher.config.hidden_size, recipe.matched_layers, recipe.pair_weight > 0)
+        if training.matched_layers > layers:
+            raise InputError(f"--matched_layers {training.matched_layers}: the {name} has {layers} layers")
+    student = Student(config, teacher.config.hidden_size, training.matched_layers, training.pair_weight > 0)
     if init_from_ckpt:
         fill_encoder(student.encoder, init_from_ckpt, config)
     elif embeddings != "random":
-        _take_embeddings(student.encoder, teacher, recipe.seed)
-    return Distillation(student, teacher, recipe.geometry_weight, recipe.pair_weight)
+        _take_embeddings(student.encoder, teacher, training.seed)
+    return Distillation(student, teacher, training.geometry_weight, training.pair_weight)
 
 
 def _take_embeddings(encoder: Encoder, teacher: Encoder, seed: int) -> None:

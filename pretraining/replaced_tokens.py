@@ -19,11 +19,11 @@ from encoders.linear import Linear
 from encoders.tokenizer import Tokenizer
 from inference.network_engine import tensors
 from pretraining.batches import own_share, real_of
+from pretraining.config import DetectionConfig
 from pretraining.detection_scores import detection_scores
 from pretraining.masking import MaskedBatch, Masking
 from pretraining.model_folder import fill_encoder
-from pretraining.recipe import DetectionRecipe
-from pretraining.sizes import generator_of
+from pretraining.network import generator_of
 
 nn = paddle.nn
 F = paddle.nn.functional
@@ -181,15 +181,15 @@ class Detection:
 
 
 def detection_of(
-    config: EncoderConfig, recipe: DetectionRecipe, tokenizer: Tokenizer, init_from_ckpt: str
+    config: EncoderConfig, training: DetectionConfig, tokenizer: Tokenizer, init_from_ckpt: str
 ) -> Detection:
     """The objective with a new network and generator; the encoder (and with it the embeddings of both)
     begins with the weights in the folder init_from_ckpt, or where that is empty at random."""
-    model = Detector(config, generator_of(config, recipe.generator_ratio))
+    model = Detector(config, generator_of(config, training.generator_ratio))
     if init_from_ckpt:
         fill_encoder(model.encoder, init_from_ckpt, config)
-    masking = Masking(tokenizer, recipe.mask_prob)
-    return Detection(model, masking, recipe.detection_weight, recipe.mask_prob)
+    masking = Masking(tokenizer, training.mask_prob)
+    return Detection(model, masking, training.detection_weight, training.mask_prob)
 
 
 def sampled(logits: paddle.Tensor, batch: MaskedBatch) -> np.ndarray:

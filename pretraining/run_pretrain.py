@@ -20,17 +20,28 @@ if not __package__:  # started by path: what is importable is the clone, not thi
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import argparse
-import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from common.command_line import CommandParser, path, run
 from common.errors import UsageError
 from common.machine_flags import add_device
 from common.model_flags import add_lower_case
-from pretraining.recipe import MAIN, RECIPES, PretrainRecipe, preset_lines, preset_settings, refuse_foreign
-from training.config import add_flags, read_config_file, resolve
-from training.resuming import parse_flags
+from pretraining.config import (
+    METRIC_FOR_BEST,
+    OBJECTIVES,
+    PretrainingConfig,
+    PretrainingRunConfig,
+    preset_lines,
+    preset_settings,
+    refuse_foreign,
+)
+from training.config import field_names, read_config_file, resolve
+from training.flags import add_resume_flags, add_training_flags, check_model_type, parse_flags
+from training.run_config import settings_begun_with
+
+if TYPE_CHECKING:
+    from encoders.config import EncoderConfig
 
 
 def make_parser() -> CommandParser:
@@ -40,7 +51,7 @@ def make_parser() -> CommandParser:
     _add_sources(parser)
     parser.add_argument(
         "--objective",
-        choices=tuple(RECIPES),
+        choices=tuple(OBJECTIVES),
         default="rtd",
         help="rtd: tell which tokens a small generator replaced; distill: match --teacher's hidden states "
         "and the geometry of its sentences (default: rtd)",
@@ -59,11 +70,10 @@ def make_parser() -> CommandParser:
         metavar="FILE.yaml",
         help="training settings (the lists below) as lines 'name: value'; may be a pipe",
     )
-    parser.add_switch("--resume", help="go on where the run in --output_dir stopped; no other flag is needed")
-    parser.add_switch("--overwrite_output_dir", help="begin anew: remove the run in --output_dir first")
-    add_flags(parser, PretrainRecipe)
-    for name, recipe in RECIPES.items():
-        add_flags(parser, recipe, f"settings of --objective {name}", beyond=PretrainRecipe)
+    add_resume_flags(parser)
+    add_training_flags(parser, PretrainingConfig)
+    for name, config in OBJECTIVES.items():
+        add_training_flags(parser, config, f"settings of --objective {name}", without=PretrainingConfig)
     parser.add_argument(
         "--train_batch_size",
         dest="batch_size",
@@ -119,22 +129,36 @@ def _add_sources(parser: CommandParser) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    flags = parse_flags(make_parser(), argv, RECIPES.__contains__)
-    given = vars(flags)
-    _check_usage(given)
-    from pretraining.sources import network_of, settled
-    from training.flags import begun_with, check_model_type
+    flags = parse_flags(make_parser(), argv, OBJECTIVES.__contains__)
+    _check_usage(vars(flags))
+    from pretraining.network import network_of, resolve_sources
 
-    sources = settled(flags.model_name_or_path, flags.init_from_ckpt, flags.tokenizer, flags.teacher)
-    config, vocabulary = network_of(**sources, lower_case=flags.do_lower_case)
-    check_model_type(flags, config)
-    kind = RECIPES[flags.objective]
-    names = {field.name for field in dataclasses.fields(kind)}
-    preset = begun_with(kind, flags) if flags.begun else preset_settings(flags.objective, config)
-    recipe = resolve(kind, given, read_config_file(flags.config, names), preset)
+    sources = resolve_sources(flags.model_name_or_path, flags.init_from_ckpt, flags.tokenizer, flags.teacher)
+    encoder, tokenizer = network_of(**sources, lower_case=flags.do_lower_case)
+    check_model_type(flags.model_type, encoder, sources["model_name_or_path"])
+    run_config = _run_config(flags, encoder, sources)
     from encoders import distributed
-    from pretraining.pre_training import Choices, pre_train
+    from pretraining.pre_training import pre_train
 
+    progress = pre_train(run_config, encoder, tokenizer)
+    if distributed.is_first():
+        best, last = progress.best, progress.last
+        print(
+            f"{flags.objective}: {METRIC_FOR_BEST[flags.objective]} best {best['main']:.4f} at step "
+            f"{best['step']:.0f}, last {last['main']:.4f}; the encoder is in {flags.output_dir}/best"
+        )
+
+
+def _run_config(
+    flags: argparse.Namespace, encoder: "EncoderConfig", sources: dict[str, str]
+) -> PretrainingRunConfig:
+    """What the flags, the config file and the objective say together."""
+    kind = OBJECTIVES[flags.objective]
+    if flags.begun:
+        base = settings_begun_with(kind, flags.begun, vars(flags))
+    else:
+        base = preset_settings(flags.objective, encoder)
+    training = resolve(kind, vars(flags), read_config_file(flags.config, field_names(kind)), base)
     kept = (
         "objective",
         "input_dir",
@@ -144,22 +168,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         "overwrite_output_dir",
         "do_lower_case",
     )
-    chosen: dict[str, Any] = {**sources, **{name: given[name] for name in kept}}
-    progress = pre_train(
-        Choices(
-            recipe=recipe,
-            config=config,
-            vocabulary=vocabulary,
-            embeddings=flags.embeddings or "",
-            **chosen,
-        )
-    )
-    if distributed.is_first():
-        best, last = progress.best, progress.last
-        print(
-            f"{flags.objective}: {MAIN[flags.objective]} best {best['main']:.4f} at step {best['step']:.0f}, "
-            f"last {last['main']:.4f}; the encoder is in {flags.output_dir}/best"
-        )
+    values: dict[str, Any] = {**{name: getattr(flags, name) for name in kept}, **sources}
+    return PretrainingRunConfig(training=training, embeddings=flags.embeddings or "", **values)
 
 
 def _check_usage(given: dict[str, Any]) -> None:

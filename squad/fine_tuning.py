@@ -19,12 +19,11 @@ from encoders.tokenizer import Tokenizer
 from inference.network_engine import tensors
 from squad import model as span_model
 from squad.answers import ANSWER_FILES, Answers, write_answers
+from squad.config import SquadRunConfig
 from squad.data import Dataset, read_squad
 from squad.prediction import answer, dev_scores, rules_of, said
-from squad.presets import SquadRecipe
 from squad.windows import Labelled, Windows, label, make_windows
 from training.batches import epoch_batches
-from training.flags import RunChoices
 from training.layer_decay import scales
 from training.regularization.ema import MovingAverage
 from training.regularization.fgm import Adversary
@@ -32,17 +31,6 @@ from training.regularization.r_drop import disagreement, doubled
 from training.run_environment import ALIKE, SAME, circumstances, from_anywhere, refuse_own_sources
 from training.run_folder import LOG, RunFolder, open_run
 from training.trainer import Job, Progress, fit, seed_everything
-
-
-@dataclass(frozen=True, kw_only=True)
-class Choices(RunChoices):
-    """What a user chose: the flags of ``run_squad``."""
-
-    recipe: SquadRecipe
-    predict_file: Path
-    train_file: Path | None = None
-    version_2_with_negative: bool | None = None
-    do_predict: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,45 +43,43 @@ class Data:
     windows: Windows
 
 
-def fine_tune(choices: Choices) -> tuple[Progress, Answers | None]:
+def fine_tune(asked: SquadRunConfig) -> tuple[Progress, Answers | None]:
     """Read, cut into windows, train, evaluate, save; with do_predict the best model's answers are written.
 
     Everything is checked before the first step; bad input of any kind is an InputError.
     """
-    recipe, folder = choices.recipe, choices.saved or choices.model_name_or_path
+    training, folder = asked.training, asked.saved or asked.model_name_or_path
     found = read_config(folder)
-    check_length(recipe.max_seq_length, found)
+    check_length(training.max_seq_length, found)
     check_pairs(found)
-    tokenizer = tokenizer_of(folder, found, choices.do_lower_case)
-    data = _read_data(choices, tokenizer)
-    config = span_model.config_for(found, data.train.version, recipe.max_seq_length)
-    select_device(choices.device)
+    tokenizer = tokenizer_of(folder, found, asked.do_lower_case)
+    data = _read_data(asked, tokenizer)
+    config = span_model.config_for(found, data.train.version, training.max_seq_length)
+    select_device(asked.device)
     distributed.init()
-    seed_everything(recipe.seed)
+    seed_everything(training.seed)
     notes: list[str] = []
-    if choices.saved:  # its weights are read below, under the run's lock
-        model = span_model.new_model(config, recipe.qa_head, recipe.beam_size, recipe.answerable_weight)
+    if asked.saved:  # its weights are read below, under the run's lock
+        model = span_model.new_model(config, training.qa_head, training.beam_size, training.answerable_weight)
     else:
-        model, notes = span_model.prepare(folder, config, recipe, choices.from_scratch)
-    settings = _settings(choices, config, data)
-    refuse_own_sources(
-        choices.output_dir, [choices.model_name_or_path, choices.train_file, choices.predict_file]
-    )
-    with open_run(choices.output_dir, choices.resume, choices.overwrite_output_dir, ANSWER_FILES) as run:
+        model, notes = span_model.prepare(folder, config, training, asked.from_scratch)
+    settings = _settings(asked, config, data)
+    refuse_own_sources(asked.output_dir, [asked.model_name_or_path, asked.train_file, asked.predict_file])
+    with open_run(asked.output_dir, asked.resume, asked.overwrite_output_dir, ANSWER_FILES) as run:
         if run.resumes:
             run.check_args(settings, same=(*SAME, "do_lower_case"), alike=ALIKE)
-            span_model.fill(model, run.source, config, recipe.qa_head)
+            span_model.fill(model, run.source, config, training.qa_head)
         else:
             run.write_args(settings)
         for note in [*_data_notes(data), *notes]:
             LOG.info(note)
-        progress = fit(_job(choices, config, tokenizer, data, model), recipe, run)
-        return progress, _answer_with_best(choices, config, data, model, run) if choices.do_predict else None
+        progress = fit(_job(asked, config, tokenizer, data, model), training, run)
+        return progress, _answer_with_best(asked, config, data, model, run) if asked.do_predict else None
 
 
-def _read(choices: Choices, path: Path) -> Dataset:
-    data = read_squad(path, choices.version_2_with_negative)
-    threshold = choices.recipe.null_score_diff_threshold
+def _read(asked: SquadRunConfig, path: str) -> Dataset:
+    data = read_squad(Path(path), asked.version_2_with_negative)
+    threshold = asked.training.null_score_diff_threshold
     if threshold and not data.has_unanswerable:
         raise InputError(
             f"{path}: is SQuAD 1.1, where every question has an answer; "
@@ -102,10 +88,10 @@ def _read(choices: Choices, path: Path) -> Dataset:
     return data
 
 
-def _read_data(choices: Choices, tokenizer: Tokenizer) -> Data:
-    recipe = choices.recipe
-    assert choices.train_file is not None
-    train, dev = _read(choices, choices.train_file), _read(choices, choices.predict_file)
+def _read_data(asked: SquadRunConfig, tokenizer: Tokenizer) -> Data:
+    training = asked.training
+    assert asked.train_file is not None
+    train, dev = _read(asked, asked.train_file), _read(asked, asked.predict_file)
     for data, use in ((train, "to train on"), (dev, "to score a training by")):
         if not data.has_answers:
             raise InputError(f"{data.path}: holds questions alone, without answers: nothing {use}")
@@ -113,94 +99,98 @@ def _read_data(choices: Choices, tokenizer: Tokenizer) -> Data:
         raise InputError(
             f"{train.path} is SQuAD {train.version}, but {dev.path} is SQuAD {dev.version}; take both of one"
         )
-    lengths = recipe.max_seq_length, recipe.doc_stride, recipe.max_query_length
-    labelled = label(make_windows(train, tokenizer, *lengths), train, recipe.drop_partial_windows)
+    lengths = training.max_seq_length, training.doc_stride, training.max_query_length
+    labelled = label(make_windows(train, tokenizer, *lengths), train, training.drop_partial_windows)
     if not len(labelled.windows):
         raise InputError(
             f"{train.path}: no window is left to train on: {len(labelled.skipped)} of {len(train.questions)} "
             "questions have no answer in their text"
-            + (", --drop_partial_windows leaves out the others" if recipe.drop_partial_windows else "")
+            + (", --drop_partial_windows leaves out the others" if training.drop_partial_windows else "")
         )
     return Data(train, labelled, dev, make_windows(dev, tokenizer, *lengths))
 
 
-def _job(choices: Choices, config: EncoderConfig, tokenizer: Tokenizer, data: Data, model: SpanModel) -> Job:
-    recipe, features = choices.recipe, data.labelled.windows.features
+def _job(
+    asked: SquadRunConfig, config: EncoderConfig, tokenizer: Tokenizer, data: Data, model: SpanModel
+) -> Job:
+    training, features = asked.training, data.labelled.windows.features
     impossible = data.labelled.impossible.astype("float32")
 
     def loss(batch: Batch) -> paddle.Tensor:
-        batch = doubled(batch) if recipe.r_drop else batch
+        batch = doubled(batch) if training.r_drop else batch
         assert batch.targets is not None
         targets = paddle.to_tensor(batch.targets)
-        if recipe.r_drop:
+        if training.r_drop:
             start, end = model(*tensors(batch))
             apart = (disagreement(start) + disagreement(end)) / 2  # as the loss is the mean of both
-            return span_loss(start, end, targets) + recipe.r_drop * apart
+            return span_loss(start, end, targets) + training.r_drop * apart
         return model.loss(*tensors(batch), targets, paddle.to_tensor(impossible[batch.rows]))
 
     def evaluate() -> dict[str, float]:
-        return dev_scores(_answers(choices, data.dev, data.windows, model))
+        return dev_scores(_answers(asked, data.dev, data.windows, model))
 
     return Job(
         model=model,
-        batches=epoch_batches(features, recipe, config, choices.device),
+        batches=epoch_batches(features, training, config, asked.device),
         loss=loss,
         evaluate=evaluate,
-        write_model=lambda folder: span_model.write(folder, config, model, recipe, tokenizer),
+        write_model=lambda folder: span_model.write(folder, config, model, training, tokenizer),
         scales=scales(
             [name for name, _ in model.named_parameters()],
             span_model.depths(config),
             config.num_hidden_layers,
-            recipe.layer_lr_decay,
-            recipe.layer_lr_decay_mode,
+            training.layer_lr_decay,
+            training.layer_lr_decay_mode,
         ),
         task=config.finetuning_task,
         main="f1",
         unit="windows",
         said=said,
-        adversary=Adversary(model.encoder.embeddings.word, recipe.fgm) if recipe.fgm else None,
-        average=MovingAverage(model, recipe.ema) if recipe.ema else None,
+        adversary=Adversary(model.encoder.embeddings.word, training.fgm) if training.fgm else None,
+        average=MovingAverage(model, training.ema) if training.ema else None,
     )
 
 
-def _answers(choices: Choices, data: Dataset, windows: Windows, model: SpanModel) -> Answers:
-    rules = rules_of(choices.recipe, data)
-    return answer(model, windows, data, rules, choices.eval_batch_size, "answering")
+def _answers(asked: SquadRunConfig, data: Dataset, windows: Windows, model: SpanModel) -> Answers:
+    rules = rules_of(asked.training, data)
+    return answer(model, windows, data, rules, asked.eval_batch_size, "answering")
 
 
 def _answer_with_best(
-    choices: Choices, config: EncoderConfig, data: Data, model: SpanModel, run: RunFolder
+    asked: SquadRunConfig, config: EncoderConfig, data: Data, model: SpanModel, run: RunFolder
 ) -> Answers:
     """The answers of the best checkpoint, whose scores are those in ``scores.json``."""
     check_manifest(run.path / "best")
-    span_model.fill(model, run.path / "best", config, choices.recipe.qa_head)
+    span_model.fill(model, run.path / "best", config, asked.training.qa_head)
     model.eval()
-    answers = _answers(choices, data.dev, data.windows, model)
+    answers = _answers(asked, data.dev, data.windows, model)
     if distributed.is_first():
-        write_answers(answers, choices.output_dir)
+        write_answers(answers, asked.output_dir)
     return answers
 
 
-def predict(choices: Choices) -> Answers:
+def predict(asked: SquadRunConfig) -> Answers:
     """Answer a file's questions with a fine-tuned model; writes the answers, and ``scores.json`` where no run
     has left one."""
-    recipe, folder = choices.recipe, model_folder(choices.model_name_or_path)
+    training, folder = asked.training, model_folder(asked.model_name_or_path)
     config = read_config(folder)
-    check_length(recipe.max_seq_length, config)
+    check_length(training.max_seq_length, config)
     check_pairs(config)
-    tokenizer = tokenizer_of(folder, config, choices.do_lower_case)
+    tokenizer = tokenizer_of(folder, config, asked.do_lower_case)
     trained_for = span_model.trained_head(folder).version
-    data = _read(choices, choices.predict_file)
-    if not data.has_answers and trained_for and choices.version_2_with_negative is None:
+    data = _read(asked, asked.predict_file)
+    if not data.has_answers and trained_for and asked.version_2_with_negative is None:
         data = dataclasses.replace(data, has_unanswerable=trained_for == "2.0")
     if trained_for not in ("", data.version):
         raise InputError(
             f"{data.path}: is SQuAD {data.version}, but {folder} was trained on SQuAD {trained_for}"
         )
-    target = Path(choices.output_dir)
+    target = Path(asked.output_dir)
     _refuse_target(target, folder)
-    windows = make_windows(data, tokenizer, recipe.max_seq_length, recipe.doc_stride, recipe.max_query_length)
-    select_device(choices.device)
+    windows = make_windows(
+        data, tokenizer, training.max_seq_length, training.doc_stride, training.max_query_length
+    )
+    select_device(asked.device)
     distributed.init()
     model = span_model.load(folder, config)
     if distributed.is_first():
@@ -208,10 +198,10 @@ def predict(choices: Choices) -> Answers:
         for note in data.notes():
             say(note)
         say(
-            f"{len(windows)} windows of up to {recipe.max_seq_length} tokens, a step of {recipe.doc_stride}, "
-            f"questions of up to {recipe.max_query_length}"
+            f"{len(windows)} windows of up to {training.max_seq_length} tokens, a step of "
+            f"{training.doc_stride}, questions of up to {training.max_query_length}"
         )
-    answers = _answers(choices, data, windows, model)
+    answers = _answers(asked, data, windows, model)
     if distributed.is_first():
         write_answers(answers, target)
         if data.has_answers:
@@ -260,17 +250,19 @@ def _data_notes(data: Data) -> list[str]:
     return notes
 
 
-def _settings(choices: Choices, config: EncoderConfig, data: Data) -> dict[str, Any]:
+def _settings(asked: SquadRunConfig, config: EncoderConfig, data: Data) -> dict[str, Any]:
     """What ``args.json`` holds: enough to run the same again."""
-    left_out = ("recipe", "output_dir", "resume", "overwrite_output_dir", "saved")
-    fields = [field.name for field in dataclasses.fields(choices) if field.name not in left_out]
-    files = {name: getattr(choices, name) for name in fields}
+    left_out = ("training", "output_dir", "resume", "overwrite_output_dir", "saved")
+    fields = [field.name for field in dataclasses.fields(asked) if field.name not in left_out]
+    values = {name: getattr(asked, name) for name in fields}
+    files = {name: from_anywhere(values[name]) for name in ("train_file", "predict_file")}
     return {
         "task_name": config.finetuning_task,
-        **{name: from_anywhere(value) if isinstance(value, Path) else value for name, value in files.items()},
-        **({} if choices.saved else {"model_name_or_path": from_anywhere(choices.model_name_or_path)}),
-        "model_sha256": choices.model_sha256 or digest_of(choices.model_name_or_path),
-        "recipe": dataclasses.asdict(choices.recipe),
+        **values,
+        **files,
+        **({} if asked.saved else {"model_name_or_path": from_anywhere(asked.model_name_or_path)}),
+        "model_sha256": asked.model_sha256 or digest_of(asked.model_name_or_path),
+        "recipe": dataclasses.asdict(asked.training),
         "model": dataclasses.asdict(config),
         **circumstances(),
         "data": {

@@ -26,8 +26,8 @@ from encoders.config import EncoderConfig, to_json
 from encoders.encoder import depth_rules
 from encoders.span_heads import JointSpanHead, LinearSpanHead, SpanModel
 from encoders.tokenizer import Tokenizer
+from squad.config import SquadTrainingConfig
 from squad.data import version_of
-from squad.presets import SquadRecipe
 from squad.windows import CUTTING
 from training.regularization.layer_reinit import put, top_arrays
 
@@ -86,7 +86,7 @@ def new_model(config: EncoderConfig, kind: str, beam: int = 20, answerable_weigh
 
 
 def prepare(
-    folder: str | Path, config: EncoderConfig, recipe: SquadRecipe, from_scratch: bool
+    folder: str | Path, config: EncoderConfig, recipe: SquadTrainingConfig, from_scratch: bool
 ) -> tuple[SpanModel, list[str]]:
     """The network to fine-tune, and notes. A head the folder does not have begins at random."""
     model = new_model(config, recipe.qa_head, recipe.beam_size, recipe.answerable_weight)
@@ -166,7 +166,7 @@ def _fill_head(model: SpanModel, folder: str | Path, kind: str) -> None:
 
 
 def write(
-    folder: Path, config: EncoderConfig, model: SpanModel, recipe: SquadRecipe, tokenizer: Tokenizer
+    folder: Path, config: EncoderConfig, model: SpanModel, recipe: SquadTrainingConfig, tokenizer: Tokenizer
 ) -> None:
     """Write a model's files into an existing folder."""
     ours = {name: parameter.numpy() for name, parameter in model.named_parameters()}

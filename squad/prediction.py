@@ -13,13 +13,13 @@ from encoders.framework import paddle
 from encoders.span_heads import Beams, SpanModel
 from inference.network_engine import tensors
 from squad.answers import Answers, Rules, best_answers, best_of_beams
+from squad.config import SquadTrainingConfig
 from squad.data import Dataset
 from squad.official import always_null, score_v11, score_v20
-from squad.presets import SquadRecipe
 from squad.windows import Windows
 
 
-def rules_of(recipe: SquadRecipe, data: Dataset) -> Rules:
+def rules_of(recipe: SquadTrainingConfig, data: Dataset) -> Rules:
     """How a recipe wants answers to be chosen in a file."""
     return Rules(
         n_best=recipe.n_best_size,

@@ -19,28 +19,31 @@ if not __package__:  # started by path: what is importable is the clone, not thi
 
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import dataclasses
 import json
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from common.cache import cache_dir
 from common.command_line import CommandParser, path, run
 from common.errors import InputError, UsageError
 from common.machine_flags import add_machine_flags, set_workers
-from squad.presets import ANSWERING, PRESETS, SquadRecipe, preset_lines, preset_settings
-from training.config import add_flags, read_config_file, resolve
-from training.flags import add_run_flags, check_model_type, choose_recipe, chosen
-from training.resuming import find_model, parse_flags
+from squad.config import (
+    ANSWERING,
+    PRESETS,
+    SquadRunConfig,
+    SquadTrainingConfig,
+    preset_lines,
+    preset_settings,
+)
+from training.config import field_names, read_config_file, resolve
+from training.flags import add_run_flags, add_training_flags, check_model_type, parse_flags, resolve_flags
 
 if TYPE_CHECKING:
-    from encoders.config import EncoderConfig
-    from squad.fine_tuning import Choices
+    pass
 
-_SETTINGS = [field.name for field in dataclasses.fields(SquadRecipe)]
 _OF_TRAINING = ("train_file", "preset", "resume", "overwrite_output_dir", "from_scratch")
 
 
@@ -79,7 +82,7 @@ def make_parser() -> CommandParser:
     )
     add_machine_flags(parser)
     add_run_flags(parser, PRESETS)
-    add_flags(parser, SquadRecipe)
+    add_training_flags(parser, SquadTrainingConfig)
     return parser
 
 
@@ -93,13 +96,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     from squad.fine_tuning import fine_tune, predict
     from squad.prediction import dev_scores
 
-    choices = make_choices(flags)
     if not flags.do_train:
-        answers = predict(choices)
+        answers = predict(answering_config(flags))
         if distributed.is_first() and answers.data.has_answers:
             print(json.dumps(dev_scores(answers), indent=2))
         return
-    progress, _ = fine_tune(choices)
+    progress, _ = fine_tune(training_config(flags))
     if distributed.is_first():
         best, last = progress.best, progress.last
         print(
@@ -112,10 +114,10 @@ def _check_usage(parser: CommandParser, flags: Namespace) -> None:
     """Exit with 2 where flags would do nothing."""
     if not (flags.do_train or flags.do_predict):
         parser.error("nothing to do: give --do_train, --do_predict or both")
-    given = [name for name in _SETTINGS if name in flags]  # one that is not given is not there
     if not flags.do_train:
         idle = [name for name in _OF_TRAINING if getattr(flags, name)]
-        idle += [name for name in given if name not in ANSWERING]
+        # A training flag that was not given is not in the namespace.
+        idle += [n for n in field_names(SquadTrainingConfig) if n in flags and n not in ANSWERING]
         if idle:
             hint = "; --eval_batch_size is for answering" if "batch_size" in idle else ""
             parser.error(f"{_as_flags(idle)}: of training, and --do_predict alone does not train{hint}")
@@ -125,63 +127,54 @@ def _as_flags(names: Sequence[str]) -> str:
     return ", ".join(f"--{name}" for name in names)
 
 
-def make_choices(flags: Namespace) -> "Choices":
-    """What the flags, the config file and the preset say together."""
-    from checkpoints.folder import read_config
-    from checkpoints.registry import resolve as folder_of
-    from checkpoints.validation import model_folder
-    from squad.fine_tuning import Choices
-
-    if flags.do_train:
-        found = find_model(flags)
-    else:
-        flags.model_name_or_path = str(model_folder(folder_of(flags.model_name_or_path)))
-        found = read_config(flags.model_name_or_path)
-    check_model_type(flags, found)
-    if flags.do_train:
-        flags.preset, recipe = choose_training(flags, found)
-    else:
-        flags.preset, recipe = "", choose_answering(flags, found)
-    files: dict[str, Any] = {
-        "train_file": official_file(flags, "train") if flags.do_train else None,
-        "predict_file": official_file(flags, "predict"),
-    }
-    return Choices(**{**chosen(flags, Choices), **files, "recipe": recipe})
-
-
-def choose_training(flags: Namespace, found: "EncoderConfig") -> tuple[str, SquadRecipe]:
-    """The preset's name and the settings in force."""
-    preset, recipe = choose_recipe(SquadRecipe, flags, found, lambda preset: preset_settings(preset, found))
+def training_config(flags: Namespace) -> SquadRunConfig:
+    """What the flags of a training, the config file and the preset say together."""
+    files = {part: official_file(flags, part) for part in ("train_file", "predict_file")}
+    config = resolve_flags(SquadRunConfig, Namespace(**{**vars(flags), **files}), preset_settings)
     idle = [name for name in ("beam_size", "answerable_weight") if name in flags]
-    if idle and recipe.qa_head != "joint":
+    if idle and config.training.qa_head != "joint":
         raise UsageError(f"{_as_flags(idle)}: of the joint head; give --qa_head joint")
-    return preset, recipe
+    return config
 
 
-def choose_answering(flags: Namespace, found: "EncoderConfig") -> SquadRecipe:
-    """The settings in force without training; windows are cut as in training unless a flag says otherwise."""
+def answering_config(flags: Namespace) -> SquadRunConfig:
+    """The same without training; windows are cut as in training unless a flag says otherwise."""
+    from checkpoints.folder import read_config
+    from checkpoints.registry import resolve as resolve_model
+    from checkpoints.validation import model_folder
     from squad.windows import saved_cutting
 
-    settings = read_config_file(flags.config, set(_SETTINGS))
+    folder = str(model_folder(resolve_model(flags.model_name_or_path)))
+    encoder = read_config(folder)
+    check_model_type(flags.model_type, encoder, folder)
+    settings = read_config_file(flags.config, field_names(SquadTrainingConfig))
     idle = [name for name in settings if name not in ANSWERING]
     if idle:
         print(f"{flags.config}: of training, and has no part here: {', '.join(idle)}", file=sys.stderr)
-    length = found.max_seq_length or min(SquadRecipe.max_seq_length, found.max_position_embeddings)
-    as_trained = {"max_seq_length": length, **saved_cutting(flags.model_name_or_path)}
-    return resolve(SquadRecipe, vars(flags), settings, as_trained)
+    length = encoder.max_seq_length or min(
+        SquadTrainingConfig.max_seq_length, encoder.max_position_embeddings
+    )
+    as_trained = {"max_seq_length": length, **saved_cutting(folder)}
+    training = resolve(SquadTrainingConfig, vars(flags), settings, as_trained)
+    kept = ("output_dir", "device", "eval_batch_size", "do_lower_case", "version_2_with_negative")
+    return SquadRunConfig(
+        training=training,
+        model_name_or_path=folder,
+        predict_file=official_file(flags, "predict_file"),
+        **{name: getattr(flags, name) for name in kept},
+    )
 
 
-def official_file(flags: Namespace, part: str) -> Path:
+def official_file(flags: Namespace, part: str) -> str:
     """The file a flag names, else the official one in the download cache; InputError if it is not there."""
-    given = getattr(flags, f"{part}_file")
-    if given:
-        return Path(given)
+    if getattr(flags, part):
+        return str(getattr(flags, part))
     version = "2.0" if flags.version_2_with_negative else "1.1"
-    path = cache_dir() / "squad" / f"{'train' if part == 'train' else 'dev'}-v{version}.json"
+    path = cache_dir() / "squad" / f"{'train' if part == 'train_file' else 'dev'}-v{version}.json"
     if not path.is_file():
         fetching = "fetch the official files with `python -m scripts.download_squad`"
-        raise InputError(f"{path}: no such file; {fetching}, or name one with --{part}_file")
-    return path
+        raise InputError(f"{path}: no such file; {fetching}, or name one with --{part}")
+    return str(path)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from encoders import distributed
 from encoders.batching import EpochBatches, Features, training_order
 from encoders.config import EncoderConfig
 from encoders.cpu import kernels
-from training.config import FineTuningRecipe
+from training.config import FineTuningConfig
 
 # What one more part of a batch costs on a CPU, in tokens of padding: a pass over the embeddings' gradient and
 # the operators' overhead. Where padding is left out (encoders/cpu/unpadding.py) it costs little itself.
@@ -23,7 +23,7 @@ def part_cost(config: EncoderConfig, device: str) -> float:
 
 
 def epoch_batches(
-    features: Features, recipe: FineTuningRecipe, config: EncoderConfig, device: str
+    features: Features, recipe: FineTuningConfig, config: EncoderConfig, device: str
 ) -> Callable[[int], EpochBatches]:
     """Epoch → its batches, as ``Job.batches`` wants them."""
     cost = part_cost(config, device)

@@ -1,43 +1,82 @@
-"""The flags that the fine-tuning commands share beside the recipe's, and what they come to. No Paddle."""
+"""The command-line flags of training, and what a resumed run takes from its own folder. No Paddle."""
 
+import argparse
 import dataclasses
 from argparse import Namespace
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.command_line import CommandParser, count, path
+from common.command_line import SWITCH, CommandParser, count, path
 from common.errors import InputError
+from common.files import read_json_object
 from common.model_flags import add_lower_case
-from training.config import RecipeType, read_config_file, resolve
-from training.published import default_preset
+from training.config import TrainingConfig, check_value, field_names, type_of
+from training.run_config import PresetSettings, RunConfigType, resolve_run
+from training.run_state import ARGS, latest_valid_checkpoint
 
 if TYPE_CHECKING:
     from encoders.config import EncoderConfig
 
+_NEVER_KEPT = ("output_dir", "resume", "overwrite_output_dir", "config", "help")
 
-@dataclass(frozen=True, kw_only=True)
-class RunChoices:
-    """What a user chose, besides recipe and data: the values of these flags, by their names.
 
-    model_sha256, saved: as ``resuming.find_model`` found them.
+def add_training_flags(
+    parser: CommandParser,
+    config: type[TrainingConfig],
+    title: str = "training settings",
+    without: type[TrainingConfig] | None = None,
+) -> None:
+    """Add a flag for every training setting; one that is not given leaves no trace in the namespace.
+
+    Args:
+        parser: Where they are added.
+        config: The class whose fields become flags.
+        title: The heading above them in ``--help``.
+        without: A class whose settings have their flags already.
     """
+    group = parser.add_argument_group(title)
+    known = field_names(without) if without else ()
+    for setting in dataclasses.fields(config):
+        if setting.name in known:
+            continue
+        default = str(setting.default).lower() if isinstance(setting.default, bool) else setting.default
+        options: dict[str, Any] = {
+            "help": f"{setting.metadata['help']} (default: {default})".replace("%", "%%"),
+            "default": argparse.SUPPRESS,
+        }
+        if isinstance(setting.default, bool):
+            options |= SWITCH
+        elif setting.metadata["choices"]:
+            options["choices"] = setting.metadata["choices"]
+        else:
+            options |= {"type": _parser_of(setting), "metavar": type_of(setting).__name__.upper()}
+        group.add_argument(f"--{setting.name}", **options)
 
-    model_name_or_path: str
-    output_dir: str
-    preset: str = ""
-    device: str = "cpu"
-    eval_batch_size: int = 32
-    num_workers: int = 0
-    model_sha256: str = ""
-    saved: str | None = None
-    resume: bool = False
-    overwrite_output_dir: bool = False
-    from_scratch: bool = False
-    do_lower_case: bool | None = None
+
+def _parser_of(setting: Any) -> Callable[[str], Any]:
+    """Text → the checked value of a setting; one out of range is a usage error."""
+
+    def parse(text: str) -> Any:
+        value = type_of(setting)(text)
+        try:
+            check_value(setting, value)
+        except InputError as error:
+            raise argparse.ArgumentTypeError(str(error).partition(": ")[2]) from None
+        return value
+
+    parse.__name__ = type_of(setting).__name__  # argparse says "invalid int value"
+    return parse
+
+
+def add_resume_flags(parser: CommandParser) -> None:
+    """Add ``--resume`` and ``--overwrite_output_dir``."""
+    parser.add_switch("--resume", help="go on where the run in --output_dir stopped; no other flag is needed")
+    parser.add_switch("--overwrite_output_dir", help="begin anew: remove the run in --output_dir first")
 
 
 def add_run_flags(parser: CommandParser, presets: Iterable[str]) -> None:
+    """Add the flags that every fine-tuning command has beside its training settings."""
     parser.add_argument(
         "--model_type",
         choices=("convbert", "bert", "electra", "ernie"),
@@ -62,54 +101,88 @@ def add_run_flags(parser: CommandParser, presets: Iterable[str]) -> None:
         metavar="N",
         help="rows of an evaluation batch; of shorter rows more fill it (default: 32)",
     )
-    parser.add_switch("--resume", help="go on where the run in --output_dir stopped; no other flag is needed")
-    parser.add_switch("--overwrite_output_dir", help="begin anew: remove the run in --output_dir first")
+    add_resume_flags(parser)
     parser.add_switch("--from_scratch", help="the model folder has no weights: begin with random ones")
     add_lower_case(parser)
 
 
-def check_model_type(flags: Namespace, found: "EncoderConfig") -> None:
-    """InputError if --model_type is not what the model folder says."""
-    if flags.model_type and flags.model_type != found.model_type:
-        raise InputError(
-            f"--model_type {flags.model_type}: {flags.model_name_or_path}/config.json says {found.model_type}"
-        )
+def parse_flags(
+    parser: CommandParser, argv: Sequence[str] | None, is_task: Callable[[str], bool]
+) -> Namespace:
+    """Parse a training command's flags; those that ``--resume`` goes without are as the run was begun.
 
+    Args:
+        parser: The command's.
+        argv: The command line; None: the process's own.
+        is_task: Whether a run's ``task_name`` is one that this command trains.
 
-def choose_recipe(
-    recipe: type[RecipeType],
-    flags: Namespace,
-    found: "EncoderConfig",
-    settings_of: Callable[[str], dict[str, Any]],
-) -> tuple[str, RecipeType]:
-    """The preset's name, empty for none, and the settings in force. settings_of: a preset's settings.
-
-    A run that goes on has the settings that it was begun with in the preset's place.
+    Returns:
+        The flags, and as ``begun`` what the run's ``args.json`` says; empty for a new run.
     """
-    settings = read_config_file(flags.config, {field.name for field in dataclasses.fields(recipe)})
-    preset = flags.preset or default_preset(found.model_type)
-    if not getattr(flags, "begun", None):
-        return preset, resolve(recipe, vars(flags), settings, settings_of(preset))
-    if preset != flags.begun.get("preset"):
-        raise InputError(
-            f"--preset {preset}: this run was begun with {flags.begun.get('preset') or 'none'}; "
-            "leave the flag out, or take another --output_dir"
-        )
-    return preset, resolve(recipe, vars(flags), settings, begun_with(recipe, flags))
+    first = CommandParser(prog=parser.prog, add_help=False)
+    first.add_switch("--resume")
+    first.add_argument("--output_dir")
+    known, _ = first.parse_known_args(argv)
+    args_file = Path(known.output_dir or "") / ARGS
+    begun: dict[str, Any] = {}
+    missing: list[str] = []
+    if known.resume and known.output_dir:
+        begun = read_json_object(args_file) if args_file.is_file() else {}
+        if (task := str(begun.get("task_name") or "")) and not is_task(task):
+            raise InputError(f"{args_file}: the run is one of {task!r}: `{parser.prog}` does not resume it")
+        try:
+            missing = parser.fall_back_on({k: v for k, v in begun.items() if k not in _NEVER_KEPT})
+        except ValueError as error:
+            raise InputError(f"{args_file}: {error}; name the flag itself") from None
+    flags = parser.parse_args(argv)
+    if absent := [name for name in missing if getattr(flags, name) is None]:
+        names = ", ".join(f"--{name}" for name in absent)
+        reason = "is of no run" if begun else "no such file, so there is no run to resume"
+        raise InputError(f"{args_file}: {reason}; a new one needs {names}")
+    flags.begun = begun
+    return flags
 
 
-def begun_with(recipe: type[RecipeType], flags: Namespace) -> dict[str, Any]:
-    """The settings that a run was begun with, of what its args.json says."""
-    place = f"{flags.output_dir}/args.json"
-    try:
-        return dataclasses.asdict(recipe(**flags.begun["recipe"]))
-    except InputError as error:
-        raise InputError(f"{place}: recipe: {error}") from None
-    except (KeyError, TypeError):
-        raise InputError(f"{place}: holds no settings of this version; this run cannot be resumed") from None
+def resolve_flags(
+    config: type[RunConfigType], flags: Namespace, preset_settings: PresetSettings
+) -> RunConfigType:
+    """Resolve the flags that ``parse_flags`` gave, the config file and the preset to one config."""
+    encoder, model = find_model(flags)
+    check_model_type(flags.model_type, encoder, model["model_name_or_path"])
+    return resolve_run(config, {**vars(flags), **model}, encoder, preset_settings, flags.begun)
 
 
-def chosen(flags: Namespace, choices: type[Any]) -> dict[str, Any]:
-    """The flags that a class of choices has a field for."""
-    names = {field.name for field in dataclasses.fields(choices)}
-    return {name: value for name, value in vars(flags).items() if name in names}
+def find_model(flags: Namespace) -> tuple["EncoderConfig", dict[str, Any]]:
+    """Find the model that a run starts with.
+
+    A run that goes on needs no other model than its own last save; if one is named, it must be the one it was
+    begun with, however its path is spelled.
+
+    Returns:
+        Its configuration, and the fields of ``FineTuningRunConfig`` that name it.
+    """
+    from checkpoints.folder import digest_of, read_config
+    from checkpoints.registry import resolve
+
+    saved = latest_valid_checkpoint(Path(flags.output_dir)).folder if flags.begun else None
+    if saved is None:
+        folder = str(resolve(flags.model_name_or_path))
+        return read_config(folder), {"model_name_or_path": folder}
+    begun, named = (flags.begun.get(key) for key in ("model_sha256", "model_name_or_path"))
+    if flags.model_name_or_path != named:
+        model = resolve(flags.model_name_or_path)
+        read_config(model)
+        if digest_of(model) != begun:
+            raise InputError(
+                f"--model_name_or_path {flags.model_name_or_path}: this run was begun with another model, "
+                f"{named}; leave the flag out, or take another --output_dir"
+            )
+    return read_config(saved), {
+        "model_name_or_path": str(named), "model_sha256": str(begun), "saved": str(saved)
+    }  # fmt: skip
+
+
+def check_model_type(model_type: str | None, encoder: "EncoderConfig", folder: str) -> None:
+    """Raise InputError if --model_type is given and is not what the model folder says."""
+    if model_type and model_type != encoder.model_type:
+        raise InputError(f"--model_type {model_type}: {folder}/config.json says {encoder.model_type}")

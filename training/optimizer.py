@@ -8,7 +8,7 @@ import numpy as np
 
 from encoders.cpu import kernels
 from encoders.framework import paddle
-from training.config import Recipe
+from training.config import TrainingConfig
 
 _MOMENTS = ("moment1", "moment2", "beta1_pow_acc", "beta2_pow_acc")
 
@@ -73,7 +73,7 @@ def is_decayed(name: str) -> bool:
     return not (name.endswith("bias") or ".norm." in f".{name}")
 
 
-def make_optimizer(model: paddle.nn.Layer, recipe: Recipe, scales: Mapping[str, float]) -> AdamW:
+def make_optimizer(model: paddle.nn.Layer, recipe: TrainingConfig, scales: Mapping[str, float]) -> AdamW:
     """The optimiser of a run. scales: learning-rate scale of every parameter, by name."""
     decayed = set()
     for name, parameter in model.named_parameters():

@@ -31,13 +31,14 @@ def default_preset(model_type: str) -> str:
     return "authors" if model_type in ("convbert", "electra") else ""
 
 
-def said(name: str, settings: dict[str, Any]) -> list[str]:
-    """A preset for people: what it sets, and the learning rate where that depends on the size."""
-    lines = [f"preset {name}: {listed(settings)}"]
+def describe_preset(name: str, settings: dict[str, Any]) -> list[str]:
+    """Describe a preset in lines: what it sets, and the learning rate where that depends on the size."""
+    lines = [f"preset {name}: {join_settings(settings)}"]
     if "learning_rate" not in settings:
         lines.append(f"  learning_rate {NARROW_RATE:g} up to hidden size {NARROW}, {WIDE_RATE:g} above")
     return lines
 
 
-def listed(settings: dict[str, Any]) -> str:
+def join_settings(settings: dict[str, Any]) -> str:
+    """Settings in one line, ``NAME VALUE, …``."""
     return ", ".join(f"{key} {value}" for key, value in settings.items())

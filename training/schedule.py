@@ -2,10 +2,10 @@
 
 import math
 
-from training.config import Recipe
+from training.config import TrainingConfig
 
 
-def warmup_steps(recipe: Recipe, total: int) -> int:
+def warmup_steps(recipe: TrainingConfig, total: int) -> int:
     """Steps of the warm-up; a count given wins over the proportion."""
     return recipe.warmup_steps or int(recipe.warmup_proportion * total)
 

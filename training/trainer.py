@@ -14,7 +14,7 @@ from tqdm import tqdm
 from common.errors import InputError
 from encoders import distributed, dropout
 from encoders.framework import paddle
-from training.config import Recipe
+from training.config import TrainingConfig
 from training.optimizer import AdamW, make_optimizer, optimizer_arrays, restore_optimizer
 from training.regularization.ema import MovingAverage
 from training.regularization.fgm import Adversary
@@ -83,7 +83,7 @@ def seed_everything(seed: int) -> None:
     dropout.seed_masks(seed, distributed.rank())
 
 
-def fit(job: Job, recipe: Recipe, run: RunFolder) -> Progress:
+def fit(job: Job, recipe: TrainingConfig, run: RunFolder) -> Progress:
     """Train, evaluate, keep the best (ties: the earlier step) and the last; returns where it ended.
 
     The last step is always evaluated. A loss that is not finite ends the run with an InputError;
@@ -93,7 +93,7 @@ def fit(job: Job, recipe: Recipe, run: RunFolder) -> Progress:
 
 
 class _Fit:
-    def __init__(self, job: Job, recipe: Recipe, run: RunFolder) -> None:
+    def __init__(self, job: Job, recipe: TrainingConfig, run: RunFolder) -> None:
         self.job, self.recipe, self.run = job, recipe, run
         self.optimizer: AdamW = make_optimizer(job.model, recipe, job.scales)
         self.amp_type = self._amp_type()

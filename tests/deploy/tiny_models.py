@@ -12,7 +12,7 @@ from encoders.heads import SentenceClassifier
 from encoders.tokenizer import Tokenizer
 from scripts.tiny_model import write_model_folder
 from squad import model as squad_model
-from squad.presets import SquadRecipe
+from squad.config import SquadTrainingConfig
 
 
 def write_classifier(
@@ -46,6 +46,6 @@ def write_span_model(
     model = squad_model.new_model(config, head)
     (folder / "model").mkdir()
     squad_model.write(
-        folder / "model", config, model, SquadRecipe(qa_head=head, **settings), Tokenizer(source)
+        folder / "model", config, model, SquadTrainingConfig(qa_head=head, **settings), Tokenizer(source)
     )
     return folder / "model"

@@ -20,7 +20,7 @@ from tests.encoders.outcomes import (
     span,
     tensor,
 )
-from training.config import Recipe
+from training.config import TrainingConfig
 from training.optimizer import make_optimizer
 
 F = paddle.nn.functional
@@ -88,7 +88,7 @@ def test_an_optimisers_step_on_transposed_tensors(turned: str, monkeypatch: pyte
         if turned == "parameter":
             make = paddle.base.framework.EagerParamBase.from_tensor
             layer.weight = make(tensor(8, 6).detach().transpose([1, 0]))
-        optimizer = make_optimizer(layer, Recipe(learning_rate=0.1), {"weight": 1.0, "bias": 1.0})
+        optimizer = make_optimizer(layer, TrainingConfig(learning_rate=0.1), {"weight": 1.0, "bias": 1.0})
         y = F.linear(tensor(3, 8).detach(), layer.weight.transpose([1, 0]))
         (y * tensor(3, 6, seed=1)).sum().backward()
         tensors = {"gradient": layer.weight.grad, "parameter": layer.weight}

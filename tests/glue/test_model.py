@@ -16,8 +16,8 @@ from encoders.config import EncoderConfig
 from encoders.heads import SentenceClassifier
 from encoders.tokenizer import Tokenizer
 from glue.checkpoint import Checkpoint
+from glue.config import GlueTrainingConfig
 from glue.model import config_for, label_names, prepare, with_labels
-from glue.presets import GlueRecipe
 from glue.tasks import TASKS
 
 TINY = EncoderConfig(
@@ -39,7 +39,7 @@ def test_a_pretrained_model_gets_the_tasks_labels_and_its_types_head(task, model
     pretrained = dataclasses.replace(
         TINY, model_type=model_type, classifier_head="", embedding_size=16 if model_type[0] in "be" else 8
     )
-    config, keeps = config_for(task, pretrained, GlueRecipe(), None)
+    config, keeps = config_for(task, pretrained, GlueTrainingConfig(), None)
     assert not keeps
     assert label_names(config) == (list(task.labels) or ["score"])
     assert config.classifier_head == ("pooler" if model_type in ("bert", "ernie") else "dense")
@@ -47,9 +47,9 @@ def test_a_pretrained_model_gets_the_tasks_labels_and_its_types_head(task, model
 
 
 def test_targets_are_scaled_only_where_asked_and_only_in_a_regression() -> None:
-    scaled = GlueRecipe(scale_targets=True)
+    scaled = GlueTrainingConfig(scale_targets=True)
     assert config_for(TASKS["sts-b"], TINY, scaled, None)[0].target_scale == 5.0
-    assert config_for(TASKS["sts-b"], TINY, GlueRecipe(), None)[0].target_scale == 1.0
+    assert config_for(TASKS["sts-b"], TINY, GlueTrainingConfig(), None)[0].target_scale == 1.0
     with pytest.raises(InputError, match="--scale_targets: rte is no regression"):
         config_for(TASKS["rte"], TINY, scaled, None)
 
@@ -60,7 +60,7 @@ def test_a_checkpoint_of_the_same_task_keeps_its_head_and_its_order(tmp_path: Pa
     model = save(
         tmp_path / "m", golden_dir, dataclasses.replace(TINY, id2label=order, finetuning_task="mnli")
     )
-    config, keeps = config_for(TASKS["mnli"], read_config(tmp_path / "m"), GlueRecipe(), None)
+    config, keeps = config_for(TASKS["mnli"], read_config(tmp_path / "m"), GlueTrainingConfig(), None)
     assert keeps
     assert config.id2label == order
     prepared = prepare(tmp_path / "m", config, keeps, from_scratch=False)
@@ -71,7 +71,7 @@ def test_a_checkpoint_of_the_same_task_keeps_its_head_and_its_order(tmp_path: Pa
 def test_a_checkpoint_of_another_task_gets_a_new_head_and_says_so(tmp_path: Path, golden_dir: Path) -> None:
     labels = {0: "entailment", 1: "not_entailment"}  # QNLI's labels are RTE's too
     save(tmp_path / "m", golden_dir, dataclasses.replace(TINY, id2label=labels, finetuning_task="qnli"))
-    config, keeps = config_for(TASKS["rte"], read_config(tmp_path / "m"), GlueRecipe(), None)
+    config, keeps = config_for(TASKS["rte"], read_config(tmp_path / "m"), GlueTrainingConfig(), None)
     assert not keeps
     notes = prepare(tmp_path / "m", config, keeps, from_scratch=False).notes
     assert notes[0].startswith("begins new: head.")
@@ -120,8 +120,10 @@ def test_a_label_map_cannot_contradict_the_checkpoints_own_names() -> None:
 def test_a_label_map_for_a_head_that_is_not_kept_is_refused() -> None:
     foreign = dataclasses.replace(TINY, id2label={0: "LABEL_0", 1: "LABEL_1"}, classifier_head="dense")
     with pytest.raises(InputError, match="this run's linear; --classifier_head dense keeps it"):
-        config_for(TASKS["rte"], foreign, GlueRecipe(classifier_head="linear"), "not_entailment,entailment")
-    config, keeps = config_for(TASKS["rte"], foreign, GlueRecipe(), "not_entailment,entailment")
+        config_for(
+            TASKS["rte"], foreign, GlueTrainingConfig(classifier_head="linear"), "not_entailment,entailment"
+        )
+    config, keeps = config_for(TASKS["rte"], foreign, GlueTrainingConfig(), "not_entailment,entailment")
     assert keeps
     assert label_names(config) == ["not_entailment", "entailment"]
 
@@ -157,7 +159,7 @@ def test_a_label_map_names_every_label_once(label_map: str) -> None:
 
 def test_a_convolution_model_has_no_pooler() -> None:
     with pytest.raises(InputError, match="--classifier_head pooler: convbert has no pretrained pooler"):
-        config_for(TASKS["rte"], TINY, GlueRecipe(classifier_head="pooler"), None)
+        config_for(TASKS["rte"], TINY, GlueTrainingConfig(classifier_head="pooler"), None)
 
 
 def test_a_runs_folder_stands_for_its_best(tmp_path: Path, golden_dir: Path) -> None:
@@ -181,7 +183,7 @@ def test_a_checkpoint_of_another_toolkit_is_read_by_its_names(
     config = Checkpoint(tmp_path / "m", TASKS["sst-2"], None).config
     assert label_names(config) == ["1", "0"]
     assert "POSITIVE is 1, negative is 0" in capsys.readouterr().err
-    kept, keeps = config_for(TASKS["sst-2"], read_config(tmp_path / "m"), GlueRecipe(), None)
+    kept, keeps = config_for(TASKS["sst-2"], read_config(tmp_path / "m"), GlueTrainingConfig(), None)
     assert keeps
     assert (label_names(kept), kept.finetuning_task) == (["1", "0"], "sst-2")
 
@@ -201,7 +203,7 @@ def test_a_regression_of_another_toolkit(tmp_path: Path, golden_dir: Path) -> No
         tmp_path / "m", golden_dir, dataclasses.replace(TINY, id2label={0: "LABEL_0"}, finetuning_task="stsb")
     )
     assert Checkpoint(tmp_path / "m", TASKS["sts-b"], None).config.finetuning_task == "sts-b"
-    assert config_for(TASKS["sts-b"], read_config(tmp_path / "m"), GlueRecipe(), None)[1]
+    assert config_for(TASKS["sts-b"], read_config(tmp_path / "m"), GlueTrainingConfig(), None)[1]
 
 
 def test_a_label_map_takes_names_that_mean_the_same() -> None:

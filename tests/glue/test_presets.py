@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from encoders.config import EncoderConfig, named
-from glue.presets import GlueRecipe, preset_settings
+from glue.config import GlueTrainingConfig, preset_settings
 from glue.tasks import TASKS
 from training.config import resolve
 from training.published import default_preset
@@ -13,8 +13,8 @@ from training.published import default_preset
 BERT = EncoderConfig(model_type="bert")
 
 
-def in_force(preset: str, config: EncoderConfig, task: str, **flags: object) -> GlueRecipe:
-    return resolve(GlueRecipe, flags, {}, preset_settings(preset, config, TASKS[task]))
+def in_force(preset: str, config: EncoderConfig, task: str, **flags: object) -> GlueTrainingConfig:
+    return resolve(GlueTrainingConfig, flags, {}, preset_settings(preset, config, TASKS[task]))
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -22,7 +22,7 @@ def in_force(preset: str, config: EncoderConfig, task: str, **flags: object) -> 
 def test_the_authors_recipe(size: str, rate: float, task: str) -> None:
     """configure_finetuning.py of yitu-opensource/ConvBert."""
     wanted = dataclasses.replace(
-        GlueRecipe(),
+        GlueTrainingConfig(),
         learning_rate=rate, layer_lr_decay=0.8, layer_lr_decay_mode="published", batch_size=32,
         max_seq_length=128, warmup_proportion=0.1, weight_decay=0.01, adam_epsilon=1e-6,
         scheduler_type="linear", max_grad_norm=1.0, bias_correction=False, classifier_head="linear",
@@ -46,7 +46,7 @@ def test_the_authors_recipe(size: str, rate: float, task: str) -> None:
 def test_the_reference_recipe(task: str, own: dict) -> None:
     """JunnYu/paddle_convbert: one rate for all sizes, corrected AdamW, no clipping, dense + gelu head."""
     wanted = dataclasses.replace(
-        GlueRecipe(),
+        GlueTrainingConfig(),
         learning_rate=1e-4, layer_lr_decay=0.8, batch_size=32, max_seq_length=128, warmup_proportion=0.1,
         weight_decay=0.01, adam_epsilon=1e-6, max_grad_norm=0.0, bias_correction=True,
         classifier_head="dense", num_train_epochs=3.0, seed=42,
@@ -75,4 +75,4 @@ def test_which_preset_is_in_force_without_one() -> None:
 def test_bert_keeps_its_pretrained_pooler_in_every_preset() -> None:
     for preset in ("authors", "reference"):
         assert in_force(preset, BERT, "rte").classifier_head == "pooler"
-    assert in_force("", BERT, "rte") == GlueRecipe()
+    assert in_force("", BERT, "rte") == GlueTrainingConfig()

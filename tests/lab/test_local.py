@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from glue.presets import GlueRecipe
+from glue.config import GlueTrainingConfig
 from lab import trial_run
 from lab.estimate import seconds_of
 from lab.local import places
@@ -117,10 +117,10 @@ def test_a_command_ends_with_who_wanted_it(project_dir: Path, lack: str) -> None
 def test_the_time_of_a_trial_by_hand() -> None:
     """3 epochs of 32 steps of 32 rows at 64 rows/s: 48 s. Three evaluations
     and the prediction of 150 dev rows, 75 test rows, at 135 rows/s: 5 s. Three commands of 5 s."""
-    recipe = GlueRecipe(batch_size=32, num_train_epochs=3.0)
+    recipe = GlueTrainingConfig(batch_size=32, num_train_epochs=3.0)
     speed = Speed(training=64.0, evaluation=135.0, rows=1000, dev_rows=150)
     assert seconds_of(recipe, speed, 75) == pytest.approx(48 + 5 + 15)
-    steps = GlueRecipe(batch_size=16, max_steps=100, save_steps=30, gradient_accumulation_steps=2)
+    steps = GlueTrainingConfig(batch_size=16, max_steps=100, save_steps=30, gradient_accumulation_steps=2)
     wanted = 100 * 32 / 64 + (5 * 150 + 75) / 135 + 15  # four evaluations
     assert seconds_of(steps, speed, 75) == pytest.approx(wanted)
 

@@ -13,10 +13,10 @@ from encoders.batching import Batch, pack, pad
 from encoders.framework import paddle
 from encoders.tokenizer import Tokenizer
 from pretraining.batches import tokens_of
+from pretraining.config import DistillationConfig
 from pretraining.distillation import distillation_of, hidden_states
 from pretraining.model_folder import load_encoder
 from pretraining.pairs import has_pairs, nearness_of, separate_texts
-from pretraining.recipe import DistillRecipe
 from pretraining.run_pretrain import main
 
 TEXTS: list[tuple[str, ...]] = [
@@ -71,7 +71,7 @@ def test_places_of_tokens_and_their_nearest() -> None:
 def test_the_loss_is_against_the_teachers_cosine_of_each_text_alone(
     tiny_folder: Path, teacher_folder: Path
 ) -> None:
-    recipe = DistillRecipe(max_seq_length=32, pair_weight=2.0, geometry_weight=0.0)
+    recipe = DistillationConfig(max_seq_length=32, pair_weight=2.0, geometry_weight=0.0)
     objective = distillation_of(read_config(tiny_folder), recipe, str(teacher_folder), "", "teacher")
     objective.model.eval()
     batch = batch_of(TEXTS, tiny_folder)
@@ -105,7 +105,7 @@ def test_the_loss_is_against_the_teachers_cosine_of_each_text_alone(
 
 
 def test_pairs_weigh_alike_however_they_fall_into_batches(tiny_folder: Path, teacher_folder: Path) -> None:
-    recipe = DistillRecipe(max_seq_length=32, pair_weight=2.0, geometry_weight=0.0)
+    recipe = DistillationConfig(max_seq_length=32, pair_weight=2.0, geometry_weight=0.0)
     objective = distillation_of(read_config(tiny_folder), recipe, str(teacher_folder), "", "teacher")
     objective.model.eval()
     texts = [*TEXTS, ("the film", "a good day was seen by no film"), ("dull",), ("a day to see a long film",)]

@@ -17,13 +17,13 @@ from encoders.config import SIZES, EncoderConfig, named
 from encoders.framework import paddle
 from encoders.tokenizer import Tokenizer
 from pretraining.batches import epoch_batches
+from pretraining.config import DetectionConfig, preset_settings
 from pretraining.detection_scores import detection_scores
 from pretraining.examples import load_examples
 from pretraining.masking import MaskedBatch, Masking
 from pretraining.model_folder import fill_pretrained, load_encoder, write_encoder, write_pretrained
-from pretraining.recipe import DetectionRecipe, preset_settings
+from pretraining.network import NETWORKS, generator_of
 from pretraining.replaced_tokens import Detection, Detector, detection_of, sampled
-from pretraining.sizes import NETWORKS, generator_of
 
 SHARED = ("word.weight", "position.weight", "token_type.weight", "norm.weight", "norm.bias")
 
@@ -36,7 +36,7 @@ def config(tiny_folder: Path) -> EncoderConfig:
 @pytest.fixture
 def objective(config: EncoderConfig, tiny_folder: Path) -> Detection:
     paddle.seed(1)
-    return detection_of(config, DetectionRecipe(), Tokenizer(tiny_folder), "")
+    return detection_of(config, DetectionConfig(), Tokenizer(tiny_folder), "")
 
 
 def some_batch(rows: int, width: int = 24) -> Batch:
@@ -254,7 +254,7 @@ def test_the_encoder_alone_is_exported(
     [("small", 64, 1, 3e-4, 128), ("medium-small", 96, 1, 5e-4, 128), ("base", 256, 4, 2e-4, 256)],
 )
 def test_the_authors_sizes(size: str, width: int, heads: int, rate: float, batch: int) -> None:
-    recipe = DetectionRecipe(**preset_settings("rtd", named(size)))
+    recipe = DetectionConfig(**preset_settings("rtd", named(size)))
     generator = generator_of(named(size), recipe.generator_ratio)
     assert (recipe.learning_rate, recipe.batch_size) == (rate, batch)
     assert (generator.hidden_size, generator.num_attention_heads) == (width, heads)

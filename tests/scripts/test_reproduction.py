@@ -14,20 +14,20 @@ from common.errors import InputError
 from common.files import write_json
 from encoders.config import named
 from glue import published, run_glue, run_predict
-from glue.presets import GlueRecipe, preset_settings
+from glue.config import GlueTrainingConfig, preset_settings, resolve_glue_run
 from glue.tasks import TASKS
 from metrics.averages import leaderboard_average, missing_scores, paper_average
 from pretraining import run_pretrain
-from pretraining.recipe import RECIPES
-from pretraining.recipe import preset_settings as pretraining_settings
-from pretraining.sizes import NETWORKS
+from pretraining.config import OBJECTIVES
+from pretraining.config import preset_settings as pretraining_settings
+from pretraining.network import NETWORKS
 from scripts import reproduction
 from squad import published as squad_published
 from squad import run_squad
-from squad.presets import SquadRecipe
-from squad.presets import preset_settings as squad_settings
+from squad.config import SquadRunConfig, SquadTrainingConfig
+from squad.config import preset_settings as squad_settings
 from training.config import resolve
-from training.flags import choose_recipe
+from training.run_config import resolve_run
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 ONE_TASK = {f"train_{task}.sh": task for task in TASKS}
@@ -52,10 +52,9 @@ def calls(tmp_path: Path):
     return run
 
 
-def glue_recipe(words: list[str], size: str) -> GlueRecipe:
+def glue_recipe(words: list[str], size: str) -> GlueTrainingConfig:
     flags = run_glue.make_parser().parse_args(words)
-    task, found = TASKS[flags.task_name], named(size)
-    return choose_recipe(GlueRecipe, flags, found, lambda preset: preset_settings(preset, found, task))[1]
+    return resolve_glue_run(vars(flags), named(size)).training
 
 
 def test_every_task_has_its_script() -> None:
@@ -83,7 +82,7 @@ def test_a_tasks_script_trains_with_the_published_settings(
     assert flags.model_name_or_path == "YituTech/conv-bert-base"
     for size in ("small", "medium-small", "base"):
         settings = preset_settings(preset or "authors", named(size), TASKS[task])
-        assert glue_recipe(words, size) == dataclasses.replace(GlueRecipe(), **settings)
+        assert glue_recipe(words, size) == dataclasses.replace(GlueTrainingConfig(), **settings)
 
 
 def test_what_the_user_says_wins(calls) -> None:
@@ -135,9 +134,9 @@ def test_the_squad_table_is_made_of_both_versions(calls, preset: str, head: str)
             f"r/{version}",
         )
         found = named("base")
-        recipe = choose_recipe(SquadRecipe, flags, found, lambda name: squad_settings(name, named("base")))[1]
+        recipe = resolve_run(SquadRunConfig, vars(flags), found, squad_settings).training
         settings = squad_settings(preset, found)
-        assert recipe == dataclasses.replace(SquadRecipe(), qa_head=head, **settings)
+        assert recipe == dataclasses.replace(SquadTrainingConfig(), qa_head=head, **settings)
     assert made[-1][2:] == ["r", "--size", "base"]
 
 
@@ -172,7 +171,7 @@ def test_convbert_mini_is_made_as_its_log_says(calls) -> None:
         flags = run_pretrain.make_parser().parse_args(words)
         told = json.loads((folder / "args.json").read_text(encoding="utf-8"))
         preset = pretraining_settings(flags.objective, NETWORKS["convbert-mini"])
-        recipe = resolve(RECIPES[flags.objective], vars(flags), {}, preset)
+        recipe = resolve(OBJECTIVES[flags.objective], vars(flags), {}, preset)
         found = dataclasses.asdict(recipe)
         assert {name: found[name] for name in told["recipe"]} == told["recipe"]
         assert (flags.init_from_ckpt, flags.teacher or "") == (start, told["teacher"] and "t")

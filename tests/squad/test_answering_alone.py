@@ -61,14 +61,13 @@ def test_answering_alone_says_what_it_reads_and_how(files, trained, tmp_path, ca
     assert lines[2].endswith("windows of up to 24 tokens, a step of 6, questions of up to 4")
 
 
-def test_answering_cuts_as_in_training_unless_told_otherwise(trained):
-    from checkpoints.folder import read_config
-
+def test_answering_cuts_as_in_training_unless_told_otherwise(files, trained):
     def recipe(*words):
         flags = run_squad.make_parser().parse_args(
-            ["--do_predict", "--model_name_or_path", str(trained), "--output_dir", "x", *words]
-        )
-        return run_squad.choose_answering(flags, read_config(trained))
+            ["--do_predict", "--model_name_or_path", str(trained), "--output_dir", "x", "--predict_file",
+             str(files["2.0"][1]), *words]
+        )  # fmt: skip
+        return run_squad.answering_config(flags).training
 
     found = recipe()
     assert (found.max_seq_length, found.doc_stride, found.max_query_length) == (24, 6, 4)

@@ -13,7 +13,7 @@ from deploy.models import open_model_folder
 from encoders.framework import paddle
 from scripts.tiny_model import write_model_folder
 from squad import model as span_model
-from squad.presets import SquadRecipe
+from squad.config import SquadTrainingConfig
 from tests.deploy.tiny_models import write_span_model
 
 
@@ -44,7 +44,9 @@ def test_paddlenlp_calls_the_span_head_a_classifier(ours: Path, tmp_path: Path) 
 def test_and_it_begins_a_run(ours: Path, tmp_path: Path) -> None:
     convert(ours, tmp_path / "theirs", "paddlenlp")
     config = read_config(tmp_path / "theirs")
-    model, notes = span_model.prepare(tmp_path / "theirs", config, SquadRecipe(qa_head="linear"), False)
+    model, notes = span_model.prepare(
+        tmp_path / "theirs", config, SquadTrainingConfig(qa_head="linear"), False
+    )
     assert notes == []
     wanted = span_model.load(ours, config).span_head.projection.weight.numpy()
     np.testing.assert_array_equal(model.span_head.projection.weight.numpy(), wanted)

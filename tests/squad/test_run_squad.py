@@ -10,9 +10,11 @@ from common.errors import InputError, UsageError
 from common.files import write_json
 from encoders.span_heads import SpanModel
 from squad import evaluate, run_squad
+from squad.config import SquadRunConfig, preset_settings
 from squad.data import read_squad
 from squad.official import score_v11, score_v20
 from tests.squad.colours import TINY, words_of
+from training.run_config import resolve_run
 
 
 def history(folder):
@@ -120,7 +122,7 @@ def test_presets_are_the_papers(files):
         flags = run_squad.make_parser().parse_args(
             [*map(str, words), "--do_train", "--model_name_or_path", str(files["model"]), "--output_dir", "x"]
         )
-        return run_squad.choose_training(flags, config)[1]
+        return resolve_run(SquadRunConfig, vars(flags), config, preset_settings).training
 
     from encoders.config import named
 

@@ -12,26 +12,27 @@ import pytest
 
 from common.command_line import CommandParser
 from common.errors import InputError, UsageError
-from glue.presets import GlueRecipe
-from training.config import Recipe, add_flags, read_config_file, resolve, setting
+from glue.config import GlueTrainingConfig
+from training.config import TrainingConfig, field, read_config_file, resolve
+from training.flags import add_training_flags
 
-FIELDS = dataclasses.fields(GlueRecipe)
-NAMES = {field.name for field in FIELDS}
+FIELDS = dataclasses.fields(GlueTrainingConfig)
+NAMES = {setting.name for setting in FIELDS}
 
 
 @dataclasses.dataclass(frozen=True)
-class Small(Recipe):
-    """A recipe with one setting of each kind besides the shared ones."""
+class Small(TrainingConfig):
+    """A config with one setting of each kind besides the shared ones."""
 
-    share: float = setting(0.5, "a share, 100% of it", low=0, high=1)
-    kind: str = setting("a", "which", choices=("a", "b"))
-    quick: bool = setting(False, "hurry")
-    slow: bool = setting(True, "tarry")
+    share: float = field(0.5, "a share, 100% of it", low=0, high=1)
+    kind: str = field("a", "which", choices=("a", "b"))
+    quick: bool = field(False, "hurry")
+    slow: bool = field(True, "tarry")
 
 
 def parse(*words: str) -> dict[str, Any]:
     parser = CommandParser(prog="test")
-    add_flags(parser, Small)
+    add_training_flags(parser, Small)
     return vars(parser.parse_args(words))
 
 
@@ -56,32 +57,32 @@ def test_flag_over_config_file_over_preset_over_default(tmp_path: Path) -> None:
     path = config_file(tmp_path, "batch_size: 3\nlearning_rate: 3.0e-4\nseed: 3\nuse_amp: yes\n")
     flags = parse("--batch_size", "4", "--use_amp", "no")
     preset = {"batch_size": 2, "learning_rate": 2e-4, "weight_decay": 0.2, "use_amp": True}
-    recipe = resolve(Small, flags, read_config_file(path, NAMES), preset)
+    config = resolve(Small, flags, read_config_file(path, NAMES), preset)
     changed = {
-        name: value for name, value in dataclasses.asdict(recipe).items() if value != getattr(Small(), name)
+        name: value for name, value in dataclasses.asdict(config).items() if value != getattr(Small(), name)
     }
     assert changed == {"batch_size": 4, "learning_rate": 3e-4, "seed": 3, "weight_decay": 0.2}
-    assert recipe.use_amp is False
+    assert config.use_amp is False
 
 
-@pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.name)
-def test_each_setting_obeys_the_order(field: Any) -> None:
+@pytest.mark.parametrize("setting", FIELDS, ids=lambda setting: setting.name)
+def test_each_setting_obeys_the_order(setting: Any) -> None:
     def values() -> list[Any]:
-        if isinstance(field.default, bool):
-            return [not field.default, field.default, not field.default]
-        if field.metadata["choices"]:
-            others = [choice for choice in field.metadata["choices"] if choice != field.default]
-            return [others[0], field.default, others[-1]]
-        if isinstance(field.default, int):
-            return [field.default + 1, field.default + 2, field.default + 3]
+        if isinstance(setting.default, bool):
+            return [not setting.default, setting.default, not setting.default]
+        if setting.metadata["choices"]:
+            others = [choice for choice in setting.metadata["choices"] if choice != setting.default]
+            return [others[0], setting.default, others[-1]]
+        if isinstance(setting.default, int):
+            return [setting.default + 1, setting.default + 2, setting.default + 3]
         return [0.25, 0.5, 0.75]
 
     preset, file, flag = values()
-    name = field.name
-    assert getattr(resolve(GlueRecipe, {}, {}, {}), name) == field.default
-    assert getattr(resolve(GlueRecipe, {}, {}, {name: preset}), name) == preset
-    assert getattr(resolve(GlueRecipe, {}, {name: file}, {name: preset}), name) == file
-    assert getattr(resolve(GlueRecipe, {name: flag}, {name: file}, {name: preset}), name) == flag
+    name = setting.name
+    assert getattr(resolve(GlueTrainingConfig, {}, {}, {}), name) == setting.default
+    assert getattr(resolve(GlueTrainingConfig, {}, {}, {name: preset}), name) == preset
+    assert getattr(resolve(GlueTrainingConfig, {}, {name: file}, {name: preset}), name) == file
+    assert getattr(resolve(GlueTrainingConfig, {name: flag}, {name: file}, {name: preset}), name) == flag
 
 
 def test_a_flag_given_its_default_still_wins() -> None:
@@ -101,17 +102,17 @@ def test_flags_not_given_leave_no_trace() -> None:
     assert parse() == {}
 
 
-@pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.name)
+@pytest.mark.parametrize("setting", FIELDS, ids=lambda setting: setting.name)
 @pytest.mark.parametrize("dashes", [False, True])
 @pytest.mark.parametrize("equals", [False, True])
-def test_every_flag_in_both_spellings(field: Any, dashes: bool, equals: bool) -> None:
+def test_every_flag_in_both_spellings(setting: Any, dashes: bool, equals: bool) -> None:
     parser = CommandParser(prog="test")
-    add_flags(parser, GlueRecipe)
-    value = {bool: "false", int: "7", float: "7e-3", str: str(field.default)}[type(field.default)]
-    wanted: Any = {bool: False, int: 7, float: 0.007, str: field.default}[type(field.default)]
-    flag = "--" + (field.name.replace("_", "-") if dashes else field.name)
+    add_training_flags(parser, GlueTrainingConfig)
+    value = {bool: "false", int: "7", float: "7e-3", str: str(setting.default)}[type(setting.default)]
+    wanted: Any = {bool: False, int: 7, float: 0.007, str: setting.default}[type(setting.default)]
+    flag = "--" + (setting.name.replace("_", "-") if dashes else setting.name)
     words = [f"{flag}={value}"] if equals else [flag, value]
-    assert vars(parser.parse_args(words)) == {field.name: wanted}
+    assert vars(parser.parse_args(words)) == {setting.name: wanted}
 
 
 @pytest.mark.parametrize(
@@ -150,20 +151,20 @@ def test_wrong_words_are_wrong_usage(words: list[str], capsys: pytest.CaptureFix
 
 def test_help_shows_every_setting_once_with_its_default() -> None:
     parser = CommandParser(prog="test", formatter_class=argparse.RawTextHelpFormatter)
-    add_flags(parser, GlueRecipe)
+    add_training_flags(parser, GlueTrainingConfig)
     shown = " ".join(parser.format_help().partition("training settings:")[2].split())
-    for field in FIELDS:
-        default = str(field.default).lower() if isinstance(field.default, bool) else str(field.default)
-        assert len(re.findall(rf"--{field.name} [\[{{A-Z]", shown)) == 1, field.name
-        help_text = " ".join(field.metadata["help"].split())
+    for setting in FIELDS:
+        default = str(setting.default).lower() if isinstance(setting.default, bool) else str(setting.default)
+        assert len(re.findall(rf"--{setting.name} [\[{{A-Z]", shown)) == 1, setting.name
+        help_text = " ".join(setting.metadata["help"].split())
         assert f"{help_text} (default: {default})" in shown
-        for choice in field.metadata["choices"]:
+        for choice in setting.metadata["choices"]:
             assert choice in shown
 
 
 def test_help_with_a_percent_sign() -> None:
     parser = CommandParser(prog="test")
-    add_flags(parser, Small)
+    add_training_flags(parser, Small)
     assert "a share, 100% of it (default: 0.5)" in parser.format_help()
 
 
@@ -194,33 +195,33 @@ def test_every_setting_is_checked_below() -> None:
 @pytest.mark.parametrize(("name", "low"), AT_LEAST.items())
 def test_least_values(name: str, low: float) -> None:
     steps = {"max_steps": 1} if name == "num_train_epochs" else {}
-    assert getattr(GlueRecipe(**{name: low}, **steps), name) == low
+    assert getattr(GlueTrainingConfig(**{name: low}, **steps), name) == low
     below = low - 1 if isinstance(low, int) else low / 2
-    message = fault(GlueRecipe, **{name: below})
+    message = fault(GlueTrainingConfig, **{name: below})
     assert message == f"{name}: expected a number at least {low:g}, found {below!r}"
 
 
-def test_a_recipe_without_steps() -> None:
+def test_a_config_without_steps() -> None:
     with pytest.raises(UsageError, match="no steps to take: --num_train_epochs and --max_steps are both 0"):
-        GlueRecipe(num_train_epochs=0.0)
+        GlueTrainingConfig(num_train_epochs=0.0)
 
 
 @pytest.mark.parametrize(("name", "span"), SPANS.items())
 def test_spans(name: str, span: tuple[float, float]) -> None:
     low, high = span
-    whole = isinstance(getattr(GlueRecipe(), name), int)
+    whole = isinstance(getattr(GlueTrainingConfig(), name), int)
     for value in (low, high // 2 if whole else (low + high) / 2, high):
-        assert getattr(GlueRecipe(**{name: value}), name) == value
+        assert getattr(GlueTrainingConfig(**{name: value}), name) == value
     for value in (low - 1, high + 1) if whole else (low - 0.001, high + 0.001):
-        message = fault(GlueRecipe, **{name: value})
+        message = fault(GlueTrainingConfig, **{name: value})
         assert message == f"{name}: expected a number from {low:.10g} to {high:.10g}, found {value!r}"
 
 
 @pytest.mark.parametrize(("name", "choices"), CHOICES.items())
 def test_choices(name: str, choices: tuple[str, ...]) -> None:
     for choice in choices:
-        assert getattr(GlueRecipe(**{name: choice}), name) == choice
-    message = fault(GlueRecipe, **{name: "other"})
+        assert getattr(GlueTrainingConfig(**{name: choice}), name) == choice
+    message = fault(GlueTrainingConfig, **{name: "other"})
     assert message == f"{name}: expected one of {', '.join(choices)}, found 'other'"
 
 
@@ -232,14 +233,16 @@ WRONG: dict[type, list[Any]] = {
 }
 
 
-@pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.name)
-def test_wrong_types(field: Any) -> None:
-    for value in WRONG[type(field.default)]:
-        assert fault(GlueRecipe, **{field.name: value}).startswith(f"{field.name}: expected "), value
+@pytest.mark.parametrize("setting", FIELDS, ids=lambda setting: setting.name)
+def test_wrong_types(setting: Any) -> None:
+    for value in WRONG[type(setting.default)]:
+        assert fault(GlueTrainingConfig, **{setting.name: value}).startswith(f"{setting.name}: expected "), (
+            value
+        )
 
 
 def test_a_whole_number_is_a_float() -> None:
-    assert GlueRecipe(num_train_epochs=3, learning_rate=1).num_train_epochs == 3
+    assert GlueTrainingConfig(num_train_epochs=3, learning_rate=1).num_train_epochs == 3
 
 
 # --- config files ---------------------------------------------------------------------------------
@@ -254,7 +257,7 @@ def test_numbers_as_people_write_them(tmp_path: Path) -> None:
         "learning_rate": 1e-4, "adam_epsilon": 1e-6, "weight_decay": 0.01, "num_train_epochs": 3,
         "max_steps": 1000,
     }  # fmt: skip
-    assert resolve(GlueRecipe, {}, found, {}).learning_rate == 1e-4
+    assert resolve(GlueTrainingConfig, {}, found, {}).learning_rate == 1e-4
 
 
 def test_words_and_switches(tmp_path: Path) -> None:
@@ -319,7 +322,7 @@ def test_bad_values_in_a_config_file(tmp_path: Path, text: str, said: str) -> No
     path = config_file(tmp_path, text)
     values = read_config_file(path, NAMES)
     for flags in ({}, {"batch_size": 4, "learning_rate": 1e-4, "seed": 3}):
-        assert fault(resolve, GlueRecipe, flags, values, {}) == f"{path}{said}"
+        assert fault(resolve, GlueTrainingConfig, flags, values, {}) == f"{path}{said}"
 
 
 def test_config_files_that_cannot_be_read(tmp_path: Path) -> None:
@@ -337,4 +340,4 @@ def test_a_config_file_may_be_a_pipe(tmp_path: Path) -> None:
     values = read_config_file(path, NAMES)
     writer.join()
     assert values == {"seed": 7, "batch_size": 0}
-    assert fault(resolve, GlueRecipe, {}, values, {}).startswith(f"{path}:2: batch_size: ")
+    assert fault(resolve, GlueTrainingConfig, {}, values, {}).startswith(f"{path}:2: batch_size: ")

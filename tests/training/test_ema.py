@@ -9,13 +9,13 @@ import safetensors.numpy
 
 from common.errors import InputError
 from encoders.framework import paddle
-from training.config import FineTuningRecipe
+from training.config import FineTuningConfig
 from training.regularization.ema import MovingAverage
 from training.run_folder import RunFolder
 from training.trainer import Job, fit
 
 DECAY = 0.9
-RECIPE = FineTuningRecipe(
+RECIPE = FineTuningConfig(
     learning_rate=0.1, warmup_proportion=0.0, weight_decay=0.0, max_grad_norm=0.0, save_steps=2, max_steps=5,
     ema=DECAY,
 )  # fmt: skip

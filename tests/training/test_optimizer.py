@@ -5,7 +5,7 @@ import pytest
 
 from encoders.cpu import kernels
 from encoders.framework import paddle
-from training.config import Recipe
+from training.config import TrainingConfig
 from training.optimizer import AdamW, is_decayed, make_optimizer, optimizer_arrays, restore_optimizer
 
 SCALES = {"weight": 0.5, "bias": 1.0}
@@ -25,7 +25,7 @@ class Toy(paddle.nn.Layer):
         return (self.weight**2).sum() + (3 * self.bias).sum()
 
 
-def by_formula(recipe: Recipe, steps: int) -> dict[str, np.ndarray]:
+def by_formula(recipe: TrainingConfig, steps: int) -> dict[str, np.ndarray]:
     values = {"weight": np.array([0.5, -2.0]), "bias": np.array([1.0, -1.0])}
     mean = {name: np.zeros(2) for name in values}
     square = {name: np.zeros(2) for name in values}
@@ -49,7 +49,7 @@ def by_formula(recipe: Recipe, steps: int) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("max_grad_norm", [0.0, 1.0, 1e6])
 @pytest.mark.parametrize("weight_decay", [0.0, 0.3])
 def test_five_steps(bias_correction: bool, max_grad_norm: float, weight_decay: float) -> None:
-    recipe = Recipe(
+    recipe = TrainingConfig(
         learning_rate=0.1,
         bias_correction=bias_correction,
         max_grad_norm=max_grad_norm,
@@ -73,7 +73,7 @@ def test_the_compiled_step_is_paddles(
 ) -> None:
     if kernels.library() is None:
         pytest.skip("no compiler here, or none that fits")
-    recipe = Recipe(
+    recipe = TrainingConfig(
         learning_rate=0.01, max_grad_norm=max_grad_norm, bias_correction=bias_correction, weight_decay=0.1
     )
 
@@ -106,7 +106,7 @@ def test_the_compiled_step_is_paddles(
 
 def test_first_uncorrected_step_by_hand() -> None:
     # Gradient g = 3: m = 0.3, v = 0.009, √v = 0.0948683; step = 0.1 · 0.3 / 0.0958683 = 0.312930.
-    recipe = Recipe(learning_rate=0.1, bias_correction=False, max_grad_norm=0.0, adam_epsilon=1e-3)
+    recipe = TrainingConfig(learning_rate=0.1, bias_correction=False, max_grad_norm=0.0, adam_epsilon=1e-3)
     model = Toy()
     optimizer = make_optimizer(model, recipe, SCALES)
     model.loss().backward()
@@ -116,7 +116,7 @@ def test_first_uncorrected_step_by_hand() -> None:
 
 @pytest.mark.parametrize("bias_correction", [True, False])
 def test_restored_moments_go_on_as_if_never_left(bias_correction: bool) -> None:
-    recipe = Recipe(learning_rate=0.1, bias_correction=bias_correction)
+    recipe = TrainingConfig(learning_rate=0.1, bias_correction=bias_correction)
 
     def steps(model: Toy, optimizer: object, count: int) -> None:
         for _ in range(count):

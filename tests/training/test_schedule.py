@@ -2,7 +2,7 @@
 
 import pytest
 
-from training.config import Recipe
+from training.config import TrainingConfig
 from training.schedule import factor, warmup_steps
 
 
@@ -29,6 +29,6 @@ def test_all_warm_up() -> None:
 
 
 def test_a_count_of_warm_up_steps_wins_over_the_proportion() -> None:
-    assert warmup_steps(Recipe(warmup_proportion=0.1), 390) == 39
-    assert warmup_steps(Recipe(warmup_proportion=0.1), 99) == 9  # rounded down
-    assert warmup_steps(Recipe(warmup_proportion=0.1, warmup_steps=7), 390) == 7
+    assert warmup_steps(TrainingConfig(warmup_proportion=0.1), 390) == 39
+    assert warmup_steps(TrainingConfig(warmup_proportion=0.1), 99) == 9  # rounded down
+    assert warmup_steps(TrainingConfig(warmup_proportion=0.1, warmup_steps=7), 390) == 7

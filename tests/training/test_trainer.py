@@ -12,11 +12,11 @@ import pytest
 from common.errors import InputError
 from encoders.dropout import Dropout
 from encoders.framework import paddle
-from training.config import Recipe
+from training.config import TrainingConfig
 from training.run_folder import RunFolder
 from training.trainer import Job, Progress, fit, seed_everything
 
-PLAIN = Recipe(
+PLAIN = TrainingConfig(
     learning_rate=0.05, warmup_proportion=0.0, weight_decay=0.0, max_grad_norm=0.0, num_train_epochs=2.0
 )
 
@@ -62,7 +62,7 @@ def job(model: Line, batches: list[Rows], mains: list[float] | None = None) -> J
     return Job(model, lambda epoch: batches, loss, evaluate, write_model, {"weight": 1.0}, "toy", "score")
 
 
-def train(the_job: Job, recipe: Recipe, folder: Path, resume: bool = False) -> Progress:
+def train(the_job: Job, recipe: TrainingConfig, folder: Path, resume: bool = False) -> Progress:
     with RunFolder(folder, resume=resume) as run:
         if not run.resumes:
             run.write_args({})

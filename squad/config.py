@@ -1,4 +1,4 @@
-"""The settings that only SQuAD has, and the published recipes. No Paddle.
+"""What a run on SQuAD is asked to do, and the published recipes. No Paddle.
 
 ``authors``: the ConvBERT authors' (``configure_finetuning.py`` of yitu-opensource/ConvBert), whose head is
 ``--qa_head joint``. ``reference``: that of the first Paddle port, JunnYu/paddle_convbert: corrected AdamW, no
@@ -10,45 +10,46 @@ from typing import Any
 
 from common.errors import UsageError
 from encoders.config import EncoderConfig
-from training.config import FineTuningRecipe, setting
-from training.published import RECIPES, learning_rate, said
+from training.config import FineTuningConfig, field
+from training.published import RECIPES, describe_preset, learning_rate
+from training.run_config import FineTuningRunConfig
 
 _COMMON = {"max_seq_length": 512, "num_train_epochs": 2.0}
 PRESETS = {name: {**settings, **_COMMON} for name, settings in RECIPES.items()}
 
 
 @dataclass(frozen=True)
-class SquadRecipe(FineTuningRecipe):
+class SquadTrainingConfig(FineTuningConfig):
     """How to fine-tune on SQuAD, and how to find answers."""
 
-    length_pool: int = setting(
+    length_pool: int = field(
         8, "sort windows by length among so many random batches; 1: plain random batches", low=1
     )
-    num_train_epochs: float = setting(2.0, "passes over the training windows; fractions count", low=0)
-    max_seq_length: int = setting(384, "longest window in tokens, specials included", low=5)
-    doc_stride: int = setting(
+    num_train_epochs: float = field(2.0, "passes over the training windows; fractions count", low=0)
+    max_seq_length: int = field(384, "longest window in tokens, specials included", low=5)
+    doc_stride: int = field(
         128, "a window begins so many tokens after the one before it: a step, as Google means it", low=1
     )
-    max_query_length: int = setting(64, "a question is cut to so many tokens", low=1)
-    max_answer_length: int = setting(30, "longest answer in tokens", low=1)
-    n_best_size: int = setting(20, "answers of a question in nbest_predictions.json", low=1)
-    null_score_diff_threshold: float = setting(
+    max_query_length: int = field(64, "a question is cut to so many tokens", low=1)
+    max_answer_length: int = field(30, "longest answer in tokens", low=1)
+    n_best_size: int = field(20, "answers of a question in nbest_predictions.json", low=1)
+    null_score_diff_threshold: float = field(
         0.0, "SQuAD 2.0: answer nothing where the null odds are above this"
     )
-    max_context: bool = setting(
+    max_context: bool = field(
         True, "an answer begins only in the window that shows most around its first token"
     )
-    drop_partial_windows: bool = setting(
+    drop_partial_windows: bool = field(
         False, "train without the windows that lack the whole answer, rather than with the first token for it"
     )
-    qa_head: str = setting(
+    qa_head: str = field(
         "linear",
         "linear: a start and an end logit a token; joint: the authors' beam over starts and "
         "answerability classifier",
         choices=("linear", "joint"),
     )
-    beam_size: int = setting(20, "joint head: starts tried, and ends of each", low=1)
-    answerable_weight: float = setting(0.5, "joint head: weight of the answerability loss", low=0)
+    beam_size: int = field(20, "joint head: starts tried, and ends of each", low=1)
+    answerable_weight: float = field(0.5, "joint head: weight of the answerability loss", low=0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -56,6 +57,17 @@ class SquadRecipe(FineTuningRecipe):
             raise UsageError(
                 "--r_drop: goes with --qa_head linear; the joint head's end depends on its start"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SquadRunConfig(FineTuningRunConfig):
+    """What a run on SQuAD is asked to do: the flags of ``run_squad``, by their names."""
+
+    training: SquadTrainingConfig
+    predict_file: str
+    train_file: str | None = None
+    version_2_with_negative: bool | None = None
+    do_predict: bool = False
 
 
 # What answering without training has use for; the other settings are of training.
@@ -78,4 +90,4 @@ def preset_settings(preset: str, config: EncoderConfig) -> dict[str, Any]:
 
 def preset_lines() -> list[str]:
     """What each preset sets, for people."""
-    return [line for name, settings in PRESETS.items() for line in said(name, settings)]
+    return [line for name, settings in PRESETS.items() for line in describe_preset(name, settings)]

@@ -1,4 +1,4 @@
-"""The settings that only pre-training has, and what each objective sets. No Paddle.
+"""What a pre-training run is asked to do, and what each objective sets. No Paddle.
 
 Of replaced-token detection: the ConvBERT authors' (``configure_pretraining.py`` of yitu-opensource/ConvBert),
 their warm-up of 10 000 in 1 000 000 steps as a share.
@@ -9,42 +9,43 @@ from typing import Any
 
 from common.errors import UsageError
 from encoders.config import EncoderConfig
-from training.config import Recipe, setting
+from training.config import TrainingConfig, field, field_names
+from training.run_config import RunConfig
 
 
 @dataclass(frozen=True)
-class PretrainRecipe(Recipe):
+class PretrainingConfig(TrainingConfig):
     """How to pre-train, whatever the objective."""
 
-    max_seq_length: int = setting(128, "longest example in tokens, [CLS] and [SEP] included", low=8)
-    packing: str = setting(
+    max_seq_length: int = field(128, "longest example in tokens, [CLS] and [SEP] included", low=8)
+    packing: str = field(
         "packed",
         "packed: lines of a document fill two segments, as the authors make them; lines: each by itself",
         choices=("packed", "lines"),
     )
-    dropout: float = setting(0.1, "dropout while pre-training", low=0, high=0.9)
-    eval_batch_size: int = setting(0, "examples of an evaluation batch; 0: as of a training batch", low=0)
-    eval_examples: int = setting(1000, "held-out examples to evaluate on, at the most", low=1)
+    dropout: float = field(0.1, "dropout while pre-training", low=0, high=0.9)
+    eval_batch_size: int = field(0, "examples of an evaluation batch; 0: as of a training batch", low=0)
+    eval_examples: int = field(1000, "held-out examples to evaluate on, at the most", low=1)
 
 
 @dataclass(frozen=True)
-class DetectionRecipe(PretrainRecipe):
+class DetectionConfig(PretrainingConfig):
     """How to learn by replaced-token detection."""
 
-    mask_prob: float = setting(0.15, "share of the tokens that the generator fills in", low=0.001, high=0.9)
-    detection_weight: float = setting(50.0, "weight of the detection loss beside the generator's", low=0)
-    generator_ratio: float = setting(
+    mask_prob: float = field(0.15, "share of the tokens that the generator fills in", low=0.001, high=0.9)
+    detection_weight: float = field(50.0, "weight of the detection loss beside the generator's", low=0)
+    generator_ratio: float = field(
         0.25, "the generator's width as a share of the network's", low=0.01, high=1
     )
 
 
 @dataclass(frozen=True)
-class DistillRecipe(PretrainRecipe):
+class DistillationConfig(PretrainingConfig):
     """How to learn from a larger network."""
 
-    matched_layers: int = setting(2, "layers compared with the teacher's, the last among them", low=1)
-    geometry_weight: float = setting(0.01, "weight of the sentences' cosines beside the tokens", low=0)
-    pair_weight: float = setting(
+    matched_layers: int = field(2, "layers compared with the teacher's, the last among them", low=1)
+    geometry_weight: float = field(0.01, "weight of the sentences' cosines beside the tokens", low=0)
+    pair_weight: float = field(
         0.0,
         "weight of telling, of a pair, the teacher's cosine of its two texts (from the first token) and "
         "of each token to the nearest of the other text",
@@ -52,9 +53,25 @@ class DistillRecipe(PretrainRecipe):
     )
 
 
-RECIPES: dict[str, type[PretrainRecipe]] = {"rtd": DetectionRecipe, "distill": DistillRecipe}
+@dataclass(frozen=True, kw_only=True)
+class PretrainingRunConfig(RunConfig):
+    """What a pre-training run is asked to do: the flags of ``run_pretrain``, by their names.
+
+    Every name of a model is the folder it was resolved to (see ``network.resolve_sources``).
+    """
+
+    training: PretrainingConfig
+    input_dir: str
+    objective: str = "rtd"
+    teacher: str = ""
+    embeddings: str = ""
+    tokenizer: str = ""
+    init_from_ckpt: str = ""
+
+
+OBJECTIVES: dict[str, type[PretrainingConfig]] = {"rtd": DetectionConfig, "distill": DistillationConfig}
 # The score of an objective by which best/ is chosen.
-MAIN = {"rtd": "detection_auc", "distill": "token_cosine"}
+METRIC_FOR_BEST = {"rtd": "detection_auc", "distill": "token_cosine"}
 _PRESETS: dict[str, dict[str, Any]] = {
     "rtd": {
         "batch_size": 128, "learning_rate": 5e-4, "warmup_proportion": 0.01, "num_train_epochs": 4.0,
@@ -85,13 +102,14 @@ def preset_lines() -> list[str]:
 
 
 def _listed(settings: dict[str, Any]) -> str:
-    said = {key: f"{value:.4g}" if type(value) is float else value for key, value in settings.items()}
-    return ", ".join(f"{key} {value}" for key, value in said.items())
+    return ", ".join(
+        f"{name} {value:.4g}" if type(value) is float else f"{name} {value}"
+        for name, value in settings.items()
+    )
 
 
 def refuse_foreign(objective: str, given: dict[str, Any]) -> None:
     """UsageError if a flag was given that only another objective heeds."""
-    own = RECIPES[objective].__dataclass_fields__
-    for other, recipe in RECIPES.items():
-        for name in recipe.__dataclass_fields__.keys() - own.keys() & given.keys():
+    for other, config in OBJECTIVES.items():
+        for name in set(field_names(config)) - set(field_names(OBJECTIVES[objective])) & given.keys():
             raise UsageError(f"--{name}: goes with --objective {other}, this is {objective}")

@@ -1,0 +1,93 @@
+"""What a run of a sentence task is asked to do, and the published recipes (training/published.py) for them.
+
+What a recipe does differently for one task stands in that task's row of glue/tasks.py.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from common.errors import InputError
+from encoders.config import EncoderConfig
+from glue.tasks import TASKS, Task, task_named
+from training.config import FineTuningConfig, field
+from training.published import RECIPES, describe_preset, join_settings, learning_rate
+from training.run_config import FineTuningRunConfig, resolve_run
+
+_COMMON = {"max_seq_length": 128, "num_train_epochs": 3.0}
+PRESETS: dict[str, dict[str, Any]] = {
+    "authors": {**RECIPES["authors"], **_COMMON, "classifier_head": "linear"},
+    "reference": {**RECIPES["reference"], **_COMMON, "classifier_head": "dense"},
+}
+
+
+@dataclass(frozen=True)
+class GlueTrainingConfig(FineTuningConfig):
+    """How to fine-tune on a sentence task."""
+
+    max_seq_length: int = field(128, "longest input in tokens, [CLS] and [SEP] included", low=3)
+    both_orders: bool = field(False, "train on every pair in both orders")
+    scale_targets: bool = field(False, "a regression's targets on [0, 1] instead of the task's range")
+    classifier_head: str = field(
+        "auto",
+        "linear: one layer on the first token; dense: dense, gelu, projection; pooler: BERT's; "
+        "auto: pooler for bert and ernie, else dense",
+        choices=("auto", "linear", "dense", "pooler"),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GlueRunConfig(FineTuningRunConfig):
+    """What a run of a sentence task is asked to do: the flags of ``run_glue``, by their names."""
+
+    task_name: str
+    training: GlueTrainingConfig
+    data_dir: str | None = None
+    label_map: str | None = None
+
+    @property
+    def task(self) -> Task:
+        """The row of the task table."""
+        return task_named(self.task_name)
+
+
+def resolve_glue_run(values: Mapping[str, Any], encoder: EncoderConfig) -> GlueRunConfig:
+    """Resolve a new run's settings as ``run_glue`` does: flag over config file over preset over default.
+
+    Args:
+        values: Name → value of the flags that were given, ``task_name`` among them.
+        encoder: The configuration of the model it starts with.
+    """
+    task = task_named(values["task_name"])
+    return resolve_run(GlueRunConfig, values, encoder, partial(preset_settings, task=task))
+
+
+def preset_settings(preset: str, config: EncoderConfig, task: Task) -> dict[str, Any]:
+    """The settings of a preset for a model and a task; an empty name is no preset."""
+    if not preset:
+        return {}
+    settings = dict(PRESETS[preset])
+    settings.setdefault("learning_rate", learning_rate(config))
+    if config.model_type in ("bert", "ernie"):  # their pretrained pooler is part of their weights
+        settings["classifier_head"] = "pooler"
+    return {**settings, **task.presets.get(preset, {})}
+
+
+def check_task(training: GlueTrainingConfig, task: Task) -> None:
+    """InputError if a setting has no meaning for a task."""
+    if training.scale_targets and not task.is_regression:
+        raise InputError(f"--scale_targets: {task.name} is no regression")
+    if training.both_orders and not task.is_pair:
+        raise InputError(f"--both_orders: the rows of {task.name} are single sentences")
+
+
+def preset_lines() -> list[str]:
+    """What each preset sets, for people: the settings, then what differs by size and by task."""
+    lines = []
+    for name, settings in PRESETS.items():
+        lines += describe_preset(name, settings)
+        changes = {task.name: task.presets.get(name, {}) for task in TASKS.values()}
+        lines += [f"  {task}: {join_settings(settings)}" for task, settings in changes.items() if settings]
+        lines.append("  bert and ernie keep their pooler as head")
+    return lines

@@ -1,0 +1,129 @@
+"""RunConfig: what a run is asked to do, resolved once; and the same as command-line flags. No Paddle."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from common.errors import InputError
+from training.config import (
+    ConfigType,
+    FineTuningConfig,
+    TrainingConfig,
+    field_names,
+    read_config_file,
+    resolve,
+)
+from training.published import default_preset
+
+if TYPE_CHECKING:
+    from encoders.config import EncoderConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """What any run is asked to do. Each field but ``training`` is a flag's value, by the flag's name.
+
+    Attributes:
+        training: The training settings, each of which is a flag too.
+    """
+
+    model_name_or_path: str
+    output_dir: str
+    training: TrainingConfig
+    device: str = "cpu"
+    do_lower_case: bool | None = None
+    resume: bool = False
+    overwrite_output_dir: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class FineTuningRunConfig(RunConfig):
+    """What a run that fine-tunes is asked to do.
+
+    Attributes:
+        training: The training settings.
+        preset: The name of the preset that filled in what nobody set; empty: none.
+        model_sha256: The digest of the model it starts with; empty: not computed yet.
+        saved: The save of the run itself to go on from; None: it starts with the named model.
+    """
+
+    training: FineTuningConfig
+    preset: str = ""
+    eval_batch_size: int = 32
+    num_workers: int = 0
+    from_scratch: bool = False
+    model_sha256: str = ""
+    saved: str | None = None
+
+
+RunConfigType = TypeVar("RunConfigType", bound=FineTuningRunConfig)
+# Preset's name, network's shape → the settings that the preset sets.
+PresetSettings = Callable[[str, "EncoderConfig"], Mapping[str, Any]]
+_NOT_FLAGS = ("training", "model_sha256", "saved")
+
+
+def resolve_run(
+    config: type[RunConfigType],
+    values: Mapping[str, Any],
+    encoder: "EncoderConfig",
+    preset_settings: PresetSettings,
+    begun: Mapping[str, Any] | None = None,
+) -> RunConfigType:
+    """Resolve everything a run is asked to do: flag over config file over preset over default.
+
+    Args:
+        config: The class of the result.
+        values: Name → value of the flags that were given, ``config``, the path of a config file, among them.
+        encoder: The shape of the network it starts with.
+        preset_settings: What a preset sets.
+        begun: What a resumed run's ``args.json`` says; its settings take the place of the preset's.
+
+    Raises:
+        InputError: A setting is wrong, or contradicts the run that is resumed.
+    """
+    training = type_of_training(config)
+    config_file = read_config_file(values.get("config"), field_names(training))
+    preset = values.get("preset") or default_preset(encoder.model_type)
+    if begun and preset != begun.get("preset"):
+        raise InputError(
+            f"--preset {preset}: this run was begun with {begun.get('preset') or 'none'}; "
+            "leave the flag out, or take another --output_dir"
+        )
+    base = settings_begun_with(training, begun, values) if begun else preset_settings(preset, encoder)
+    names = {field.name for field in dataclasses.fields(config)}
+    given = {name: value for name, value in values.items() if name in names}
+    return config(**{**given, "preset": preset, "training": resolve(training, values, config_file, base)})
+
+
+def type_of_training(config: type[RunConfig]) -> Any:
+    """The class of a run config's ``training``."""
+    return next(field.type for field in dataclasses.fields(config) if field.name == "training")
+
+
+def settings_begun_with(
+    training: type[ConfigType], begun: Mapping[str, Any], values: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The training settings that a run was begun with, of what its ``args.json`` says."""
+    path = f"{values['output_dir']}/args.json"
+    try:
+        return dataclasses.asdict(training(**begun["recipe"]))
+    except InputError as error:
+        raise InputError(f"{path}: recipe: {error}") from None
+    except (KeyError, TypeError):
+        raise InputError(f"{path}: holds no settings of this version; this run cannot be resumed") from None
+
+
+def as_flags(config: RunConfig) -> list[str]:
+    """Render a config as the flags that resolve to it again, for a child process.
+
+    >>> as_flags(RunConfig(model_name_or_path="m", output_dir="o", training=TrainingConfig()))[:3]
+    ['--model_name_or_path=m', '--output_dir=o', '--device=cpu']
+    """
+    fields = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    values = {name: value for name, value in fields.items() if name not in _NOT_FLAGS}
+    return [
+        f"--{name}={str(value).lower() if isinstance(value, bool) else value}"
+        for name, value in {**values, **vars(config.training)}.items()
+        if value is not None and value != ""
+    ]
