@@ -38,6 +38,7 @@ _NLI = (
 _STS = "index genre filename year old_index source1 source2 sentence1 sentence2"
 
 # The official headers of train, dev and test (CoLA's first two have none); a blank within a name is a ~.
+# The other tasks have an index, the texts, and the label where it is known.
 HEADERS: dict[str, tuple[str, ...]] = {
     "cola": ("", "", "index sentence"),
     "sst-2": ("sentence label", "sentence label", "index sentence"),
@@ -45,11 +46,7 @@ HEADERS: dict[str, tuple[str, ...]] = {
     "sts-b": (f"{_STS} score", f"{_STS} score", _STS),
     "qqp": (*["id qid1 qid2 question1 question2 is_duplicate"] * 2, "id question1 question2"),
     "mnli": (f"{_NLI} label1 gold_label", f"{_NLI} label1 label2 label3 label4 label5 gold_label", _NLI),
-    "qnli": (*["index question sentence label"] * 2, "index question sentence"),
-    "rte": (*["index sentence1 sentence2 label"] * 2, "index sentence1 sentence2"),
-    "wnli": (*["index sentence1 sentence2 label"] * 2, "index sentence1 sentence2"),
 }
-_AX_HEADER = "index sentence1 sentence2"
 _KINDS = ("train", "dev", "test")
 
 # Lines of QQP's training file that readers must skip: a question broken in two by a line feed (two
@@ -134,8 +131,7 @@ def _file_text(task: Task, split: Split, rows: list[tuple[Texts, str]], dice: Di
     if split.headless:
         columns, lines = list(split.headless), []
     else:
-        header = _AX_HEADER if split.part == "diagnostic" else HEADERS[task.name][_KINDS.index(split.kind)]
-        columns = [name.replace("~", " ") for name in header.split()]
+        columns = _columns(task, split)
         lines = ["\t".join(columns)]
     for place, (texts, label) in enumerate(rows):
         cells = dict(_cells(task, split, place, texts, label, dice))
@@ -147,6 +143,12 @@ def _file_text(task: Task, split: Split, rows: list[tuple[Texts, str]], dice: Di
     unended = split.part == "diagnostic" or (split.headless and split.kind == "dev")
     marked = "Quality" in columns
     return ("\ufeff" if marked else "") + "\n".join(lines) + ("" if unended else "\n")
+
+
+def _columns(task: Task, split: Split) -> list[str]:
+    if task.name in HEADERS and split.part != "diagnostic":
+        return [name.replace("~", " ") for name in HEADERS[task.name][_KINDS.index(split.kind)].split()]
+    return ["index", *task.text_columns, *([task.label_column] if split.kind != "test" else [])]
 
 
 def _cells(

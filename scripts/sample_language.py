@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import TypeVar
 
+from common.errors import InputError
+
 T = TypeVar("T")
 Texts = tuple[str, ...]  # a row's one text, or its two
 Cell = tuple[str, ...]  # a row's marked words, in the order in which its templates number them
@@ -243,6 +245,8 @@ def make_rows(task: str, part: str, number: int, dice: Dice, used: set[Texts]) -
     added to; no row repeats one (unless very many rows are asked for). Length and decoration go by a
     row's place, which says nothing of its label.
     """
+    if task not in PATTERNS:
+        raise InputError(f"the sample has no texts for {task}: add a pattern to PATTERNS", path=__file__)
     pattern = PATTERNS[task]
     rows = []
     repeats_left = number + _REPEATS

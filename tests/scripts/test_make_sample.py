@@ -338,3 +338,8 @@ def test_the_tiny_vocabulary_covers_the_sample(sample_dir):
         used.update(pieces[i] for i in ids)
     assert min(used[end] for end in ("##s", "##ed", "##ing", "##ly", "##er")) > 20
     assert used["cafe"] + used["##e"] > 0  # é has lost its accent, not its letter
+
+
+def test_a_task_without_a_pattern_is_named() -> None:
+    with pytest.raises(InputError, match=r"sample_language\.py: .*my-task.*PATTERNS"):
+        make_rows("my-task", "", 8, Dice(0), set())
