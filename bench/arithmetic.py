@@ -40,11 +40,11 @@ def forward_flop(config: EncoderConfig, length: int, first_only: bool = True) ->
     layer's output and feed-forward are needed at the first token alone. The head itself is not counted.
     """
     hidden, width, inner = config.hidden_size, config.attention_width, config.intermediate_size
-    heads, taps = config.attention_heads, config.conv_kernel_size
+    heads, kernel_size = config.attention_heads, config.conv_kernel_size
     inputs = 3 * hidden * width + 2 * length * width  # query, key, value; scores and their sums
     if config.is_conv:
-        inputs += 2 * hidden * width + width * heads * taps  # value, pointwise; kernels
-        inputs += hidden * taps + width * taps  # both convolutions
+        inputs += 2 * hidden * width + width * heads * kernel_size  # value, pointwise; kernels
+        inputs += hidden * kernel_size + width * kernel_size  # both convolutions
     outputs = hidden * hidden + 2 * hidden * inner // config.num_groups
     projection = config.embedding_size * hidden if config.embedding_size != hidden else 0
     layers = config.num_hidden_layers

@@ -140,7 +140,7 @@ def span(place: Place, sizes: Sequence[str]) -> None:
     for length in (8192, 16384, 32768, 65536):
         worker.ask(
             "span_memory", length=length, width=config.attention_width, heads=config.attention_heads,
-            taps=config.conv_kernel_size,
+            kernel_size=config.conv_kernel_size,
         )  # fmt: skip
         peak = worker.ask("memory")["megabytes"]
         more = (peak - before) / (length - last) * 1024

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from bench.protocol import Answer, Clock, Rows, serve
-from encoders import dropout
 from encoders.batching import EpochBatches, Features, pad
+from encoders.cpu import dropout_masks
 from encoders.framework import paddle, select_device
 from encoders.heads import SentenceClassifier, sentence_loss
+from encoders.padding import Padding
 from inference.graph_engine import open_engine
 from inference.network_engine import NetworkEngine, tensors
 from training.batches import part_cost
@@ -45,7 +46,7 @@ class Worker:
         scales = {name: 1.0 for name, _ in self.model.named_parameters()}
         self.optimizer = make_optimizer(self.model, settings, scales)
         paddle.seed(0)
-        dropout.seed_masks(0)
+        dropout_masks.seed(0)
         return {"versions": f"PaddlePaddle {paddle.__version__}"}
 
     def rows(self, file: str) -> Answer:
@@ -116,22 +117,22 @@ class Worker:
                 self.optimizer.clear_grad()
             with alone.batch():
                 for layer in layers:
-                    layer(nothing, x, query, None).backward(query)
+                    layer(nothing, x, query, Padding(None)).backward(query)
             self.optimizer.clear_grad()
             x.clear_gradient()
             query.clear_gradient()
         return {"step": step.wall[1:], "span": alone.wall[1:]}
 
-    def span_memory(self, length: int, width: int, heads: int, taps: int) -> Answer:
+    def span_memory(self, length: int, width: int, heads: int, kernel_size: int) -> Answer:
         """Peak memory in MB after a span convolution of one long row, forward and backward."""
-        from encoders.convolution import span_beside
-        from encoders.linear import Linear
+        from encoders.layers import Linear
+        from encoders.ops import append_span_convolution
 
         draw = np.random.default_rng(0)
-        kernels = paddle.to_tensor(draw.random((1, length, heads, taps), dtype=np.float32))
+        kernels = paddle.to_tensor(draw.random((1, length, heads, kernel_size), dtype=np.float32))
         values = paddle.to_tensor(draw.random((1, length, width), dtype=np.float32))
         kernels.stop_gradient = values.stop_gradient = False
-        span_beside(values, kernels, values, Linear(width, width)).sum().backward()
+        append_span_convolution(values, kernels, values, Linear(width, width), Padding(None)).sum().backward()
         return {}
 
 

@@ -54,7 +54,7 @@ def _embeddings(config: EncoderConfig) -> dict[str, Shape]:
         f"{name}.position.weight": (config.max_position_embeddings, width),
         f"{name}.token_type.weight": (config.type_vocab_size, width),
     }
-    if config.model_type == "ernie" and config.use_task_id:
+    if config.has_task_types:
         shapes[f"{name}.task_type.weight"] = (config.task_type_vocab_size, width)
     shapes |= _norm(f"{name}.norm", width)
     if width != config.hidden_size:

@@ -142,6 +142,11 @@ class EncoderConfig:
         return self.model_type == "convbert"
 
     @property
+    def has_task_types(self) -> bool:
+        """Whether there are task-type embeddings (ERNIE's)."""
+        return self.model_type == "ernie" and self.use_task_id
+
+    @property
     def attention_heads(self) -> int:
         """Heads that attend: ConvBERT divides them by head_ratio, at least one is left."""
         if not self.is_conv:

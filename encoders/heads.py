@@ -4,10 +4,9 @@ B rows, T tokens, H hidden size, L outputs (labels, or 1 for regression).
 """
 
 from encoders.config import EncoderConfig
-from encoders.dropout import Dropout
-from encoders.encoder import ACTIVATIONS, Encoder, initialise
+from encoders.encoder import Encoder, initialise
 from encoders.framework import paddle
-from encoders.linear import Linear
+from encoders.layers import ACTIVATIONS, Dropout, Linear
 
 nn = paddle.nn
 F = paddle.nn.functional

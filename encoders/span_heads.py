@@ -10,7 +10,7 @@ from typing import NamedTuple
 from encoders.config import EncoderConfig
 from encoders.encoder import Encoder, initialise
 from encoders.framework import paddle
-from encoders.linear import Linear
+from encoders.layers import Linear
 
 nn = paddle.nn
 F = paddle.nn.functional

@@ -17,7 +17,7 @@ from encoders.batching import Batch
 from encoders.config import EncoderConfig
 from encoders.encoder import Encoder, depth_rules, initialise
 from encoders.framework import paddle
-from encoders.linear import Linear
+from encoders.layers import Linear
 from inference.network_engine import tensors
 from pretraining.batches import own_share, real_of, tokens_of
 from pretraining.config import DistillationConfig

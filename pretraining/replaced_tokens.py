@@ -13,9 +13,10 @@ import numpy as np
 from encoders import distributed
 from encoders.batching import Batch
 from encoders.config import EncoderConfig
-from encoders.encoder import ACTIVATIONS, Embeddings, Encoder, depth_rules, initialise
+from encoders.embeddings import Embeddings
+from encoders.encoder import Encoder, depth_rules, initialise
 from encoders.framework import paddle
-from encoders.linear import Linear
+from encoders.layers import ACTIVATIONS, Linear
 from encoders.tokenizer import Tokenizer
 from inference.network_engine import tensors
 from pretraining.batches import own_share, real_of

@@ -12,7 +12,8 @@ import numpy as np
 from tqdm import tqdm
 
 from common.errors import InputError
-from encoders import distributed, dropout
+from encoders import distributed
+from encoders.cpu import dropout_masks
 from encoders.framework import paddle
 from training.config import TrainingConfig
 from training.optimizer import AdamW, make_optimizer, optimizer_arrays, restore_optimizer
@@ -80,7 +81,7 @@ class Progress:
 def seed_everything(seed: int) -> None:
     """Seed Paddle's generators and the dropout masks; data order depends on the seed by itself."""
     paddle.seed(seed)
-    dropout.seed_masks(seed, distributed.rank())
+    dropout_masks.seed(seed, distributed.rank())
 
 
 def fit(job: Job, recipe: TrainingConfig, run: RunFolder) -> Progress:
@@ -237,7 +238,7 @@ class _Fit:
         state = {
             **vars(self.progress),
             "total": self.total,
-            "masks": distributed.all_gather(_plain(dropout.mask_state())),
+            "masks": distributed.all_gather(_plain(dropout_masks.state())),
             "loss_scale": _listed(self.scaler.state_dict()) if self.scaler else {},
         }
         arrays = {**optimizer_arrays(self.job.model, self.optimizer), **raw_weights}
@@ -258,7 +259,7 @@ class _Fit:
             restore_optimizer(self.job.model, self.optimizer, moments)
             if self.scaler:
                 self.scaler.load_state_dict(state["loss_scale"])
-            dropout.set_mask_state(_unplain(state["masks"][distributed.rank()]))
+            dropout_masks.set_state(_unplain(state["masks"][distributed.rank()]))
             self.progress = Progress(**{key: state[key] for key in vars(Progress())})
             if not 0 <= self.progress.step <= self.total or not self.progress.last:
                 raise ValueError(f"step {self.progress.step}")

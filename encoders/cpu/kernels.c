@@ -1,9 +1,9 @@
 /* What Paddle computes on CPUs in many passes over memory, each on one core, in one pass on all.
  *
  * Arrays are contiguous float32. B rows, T tokens, N = B*T, P real tokens, C or H columns, h heads of d columns,
- * K taps (odd). kernels.py checks how many numbers an array has; what stands in starts and bounds leads nowhere else.
+ * K kernel size (odd). kernels.py checks how many numbers an array has; what stands in starts and bounds leads nowhere else.
  * Every sum over rows is made in pieces that do not depend on the number of threads, so neither do results.
- * Definitions: encoders/convolution.py, and what encoders/cpu/fused.py names. */
+ * Definitions: encoders/convolution.py, and the formulas in encoders/cpu/compiled.py. */
 
 #include <math.h>
 #include <stdint.h>
@@ -66,7 +66,7 @@ static inline i64 real(const i64 *restrict starts, i64 b, i64 T, i64 P) {
     return starts[b] < 0 || length < 0 || length > T || starts[b + 1] > P ? 0 : length;
 }
 
-void by_head(in x, const i64 *restrict starts, out y, i64 P, i64 B, i64 h, i64 T, i64 d) {
+void pad_to_heads(in x, const i64 *restrict starts, out y, i64 P, i64 B, i64 h, i64 T, i64 d) {
 #pragma omp parallel for collapse(2) schedule(static)
     for (i64 b = 0; b < B; b++)
         for (i64 head = 0; head < h; head++) {
@@ -78,7 +78,7 @@ void by_head(in x, const i64 *restrict starts, out y, i64 P, i64 B, i64 h, i64 T
         }
 }
 
-void by_token(in y, const i64 *restrict starts, out x, i64 P, i64 B, i64 h, i64 T, i64 d) {
+void unpad_from_heads(in y, const i64 *restrict starts, out x, i64 P, i64 B, i64 h, i64 T, i64 d) {
 #pragma omp parallel for collapse(2) schedule(static)
     for (i64 b = 0; b < B; b++)
         for (i64 head = 0; head < h; head++)
@@ -96,17 +96,17 @@ static inline i64 ends(const i64 *restrict bounds, i64 n, i64 T, i64 N) {
     return bounds ? least(N, bounds[2 * n + 1]) : (n / T + 1) * T;
 }
 
-/* x (N, C), weight (K, C). flip: the taps in reverse order, which is the gradient of x. */
+/* x (N, C), weight (K, C). flip: the kernel in reverse order, which is the gradient of x. */
 void depthwise(in x, in weight, const i64 *restrict bounds, out y, i64 flip, i64 B, i64 T, i64 C, i64 K) {
-    i64 reach = K / 2, N = B * T;
+    i64 half = K / 2, N = B * T;
 #pragma omp parallel for schedule(static)
     for (i64 n = 0; n < N; n++) {
-        i64 from = most(0, begins(bounds, n, T) - n + reach), to = least(K, ends(bounds, n, T, N) - n + reach);
+        i64 from = most(0, begins(bounds, n, T) - n + half), to = least(K, ends(bounds, n, T, N) - n + half);
         for (i64 c = 0; c < C; c += BLOCK) {
             i64 width = least(BLOCK, C - c);
             float sum[BLOCK] = {0};
             for (i64 j = from; j < to; j++) {
-                in w = weight + (flip ? K - 1 - j : j) * C + c, v = x + (n + j - reach) * C + c;
+                in w = weight + (flip ? K - 1 - j : j) * C + c, v = x + (n + j - half) * C + c;
                 if (width == BLOCK)
                     for (i64 i = 0; i < BLOCK; i++) sum[i] += w[i] * v[i];
                 else
@@ -117,42 +117,42 @@ void depthwise(in x, in weight, const i64 *restrict bounds, out y, i64 flip, i64
     }
 }
 
-/* ROWS tokens of a row after the other, so that the taps find them in the cache. */
-void depthwise_weight_gradient(in x, in gradient, const i64 *restrict bounds, out of_weight,
+/* ROWS tokens at a time, so that all K offsets find them in the cache. */
+void depthwise_weight_gradient(in x, in grad, const i64 *restrict bounds, out grad_weight,
                                i64 B, i64 T, i64 C, i64 K) {
-    i64 reach = K / 2, N = B * T;
+    i64 half = K / 2, N = B * T;
 #pragma omp parallel for schedule(static)
     for (i64 c = 0; c < C; c += BLOCK) {
         i64 width = least(BLOCK, C - c);
-        for (i64 j = 0; j < K; j++) memset(of_weight + j * C + c, 0, width * sizeof(float));
+        for (i64 j = 0; j < K; j++) memset(grad_weight + j * C + c, 0, width * sizeof(float));
         for (i64 first = 0, behind; first < N; first = behind) {
             i64 begin = begins(bounds, first, T), end = ends(bounds, first, T, N);
             behind = most(first + 1, least(first + ROWS, end));
             for (i64 j = 0; j < K; j++) {
-                i64 from = most(first, begin + reach - j), to = least(behind, end + reach - j);
+                i64 from = most(first, begin + half - j), to = least(behind, end + half - j);
                 float sum[BLOCK] = {0};
                 for (i64 n = from; n < to; n++) {
-                    in g = gradient + n * C + c, v = x + (n + j - reach) * C + c;
+                    in g = grad + n * C + c, v = x + (n + j - half) * C + c;
                     if (width == BLOCK)
                         for (i64 i = 0; i < BLOCK; i++) sum[i] += g[i] * v[i];
                     else
                         for (i64 i = 0; i < width; i++) sum[i] += g[i] * v[i];
                 }
-                for (i64 i = 0; i < width; i++) of_weight[j * C + c + i] += sum[i];
+                for (i64 i = 0; i < width; i++) grad_weight[j * C + c + i] += sum[i];
             }
         }
     }
 }
 
 /* Of values + bias: kernels, the softmax of scores (N, h, K); values (N, h*d), bias (h*d). y (N, A + h*d): its
- * rows begin with those of beside (N, A). */
-void span(in scores, in values, in bias, in beside, const i64 *restrict bounds, out kernels, out y,
+ * rows begin with those of attended (N, A). */
+void span(in scores, in values, in bias, in attended, const i64 *restrict bounds, out kernels, out y,
           i64 B, i64 T, i64 h, i64 d, i64 K, i64 A) {
-    i64 reach = K / 2, N = B * T, C = h * d;
+    i64 half = K / 2, N = B * T, C = h * d;
 #pragma omp parallel for schedule(static)
     for (i64 n = 0; n < N; n++) {
-        i64 from = most(0, begins(bounds, n, T) - n + reach), to = least(K, ends(bounds, n, T, N) - n + reach);
-        memcpy(y + n * (A + C), beside + n * A, A * sizeof(float));
+        i64 from = most(0, begins(bounds, n, T) - n + half), to = least(K, ends(bounds, n, T, N) - n + half);
+        memcpy(y + n * (A + C), attended + n * A, A * sizeof(float));
         for (i64 head = 0; head < h; head++) {
             in s = scores + (n * h + head) * K;
             out k = kernels + (n * h + head) * K;
@@ -165,7 +165,7 @@ void span(in scores, in values, in bias, in beside, const i64 *restrict bounds, 
                 i64 width = least(NARROW, d - c);
                 float sum[NARROW] = {0};
                 for (i64 j = from; j < to; j++) {
-                    in v = values + (n + j - reach) * C + head * d + c, o = bias + head * d + c;
+                    in v = values + (n + j - half) * C + head * d + c, o = bias + head * d + c;
                     if (width == NARROW)
                         for (i64 i = 0; i < NARROW; i++) sum[i] += k[j] * (v[i] + o[i]);
                     else
@@ -177,19 +177,19 @@ void span(in scores, in values, in bias, in beside, const i64 *restrict bounds, 
     }
 }
 
-void span_gradient(in kernels, in values, in bias, const i64 *restrict bounds, in gradient, out of_scores,
-                   out of_values, out of_beside, i64 B, i64 T, i64 h, i64 d, i64 K, i64 A) {
-    i64 reach = K / 2, N = B * T, C = h * d, W = A + C;
+void span_gradient(in kernels, in values, in bias, const i64 *restrict bounds, in grad, out grad_scores,
+                   out grad_values, out grad_attended, i64 B, i64 T, i64 h, i64 d, i64 K, i64 A) {
+    i64 half = K / 2, N = B * T, C = h * d, W = A + C;
 #pragma omp parallel for schedule(static)
     for (i64 n = 0; n < N; n++) {
         i64 begin = begins(bounds, n, T), end = ends(bounds, n, T, N);
-        memcpy(of_beside + n * A, gradient + n * W, A * sizeof(float));
+        memcpy(grad_attended + n * A, grad + n * W, A * sizeof(float));
         for (i64 head = 0; head < h; head++) {
-            in k = kernels + (n * h + head) * K, g = gradient + n * W + A + head * d;
-            out o = of_scores + (n * h + head) * K;
+            in k = kernels + (n * h + head) * K, g = grad + n * W + A + head * d;
+            out o = grad_scores + (n * h + head) * K;
             float along = 0;
-            for (i64 j = 0; j < K; j++) { /* this token's tap j */
-                i64 read = n + j - reach;
+            for (i64 j = 0; j < K; j++) { /* this token's offset j */
+                i64 read = n + j - half;
                 float sum = 0;
                 if (read >= begin && read < end) {
                     in v = values + read * C + head * d, u = bias + head * d;
@@ -202,17 +202,17 @@ void span_gradient(in kernels, in values, in bias, const i64 *restrict bounds, i
             for (i64 c = 0; c < d; c += NARROW) {
                 i64 width = least(NARROW, d - c);
                 float sum[NARROW] = {0};
-                for (i64 j = 0; j < K; j++) { /* whose tap j this token is */
-                    i64 reader = n - j + reach;
+                for (i64 j = 0; j < K; j++) { /* whose offset j this token is */
+                    i64 reader = n - j + half;
                     if (reader < begin || reader >= end) continue;
                     float weight = kernels[(reader * h + head) * K + j];
-                    in v = gradient + reader * W + A + head * d + c;
+                    in v = grad + reader * W + A + head * d + c;
                     if (width == NARROW)
                         for (i64 i = 0; i < NARROW; i++) sum[i] += weight * v[i];
                     else
                         for (i64 i = 0; i < width; i++) sum[i] += weight * v[i];
                 }
-                memcpy(of_values + n * C + head * d + c, sum, width * sizeof(float));
+                memcpy(grad_values + n * C + head * d + c, sum, width * sizeof(float));
             }
         }
     }
@@ -227,25 +227,25 @@ void biased_product(in x, in bias, in y, out z, i64 N, i64 C) {
 }
 
 /* pieces: (PIECES, C), to hold the sums for the bias. */
-void biased_product_gradient(in x, in bias, in y, in gradient, out of_x, out of_y, out pieces, out of_bias,
+void biased_product_gradient(in x, in bias, in y, in grad, out grad_x, out grad_y, out pieces, out grad_bias,
                              i64 N, i64 C) {
 #pragma omp parallel for schedule(static)
     for (i64 piece = 0; piece < PIECES; piece++) {
         out sum = pieces + piece * C;
         memset(sum, 0, C * sizeof(float));
         for (i64 row = N * piece / PIECES; row < N * (piece + 1) / PIECES; row++) {
-            in a = x + row * C, b = y + row * C, g = gradient + row * C;
-            out of_a = of_x + row * C, of_b = of_y + row * C;
+            in a = x + row * C, b = y + row * C, g = grad + row * C;
+            out grad_a = grad_x + row * C, grad_b = grad_y + row * C;
             for (i64 i = 0; i < C; i++) {
-                of_a[i] = g[i] * b[i];
-                of_b[i] = g[i] * (a[i] + bias[i]);
+                grad_a[i] = g[i] * b[i];
+                grad_b[i] = g[i] * (a[i] + bias[i]);
                 sum[i] += g[i] * b[i];
             }
         }
     }
-    memset(of_bias, 0, C * sizeof(float));
+    memset(grad_bias, 0, C * sizeof(float));
     for (i64 piece = 0; piece < PIECES; piece++)
-        for (i64 i = 0; i < C; i++) of_bias[i] += pieces[piece * C + i];
+        for (i64 i = 0; i < C; i++) grad_bias[i] += pieces[piece * C + i];
 }
 
 /* ---- x + bias in place: x (N, C), bias (C) ---- */
@@ -267,28 +267,28 @@ void gelu(in x, in bias, out y, i64 N, i64 C) {
         }
 }
 
-void gelu_gradient(in x, in bias, in gradient, out of_x, i64 N, i64 C) {
+void gelu_gradient(in x, in bias, in grad, out grad_x, i64 N, i64 C) {
 #pragma omp parallel for schedule(static)
     for (i64 row = 0; row < N; row++)
         for (i64 i = 0; i < C; i++) {
             float v = x[row * C + i] + bias[i];
             float density = 0.39894228f * exponential(-0.5f * v * v);
             float slope = 0.5f * (1.0f + error_function(v * 0.70710678f)) + v * density;
-            of_x[row * C + i] = gradient[row * C + i] * slope;
+            grad_x[row * C + i] = grad[row * C + i] * slope;
         }
 }
 
-/* ---- LayerNorm of x + dropout(y + bias): x, y (N, H); words (N, H): kept where word >= threshold ---- */
+/* ---- LayerNorm of x + dropout(y + bias): x, y (N, H); random_bits (N, H): kept where they are >= threshold ---- */
 
-void add_norm(in x, in y, in bias, const uint16_t *restrict words, i64 threshold, in gain, in shift, float epsilon,
-              out sum, out inverse, out z, i64 N, i64 H) {
+void add_norm(in x, in y, in bias, const uint16_t *restrict random_bits, i64 threshold, in gain, in shift,
+              float epsilon, out normalised, out inverse_deviation, out z, i64 N, i64 H) {
     float scale = 65536.0f / (float)(65536 - threshold);
 #pragma omp parallel for schedule(static)
     for (i64 row = 0; row < N; row++) {
         in a = x + row * H, b = y + row * H;
-        out s = sum + row * H, o = z + row * H;
-        if (words) {
-            const uint16_t *restrict w = words + row * H;
+        out s = normalised + row * H, o = z + row * H;
+        if (random_bits) {
+            const uint16_t *restrict w = random_bits + row * H;
             for (i64 i = 0; i < H; i++) s[i] = a[i] + (w[i] >= threshold ? (b[i] + bias[i]) * scale : 0.0f);
         } else
             for (i64 i = 0; i < H; i++) s[i] = a[i] + b[i] + bias[i];
@@ -297,7 +297,7 @@ void add_norm(in x, in y, in bias, const uint16_t *restrict words, i64 threshold
         mean /= (float)H;
         for (i64 i = 0; i < H; i++) variance += (s[i] - mean) * (s[i] - mean);
         float factor = 1.0f / sqrtf(variance / (float)H + epsilon);
-        inverse[row] = factor;
+        inverse_deviation[row] = factor;
         for (i64 i = 0; i < H; i++) {
             s[i] = (s[i] - mean) * factor; /* normalised: all that the gradient needs */
             o[i] = s[i] * gain[i] + shift[i];
@@ -305,17 +305,18 @@ void add_norm(in x, in y, in bias, const uint16_t *restrict words, i64 threshold
     }
 }
 
-/* normal: what add_norm left in sum. pieces: (PIECES, 3, H), to hold the sums for bias, gain and shift. */
-void add_norm_gradient(in normal, in inverse, const uint16_t *restrict words, i64 threshold, in gain, in gradient,
-                       out of_x, out of_y, out pieces, out of_bias, out of_gain, out of_shift, i64 N, i64 H) {
+/* pieces: (PIECES, 3, H), to hold the sums for bias, gain and shift. */
+void add_norm_gradient(in normalised, in inverse_deviation, const uint16_t *restrict random_bits, i64 threshold,
+                       in gain, in grad, out grad_x, out grad_y, out pieces, out grad_bias, out grad_gain,
+                       out grad_shift, i64 N, i64 H) {
     float scale = 65536.0f / (float)(65536 - threshold);
 #pragma omp parallel for schedule(static)
     for (i64 piece = 0; piece < PIECES; piece++) {
         out bias = pieces + piece * 3 * H, gains = bias + H, shifts = gains + H;
         memset(bias, 0, 3 * H * sizeof(float));
         for (i64 row = N * piece / PIECES; row < N * (piece + 1) / PIECES; row++) {
-            in n = normal + row * H, g = gradient + row * H;
-            out a = of_x + row * H, b = of_y + row * H;
+            in n = normalised + row * H, g = grad + row * H;
+            out a = grad_x + row * H, b = grad_y + row * H;
             float mean = 0, along = 0;
             for (i64 i = 0; i < H; i++) {
                 float v = g[i] * gain[i];
@@ -326,16 +327,16 @@ void add_norm_gradient(in normal, in inverse, const uint16_t *restrict words, i6
             }
             mean /= (float)H;
             along /= (float)H;
-            for (i64 i = 0; i < H; i++) a[i] = (g[i] * gain[i] - mean - n[i] * along) * inverse[row];
-            if (words) {
-                const uint16_t *restrict w = words + row * H;
+            for (i64 i = 0; i < H; i++) a[i] = (g[i] * gain[i] - mean - n[i] * along) * inverse_deviation[row];
+            if (random_bits) {
+                const uint16_t *restrict w = random_bits + row * H;
                 for (i64 i = 0; i < H; i++) b[i] = w[i] >= threshold ? a[i] * scale : 0.0f;
             } else
                 memcpy(b, a, H * sizeof(float));
             for (i64 i = 0; i < H; i++) bias[i] += b[i];
         }
     }
-    float *totals[3] = {of_bias, of_gain, of_shift};
+    float *totals[3] = {grad_bias, grad_gain, grad_shift};
     for (i64 kind = 0; kind < 3; kind++) {
         memset(totals[kind], 0, H * sizeof(float));
         for (i64 piece = 0; piece < PIECES; piece++)
@@ -345,7 +346,7 @@ void add_norm_gradient(in normal, in inverse, const uint16_t *restrict words, i6
 
 /* ---- dropout(softmax(scale * scores, masked)): scores (B, h, T, T); mask (B, T), 0 at padding, or none ---- */
 
-void attention_weights(in scores, in mask, const uint16_t *restrict words, i64 threshold, float scale,
+void attention_weights(in scores, in mask, const uint16_t *restrict random_bits, i64 threshold, float scale,
                        out softmax, out dropped, i64 B, i64 h, i64 T, i64 S) {
     float keep = 65536.0f / (float)(65536 - threshold);
 #pragma omp parallel for schedule(static)
@@ -362,22 +363,22 @@ void attention_weights(in scores, in mask, const uint16_t *restrict words, i64 t
         for (i64 i = 0; i < S; i++) p[i] = exponential(p[i] - top); /* at padding 0 */
         for (i64 i = 0; i < S; i++) total += p[i];
         for (i64 i = 0; i < S; i++) p[i] /= total;
-        if (words) {
-            const uint16_t *restrict w = words + row * S;
+        if (random_bits) {
+            const uint16_t *restrict w = random_bits + row * S;
             for (i64 i = 0; i < S; i++) q[i] = w[i] >= threshold ? p[i] * keep : 0.0f;
         }
     }
 }
 
-void attention_weights_gradient(in softmax, const uint16_t *restrict words, i64 threshold, float scale,
-                                in gradient, out of_scores, i64 rows, i64 S) {
+void attention_weights_gradient(in softmax, const uint16_t *restrict random_bits, i64 threshold, float scale,
+                                in grad, out grad_scores, i64 rows, i64 S) {
     float keep = 65536.0f / (float)(65536 - threshold);
 #pragma omp parallel for schedule(static)
     for (i64 row = 0; row < rows; row++) {
-        in p = softmax + row * S, g = gradient + row * S;
-        out o = of_scores + row * S;
-        if (words) {
-            const uint16_t *restrict w = words + row * S;
+        in p = softmax + row * S, g = grad + row * S;
+        out o = grad_scores + row * S;
+        if (random_bits) {
+            const uint16_t *restrict w = random_bits + row * S;
             for (i64 i = 0; i < S; i++) o[i] = w[i] >= threshold ? g[i] * keep : 0.0f;
         } else
             memcpy(o, g, S * sizeof(float));
@@ -403,7 +404,7 @@ void squares(in x, double *restrict total, i64 n) {
 }
 
 /* One step of Paddle's AdamW with the gradient times scale. powers: beta1**t and beta2**t, moved on. */
-void adamw(float *restrict x, in gradient, float *restrict first, float *restrict second, float *restrict power1,
+void adamw(float *restrict x, in grad, float *restrict first, float *restrict second, float *restrict power1,
            float *restrict power2, float rate, float beta1, float beta2, float epsilon, float decay, float scale,
            i64 n) {
     float root = sqrtf(1.0f - *power2), step = rate * root / (1.0f - *power1), floor = epsilon * root;
@@ -413,7 +414,7 @@ void adamw(float *restrict x, in gradient, float *restrict first, float *restric
         i64 end = least(n, begin + STRETCH);
 #pragma omp simd
         for (i64 i = begin; i < end; i++) {
-            float g = gradient[i] * scale;
+            float g = grad[i] * scale;
             float m = beta1 * first[i] + (1.0f - beta1) * g, v = beta2 * second[i] + (1.0f - beta2) * g * g;
             first[i] = m;
             second[i] = v;

@@ -31,30 +31,30 @@ _C_TYPES = {
     "threshold": ctypes.c_int64, "flip": ctypes.c_int64, "scale": ctypes.c_float, "epsilon": ctypes.c_float,
     "rate": ctypes.c_float, "beta1": ctypes.c_float, "beta2": ctypes.c_float, "decay": ctypes.c_float,
 }  # fmt: skip
-_DTYPES = {"words": np.uint16, "bounds": np.int64, "starts": np.int64, "total": np.float64}
-_OPTIONAL = ("mask", "words", "bounds")
+_DTYPES = {"random_bits": np.uint16, "bounds": np.int64, "starts": np.int64, "total": np.float64}
+_OPTIONAL = ("mask", "random_bits", "bounds")
 
 # The parameters of each function before its sizes: numbers are those in _C_TYPES; the others are arrays, of
 # float32 but for those in _DTYPES, written where marked with >. Sizes → how many elements each array has.
 _FUNCTIONS: dict[str, tuple[str, Callable[..., tuple[int, ...]]]] = {
-    "by_head": ("x starts >y", lambda p, b, h, t, d: (p * h * d, b + 1, b * h * t * d)),
-    "by_token": ("y starts >x", lambda p, b, h, t, d: (b * h * t * d, b + 1, p * h * d)),
+    "pad_to_heads": ("x starts >y", lambda p, b, h, t, d: (p * h * d, b + 1, b * h * t * d)),
+    "unpad_from_heads": ("y starts >x", lambda p, b, h, t, d: (b * h * t * d, b + 1, p * h * d)),
     "depthwise": (
         "x weight bounds >y flip",
         lambda b, t, c, k: (b * t * c, k * c, b * t * 2, b * t * c),
     ),
     "depthwise_weight_gradient": (
-        "x gradient bounds >of_weight",
+        "x grad bounds >grad_weight",
         lambda b, t, c, k: (b * t * c, b * t * c, b * t * 2, k * c),
     ),
     "span": (
-        "scores values bias beside bounds >kernels >y",
+        "scores values bias attended bounds >kernels >y",
         lambda b, t, h, d, k, a: (
             b * t * h * k, b * t * h * d, h * d, b * t * a, b * t * 2, b * t * h * k, b * t * (a + h * d)
         ),
     ),
     "span_gradient": (
-        "kernels values bias bounds gradient >of_scores >of_values >of_beside",
+        "kernels values bias bounds grad >grad_scores >grad_values >grad_attended",
         lambda b, t, h, d, k, a: (
             b * t * h * k, b * t * h * d, h * d, b * t * 2, b * t * (a + h * d), b * t * h * k, b * t * h * d,
             b * t * a,
@@ -62,31 +62,32 @@ _FUNCTIONS: dict[str, tuple[str, Callable[..., tuple[int, ...]]]] = {
     ),
     "biased_product": ("x bias y >z", lambda n, c: (n * c, c, n * c, n * c)),
     "biased_product_gradient": (
-        "x bias y gradient >of_x >of_y >pieces >of_bias",
+        "x bias y grad >grad_x >grad_y >pieces >grad_bias",
         lambda n, c: (n * c, c, n * c, n * c, n * c, n * c, PIECES * c, c),
     ),
     "add_bias": (">x bias", lambda n, c: (n * c, c)),
     "gelu": ("x bias >y", lambda n, c: (n * c, c, n * c)),
-    "gelu_gradient": ("x bias gradient >of_x", lambda n, c: (n * c, c, n * c, n * c)),
+    "gelu_gradient": ("x bias grad >grad_x", lambda n, c: (n * c, c, n * c, n * c)),
     "add_norm": (
-        "x y bias words threshold gain shift epsilon >sum >inverse >z",
+        "x y bias random_bits threshold gain shift epsilon >normalised >inverse_deviation >z",
         lambda n, c: (n * c, n * c, c, n * c, c, c, n * c, n, n * c),
     ),
     "add_norm_gradient": (
-        "normal inverse words threshold gain gradient >of_x >of_y >pieces >of_bias >of_gain >of_shift",
+        "normalised inverse_deviation random_bits threshold gain grad >grad_x >grad_y >pieces >grad_bias "
+        ">grad_gain >grad_shift",
         lambda n, c: (n * c, n, n * c, c, n * c, n * c, n * c, PIECES * 3 * c, c, c, c),
     ),
     "attention_weights": (
-        "scores mask words threshold scale >softmax >dropped",
+        "scores mask random_bits threshold scale >softmax >dropped",
         lambda b, h, t, s: (b * h * t * s, b * s, b * h * t * s, b * h * t * s, b * h * t * s),
     ),
     "attention_weights_gradient": (
-        "softmax words threshold scale gradient >of_scores",
+        "softmax random_bits threshold scale grad >grad_scores",
         lambda n, s: (n * s, n * s, n * s, n * s),
     ),
     "squares": ("x >total", lambda n: (n, 1)),
     "adamw": (
-        ">x gradient >first >second >power1 >power2 rate beta1 beta2 epsilon decay scale",
+        ">x grad >first >second >power1 >power2 rate beta1 beta2 epsilon decay scale",
         lambda n: (n, n, n, n, 1, 1),
     ),
 }  # fmt: skip

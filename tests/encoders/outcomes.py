@@ -5,13 +5,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from encoders import convolution, dropout
-from encoders.cpu import fused, kernels
-from encoders.dropout import Dropout
+from encoders import ops
+from encoders.cpu import dropout_masks, kernels
 from encoders.framework import paddle
-from encoders.linear import Linear
+from encoders.layers import Dropout, Linear
+from encoders.padding import Padding
 
 F = paddle.nn.functional
+UNPADDED = Padding(None)
 
 
 def tensor(*shape: int, kind: str = "float32", seed: int = 0) -> paddle.Tensor:
@@ -21,7 +22,7 @@ def tensor(*shape: int, kind: str = "float32", seed: int = 0) -> paddle.Tensor:
 
 def outcome(function: Callable[..., paddle.Tensor], *tensors: paddle.Tensor) -> list[np.ndarray] | str:
     """The result and all gradients, or the kind of error."""
-    dropout.seed_masks(3)
+    dropout_masks.seed(3)
     inputs = [each.detach() for each in tensors]
     for each, outer in zip(inputs, tensors, strict=True):
         each.stop_gradient = outer.stop_gradient
@@ -59,16 +60,20 @@ def linear_of(*shape: int, bias: int | None = None) -> Linear:
     return linear
 
 
-def span(other: paddle.Tensor, scores: paddle.Tensor, x: paddle.Tensor) -> paddle.Tensor:
-    return convolution.span_beside(other, scores, x, linear_of(5, 6))
+def depthwise(x: paddle.Tensor, weight: paddle.Tensor) -> paddle.Tensor:
+    return ops.depthwise_convolution(x, weight, UNPADDED)
+
+
+def span(attended: paddle.Tensor, scores: paddle.Tensor, x: paddle.Tensor) -> paddle.Tensor:
+    return ops.append_span_convolution(attended, scores, x, linear_of(5, 6), UNPADDED)
 
 
 def add_norm(x: paddle.Tensor, y: paddle.Tensor) -> paddle.Tensor:
-    return fused.add_norm(x, y, linear_of(6, 8), Dropout(0.3), paddle.nn.LayerNorm(8))
+    return ops.add_norm(x, y, linear_of(6, 8), Dropout(0.3), paddle.nn.LayerNorm(8))
 
 
 def narrow_bias(x: paddle.Tensor) -> paddle.Tensor:
-    return fused.activated(x, linear_of(6, 8, bias=3), F.gelu)
+    return ops.linear_activation(x, linear_of(6, 8, bias=3), F.gelu)
 
 
 def attention(*parts: paddle.Tensor) -> paddle.Tensor:
@@ -77,7 +82,7 @@ def attention(*parts: paddle.Tensor) -> paddle.Tensor:
     for each in binary:
         if each.size and each.ndim > 1:
             each[:, 0] = 1.0  # else all scores of a row are near -10000, and rounded to a thousandth
-    return fused.attention_weights(query, key, 0.5, binary[0] if binary else None, Dropout(0.0))
+    return ops.attention_weights(query, key, 0.5, binary[0] if binary else None, Dropout(0.0))
 
 
 def mask_of(shape: tuple[int, ...], holes: str) -> paddle.Tensor:

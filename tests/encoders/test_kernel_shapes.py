@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checkpoints.network import load_classifier
-from encoders import convolution, dropout
-from encoders.cpu import kernels
-from encoders.cpu.unpadding import Packing, packing_of
+from encoders import ops
+from encoders.cpu import dropout_masks, kernels
+from encoders.cpu.unpadding import Unpadding, unpad_input
 from encoders.framework import paddle
-from encoders.linear import affine
 from tests.encoders.outcomes import (
     add_norm,
     assert_same,
     attention,
+    depthwise,
     linear_of,
     mask_of,
     narrow_bias,
@@ -31,24 +31,24 @@ pytestmark = pytest.mark.skipif(kernels.library() is None, reason="no compiler h
 
 @pytest.fixture(autouse=True)
 def known_masks() -> Iterator[None]:
-    before = dropout.mask_state()
+    before = dropout_masks.state()
     yield
-    dropout.set_mask_state(before)
+    dropout_masks.set_state(before)
 
 
 Function = Callable[..., paddle.Tensor]
 Shape = tuple[int, ...]
 CASES: list[tuple[Function, list[Shape]]] = [
-    *((convolution.depthwise, [(2, 7, 6), w]) for w in [(3, 6), (3, 5), (3, 7), (3, 1), (6, 3), (18,)]),
-    *((convolution.depthwise, [(2, 7, 6), (taps, 6)]) for taps in (0, 1, 2, 4, 8, 15)),
-    *((convolution.depthwise, [x, (3, 6)])
+    *((depthwise, [(2, 7, 6), w]) for w in [(3, 6), (3, 5), (3, 7), (3, 1), (6, 3), (18,)]),
+    *((depthwise, [(2, 7, 6), (size, 6)]) for size in (0, 1, 2, 4, 8, 15)),
+    *((depthwise, [x, (3, 6)])
       for x in [(7, 6), (6,), (2, 0, 6), (0, 7, 6), (1, 2, 7, 6), (2, 7, 0)]),
     (span, [(2, 7, 4), (2, 7, 3, 5), (2, 7, 5)]),
     *((span, [(2, 7, 4), scores, (2, 7, 5)])
       for scores in [(2, 7, 3, 4), (2, 7, 4, 3), (2, 6, 3, 5), (1, 7, 3, 5)]),
     *((span, [other, (2, 7, 3, 5), (2, 7, 5)]) for other in [(2, 6, 4), (1, 7, 4), (7, 4), (2, 7, 0)]),
     *((span, [(2, 7, 4), (2, 7, 3, 5), x]) for x in [(2, 8, 5), (1, 7, 5), (2, 7, 6), (7, 5), (14, 5)]),
-    *((convolution.modulated, [(2, 7, 6), (6, 8), bias, query])
+    *((ops.linear_times, [(2, 7, 6), (6, 8), bias, query])
       for bias in [(8,), (1,), (7,), (9,), (2, 4)]
       for query in [(2, 7, 8), (1, 7, 8), (7, 8), (2, 7, 1), (2, 8, 7)]),
     *((add_norm, [x, y])
@@ -60,7 +60,7 @@ CASES: list[tuple[Function, list[Shape]]] = [
     *((attention, [(8, 3, 7, 4), (8, 3, 7, 4), mask])
       for mask in [(8, 7), (1, 7), (8, 6), (8, 8), (7, 8), (8, 1), (7,), (8, 7, 1), (56,), (0, 7), (16, 7)]),
     *((attention, [(1, 3, 7, 4), (1, 3, 7, 4), mask]) for mask in [(8, 7), (1, 7), (1, 64)]),
-    *((affine, [x, (6, 8), bias])
+    *((ops.linear, [x, (6, 8), bias])
       for x in [(2, 7, 6), (6,), (2, 7, 5)] for bias in [(8,), (1,), (7,), (9,), (1, 8)]),
 ]  # fmt: skip
 
@@ -72,12 +72,12 @@ def test_shapes(function: Function, shapes: list[Shape], monkeypatch: pytest.Mon
 
 # Sizes → the shapes that go together.
 FITTING: list[tuple[Function, Callable[..., list[Shape]]]] = [
-    (convolution.depthwise, lambda b, t, c, k: [(b, t, c), (k, c)]),
+    (depthwise, lambda b, t, c, k: [(b, t, c), (k, c)]),
     (span, lambda b, t, a, k: [(b, t, a), (b, t, 3, k), (b, t, 5)]),
-    (convolution.modulated, lambda b, t, c, k: [(b, t, c), (c, k), (k,), (b, t, k)]),
+    (ops.linear_times, lambda b, t, c, k: [(b, t, c), (c, k), (k,), (b, t, k)]),
     (add_norm, lambda b, t, _c, _k: [(b, t, 8), (b, t, 6)]),
     (attention, lambda b, t, s, d: [(b, 3, t, d), (b, 3, s, d), (b, s)]),
-    (affine, lambda b, t, c, k: [(b, t, c), (c, k), (k,)]),
+    (ops.linear, lambda b, t, c, k: [(b, t, c), (c, k), (k,)]),
 ]
 
 
@@ -168,8 +168,8 @@ def test_a_mask_of_another_shape_is_named(model: paddle.nn.Layer, monkeypatch: p
             model(ids, paddle.zeros_like(ids), mask)
 
 
-def packing() -> Packing:
-    found = packing_of(paddle.to_tensor(np.array([[1, 1, 1, 0], [1, 0, 0, 0]], dtype="float32")))
+def unpadding() -> Unpadding:
+    found = unpad_input(paddle.to_tensor(np.array([[1, 1, 1, 0], [1, 0, 0, 0]], dtype="float32")))
     assert found is not None
     return found
 
@@ -177,32 +177,32 @@ def packing() -> Packing:
 @pytest.mark.parametrize(
     "misuse",
     [
-        lambda: convolution.depthwise(tensor(1, 5, 6), tensor(3, 6), packing()),
-        lambda: convolution.depthwise(tensor(1, 3, 6), tensor(3, 6), packing()),
-        lambda: convolution.depthwise(tensor(2, 2, 6), tensor(3, 6), packing()),
-        lambda: convolution.depthwise(tensor(4, 6), tensor(3, 6), packing()),
-        lambda: convolution.depthwise(tensor(1, 4, 6, kind="float64"), tensor(3, 6), packing()),
-        lambda: span_packed(tensor(1, 5, 4), tensor(1, 4, 3, 5), tensor(1, 4, 5)),
-        lambda: span_packed(tensor(1, 4, 4), tensor(1, 5, 3, 5), tensor(1, 4, 5)),
-        lambda: span_packed(tensor(1, 4, 4), tensor(1, 4, 4, 5), tensor(1, 4, 5)),  # 6 columns, 4 heads
-        lambda: span_packed(tensor(1, 4, 4), tensor(1, 4, 3, 4), tensor(1, 4, 5)),
-        lambda: packing().by_head(tensor(1, 5, 6), 2),
-        lambda: packing().by_head(tensor(1, 4, 6), 4),
-        lambda: packing().by_head(tensor(1, 4, 6, kind="float64"), 2),
-        lambda: packing().by_token(tensor(3, 2, 4, 3)),
-        lambda: packing().by_token(tensor(2, 2, 3, 3)),
-        lambda: Packing(paddle.ones([2, 4]), np.array([3, 5])),
-        lambda: Packing(paddle.ones([2, 4]), np.array([3, 0])),
-        lambda: Packing(paddle.ones([2, 4]), np.array([3])),
+        lambda: ops.depthwise_convolution(tensor(1, 5, 6), tensor(3, 6), unpadding()),
+        lambda: ops.depthwise_convolution(tensor(1, 3, 6), tensor(3, 6), unpadding()),
+        lambda: ops.depthwise_convolution(tensor(2, 2, 6), tensor(3, 6), unpadding()),
+        lambda: ops.depthwise_convolution(tensor(4, 6), tensor(3, 6), unpadding()),
+        lambda: ops.depthwise_convolution(tensor(1, 4, 6, kind="float64"), tensor(3, 6), unpadding()),
+        lambda: unpadded_span(tensor(1, 5, 4), tensor(1, 4, 3, 5), tensor(1, 4, 5)),
+        lambda: unpadded_span(tensor(1, 4, 4), tensor(1, 5, 3, 5), tensor(1, 4, 5)),
+        lambda: unpadded_span(tensor(1, 4, 4), tensor(1, 4, 4, 5), tensor(1, 4, 5)),  # 6 columns, 4 heads
+        lambda: unpadded_span(tensor(1, 4, 4), tensor(1, 4, 3, 4), tensor(1, 4, 5)),
+        lambda: unpadding().pad_to_heads(tensor(1, 5, 6), 2),
+        lambda: unpadding().pad_to_heads(tensor(1, 4, 6), 4),
+        lambda: unpadding().pad_to_heads(tensor(1, 4, 6, kind="float64"), 2),
+        lambda: unpadding().unpad_from_heads(tensor(3, 2, 4, 3)),
+        lambda: unpadding().unpad_from_heads(tensor(2, 2, 3, 3)),
+        lambda: Unpadding(paddle.ones([2, 4]), np.array([3, 5])),
+        lambda: Unpadding(paddle.ones([2, 4]), np.array([3, 0])),
+        lambda: Unpadding(paddle.ones([2, 4]), np.array([3])),
     ],
 )
-def test_a_packing_refuses_what_is_not_its_own(misuse: Callable[[], object]) -> None:
+def test_an_unpadding_refuses_tensors_of_another_batch(misuse: Callable[[], object]) -> None:
     with pytest.raises(ValueError, match="expected"):
         misuse()
 
 
-def span_packed(*parts: paddle.Tensor) -> paddle.Tensor:
-    return convolution.span_beside(*parts, linear_of(5, 6), packing())
+def unpadded_span(*parts: paddle.Tensor) -> paddle.Tensor:
+    return ops.append_span_convolution(*parts, linear_of(5, 6), unpadding())
 
 
 @pytest.mark.parametrize(
@@ -215,8 +215,8 @@ def span_packed(*parts: paddle.Tensor) -> paddle.Tensor:
         ("gelu", ([[1.0]], tensor(1), tensor(1, 1), 1, 1), "x"),
         ("gelu", (np.ones((3, 4), dtype=np.float32).T, tensor(3), tensor(4, 3), 4, 3), "x"),
         ("squares", (tensor(4), np.zeros(1, dtype=np.float32), 4), "total"),
-        ("by_head", (tensor(4, 2), np.zeros(2, dtype=np.int32), tensor(4, 2), 4, 1, 1, 4, 2), "starts"),
-        ("by_head", (tensor(4, 2), np.zeros(3, dtype=np.int64), tensor(4, 2), 4, 1, 1, 4, 2), "starts"),
+        ("pad_to_heads", (tensor(4, 2), np.zeros(2, dtype=np.int32), tensor(4, 2), 4, 1, 1, 4, 2), "starts"),
+        ("pad_to_heads", (tensor(4, 2), np.zeros(3, dtype=np.int64), tensor(4, 2), 4, 1, 1, 4, 2), "starts"),
     ],
 )
 def test_arrays_are_checked_before_c_sees_them(name: str, arguments: tuple[object, ...], wrong: str) -> None:
@@ -225,12 +225,12 @@ def test_arrays_are_checked_before_c_sees_them(name: str, arguments: tuple[objec
 
 
 def test_what_stands_in_bounds_leads_nowhere() -> None:
-    """Numbers that Packing never writes: nothing outside is read, and it comes to an end."""
+    """Numbers that Unpadding never writes: nothing outside is read, and it comes to an end."""
     far = np.array([-5, 10**12, 3, -(10**12)], dtype=np.int64)
     bounds = np.stack([far, far[::-1]], axis=1).copy()
     x, weight, out = tensor(4, 2), tensor(3, 2), tensor(4, 2)
     kernels.call("depthwise", x, weight, bounds, out, False, 1, 4, 2, 3)
     kernels.call("depthwise_weight_gradient", x, x, bounds, weight, 1, 4, 2, 3)
     for starts in ([0, 10**12], [-3, 4], [3, 0], [0, 5]):
-        kernels.call("by_head", x, np.array(starts), tensor(1, 1, 6, 2), 4, 1, 1, 6, 2)
-        kernels.call("by_token", tensor(1, 1, 4, 2), np.array(starts), x, 4, 1, 1, 4, 2)
+        kernels.call("pad_to_heads", x, np.array(starts), tensor(1, 1, 6, 2), 4, 1, 1, 6, 2)
+        kernels.call("unpad_from_heads", tensor(1, 1, 4, 2), np.array(starts), x, 4, 1, 1, 4, 2)

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 from checkpoints.network import load_classifier
-from encoders import convolution, dropout
-from encoders.cpu import fused, kernels
+from encoders import ops
+from encoders.cpu import compiled, dropout_masks, kernels
 from encoders.framework import paddle
 from tests.encoders.outcomes import (
     add_norm,
     assert_same,
     attention,
+    depthwise,
     linear_of,
     mask_of,
     outcome,
@@ -29,9 +30,9 @@ pytestmark = pytest.mark.skipif(kernels.library() is None, reason="no compiler h
 
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
-    before, flag = dropout.mask_state(), paddle.get_flags("FLAGS_use_stride_kernel")
+    before, flag = dropout_masks.state(), paddle.get_flags("FLAGS_use_stride_kernel")
     yield
-    dropout.set_mask_state(before)
+    dropout_masks.set_state(before)
     paddle.set_flags(flag)
 
 
@@ -50,9 +51,7 @@ def test_transposed_tensors_with_stride_kernels(
     paddle.set_flags({"FLAGS_use_stride_kernel": True})
     turned = [tensor(6, 7, 2), tensor(6, 3)]
     assert not turned[0].transpose([2, 1, 0]).is_contiguous()
-    assert_same(
-        monkeypatch, lambda x, w: convolution.depthwise(x.transpose([2, 1, 0]), w.transpose([1, 0])), *turned
-    )
+    assert_same(monkeypatch, lambda x, w: depthwise(x.transpose([2, 1, 0]), w.transpose([1, 0])), *turned)
     assert_same(monkeypatch, lambda x: activated(x.transpose([2, 1, 0])), turned[0])
     assert_same(monkeypatch, lambda x: narrow(x)[1:], tensor(3, 8, 6))
     # Gradients that come back transposed.
@@ -68,7 +67,7 @@ def test_transposed_tensors_with_stride_kernels(
 
 
 def activated(x: paddle.Tensor) -> paddle.Tensor:
-    return fused.activated(x, linear_of(6, 8), F.gelu)
+    return ops.linear_activation(x, linear_of(6, 8), F.gelu)
 
 
 def turned_attention(*parts: paddle.Tensor) -> paddle.Tensor:
@@ -76,7 +75,7 @@ def turned_attention(*parts: paddle.Tensor) -> paddle.Tensor:
 
 
 def narrow(x: paddle.Tensor) -> paddle.Tensor:
-    return convolution.depthwise(x[1:, 2:], paddle.ones([3, 6]))
+    return depthwise(x[1:, 2:], paddle.ones([3, 6]))
 
 
 @pytest.mark.parametrize("turned", ["gradient", "parameter"])
@@ -115,7 +114,10 @@ def with_value(x: paddle.Tensor, value: float) -> paddle.Tensor:
 def test_gelu_at_the_ends_of_float32(value: float) -> None:
     x, zeros = with_value(tensor(2, 70), value), paddle.zeros([70])
     zeros.stop_gradient = False
-    found, wanted = outcome(fused._Gelu.apply, x, zeros), outcome(lambda y, bias: F.gelu(y + bias), x, zeros)
+    found, wanted = (
+        outcome(compiled.Gelu.apply, x, zeros),
+        outcome(lambda y, bias: F.gelu(y + bias), x, zeros),
+    )
     for ours, theirs in zip(found, wanted, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
 

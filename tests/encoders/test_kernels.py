@@ -10,31 +10,31 @@ import numpy as np
 import pytest
 
 from checkpoints.network import load_classifier
-from encoders import convolution, dropout, encoder
-from encoders.convolution import depthwise_plain, span_plain
-from encoders.cpu import fused, kernels
-from encoders.cpu.unpadding import packing_of
-from encoders.dropout import Dropout
-from encoders.encoder import ACTIVATIONS
+from encoders import ops
+from encoders.convolution import depthwise_convolution, span_convolution
+from encoders.cpu import autograd, compiled, dropout_masks, kernels
+from encoders.cpu.unpadding import Unpadding, unpad_input
 from encoders.framework import paddle
-from encoders.linear import Linear, affine
+from encoders.layers import ACTIVATIONS, Dropout, Linear
+from encoders.padding import Padding
 
 F = paddle.nn.functional
-compiled = pytest.mark.skipif(kernels.library() is None, reason="no compiler here, or none that fits")
+UNPADDED = Padding(None)
+needs_compiler = pytest.mark.skipif(kernels.library() is None, reason="no compiler here, or none that fits")
 
 
 @pytest.fixture(autouse=True)
 def known_masks() -> Iterator[None]:
-    before = dropout.mask_state()
+    before = dropout_masks.state()
     yield
-    dropout.set_mask_state(before)
+    dropout_masks.set_state(before)
 
 
 def value_and_gradients(
     function: Callable[..., paddle.Tensor], kind: str, *arrays: np.ndarray
 ) -> list[np.ndarray]:
     """Of a weighted sum of the function's values; the same dropout masks at every call."""
-    dropout.seed_masks(7)
+    dropout_masks.seed(7)
     tensors = [paddle.to_tensor(array.astype(kind), stop_gradient=False) for array in arrays]
     out = function(*tensors)
     weights = np.cos(np.arange(out.size)).reshape(out.shape).astype(kind)
@@ -67,41 +67,48 @@ def zeroed(x: paddle.Tensor, mask: paddle.Tensor) -> paddle.Tensor:
     return x * mask.unsqueeze(-1)
 
 
-def packed(x: paddle.Tensor, mask: paddle.Tensor) -> paddle.Tensor:
+def unpadding_of(mask: paddle.Tensor) -> Unpadding:
+    unpadding = unpad_input(mask)
+    assert unpadding is not None
+    return unpadding
+
+
+def unpad(x: paddle.Tensor, mask: paddle.Tensor) -> paddle.Tensor:
     """(3, T, …) → (1, P, …)."""
     return paddle.gather(x.flatten(0, 1), paddle.nonzero(mask.flatten()).flatten()).unsqueeze(0)
 
 
-@compiled
+@needs_compiler
 @pytest.mark.parametrize("real", REAL)
-@pytest.mark.parametrize(("length", "taps", "width"), SHAPES)
-def test_depthwise(length: int, taps: int, width: int, real: Real, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("length", "kernel_size", "width"), SHAPES)
+def test_depthwise(
+    length: int, kernel_size: int, width: int, real: Real, monkeypatch: pytest.MonkeyPatch
+) -> None:
     draw = np.random.default_rng(0)
-    arrays = draw.normal(size=(3, length, width)), draw.normal(size=(taps, width))
+    arrays = draw.normal(size=(3, length, width)), draw.normal(size=(kernel_size, width))
     mask, exact = mask_of(real, length), mask_of(real, length, "float64")
 
     def fast(x: paddle.Tensor, weight: paddle.Tensor) -> paddle.Tensor:
         if real is None:
-            return convolution.depthwise(x, weight)
-        packing = packing_of(mask)
-        assert packing is not None
-        return packing.unpacked(convolution.depthwise(packed(x, mask), weight, packing))
+            return ops.depthwise_convolution(x, weight, UNPADDED)
+        unpadding = unpadding_of(mask)
+        return unpadding.pad(ops.depthwise_convolution(unpad(x, mask), weight, unpadding))
 
-    monkeypatch.delattr(convolution, "_Depthwise")  # what would be taken otherwise
+    monkeypatch.delattr(autograd, "ShiftedDepthwise")  # what would be taken otherwise
     assert_equal(
         value_and_gradients(fast, "float32", *arrays),
         value_and_gradients(
-            lambda x, w: zeroed(depthwise_plain(zeroed(x, exact), w), exact), "float64", *arrays
+            lambda x, w: zeroed(depthwise_convolution(zeroed(x, exact), w), exact), "float64", *arrays
         ),
     )
 
 
-@compiled
+@needs_compiler
 @pytest.mark.parametrize("real", REAL)
-@pytest.mark.parametrize(("length", "taps", "width"), SHAPES)
-def test_span(length: int, taps: int, width: int, real: Real, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("length", "kernel_size", "width"), SHAPES)
+def test_span(length: int, kernel_size: int, width: int, real: Real, monkeypatch: pytest.MonkeyPatch) -> None:
     draw = np.random.default_rng(1)
-    sizes = (7,), (2, taps), (5,)  # of another result, scores, input
+    sizes = (7,), (2, kernel_size), (5,)  # of another result, scores, input
     arrays = [
         scale * draw.normal(size=(3, length, *size)) for scale, size in zip((1, 3, 1), sizes, strict=True)
     ]
@@ -109,17 +116,18 @@ def test_span(length: int, taps: int, width: int, real: Real, monkeypatch: pytes
 
     def fast(linear: Linear, *parts: paddle.Tensor) -> paddle.Tensor:
         if real is None:
-            return convolution.span_beside(*parts, linear)
+            return ops.append_span_convolution(*parts, linear, UNPADDED)
         mask = mask_of(real, length)
-        packing = packing_of(mask)
-        assert packing is not None
-        found = convolution.span_beside(*(packed(part, mask) for part in parts), linear, packing)
-        return packing.unpacked(found)
+        unpadding = unpadding_of(mask)
+        inputs = (unpad(part, mask) for part in parts)
+        return unpadding.pad(ops.append_span_convolution(*inputs, linear, unpadding))
 
-    def plain(linear: Linear, other: paddle.Tensor, scores: paddle.Tensor, x: paddle.Tensor) -> paddle.Tensor:
+    def plain(
+        linear: Linear, attended: paddle.Tensor, scores: paddle.Tensor, x: paddle.Tensor
+    ) -> paddle.Tensor:
         mask = mask_of(real, length, "float64")
-        mixed = span_plain(F.softmax(scores, axis=-1), zeroed(linear(x), mask))
-        return zeroed(paddle.concat([other, mixed], axis=-1), mask)
+        mixed = span_convolution(F.softmax(scores, axis=-1), zeroed(linear(x), mask))
+        return zeroed(paddle.concat([attended, mixed], axis=-1), mask)
 
     def run(kind: str, function: Callable[..., paddle.Tensor]) -> list[np.ndarray]:
         linear = linear_of(weight, bias, kind)
@@ -127,7 +135,7 @@ def test_span(length: int, taps: int, width: int, real: Real, monkeypatch: pytes
         return [*found, *(parameter.grad.numpy() for parameter in linear.parameters())]
 
     wanted = run("float64", plain)
-    monkeypatch.delattr(convolution, "_Span")
+    monkeypatch.delattr(autograd, "ShiftedSpan")
     assert_equal(run("float32", fast), wanted)
 
 
@@ -139,39 +147,39 @@ def linear_of(weight: np.ndarray, bias: np.ndarray, kind: str) -> Linear:
     return linear
 
 
-@compiled
+@needs_compiler
 def test_a_span_of_huge_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     """The softmax takes the largest away first: nothing overflows."""
     scores = paddle.to_tensor([[[[300.0, 300.0, -300.0]], [[-1e30, 5.0, 5.0]]]], stop_gradient=False)
     x = paddle.to_tensor([[[3.0], [7.0]]], stop_gradient=False)
     linear = linear_of(np.ones((1, 1)), np.ones(1), "float32")  # values 4 and 8
-    monkeypatch.delattr(convolution, "_Span")
-    found = convolution.span_beside(x, scores, x, linear)
+    monkeypatch.delattr(autograd, "ShiftedSpan")
+    found = ops.append_span_convolution(x, scores, x, linear, UNPADDED)
     np.testing.assert_allclose(found.numpy(), [[[3.0, 2.0], [7.0, 4.0]]], rtol=1e-6)
 
 
-@compiled
+@needs_compiler
 @pytest.mark.parametrize("rows", [(1,), (3, 20), (7, 37)])
 def test_linear(rows: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     draw = np.random.default_rng(10)
     arrays = [draw.normal(size=size) for size in ((*rows, 6), (6, 40), (40,))]
     plain = value_and_gradients(lambda x, w, b: x @ w + b, "float64", *arrays)
     monkeypatch.setattr(F, "linear", None)  # the plain form's
-    assert_equal(value_and_gradients(affine, "float32", *arrays), plain)
+    assert_equal(value_and_gradients(ops.linear, "float32", *arrays), plain)
     with paddle.no_grad():
-        alone = affine(*(paddle.to_tensor(array.astype("float32")) for array in arrays))
+        alone = ops.linear(*(paddle.to_tensor(array.astype("float32")) for array in arrays))
     assert_equal([alone.numpy()], plain[:1])
 
 
-@compiled
+@needs_compiler
 @pytest.mark.parametrize("rows", [(1, 1), (3, 20), (7, 37)])
-def test_modulated(rows: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_linear_times(rows: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     draw = np.random.default_rng(9)
     sizes = (*rows, 6), (6, 40), (40,), (*rows, 40)
     arrays = [draw.normal(size=size) for size in sizes]
     plain = value_and_gradients(lambda x, w, b, q: (x @ w + b) * q, "float64", *arrays)
-    monkeypatch.setattr(convolution, "affine", None)  # the plain form's
-    assert_equal(value_and_gradients(convolution.modulated, "float32", *arrays), plain)
+    monkeypatch.setattr(ops, "linear", None)  # the plain form's
+    assert_equal(value_and_gradients(ops.linear_times, "float32", *arrays), plain)
 
 
 def layers(kind: str, rate: float) -> tuple[Linear, paddle.nn.LayerNorm, Dropout]:
@@ -185,7 +193,7 @@ def layers(kind: str, rate: float) -> tuple[Linear, paddle.nn.LayerNorm, Dropout
     return linear, norm, Dropout(rate)
 
 
-@compiled
+@needs_compiler
 @pytest.mark.parametrize("rate", [0.0, 0.3])
 @pytest.mark.parametrize("rows", [(2, 5), (1, 1), (3, 20)])
 def test_add_norm(rate: float, rows: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,7 +202,7 @@ def test_add_norm(rate: float, rows: tuple[int, int], monkeypatch: pytest.Monkey
 
     def run(kind: str) -> list[np.ndarray]:
         linear, norm, drop = layers(kind, rate)
-        found = value_and_gradients(lambda x, y: fused.add_norm(x, y, linear, drop, norm), kind, *arrays)
+        found = value_and_gradients(lambda x, y: ops.add_norm(x, y, linear, drop, norm), kind, *arrays)
         return [*found, *(p.grad.numpy() for p in (*linear.parameters(), *norm.parameters()))]
 
     plain = run("float64")
@@ -202,13 +210,15 @@ def test_add_norm(rate: float, rows: tuple[int, int], monkeypatch: pytest.Monkey
     assert_equal(run("float32"), plain)
 
 
-@compiled
+@needs_compiler
 def test_gelu(monkeypatch: pytest.MonkeyPatch) -> None:
     arrays = (np.random.default_rng(4).normal(size=(4, 3, 6)) * 3,)
 
     def run(kind: str) -> list[np.ndarray]:
         linear = layers(kind, 0.0)[0]
-        found = value_and_gradients(lambda x: fused.activated(x, linear, ACTIVATIONS["gelu"]), kind, *arrays)
+        found = value_and_gradients(
+            lambda x: ops.linear_activation(x, linear, ACTIVATIONS["gelu"]), kind, *arrays
+        )
         return [*found, *(p.grad.numpy() for p in linear.parameters())]
 
     plain = run("float64")
@@ -216,19 +226,19 @@ def test_gelu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert_equal(run("float32"), plain)
 
 
-@compiled
+@needs_compiler
 def test_gelu_over_its_whole_range() -> None:
     """The error function's 5e-7 times half of what it multiplies, 5.66 the most: beyond it is exactly 1."""
     x = np.concatenate([np.linspace(-12, 12, 40_001), [-1e4, 1e4, 0.0]])[:, None]
     zero = np.zeros(1)
 
-    found = value_and_gradients(fused._Gelu.apply, "float32", x, zero)[:2]
+    found = value_and_gradients(compiled.Gelu.apply, "float32", x, zero)[:2]
     wanted = value_and_gradients(lambda y, bias: F.gelu(y + bias), "float64", x, zero)[:2]
     for ours, theirs in zip(found, wanted, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=2e-6)
 
 
-@compiled
+@needs_compiler
 @pytest.mark.parametrize("rate", [0.0, 0.3])
 @pytest.mark.parametrize("padded", [False, True])
 def test_attention_weights(rate: float, padded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,7 +249,7 @@ def test_attention_weights(rate: float, padded: bool, monkeypatch: pytest.Monkey
     def run(kind: str) -> list[np.ndarray]:
         mask = paddle.to_tensor(real.astype(kind)) if padded else None
         return value_and_gradients(
-            lambda q, k: fused.attention_weights(q, k, 0.35, mask, Dropout(rate)), kind, *arrays
+            lambda q, k: ops.attention_weights(q, k, 0.35, mask, Dropout(rate)), kind, *arrays
         )
 
     plain = run("float64")
@@ -249,7 +259,7 @@ def test_attention_weights(rate: float, padded: bool, monkeypatch: pytest.Monkey
         assert not run("float32")[0][1, :, :, 1:].any()  # of a row of one token
 
 
-@compiled
+@needs_compiler
 @pytest.mark.parametrize("padded", [False, True])
 @pytest.mark.parametrize("name", ["convbert_small", "convbert_grouped", "convbert_ratio4", "bert", "ernie"])
 def test_a_network_with_and_without(
@@ -264,35 +274,35 @@ def test_a_network_with_and_without(
         paddle.to_tensor(golden[f"padded.{part}"].astype(kind))
         for part, kind in (("input_ids", "int64"), ("token_type_ids", "int64"), ("attention_mask", "float32"))
     )
-    packed_rows = []
-    monkeypatch.setattr(encoder, "packing_of", lambda mask: packed_rows.append(mask) or packing_of(mask))
+    unpadded_masks = []
+    monkeypatch.setattr(ops, "unpad_input", lambda mask: unpadded_masks.append(mask) or unpad_input(mask))
 
     def run() -> dict[str, np.ndarray]:
-        dropout.seed_masks(5)
+        dropout_masks.seed(5)
         model.clear_gradients()
         logits = model(ids, types, mask if padded else None)
         (logits * logits).sum().backward()
         return {"logits": logits.numpy(), **{k: p.grad.numpy() for k, p in model.named_parameters()}}
 
     found = run()
-    assert len(packed_rows) == padded
+    assert len(unpadded_masks) == padded
     monkeypatch.setattr(kernels, "library", lambda: None)
     for key, wanted in run().items():
         np.testing.assert_allclose(
             found[key], wanted, rtol=1e-4, atol=1e-5 * max(1.0, np.abs(wanted).max()), err_msg=key
         )
-    assert len(packed_rows) == padded
+    assert len(unpadded_masks) == padded
 
 
 def digest_of_all_functions() -> str:
     """Of what each writes, from the same random numbers; no product of Paddle's is among them."""
     draw = np.random.default_rng(0)
-    rows, length, heads, depth, taps, beside, real = 3, 37, 3, 32, 9, 64, 80
+    rows, length, heads, depth, kernel_size, attended, real = 3, 37, 3, 32, 9, 64, 80
     tokens, width = rows * length, heads * depth
     many = 100_003  # from 65536 on the optimiser's functions take threads
     row = np.arange(tokens) // length * length
     known = {
-        "words": draw.integers(0, 1 << 16, size=rows * heads * length**2).astype(np.uint16),
+        "random_bits": draw.integers(0, 1 << 16, size=rows * heads * length**2).astype(np.uint16),
         "bounds": np.stack([row, row + length], axis=1).astype(np.int64),
         "starts": np.array([0, 37, 60, 80]),
     }
@@ -300,9 +310,10 @@ def digest_of_all_functions() -> str:
         "threshold": 6554, "scale": 0.3, "epsilon": 1e-6, "flip": 0, "rate": 0.1, "beta1": 0.9,
         "beta2": 0.999, "decay": 0.01,
     }  # fmt: skip
-    convolved, spans = (rows, length, width, taps), (rows, length, heads, depth, taps, beside)
+    convolved, spans = (rows, length, width, kernel_size), (rows, length, heads, depth, kernel_size, attended)
     sizes = {
-        "by_head": (real, rows, heads, length, depth), "by_token": (real, rows, heads, length, depth),
+        "pad_to_heads": (real, rows, heads, length, depth),
+        "unpad_from_heads": (real, rows, heads, length, depth),
         "depthwise": convolved, "depthwise_weight_gradient": convolved, "span": spans, "span_gradient": spans,
         "attention_weights": (rows, heads, length, length),
         "attention_weights_gradient": (heads * tokens, length), "squares": (many,), "adamw": (many,),
@@ -325,7 +336,7 @@ def digest_of_all_functions() -> str:
     return digest.hexdigest()
 
 
-@compiled
+@needs_compiler
 def test_the_number_of_threads_changes_no_bit() -> None:
     """Of what C computes; the bits of Paddle's products may depend on it."""
     threads = ctypes.CDLL(str(Path(paddle.__file__).with_name("libs") / "libiomp5.so"))
@@ -367,7 +378,7 @@ def test_the_table_has_the_parameters_of_c() -> None:
         assert all(text.startswith("i64 ") for text in parameters[len(arrays) :])
 
 
-@compiled
+@needs_compiler
 def test_what_they_do_not_take() -> None:
     single, double = paddle.ones([2]), paddle.ones([2], dtype="float64")
     assert kernels.usable(single)

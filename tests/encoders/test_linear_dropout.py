@@ -6,18 +6,18 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from encoders.dropout import Dropout, mask_state, seed_masks, set_mask_state
+from encoders.cpu import dropout_masks
 from encoders.framework import paddle
-from encoders.linear import Linear
+from encoders.layers import Dropout, Linear
 
 
 @pytest.fixture(autouse=True)
 def known_masks() -> Iterator[None]:
     """The same masks in every test, and nothing of them left for others."""
-    before = mask_state()
-    seed_masks(5)
+    before = dropout_masks.state()
+    dropout_masks.seed(5)
     yield
-    set_mask_state(before)
+    dropout_masks.set_state(before)
 
 
 # --- Linear ---------------------------------------------------------------------------------------
@@ -127,9 +127,9 @@ def test_evaluation_is_the_identity() -> None:
     layer = Dropout(0.5)
     layer.eval()
     x = paddle.randn([3, 4])
-    before = json.dumps(mask_state(), default=str)
+    before = json.dumps(dropout_masks.state(), default=str)
     assert layer(x) is x
-    assert json.dumps(mask_state(), default=str) == before  # and no mask is drawn
+    assert json.dumps(dropout_masks.state(), default=str) == before  # and no mask is drawn
 
 
 def test_rate_0_is_the_identity_in_training() -> None:
@@ -188,11 +188,11 @@ def test_gradient_passes_the_same_mask() -> None:
 
 def test_masks_follow_the_seed() -> None:
     layer, shapes = Dropout(0.5), [(9, 9), (3, 5)]
-    seed_masks(1)
+    dropout_masks.seed(1)
     first = masks_of(layer, *shapes)
-    seed_masks(2)
+    dropout_masks.seed(2)
     assert (masks_of(layer, *shapes)[0] != first[0]).any()
-    seed_masks(1)
+    dropout_masks.seed(1)
     for again, mask in zip(masks_of(layer, *shapes), first, strict=True):
         np.testing.assert_array_equal(again, mask)
 
@@ -206,11 +206,11 @@ def test_no_two_masks_are_the_same() -> None:
 def test_a_kept_state_repeats_the_masks() -> None:
     layer = Dropout(0.5)
     masks_of(layer, (3, 7))
-    state = mask_state()
+    state = dropout_masks.state()
     wanted = masks_of(layer, (3, 7), (5,), (40, 40))
     masks_of(layer, (1000,))  # what is drawn meanwhile changes neither the state kept
-    set_mask_state(state)
+    dropout_masks.set_state(state)
     for again, mask in zip(masks_of(layer, (3, 7), (5,), (40, 40)), wanted, strict=True):
         np.testing.assert_array_equal(again, mask)
-    set_mask_state(state)  # nor does setting it use it up
+    dropout_masks.set_state(state)  # nor does setting it use it up
     np.testing.assert_array_equal(masks_of(layer, (3, 7))[0], wanted[0])

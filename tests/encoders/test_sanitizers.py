@@ -19,7 +19,7 @@ FLAGS = "-g -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recov
 # Straight to C, past all checks: five rows of four, and numbers that are not aligned.
 MISUSES = {"heap-buffer-overflow": "5, x.data_ptr()", "misaligned address": "4, x.data_ptr() + 2"}
 MISUSE = """
-from convbert import kernels
+from encoders.cpu import kernels
 from encoders.framework import paddle
 x, y = paddle.ones([4, 3]), paddle.empty([4, 3])
 rows, address = {}

@@ -7,57 +7,59 @@ import pytest
 
 from checkpoints.network import load_classifier
 from encoders.cpu import kernels
-from encoders.cpu.unpadding import Packing, packing_of
+from encoders.cpu.unpadding import Unpadding, unpad_input
 from encoders.framework import paddle
 
 pytestmark = pytest.mark.skipif(kernels.library() is None, reason="no compiler here, or none that fits")
 LENGTHS = [3, 1, 5, 2]
 
 
-def packing() -> Packing:
-    found = packing_of(paddle.to_tensor((np.arange(5) < np.array(LENGTHS)[:, None]).astype("float32")))
+def unpadding() -> Unpadding:
+    found = unpad_input(paddle.to_tensor((np.arange(5) < np.array(LENGTHS)[:, None]).astype("float32")))
     assert found is not None
     return found
 
 
-def test_tokens_know_their_row_and_place() -> None:
-    found = packing()
+def test_tokens_know_their_row_and_position() -> None:
+    found = unpadding()
     assert found.starts.tolist() == [0, 3, 4, 9, 11]
     assert found.positions.numpy().tolist() == [0, 1, 2, 0, 0, 1, 2, 3, 4, 0, 1]
     assert found.bounds.tolist() == [[0, 3]] * 3 + [[3, 4]] + [[4, 9]] * 5 + [[9, 11]] * 2
     ids = np.arange(20).reshape(4, 5)
-    assert found.packed(paddle.to_tensor(ids)).numpy().tolist() == [[0, 1, 2, 5, 10, 11, 12, 13, 14, 15, 16]]
+    assert found.unpad_ids(paddle.to_tensor(ids)).numpy().tolist() == [
+        [0, 1, 2, 5, 10, 11, 12, 13, 14, 15, 16]
+    ]
 
 
-def test_by_head_and_back_by_hand() -> None:
+def test_pad_to_heads_and_back_by_hand() -> None:
     """Token p has the numbers 100 p + column; head h has the columns 2 h and 2 h + 1."""
-    found = packing()
+    found = unpadding()
     values = (100.0 * np.arange(11)[:, None] + np.arange(6)).astype("float32")
     x = paddle.to_tensor(values[None], stop_gradient=False)
-    spread = found.by_head(x, 3)
+    padded = found.pad_to_heads(x, 3)
     wanted = np.zeros((4, 3, 5, 2), dtype="float32")
     for row, (start, length) in enumerate(zip(found.starts, LENGTHS, strict=False)):
         for head in range(3):
             wanted[row, head, :length] = values[start : start + length, 2 * head : 2 * head + 2]
-    np.testing.assert_array_equal(spread.numpy(), wanted)
-    np.testing.assert_array_equal(found.by_token(spread).numpy(), x.numpy())
-    np.testing.assert_array_equal(found.first(x).numpy()[:, 0], values[[0, 3, 4, 9]])
-    np.testing.assert_array_equal(found.unpacked(x).numpy()[2], values[4:9])
-    assert not found.unpacked(x).numpy()[1, 1:].any()
+    np.testing.assert_array_equal(padded.numpy(), wanted)
+    np.testing.assert_array_equal(found.unpad_from_heads(padded).numpy(), x.numpy())
+    np.testing.assert_array_equal(found.first_token(x).numpy()[:, 0], values[[0, 3, 4, 9]])
+    np.testing.assert_array_equal(found.pad(x).numpy()[2], values[4:9])
+    assert not found.pad(x).numpy()[1, 1:].any()
 
-    weights = np.random.default_rng(0).normal(size=spread.shape).astype("float32")
-    (spread * paddle.to_tensor(weights)).sum().backward()
+    weights = np.random.default_rng(0).normal(size=padded.shape).astype("float32")
+    (padded * paddle.to_tensor(weights)).sum().backward()
     np.testing.assert_array_equal(x.grad.numpy()[0, 4:9, 2:4], weights[2, 1])
     heads = paddle.to_tensor(wanted, stop_gradient=False)
-    (found.by_token(heads) * x.detach()).sum().backward()
+    (found.unpad_from_heads(heads) * x.detach()).sum().backward()
     np.testing.assert_array_equal(heads.grad.numpy(), wanted)
 
 
 @pytest.mark.parametrize(
     "mask", [[[1, 0, 1], [1, 1, 1]], [[0, 1, 1], [1, 1, 1]], [[0, 0, 0], [1, 1, 1]], [[1, 0.5, 0], [1, 1, 1]]]
 )
-def test_other_masks_are_not_packed(mask: list[list[float]]) -> None:
-    assert packing_of(paddle.to_tensor(np.array(mask, dtype="float32"))) is None
+def test_other_masks_keep_their_padding(mask: list[list[float]]) -> None:
+    assert unpad_input(paddle.to_tensor(np.array(mask, dtype="float32"))) is None
 
 
 @pytest.mark.parametrize("name", ["convbert_small", "bert"])

@@ -13,8 +13,8 @@ from scipy.special import log_softmax
 
 from checkpoints.folder import read_config
 from common.errors import InputError, UsageError
-from encoders import dropout
 from encoders.batching import pack, pad
+from encoders.cpu import dropout_masks
 from encoders.framework import paddle
 from encoders.heads import SentenceClassifier
 from glue import fine_tuning, run_eval, run_glue
@@ -70,9 +70,9 @@ def test_r_drops_loss_is_the_papers(
     job = first_job(sample_dir, model, tmp_path, monkeypatch, "--r_drop", 0.5, task=task)
     batch = job.batches(0)[0:1][0]
     job.model.train()
-    masks = dropout.mask_state()
+    masks = dropout_masks.state()
     loss = float(job.loss(batch))
-    dropout.set_mask_state(masks)
+    dropout_masks.set_state(masks)
     twice = [None if part is None else paddle.concat([part, part]) for part in tensors(batch)]
     logits = job.model(*twice).numpy().astype(float)
     first, second = logits[: len(batch)], logits[len(batch) :]
@@ -97,9 +97,9 @@ def test_without_the_options_a_step_is_one_plain_pass(
     assert (job.adversary, job.average) == (None, None)
     batch = job.batches(0)[0:1][0]
     job.model.train()
-    masks = dropout.mask_state()
+    masks = dropout_masks.state()
     loss = float(job.loss(batch))
-    dropout.set_mask_state(masks)
+    dropout_masks.set_state(masks)
     logits = job.model(*tensors(batch))
     plain = paddle.nn.functional.cross_entropy(logits, paddle.to_tensor(batch.targets), reduction="sum")
     assert loss == float(plain)

@@ -12,9 +12,9 @@ import pytest
 from common.errors import InputError
 from encoders.batching import Batch
 from encoders.config import EncoderConfig
-from encoders.encoder import ACTIVATIONS
 from encoders.framework import paddle
 from encoders.heads import SentenceClassifier
+from encoders.layers import ACTIVATIONS
 from encoders.span_heads import JointSpanHead, LinearSpanHead, SpanModel
 from encoders.tokenizer import Tokenizer
 from inference import export as exporting

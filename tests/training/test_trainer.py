@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
-from encoders.dropout import Dropout
 from encoders.framework import paddle
+from encoders.layers import Dropout
 from training.config import TrainingConfig
 from training.run_folder import RunFolder
 from training.trainer import Job, Progress, fit, seed_everything

@@ -1,0 +1,46 @@
+"""The embeddings of BERT, ELECTRA, ERNIE and ConvBERT.
+
+B rows, T tokens, E embedding size, H hidden size.
+"""
+
+from encoders.config import EncoderConfig
+from encoders.framework import paddle
+from encoders.layers import Dropout, Linear
+from encoders.padding import Padding
+
+nn = paddle.nn
+
+
+class Embeddings(nn.Layer):
+    """Word + token-type + position (+ ERNIE's task-type) embeddings, LayerNorm, dropout, projection to H."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        width = config.embedding_size
+        self.word = nn.Embedding(config.vocab_size, width)
+        self.position = nn.Embedding(config.max_position_embeddings, width)
+        self.token_type = nn.Embedding(config.type_vocab_size, width)
+        self.task_type = nn.Embedding(config.task_type_vocab_size, width) if config.has_task_types else None
+        self.norm = nn.LayerNorm(width, epsilon=config.layer_norm_eps)
+        self.dropout = Dropout(config.hidden_dropout_prob)
+        self.projection = Linear(width, config.hidden_size) if width != config.hidden_size else None
+
+    def forward(self, ids: paddle.Tensor, token_types: paddle.Tensor, padding: Padding) -> paddle.Tensor:
+        """Embed a batch.
+
+        Args:
+            ids: (B, T) int64. They are looked up in this shape, which training/regularization/fgm.py needs.
+            token_types: (B, T) int64.
+            padding: The layout of the result.
+
+        Returns:
+            (B, T, H). Positions count from 0; every task type is 0.
+        """
+        word = padding.unpad(self.word(ids))  # (B, T, E)
+        token_type = self.token_type(padding.unpad_ids(token_types))  # (B, T, E)
+        position = padding.position_rows(self.position, ids.shape[1])  # (T, E)
+        x = word + token_type + position
+        if self.task_type is not None:
+            x = x + self.task_type.weight[0]
+        x = self.dropout(self.norm(x))
+        return x if self.projection is None else self.projection(x)
