@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from common.command_line import CommandParser, run
 from common.errors import InputError
+from common.flags import add_label_map
 from common.messages import say
-from common.model_flags import add_label_map
 
 if TYPE_CHECKING:
     import numpy as np

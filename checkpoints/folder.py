@@ -31,8 +31,8 @@ from checkpoints.weights import OF_GENERATOR, SAFETENSORS, Weights, open_weights
 from checkpoints.wrappers import model_type_of
 from common.errors import InputError
 from common.files import atomic_folder, atomic_write, sha256_of, write_json
+from common.messages import note_once
 from common.model_files import ID_FILES
-from common.notices import note
 from common.provenance import model_digest
 from encoders.config import EncoderConfig, from_json, to_json
 from encoders.tokenizer import Tokenizer
@@ -88,18 +88,18 @@ def _configured(
         values["model_type"] = family
     elif values.get("model_type") is None and weights and (family := model_type_of(weights.tensors)):
         values["model_type"] = family
-        note(f"{path}: has no model_type; the weights are called as those of {family}, which is taken")
+        note_once(f"{path}: has no model_type; the weights are called as those of {family}, which is taken")
     config = dataclasses.replace(from_json(values), **changes)
     unknown = check_settings(values, config)
     if unknown:
         listed = ", ".join(shown(key) for key in unknown[:_MOST_NAMED])
-        note(f"{path}: left aside, as nothing here is called so: {listed}")
+        note_once(f"{path}: left aside, as nothing here is called so: {listed}")
     if words := contradiction(values.get("id2label"), values.get("label2id")):
-        note(f"{path}: {words}")
+        note_once(f"{path}: {words}")
     if not config.id2label and weights and not head_fault(values):
         config = from_weights(config, weights.tensors)
     if words := after_logits(values, len(config.id2label)):
-        note(f"{path}: {words}")
+        note_once(f"{path}: {words}")
     return config
 
 

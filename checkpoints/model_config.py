@@ -10,8 +10,9 @@ from checkpoints.formats.pickle_machine import shown
 from checkpoints.labels import named_by_other
 from checkpoints.weights import ADAPTER, MERGE
 from common.errors import InputError
-from common.files import read_json_object, why_missing
-from common.notices import note
+from common.files import why_missing
+from common.json_files import read_json_object
+from common.messages import note_once
 
 CONFIG, OLD_CONFIGS = "config.json", ("model_config.json", "bert_config.json")
 _LONGEST = 10_000_000  # bytes; real ones have a thousand, with ten thousand labels a million
@@ -74,7 +75,7 @@ def read_values(folder: str | Path) -> dict[str, Any]:
     if labels := named_by_other(values):
         if values.get("id2label"):
             listed = shown(", ".join(f"{number} is {name}" for number, name in labels.items()))
-            note(f"{path}: id2label has placeholders, so label2id names the labels: {listed}")
+            note_once(f"{path}: id2label has placeholders, so label2id names the labels: {listed}")
         values["id2label"] = labels
     count = values.pop("num_classes", values.get("num_labels"))
     if type(count) is int and 0 < count <= 10_000 and not values.get("id2label"):

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from checkpoints.folder import Checkpoint, read_checkpoint, read_config
-from common.notices import note
+from common.messages import note_once
 from encoders.config import EncoderConfig
 from encoders.framework import paddle
 from encoders.heads import SentenceClassifier
@@ -41,7 +41,7 @@ def load_classifier(
     model = SentenceClassifier(config)
     checkpoint = read_checkpoint(folder, config, shapes_of(model))
     for text in checkpoint.notes:
-        note(text)
+        note_once(text)
     fill(model, checkpoint)
     model.eval()
     return model

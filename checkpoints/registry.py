@@ -16,9 +16,10 @@ from typing import Any
 
 from checkpoints.download import Source, fetch
 from checkpoints.weights import PADDLE, weight_files
-from common.cache import cache_dir, distrust, note_once, private_dir, protect
+from common.cache import cache_dir, distrust, private_dir, protect
 from common.errors import InputError
 from common.files import write_json
+from common.messages import note_once
 from common.model_files import TOKENIZER_JSON, VOCABULARY
 from encoders.config import SIZES, EncoderConfig, to_json
 

@@ -9,7 +9,7 @@ import dataclasses
 from typing import Any
 
 from common.errors import InputError
-from common.printable import shortened
+from common.messages import shortened
 from encoders.config import EncoderConfig, activation_named
 
 _OFF = (None, False, 0)

@@ -4,7 +4,8 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from common.files import MANIFEST, read_json_object, write_json
+from common.files import MANIFEST, write_json
+from common.json_files import read_json_object
 from common.model_files import TOKENIZER_FILES, TOKENIZER_JSON, TOKENIZER_SETTINGS, VOCABULARY
 from encoders.tokenizer import Tokenizer
 from encoders.tokenizer_files import NORMALISER_DEFAULTS

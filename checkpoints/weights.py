@@ -12,7 +12,8 @@ from checkpoints.formats.tensors import StoredTensor
 from checkpoints.formats.torch_file import open_torch
 from checkpoints.wrappers import unwrapped
 from common.errors import InputError
-from common.files import read_json_object, why_missing
+from common.files import why_missing
+from common.json_files import read_json_object
 from common.text import stand_in
 
 SAFETENSORS, TORCH, PADDLE = "model.safetensors", "pytorch_model.bin", "model_state.pdparams"

@@ -4,10 +4,8 @@ What is read back on trust (the compiled library, tokens, notes that name folder
 or to root, and nobody else may write it, nor a folder on the way to it from the cache folder.
 """
 
-import functools
 import os
 import stat
-import sys
 from pathlib import Path
 
 from common.errors import InputError
@@ -83,9 +81,3 @@ def protect(path: Path) -> None:
     """Take from others the right to write a file, or a folder's files, whatever the umask gave them."""
     for each in (path, *path.iterdir()) if path.is_dir() else (path,):
         each.chmod(stat.S_IMODE(each.stat().st_mode) & ~0o022)
-
-
-@functools.cache
-def note_once(text: str) -> None:
-    """A line on stderr, the first time that it is asked for."""
-    print(f"note: {text}", file=sys.stderr)

@@ -13,13 +13,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from common.errors import InputError
-from common.json_text import parse_json
-from common.plain_files import open_plain, read_plain
-from common.printable import escape_unprintable, shortened
-from common.text import decode_text, read_lines
+from common.json_files import read_json_object
+from common.messages import escape_unprintable
+from common.plain_files import open_plain
 
 MANIFEST = "manifest.json"
-_LARGEST_JSON = 1 << 30  # bytes; SQuAD 2.0 has 42 million
 
 
 @contextmanager
@@ -89,41 +87,6 @@ def why_missing(path: Path) -> str:
         target = escape_unprintable(str(path.readlink()))
         return f"is a link to {target}, which is not there; fetch the file itself"
     return "no such file"
-
-
-def read_json_object(path: str | Path, most: int = _LARGEST_JSON) -> dict[str, Any]:
-    """The JSON object in a plain file of at most so many bytes; InputError says what is wrong with it."""
-    try:
-        text = decode_text(read_plain(path, most), path)
-    except FileNotFoundError:
-        raise InputError("no such file", path=path, code="missing") from None
-    values = parse_json(text, str(path))
-    if not isinstance(values, dict):
-        raise InputError(f"{path}: expected a JSON object, found a {type(values).__name__}")
-    return values
-
-
-def read_json_lines(path: str | Path) -> Iterator[Any]:
-    """The values of a .jsonl file, a line each, blank ones left out; InputError names what is not JSON."""
-    for number, line in read_lines(path):
-        if line.strip():
-            yield read_json_line(line, f"{path}:{number}")
-
-
-def read_json_line(line: str, where: str) -> Any:
-    """The value of a line; InputError says where it is not JSON."""
-    return parse_json(line.lstrip("\ufeff"), where)  # as where a file was put behind another
-
-
-def read_json_objects(path: str | Path) -> list[dict[str, Any]]:
-    """The objects of a .jsonl file; InputError where there are none, or something else."""
-    values = list(read_json_lines(path))
-    if not values:
-        raise InputError(f"{path}: holds no rows")
-    for value in values:
-        if not isinstance(value, dict):
-            raise InputError(f"{path}: expected a JSON object a line, found {shortened(value, 60)}")
-    return values
 
 
 def sha256_of(path: str | Path) -> str:

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import InputError
-from common.files import MANIFEST, read_json_object
+from common.files import MANIFEST
+from common.json_files import read_json_object
+from common.messages import escape_unprintable, shortened
 from common.model_files import ID_FILES, TOKENIZER_JSON, VOCABULARY
-from common.printable import escape_unprintable, shortened
 
 _WEIGHTS = re.compile(r"model\.safetensors|pytorch_model\.bin|model_state\.pdparams")
 _LONGEST_VALUE = 60

@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from common.command_line import CommandParser
-from common.printable import escape_unprintable
+from common.messages import escape_unprintable
 
 if TYPE_CHECKING:
     from pandas import DataFrame

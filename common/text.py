@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.errors import InputError
+from common.messages import shortened
 from common.plain_files import open_plain
-from common.printable import shortened
 
 _BOM = "\ufeff"
 _COMPRESSED = (

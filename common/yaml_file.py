@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import InputError
+from common.messages import shortened
 from common.plain_files import read_input, read_plain
-from common.printable import shortened
 from common.text import decode_text
 
 MAX_BYTES = 1 << 18  # a plan of a thousand lines has some 40 kB

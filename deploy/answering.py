@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from common.command_line import CommandParser, count_or_0, path
 from common.errors import InputError, UsageError
-from common.machine_flags import add_batches, add_machine_flags, set_workers
-from common.messages import say
-from common.model_flags import add_label_map, add_lower_case
-from common.printable import escape_unprintable
+from common.flags import add_batches, add_label_map, add_lower_case, add_machine_flags, set_workers
+from common.messages import escape_unprintable, say
 from deploy.rows import DEFAULT_TEXT, Row, check_row, choices_of, read_rows
 
 if TYPE_CHECKING:

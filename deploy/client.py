@@ -33,8 +33,8 @@ from typing import Any
 
 from common.command_line import CommandParser, count, path, run, seconds
 from common.errors import InputError, UsageError
-from common.files import read_json_objects
-from common.printable import escape_unprintable, shortened
+from common.json_files import read_json_objects
+from common.messages import escape_unprintable, shortened
 from deploy.descriptors import room_for
 
 LARGEST_ANSWER = 64 << 20  # bytes

@@ -21,7 +21,7 @@ from typing import Any
 
 from common.command_line import CommandParser, path, run, tolerance
 from common.errors import InputError
-from common.files import read_json_lines
+from common.json_files import read_json_lines
 from inference.limits import NEAR_TIE
 
 

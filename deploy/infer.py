@@ -20,7 +20,7 @@ from collections.abc import Sequence
 
 from common.command_line import SWITCH, CommandParser, path, run
 from common.errors import UsageError
-from common.model_flags import add_lower_case
+from common.flags import add_lower_case
 from deploy.answering import add_flags, answer, check_flags
 
 

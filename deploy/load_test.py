@@ -27,8 +27,8 @@ from typing import Any
 
 from common.command_line import CommandParser, count, path, run, tolerance
 from common.errors import InputError
-from common.files import read_json_objects
-from common.printable import escape_unprintable, shortened
+from common.json_files import read_json_objects
+from common.messages import escape_unprintable, shortened
 from deploy.client import LARGEST_ANSWER, Client, add_timeout, only_answer, token_given
 from deploy.compare_outputs import difference_of
 from deploy.descriptors import room_for

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import InputError
-from common.files import read_json_line
-from common.printable import shortened
+from common.json_files import parse_json
+from common.messages import shortened
 from common.text import LONGEST_TEXT, read_lines
 
 Row = tuple[str, ...]
@@ -112,7 +112,7 @@ def _read_jsonl(path: Path, choices: Sequence[Sequence[str]]) -> Iterator[tuple[
 
 
 def _object(line: str, where: str) -> dict[str, Any]:
-    values = read_json_line(line, where)
+    values = parse_json(line, where)
     if not isinstance(values, dict):
         raise InputError(f"{where}: expected a JSON object, found a {type(values).__name__}")
     return values

@@ -24,8 +24,7 @@ from pathlib import Path
 
 from common.command_line import CommandParser, count, count_or_0, path, run, seconds
 from common.errors import InputError, UsageError
-from common.machine_flags import add_device, add_length
-from common.model_flags import add_lower_case
+from common.flags import add_device, add_length, add_lower_case
 from common.text import read_text
 from deploy.hosts import AllowedHosts, host_list
 

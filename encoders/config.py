@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from common.errors import InputError
-from common.printable import shortened
+from common.messages import shortened
 
 MODEL_TYPES = ("convbert", "electra", "bert", "ernie")
 HEADS = ("linear", "dense", "pooler")

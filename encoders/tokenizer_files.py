@@ -12,7 +12,7 @@ from typing import Any
 from tokenizers import AddedToken
 
 from common.errors import InputError
-from common.files import read_json_object
+from common.json_files import read_json_object
 from common.model_files import ADDED_TOKENS, SPECIAL_TOKENS, TOKENIZER_SETTINGS
 
 # Role → the token that has it where no file names another.

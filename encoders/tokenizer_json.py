@@ -13,7 +13,7 @@ from typing import Any
 from tokenizers import Tokenizer as RustTokenizer
 
 from common.errors import InputError
-from common.files import read_json_object
+from common.json_files import read_json_object
 from common.model_files import TOKENIZER_JSON, VOCABULARY
 from encoders.tokenizer_files import NORMALISER_DEFAULTS, ROLES, TAKES_FILE_WHOLE, TokenizerSettings
 from encoders.tokenizer_pipeline import RUST_NAMES, Pipeline, add_tokens, frame_as_bert, roles_of

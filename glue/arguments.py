@@ -5,8 +5,7 @@ from pathlib import Path
 from common.cache import cache_dir
 from common.command_line import CommandParser, path
 from common.errors import InputError
-from common.machine_flags import add_batches, add_machine_flags
-from common.model_flags import add_label_map, add_lower_case
+from common.flags import add_batches, add_label_map, add_lower_case, add_machine_flags
 from glue.tasks import TASKS, task_name
 
 

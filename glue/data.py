@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.errors import InputError
-from common.messages import say
-from common.printable import shortened
+from common.messages import say, shortened
 from common.text import LONGEST_TEXT, TextTable, read_text
 from glue.data_files import find_file, locate
 from glue.tasks import Split, Task

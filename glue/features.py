@@ -11,11 +11,11 @@ import numpy as np
 import tokenizers
 from tqdm import tqdm
 
+from common.archives import DAMAGED, read_arrays
 from common.cache import distrust, private_dir, protect
 from common.errors import InputError
 from common.files import atomic_write, sha256_of
 from common.messages import say
-from common.npz_file import DAMAGED, read_arrays
 from encoders.batching import Features, pack
 from encoders.tokenizer import Tokenizer
 from glue.data import Example, Rows, read_split

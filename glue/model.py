@@ -11,7 +11,7 @@ from checkpoints.labels import FLAG, are_unnamed, in_order, parts_of, renamed
 from checkpoints.network import fill, shapes_of
 from checkpoints.validation import check_manifest, check_pairs
 from common.errors import InputError, UsageError
-from common.notices import note
+from common.messages import note_once
 from encoders.config import EncoderConfig
 from encoders.encoder import depth_rules
 from encoders.heads import SentenceClassifier
@@ -214,7 +214,9 @@ def named_labels(folder: str | Path, config: EncoderConfig, label_map: str | Non
         )
     if len(config.id2label) > 1 and are_unnamed(config):
         of_task = task.labels if task and len(task.labels) == len(config.id2label) else ("A", "B", "…")
-        note(f"{folder}: its labels are {_listed(config)}; {FLAG} {','.join(of_task)} names them, id 0 first")
+        note_once(
+            f"{folder}: its labels are {_listed(config)}; {FLAG} {','.join(of_task)} names them, id 0 first"
+        )
     return config
 
 

@@ -13,10 +13,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from common.archives import DAMAGED, read_arrays
 from common.errors import InputError
 from common.files import atomic_write, write_through
-from common.npz_file import DAMAGED, read_arrays
-from common.printable import escape_unprintable
+from common.messages import escape_unprintable
 from common.provenance import Provenance, code_version
 from glue.tasks import Split, Task
 

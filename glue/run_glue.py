@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from common.command_line import CommandParser, path, run
-from common.machine_flags import set_workers
+from common.flags import set_workers
 from glue.arguments import add_common, add_task
 from glue.config import PRESETS, GlueRunConfig, GlueTrainingConfig, preset_lines, preset_settings
 from glue.tasks import find_task, task_named

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from common.command_line import CommandParser, path, run
 from common.errors import UsageError
-from common.machine_flags import set_workers
+from common.flags import set_workers
 from common.messages import say
 from glue.arguments import add_checkpoint, add_common, add_task, data_folder
 from glue.tasks import TASKS

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import InputError
-from common.files import read_json_object
+from common.json_files import read_json_object
 from glue.tasks import TASKS, find_task
 from metrics.run_scores import scores_fault
 

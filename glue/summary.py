@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from common.command_line import CommandParser, run
-from common.printable import escape_unprintable
+from common.messages import escape_unprintable
 from glue.runs import read_runs
 from glue.tasks import TASKS
 from metrics.averages import leaderboard_average, missing_scores, paper_average

@@ -18,7 +18,8 @@ from typing import Literal
 from checkpoints.folder import read_config
 from checkpoints.validation import tokenizer_of
 from common.errors import InputError
-from common.files import damage, read_json_object, write_json
+from common.files import damage, write_json
+from common.json_files import read_json_object
 from encoders.config import EncoderConfig
 from encoders.tokenizer import Tokenizer
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from common.history import read_history
+from training.run_state import read_history
 
 _LARGEST = 1e6  # of a score or a loss; what is larger, or no number, is no honest one
 FEWEST = 5  # finished trials before anybody is stopped; Optuna's default

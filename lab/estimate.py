@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.errors import InputError
-from common.printable import escape_unprintable
+from common.messages import escape_unprintable
 from encoders.runtime import thread_count
 from glue.tasks import TASKS
 from lab.scheduling import Sweep

@@ -30,7 +30,8 @@ from typing import Any
 
 from common.command_line import CommandParser, path, run
 from common.errors import InputError, UsageError
-from common.files import atomic_folder, read_json_lines, read_json_object, sha256_of, write_text
+from common.files import atomic_folder, sha256_of, write_text
+from common.json_files import read_json_lines, read_json_object
 from common.locks import Lock
 from common.messages import say
 from common.tables import add_format, render

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import InputError
-from common.files import read_json_object, sha256_of
+from common.files import sha256_of
+from common.json_files import read_json_object
 from glue.config import GlueTrainingConfig, resolve_glue_run
 from glue.data import find_file
 from glue.tasks import TASKS

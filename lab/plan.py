@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import InputError
-from common.printable import shortened
+from common.messages import shortened
 from common.yaml_file import Node, read_nodes
 from glue.config import PRESETS, GlueTrainingConfig, check_task
 from glue.tasks import TASKS, find_task, known_tasks, task_named

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-from common.printable import escape_unprintable
+from common.messages import escape_unprintable
 from glue.tasks import TASKS
 from lab.early_stop import read_curve
 from lab.scheduling import KEPT

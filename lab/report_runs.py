@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from common.files import read_json_object
+from common.json_files import read_json_object
 from glue.published import rows_of
 from glue.tasks import TASKS, Task
 from lab.early_stop import read_curve, read_losses

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from common.errors import InputError
-from common.files import read_json_object, sha256_of
+from common.files import sha256_of
+from common.json_files import read_json_object
 from common.text import read_text
 from glue.data import find_file, read_split
 from glue.tasks import Split, Task, submission_files

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.files import read_json_object
+from common.json_files import read_json_object
 from glue.runs import read_runs
 from glue.tasks import TASKS
 from lab.trial_store import DONE, FAILED, SKIPPED, STOPPED, Result, read_results

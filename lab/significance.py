@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from common.errors import InputError
-from common.files import read_json_object
+from common.json_files import read_json_object
 from glue.compare import resample
 from glue.tasks import TASKS, Task
 from lab.ensemble_io import gold_values

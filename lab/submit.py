@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.command_line import CommandParser, path, run
 from common.errors import InputError, UsageError
-from common.printable import escape_unprintable
+from common.messages import escape_unprintable
 from glue.arguments import data_folder
 from glue.data import find_file
 from glue.tasks import TASKS, Task
@@ -79,7 +79,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
     if Path(flags.output).suffix.lower() != ".zip":
         raise UsageError(f"--output {flags.output}: give a name that ends in .zip")
-    from common.files import atomic_folder, read_json_object
+    from common.files import atomic_folder
+    from common.json_files import read_json_object
     from glue.predictions import write_predictions
     from lab.plan import read_plan
     from submission.manifest import write_manifest

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import InputError
-from common.files import read_json_object, write_json
-from common.printable import escape_unprintable, shortened
+from common.files import write_json
+from common.json_files import read_json_object
+from common.messages import escape_unprintable, shortened
 from glue.tasks import TASKS, find_task
 from lab.trials import Trial
 from metrics.run_scores import scores_fault

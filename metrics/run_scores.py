@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from common.printable import shortened
+from common.messages import shortened
 
 _MOST_STEPS = 10**12
 

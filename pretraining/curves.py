@@ -17,8 +17,8 @@ from typing import Any
 from common.command_line import CommandParser, path, run
 from common.errors import InputError
 from common.figures import new_figure, save_figure
-from common.history import read_history
 from pretraining.config import METRIC_FOR_BEST
+from training.run_state import read_history
 
 Points = tuple[list[float], list[float]]  # steps, values
 

@@ -16,10 +16,11 @@ from pathlib import Path
 import tokenizers
 from tqdm import tqdm
 
-from common.cache import distrust, note_once, private_dir, protect
+from common.cache import distrust, private_dir, protect
 from common.errors import InputError
 from common.files import atomic_folder, sha256_of
 from common.locks import Lock
+from common.messages import note_once
 from encoders.tokenizer import Tokenizer
 from pretraining.corpus import Passage, read_passages
 from pretraining.packing import Room, lines, packed

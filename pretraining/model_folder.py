@@ -11,8 +11,9 @@ from checkpoints.model_config import CONFIG
 from checkpoints.network import arrays_of, fill, shapes_of
 from checkpoints.validation import check_manifest
 from common.errors import InputError
-from common.files import atomic_write, read_json_object, write_json
-from common.notices import note
+from common.files import atomic_write, write_json
+from common.json_files import read_json_object
+from common.messages import note_once
 from encoders.config import EncoderConfig
 from encoders.encoder import Encoder
 from encoders.framework import paddle
@@ -49,7 +50,7 @@ def fill_encoder(encoder: Encoder, folder: str | Path, config: EncoderConfig) ->
     network = _Bare(encoder)
     checkpoint = read_checkpoint(folder, config, shapes_of(network), may_lack_head=True)
     for text in checkpoint.notes:
-        note(text)
+        note_once(text)
     fill(network, checkpoint)
 
 

@@ -25,8 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.command_line import CommandParser, path, run
 from common.errors import UsageError
-from common.machine_flags import add_device
-from common.model_flags import add_lower_case
+from common.flags import add_device, add_lower_case
 from pretraining.config import (
     METRIC_FOR_BEST,
     OBJECTIVES,

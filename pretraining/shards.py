@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from common.files import damage, read_json_object, write_json
+from common.files import damage, write_json
+from common.json_files import read_json_object
 from encoders.batching import Features
 
 META = "shards.json"

@@ -165,7 +165,7 @@ def _hidden(
     """(B, T, H) last hidden states of our network."""
     from checkpoints.folder import read_checkpoint, read_config
     from checkpoints.network import fill, shapes_of
-    from common.notices import note
+    from common.messages import note_once
     from encoders.framework import paddle
     from encoders.heads import SentenceClassifier
 
@@ -173,7 +173,7 @@ def _hidden(
     model = SentenceClassifier(config)
     checkpoint = read_checkpoint(folder, config, shapes_of(model), keep_head=False, may_lack_head=True)
     for text in checkpoint.notes:
-        note(text)
+        note_once(text)
     if zero_pad:
         checkpoint.arrays["encoder.embeddings.word.weight"][config.pad_token_id] = 0.0
     fill(model, checkpoint)

@@ -30,7 +30,8 @@ from typing import Any
 
 from common.command_line import CommandParser, path, run
 from common.errors import InputError, UsageError
-from common.files import read_json_object, write_json
+from common.files import write_json
+from common.json_files import read_json_object
 
 PROJECT = Path(__file__).resolve().parents[1]
 # The folders whose tests multiply matrices or compare what was multiplied.

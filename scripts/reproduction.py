@@ -20,8 +20,8 @@ from typing import Any
 
 from common.command_line import CommandParser, run
 from common.errors import InputError
-from common.files import read_json_object
-from common.printable import shortened
+from common.json_files import read_json_object
+from common.messages import shortened
 from glue import published as glue_published
 from glue.tasks import TASKS
 from metrics.averages import leaderboard_average, paper_average

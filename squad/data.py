@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.errors import InputError
-from common.printable import shortened
+from common.messages import shortened
 from squad.forms import MISSING, Entry, RawAnswer, read_entries, without_answers
 
 

@@ -24,7 +24,8 @@ from typing import Any
 
 from common.command_line import CommandParser, path, run
 from common.errors import InputError
-from common.files import read_json_object, write_text
+from common.files import write_text
+from common.json_files import read_json_object
 from squad.data import read_golds
 from squad.official import Golds, always_null, score_v11, score_v20
 

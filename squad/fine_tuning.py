@@ -8,7 +8,8 @@ from typing import Any
 from checkpoints.folder import digest_of, read_config
 from checkpoints.validation import check_length, check_manifest, check_pairs, model_folder, tokenizer_of
 from common.errors import InputError
-from common.files import read_json_object, sha256_of, write_json
+from common.files import sha256_of, write_json
+from common.json_files import read_json_object
 from common.messages import say
 from encoders import distributed
 from encoders.batching import Batch

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import InputError
-from common.files import read_json_line
-from common.json_text import parse_json
+from common.json_files import parse_json
+from common.messages import shortened
 from common.plain_files import read_plain
-from common.printable import shortened
 from common.text import decode_text
 
 MISSING = object()  # a start that is not given
@@ -108,7 +107,7 @@ def _values(path: str | Path) -> Iterator[tuple[str, Any]]:
         return
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
-            yield f"{path}:{number}: ", read_json_line(line, f"{path}:{number}")
+            yield f"{path}:{number}: ", parse_json(line, f"{path}:{number}")
 
 
 def _is_lines(text: str) -> bool:

@@ -21,7 +21,7 @@ from checkpoints.validation import check_manifest
 from checkpoints.weights import open_weights
 from common.errors import InputError, UsageError
 from common.files import atomic_write, write_json
-from common.notices import note
+from common.messages import note_once
 from encoders.config import EncoderConfig, to_json
 from encoders.encoder import depth_rules
 from encoders.span_heads import JointSpanHead, LinearSpanHead, SpanModel
@@ -116,7 +116,7 @@ def load(folder: str | Path, config: EncoderConfig) -> SpanModel:
     head = trained_head(folder)
     model = new_model(config, head.kind, head.beam)
     for text in _fill_encoder(model, folder, config).notes:
-        note(text)
+        note_once(text)
     _fill_head(model, folder, head.kind)
     model.eval()
     return model

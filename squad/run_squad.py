@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 from common.cache import cache_dir
 from common.command_line import CommandParser, path, run
 from common.errors import InputError, UsageError
-from common.machine_flags import add_machine_flags, set_workers
+from common.flags import add_machine_flags, set_workers
 from squad.config import (
     ANSWERING,
     PRESETS,

@@ -9,10 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from common.archives import MAX_ENTRIES, has_many_entries, is_read_in_bounds
 from common.errors import InputError
+from common.messages import escape_unprintable
 from common.plain_files import open_plain, read_plain
-from common.printable import escape_unprintable
-from common.zip_entries import MAX_ENTRIES, has_many_entries, is_read_in_bounds
 
 MISSING = "is missing"
 _LARGEST_ZIP = 256 << 20  # bytes; the official files have some 5 MB

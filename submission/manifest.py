@@ -7,7 +7,8 @@ from types import MappingProxyType
 from typing import Any
 
 from common.errors import InputError
-from common.files import MANIFEST, read_json_object, sha256_of, write_json
+from common.files import MANIFEST, sha256_of, write_json
+from common.json_files import read_json_object
 from common.provenance import recorded_digest
 from glue.predictions import SplitPredictions, npz_path
 from glue.runs import read_runs

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from common.errors import InputError
-from common.files import read_json_object, read_json_objects
-from common.history import read_history
+from common.json_files import read_json_object, read_json_objects
 from deploy.rows import read_rows
 from glue.data import read_gold, read_split
 from glue.tasks import TASKS
@@ -18,6 +17,7 @@ from pretraining.corpus import read_passages
 from squad.data import read_squad
 from squad.evaluate import read_predictions as read_squad_predictions
 from training.config import read_config_file
+from training.run_state import read_history
 
 RTE = "index\tsentence1\tsentence2\tlabel\n0\tA cat sat.\tA cat.\tentailment\n"
 SQUAD = (

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from common.errors import InputError, UsageError
-from common.printable import shortened
+from common.messages import shortened
 from common.yaml_file import read_nodes
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from common.command_line import SWITCH, CommandParser, count, path
 from common.errors import InputError
-from common.files import read_json_object
-from common.model_flags import add_lower_case
+from common.flags import add_lower_case
+from common.json_files import read_json_object
 from training.config import TrainingConfig, check_value, field_names, type_of
 from training.run_config import PresetSettings, RunConfigType, resolve_run
 from training.run_state import ARGS, latest_valid_checkpoint

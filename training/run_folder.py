@@ -26,23 +26,21 @@ from common.files import (
     check_replaceable,
     damage,
     folder_meant,
-    read_json_object,
     settle_folder,
     write_json,
     write_text,
 )
-from common.history import LARGEST
-from common.json_text import parse_json
+from common.json_files import parse_json, read_json_object
 from common.locks import Lock
-from common.messages import say
+from common.messages import escape_lines, say
 from common.plain_files import open_to_append, read_plain, why_not_written
-from common.printable import escape_lines
 from encoders import distributed
 from training.run_state import (
     ARGS,
     FINISHED,
     LAST,
     LOCK,
+    MAX_HISTORY_BYTES,
     PREDICTIONS,
     PREVIOUS,
     SCORES,
@@ -239,7 +237,7 @@ class RunFolder:
         """Forget the lines after a step: a resumed run writes them again."""
         path = self.path / "history.jsonl"
         if path.is_file():
-            lines = read_plain(path, LARGEST).decode("utf-8-sig", errors="replace").splitlines()
+            lines = read_plain(path, MAX_HISTORY_BYTES).decode("utf-8-sig", errors="replace").splitlines()
             write_text(path, "".join(line + "\n" for line in lines if _step_of(line) <= step))
 
     def write_scores(self, task: str, main: str, best: Scores, last: Scores) -> None:

@@ -12,13 +12,20 @@ A run with scores but without any save counts as not trained: nobody can tell wh
 
 import enum
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from common.files import damage, read_json_object, write_text
+from common.errors import InputError
+from common.files import damage, write_text
+from common.json_files import parse_json, read_json_object
+from common.plain_files import read_plain
 
 ARGS, SCORES, STATE, FINISHED, LOCK = "args.json", "scores.json", "state.json", ".finished", ".lock"
 LAST, PREVIOUS, PREDICTIONS = "last", "previous", "predictions"
+_MAX_STEPS = 10**12
+MAX_HISTORY_BYTES = 1 << 28  # a line takes some 200
 _SAVES = (LAST, PREVIOUS)  # the latest first
 
 
@@ -128,3 +135,22 @@ def remove_saves(folder: Path) -> None:
     write_text(folder / FINISHED, "")
     for name in _SAVES:
         shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def read_history(run: Path) -> list[dict[str, Any]]:
+    """The lines of a run's history that have a step; none where there is no history.
+
+    While a run writes it, or after a kill, the last line may be a half: what is no such line is left out.
+    """
+    try:
+        raw = read_plain(run / "history.jsonl", MAX_HISTORY_BYTES)
+    except FileNotFoundError:
+        return []
+    lines = []
+    for text in raw.decode("utf-8-sig", errors="replace").splitlines():
+        with suppress(InputError):
+            value = parse_json(text)
+            step = value.get("step") if isinstance(value, dict) else None
+            if type(step) is int and 0 <= step <= _MAX_STEPS:
+                lines.append(value)
+    return lines

@@ -17,9 +17,10 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.cache import distrust, note_once, private_dir
+from common.cache import distrust, private_dir
 from common.errors import InputError
 from common.files import atomic_write
+from common.messages import note_once
 from encoders.framework import paddle
 from encoders.runtime import cpu_info
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from common.cache import cache_dir, distrust, make_dir, note_once, private_dir, protect
+from common.cache import cache_dir, distrust, make_dir, private_dir, protect
 from common.errors import InputError
+from common.messages import note_once
 
 
 @pytest.mark.parametrize(

@@ -17,14 +17,13 @@ from common.files import (
     atomic_write,
     check_replaceable,
     damage,
-    read_json_object,
-    read_json_objects,
     settle_folder,
     sha256_of,
     write_text,
 )
-from common.history import read_history
+from common.json_files import read_json_object, read_json_objects
 from common.text import read_text
+from training.run_state import read_history
 
 
 def read_history_of(path: Path) -> object:
@@ -302,7 +301,7 @@ def test_json_lines(tmp_path: Path) -> None:
     [
         ("", "holds no rows"),
         ("\n\n", "holds no rows"),
-        ("[1]\n", "expected a JSON object a line, found [1]"),
+        ("[1]\n", ":1: expected a JSON object, found a list"),
         ('{"a": 1}\n\nnothing\n', ":3: not JSON: "),
         ("[" * 200_000, ":1: not JSON: nested too deeply"),
     ],

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import InputError
-from common.files import read_json_object, read_json_objects
+from common.json_files import read_json_object, read_json_objects
 from common.text import TextTable, read_lines, read_text
 
 BOM = b"\xef\xbb\xbf"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from common import cache
+from common import messages
 from common.errors import InputError
 from encoders import runtime
 from encoders.cpu import compiling, kernels
@@ -26,7 +26,7 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CONVBERT_KERNELS_CFLAGS", "-O0")
     for name in ("CONVBERT_KERNELS", "CONVBERT_KERNELS_MARCH"):
         monkeypatch.delenv(name, raising=False)
-    cache.note_once.cache_clear()
+    messages.note_once.cache_clear()
     return tmp_path / "cache"
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from common.printable import escape_lines, escape_unprintable, shortened
+from common.messages import escape_lines, escape_unprintable, shortened
 
 
 @pytest.mark.parametrize(

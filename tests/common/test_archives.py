@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from common.archives import DAMAGED, read_arrays
 from common.errors import InputError
-from common.npz_file import DAMAGED, read_arrays
 
 FEW = 4 << 20  # bytes
 LIMITS = {"a": 1 << 26, "b": 1 << 10}

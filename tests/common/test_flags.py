@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from common.machine_flags import set_workers
+from common.flags import set_workers
 
 
 def test_threads_that_tokenise(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""NumPy's .npz archives from anybody: an array's header is looked at before anything is made of it."""
+"""Archives from anybody: what a zip lists is looked at before it is read, an array's header likewise."""
 
 import io
 import tokenize
@@ -6,24 +6,44 @@ import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from common.plain_files import open_plain
-from common.zip_entries import MAX_ENTRIES, has_many_entries, is_read_in_bounds
 
 if TYPE_CHECKING:
     import numpy as np
 
-_LONGEST_HEADER = 2000  # bytes; an array of numbers or words takes 118
-_LONGEST_TEXT = 10_000  # characters of one item
-_ROOM = 1 << 20  # bytes that any archive's array may have
-_MOST_RATIO = 100  # else the size of an array by that of the archive it is packed in
+MAX_ENTRIES = 1000
+_DIRECTORY_ENTRY = b"PK\x01\x02"
+_MAX_HEADER = 2000  # bytes; an array of numbers or words takes 118
+_MAX_TEXT = 10_000  # characters of one item
+_MIN_ROOM = 1 << 20  # bytes that any archive's array may have
+_MAX_RATIO = 100  # else the size of an array by that of the archive it is packed in
 
 # Whatever NumPy and zipfile say of bytes that are not as they should be.
 DAMAGED: tuple[type[Exception], ...] = (
     zipfile.BadZipFile, tokenize.TokenError, EOFError, OSError, RuntimeError, ValueError, SyntaxError,
     TypeError, LookupError, AttributeError, ArithmeticError, MemoryError, SystemError,
 )  # fmt: skip
+
+
+def has_many_entries(file: IO[bytes]) -> bool:
+    """Whether a zip may list more than MAX_ENTRIES files. The file is left at its beginning."""
+    count, kept = 0, b""
+    file.seek(0)
+    while count <= MAX_ENTRIES and (block := file.read(1 << 20)):
+        count += (kept + block).count(_DIRECTORY_ENTRY)
+        kept = block[-len(_DIRECTORY_ENTRY) + 1 :]
+    file.seek(0)
+    return count > MAX_ENTRIES
+
+
+def is_read_in_bounds(entry: zipfile.ZipInfo) -> bool:
+    """Whether reading n bytes of an entry takes memory for n: stored and deflated ones do.
+
+    ``zipfile`` unpacks bzip2 and LZMA a whole block at a time, whatever it grows to.
+    """
+    return entry.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 def read_arrays(
@@ -45,7 +65,7 @@ def read_arrays(
         warnings.simplefilter("ignore")  # of what is odd in a header the error says enough
         if has_many_entries(file):
             raise ValueError(f"it holds more than {MAX_ENTRIES} arrays")
-        largest = max(_ROOM, _MOST_RATIO * file.seek(0, io.SEEK_END))
+        largest = max(_MIN_ROOM, _MAX_RATIO * file.seek(0, io.SEEK_END))
         with zipfile.ZipFile(file) as archive:
             present = set(archive.namelist())
             for name, most in limits.items():
@@ -55,7 +75,7 @@ def read_arrays(
                         raise ValueError(f"{name} is not packed as NumPy packs arrays")
                     if entry.compress_type and not compressed:
                         raise ValueError(f"{name} is compressed")
-                    if entry.file_size > min(most + _LONGEST_HEADER, largest):
+                    if entry.file_size > min(most + _MAX_HEADER, largest):
                         raise ValueError(f"{name} has {entry.file_size} bytes")
                     with archive.open(entry) as stored:
                         arrays[name] = _read_array(name, stored, entry.file_size)
@@ -73,13 +93,13 @@ def _read_array(name: str, stored: Any, size: int) -> "np.ndarray[Any, Any]":
     width = 2 if version == (1, 0) else 4
     length = stored.read(width)
     count = int.from_bytes(length, "little")
-    if count > _LONGEST_HEADER:
+    if count > _MAX_HEADER:
         raise ValueError(f"{name} has a header of {count} bytes")
     read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     shape, by_columns, dtype = read_header(io.BytesIO(length + stored.read(count)))
     if dtype.hasobject or dtype.subdtype or not dtype.itemsize:
         raise ValueError(f"{name} is of type {dtype}")
-    if dtype.kind == "U" and dtype.itemsize > 4 * _LONGEST_TEXT:
+    if dtype.kind == "U" and dtype.itemsize > 4 * _MAX_TEXT:
         raise ValueError(f"{name} holds texts of {dtype.itemsize // 4} characters")
     items = 1
     for length_of_axis in shape:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from common.errors import InputError
-from common.files import read_json_lines
-from common.history import read_history
+from common.json_files import read_json_lines
+from training.run_state import read_history
 
 
 def test_what_is_no_line_of_a_history_is_left_out(tmp_path: Path) -> None:

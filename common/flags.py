@@ -1,4 +1,4 @@
-"""The flags of where and how rows are run, which commands of several packages share."""
+"""Flags that commands of several packages share: where and how rows are run, how a model folder is read."""
 
 import os
 from functools import partial
@@ -50,4 +50,22 @@ def add_length(parser: CommandParser) -> None:
         type=partial(count, least=3),
         metavar="N",
         help="longest input in tokens, [CLS] and [SEP] included (default: as in training)",
+    )
+
+
+def add_lower_case(parser: CommandParser) -> None:
+    parser.add_switch(
+        "--do_lower_case",
+        default=None,
+        help="lower-case texts before they are cut into tokens; false: keep their case (default: as the "
+        "folder's tokenizer.json or tokenizer_config.json says, or as its vocabulary shows)",
+    )
+
+
+def add_label_map(parser: CommandParser) -> None:
+    parser.add_argument(
+        "--label_map",
+        metavar="A,B,…",
+        help="the labels' names in the order of their ids, for a foreign checkpoint that only says LABEL_0, "
+        "LABEL_1, … or nothing; for RTE entailment,not_entailment where id 0 means entailment",
     )
