@@ -1,4 +1,4 @@
-"""What ``deploy.infer`` and ``deploy.predict`` share: their flags; one row, or a file streamed. No Paddle."""
+"""What ``deploy.infer`` and ``deploy.predict`` share: flags, answers to a row or a file, the benchmark."""
 
 import io
 import json
@@ -6,7 +6,7 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +14,16 @@ from common.command_line import CommandParser, count_or_0, path
 from common.errors import InputError, UsageError
 from common.flags import add_batches, add_label_map, add_lower_case, add_machine_flags, set_workers
 from common.messages import escape_unprintable, say
-from deploy.rows import DEFAULT_TEXT, Row, check_row, choices_of, read_rows
+from deploy.rows import DEFAULT_TEXT, TextRow, check_row, column_choices, read_rows
 
 if TYPE_CHECKING:
-    from deploy.models import Model
+    from deploy.model import Model
 
-CHUNK = 2048  # rows that are read, sorted by length and answered at once
+CHUNK_ROWS = 2048  # that are read, sorted by length and answered at once
+PERCENTILES = (50, 90, 95, 99)
+MAX_TIMED_ROWS = 200  # of a benchmark, one by one
+MAX_TIMED_SECONDS = 10.0  # after which no more of them are begun
+MIN_TIMED_BATCHES = 4
 _OUTPUTS = (".tsv", ".jsonl")
 
 
@@ -90,22 +94,19 @@ def check_flags(flags: Namespace) -> None:
 
 def answer(model: "Model", flags: Namespace) -> None:
     """Answer what the flags name: results to stdout or --output, messages to stderr."""
+    rows: Sequence[TextRow] = ()
     if flags.output:
         answer_file(model, flags)
     elif not flags.input:
-        row = single_row(model, flags)
-        found = model.answer([row])[0]
-        print(json.dumps(found) if flags.json else described(found))
-        rows: Sequence[Row] = [row]
+        rows = [single_row(model, flags)]
+        (result,) = model.answer(rows)
+        print(json.dumps(result) if flags.json else describe(result))
     if flags.benchmark:
-        from deploy.benchmark import measure
-
-        if flags.input:
-            rows = list(islice(_rows(model, flags), CHUNK))
-        print(measure(model, rows, flags.batch_size, flags.warmup))
+        rows = rows or list(islice(_rows(model, flags), CHUNK_ROWS))
+        print(benchmark(model, rows, flags.batch_size, flags.warmup))
 
 
-def single_row(model: "Model", flags: Namespace) -> Row:
+def single_row(model: "Model", flags: Namespace) -> TextRow:
     """The row that --text and --text_pair make, checked; a wrong number of texts is a UsageError."""
     given = flags.text is not None
     row = tuple(text for text in (flags.text if given else DEFAULT_TEXT, flags.text_pair) if text is not None)
@@ -113,37 +114,37 @@ def single_row(model: "Model", flags: Namespace) -> Row:
     if len(row) not in model.texts:
         if model.kind == "question":
             raise UsageError("this model answers questions: give --question and --context")
-        wanted = "one text: leave out --text_pair" if len(row) == 2 else "pairs: give --text_pair too"
+        expected = "one text: leave out --text_pair" if len(row) == 2 else "pairs: give --text_pair too"
         if given:
-            raise UsageError(f"this model was trained on {wanted}")
-        say(f"note: this model was trained on {wanted}")
+            raise UsageError(f"this model was trained on {expected}")
+        say(f"note: this model was trained on {expected}")
     return row
 
 
-def described(found: dict[str, Any]) -> str:
+def describe(answer: dict[str, Any]) -> str:
     """An answer in a line or two, the first as the reference printed it."""
-    if "score" in found:
-        return f"score: {found['score']:.7f}"
-    if "answer" in found:
-        text = escape_unprintable(found["answer"]) or "(no answer)"
-        return f"answer: {text}\nstart: {found['start']}, end: {found['end']}, prob: {found['prob']:.7f}"
-    shares = ", ".join(f"{label} {value:.4f}" for label, value in found["probabilities"].items())
-    return f"label_id: {found['label_id']}, prob: {found['prob']:.7f}\nprobabilities: {shares}"
+    if "score" in answer:
+        return f"score: {answer['score']:.7f}"
+    if "answer" in answer:
+        text = escape_unprintable(answer["answer"]) or "(no answer)"
+        return f"answer: {text}\nstart: {answer['start']}, end: {answer['end']}, prob: {answer['prob']:.7f}"
+    shares = ", ".join(f"{label} {value:.4f}" for label, value in answer["probabilities"].items())
+    return f"label_id: {answer['label_id']}, prob: {answer['prob']:.7f}\nprobabilities: {shares}"
 
 
-def _rows(model: "Model", flags: Namespace) -> Iterator[Row]:
-    own: Sequence[str] = getattr(getattr(model, "task", None), "text_columns", ())
-    choices = [flags.columns.split(",")] if flags.columns else choices_of(model.kind, own)
+def _rows(model: "Model", flags: Namespace) -> Iterator[TextRow]:
+    """The rows of --input."""
+    choices = [flags.columns.split(",")] if flags.columns else column_choices(model.kind, model.text_columns)
     for number, row in read_rows(flags.input, choices):
         if len(row) not in model.texts:
-            wanted = " or ".join(str(number) for number in model.texts)
-            raise InputError(f"{flags.input}:{number}: the model takes {wanted} texts, not {len(row)}")
+            counts = " or ".join(str(count) for count in model.texts)
+            raise InputError(f"the model takes {counts} texts, not {len(row)}", path=flags.input, line=number)
         yield row
 
 
-def _chunks(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
+def _chunks(rows: Iterable[TextRow]) -> Iterator[list[TextRow]]:
     rows = iter(rows)
-    while chunk := list(islice(rows, size)):
+    while chunk := list(islice(rows, CHUNK_ROWS)):
         yield chunk
 
 
@@ -157,24 +158,24 @@ def answer_file(model: "Model", flags: Namespace) -> None:
     hidden = not sys.stderr.isatty()
     with atomic_write(flags.output) as raw, tqdm(unit="row", desc="answering", disable=hidden) as bar:
         file = io.TextIOWrapper(raw, encoding="utf-8", newline="\n", write_through=True)
-        for chunk in _chunks(_rows(model, flags), CHUNK):
-            for found in model.answer(chunk, flags.batch_size):
-                file.write(_line(total, found, Path(flags.output).suffix, model))
+        for chunk in _chunks(_rows(model, flags)):
+            for result in model.answer(chunk, flags.batch_size):
+                file.write(_line(total, result, Path(flags.output).suffix))
                 total += 1
             bar.update(len(chunk))
         file.detach()
-    if not total:
-        raise InputError(f"{flags.input}: no rows")
+        if not total:
+            raise InputError("no rows", path=flags.input)
     seconds = time.monotonic() - started
     print(f"{flags.output}: {total} rows", flush=True)
     say(f"{seconds:.1f} s, {total / seconds:.1f} rows/s")
 
 
-def _line(index: int, found: dict[str, Any], suffix: str, model: "Model") -> str:
+def _line(index: int, answer: dict[str, Any], suffix: str) -> str:
     """A line of the output file, before the first one of a .tsv its header."""
     if suffix == ".jsonl":
-        return json.dumps({"index": index, **found}) + "\n"
-    cells: dict[str, Any] = {"index": index, **found}
+        return json.dumps({"index": index, **answer}) + "\n"
+    cells: dict[str, Any] = {"index": index, **answer}
     for label, value in cells.pop("probabilities", {}).items():
         cells[f"prob_{label}"] = value
     line = "\t".join(_cell(value) for value in cells.values()) + "\n"
@@ -182,7 +183,32 @@ def _line(index: int, found: dict[str, Any], suffix: str, model: "Model") -> str
 
 
 def _cell(value: Any) -> str:
-    # An answer's text may hold what separates cells and lines.
+    """A value's text; an answer's may hold what separates cells and lines, which is escaped."""
+    text = str(value)
+    return json.dumps(text)[1:-1] if "\t" in text or "\n" in text else text
+
+
+def benchmark(model: "Model", rows: Sequence[TextRow], batch_size: int, warmup: int) -> str:
+    """Two lines: latency percentiles of rows one by one, and throughput of all of them in batches."""
+    import numpy as np
+
+    for row in islice(cycle(rows), warmup):
+        model.answer([row])
+    times: list[float] = []  # milliseconds
+    begun = time.perf_counter()
+    for row in islice(cycle(rows), MAX_TIMED_ROWS):
+        start = time.perf_counter()
+        model.answer([row])
+        times.append(1000 * (time.perf_counter() - start))
+        if time.perf_counter() - begun > MAX_TIMED_SECONDS:
+            break
+    repeats = max(1, -(-MIN_TIMED_BATCHES * batch_size // len(rows)))
+    many = list(rows) * repeats
+    start = time.perf_counter()
+    model.answer(many, batch_size)
+    speed = len(many) / (time.perf_counter() - start)
+    latencies = ", ".join(f"p{share} {np.percentile(times, share):.2f}" for share in PERCENTILES)
     return (
-        json.dumps(value)[1:-1] if isinstance(value, str) and ("\t" in value or "\n" in value) else str(value)
+        f"latency of one row in ms ({len(times)} times): {latencies}, mean {np.mean(times):.2f}\n"
+        f"throughput in batches of {batch_size} ({len(many)} rows): {speed:.1f} rows/s"
     )

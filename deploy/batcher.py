@@ -5,21 +5,20 @@ import itertools
 import logging
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from deploy.rows import Row
+from deploy.rows import TextRow
 
-Answer = dict[str, Any]
+RowAnswer = dict[str, Any]
 
-_ENOUGH = 8  # rows that use a CPU core as well as more do
-_CHOICE = 4  # a batch is chosen among so many times its most rows
-_CHARACTERS = 20_000  # of a batch, but for a single row
-_GAPS = 4  # the wait for more rows ends when none came for this part of it
-_MEMORY = 0.9  # how much of what is known of the pace counts on, a batch later
+MIN_BATCH_ROWS = 8  # rows; a CPU core computes fewer less efficiently, so a worker takes at least as many
+MAX_LOOKAHEAD = 4  # full batches; among the oldest rows of so many, a batch is chosen by length
+MAX_BATCH_CHARACTERS = 20_000  # so that no batch keeps others waiting for long; one row may be longer
+SILENCE = 1 / 4  # of max_wait; if no row came for that long, a batch goes without waiting for more
+PACE_DECAY = 0.9  # a batch; how much of the measured pace still counts at the next one
 
 log = logging.getLogger("deploy")
 
@@ -32,76 +31,95 @@ class QueueFullError(Exception):
         self.seconds = seconds
 
 
-@dataclass
-class _Job:
-    """A request's rows. left: how many of them wait for their answer; queued: how many in the queue."""
+@dataclass(frozen=True)
+class Batching:
+    """How rows become batches.
 
-    left: int
-    queued: int
-    future: "asyncio.Future[list[Answer]]"
-    answers: dict[int, Answer] = field(default_factory=dict)
+    Attributes:
+        max_batch: Rows of a batch.
+        max_wait: Seconds that a row waits for others while a worker is idle.
+        max_queue: Rows that may wait.
+        workers: Batches computed at once.
+        max_delay: Seconds that the last waiting row may be expected to wait.
+    """
+
+    max_batch: int = 32
+    max_wait: float = 0.004
+    max_queue: int = 1024
+    workers: int = 1
+    max_delay: float = math.inf
+
+
+class _Waiting(NamedTuple):
+    """A row in the queue, and the future of its answer, which is cancelled if its request is gone."""
+
+    row: TextRow
+    answer: "asyncio.Future[RowAnswer]"
 
 
 class Batcher:
     """Answers rows in batches on threads of its own, while requests come in.
 
-    answer: rows → their answers, from any thread. workers: batches at once. max_batch: rows of a batch.
-    max_wait: seconds that a row waits for others while a worker is idle. max_queue: rows that may wait.
-    max_delay: seconds that the last of them may be expected to wait.
+    Args:
+        answer: Rows → their answers; called from several threads.
+        batching: The bounds.
+        on_batch: Called with the rows of every batch that was answered.
     """
 
     def __init__(
         self,
-        answer: Callable[[Sequence[Row]], list[Answer]],
-        *,
-        workers: int = 1,
-        max_batch: int = 32,
-        max_wait: float = 0.004,
-        max_queue: int = 1024,
-        max_delay: float = math.inf,
+        answer: Callable[[Sequence[TextRow]], list[RowAnswer]],
+        batching: Batching | None = None,
         on_batch: Callable[[int], None] = lambda rows: None,
     ) -> None:
         self._answer, self._on_batch = answer, on_batch
-        self._max_batch, self._max_wait = max_batch, max_wait
-        self._max_queue, self._max_delay = max_queue, max_delay
-        self._queue: deque[tuple[Row, _Job, int]] = deque()
+        self._batching = batching or Batching()
+        self._queue: list[_Waiting] = []
         self._arrived = asyncio.Event()
-        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="model")
-        self._waiting = 0
+        self._threads = ThreadPoolExecutor(self._batching.workers, thread_name_prefix="model")
         self._seconds, self._rows = 0.0, 0.0  # of the last batches, on one thread
         self._closing = False
-        self._count = workers
         self._workers: list[asyncio.Task[None]] = []
 
     @property
     def waiting(self) -> int:
-        """Rows in the queue whose request still waits."""
-        return self._waiting
+        """Rows in the queue."""
+        return len(self._queue)
 
     def start(self) -> None:
         """Begin to answer; within a running event loop."""
         loop = asyncio.get_running_loop()
-        self._workers = [loop.create_task(self._work()) for _ in range(self._count)]
+        self._workers = [loop.create_task(self._work()) for _ in range(self._batching.workers)]
 
-    async def submit(self, rows: Sequence[Row]) -> list[Answer]:
-        """The rows' answers, in their order. QueueFullError if so many cannot wait."""
+    async def submit(self, rows: Sequence[TextRow]) -> list[RowAnswer]:
+        """Answer rows, in their order.
+
+        Raises:
+            QueueFullError: So many cannot wait.
+        """
         self._check_room(len(rows))
-        job = _Job(len(rows), len(rows), asyncio.get_running_loop().create_future())
-        self._queue.extend((row, job, number) for number, row in enumerate(rows))
-        self._waiting += len(rows)
+        loop = asyncio.get_running_loop()
+        waiting = [_Waiting(row, loop.create_future()) for row in rows]
+        self._queue += waiting
         self._arrived.set()
         try:
-            return await job.future
-        finally:  # answered, or given up: then what is left of it counts no more
-            self._waiting -= job.queued
+            return await asyncio.gather(*(row.answer for row in waiting))
+        except BaseException:  # the request is gone, or a batch failed: the others are not needed any more
+            for row in waiting:
+                row.answer.cancel()
+            self._drop_cancelled()
+            raise
+
+    def _drop_cancelled(self) -> None:
+        self._queue = [row for row in self._queue if not row.answer.done()]
 
     def _check_room(self, count: int) -> None:
-        total = self._waiting + count
-        delay = total * self._seconds / max(1.0, self._rows) / self._count
-        if total > self._max_queue:
-            reason = f"{self._waiting} inputs wait already and {self._max_queue} may"
-        elif self._waiting >= self._max_batch and delay > self._max_delay:
-            reason = f"{self._waiting} inputs wait already, which takes {delay:.0f} s"
+        total = self.waiting + count
+        delay = total * self._seconds / max(1.0, self._rows) / self._batching.workers
+        if total > self._batching.max_queue:
+            reason = f"{self.waiting} inputs wait already and {self._batching.max_queue} may"
+        elif self.waiting >= self._batching.max_batch and delay > self._batching.max_delay:
+            reason = f"{self.waiting} inputs wait already, which takes {delay:.0f} s"
         else:
             return
         raise QueueFullError(f"{reason}; try again later", max(1, math.ceil(delay)))
@@ -121,68 +139,52 @@ class Batcher:
                 self._arrived.clear()
                 await self._arrived.wait()
             await self._wait_for_more()
-            batch = self._take()
-            if batch:
+            if batch := self._take():
                 await self._answer_batch(batch)
 
     async def _wait_for_more(self) -> None:
-        """Until there are enough, or the time is up, or for a while nothing came."""
-        deadline = time.monotonic() + self._max_wait
-        while (
-            len(self._queue) < min(_ENOUGH, self._max_batch)
-            and not self._closing
-            and time.monotonic() < deadline
-        ):
-            count = len(self._queue)
-            await asyncio.sleep(self._max_wait / _GAPS)
-            if len(self._queue) == count:
+        """Wait until there are enough rows, or the time is up, or for a while none came."""
+        deadline = time.monotonic() + self._batching.max_wait
+        enough = min(MIN_BATCH_ROWS, self._batching.max_batch)
+        while self.waiting < enough and not self._closing and time.monotonic() < deadline:
+            count = self.waiting
+            await asyncio.sleep(self._batching.max_wait * SILENCE)
+            if self.waiting == count:
                 return
 
-    def _take(self) -> list[tuple[Row, _Job, int]]:
-        """A worker's share of the rows whose request still waits: the oldest and those nearest its length.
+    def _take(self) -> list[_Waiting]:
+        """Take a worker's share of the queue: the oldest row and those of the most similar length.
 
-        They are chosen among the oldest only, so that none waits much longer than in turn, and stand for
-        so many characters at most that others are not kept waiting for long.
+        They are chosen among the oldest only, so that none waits much longer than in turn.
         """
-        waiting: list[tuple[Row, _Job, int]] = []
-        while self._queue and len(waiting) < _CHOICE * self._max_batch:
-            if not (item := self._queue.popleft())[1].future.done():
-                waiting.append(item)
-        size = min(self._max_batch, max(_ENOUGH, -(-self._waiting // self._count)))
-        lengths = [_length(item) for item in waiting]
-        near = sorted(range(len(waiting)), key=lambda place: abs(lengths[place] - lengths[0]))
-        sums = itertools.accumulate(lengths[place] for place in near[:size])
-        fitting = sum(total <= _CHARACTERS for total in sums)
-        taken = set(near[: max(1, fitting)])  # sorting is stable: of rows of a length the older ones
-        self._queue.extendleft(
-            waiting[place] for place in reversed(range(len(waiting))) if place not in taken
-        )
-        batch = [waiting[place] for place in sorted(taken)] if waiting else []
-        for _, job, _ in batch:
-            job.queued -= 1
-        self._waiting -= len(batch)
+        self._drop_cancelled()
+        share = -(-self.waiting // self._batching.workers)
+        size = min(self._batching.max_batch, max(MIN_BATCH_ROWS, share))
+        oldest = self._queue[: MAX_LOOKAHEAD * self._batching.max_batch]
+        lengths = [sum(map(len, waiting.row)) for waiting in oldest]
+        nearest = sorted(range(len(oldest)), key=lambda index: abs(lengths[index] - lengths[0]))[:size]
+        totals = itertools.accumulate(lengths[index] for index in nearest)
+        fitting = sum(total <= MAX_BATCH_CHARACTERS for total in totals)
+        taken = set(nearest[: max(1, fitting)])  # sorting is stable: of rows of a length the older ones
+        batch = [oldest[index] for index in sorted(taken)]
+        self._queue = [waiting for index, waiting in enumerate(self._queue) if index not in taken]
         return batch
 
-    async def _answer_batch(self, batch: list[tuple[Row, _Job, int]]) -> None:
+    async def _answer_batch(self, batch: Sequence[_Waiting]) -> None:
         started = time.monotonic()
         loop = asyncio.get_running_loop()
+        rows = [waiting.row for waiting in batch]
         try:
-            answers = await loop.run_in_executor(self._threads, self._answer, [row for row, _, _ in batch])
+            answers = await loop.run_in_executor(self._threads, self._answer, rows)
         except Exception as error:  # whatever it is, the service goes on; each request gets it
             log.exception("a batch of %d rows could not be answered", len(batch))
-            for _, job, _ in batch:
-                if not job.future.done():
-                    job.future.set_exception(error)
+            for waiting in batch:
+                if not waiting.answer.done():
+                    waiting.answer.set_exception(error)
             return
-        for (_, job, number), answer in zip(batch, answers, strict=True):
-            job.answers[number] = answer
-            job.left -= 1
-            if not job.left and not job.future.done():
-                job.future.set_result([job.answers[place] for place in range(len(job.answers))])
-        self._seconds = _MEMORY * self._seconds + time.monotonic() - started
-        self._rows = _MEMORY * self._rows + len(batch)
+        for waiting, answer in zip(batch, answers, strict=True):
+            if not waiting.answer.done():
+                waiting.answer.set_result(answer)
+        self._seconds = PACE_DECAY * self._seconds + time.monotonic() - started
+        self._rows = PACE_DECAY * self._rows + len(batch)
         self._on_batch(len(batch))
-
-
-def _length(item: tuple[Row, _Job, int]) -> int:
-    return sum(map(len, item[0]))

@@ -35,14 +35,15 @@ from common.command_line import CommandParser, count, path, run, seconds
 from common.errors import InputError, UsageError
 from common.json_files import read_json_objects
 from common.messages import escape_unprintable, shortened
-from deploy.descriptors import room_for
+from deploy.open_files import room_for
 
-LARGEST_ANSWER = 64 << 20  # bytes
+MAX_ANSWER_BYTES = 64 << 20
 TOKEN_VARIABLE = "CONVBERT_GLUE_TOKEN"
+_ROUTES = {"sentence": "/predict", "question": "/answer"}  # by the kind of model
 
 
 class RefusedError(InputError):
-    """The service did not answer with 200. status: what it said instead."""
+    """The service answered with another status than 200."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -52,7 +53,10 @@ class RefusedError(InputError):
 class Client:
     """One connection to a service, kept open. Not for several threads at once.
 
-    url: ``http://host:port``. token: as in the service's --token_file. timeout: seconds.
+    Args:
+        url: ``http://host:port``.
+        token: As in the service's --token_file.
+        timeout: Seconds for a whole answer.
     """
 
     def __init__(self, url: str, token: str | None = None, timeout: float = 60.0) -> None:
@@ -64,15 +68,19 @@ class Client:
         if not host or parts.scheme not in ("http", "https"):
             raise UsageError(f"--url {url}: expected http://host:port")
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self._url, self._prefix = url, parts.path.rstrip("/")
-        self._timeout = timeout
+        self._url, self._prefix, self._timeout = url, parts.path.rstrip("/"), timeout
         self._connection = kind(host, port, timeout=timeout)
         self._headers = {"Content-Type": "application/json"}
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
 
     def post(self, route: str, body: Any) -> Any:
-        """The JSON that a route answers with; RefusedError where it refuses, OSError where it is away."""
+        """The JSON that a route answers with.
+
+        Raises:
+            RefusedError: The service refuses.
+            OSError: It is away, or takes too long.
+        """
         return self._ask("POST", route, json.dumps(body).encode())
 
     def get(self, route: str) -> Any:
@@ -101,46 +109,50 @@ class Client:
         """Status and body. Every read has a timeout, but an answer that drips needs one for the whole."""
         if self._connection.sock is None:
             self._connection.connect()
-        with _ended_after(self._timeout, self._connection.sock) as is_late:
+        with _shut_down_after(self._timeout, self._connection.sock) as is_late:
             try:
                 self._connection.request(method, self._prefix + route, body, self._headers)
                 response = self._connection.getresponse()
-                content = response.read(LARGEST_ANSWER + 1)
+                content = response.read(MAX_ANSWER_BYTES + 1)
+                if response.length and len(content) <= MAX_ANSWER_BYTES:
+                    raise http.client.IncompleteRead(content, response.length)
             except (OSError, http.client.HTTPException):
-                if is_late():
-                    raise TimeoutError(f"no whole answer within {self._timeout:g} s") from None
-                raise
-        if is_late() or len(content) > LARGEST_ANSWER:
-            raise OSError(f"the answer is larger than {LARGEST_ANSWER} bytes, or took too long")
+                if not is_late():
+                    raise
+        if is_late():
+            raise TimeoutError(f"no whole answer within {self._timeout:g} s")
+        if len(content) > MAX_ANSWER_BYTES:
+            raise OSError(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
         return response.status, content
 
     def predict(self, rows: Sequence[tuple[str, ...]]) -> list[dict[str, Any]]:
         """Answers to texts or pairs, in their order, as ``/predict`` gives them."""
         inputs = [dict(zip(("text", "text_pair"), row, strict=False)) for row in rows]
-        return _answers(self.post("/predict", {"inputs": inputs}))
+        return answers_in(self.post("/predict", {"inputs": inputs}))
 
     def answer(self, question: str, context: str) -> dict[str, Any]:
         """The answer to a question on a passage, as ``/answer`` gives it."""
-        return _answers(self.post("/answer", {"question": question, "context": context}))[0]
+        return answers_in(self.post("/answer", {"question": question, "context": context}))[0]
 
-    def is_for_questions(self) -> bool:
-        """Whether the service's model answers questions; otherwise it takes texts or pairs."""
-        about = self.get("/model")
-        if not isinstance(about, dict) or about.get("kind") not in ("question", "sentence"):
-            raise InputError(f"{self._url}/model: is not what deploy.serve says: {shortened(about)}")
-        return about["kind"] == "question"
+    def route(self) -> str:
+        """The route that the service's model answers at: ``/answer`` if it is asked questions."""
+        values = self.get("/model")
+        if not isinstance(values, dict) or values.get("kind") not in _ROUTES:
+            raise InputError(f"{self._url}/model: is not what deploy.serve says: {shortened(values)}")
+        return _ROUTES[values["kind"]]
 
     def close(self) -> None:
+        """End the connection; the next request opens another."""
         self._connection.close()
 
 
-def token_given() -> str | None:
-    """The token in the environment."""
+def token_from_environment() -> str | None:
+    """The token in $CONVBERT_GLUE_TOKEN."""
     return os.environ.get(TOKEN_VARIABLE) or None
 
 
 @contextmanager
-def _ended_after(seconds: float, connection: socket.socket) -> Iterator[Callable[[], bool]]:
+def _shut_down_after(seconds: float, connection: socket.socket) -> Iterator[Callable[[], bool]]:
     """End a connection that is still in use then, in the middle of whatever it does. Yields: has it been?"""
     late = Event()
 
@@ -160,90 +172,94 @@ def _ended_after(seconds: float, connection: socket.socket) -> Iterator[Callable
 
 def _reason(content: bytes) -> str:
     try:
-        found = json.loads(content)
-        return escape_unprintable(str(found.get("detail") or found.get("err_msg")))[:500]
+        values = json.loads(content)
+        return escape_unprintable(str(values.get("detail") or values.get("err_msg")))[:500]
     except (ValueError, AttributeError, RecursionError):
         return repr(content[:100])
 
 
 def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m deploy.client", description=__doc__)
-    parser.add_argument("--url", default="http://127.0.0.1:18080", help="(default: http://127.0.0.1:18080)")
+    add_service(parser)
     parser.add_argument("--text", "--question", metavar="T", help="a text, or a question")
     parser.add_argument("--text_pair", "--context", metavar="T", help="the second text, or the passage")
     parser.add_argument("--input", type=path, metavar="FILE.jsonl", help="objects as the route takes them")
     parser.add_argument("--output", type=path, metavar="FILE.jsonl", help="of --input")
     parser.add_argument("--clients", type=count, default=8, metavar="N", help="requests at once (default: 8)")
-    add_timeout(parser)
     return parser
 
 
-def add_timeout(parser: CommandParser) -> None:
-    """--timeout, which deploy.load_test has too."""
+def add_service(parser: CommandParser) -> None:
+    """--url and --timeout, which deploy.load_test has too."""
+    parser.add_argument("--url", default="http://127.0.0.1:18080", help="(default: http://127.0.0.1:18080)")
     parser.add_argument(
         "--timeout", type=seconds, default=60.0, metavar="N", help="seconds for an answer (default: 60)"
     )
+
+
+@contextmanager
+def service_at(url: str) -> Iterator[None]:
+    """Turn an OSError into an InputError that names the service."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{url}: {error.strerror or error}; is the service running there?") from None
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
     if (flags.text is None) == (flags.input is None) or bool(flags.input) != bool(flags.output):
         raise UsageError("give --text (and --text_pair), or --input and --output")
-    token = token_given()
-    try:
-        client = Client(flags.url, token, flags.timeout)
-        questions = client.is_for_questions()
-        route = "/answer" if questions else "/predict"
-        names = ("question", "context") if questions else ("text", "text_pair")
+    connect = partial(Client, flags.url, token_from_environment(), flags.timeout)
+    with service_at(flags.url):
+        client = connect()
+        route = client.route()
         if flags.input:
-            connect = partial(Client, flags.url, token, flags.timeout)
             ask_file(connect, route, flags.input, flags.output, flags.clients)
             return
+        names = ("question", "context") if route == "/answer" else ("text", "text_pair")
         texts = [text for text in (flags.text, flags.text_pair) if text is not None]
-        body = dict(zip(names, texts, strict=False))
-        print(json.dumps(only_answer(client.post(route, body))))
-    except OSError as error:
-        raise InputError(f"{flags.url}: {error.strerror or error}; is the service running there?") from None
+        print(json.dumps(only_answer(client.post(route, dict(zip(names, texts, strict=False))))))
 
 
 def ask_file(connect: Callable[[], Client], route: str, source: str, target: str, clients: int) -> None:
     """A request a line, several at once, the answers in the order of the lines."""
     from common.files import atomic_write
 
-    own = local()
+    thread = local()
 
-    def ask(numbered: tuple[int, dict[str, Any]]) -> Any:
-        if not hasattr(own, "client"):
-            own.client = connect()
+    def ask(numbered: tuple[int, dict[str, Any]]) -> dict[str, Any]:
+        if not hasattr(thread, "client"):
+            thread.client = connect()
         number, row = numbered
         try:
-            return only_answer(own.client.post(route, row))
+            return only_answer(thread.client.post(route, row))
         except InputError as error:
             raise InputError(f"{source}: row {number}: {error}") from None
 
     rows = read_json_objects(source)
     clients = min(clients, len(rows), room_for(clients))
     with atomic_write(target) as file, ThreadPoolExecutor(clients) as pool:
-        for index, found in enumerate(pool.map(ask, enumerate(rows, 1))):
-            file.write((json.dumps({"index": index, **found}) + "\n").encode())
+        for index, answer in enumerate(pool.map(ask, enumerate(rows, 1))):
+            file.write((json.dumps({"index": index, **answer}) + "\n").encode())
     print(f"{target}: {len(rows)} rows")
 
 
-def only_answer(found: Any) -> dict[str, Any]:
-    """The answer in a response to one input, without what it does not say."""
-    answers = _answers(found)
+def only_answer(response: Any) -> dict[str, Any]:
+    """The answer in a response to one input, without the fields that are null."""
+    answers = answers_in(response)
     if len(answers) != 1:
         raise InputError(f"expected one answer, found {len(answers)}")
     return {key: value for key, value in answers[0].items() if value is not None}
 
 
-def _answers(found: Any) -> list[dict[str, Any]]:
+def answers_in(response: Any) -> list[dict[str, Any]]:
     """The answers in a response; InputError for what deploy.serve does not send."""
-    if isinstance(found, dict):
-        answers = found.get("predictions") or found.get("answers")
+    if isinstance(response, dict):
+        answers = response.get("predictions") or response.get("answers")
         if isinstance(answers, list) and all(isinstance(answer, dict) for answer in answers):
             return answers
-    raise InputError(f"expected answers as deploy.serve gives them, found {shortened(found)}")
+    raise InputError(f"expected answers as deploy.serve gives them, found {shortened(response)}")
 
 
 if __name__ == "__main__":

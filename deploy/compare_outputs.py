@@ -29,10 +29,15 @@ def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m deploy.compare_outputs", description=__doc__)
     parser.add_argument("first", type=path, metavar="FILE.jsonl", help="what the others are compared with")
     parser.add_argument("others", type=path, metavar="FILE.jsonl", nargs="+")
+    add_tolerance(parser)
+    return parser
+
+
+def add_tolerance(parser: CommandParser) -> None:
+    """--tolerance, which deploy.load_test has too."""
     parser.add_argument(
         "--tolerance", type=tolerance, default=NEAR_TIE, metavar="X", help=f"(default: {NEAR_TIE:g})"
     )
-    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -45,46 +50,40 @@ def main(argv: Sequence[str] | None = None) -> None:
 def compare(first: str, other: str, tolerance: float) -> tuple[int, float]:
     """How many rows both files have, and the largest difference; InputError names one that is too large."""
     rows, largest = 0, 0.0
-    for rows, (left, right) in enumerate(
-        itertools.zip_longest(read_json_lines(first), read_json_lines(other)), 1
-    ):
+    pairs = itertools.zip_longest(read_json_lines(first), read_json_lines(other))
+    for rows, (left, right) in enumerate(pairs, 1):
         if left is None or right is None:
-            raise InputError(f"{other}:{rows}: one file has fewer rows than the other, {first}")
-        wanted, found = _both(left, right, tolerance)
-        if wanted.keys() != found.keys():
-            keys = ", ".join(sorted(wanted.keys() ^ found.keys()))
-            raise InputError(f"{other}:{rows}: only one file has {keys}; the other is {first}")
-        for name, value in wanted.items():
-            difference = _difference(value, found[name])
+            raise InputError(f"one file has fewer rows than the other, {first}", path=other, line=rows)
+        for name, expected, value, difference in differences(left, right, tolerance):
             if not difference <= tolerance:
-                raise InputError(f"{other}:{rows}: {name} is {found[name]!r}, in {first} {value!r}")
+                reason = f"{name} is {value!r}, in {first} {expected!r}"
+                raise InputError(reason, path=other, line=rows)
             largest = max(largest, difference)
     if not rows:
-        raise InputError(f"{first}: has no rows to compare")
+        raise InputError("has no rows to compare", path=first)
     return rows, largest
 
 
-def difference_of(left: dict[str, Any], right: dict[str, Any], tolerance: float = NEAR_TIE) -> float:
-    """The largest difference of any number in two answers; infinite where anything else differs.
+def largest_difference(expected: dict[str, Any], answer: dict[str, Any], tolerance: float) -> float:
+    """The largest difference of any number in two answers; infinite if anything else differs."""
+    return max((difference for *_, difference in differences(expected, answer, tolerance)), default=0.0)
 
-    Labels may differ that are equally likely to within the tolerance.
+
+def differences(left: Any, right: Any, tolerance: float) -> Iterator[tuple[str, Any, Any, float]]:
+    """Of every field of two answers: name, both values, and how far apart they are; a missing one is None.
+
+    Labels are left out that are equally likely to within the tolerance.
     """
-    wanted, found = _both(left, right, tolerance)
-    if wanted.keys() != found.keys():
-        return math.inf
-    return max((_difference(value, found[name]) for name, value in wanted.items()), default=0.0)
-
-
-def _both(left: Any, right: Any, tolerance: float) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Two answers without levels, and without their labels where these are nearly tied."""
-    wanted, found = dict(_flat("", left)), dict(_flat("", right))
-    labels = [answer.get("label") for answer in (wanted, found)]
-    first, second = (wanted.get(f"probabilities.{label}") for label in labels)
+    expected, answer = dict(_flat("", left)), dict(_flat("", right))
+    labels = [values.get("label") for values in (expected, answer)]
+    first, second = (expected.get(f"probabilities.{label}") for label in labels)
     if isinstance(first, float) and isinstance(second, float) and 0 < first - second <= 2 * tolerance:
-        for answer in (wanted, found):
-            answer.pop("label", None)
-            answer.pop("label_id", None)
-    return wanted, found
+        for values in (expected, answer):
+            values.pop("label", None)
+            values.pop("label_id", None)
+    for name in {**expected, **answer}:
+        pair = expected.get(name), answer.get(name)
+        yield name, *pair, _difference(*pair) if name in expected and name in answer else math.inf
 
 
 def _difference(left: Any, right: Any) -> float:

@@ -14,38 +14,44 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from deploy.middleware import problem_of
+from deploy.middleware import error_body
 
-MAX_HEAD = 32 * 1024  # bytes of request line and headers; of what frames a body as well
-MAX_TARGET = 16 * 1024  # bytes of the request line's address
+MAX_HEAD_BYTES = 32 * 1024  # of request line and headers; of what frames a body as well
+MAX_TARGET_BYTES = 16 * 1024  # of the request line's address
 MAX_HEADERS = 100
 MAX_CHUNKS = 10_000  # of a body
-_CHUNK_FRAME = 8  # bytes around a chunk: its length and two line ends
+CHUNK_FRAME_BYTES = 8  # around a chunk: its length and two line ends
 HEAD_SECONDS = 10.0  # in which a request's head must have come
 IDLE_SECONDS = 30.0  # that a connection is kept open between requests
-_LINGER_SECONDS = 5.0  # in which a refusal is to be read, while what still comes is thrown away
-_LINGER_BYTES = 64 * 1024 * 1024
+LINGER_SECONDS = 5.0  # in which a refusal is to be read, while what still comes is thrown away
+MAX_LINGER_BYTES = 64 * 1024 * 1024  # of what is thrown away, and of any body
 
 
-class Waiting:
+class WaitingConnections:
     """Connections that wait for a request, its head or its body, each kind in the order of its waiting."""
 
     def __init__(self) -> None:
-        self._new: dict[Connection, float] = {}  # without any answer yet, and since when
-        self._idle: dict[Connection, float] = {}  # with an answer behind them
-        self._bodies: dict[Connection, float] = {}  # with a head whose body is not whole
+        # Since when: connections without any answer yet, with an answer behind them, and with a head whose
+        # body is not whole.
+        self._new: dict[Connection, float] = {}
+        self._idle: dict[Connection, float] = {}
+        self._bodies: dict[Connection, float] = {}
+        self._kinds = (self._new, self._idle, self._bodies)
 
     def add(self, connection: "Connection", now: float) -> None:
+        """For a request, or the rest of its head."""
         self.discard(connection)
         (self._idle if connection.has_answered else self._new)[connection] = now
 
     def add_body(self, connection: "Connection", now: float) -> None:
+        """For the rest of a body."""
         self.discard(connection)
         self._bodies[connection] = now
 
     def discard(self, connection: "Connection") -> None:
-        for waiting in (self._new, self._idle, self._bodies):
-            waiting.pop(connection, None)
+        """It waits no more."""
+        for kind in self._kinds:
+            kind.pop(connection, None)
 
     def longest(self, now: float, grace: float, idle_grace: float) -> "tuple[Connection, float] | None":
         """The connection that has waited longest and when it began, if that is longer than the grace.
@@ -53,21 +59,30 @@ class Waiting:
         New ones first: who had an answer is likely to ask again, and would see its request lost. Bodies last:
         what came of them would have to be sent again.
         """
-        for waiting, seconds in ((self._new, grace), (self._idle, idle_grace), (self._bodies, grace)):
-            connection, since = next(iter(waiting.items()), (None, now))
+        for kind, seconds in zip(self._kinds, (grace, idle_grace, grace), strict=True):
+            connection, since = next(iter(kind.items()), (None, now))
             if connection is not None and now - since >= seconds:
                 return connection, since
         return None
 
     def is_waiting(self, connection: "Connection", since: float) -> bool:
         """Whether it has waited since then without a pause."""
-        return since in (waiting.get(connection) for waiting in (self._new, self._idle, self._bodies))
+        return any(kind.get(connection) == since for kind in self._kinds)
 
 
 class Connection(HttpToolsProtocol):
-    """uvicorn's protocol with bounds. seconds: for what follows an answer, and for taking one off us."""
+    """uvicorn's protocol with bounds.
 
-    def __init__(self, waiting: Waiting, seconds: float, **settings: Any) -> None:
+    Args:
+        waiting: Where it is listed while it waits.
+        seconds: For what follows an answer, and for taking one off us.
+        settings: uvicorn's.
+
+    Attributes:
+        has_answered: Whether there was an answer on this connection.
+    """
+
+    def __init__(self, waiting: WaitingConnections, seconds: float, **settings: Any) -> None:
         super().__init__(**settings)
         self._waiting, self._seconds = waiting, seconds
         self.has_answered = False
@@ -75,9 +90,8 @@ class Connection(HttpToolsProtocol):
         self._write_timer: asyncio.TimerHandle | None = None
         self._in_head, self._in_body = False, False  # of a request
         self._received, self._body, self._chunks = 0, 0, 0  # bytes since the head began or ended; of body
-        self._head, self._refusal = 0, (0, "")
-        self._refused = False
-        self._thrown_away = 0
+        self._head, self._thrown_away = 0, 0  # bytes
+        self._refusal, self._refused = (0, ""), False
 
     # Time
 
@@ -143,24 +157,21 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
-            self._throw_away(len(data))
+            self._thrown_away += len(data)
+            if self._thrown_away > MAX_LINGER_BYTES:
+                self.give_up()
             return
         self._received += len(data)
         super().data_received(data)
-        if self._in_head and self._received > MAX_HEAD:
-            self.refuse(431, f"the request's head is larger than {MAX_HEAD} bytes")
+        if self._in_head and self._received > MAX_HEAD_BYTES:
+            self.refuse(431, f"the request's head is larger than {MAX_HEAD_BYTES} bytes")
         elif self._in_body:
             self._check_framing()
-
-    def _throw_away(self, size: int) -> None:
-        self._thrown_away += size
-        if self._thrown_away > _LINGER_BYTES:
-            self.give_up()
 
     def _check_framing(self) -> None:
         """What a body's chunks have around them: lengths, extensions and trailers."""
         around = self._received - self._body
-        if around > MAX_HEAD + _CHUNK_FRAME * self._chunks or self._body > _LINGER_BYTES:
+        if around > MAX_HEAD_BYTES + CHUNK_FRAME_BYTES * self._chunks or self._body > MAX_LINGER_BYTES:
             self.refuse(413, "the body is too large, or its chunks are mostly extensions and trailers")
 
     def on_message_begin(self) -> None:
@@ -170,16 +181,16 @@ class Connection(HttpToolsProtocol):
 
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
-        if len(self.url) > MAX_TARGET:
-            self._stop(414, f"the request's address is longer than {MAX_TARGET} bytes")
+        if len(self.url) > MAX_TARGET_BYTES:
+            self._stop(414, f"the request's address is longer than {MAX_TARGET_BYTES} bytes")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._in_head:  # a trailer, which nothing here needs
             return
         super().on_header(name, value)
         self._head += len(name) + len(value) + 4
-        if self._head + len(self.url) > MAX_HEAD:
-            self._stop(431, f"the request's head is larger than {MAX_HEAD} bytes")
+        if self._head + len(self.url) > MAX_HEAD_BYTES:
+            self._stop(431, f"the request's head is larger than {MAX_HEAD_BYTES} bytes")
         if len(self.headers) > MAX_HEADERS:
             self._stop(431, f"the request has more than {MAX_HEADERS} headers")
 
@@ -212,13 +223,11 @@ class Connection(HttpToolsProtocol):
             return
         target = httptools.parse_url(self.url)
         if target.host:
-            port = b"" if target.port is None else b":%d" % target.port
             host = b"[" + target.host + b"]" if b":" in target.host else target.host
-            self.headers[:] = [
-                (name, host + port if name == b"host" else value) for name, value in self.headers
-            ]
+            host += b"" if target.port is None else b":%d" % target.port
+            self.headers[:] = [(name, host if name == b"host" else value) for name, value in self.headers]
             if self.parser.get_http_version() == "1.0" and b"host" not in dict(self.headers):
-                self.headers.append((b"host", host + port))
+                self.headers.append((b"host", host))
 
     def on_chunk_header(self) -> None:
         self._chunks += 1
@@ -281,7 +290,7 @@ class Connection(HttpToolsProtocol):
         if pending:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        body = json.dumps(problem_of("", status, reason)).encode()
+        body = json.dumps(error_body("", status, reason)).encode()
         self.transport.write(
             STATUS_LINE[status] + b"content-type: application/json\r\nconnection: close\r\n"
             b"content-length: %d\r\n\r\n" % len(body) + body
@@ -291,7 +300,7 @@ class Connection(HttpToolsProtocol):
     def _linger(self) -> None:
         """Let the refusal be read: closing at once, with more on its way to us, could take it back."""
         self._waiting.add(self, self.loop.time())
-        self._within(_LINGER_SECONDS, self.give_up)
+        self._within(LINGER_SECONDS, self.give_up)
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.flow.resume_reading()

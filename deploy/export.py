@@ -5,10 +5,10 @@ Example:
   python -m deploy.export --model_path runs/sst-2 --save_inference_dir small --format onnx --int8 \\
       --data_dir glue_data
 
-Before the folder takes its name its answers are compared with the model's on texts of many lengths and in
+Before the folder takes its name, its answers are compared with the model's on texts of many lengths and in
 several batch sizes. A difference that is more than rounding (docs/decisions.md, "Engines and export") is an
-error, as is another label or span. With --int8 the weights of ONNX graphs are kept in 8 bits; what that
-costs, the dev scores before and after say, which are printed.
+error, as is another label or span. --int8 keeps the weights of ONNX graphs in 8 bits, and prints the dev
+scores before and after.
 """
 
 if not __package__:  # started by path: what is importable is the clone, not this folder
@@ -29,9 +29,9 @@ from common.errors import UsageError
 from deploy.answering import add_model_path
 
 if TYPE_CHECKING:
-    from deploy.rows import Row
+    from deploy.rows import TextRow
 
-_MOST_ROWS = 256  # of --input
+MAX_INPUT_ROWS = 256  # of --input, that a graph is compared on
 
 
 def make_parser() -> CommandParser:
@@ -48,7 +48,7 @@ def make_parser() -> CommandParser:
         "--format", choices=("paddle", "onnx"), default="paddle", help="of the graph (default: paddle)"
     )
     parser.add_argument(
-        "--input", type=path, metavar="FILE", help=f"compare on its rows too (the first {_MOST_ROWS})"
+        "--input", type=path, metavar="FILE", help=f"compare on its rows too (the first {MAX_INPUT_ROWS})"
     )
     parser.add_argument("--columns", metavar="A[,B]", help="of --input, as in deploy.infer")
     parser.add_switch("--int8", help="weights in 8 bits (ONNX only)")
@@ -68,32 +68,33 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UsageError("--data_dir is for --int8")
     os.environ.setdefault("GLOG_minloglevel", "2")  # Paddle's notes on every graph it writes
     from checkpoints.folder import digest_of
-    from deploy.models import load_network
+    from deploy.model_loading import load_network
     from inference.export import check_packages, check_target, export
     from squad.windows import saved_cutting
 
     check_target(Path(flags.save_inference_dir))
     check_packages(flags.format)
     folder, network, tokenizer = load_network(flags.model_path, flags.do_lower_case, flags.label_map)
-    target, digest, rows = flags.save_inference_dir, digest_of(folder), _rows(flags)
-    finish = None
+    target, finish = flags.save_inference_dir, None
     if flags.int8:
-        from deploy.quantised import quantiser
+        from deploy.quantization import quantizer
 
-        finish = quantiser(folder, network.config, flags.data_dir)
+        finish = quantizer(folder, network.config, flags.data_dir)
     cutting = {f"qa_{name}": value for name, value in saved_cutting(folder).items()}
-    difference = export(network, tokenizer, digest, target, flags.format, rows, finish, cutting)
+    difference = export(
+        network, tokenizer, digest_of(folder), target, flags.format, _rows(flags), finish, cutting
+    )
     print(f"{target}: {flags.format} graph; largest difference from the model {difference:.1e}")
 
 
-def _rows(flags: Namespace) -> "list[Row]":
-    from deploy.rows import choices_of, read_rows
+def _rows(flags: Namespace) -> "list[TextRow]":
+    from deploy.rows import column_choices, read_rows
 
     if not flags.input:
         return []
-    both = [*choices_of("sentence"), *choices_of("question")]
-    choices = [flags.columns.split(",")] if flags.columns else both
-    return [row for _, row in islice(read_rows(flags.input, choices), _MOST_ROWS)]
+    names = [*column_choices("sentence"), *column_choices("question")]
+    choices = [flags.columns.split(",")] if flags.columns else names
+    return [row for _, row in islice(read_rows(flags.input, choices), MAX_INPUT_ROWS)]
 
 
 if __name__ == "__main__":

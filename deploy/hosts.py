@@ -34,25 +34,30 @@ def host_list(text: str) -> tuple[str, ...]:
 class AllowedHosts:
     """The hosts of a service that listens at an address.
 
-    Loopback names and addresses are always allowed, and so is the host that the service was told to
-    listen on. A service that listens beyond loopback also answers for its machine's name and for every IP
-    address: rebinding needs a name.
+    Loopback names and addresses are always allowed, and so is the address itself. A service that listens
+    beyond loopback also answers for its machine's name and for every IP address: rebinding needs a name.
+
+    Args:
+        address: Where the service listens: an address, or a name that was resolved to one.
+        more: Names that are allowed besides, as ``host_list`` returns them.
     """
 
-    def __init__(self, listens_on: str = "127.0.0.1", more: Iterable[str] = ()) -> None:
-        """listens_on: an address, or a name that was resolved to one. more: as ``host_list`` gives them."""
-        self._names = {"localhost", listens_on.lower().rstrip("."), *more}
+    def __init__(self, address: str = "127.0.0.1", more: Iterable[str] = ()) -> None:
+        self._names = {"localhost", address.lower().rstrip("."), *more}
         self._suffixes = tuple(name[1:] for name in self._names if name.startswith("*."))
-        self._all = "*" in self._names
-        self._addresses = not is_loopback(listens_on)
-        if self._addresses:
+        self._beyond_loopback = not is_loopback(address)
+        if self._beyond_loopback:
             self._names.add(socket.gethostname().lower())
 
     def allow(self, name: str) -> bool:
-        """Whether requests for this host, as ``host_of`` gives it, are answered."""
-        if self._all or name in self._names or name.endswith(self._suffixes or ("\0",)):
-            return True
-        return is_loopback(name) or (self._addresses and bool(_address(name)))
+        """Whether requests for this host, as ``host_of`` returns it, are answered."""
+        return (
+            "*" in self._names
+            or name in self._names
+            or name.endswith(self._suffixes)
+            or is_loopback(name)
+            or (self._beyond_loopback and _address(name) is not None)
+        )
 
 
 def host_of(header: bytes) -> str | None:

@@ -40,11 +40,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_flags(flags)
     if flags.use_gpu is False and flags.device == "gpu":
         raise UsageError("--use_gpu false and --device gpu contradict each other")
-    from deploy.models import open_exported
+    from deploy.model_loading import open_exported
 
     device = "gpu" if flags.use_gpu else flags.device
-    lower_case = flags.do_lower_case
-    answer(open_exported(flags.model_dir, device, flags.max_seq_length, lower_case=lower_case), flags)
+    model = open_exported(flags.model_dir, device, flags.max_seq_length, lower_case=flags.do_lower_case)
+    answer(model, flags)
 
 
 if __name__ == "__main__":

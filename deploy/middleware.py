@@ -1,4 +1,4 @@
-"""What stands before the service: who may ask, how large, how many at once; and what is counted."""
+"""What stands before the routes: who may ask, how large, how many at once; and what is counted."""
 
 import asyncio
 import hmac
@@ -18,20 +18,24 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 REFERENCE_PATH = "/convbert/prediction"
-_OPEN = {"/", "/health", "/ready", "/docs", "/openapi.json"}  # without a token
+_OPEN_PATHS = {"/", "/health", "/ready", "/docs", "/openapi.json"}  # without a token
+MAX_HELD_BYTES = 64 << 20  # of all bodies that are received or answered
+MAX_LENGTH_DIGITS = 18  # of Content-Length: more are larger than any limit
+MIN_BODY_SECONDS = 1.0  # that every body may take, even if others have no room
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-_HELD = 64 << 20  # bytes of bodies at once
-_LENGTH_DIGITS = 18  # of a body's length: more are larger than any limit
-_HASTE = 1.0  # seconds that a body may take where others have no room
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
 class Metrics:
-    """Counters of one service, for ``/metrics``."""
+    """Counters of one service, for ``/metrics``.
+
+    Args:
+        waiting: How many rows wait, now.
+        digest: Of the model.
+    """
 
     def __init__(self, waiting: Callable[[], int], digest: str) -> None:
-        self.registry = CollectorRegistry()
-        to = self.registry
+        self.registry = to = CollectorRegistry()
         self.requests = Counter("requests", "Requests answered", ["path", "status"], registry=to)
         self.seconds = Histogram("request_seconds", "Time to answer", ["path"], buckets=_SECONDS, registry=to)
         self.batch_rows = Histogram("batch_rows", "Rows of a batch", buckets=_ROWS, registry=to)
@@ -51,7 +55,7 @@ class Refusal(Exception):  # noqa: N818 (an answer, not an error of ours)
         self.status, self.reason, self.headers = status, reason, headers
 
 
-def problem_of(path: str, status: int, reason: str) -> dict[str, Any]:
+def error_body(path: str, status: int, reason: str) -> dict[str, Any]:
     """A refusal's body; on the reference's route in the reference's form."""
     reason = reason.encode("utf-8", "backslashreplace").decode()[:500]
     if path == REFERENCE_PATH:
@@ -59,9 +63,20 @@ def problem_of(path: str, status: int, reason: str) -> dict[str, Any]:
     return {"detail": reason}
 
 
-class Gate:
-    """ASGI middleware. paths: those that are counted by name. draining: set while the service shuts down,
-    when every answer ends its connection."""
+class RequestMiddleware:
+    """ASGI middleware that checks a request and receives its body before the application sees it.
+
+    Args:
+        app: The application.
+        limits: What is accepted.
+        metrics: Counts the answers.
+        paths: Those that are counted by name.
+        token: What requests need, if anything.
+        hosts: The hosts that requests may name.
+
+    Attributes:
+        draining: Set while the service shuts down, when every answer ends its connection.
+    """
 
     def __init__(
         self,
@@ -75,7 +90,7 @@ class Gate:
         self._app, self._limits, self._metrics, self._paths = app, limits, metrics, paths
         self._token = token.encode() if token else None
         self._hosts = hosts or AllowedHosts()
-        self._running, self._held = 0, 0
+        self._running, self._held = 0, 0  # requests; bytes of their bodies
         self._reading: dict[asyncio.Future[bool], float] = {}  # bodies that still come, and since when
         self.draining = False
 
@@ -85,7 +100,7 @@ class Gate:
             return
         path, started, status, body = scope["path"], time.perf_counter(), 0, bytearray()
 
-        async def sending(message: Message) -> None:
+        async def counted_send(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -96,10 +111,10 @@ class Gate:
         self._running += 1
         try:
             self._check(scope)
-            if await self._is_whole(body, receive):
-                await self._answer(scope, bytes(body), receive, sending)
+            if await self._receive_body(body, receive):
+                await self._answer(scope, bytes(body), receive, counted_send)
         except Refusal as refusal:
-            await _refuse(path, refusal, sending)
+            await _send_refusal(path, refusal, counted_send)
         finally:
             self._running -= 1
             self._held -= len(body)
@@ -111,28 +126,28 @@ class Gate:
     async def _answer(self, scope: Message, body: bytes, receive: Receive, send: Send) -> None:
         """Let the application answer, as long as the other side waits for it."""
         answering = asyncio.ensure_future(self._app(scope, _replayed(body), send))
-        gone = asyncio.ensure_future(receive())  # the body is read: what comes now is its leaving
+        leaving = asyncio.ensure_future(receive())  # the body is read: nothing else can come now
         try:
-            await asyncio.wait({answering, gone}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
             if answering.done():
                 answering.result()
         finally:
-            gone.cancel()
+            leaving.cancel()
             answering.cancel()
 
     def _check(self, scope: Message) -> None:
+        """Raise Refusal for what can be refused before its body has come."""
         self._check_host(scope)
         headers = dict(scope["headers"])
-        if self._token and scope["path"] not in _OPEN:
+        if self._token and scope["path"] not in _OPEN_PATHS:
             given = headers.get(b"authorization", b"")
             if not hmac.compare_digest(given, b"Bearer " + self._token):
                 scheme = {"www-authenticate": "Bearer"}
                 raise Refusal(401, "give the service's token as Authorization: Bearer …", **scheme)
-        if self._running > self._limits.requests and not self._drop_a_slow_one():
-            reason = f"{self._limits.requests} requests are being answered already; try again later"
-            raise Refusal(429, reason, **{"retry-after": "1"})
+        if self._running > self._limits.requests:
+            self._make_room(f"{self._limits.requests} requests are being answered already")
         length = headers.get(b"content-length", b"").lstrip(b"0")  # int takes no more than 4300 digits
-        if length.isdigit() and (len(length) > _LENGTH_DIGITS or int(length) > self._limits.body):
+        if length.isdigit() and (len(length) > MAX_LENGTH_DIGITS or int(length) > self._limits.body):
             raise self._too_large()
         kind = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
         if scope["method"] == "POST" and scope["path"] in self._paths and kind != b"application/json":
@@ -153,7 +168,7 @@ class Gate:
     def _too_large(self) -> Refusal:
         return Refusal(413, f"the request is larger than {self._limits.body} bytes")
 
-    async def _is_whole(self, body: bytearray, receive: Receive) -> bool:
+    async def _receive_body(self, body: bytearray, receive: Receive) -> bool:
         """Fill the body; False if the other side went away."""
         reading = asyncio.ensure_future(self._read(body, receive))
         self._reading[reading] = time.monotonic()
@@ -164,7 +179,7 @@ class Gate:
         except asyncio.CancelledError:
             if reading in self._reading:  # it is not the reading alone that ends
                 raise
-            reason = f"the request took more than {_HASTE:g} s to arrive, and others wait"
+            reason = f"the request took more than {MIN_BODY_SECONDS:g} s to arrive, and others wait"
             raise Refusal(408, reason, connection="close") from None
         finally:
             self._reading.pop(reading, None)
@@ -177,37 +192,35 @@ class Gate:
             more = message.get("body", b"")
             if len(body) + len(more) > self._limits.body:
                 raise self._too_large()
-            if self._held + len(more) > max(_HELD, self._limits.body) and not self._drop_a_slow_one():
-                reason = "too much is being received already; try again later"
-                raise Refusal(429, reason, **{"retry-after": "1"})
+            if self._held + len(more) > max(MAX_HELD_BYTES, self._limits.body):
+                self._make_room("too much is being received already")
             body += more
             self._held += len(more)
             if not message.get("more_body"):
                 return True
 
-    def _drop_a_slow_one(self) -> bool:
-        """Give up the request whose body has been coming for longest, if that is long."""
+    def _make_room(self, reason: str) -> None:
+        """Give up the request whose body has been coming for longest; Refusal if that is not long."""
         reading, since = next(iter(self._reading.items()), (None, 0.0))
-        if reading is None or time.monotonic() - since < _HASTE:
-            return False
+        if reading is None or time.monotonic() - since < MIN_BODY_SECONDS:
+            raise Refusal(429, f"{reason}; try again later", **{"retry-after": "1"})
         del self._reading[reading]
         reading.cancel()
-        return True
 
 
 def _replayed(body: bytes) -> Receive:
     messages = [{"type": "http.request", "body": body, "more_body": False}]
 
-    async def receiving() -> Message:
+    async def receive() -> Message:
         if not messages:
             await asyncio.Event().wait()  # nothing more comes; who leaves is not answered any more
         return messages.pop()
 
-    return receiving
+    return receive
 
 
-async def _refuse(path: str, refusal: Refusal, send: Send) -> None:
-    body = json.dumps(problem_of(path, refusal.status, refusal.reason)).encode()
+async def _send_refusal(path: str, refusal: Refusal, send: Send) -> None:
+    body = json.dumps(error_body(path, refusal.status, refusal.reason)).encode()
     headers = {"content-type": "application/json", "content-length": str(len(body)), **refusal.headers}
     encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": refusal.status, "headers": encoded})

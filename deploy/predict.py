@@ -27,7 +27,7 @@ def make_parser() -> CommandParser:
 def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
     check_flags(flags)
-    from deploy.models import open_model_folder
+    from deploy.model_loading import open_model_folder
 
     model = open_model_folder(
         flags.model_path, flags.device, flags.max_seq_length, flags.do_lower_case, flags.label_map

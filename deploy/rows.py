@@ -1,31 +1,31 @@
 """Rows to answer, from the command line and from files: read as they come, a bad one named. No Paddle.
 
-A file's kind is told by its name: ``.txt`` has a text a line, ``.tsv`` columns with a header (or, by number,
+The suffix tells a file's kind: ``.txt`` has a text a line, ``.tsv`` columns with a header (or, by number,
 without), ``.jsonl`` a JSON object a line.
 """
 
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from common.errors import InputError
 from common.json_files import parse_json
 from common.messages import shortened
 from common.text import LONGEST_TEXT, read_lines
 
-Row = tuple[str, ...]
+TextRow = tuple[str, ...]  # the one or two texts of an input
 
 DEFAULT_TEXT = "the problem , it is with most of these things , is the script ."  # the reference's
-KINDS = (".txt", ".tsv", ".jsonl")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # What files call their texts, where neither the model's task nor a flag says it.
-_SENTENCES = (("text", "text_pair"), ("text",), ("sentence1", "sentence2"), ("sentence",))
-_QUESTIONS = (("question", "context"),)
+_COLUMNS: dict[str, list[Sequence[str]]] = {
+    "sentence": [("text", "text_pair"), ("text",), ("sentence1", "sentence2"), ("sentence",)],
+    "question": [("question", "context")],
+}
 
 
 def fault_of(text: str) -> str:
-    """Why a text cannot be answered; empty where it can."""
+    """Why a text cannot be answered; empty if it can."""
     if not text.strip():
         return "is empty"
     if len(text) > LONGEST_TEXT:
@@ -37,7 +37,7 @@ def fault_of(text: str) -> str:
     return ""
 
 
-def check_row(row: Row, names: Sequence[str], where: str) -> Row:
+def check_row(row: TextRow, names: Sequence[str], where: str) -> TextRow:
     """The row itself; InputError names the text that cannot be answered."""
     for name, text in zip(names, row, strict=True):
         if fault := fault_of(text):
@@ -45,65 +45,78 @@ def check_row(row: Row, names: Sequence[str], where: str) -> Row:
     return row
 
 
-def choices_of(kinds: str, own: Sequence[str] = ()) -> list[Sequence[str]]:
-    """Sets of column names to look for in turn. kinds: ``sentence`` or ``question``; own: the task's."""
-    return [*([own] if own else []), *(_QUESTIONS if kinds == "question" else _SENTENCES)]
+def column_choices(kind: str, task_columns: Sequence[str] = ()) -> list[Sequence[str]]:
+    """Sets of column names to look for in turn: the task's, then the usual ones of a kind of model.
+
+    kind: ``sentence`` or ``question``.
+    """
+    return [*([task_columns] if task_columns else []), *_COLUMNS[kind]]
 
 
-def read_rows(path: str | Path, choices: Sequence[Sequence[str]]) -> Iterator[tuple[int, Row]]:
-    """Line number and row of every line.
+def read_rows(path: str | Path, choices: Sequence[Sequence[str]]) -> Iterator[tuple[int, TextRow]]:
+    """Read a file of rows.
 
-    choices: sets of column names; the first whose names are all there is taken. A set of numbers counts
-    columns from 1, and the file has no header.
+    Args:
+        path: The file.
+        choices: Sets of column names; the first set that is there is taken. A set of numbers counts columns
+            from 1, and the file has no header.
+
+    Returns:
+        Line number and row of every line.
+
+    Raises:
+        InputError: With the line that cannot be answered.
     """
     path = Path(path)
-    kind = path.suffix.lower()
-    if kind not in KINDS:
-        raise InputError(f"{path}: its name should end in {', '.join(KINDS)}, which tells what is in it")
-    if kind == ".txt":
-        return (
-            (number, check_row((line,), ("the line",), f"{path}:{number}")) for number, line in _lines(path)
-        )
-    if kind == ".tsv":
-        return _read_tsv(path, choices)
-    return _read_jsonl(path, choices)
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        reason = f"its name should end in {', '.join(_READERS)}, which tells what is in it"
+        raise InputError(reason, path=path)
+    return reader(path, choices)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     if not path.is_file():
-        raise InputError(f"{path}: no such file")
+        raise InputError("no such file", path=path)
     number = 0
     for number, text in read_lines(path):
         yield number, text.rstrip("\r")
     if not number:
-        raise InputError(f"{path}: the file is empty")
+        raise InputError("the file is empty", path=path)
 
 
-def _read_tsv(path: Path, choices: Sequence[Sequence[str]]) -> Iterator[tuple[int, Row]]:
-    lines = _lines(path)
-    if all(name.isdigit() for name in choices[0]):
-        names: Sequence[str] = choices[0]
-        columns, width = [int(name) - 1 for name in names], 0
+def _read_txt(path: Path, choices: Sequence[Sequence[str]]) -> Iterator[tuple[int, TextRow]]:
+    for number, line in _lines(path):
+        yield number, check_row((line,), ("the line",), f"{path}:{number}")
+
+
+def _read_tsv(path: Path, choices: Sequence[Sequence[str]]) -> Iterator[tuple[int, TextRow]]:
+    lines, names = _lines(path), choices[0]
+    by_number = all(name.isdigit() for name in names)
+    if by_number:
+        columns = [int(name) - 1 for name in names]
+        width = max(columns) + 1
         if min(columns) < 0:
-            raise InputError(f"{path}: columns are counted from 1")
+            raise InputError("columns are counted from 1", path=path)
     else:
         header = next(lines)[1].split("\t")
         names = _choose(f"{path}:1", header, choices, "the header has")
         columns, width = [header.index(name) for name in names], len(header)
     for number, line in lines:
         cells = line.split("\t")
-        wanted = width or max(columns) + 1
-        if len(cells) < wanted or (width and len(cells) > width):
-            raise InputError(f"{path}:{number}: expected {wanted} columns, found {len(cells)}")
+        if len(cells) < width or (len(cells) > width and not by_number):
+            raise InputError(f"expected {width} columns, found {len(cells)}", path=path, line=number)
         yield number, check_row(tuple(cells[column] for column in columns), names, f"{path}:{number}")
 
 
-def _read_jsonl(path: Path, choices: Sequence[Sequence[str]]) -> Iterator[tuple[int, Row]]:
+def _read_jsonl(path: Path, choices: Sequence[Sequence[str]]) -> Iterator[tuple[int, TextRow]]:
     for number, line in _lines(path):
         if not line.strip():
             continue
         where = f"{path}:{number}"
-        values = _object(line, where)
+        values = parse_json(line, where)
+        if not isinstance(values, dict):
+            raise InputError(f"{where}: expected a JSON object, found a {type(values).__name__}")
         names = _choose(where, list(values), choices, "the object has")
         for name in names:
             if not isinstance(values[name], str):
@@ -111,17 +124,15 @@ def _read_jsonl(path: Path, choices: Sequence[Sequence[str]]) -> Iterator[tuple[
         yield number, check_row(tuple(values[name] for name in names), names, where)
 
 
-def _object(line: str, where: str) -> dict[str, Any]:
-    values = parse_json(line, where)
-    if not isinstance(values, dict):
-        raise InputError(f"{where}: expected a JSON object, found a {type(values).__name__}")
-    return values
+_READERS = {".txt": _read_txt, ".tsv": _read_tsv, ".jsonl": _read_jsonl}
 
 
-def _choose(where: str, found: Sequence[str], choices: Sequence[Sequence[str]], what: str) -> Sequence[str]:
+def _choose(
+    where: str, present: Sequence[str], choices: Sequence[Sequence[str]], holder: str
+) -> Sequence[str]:
     for names in choices:
-        if all(name in found for name in names):
+        if all(name in present for name in names):
             return names
-    wanted = " or ".join(" and ".join(names) for names in choices)
-    shown = ", ".join(shortened(name, 60) for name in found[:8])
-    raise InputError(f"{where}: expected {wanted}; {what} {shown}; name the columns with --columns")
+    expected = " or ".join(" and ".join(names) for names in choices)
+    listed = ", ".join(shortened(name, 60) for name in present[:8])
+    raise InputError(f"{where}: expected {expected}; {holder} {listed}; name the columns with --columns")

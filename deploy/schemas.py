@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, create_model
 
-from deploy.rows import Row, fault_of
+from deploy.rows import TextRow, fault_of
 
 _EXAMPLES = {
     "text": "A fine film .",
@@ -18,8 +18,15 @@ _EXAMPLES = {
 
 @dataclass(frozen=True)
 class Limits:
-    """inputs: of a request. characters: of a text. body: bytes. requests: at once. seconds: for an answer,
-    and for sending a request's body."""
+    """What a service accepts.
+
+    Attributes:
+        inputs: Of a request.
+        characters: Of a text.
+        body: Bytes of a request's body.
+        requests: At once.
+        seconds: For an answer, and for sending a request's body.
+    """
 
     inputs: int = 256
     characters: int = 20_000
@@ -28,13 +35,13 @@ class Limits:
     seconds: float = 30.0
 
 
-class Strict(BaseModel):
+class StrictModel(BaseModel):
     """Nothing may be in it that is not expected, and nothing is converted."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class Problem(BaseModel):
+class ErrorResponse(BaseModel):
     """Why a request was refused."""
 
     detail: str
@@ -68,21 +75,21 @@ class SpanAnswer(BaseModel):
     null_odds: float | None = None
 
 
-class Predictions(BaseModel):
+class PredictionResponse(BaseModel):
     """In the order of the inputs. model: the digest of the model's files."""
 
     predictions: list[Prediction | Score]
     model: str
 
 
-class SpanAnswers(BaseModel):
+class AnswerResponse(BaseModel):
     """In the order of the inputs. model: the digest of the model's files."""
 
     answers: list[SpanAnswer]
     model: str
 
 
-class ReferenceAnswer(BaseModel):
+class ReferenceResponse(BaseModel):
     """The reference service's form: texts of lists, under the names in ``key``."""
 
     err_no: int
@@ -103,31 +110,36 @@ def text_type(limits: Limits) -> Any:
     return Annotated[str, Field(min_length=1, max_length=limits.characters), AfterValidator(_answerable)]
 
 
-def _which(value: Any) -> str:
+def _number_of_inputs(value: Any) -> str:
     many = "inputs" in value if isinstance(value, dict) else hasattr(value, "inputs")
     return "many" if many else "one"
 
 
 def request_type(fields: dict[str, bool], limits: Limits) -> Any:
-    """One input as an object, or ``{"inputs": […]}`` of several. fields: name → whether it must be there.
+    """One input as an object, or ``{"inputs": […]}`` of several.
 
-    An input of several may be a bare text where one text is enough.
+    fields: Name → whether it is required. An input of several may be a bare text if one text is enough.
     """
     text = text_type(limits)
-    settings: dict[str, Any] = {
-        name: (text, Field(examples=[_EXAMPLES[name]]))
-        if needed
-        else (text | None, Field(None, examples=[_EXAMPLES[name]]))
-        for name, needed in fields.items()
-    }
-    one: Any = create_model("Input", __base__=Strict, **settings)
-    several: Any = one | text if sum(fields.values()) == 1 else one
-    inputs: Any = Annotated[list[several], Field(min_length=1, max_length=limits.inputs)]
-    many: Any = create_model("Inputs", __base__=Strict, inputs=(inputs, ...))
-    return Annotated[Annotated[one, Tag("one")] | Annotated[many, Tag("many")], Discriminator(_which)]
+    one: Any = create_model(
+        "Input",
+        __base__=StrictModel,
+        **{
+            name: (text, Field(examples=[_EXAMPLES[name]]))
+            if required
+            else (text | None, Field(None, examples=[_EXAMPLES[name]]))
+            for name, required in fields.items()
+        },  # type: ignore[call-overload]
+    )
+    item: Any = one | text if sum(fields.values()) == 1 else one
+    inputs: Any = Annotated[list[item], Field(min_length=1, max_length=limits.inputs)]
+    many: Any = create_model("Inputs", __base__=StrictModel, inputs=(inputs, ...))
+    return Annotated[
+        Annotated[one, Tag("one")] | Annotated[many, Tag("many")], Discriminator(_number_of_inputs)
+    ]
 
 
-def rows_of(request: Any) -> list[Row]:
+def rows_of(request: Any) -> list[TextRow]:
     """The rows in a request of ``request_type``."""
     inputs = request.inputs if hasattr(request, "inputs") else [request]
     return [
@@ -139,18 +151,18 @@ def rows_of(request: Any) -> list[Row]:
 def reference_request_type(texts: Sequence[str], limits: Limits) -> Any:
     """``{"key": ["text"], "value": ["…"], "logid": 1}``; texts: the keys, for pairs text and text_pair."""
     two = Field(min_length=1, max_length=2)
-    name: Any = Literal["text", "text_pair"]
-    text: Any = text_type(limits)
+    key: Any = Annotated[list[Literal["text", "text_pair"]], two]
+    value: Any = Annotated[list[text_type(limits)], two]  # type: ignore[misc]
     return create_model(
         "ReferenceRequest",
-        __base__=Strict,
-        key=(Annotated[list[name], two], Field(examples=[list(texts)])),
-        value=(Annotated[list[text], two], Field(examples=[[_EXAMPLES[name] for name in texts]])),
+        __base__=StrictModel,
+        key=(key, Field(examples=[list(texts)])),
+        value=(value, Field(examples=[[_EXAMPLES[name] for name in texts]])),
         logid=(int | None, Field(None, examples=[10000])),
     )
 
 
-def reference_row(request: Any) -> Row:
+def reference_row(request: Any) -> TextRow:
     """The row in such a request; ValueError if keys and values do not go together."""
     texts = dict(zip(request.key, request.value, strict=False))
     if "text" not in texts or not len(request.key) == len(request.value) == len(texts):
@@ -158,10 +170,10 @@ def reference_row(request: Any) -> Row:
     return (texts["text"], texts["text_pair"]) if len(texts) == 2 else (texts["text"],)
 
 
-def reference_answer(found: dict[str, Any]) -> ReferenceAnswer:
+def reference_response(answer: dict[str, Any]) -> ReferenceResponse:
     """An answer as the reference service wrote it: ``"[0]"``, ``"[0.995919]"``."""
-    if "score" in found:
-        said = {"score": f"[{found['score']:.6f}]"}
+    if "score" in answer:
+        values = {"score": f"[{answer['score']:.6f}]"}
     else:
-        said = {"label_id": f"[{found['label_id']}]", "prob": f"[{found['prob']:.6f}]"}
-    return ReferenceAnswer(err_no=0, err_msg="", key=list(said), value=list(said.values()), tensors=[])
+        values = {"label_id": f"[{answer['label_id']}]", "prob": f"[{answer['prob']:.6f}]"}
+    return ReferenceResponse(err_no=0, err_msg="", key=list(values), value=list(values.values()), tensors=[])

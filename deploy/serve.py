@@ -5,10 +5,10 @@ Example:
   curl -H 'Content-Type: application/json' -d '{"text": "A fine film ."}' http://127.0.0.1:18080/predict
 
 Inputs of many requests are answered in batches. What is too large, too long or too many is refused with a
-reason; so is what comes while the queue is full (429). A connection that says nothing, or sends its request
+reason; so is what comes while the queue is full (429). A connection that sends nothing, or sends its request
 too slowly, is closed. Only requests for localhost and --host are answered, so that no web page can reach the
-service under a name of its own; --allowed_hosts names more. SIGTERM and Ctrl-C end the service when it has
-answered what it took. With --token_file (or $CONVBERT_GLUE_TOKEN) requests need that token.
+service under a name of its own; --allowed_hosts names more. SIGTERM and Ctrl-C end the service after it has
+answered the requests it accepted. With --token_file (or $CONVBERT_GLUE_TOKEN) requests need that token.
 """
 
 if not __package__:  # started by path: what is importable is the clone, not this folder
@@ -26,10 +26,8 @@ from common.command_line import CommandParser, count, count_or_0, path, run, sec
 from common.errors import InputError, UsageError
 from common.flags import add_device, add_length, add_lower_case
 from common.text import read_text
+from deploy.client import TOKEN_VARIABLE
 from deploy.hosts import AllowedHosts, host_list
-
-TOKEN_VARIABLE = "CONVBERT_GLUE_TOKEN"
-
 
 # Flag → its kind, default and meaning.
 _NUMBERS: dict[str, tuple[Callable[[str], float], float, str]] = {
@@ -71,9 +69,9 @@ def make_parser() -> CommandParser:
         metavar="FILE",
         help=f"holds the token that requests need (default: ${TOKEN_VARIABLE}, or none)",
     )
-    for name, (kind, default, what) in _NUMBERS.items():
+    for name, (kind, default, meaning) in _NUMBERS.items():
         parser.add_argument(
-            name, type=kind, default=default, metavar="N", help=f"{what} (default: {default})"
+            name, type=kind, default=default, metavar="N", help=f"{meaning} (default: {default})"
         )
     add_length(parser)
     add_lower_case(parser)
@@ -92,8 +90,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         import uvicorn  # noqa: F401
     except ImportError as error:
         raise InputError(f"{error.name} is not installed: pip install -e '.[serve]'") from None
-    from deploy.app import Batching, Service
-    from deploy.models import open_exported
+    from deploy.app import Service
+    from deploy.batcher import Batching
+    from deploy.model_loading import open_exported
     from deploy.schemas import Limits
     from deploy.server import Server, bind, connections_allowed
     from encoders.runtime import threads_to_use
@@ -109,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     batching = Batching(flags.max_batch, flags.max_wait, flags.max_queue, flags.workers)
     hosts = AllowedHosts(bound.getsockname()[0], (flags.host.lower(), *flags.allowed_hosts))
     service = Service(model, limits, batching, token, hosts)
-    Server(service.gate, bound, patience=2 * flags.timeout, connections=connections).run([bound])
+    Server(service.app, bound, patience=2 * flags.timeout, connections=connections).run([bound])
 
 
 def read_token(flags: Namespace) -> str | None:

@@ -11,17 +11,18 @@ from types import FrameType
 import uvicorn
 
 from common.errors import InputError
-from deploy.connections import IDLE_SECONDS, Connection, Waiting
-from deploy.descriptors import room_for
-from deploy.middleware import Gate
-from deploy.quiet import OncePerMinute
+from common.messages import say
+from deploy.connections import IDLE_SECONDS, Connection, WaitingConnections
+from deploy.log_filter import OncePerMinute
+from deploy.middleware import RequestMiddleware
+from deploy.open_files import RESERVE, room_for
 
-_BACKLOG = 2048
-_STEP = 0.05  # seconds between looks at what is still open
-_GRACE = 2.0  # seconds that a new connection may be silent, or a body incomplete, where others have no room
-_IDLE_GRACE = 5.0  # seconds for one that has had an answer
-_PAUSE = 1.0  # seconds to wait where the system has nothing left to accept with
-_AT_ONCE = 16  # connections that are accepted before others are served
+BACKLOG = 2048  # connections that the system accepts before we do
+MAX_ACCEPTED_AT_ONCE = 16  # connections, before others are served
+GRACE_SECONDS = 2.0  # that a new connection may be silent, or a body incomplete, if others have no room
+IDLE_GRACE_SECONDS = 5.0  # the same for a connection that has had an answer
+RETRY_SECONDS = 1.0  # if the system has nothing left to accept with
+POLL_SECONDS = 0.05  # between looks at what is still open
 _LOG = logging.getLogger("uvicorn.error")
 
 
@@ -41,19 +42,19 @@ def bind(host: str, port: int) -> socket.socket:
     return bound
 
 
-def connections_allowed(wanted: int) -> int:
-    """How many connections a service can hold, with a note if they are fewer than wanted.
+def connections_allowed(requested: int) -> int:
+    """How many connections a service can hold, with a note if they are fewer than requested.
 
-    InputError where not one can be held.
+    Raises:
+        InputError: Not one can be held.
     """
-    room = room_for(wanted)
+    room = room_for(requested)
     if room < 1:
         raise InputError("the limit of open files is too low for any connection; raise it: ulimit -n 4096")
-    if room < wanted:
-        print(
-            f"note: the limit of open files allows {room} connections at once, not {wanted}; "
-            f"to have more: ulimit -n {wanted + 64}",
-            file=sys.stderr,
+    if room < requested:
+        say(
+            f"note: the limit of open files allows {room} connections at once, not {requested}; "
+            f"to have more: ulimit -n {requested + RESERVE}"
         )
     return room
 
@@ -62,22 +63,29 @@ class Server(uvicorn.Server):
     """Serves an application on a bound socket until SIGTERM or SIGINT.
 
     Then it takes no more connections; requests on those it has are answered, each with
-    ``Connection: close``. An idle connection is closed after ``idle`` seconds, any after ``patience``.
+    ``Connection: close``.
 
-    No more than ``connections`` are open at once. Where one more comes, that which has waited longest without
-    a whole request is closed for it; where all are being answered, it waits to be accepted.
+    No more than ``connections`` are open at once. If one more comes, the one that has waited longest without
+    a whole request is closed for it; if all are being answered, it waits to be accepted.
+
+    Args:
+        app: The application.
+        bound: The socket.
+        idle: Seconds after which an idle connection is closed at the end.
+        patience: Seconds after which any connection is closed at the end.
+        connections: The most at once.
     """
 
     def __init__(
         self,
-        gate: Gate,
+        app: RequestMiddleware,
         bound: socket.socket,
         idle: float = 1.0,
         patience: float = 60.0,
         connections: int = 4096,
     ) -> None:
         config = uvicorn.Config(
-            gate,
+            app,
             log_level="warning",
             access_log=False,
             lifespan="on",
@@ -89,11 +97,10 @@ class Server(uvicorn.Server):
             timeout_graceful_shutdown=max(1, int(patience)),
         )
         super().__init__(config)
-        self._gate, self._bound, self._idle, self._patience = gate, bound, idle, patience
-        self._most, self._waiting = connections, Waiting()
-        self._connecting: set[asyncio.Task[tuple[asyncio.Transport, asyncio.Protocol]]] = (
-            set()
-        )  # accepted, but no connection yet
+        self._app, self._bound, self._idle, self._patience = app, bound, idle, patience
+        self._max_connections, self._waiting = connections, WaitingConnections()
+        # Accepted, but no connection yet.
+        self._connecting: set[asyncio.Task[tuple[asyncio.Transport, asyncio.Protocol]]] = set()
         self._pause: asyncio.TimerHandle | None = None
         for name in ("uvicorn.error", "asyncio"):
             log = logging.getLogger(name)
@@ -107,85 +114,48 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup([])  # it listens nowhere: accepting is ours
-        self._bound.listen(_BACKLOG)
+        self._bound.listen(BACKLOG)
         self._bound.setblocking(False)
-        self._accept_again()
+        self._resume_accepting()
         host, port = self._bound.getsockname()[:2]
-        shown = f"[{host}]" if ":" in host else host
-        print(f"serving on http://{shown}:{port}", file=sys.stderr, flush=True)
+        print(f"serving on http://{f'[{host}]' if ':' in host else host}:{port}", file=sys.stderr, flush=True)
 
-    def _accept_again(self) -> None:
+    def _is_full(self) -> bool:
+        return len(self.server_state.connections) + len(self._connecting) >= self._max_connections
+
+    def _resume_accepting(self) -> None:
         asyncio.get_running_loop().add_reader(self._bound.fileno(), self._accept)
 
-    def _accept_later(self, seconds: float) -> None:
+    def _pause_accepting(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._bound.fileno())
-        self._pause = loop.call_later(seconds, self._accept_again)
+        self._pause = loop.call_later(seconds, self._resume_accepting)
 
     def _accept(self) -> None:
         """Take connections that wait, a few at a time, as long as there is room for them.
 
-        asyncio's own way takes as many as the backlog holds, and where descriptors run out it reports each.
+        asyncio's own way takes as many as the backlog holds, and if descriptors run out it reports each.
         """
-        for _ in range(_AT_ONCE):
-            if len(self.server_state.connections) + len(self._connecting) >= self._most:
+        for _ in range(MAX_ACCEPTED_AT_ONCE):
+            if self._is_full():
                 self._make_room()
                 return
             try:
-                taken, _ = self._bound.accept()
+                accepted, _ = self._bound.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
                 _LOG.warning("no connection can be accepted: %s; trying again", error.strerror)
-                self._accept_later(_PAUSE)
+                self._pause_accepting(RETRY_SECONDS)
                 return
-            self._connect(taken)
+            self._connect(accepted)
 
-    def _connect(self, taken: socket.socket) -> None:
-        taken.setblocking(False)
+    def _connect(self, accepted: socket.socket) -> None:
+        accepted.setblocking(False)
         loop = asyncio.get_running_loop()
-        connecting = loop.create_task(loop.connect_accepted_socket(self._protocol, taken))
+        connecting = loop.create_task(loop.connect_accepted_socket(self._protocol, accepted))
         self._connecting.add(connecting)
         connecting.add_done_callback(self._connecting.discard)
-
-    def _make_room(self) -> None:
-        """Close the connection that has waited longest for a request or its body, or wait for one to end."""
-        loop = asyncio.get_running_loop()
-        silent = self._waiting.longest(loop.time(), _GRACE, _IDLE_GRACE)
-        if silent is None:
-            _LOG.warning("all %d connections are in use (--max_connections); others wait", self._most)
-            self._accept_later(_STEP)
-            return
-        loop.remove_reader(self._bound.fileno())
-        self._pause = loop.call_later(0, self._close, *silent)  # when what it may have sent was read
-
-    def _close(self, silent: Connection, since: float) -> None:
-        if self._waiting.is_waiting(silent, since):
-            _LOG.warning(
-                "all %d connections are in use; silent and slow ones are closed for others", self._most
-            )
-            silent.make_way()
-        self._accept_again()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._gate.draining = True
-        await self._stop_listening()
-        deadline = time.monotonic() + self._idle
-        while self.server_state.connections and time.monotonic() < deadline and not self.force_exit:
-            await asyncio.sleep(_STEP)
-        await super().shutdown()
-
-    async def _stop_listening(self) -> None:
-        """Take what the system has accepted for us already; closing the socket would drop it."""
-        if self._pause is not None:
-            self._pause.cancel()
-        asyncio.get_running_loop().remove_reader(self._bound.fileno())
-        with contextlib.suppress(OSError):  # BlockingIOError: that was all
-            while len(self.server_state.connections) + len(self._connecting) < self._most:
-                self._connect(self._bound.accept()[0])
-        self._bound.close()  # at once: what the system accepted now would be dropped
-        if self._connecting:
-            await asyncio.wait(self._connecting)
 
     def _protocol(self) -> asyncio.Protocol:
         return Connection(
@@ -195,3 +165,42 @@ class Server(uvicorn.Server):
             server_state=self.server_state,
             app_state=self.lifespan.state,
         )
+
+    def _make_room(self) -> None:
+        """Close the connection that has waited longest for a request or its body, or wait for one to end."""
+        loop = asyncio.get_running_loop()
+        longest = self._waiting.longest(loop.time(), GRACE_SECONDS, IDLE_GRACE_SECONDS)
+        if longest is None:
+            most = self._max_connections
+            _LOG.warning("all %d connections are in use (--max_connections); others wait", most)
+            self._pause_accepting(POLL_SECONDS)
+            return
+        loop.remove_reader(self._bound.fileno())
+        self._pause = loop.call_later(0, self._close, *longest)  # when what it may have sent was read
+
+    def _close(self, silent: Connection, since: float) -> None:
+        if self._waiting.is_waiting(silent, since):
+            most = self._max_connections
+            _LOG.warning("all %d connections are in use; silent and slow ones are closed for others", most)
+            silent.make_way()
+        self._resume_accepting()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._app.draining = True
+        await self._stop_listening()
+        deadline = time.monotonic() + self._idle
+        while self.server_state.connections and time.monotonic() < deadline and not self.force_exit:
+            await asyncio.sleep(POLL_SECONDS)
+        await super().shutdown()
+
+    async def _stop_listening(self) -> None:
+        """Take what the system has accepted for us already; closing the socket would drop it."""
+        if self._pause is not None:
+            self._pause.cancel()
+        asyncio.get_running_loop().remove_reader(self._bound.fileno())
+        with contextlib.suppress(OSError):  # BlockingIOError: that was all
+            while not self._is_full():
+                self._connect(self._bound.accept()[0])
+        self._bound.close()  # at once: what the system accepted now would be dropped
+        if self._connecting:
+            await asyncio.wait(self._connecting)

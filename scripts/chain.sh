@@ -71,8 +71,23 @@ fi
 
 step train "$PYTHON" -m glue.run_glue --task_name "$TASK" --data_dir "$DATA_DIR" --model_name_or_path "$MODEL" \
   --output_dir "$DIR/run" --overwrite_output_dir ${steps:+--max_steps "$steps"} ${recipe[@]+"${recipe[@]}"}
-step rows "$PYTHON" -m deploy.dev_rows --task_name "$TASK" --data_dir "$DATA_DIR" --output "$DIR/rows.jsonl" \
-  ${rows:+--rows "$rows"}
+dev_rows() {  # the task's first dev rows, as deploy.infer, deploy.predict and deploy.client take them
+  "$PYTHON" - "$TASK" "$DATA_DIR" "$DIR/rows.jsonl" "${rows:-}" <<'END'
+import json
+import sys
+from pathlib import Path
+
+from glue.data import read_split
+from glue.tasks import task_named
+
+task = task_named(sys.argv[1])
+examples = read_split(task, task.of_kind("dev")[0], Path(sys.argv[2])).examples
+with open(sys.argv[3], "w", encoding="utf-8") as file:
+    for example in examples[: int(sys.argv[4] or len(examples))]:
+        print(json.dumps(dict(zip(("text", "text_pair"), example.texts))), file=file)
+END
+}
+step rows dev_rows
 step predict "$PYTHON" -m deploy.predict --model_path "$DIR/run" --input "$DIR/rows.jsonl" \
   --output "$DIR/dynamic.jsonl"
 

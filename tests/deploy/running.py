@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
-from deploy.app import Batching, Service
+from deploy.app import Service
+from deploy.batcher import Batching
 from deploy.hosts import AllowedHosts
-from deploy.models import Model
+from deploy.model import Model
 from deploy.schemas import Limits
 from deploy.server import Server, bind
 
@@ -59,7 +60,7 @@ def running(
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
     service = Service(model, limits, batching, token, hosts)  # type: ignore[arg-type]
     patience = 2 * limits.seconds if limits else 20
-    server = Server(service.gate, bound, idle=0.2, patience=patience, connections=connections)
+    server = Server(service.app, bound, idle=0.2, patience=patience, connections=connections)
     thread = threading.Thread(target=server.run, args=([bound],), daemon=True)
     thread.start()
     try:

@@ -15,9 +15,10 @@ pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
 pytest.importorskip("prometheus_client")
 
-from deploy.app import Batching
+from deploy.batcher import Batching
 from deploy.client import Client, RefusedError
-from deploy.models import Model, open_exported
+from deploy.model import Model
+from deploy.model_loading import open_exported
 from deploy.schemas import Limits
 from tests.deploy.running import Slow, raw, running
 
@@ -261,7 +262,7 @@ def test_requests_at_once_are_batched_and_none_is_crossed(model: Model, workers:
 
 def test_a_full_queue_refuses_and_recovers(model: Model) -> None:
     slow = Slow(model.config, 0.2)
-    batching = Batching(rows=2, queue=4)
+    batching = Batching(max_batch=2, max_queue=4)
     with running(slow, Limits(inputs=4), batching) as url:
 
         def ask(number: int) -> int:
@@ -289,7 +290,7 @@ def test_an_answer_that_takes_too_long_is_given_up(model: Model) -> None:
 
 def test_who_goes_away_makes_room(model: Model) -> None:
     slow = Slow(model.config, 0.3)
-    with running(slow, Limits(inputs=8), Batching(rows=2, queue=8)) as url:
+    with running(slow, Limits(inputs=8), Batching(max_batch=2, max_queue=8)) as url:
         with pytest.raises(OSError):  # noqa: PT011 (a timeout, by whatever name)
             Client(url, timeout=0.1).post("/predict", {"inputs": [f"text {number}" for number in range(8)]})
         found = Client(url).post("/predict", {"inputs": [f"other {number}" for number in range(8)]})
@@ -314,7 +315,7 @@ def test_a_shutdown_answers_what_was_taken(model: Model, workers: int) -> None:
     """Requests that wait in the queue when the service is told to end."""
     slow = Slow(model.config, 0.3)
     with ThreadPoolExecutor(12) as pool:
-        with running(slow, batching=Batching(rows=3, workers=workers)) as url:
+        with running(slow, batching=Batching(max_batch=3, workers=workers)) as url:
             jobs = [
                 pool.submit(lambda text: Client(url).predict([(text,)])[0]["label"], f"t{number}")
                 for number in range(12)

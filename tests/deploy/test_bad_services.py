@@ -19,7 +19,7 @@ from deploy import client as client_module
 from deploy import load_test as load_module
 from deploy.client import Client
 from deploy.client import main as ask
-from deploy.load_test import Load
+from deploy.load_test import LoadTest
 
 OK = b"HTTP/1.1 200 OK\r\n"
 Behaviour = Callable[[], Iterator[bytes]]
@@ -114,8 +114,7 @@ STRANGE = {
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (client_module, load_module):
-        monkeypatch.setattr(module, "LARGEST_ANSWER", 1 << 20)
+    monkeypatch.setattr(client_module, "MAX_ANSWER_BYTES", 1 << 20)
 
 
 @pytest.mark.parametrize("name", ENDLESS)
@@ -154,13 +153,13 @@ def test_a_row_without_its_answer_is_named(tmp_path: Path, answer: bytes) -> Non
 def test_load_ends_and_counts_it(name: str) -> None:
     started = time.monotonic()
     with answering({**ENDLESS, **STRANGE}[name]) as url:
-        load = Load(url, "/predict", [{"text": "a"}], [{"label": "0"}], seconds=0.5)
+        load = LoadTest(url, "/predict", [{"text": "a"}], [{"label": "0"}], timeout=0.5)
         load.run(40, 2)
     assert time.monotonic() - started < 60
-    assert not load.tally.seconds
-    assert sum(load.tally.faults.values()) >= 2
-    assert load.tally.first.isprintable()
-    assert len(load.tally.first) < 1000
+    assert not load.seconds
+    assert sum(load.faults.values()) >= 2
+    assert load.first_fault.isprintable()
+    assert len(load.first_fault) < 1000
 
 
 def test_more_clients_than_descriptors_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,7 +173,7 @@ def test_more_clients_than_descriptors_are_refused(tmp_path: Path, monkeypatch: 
 
 
 def test_the_soft_limit_is_raised_where_it_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    from deploy.descriptors import RESERVE, room_for
+    from deploy.open_files import RESERVE, room_for
 
     resource = pytest.importorskip("resource")
     limits, infinite = [256, 1024], resource.RLIM_INFINITY
@@ -197,7 +196,7 @@ def test_the_soft_limit_is_raised_where_it_can_be(monkeypatch: pytest.MonkeyPatc
 def test_without_such_limits_there_is_room_for_what_select_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
-    from deploy.descriptors import room_for
+    from deploy.open_files import room_for
 
     monkeypatch.setitem(sys.modules, "resource", None)
     assert room_for(100) == 100

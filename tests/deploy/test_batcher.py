@@ -7,20 +7,20 @@ from typing import Any
 
 import pytest
 
-from deploy.batcher import Batcher, QueueFullError
-from deploy.rows import Row
+from deploy.batcher import Batcher, Batching, QueueFullError
+from deploy.rows import TextRow
 
 
-def batches_of(rows: Sequence[Row], **settings: Any) -> tuple[list[list[Row]], list[dict[str, Any]]]:
+def batches_of(rows: Sequence[TextRow], **settings: Any) -> tuple[list[list[TextRow]], list[dict[str, Any]]]:
     """The batches in which rows that all wait already are answered, and each row's answer."""
-    batches: list[list[Row]] = []
+    batches: list[list[TextRow]] = []
 
-    def answer(batch: Sequence[Row]) -> list[dict[str, Any]]:
+    def answer(batch: Sequence[TextRow]) -> list[dict[str, Any]]:
         batches.append(list(batch))
         return [{"to": row} for row in batch]
 
     async def ask() -> list[dict[str, Any]]:
-        batcher = Batcher(answer, **settings)
+        batcher = Batcher(answer, Batching(**settings))
         waiting = [asyncio.ensure_future(batcher.submit([row])) for row in rows]
         await asyncio.sleep(0)  # they are in the queue now
         batcher.start()
@@ -32,7 +32,7 @@ def batches_of(rows: Sequence[Row], **settings: Any) -> tuple[list[list[Row]], l
     return batches, asyncio.run(ask())
 
 
-def row(length: int, number: int = 0) -> Row:
+def row(length: int, number: int = 0) -> TextRow:
     return (f"{number:02}".ljust(length, "x"),)
 
 
@@ -64,10 +64,10 @@ def test_pairs_are_as_long_as_both_texts() -> None:
 
 
 def test_rows_nobody_waits_for_are_left_out() -> None:
-    async def ask() -> list[list[Row]]:
-        batches: list[list[Row]] = []
+    async def ask() -> list[list[TextRow]]:
+        batches: list[list[TextRow]] = []
 
-        def answer(batch: Sequence[Row]) -> list[dict[str, Any]]:
+        def answer(batch: Sequence[TextRow]) -> list[dict[str, Any]]:
             batches.append(list(batch))
             return [{} for _ in batch]
 
@@ -75,7 +75,7 @@ def test_rows_nobody_waits_for_are_left_out() -> None:
         gone, kept = (asyncio.ensure_future(batcher.submit([row(9, number)])) for number in (1, 2))
         await asyncio.sleep(0)
         gone.cancel()
-        await asyncio.sleep(0)
+        await asyncio.wait([gone])
         assert batcher.waiting == 1
         batcher.start()
         await kept
@@ -105,12 +105,12 @@ def test_long_rows_make_small_batches() -> None:
 def test_a_slow_first_batch_does_not_refuse_a_few_rows() -> None:
     seconds = iter([0.3, *[0.0] * 100])
 
-    def answer(batch: Sequence[Row]) -> list[dict[str, Any]]:
+    def answer(batch: Sequence[TextRow]) -> list[dict[str, Any]]:
         time.sleep(next(seconds))
         return [{} for _ in batch]
 
     async def ask() -> int:
-        batcher = Batcher(answer, max_batch=4, max_delay=0.5)
+        batcher = Batcher(answer, Batching(max_batch=4, max_delay=0.5))
         batcher.start()
         answered = len(await batcher.submit([row(5)]))
         answered += len(await asyncio.gather(*(batcher.submit([row(5, number)]) for number in range(4))))
@@ -124,12 +124,12 @@ def test_a_slow_first_batch_does_not_refuse_a_few_rows() -> None:
 
 
 def test_a_queue_that_takes_too_long_is_refused() -> None:
-    def answer(batch: Sequence[Row]) -> list[dict[str, Any]]:
+    def answer(batch: Sequence[TextRow]) -> list[dict[str, Any]]:
         time.sleep(0.05 * len(batch))
         return [{} for _ in batch]
 
     async def ask() -> list[Any]:
-        batcher = Batcher(answer, max_batch=2, max_delay=0.5)
+        batcher = Batcher(answer, Batching(max_batch=2, max_delay=0.5))
         batcher.start()
         await batcher.submit([row(5)])
         found = await asyncio.gather(

@@ -10,10 +10,7 @@ from typing import Any
 import pytest
 
 from common.errors import InputError
-from deploy.compare_outputs import main as agree
-from deploy.dev_rows import main as dev_rows
-from glue.data import read_split
-from glue.tasks import TASKS
+from deploy.compare_outputs import main as compare
 
 ROW = {"index": 0, "label_id": 1, "label": "1", "prob": 0.75, "probabilities": {"0": 0.25, "1": 0.75}}
 
@@ -34,27 +31,27 @@ def test_the_same_answers_agree(
     tmp_path: Path, other: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = write(tmp_path / "a", ROW)
-    agree([first, write(tmp_path / "b", other), first])
+    compare([first, write(tmp_path / "b", other), first])
     assert capsys.readouterr().out.count("1 rows as in") == 2
 
 
 @pytest.mark.parametrize(
-    ("others", "said"),
+    ("others", "message"),
     [
         ([ROW, changed(prob=0.7502)], "b:2: prob is 0.7502, in"),
         ([ROW, changed(probabilities={"0": 0.25, "1": 0.7})], "b:2: probabilities.1 is 0.7"),
         ([ROW, changed(label="0")], "b:2: label is '0'"),
         ([ROW, changed(label_id=0)], "b:2: label_id is 0"),
         ([ROW, changed(prob=float("nan"))], "b:2: prob is nan"),
-        ([ROW, changed(more=1)], "b:2: only one file has more"),
+        ([ROW, changed(more=1)], "b:2: more is 1, in"),
         ([ROW], "b:2: one file has fewer rows"),
         ([ROW, ROW, ROW], "b:3: one file has fewer rows"),
     ],
 )
-def test_a_difference_is_named(tmp_path: Path, others: list[dict[str, Any]], said: str) -> None:
+def test_a_difference_is_named(tmp_path: Path, others: list[dict[str, Any]], message: str) -> None:
     with pytest.raises(InputError) as caught:
-        agree([write(tmp_path / "a", ROW, ROW), write(tmp_path / "b", *others)])
-    assert said in str(caught.value)
+        compare([write(tmp_path / "a", ROW, ROW), write(tmp_path / "b", *others)])
+    assert message in str(caught.value)
 
 
 def answer(first: float) -> dict[str, Any]:
@@ -64,11 +61,11 @@ def answer(first: float) -> dict[str, Any]:
 
 
 def test_of_two_labels_in_a_near_tie_either_may_be_the_answer(tmp_path: Path) -> None:
-    agree([write(tmp_path / "a", answer(0.50004)), write(tmp_path / "b", answer(0.49996))])
+    compare([write(tmp_path / "a", answer(0.50004)), write(tmp_path / "b", answer(0.49996))])
     with pytest.raises(InputError, match="b:1: label_id is 1"):
-        agree([write(tmp_path / "a", answer(0.5002)), write(tmp_path / "b", answer(0.4998))])
+        compare([write(tmp_path / "a", answer(0.5002)), write(tmp_path / "b", answer(0.4998))])
     with pytest.raises(InputError, match="b:1: label is"):  # of equal chances, but not the one they name
-        agree([write(tmp_path / "a", answer(0.7)), write(tmp_path / "b", {**answer(0.7), "label": "1"})])
+        compare([write(tmp_path / "a", answer(0.7)), write(tmp_path / "b", {**answer(0.7), "label": "1"})])
 
 
 @pytest.mark.parametrize("value", ["nan", "-1", "inf", "much"])
@@ -76,27 +73,18 @@ def test_a_tolerance_is_a_number_of_at_least_0(
     tmp_path: Path, value: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):
-        agree([write(tmp_path / "a", ROW), write(tmp_path / "b", ROW), f"--tolerance={value}"])
+        compare([write(tmp_path / "a", ROW), write(tmp_path / "b", ROW), f"--tolerance={value}"])
     assert f"'{value}' is not a number of at least 0" in capsys.readouterr().err
 
 
 def test_no_rows_do_not_agree(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has no rows"):
-        agree([write(tmp_path / "a"), write(tmp_path / "b")])
+        compare([write(tmp_path / "a"), write(tmp_path / "b")])
 
 
-@pytest.mark.parametrize("task", ["cola", "mnli"])
-def test_dev_rows_are_the_official_ones(task: str, sample_dir: Path, tmp_path: Path) -> None:
-    target = tmp_path / "rows.jsonl"
-    dev_rows(["--task_name", task, "--data_dir", str(sample_dir), "--output", str(target), "--rows", "20"])
-    found = [tuple(json.loads(line).values()) for line in target.read_text(encoding="utf-8").splitlines()]
-    examples = read_split(TASKS[task], TASKS[task].of_kind("dev")[0], sample_dir).examples
-    assert found == [example.texts for example in examples[:20]]
-
-
-def run_chain(project: Path, folder: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+def run_chain(project: Path, folder: Path, *argv: str, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["bash", str(project / "scripts" / "chain.sh"), *words, str(folder)],
+        ["bash", str(project / "scripts" / "chain.sh"), *argv, str(folder)],
         env={**os.environ, "PYTHON": sys.executable, "OMP_NUM_THREADS": "1", **env},
         capture_output=True,
         encoding="utf-8",

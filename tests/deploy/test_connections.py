@@ -17,7 +17,7 @@ pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
 pytest.importorskip("prometheus_client")
 
-from deploy import connections, quiet, server
+from deploy import connections, log_filter, server
 from deploy.client import Client
 from deploy.schemas import Limits
 from tests.deploy.running import CONFIG, Slow, connect, exchange, raw, running
@@ -118,7 +118,7 @@ def test_an_endless_head_neither_stalls_the_others_nor_is_collected(url: str) ->
             assert client.get("/health")
         answer = rest(connection)
     assert status(answer) == 431
-    assert taken <= 2 * connections._LINGER_BYTES
+    assert taken <= 2 * connections.MAX_LINGER_BYTES
 
 
 def test_what_is_within_the_bounds_is_answered(url: str) -> None:
@@ -187,7 +187,7 @@ def test_a_length_of_any_size_is_understood(url: str, length: bytes, wanted: int
 
 
 def test_a_body_after_its_refusal_is_not_read_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "_LINGER_BYTES", 1 << 20)
+    monkeypatch.setattr(connections, "MAX_LINGER_BYTES", 1 << 20)
     with running(Slow(CONFIG, 0.0), LIMITS) as url, connect(url) as connection:
         assert status(exchange(connection, POST + b"Content-Length: 999999999\r\n\r\n")) == 413
         for _ in range(1000):
@@ -268,8 +268,8 @@ def test_a_bad_request_behind_a_good_one_does_not_answer_for_it() -> None:
 def test_the_next_request_takes_no_answer_away(monkeypatch: pytest.MonkeyPatch, begun: bytes) -> None:
     """Its head does not come, or is bad, and others want the connection, while an answer is awaited."""
     monkeypatch.setattr(connections, "HEAD_SECONDS", 0.2)
-    monkeypatch.setattr(server, "_GRACE", 0.1)
-    monkeypatch.setattr(server, "_IDLE_GRACE", 0.1)
+    monkeypatch.setattr(server, "GRACE_SECONDS", 0.1)
+    monkeypatch.setattr(server, "IDLE_GRACE_SECONDS", 0.1)
     with running(Slow(CONFIG, 1.0), connections=1) as url, connect(url) as connection:
         connection.sendall(POST + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY + begun)
         time.sleep(0.1)
@@ -279,7 +279,7 @@ def test_the_next_request_takes_no_answer_away(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_slow_bodies_make_room_for_whole_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(middleware, "_HASTE", 0.2)
+    monkeypatch.setattr(middleware, "MIN_BODY_SECONDS", 0.2)
     with running(Slow(CONFIG, 0.0), Limits(requests=8)) as url:
         slow = [connect(url) for _ in range(8)]
         for connection in slow:
@@ -292,7 +292,7 @@ def test_slow_bodies_make_room_for_whole_ones(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_bodies_are_bounded_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(middleware, "_HELD", 100_000)
+    monkeypatch.setattr(middleware, "MAX_HELD_BYTES", 100_000)
     with running(Slow(CONFIG, 0.0), Limits(body=60_000)) as url:
         with connect(url) as slow:
             slow.sendall(POST + b"Content-Length: 60000\r\n\r\n" + b" " * 59_000)
@@ -319,7 +319,7 @@ def warnings(said: pytest.CaptureFixture[str]) -> list[str]:
 def test_silent_connections_leave_room_for_others(
     monkeypatch: pytest.MonkeyPatch, said: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(server, "_GRACE", 0.2)
+    monkeypatch.setattr(server, "GRACE_SECONDS", 0.2)
     with running(Slow(CONFIG, 0.0), connections=8) as url:
         silent = [connect(url) for _ in range(30)]
         for _ in range(5):
@@ -335,15 +335,15 @@ def test_silent_connections_leave_room_for_others(
 def test_idle_connections_leave_room_too(
     monkeypatch: pytest.MonkeyPatch, said: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(server, "_IDLE_GRACE", 0.2)
+    monkeypatch.setattr(server, "IDLE_GRACE_SECONDS", 0.2)
     with running(Slow(CONFIG, 0.0), connections=4) as url, contextlib.ExitStack() as stack:
         for _ in range(12):
             assert status(exchange(stack.enter_context(connect(url)), GET + b"\r\n")) == 200
 
 
 def test_new_connections_are_closed_before_idle_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "_GRACE", 0.2)
-    monkeypatch.setattr(server, "_IDLE_GRACE", 60.0)
+    monkeypatch.setattr(server, "GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(server, "IDLE_GRACE_SECONDS", 60.0)
     with running(Slow(CONFIG, 0.0), connections=4) as url, contextlib.ExitStack() as stack:
         idle = [stack.enter_context(connect(url)) for _ in range(3)]
         for connection in idle:
@@ -363,7 +363,7 @@ def half_a_body(url: str, before: bytes = b"") -> socket.socket:
 
 def test_half_bodies_leave_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that came first are closed first, with the reason."""
-    monkeypatch.setattr(server, "_GRACE", 0.2)
+    monkeypatch.setattr(server, "GRACE_SECONDS", 0.2)
     with running(Slow(CONFIG, 0.0), LIMITS, connections=4) as url, contextlib.ExitStack() as stack:
         slow = []
         for _ in range(4):
@@ -377,7 +377,7 @@ def test_half_bodies_leave_room_for_others(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_whole_request_is_not_closed_for_others_beside_half_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "_GRACE", 0.1)
+    monkeypatch.setattr(server, "GRACE_SECONDS", 0.1)
     whole = POST + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
     with running(Slow(CONFIG, 1.0), LIMITS, connections=2) as url, contextlib.ExitStack() as stack:
         busy, both = stack.enter_context(connect(url)), stack.enter_context(half_a_body(url, before=whole))
@@ -394,7 +394,7 @@ def test_a_whole_request_is_not_closed_for_others_beside_half_ones(monkeypatch: 
 def test_connections_at_work_are_not_closed_for_others(
     monkeypatch: pytest.MonkeyPatch, said: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(server, "_GRACE", 60.0)
+    monkeypatch.setattr(server, "GRACE_SECONDS", 60.0)
     with running(Slow(CONFIG, 0.5), connections=3) as url:
         request = POST + b"Content-Length: %d\r\nConnection: close\r\n\r\n" % len(BODY) + BODY
         busy = [connect(url) for _ in range(9)]
@@ -447,10 +447,10 @@ class Lines(logging.Handler):
 
 def test_what_was_held_back_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
-    monkeypatch.setattr(quiet.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(log_filter.time, "monotonic", lambda: clock[0])
     log, handler = logging.Logger("test"), Lines()
     log.addHandler(handler)
-    log.addFilter(quiet.OncePerMinute())
+    log.addFilter(log_filter.OncePerMinute())
 
     def fail(what: Any) -> None:
         try:
@@ -463,6 +463,6 @@ def test_what_was_held_back_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
         fail(ValueError(number))
         fail(TypeError(number))
     assert len(handler.lines) == 3
-    clock[0] = quiet.SECONDS + 1
+    clock[0] = log_filter.SECONDS + 1
     log.warning("request %d", 9)
     assert handler.lines[3:] == ["request 9 (4 more like this since)"]

@@ -12,7 +12,7 @@ from common.errors import InputError, UsageError
 from deploy import answering
 from deploy.classification import softmax
 from deploy.infer import main as infer
-from deploy.models import open_exported
+from deploy.model_loading import open_exported
 from deploy.predict import main as predict
 from deploy.rows import DEFAULT_TEXT
 from encoders.batching import pack
@@ -71,7 +71,7 @@ def test_the_line_is_the_references(sst2: Path, sst2_model: Path, capsys: pytest
 def test_files_are_answered_in_order_by_all_engines(
     sst2: Path, sst2_paddle: Path, sst2_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(answering, "CHUNK", 8)  # fifty rows in chunks
+    monkeypatch.setattr(answering, "CHUNK_ROWS", 8)  # fifty rows in chunks
     rows = write_jsonl(tmp_path / "rows.jsonl", TEXTS)
     alone = open_exported(sst2)
     wanted = [alone.answer([(text,)])[0]["probabilities"]["1"] for text in TEXTS]

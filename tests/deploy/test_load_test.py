@@ -14,9 +14,10 @@ pytest.importorskip("uvicorn")
 pytest.importorskip("prometheus_client")
 
 from common.errors import InputError
-from deploy.load_test import Load
+from deploy.load_test import LoadTest
 from deploy.load_test import main as load
-from deploy.models import Model, open_exported
+from deploy.model import Model
+from deploy.model_loading import open_exported
 from tests.deploy.running import running
 
 ROWS = [{"text": f"a film of {number} hours"} for number in range(20)]
@@ -52,30 +53,30 @@ def answering(answer: bytes) -> Iterator[str]:
 
 def test_right_answers_are_counted(model: Model) -> None:
     with running(model) as url:
-        asked = Load(url, "/predict", ROWS, expected(model))
+        asked = LoadTest(url, "/predict", ROWS, expected(model))
         asked.run(50, 100)
-    assert (len(asked.tally.seconds), asked.tally.refused, asked.tally.faults) == (50, 0, {})
+    assert (len(asked.seconds), asked.refused, asked.faults) == (50, 0, {})
 
 
 def test_a_wrong_answer_is_counted_and_shown(model: Model) -> None:
     answers = expected(model)
     answers[3] = {**answers[3], "prob": 0.5}
     with running(model) as url:
-        asked = Load(url, "/predict", ROWS, answers)
+        asked = LoadTest(url, "/predict", ROWS, answers)
         asked.run(40, 4)
-    assert (len(asked.tally.seconds), asked.tally.faults) == (38, {"wrong": 2})
-    assert asked.tally.first.startswith("row 3: ")
+    assert (len(asked.seconds), asked.faults) == (38, {"wrong": 2})
+    assert asked.first_fault.startswith("row 3: ")
 
 
 def test_a_token_is_sent(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     with running(model, token="secret") as url:
-        asked = Load(url, "/predict", ROWS, expected(model))
+        asked = LoadTest(url, "/predict", ROWS, expected(model))
         asked.run(3, 1)
         monkeypatch.setenv("CONVBERT_GLUE_TOKEN", "secret")
-        trusted = Load(url, "/predict", ROWS, expected(model))
+        trusted = LoadTest(url, "/predict", ROWS, expected(model))
         trusted.run(3, 1)
-    assert asked.tally.faults == {"401": 3}
-    assert len(trusted.tally.seconds) == 3
+    assert asked.faults == {"401": 3}
+    assert len(trusted.seconds) == 3
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,7 @@ def test_a_token_is_sent(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}", "wrong"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nnone", "wrong"),
-        (b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", "lost"),
+        (b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", "wrong"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}", "lost"),
         (b"", "lost"),
         (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000, "lost"),
@@ -92,15 +93,15 @@ def test_a_token_is_sent(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_other_answers_are_faults(answer: bytes, kind: str) -> None:
     with answering(answer) as url:
-        asked = Load(url, "/predict", ROWS, [{} for _ in ROWS])
+        asked = LoadTest(url, "/predict", ROWS, [{} for _ in ROWS])
         asked.run(6, 2)
-    assert asked.tally.faults == {kind: 6}
+    assert asked.faults == {kind: 6}
 
 
 def test_nobody_there(tmp_path: Path) -> None:
-    asked = Load("http://127.0.0.1:9", "/predict", ROWS, [{} for _ in ROWS])
+    asked = LoadTest("http://127.0.0.1:9", "/predict", ROWS, [{} for _ in ROWS])
     asked.run(4, 2)
-    assert asked.tally.faults == {"refused connection": 4}
+    assert asked.faults == {"refused connection": 4}
 
 
 def test_the_command_says_rates_and_faults(

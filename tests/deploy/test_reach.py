@@ -22,8 +22,8 @@ pytest.importorskip("uvicorn")
 pytest.importorskip("prometheus_client")
 
 from deploy.client import Client, RefusedError
-from deploy.load_test import Load
-from deploy.models import open_exported
+from deploy.load_test import LoadTest
+from deploy.model_loading import open_exported
 from tests.deploy.test_serve import served
 
 pytestmark = pytest.mark.long
@@ -31,9 +31,9 @@ pytestmark = pytest.mark.long
 TEXTS = [f"number {number} is a {'very ' * (number % 40)}good film" for number in range(500)]
 
 
-def load_of(folder: Path, url: str) -> Load:
+def load_of(folder: Path, url: str) -> LoadTest:
     rows = [{"text": text} for text in TEXTS]
-    return Load(url, "/predict", rows, open_exported(folder).answer([(text,) for text in TEXTS]))
+    return LoadTest(url, "/predict", rows, open_exported(folder).answer([(text,) for text in TEXTS]))
 
 
 def memory(process: int) -> int:
@@ -53,19 +53,19 @@ def test_of_20000_requests_no_answer_is_lost_or_crossed(sst2: Path) -> None:
         before = memory(process.pid)
         load.run(18_000, 32)
         assert memory(process.pid) < before + 20e6
-    assert len(load.tally.seconds) == 20_000
-    assert not load.tally.faults, load.tally.first
+    assert len(load.seconds) == 20_000
+    assert not load.faults, load.first_fault
 
 
 def test_overload_is_refused_and_goes_by(sst2: Path) -> None:
     with served(sst2, "--max_queue", "16", "--max_inputs", "16", "--max_batch", "4") as (url, _):
         load = load_of(sst2, url)
         load.run(3000, 64)
-        assert load.tally.refused > 0
-        assert not load.tally.faults, load.tally.first
+        assert load.refused > 0
+        assert not load.faults, load.first_fault
         calm = load_of(sst2, url)
         calm.run(200, 4)
-        assert (len(calm.tally.seconds), calm.tally.refused) == (200, 0)
+        assert (len(calm.seconds), calm.refused) == (200, 0)
 
 
 def test_sigterm_under_load_again_and_again(sst2: Path) -> None:
@@ -79,8 +79,8 @@ def test_sigterm_under_load_again_and_again(sst2: Path) -> None:
             assert process.wait(60) == 0
             thread.join()
             # After the end connections are refused; nothing else may have gone wrong before.
-            assert set(load.tally.faults) <= {"refused connection"}, load.tally.faults
-            assert load.tally.seconds
+            assert set(load.faults) <= {"refused connection"}, load.faults
+            assert load.seconds
 
 
 @pytest.mark.parametrize(
@@ -133,8 +133,8 @@ def test_a_request_too_many_is_refused_before_it_is_read(sst2: Path) -> None:
     with served(sst2, "--max_requests", "2") as (url, _):
         load = load_of(sst2, url)
         load.run(300, 16)
-        assert load.tally.refused > 0
-        assert not load.tally.faults, load.tally.first
+        assert load.refused > 0
+        assert not load.faults, load.first_fault
 
 
 def test_the_page_in_a_browser(sst2: Path, squad: Path) -> None:

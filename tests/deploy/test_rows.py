@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from common.errors import InputError
-from deploy.rows import choices_of, fault_of, read_rows
+from deploy.rows import column_choices, fault_of, read_rows
 
 PAIRS = [("sentence1", "sentence2")]
-TEXTS = choices_of("sentence")
+TEXTS = column_choices("sentence")
 
 
 def read(folder: Path, name: str, content: bytes, choices: list = TEXTS) -> list[tuple[int, tuple[str, ...]]]:
@@ -27,7 +27,7 @@ def read(folder: Path, name: str, content: bytes, choices: list = TEXTS) -> list
         ("a.tsv", b"x\t1\t*\tthe text\ny\t0\t\tn/a\n", [["4"]], [(1, ("the text",)), (2, ("n/a",))]),
         ("a.jsonl", b'{"text": "a\\tb", "id": 3}\n', TEXTS, [(1, ("a\tb",))]),
         ("a.jsonl", b'{"text": "a"}\n{"text": "\\u20ac"}\n', TEXTS, [(1, ("a",)), (2, ("€",))]),
-        ("a.jsonl", b'{"question": "q", "context": "c"}\n', choices_of("question"), [(1, ("q", "c"))]),
+        ("a.jsonl", b'{"question": "q", "context": "c"}\n', column_choices("question"), [(1, ("q", "c"))]),
     ],
 )  # fmt: skip
 def test_rows_are_read(tmp_path: Path, name: str, content: bytes, choices: list, rows: list) -> None:

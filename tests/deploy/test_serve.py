@@ -24,7 +24,7 @@ from common.errors import InputError, UsageError
 from deploy.client import Client, RefusedError
 from deploy.client import main as ask
 from deploy.infer import main as infer
-from deploy.models import open_exported
+from deploy.model_loading import open_exported
 from deploy.server import bind
 from inference.limits import NEAR_TIE
 from tests.conftest import PROJECT, RunModule

@@ -4,6 +4,7 @@ Activations are scaled by the largest of the whole batch, so that with 8 bits a 
 on the rows beside it.
 """
 
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from checkpoints.model_config import config_path
 from common.cache import cache_dir
 from common.errors import InputError
+from deploy.classification import ClassificationModel
 from deploy.question_answering import QuestionModel
 from encoders.config import EncoderConfig
 from glue.arguments import data_folder
@@ -25,41 +27,44 @@ from squad import prediction
 from squad.data import Dataset, read_squad, version_of
 from squad.windows import saved_cutting
 
-BATCH = 64
-_KEPT_QUIET = ("main", "loss")  # of scores: the first stands there under its own name
+_BATCH_SIZE = 64
+_UNPRINTED = ("main", "loss")  # of scores: the first is printed under its own name
+_Scorer = Callable[[ExportedModel], dict[str, float]]
 
 
-def quantiser(
+def quantizer(
     folder: Path, config: EncoderConfig, data_dir: str | None
 ) -> Callable[[ExportedModel], dict[str, object]]:
-    """What ``inference.export.export`` is to finish with: it scores, quantises, scores again and prints both.
+    """What ``inference.export.export`` is to finish with: it scores, quantizes, scores again and prints both.
 
-    folder, config: of the model. One whose task or labels are not known, or whose dev files are not there:
-    InputError, before anything is done.
+    Args:
+        folder: The model's.
+        config: Of the model.
+        data_dir: The official data; None: the download cache.
+
+    Raises:
+        InputError: Task, labels or dev files are not there; before anything is done.
     """
     task, score = config.finetuning_task, _scorer(folder, config, data_dir)
 
     def finish(exported: ExportedModel) -> dict[str, object]:
         before = score(exported)
-        quantise(exported.path)
+        quantize(exported.path)
         after = score(exported)
         for name in before:
-            if name not in _KEPT_QUIET:
+            if name not in _UNPRINTED:
                 print(f"{task} dev {name}: {before[name]:.4f} before, {after[name]:.4f} in 8 bits")
         return {"int8": True, "dev_before": before, "dev_after": after}
 
     return finish
 
 
-def quantise(path: Path) -> None:
-    """Replace a graph by one whose linear layers have 8-bit weights; activations are scaled while
-    it runs (ONNX Runtime's dynamic quantisation).
+def quantize(path: Path) -> None:
+    """Replace a graph by one whose linear layers have 8-bit weights (ONNX Runtime's dynamic quantization).
 
     Weights are unsigned: products of signed ones overflow on processors with AVX2 and without VNNI, where
     answers would be others.
     """
-    import logging
-
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     logging.getLogger().setLevel(logging.ERROR)  # it advises a preparation that changes nothing here
@@ -70,25 +75,23 @@ def quantise(path: Path) -> None:
     os.replace(beside, path)
 
 
-def _scorer(
-    folder: Path, config: EncoderConfig, data_dir: str | None
-) -> Callable[[ExportedModel], dict[str, float]]:
+def _scorer(folder: Path, config: EncoderConfig, data_dir: str | None) -> _Scorer:
     """Exported folder → dev scores of its task; the task's files are read now."""
     name = config.finetuning_task
     if version := version_of(name):
-        file = f"dev-v{version}.json"
-        path = (Path(data_dir) if data_dir else cache_dir() / "squad") / file
+        path = (Path(data_dir) if data_dir else cache_dir() / "squad") / f"dev-v{version}.json"
         if not path.is_file():
-            fetching = "fetch it with `python -m scripts.download_squad`, or name the --data_dir"
-            raise InputError(f"{path}: no such file; {fetching}")
+            remedy = "fetch it with `python -m scripts.download_squad`, or name the --data_dir"
+            raise InputError(f"no such file; {remedy}", path=path)
         questions = read_squad(path)
         return lambda exported: _squad_scores(exported, questions)
     task = find_task(name)
     if task is None:
-        found = f"finetuning_task is {name!r}" if name else "there is no finetuning_task"
+        fault = f"finetuning_task is {name!r}" if name else "there is no finetuning_task"
         raise InputError(
-            f"{config_path(folder)}: {found}, so that --int8 cannot tell what it costs; write the task's "
-            f"name there ({', '.join(TASKS)}), or leave --int8 out"
+            f"{fault}, so that --int8 cannot tell what it costs; write the task's name there "
+            f"({', '.join(TASKS)}), or leave --int8 out",
+            path=config_path(folder),
         )
     config_for_task(folder, config, task, None)
     data = data_folder(data_dir)
@@ -99,13 +102,15 @@ def _scorer(
 
 def _glue_scores(exported: ExportedModel, task: Task, data: Path) -> dict[str, float]:
     config = config_for_task(exported.folder, exported.config, task, None)
-    engine, tokenizer = open_engine(exported), exported.tokenizer()
-    length = config.max_seq_length or min(128, config.max_position_embeddings)
-    splits = [load_split(task, split, data, tokenizer, length) for split in task.of_kind("dev")]
-    return dev_scores(config, splits, [predict(engine, config, task, split, BATCH) for split in splits])
+    model = ClassificationModel(open_engine(exported), exported.tokenizer(), exported.digest)
+    splits = [
+        load_split(task, split, data, model.tokenizer, model.max_length) for split in task.of_kind("dev")
+    ]
+    predictions = [predict(model.engine, config, task, split, _BATCH_SIZE) for split in splits]
+    return dev_scores(config, splits, predictions)
 
 
 def _squad_scores(exported: ExportedModel, questions: Dataset) -> dict[str, float]:
     cutting = saved_cutting(exported.folder)
     model = QuestionModel(open_engine(exported), exported.tokenizer(), exported.digest, cutting=cutting)
-    return prediction.dev_scores(model.answers(questions, BATCH, "dev"))
+    return prediction.dev_scores(model.answers(questions, _BATCH_SIZE, "dev"))

@@ -1,7 +1,7 @@
 """How many connections the limit of open files allows; the limit is raised where the system lets us."""
 
 RESERVE = 64  # descriptors for everything else: libraries, files of the model, the log …
-_OF_SELECT = 512  # sockets that Python's `select` takes on Windows
+MAX_SELECT = 512  # sockets that Python's `select` takes on Windows
 
 
 def room_for(connections: int) -> int:
@@ -12,11 +12,11 @@ def room_for(connections: int) -> int:
     try:
         import resource
     except ImportError:
-        return min(connections, _OF_SELECT - RESERVE)
+        return min(connections, MAX_SELECT - RESERVE)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = connections + RESERVE
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        raised = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    needed = connections + RESERVE
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        raised = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
             soft = raised

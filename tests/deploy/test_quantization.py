@@ -11,7 +11,7 @@ pytest.importorskip("onnx")
 
 from common.errors import InputError, UsageError
 from deploy.export import main as export
-from deploy.models import open_exported
+from deploy.model_loading import open_exported
 from glue import run_eval
 from squad.data import read_squad
 from squad.official import score_v11

@@ -1,10 +1,11 @@
-"""A log that no flood of requests can fill: what is said again and again is said once a minute."""
+"""A log that no flood of requests can fill: what repeats is written once a minute."""
 
 import logging
 import time
+import traceback
 
 SECONDS = 60.0
-_MOST = 1000  # kinds of messages that are remembered
+MAX_KINDS = 1000  # of messages that are remembered
 
 
 class OncePerMinute(logging.Filter):
@@ -20,7 +21,7 @@ class OncePerMinute(logging.Filter):
         if kind in self._last and now - self._last[kind] < SECONDS:
             self._held[kind] = self._held.get(kind, 0) + 1
             return False
-        if len(self._last) > _MOST:
+        if len(self._last) > MAX_KINDS:
             self._last.clear()
         self._last[kind] = now
         if held := self._held.pop(kind, 0):
@@ -29,10 +30,8 @@ class OncePerMinute(logging.Filter):
 
     def _kind(self, record: logging.LogRecord) -> object:
         """What makes two records alike: the message without its values, and where an exception was raised."""
-        if not record.exc_info or record.exc_info[0] is None:
+        if not record.exc_info:
             return record.msg
-        trace = record.exc_info[2]
-        while trace is not None and trace.tb_next is not None:
-            trace = trace.tb_next
-        at = trace and (trace.tb_frame.f_code.co_filename, trace.tb_lineno)
-        return record.msg, record.exc_info[0], at
+        kind, _, trace = record.exc_info
+        raised = traceback.extract_tb(trace)[-1:]
+        return record.msg, kind, *((frame.filename, frame.lineno) for frame in raised)

@@ -1,35 +1,14 @@
 """Opening what can answer: an exported folder, which needs neither training's code nor, with ONNX, Paddle;
 or a model folder, which runs in Paddle as it is."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
 
 from common.errors import InputError
-from deploy.rows import Row
-from encoders.config import EncoderConfig
+from deploy.model import Model
 from encoders.tokenizer import Tokenizer
 from inference.engine import Engine
 from inference.exported import is_exported, read_exported
 from inference.graph_engine import open_engine
-
-
-class Model(Protocol):
-    """Rows in, answers out. kind: ``sentence`` or ``question``; texts: how many texts a row may have."""
-
-    kind: str
-    digest: str
-    config: EncoderConfig
-    max_length: int
-    tokenizer: Tokenizer
-    engine: Engine
-
-    @property
-    def texts(self) -> tuple[int, ...]: ...
-
-    def answer(
-        self, rows: Sequence[Row], batch_size: int = 64, progress: str = ""
-    ) -> list[dict[str, Any]]: ...
 
 
 def open_exported(
@@ -39,7 +18,18 @@ def open_exported(
     threads: int = 0,
     lower_case: bool | None = None,
 ) -> Model:
-    """The model in an exported folder; InputError says what is wrong with it."""
+    """Open the model in an exported folder.
+
+    Args:
+        folder: What deploy.export wrote.
+        device: ``cpu`` or ``gpu``.
+        max_length: Of an input in tokens; None: as trained.
+        threads: Threads to compute with; 0: as the environment says.
+        lower_case: Whether texts are lower-cased; None: as the folder says.
+
+    Raises:
+        InputError: What is wrong with the folder.
+    """
     exported = read_exported(folder)
     engine = open_engine(exported, device, threads)
     return _model(engine, exported.folder, exported.tokenizer(lower_case), exported.digest, max_length)
@@ -52,12 +42,12 @@ def open_model_folder(
     lower_case: bool | None = None,
     label_map: str | None = None,
 ) -> Model:
-    """The fine-tuned model in a model folder, or in ``best/`` of a run's, on the dynamic engine.
+    """Open the fine-tuned model in a model folder, or in ``best/`` of a run's, on the dynamic engine.
 
-    label_map: names of the labels, a comma list in the order of their ids; None: as the folder says.
+    label_map: Names of the labels, a comma list in the order of their ids; None: as the folder says.
     """
     if is_exported(path):
-        raise InputError(f"{path}: is an exported folder; deploy.infer answers with it")
+        raise InputError("is an exported folder; deploy.infer answers with it", path=path)
     from checkpoints.folder import digest_of
     from encoders.framework import select_device
     from inference.network_engine import NetworkEngine
@@ -80,21 +70,21 @@ def load_network(  # type: ignore[no-untyped-def]
     folder = model_folder(path)
     check_manifest(folder)
     config = read_config(folder)
-    spans = bool(squad_model.saved_head(folder).kind)
-    if spans and label_map:
+    has_spans = bool(squad_model.saved_head(folder).kind)
+    if has_spans and label_map:
         raise InputError(f"--label_map {label_map}: {folder} answers questions and has no labels")
-    if not spans:
+    if not has_spans:
         config = named_labels(folder, config, label_map)
-    network = squad_model.load(folder, config) if spans else load_classifier(folder, config)
+    network = squad_model.load(folder, config) if has_spans else load_classifier(folder, config)
     return folder, network, tokenizer_of(folder, config, lower_case)
 
 
 def _model(engine: Engine, folder: Path, tokenizer: Tokenizer, digest: str, max_length: int | None) -> Model:
     if engine.head == "sentence":
-        from deploy.classification import SentenceModel
+        from deploy.classification import ClassificationModel
 
-        return SentenceModel(engine, tokenizer, digest, max_length)
+        return ClassificationModel(engine, tokenizer, digest, max_length)
     from deploy.question_answering import QuestionModel
     from squad.windows import saved_cutting
 
-    return QuestionModel(engine, tokenizer, digest, max_length, cutting=saved_cutting(folder))
+    return QuestionModel(engine, tokenizer, digest, max_length, saved_cutting(folder))

@@ -1,0 +1,55 @@
+"""What classification and question answering have in common: rows of texts in, answers out. No Paddle."""
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+from checkpoints.validation import check_length
+from deploy.rows import TextRow
+from encoders.tokenizer import Tokenizer
+from inference.engine import Engine
+
+
+class Model(ABC):
+    """A fine-tuned model that answers rows.
+
+    Args:
+        engine: Runs the network.
+        tokenizer: Of the network.
+        digest: Of the model folder.
+        max_length: Of an input in tokens; None: as trained.
+
+    Attributes:
+        kind: ``sentence`` or ``question``.
+        config: Of the network.
+    """
+
+    kind: str
+    default_length: int  # where neither the caller nor the checkpoint says
+
+    def __init__(
+        self, engine: Engine, tokenizer: Tokenizer, digest: str, max_length: int | None = None
+    ) -> None:
+        config = engine.config
+        self.engine, self.tokenizer, self.digest, self.config = engine, tokenizer, digest, config
+        default = min(self.default_length, config.max_position_embeddings)
+        self.max_length = max_length or config.max_seq_length or default
+        check_length(self.max_length, config)
+        self.tokenizer_lock = threading.Lock()  # of the tokeniser's settings; graphs run side by side
+
+    @property
+    @abstractmethod
+    def texts(self) -> tuple[int, ...]:
+        """How many texts a row may have."""
+
+    @property
+    def text_columns(self) -> tuple[str, ...]:
+        """What the texts are called in the files of the model's task; empty if that is not known."""
+        return ()
+
+    @abstractmethod
+    def answer(
+        self, rows: Sequence[TextRow], batch_size: int = 64, progress: str = ""
+    ) -> list[dict[str, Any]]:
+        """Answer rows, in their order. progress: title of the progress bar, if there is to be one."""
