@@ -4,27 +4,27 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import InputError
-from common.json_files import read_json_object
 from glue.tasks import TASKS, find_task
-from metrics.run_scores import scores_fault
+from metrics.run_scores import find_scores, read_scores
+
+
+def read_run_scores(path: Path, kinds: tuple[str, ...] = ("best", "last")) -> dict[str, Any] | None:
+    """Read the ``scores.json`` of a GLUE run, its task under the name it has here; None for another run."""
+    scores = read_scores(path, _keys, kinds=kinds)
+    if scores and (task := find_task(scores["task"])):
+        scores["task"] = task.name
+    return scores
 
 
 def read_runs(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
     """(run's folder, its scores) of every ``scores.json`` below a folder, in the table's order of tasks."""
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder")
-    runs = []
-    for path in sorted(folder.glob("**/scores.json")):
-        if any(part.startswith(".") for part in path.relative_to(folder).parts):
-            continue  # a copy that somebody put aside
-        scores = read_json_object(path)
-        name = scores.get("task")
-        if isinstance(name, str) and (task := find_task(name)):
-            scores["task"] = task.name
-            if fault := scores_fault(scores, task.score_keys):
-                raise InputError(f"{path}: not the scores of a run: {fault}")
-            runs.append((path.parent, scores))
+    runs = [(path.parent, scores) for path in find_scores(folder) if (scores := read_run_scores(path))]
     if not runs:
-        raise InputError(f"{folder}: no scores.json of a run below it")
+        raise InputError("no scores.json of a run below it", path=folder, code="missing")
     order = list(TASKS)
-    return sorted(runs, key=lambda item: order.index(item[1]["task"]))
+    return sorted(runs, key=lambda run: order.index(run[1]["task"]))
+
+
+def _keys(name: str) -> tuple[str, ...] | None:
+    task = find_task(name)
+    return ("main", *task.score_keys) if task else None

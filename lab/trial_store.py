@@ -14,9 +14,10 @@ from common.errors import InputError
 from common.files import write_json
 from common.json_files import read_json_object
 from common.messages import escape_unprintable, shortened
-from glue.tasks import TASKS, find_task
+from glue.runs import read_run_scores
+from glue.tasks import TASKS
 from lab.trials import Trial
-from metrics.run_scores import scores_fault
+from metrics.run_scores import SCORES
 
 DONE, FAILED, STOPPED, SKIPPED = "done", "failed", "stopped early", "skipped"
 _SUFFIX = ".trial.json"
@@ -150,14 +151,16 @@ def begun_with(folder: Path) -> tuple[dict[str, Any], str]:
 
 def scores_of(folder: Path, task: str) -> dict[str, Any]:
     """What ``scores.json`` of a run says; InputError unless its best evaluation has all of the task's."""
-    path = folder / "scores.json"
-    scores = read_json_object(path)
-    keys, name = TASKS[task].score_keys, scores.get("task")
-    fault = scores_fault(scores, keys, kinds=("best",))
-    if not isinstance(name, str) or find_task(name) != TASKS[task]:
-        fault = f"task is {shortened(name, 60)}, not {task}"
-    scores["task"] = task
-    if fault:
-        raise InputError(f"{path}: not the scores of a run ({fault}); remove {folder} and sweep again")
-    scores["best"] |= {key: float(scores["best"][key]) for key in ("step", "main", *keys)}
+    path = folder / SCORES
+    try:
+        scores = read_run_scores(path, ("best",))
+    except InputError as error:
+        raise InputError(
+            f"{error.message}; remove {folder} and sweep again", path=path, code="scores"
+        ) from None
+    if scores is None or scores["task"] != task:
+        message = f"not the scores of a {task} run; remove {folder} and sweep again"
+        raise InputError(message, path=path, code="scores")
+    keys = ("step", "main", *TASKS[task].score_keys)
+    scores["best"] |= {key: float(scores["best"][key]) for key in keys}
     return scores

@@ -16,15 +16,13 @@ if not __package__:  # started by path: what is importable is the clone, not thi
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from common.command_line import CommandParser, run
 from common.errors import InputError
-from common.json_files import read_json_object
-from common.messages import shortened
 from glue import published as glue_published
 from glue.tasks import TASKS
 from metrics.averages import leaderboard_average, paper_average
+from metrics.run_scores import find_scores, read_scores
 from squad import published as squad_published
 
 SQUAD_EXACT = {"1.1": "exact_match", "2.0": "exact"}  # what the official scripts call it
@@ -49,33 +47,22 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def read_measured(folder: Path) -> dict[str, dict[str, float]]:
-    """Task → score key → median over its runs' best evaluations: GLUE in percent, SQuAD's are."""
-    keys = {name: task.score_keys for name, task in TASKS.items()}
-    keys |= {f"squad_{version}": (exact, "f1") for version, exact in SQUAD_EXACT.items()}
-    found: dict[str, dict[str, list[float]]] = {}
-    for path in sorted(folder.glob("**/scores.json")):
-        scores = read_json_object(path)
-        task = str(scores.get("task"))
-        for key in keys.get(task, ()):
-            found.setdefault(task, {}).setdefault(key, []).append(
-                _percent(path, task, scores.get("best"), key)
-            )
-    if not found:
-        raise InputError(f"{folder}: no scores.json of a run below it")
+    """Task → score key → median over its runs' best evaluations, in percent."""
+    squad_keys = {f"squad_{version}": (exact, "f1") for version, exact in SQUAD_EXACT.items()}
+    keys = {name: task.score_keys for name, task in TASKS.items()} | squad_keys
+    values: dict[str, dict[str, list[float]]] = {}
+    for path in find_scores(folder):
+        for tasks, unit in ((TASKS, 100), (squad_keys, 1)):  # SQuAD's are percent in the file
+            known = {name: keys[name] for name in tasks}
+            if scores := read_scores(path, known.get, 100 / unit, kinds=("best",)):
+                for key in keys[scores["task"]]:
+                    by_key = values.setdefault(scores["task"], {})
+                    by_key.setdefault(key, []).append(float(scores["best"][key]) * unit)
+    if not values:
+        raise InputError("no scores.json of a run below it", path=folder, code="missing")
     return {
-        task: {key: statistics.median(of) for key, of in values.items()} for task, values in found.items()
+        task: {key: statistics.median(of) for key, of in by_key.items()} for task, by_key in values.items()
     }
-
-
-def _percent(path: Path, task: str, best: Any, key: str) -> float:
-    value = best.get(key) if isinstance(best, dict) else None
-    most = 1 if task in TASKS else 100
-    if isinstance(value, bool) or not isinstance(value, int | float) or not -most <= value <= most:
-        found = shortened(value, 60)
-        raise InputError(
-            f"{path}: not the scores of a run: best: {key} is {found}, not a number up to {most}"
-        )
-    return float(value) * (100 if task in TASKS else 1)
 
 
 def glue_lines(measured: Scores, size: str) -> Iterator[str]:
