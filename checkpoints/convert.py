@@ -22,17 +22,20 @@ from typing import TYPE_CHECKING, Any
 from common.command_line import CommandParser, run
 from common.errors import InputError
 from common.flags import add_label_map
-from common.messages import say
+from common.messages import escape_unprintable, say
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from checkpoints.folder import Checkpoint
     from checkpoints.formats.tensors import StoredTensor
     from checkpoints.mapping import Rule
     from encoders.config import EncoderConfig
     from encoders.tokenizer import Tokenizer
 
-# Classes that the two call differently.
+    Arrays = dict[str, tuple[str, np.ndarray]]  # name → kind of numbers and array
+
+# Classes that the two toolkits call differently: transformers' name → PaddleNLP's.
 _CLASSES = {
     "ConvBertForMaskedLM": "ConvBertGenerator",
     "ElectraForMaskedLM": "ElectraGenerator",
@@ -40,18 +43,13 @@ _CLASSES = {
     "BertForPreTraining": "BertForPretraining",
     "ErnieForPreTraining": "ErnieForPretraining",
 }
-# What only one of the two has in its configuration.
-_OF_ONE_SIDE = (
-    "transformers_version",
-    "paddlenlp_version",
-    "init_class",
-    "torch_dtype",
-    "dtype",
-    "num_labels",
-)
-_FLOAT16_MOST = 65504
-# What a tensor may be that is worked out anew and has no weights in it.
-_BUFFERS = ("position_ids", "token_type_ids")
+# Settings that only one of the two writes.
+_OF_ONE_TOOLKIT = (
+    "transformers_version", "paddlenlp_version", "init_class", "torch_dtype", "dtype", "num_labels",
+)  # fmt: skip
+_MAX_FLOAT16 = 65504
+_BUFFERS = ("position_ids", "token_type_ids")  # tensors that are worked out anew, without weights in them
+_MAX_NAMED = 4
 
 
 def make_parser() -> CommandParser:
@@ -74,8 +72,8 @@ def make_parser() -> CommandParser:
 def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
     from checkpoints.folder import read_config
-    from checkpoints.registry import resolve
-    from checkpoints.validation import model_folder, tokenizer_of
+    from checkpoints.registry import model_folder, resolve
+    from checkpoints.tokenizer import tokenizer_of
 
     source, target = model_folder(resolve(flags.source)), Path(flags.target)
     tokenizer = tokenizer_of(source, read_config(source))
@@ -92,53 +90,63 @@ def convert(
     tokenizer: "Tokenizer | None" = None,
     label_map: str | None = None,
 ) -> list[str]:
-    """Write source's model into the folder target in the layout ``huggingface`` or ``paddlenlp``.
+    """Write a model folder again in another toolkit's layout.
 
-    tokenizer: source's, whose files go along; without it weights and configuration alone are written.
-    label_map: names of the labels, a comma list in the order of their ids; None: as the folder says.
-    Returns what a user should know. A tensor without a name on the other side, and one that float16 (where
-    that is the dtype) cannot hold: InputError.
+    Args:
+        source: The model folder.
+        target: The folder to write; new or empty.
+        to: ``huggingface`` or ``paddlenlp``.
+        dtype: ``stored``: every number as it is; ``float16``.
+        tokenizer: source's, whose files go along; without it weights and configuration alone are written.
+        label_map: Names of the labels, a comma list in the order of their ids; None: as the folder says.
+
+    Returns:
+        What a user should know.
+
+    Raises:
+        InputError: A tensor has no name on the other side, or float16 cannot hold it.
     """
-    from checkpoints.folder import read_config
-    from checkpoints.labels import parts_of, renamed
-    from checkpoints.model_config import architecture_of, read_values
-    from checkpoints.validation import check_manifest
-    from checkpoints.weights import open_weights
+    from checkpoints.config_file import architecture_of
+    from checkpoints.folder import check_manifest, open_checkpoint
+    from checkpoints.labels import split_label_map, with_label_map
+    from checkpoints.weight_files import open_weights
 
     if target.exists() and not target.is_dir():
-        raise InputError(f"{target}: is a file; name a new folder")
+        raise InputError("is a file; name a new folder", path=target)
     if target.is_dir() and any(target.iterdir()):
-        raise InputError(f"{target}: is not empty; name a new folder")
+        raise InputError("is not empty; name a new folder", path=target)
     check_manifest(source)
-    config, values = read_config(source), read_values(source)
+    checkpoint = open_checkpoint(source)
+    config = checkpoint.config
     if label_map:
-        config = renamed(config, parts_of(label_map), label_map)
-    path, stored, notes = open_weights(source)
+        config = with_label_map(config, split_label_map(label_map), label_map)
+    weights = checkpoint.weights or open_weights(source)
+    tensors = weights.tensors
     if dtype == "float16":
-        stored = {name: _halved(path, name, tensor) for name, tensor in stored.items()}
-    architecture = _of_one_network(architecture_of(values))
-    arrays, more = _renamed(path, stored, config, architecture.endswith("ForQuestionAnswering"), to)
-    notes += more
+        tensors = {name: _halved(weights.path, name, tensor) for name, tensor in tensors.items()}
+    architecture = _of_one_network(architecture_of(checkpoint.values))
+    answers_questions = architecture.endswith("ForQuestionAnswering")
+    arrays, notes = _renamed(weights.path, tensors, config, answers_questions, to)
     if any("pooler" in name for name in arrays) and config.is_conv:
         notes.append(
             "convbert.pooler goes along: newer PaddleNLP classifies through it, transformers and this "
             "project's network have none, so a classifier fine-tuned there answers differently elsewhere"
         )
-    settings = _settings(values, config, architecture, to)
-    return notes + _write(source, target, to, arrays, settings, tokenizer)
+    settings = _settings(checkpoint, config, architecture, to)
+    return weights.notes + notes + _write(source, target, to, arrays, settings, tokenizer)
 
 
 def _halved(path: Path, name: str, tensor: "StoredTensor") -> "StoredTensor":
-    """A tensor of numbers as float16, made when it is read."""
+    """A tensor of numbers as float16, rounded when it is read."""
     import numpy as np
 
     from checkpoints.formats.tensors import FLOATS, StoredTensor, as_float32
 
     def load() -> np.ndarray:
         wide = as_float32(path, name, tensor)
-        if wide.size and (most := float(np.abs(wide).max())) > _FLOAT16_MOST:
+        if wide.size and (greatest := float(np.abs(wide).max())) > _MAX_FLOAT16:
             raise InputError(
-                f"{path}: {name} holds {most:g}, beyond float16's {_FLOAT16_MOST}; leave out --dtype"
+                f"{name} holds {greatest:g}, beyond float16's {_MAX_FLOAT16}; leave out --dtype", path=path
             )
         return wide.astype(np.float16)
 
@@ -146,43 +154,43 @@ def _halved(path: Path, name: str, tensor: "StoredTensor") -> "StoredTensor":
 
 
 def _renamed(
-    path: Path, stored: "dict[str, StoredTensor]", config: "EncoderConfig", answers_questions: bool, to: str
-) -> "tuple[dict[str, tuple[str, np.ndarray]], list[str]]":
-    """Name on the other side → kind and array, not rounded; and what was left out."""
-    from checkpoints.formats.pickle_machine import shown
+    path: Path, tensors: "dict[str, StoredTensor]", config: "EncoderConfig", answers_questions: bool, to: str
+) -> "tuple[Arrays, list[str]]":
+    """The arrays under the other toolkit's names, not rounded, and notes on what was left out."""
     from checkpoints.formats.tensors import FLOATS
-    from checkpoints.mapping import all_rules, convention_of, to_ours, to_theirs
-    from checkpoints.weights import OF_GENERATOR
+    from checkpoints.mapping import convention_of, conversion_rules, to_ours, to_theirs
+    from checkpoints.weight_files import OF_GENERATOR
 
-    source = convention_of(list(stored))
-    table = _by_name(all_rules(config, answers_questions), config, source)
-    arrays: dict[str, tuple[str, np.ndarray]] = {}
+    source = convention_of(tensors)
+    table = _by_name(conversion_rules(config, answers_questions), config, source)
+    arrays: Arrays = {}
     left_out, unknown = [], []
-    generator = [key for key in stored if key.startswith(OF_GENERATOR)]
-    for key, tensor in stored.items():
+    generator = [key for key in tensors if key.startswith(OF_GENERATOR)]
+    for key, tensor in tensors.items():
         if key in generator:
             continue
         if key.rsplit(".", 1)[-1] in _BUFFERS:
-            left_out.append(shown(key))
+            left_out.append(escape_unprintable(key, 100))
             continue
         rule, layer, prefix = table.get(key, (None, 0, ""))
         if rule is None or tensor.kind not in FLOATS:
-            unknown.append(shown(key) + ("" if rule is None else f" (stored as {tensor.kind})"))
+            remark = "" if rule is None else f" (stored as {tensor.kind})"
+            unknown.append(escape_unprintable(key, 100) + remark)
             continue
         array = to_theirs(to_ours(tensor.load(), rule.side(source).layout), rule.side(to).layout)
         name = rule.side(to).name.format(base=config.model_type).replace("*", str(layer))
         arrays[name if prefix else name.removeprefix(f"{config.model_type}.")] = (tensor.kind, array)
     if unknown:
-        raise InputError(f"{path}: nothing on the other side is called {_first(unknown)}")
+        raise InputError(f"nothing on the other side is called {_first(unknown)}", path=path)
     notes = [f"left out, made anew from the sizes: {_first(left_out)}"] if left_out else []
     if generator:
         notes.append(f"left out, the discriminator is the model: the generator ({len(generator)} tensors)")
     return arrays, notes
 
 
-def _first(names: list[str], most: int = 4) -> str:
-    more = f" (and {len(names) - most} more)" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+def _first(names: list[str]) -> str:
+    more = f" (and {len(names) - _MAX_NAMED} more)" if len(names) > _MAX_NAMED else ""
+    return ", ".join(names[:_MAX_NAMED]) + more
 
 
 def _of_one_network(architecture: str) -> str:
@@ -207,11 +215,14 @@ def _by_name(
     return table
 
 
-def _settings(values: dict[str, Any], config: "EncoderConfig", architecture: str, to: str) -> dict[str, Any]:
-    """The new ``config.json``: every setting spelled out, as the two differ in what they take by default."""
+def _settings(
+    checkpoint: "Checkpoint", config: "EncoderConfig", architecture: str, to: str
+) -> dict[str, Any]:
+    """The new ``config.json``: every setting spelled out, as the two differ in their defaults."""
     from encoders.config import to_json
 
-    settings = {key: value for key, value in values.items() if key not in _OF_ONE_SIDE} | to_json(config)
+    values = {key: value for key, value in checkpoint.values.items() if key not in _OF_ONE_TOOLKIT}
+    settings = values | to_json(config)
     if not config.id2label:
         del settings["id2label"], settings["label2id"]
     renamed = _CLASSES if to == "paddlenlp" else {theirs: ours for ours, theirs in _CLASSES.items()}
@@ -224,15 +235,15 @@ def _write(
     source: Path,
     target: Path,
     to: str,
-    arrays: "dict[str, tuple[str, np.ndarray]]",
+    arrays: "Arrays",
     settings: dict[str, Any],
     tokenizer: "Tokenizer | None",
 ) -> list[str]:
+    from checkpoints.config_file import CONFIG, config_path
     from checkpoints.formats.paddle_file import write_paddle
     from checkpoints.formats.safetensors_file import write_safetensors
-    from checkpoints.model_config import CONFIG, config_path
-    from checkpoints.tokenizer_carrying import carry_tokenizer, left_behind
-    from checkpoints.weights import PADDLE, SAFETENSORS, weight_files
+    from checkpoints.tokenizer import copy_tokenizer, files_not_copied
+    from checkpoints.weight_files import PADDLE, SAFETENSORS, weight_files
     from common.files import atomic_folder, atomic_write, write_json
 
     with atomic_folder(target) as folder:
@@ -242,9 +253,9 @@ def _write(
         write_json(folder / CONFIG, settings)
         if tokenizer is None:
             return []
-        notes = carry_tokenizer(tokenizer, folder, to)
-    carried = [path.name for path in (*weight_files(source), config_path(source))]
-    return notes + left_behind(source, carried)
+        notes = copy_tokenizer(tokenizer, folder, to)
+    copied = [path.name for path in (*weight_files(source), config_path(source))]
+    return notes + files_not_copied(source, copied)
 
 
 if __name__ == "__main__":

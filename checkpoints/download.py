@@ -73,7 +73,7 @@ def fetch(source: Source, path: Path, pause: float = 1.0) -> Path:
     if path.is_file() and not _wrong(source, path):
         return path
     if is_offline():
-        raise InputError(f"{path}: not there, and HF_HUB_OFFLINE forbids to fetch {source.url}")
+        raise InputError(f"not there, and HF_HUB_OFFLINE forbids to fetch {source.url}", path=path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     lock = path.with_name(f".{path.name}.lock")
@@ -84,8 +84,9 @@ def fetch(source: Source, path: Path, pause: float = 1.0) -> Path:
             _fetch_part(source, part, pause)
         except OSError as error:
             raise InputError(
-                f"{path}: cannot be written: {error.strerror or error}; what was fetched is kept: "
-                "make room and start again"
+                f"cannot be written: {error.strerror or error}; what was fetched is kept: "
+                "make room and start again",
+                path=path,
             ) from None
         os.replace(part, path)
         _note(part).unlink(missing_ok=True)
@@ -108,7 +109,7 @@ def _fetch_part(source: Source, part: Path, pause: float) -> None:
 
 def _not_kept(source: Source, part: Path, fault: str) -> InputError:
     _forget(part)
-    return InputError(f"{source.url}: {fault}; it was not kept. Is it the right address, or a newer file?")
+    return InputError(f"{fault}; it was not kept. Is it the right address, or a newer file?", path=source.url)
 
 
 def _with_patience(source: Source, part: Path, pause: float) -> None:
@@ -120,12 +121,12 @@ def _with_patience(source: Source, part: Path, pause: float) -> None:
             if error.code == 416:  # what we have is not the beginning of what is there
                 _forget(part)
             elif error.code not in (408, 425, 429, 500, 502, 503, 504):
-                raise InputError(f"{source.url}: HTTP {error.code} ({error.reason})") from None
+                raise InputError(f"HTTP {error.code} ({error.reason})", path=source.url) from None
             reason, attempts = f"HTTP {error.code} ({error.reason})", ATTEMPTS
         except urllib.error.URLError as error:
             reason = str(error.reason)
         except ValueError as error:  # no address at all
-            raise InputError(f"{source.url}: cannot be fetched: {error}") from None
+            raise InputError(f"cannot be fetched: {error}", path=source.url) from None
         except (_CutError, TimeoutError, ConnectionError, http.client.HTTPException) as error:
             reason, attempts = str(error) or type(error).__name__, ATTEMPTS
         if attempt >= attempts:
@@ -135,8 +136,9 @@ def _with_patience(source: Source, part: Path, pause: float) -> None:
         time.sleep(seconds)
     place = part.with_name(part.name.removeprefix(".").removesuffix(".part"))
     raise InputError(
-        f"{source.url}: cannot be fetched: {reason}; start again later (what was fetched is kept), "
-        f"or bring the file yourself, as {place}"
+        f"cannot be fetched: {reason}; start again later (what was fetched is kept), "
+        f"or bring the file yourself, as {place}",
+        path=source.url,
     )
 
 
@@ -248,7 +250,7 @@ def _check_room(part: Path, wanted: int) -> None:
     free = shutil.disk_usage(part.parent).free
     if wanted > free:
         raise InputError(
-            f"{part.parent}: has {free} bytes left, {wanted} are to come; make room and start again"
+            f"has {free} bytes left, {wanted} are to come; make room and start again", path=part.parent
         )
 
 

@@ -1,10 +1,11 @@
-"""Read and write a model folder: configuration, weights, vocabulary and tokeniser settings.
+"""A model folder: configuration, weights, vocabulary and tokeniser settings, read, written and checked.
 
-Nothing in a folder can run code: what is written is safetensors, JSON and text; of others' folders
-pickles are read too, but never run (see unpickling.py).
+Nothing in a folder can run code: what is written is safetensors, JSON and text; of others' folders pickles
+are read too, but never run (see formats/pickles). No Paddle.
 """
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,78 +13,163 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 
-from checkpoints.formats.pickle_machine import shown
-from checkpoints.formats.tensors import as_float32
-from checkpoints.labels import contradiction, from_weights
-from checkpoints.mapping import names, to_ours, to_theirs
-from checkpoints.matching import check, lacks_head, match, other_head, unexpected
-from checkpoints.model_config import (
+from checkpoints.config_file import (
     CONFIG,
     architecture_of,
+    check_after_logits,
+    check_settings,
     config_path,
     family_of,
-    head_fault,
+    head_problem,
     read_values,
 )
-from checkpoints.settings import after_logits, check_settings
-from checkpoints.shapes import MOST_PARAMETERS, expected_shapes, parameter_count
-from checkpoints.weights import OF_GENERATOR, SAFETENSORS, Weights, open_weights, weight_files, weights_path
-from checkpoints.wrappers import model_type_of
+from checkpoints.formats.tensors import as_float32
+from checkpoints.labels import contradiction, from_weights
+from checkpoints.mapping import (
+    FAMILIES,
+    MAX_PARAMETERS,
+    Shape,
+    expected_shapes,
+    names,
+    parameter_count,
+    to_ours,
+    to_theirs,
+)
+from checkpoints.matching import HeadUse, check, lacks_head, match, other_head, unexpected
+from checkpoints.prefixes import model_type_of
+from checkpoints.weight_files import (
+    OF_GENERATOR,
+    SAFETENSORS,
+    Weights,
+    has_weights,
+    open_weights,
+    weight_files,
+)
 from common.errors import InputError
-from common.files import atomic_folder, atomic_write, sha256_of, write_json
-from common.messages import note_once
+from common.files import MANIFEST, atomic_folder, atomic_write, damage, sha256_of, write_json
+from common.messages import escape_unprintable, note_once
 from common.model_files import ID_FILES
 from common.provenance import model_digest
 from encoders.config import EncoderConfig, from_json, to_json
 from encoders.tokenizer import Tokenizer
 
-WEIGHTS = SAFETENSORS  # what is written
-_LONGEST_REASON, _LONGEST_NAME, _MOST_NAMED = 400, 200, 30
-_CLASSES = {"convbert": "ConvBert", "electra": "Electra", "bert": "Bert", "ernie": "Ernie"}
+_MAX_REASON, _MAX_NAME, _MAX_NAMED = 400, 200, 30
+# The head that parameters' names begin with → how transformers' class ends.
+_CLASS_SUFFIXES = {"head": "ForSequenceClassification", "span_head": "ForQuestionAnswering", "": "Model"}
+# Settings that mean nothing without a head.
+_OF_HEADS = ("id2label", "label2id", "finetuning_task", "max_seq_length")
+
+
+@dataclass(frozen=True)
+class StateDict:
+    """The parameters of a network, read from a model folder.
+
+    Attributes:
+        arrays: Our parameter name → array, float32.
+        new_head: The head's parameters that the folder does not have, or has for another task.
+        unused: Tensors that were not needed, as a user should read them.
+        notes: On names that were read otherwise than they are written.
+    """
+
+    arrays: dict[str, np.ndarray]
+    new_head: list[str] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model folder as read. arrays: our parameter name → array. new_head: the head's parameters that
-    the folder does not have (or has for another task). left_aside: tensors that were not needed.
-    notes: on names that were read otherwise than they are written."""
+    """A model folder, opened once: its configuration is read and checked, no tensor is read yet.
 
-    config: EncoderConfig
-    arrays: dict[str, np.ndarray]
-    new_head: list[str] = field(default_factory=list)
-    left_aside: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-
-def read_config(folder: str | Path, **changes: Any) -> EncoderConfig:
-    """The configuration in a model folder, with changes; InputError names the file and the fault.
-
-    Its sizes are held against the shapes of the encoder's tensors, or without weights against a bound,
-    so that whoever gets a configuration can build its network. Settings that these networks do not have
-    are refused where they would change an answer.
+    Attributes:
+        folder: The folder.
+        values: The settings in its configuration file, under Hugging Face's names.
+        config: What they mean; ``with_config`` changes it, for all that is read afterwards.
+        weights: The tensors by name, or None where the folder has none.
     """
-    path, values = config_path(folder), read_values(folder)
+
+    folder: Path
+    values: Mapping[str, Any]
+    config: EncoderConfig
+    weights: Weights | None
+
+    def with_config(self, config: EncoderConfig) -> "Checkpoint":
+        """The same with another configuration, such as one with --label_map's labels or another head."""
+        return dataclasses.replace(self, config=config)
+
+    def read(self, shapes: Mapping[str, Shape], head: HeadUse = "required") -> StateDict:
+        """Read the weights of a network of ``config``.
+
+        Args:
+            shapes: Name → shape of every parameter of the network.
+            head: ``required``: the folder must have it. ``optional``: what does not fit begins new.
+                ``new``: it begins new, but for a pretrained pooler.
+
+        Raises:
+            InputError: The names of what is missing, unexpected or of the wrong shape.
+        """
+        weights = self.weights or open_weights(self.folder)
+        has_sentence_head = any(name.startswith("head.") for name in shapes)
+        if head != "new" and has_sentence_head and (problem := head_problem(self.values)):
+            if head == "required":
+                raise InputError(problem, path=config_path(self.folder))
+            head = "new"
+        result = match(weights.tensors, self.config, shapes, head)
+        if lacks_head(result):
+            if message := other_head(result, self.config, weights.tensors):
+                raise InputError(f"has no head under its usual name; {message}", path=weights.path)
+            raise InputError(
+                "is a pre-trained model, without a head to answer with; fine-tune it first "
+                "(glue.run_glue or squad.run_squad), and name the run's folder",
+                path=self.folder,
+            )
+        surplus = unexpected(result, self.config, head != "required" or not has_sentence_head)
+        check(weights.path, config_path(self.folder).name, result, surplus)
+        arrays = {
+            name.ours: to_ours(as_float32(weights.path, name.theirs, tensor), name.layout)
+            for name, tensor in result.tensors.items()
+        }
+        return StateDict(arrays, result.new_head, _listed(result.unused), weights.notes)
+
+
+def open_checkpoint(folder: str | Path, **changes: Any) -> Checkpoint:
+    """Open a model folder; InputError names the file and the problem.
+
+    Its sizes are compared with the shapes of the encoder's tensors, or without weights with a bound, so that
+    the network of its configuration can be built. Settings that these networks do not have are refused where
+    they would change an answer.
+
+    Args:
+        folder: The model folder.
+        changes: Fields of EncoderConfig that win over the folder's, such as ``reference_padding=True``.
+    """
+    path = config_path(folder)
+    values = read_values(path)
     weights = open_weights(folder) if has_weights(folder) else None
     try:
         config = _configured(path, values, weights, changes)
-    except TypeError as error:
-        raise InputError(f"{path}: {error}") from None
-    except InputError as error:
-        said = str(error)
-        if len(said) > _LONGEST_REASON:  # a value was shown of which there is no end
-            said = f"{said[:_LONGEST_REASON]} … ({len(said)} characters)"
-        raise InputError(said if said.startswith(str(path)) else f"{path}: {said}") from None
+    except (TypeError, InputError) as error:
+        reason = str(error)
+        if len(reason) > _MAX_REASON:  # it shows a value that has no end
+            reason = f"{reason[:_MAX_REASON]} … ({len(reason)} characters)"
+        raise InputError(reason, path=path) from None
     for name in (config.finetuning_task, *config.id2label.values()):
-        if len(name) > _LONGEST_NAME or not name.isprintable():
-            raise InputError(f"{path}: {shown(name)} is no name of a task or a label: write one short line")
-    _check_sizes(folder, config, weights)
-    return config
+        if len(name) > _MAX_NAME or not name.isprintable():
+            escaped = escape_unprintable(name, 100)
+            raise InputError(f"{escaped} is no name of a task or a label: write one short line", path=path)
+    _check_sizes(path, config, weights)
+    return Checkpoint(Path(folder), values, config, weights)
+
+
+def read_config(folder: str | Path, **changes: Any) -> EncoderConfig:
+    """The configuration in a model folder; see ``open_checkpoint``."""
+    return open_checkpoint(folder, **changes).config
 
 
 def _configured(
     path: Path, values: dict[str, Any], weights: Weights | None, changes: dict[str, Any]
 ) -> EncoderConfig:
-    """The configuration that these values describe, and notes on what they leave out or say besides."""
+    """The configuration that these values describe, with notes on what they leave out or say besides."""
     if values.get("model_type") is None and (family := family_of(architecture_of(values))):
         values["model_type"] = family
     elif values.get("model_type") is None and weights and (family := model_type_of(weights.tensors)):
@@ -92,101 +178,79 @@ def _configured(
     config = dataclasses.replace(from_json(values), **changes)
     unknown = check_settings(values, config)
     if unknown:
-        listed = ", ".join(shown(key) for key in unknown[:_MOST_NAMED])
+        listed = ", ".join(escape_unprintable(key, 100) for key in unknown[:_MAX_NAMED])
         note_once(f"{path}: left aside, as nothing here is called so: {listed}")
-    if words := contradiction(values.get("id2label"), values.get("label2id")):
-        note_once(f"{path}: {words}")
-    if not config.id2label and weights and not head_fault(values):
+    if message := contradiction(values.get("id2label"), values.get("label2id")):
+        note_once(f"{path}: {message}")
+    if not config.id2label and weights and not head_problem(values):
         config = from_weights(config, weights.tensors)
-    if words := after_logits(values, len(config.id2label)):
-        note_once(f"{path}: {words}")
+    if message := check_after_logits(values, len(config.id2label)):
+        note_once(f"{path}: {message}")
     return config
 
 
-def _check_sizes(folder: str | Path, config: EncoderConfig, weights: Weights | None) -> None:
+def _check_sizes(path: Path, config: EncoderConfig, weights: Weights | None) -> None:
     count = parameter_count(config)
-    if count > MOST_PARAMETERS:
+    if count > MAX_PARAMETERS:
         raise InputError(
-            f"{config_path(folder)}: describes a network of {min(count // 10**9, 10**6)} billion parameters; "
-            f"more than {MOST_PARAMETERS // 10**9} billion are taken for a slip: look at its sizes"
+            f"describes a network of {min(count // 10**9, 10**6)} billion parameters; "
+            f"more than {MAX_PARAMETERS // 10**9} billion are taken for a slip: look at its sizes",
+            path=path,
         )
     if weights:
         shapes = {name: shape for name, shape in expected_shapes(config).items() if "encoder." in name}
-        check(weights.path, config_path(folder).name, match(weights.tensors, config, shapes), [])
+        check(weights.path, path.name, match(weights.tensors, config, shapes))
 
 
-def has_weights(folder: str | Path) -> bool:
-    return weights_path(folder) is not None
+def _listed(tensors: list[str]) -> list[str]:
+    """Names sorted and fit to be shown; a generator's tensors, as many as the encoder's, as one."""
+    generator = [name for name in tensors if name.startswith(OF_GENERATOR)]
+    others = sorted(set(tensors) - set(generator))
+    return [
+        *([f"the generator ({len(generator)} tensors)"] if generator else []),
+        *(escape_unprintable(name, 100) for name in others[:_MAX_NAMED]),
+        *([f"{len(others) - _MAX_NAMED} more"] if len(others) > _MAX_NAMED else []),
+    ]
 
 
-def read_checkpoint(
-    folder: str | Path,
-    config: EncoderConfig,
-    shapes: dict[str, tuple[int, ...]],
-    keep_head: bool = True,
-    may_lack_head: bool = False,
-) -> Checkpoint:
-    """Read a folder's weights for a network of this configuration.
-
-    shapes: every parameter of the network. keep_head: False reads the encoder (and a pretrained
-    pooler) and leaves the projection new.
-    may_lack_head: fine-tuning begins with a new head where the folder's does not fit; otherwise, and
-    for everything else missing, unexpected or of the wrong shape, InputError lists the names.
-    """
-    weights = open_weights(folder)
-    if (
-        keep_head
-        and any(name.startswith("head.") for name in shapes)
-        and (fault := head_fault(read_values(folder)))
-    ):
-        if not may_lack_head:
-            raise InputError(f"{config_path(folder)}: {fault}")
-        keep_head = False
-    found = match(weights.tensors, config, shapes, keep_head, may_lack_head)
-    if lacks_head(found):
-        if words := other_head(found, config, weights.tensors):
-            raise InputError(f"{weights.path}: has no head under its usual name; {words}")
-        raise InputError(
-            f"{folder}: is a pre-trained model, without a head to answer with; fine-tune it first "
-            "(glue.run_glue or squad.run_squad), and name the run's folder"
-        )
-    check(weights.path, config_path(folder).name, found, unexpected(found, config, may_lack_head))
-    arrays = {
-        name.ours: to_ours(as_float32(weights.path, name.theirs, tensor), name.layout)
-        for name, tensor in found.taken.items()
-    }
-    return Checkpoint(config, arrays, found.new_head, _left_aside(found.spare), weights.notes)
-
-
-def _left_aside(names: list[str]) -> list[str]:
-    """Sorted and fit to be shown; a generator's tensors, as many as the encoder's, as one."""
-    generator = [name for name in names if name.startswith(OF_GENERATOR)]
-    said = [f"the generator ({len(generator)} tensors)"] if generator else []
-    others = sorted(set(names) - set(generator))
-    said += [shown(name) for name in others[:_MOST_NAMED]]
-    return said + ([f"{len(others) - _MOST_NAMED} more"] if len(others) > _MOST_NAMED else [])
+# --- writing -------------------------------------------------------------------------------------------
 
 
 def save_checkpoint(
-    folder: str | Path, config: EncoderConfig, arrays: dict[str, np.ndarray], tokenizer: Tokenizer
+    folder: str | Path, config: EncoderConfig, arrays: Mapping[str, np.ndarray], tokenizer: Tokenizer
 ) -> None:
     """Write a model folder that transformers loads; it takes its name whole, replacing what stood there."""
-    with atomic_folder(folder) as beside:
-        write_model(beside, config, arrays, tokenizer)
+    with atomic_folder(folder) as new_folder:
+        write_model(new_folder, config, arrays, tokenizer)
 
 
 def write_model(
-    folder: Path, config: EncoderConfig, arrays: dict[str, np.ndarray], tokenizer: Tokenizer
+    folder: Path,
+    config: EncoderConfig,
+    arrays: Mapping[str, np.ndarray],
+    tokenizer: Tokenizer,
+    **settings: Any,
 ) -> None:
-    """Write a model's files into an existing folder."""
+    """Write a model's files into an existing folder, under Hugging Face's names.
+
+    Args:
+        folder: Where to.
+        config: The network's configuration; of an encoder alone, labels and task are left out.
+        arrays: Our name → array of every parameter: of an encoder with a sentence head, a span head or none.
+        tokenizer: What goes along.
+        settings: More keys for ``config.json``.
+    """
     theirs = {
         name.theirs: to_theirs(arrays[name.ours], name.layout)
         for name in names(config)
         if name.ours in arrays
     }
-    values = {**to_json(config), "architectures": [f"{_CLASSES[config.model_type]}ForSequenceClassification"]}
-    write_json(folder / CONFIG, values)
-    with atomic_write(folder / WEIGHTS) as file:
+    head = next((key.partition(".")[0] for key in arrays if not key.startswith("encoder.")), "")
+    architecture = FAMILIES[config.model_type].class_prefix + _CLASS_SUFFIXES[head]
+    left_out = () if head else _OF_HEADS
+    values = {key: value for key, value in to_json(config).items() if key not in left_out}
+    write_json(folder / CONFIG, {**values, "architectures": [architecture], **settings})
+    with atomic_write(folder / SAFETENSORS) as file:
         file.write(safetensors.numpy.save(theirs, metadata={"format": "pt"}))
     tokenizer.save(folder)
 
@@ -197,3 +261,28 @@ def digest_of(folder: str | Path) -> str:
     vocabularies = [path for name in ID_FILES if (path := Path(folder) / name).is_file()]
     digests = {path.name: sha256_of(path) for path in (*weights, config, *vocabularies)}
     return model_digest(digests, [path.name for path in weights], config.name)
+
+
+# --- checks --------------------------------------------------------------------------------------------
+
+
+def check_manifest(folder: str | Path) -> None:
+    """InputError if a folder of ours has been damaged; foreign folders have no manifest."""
+    if (Path(folder) / MANIFEST).is_file() and (problem := damage(Path(folder))):
+        raise InputError(f"{problem}; damaged? take another copy, or remove {MANIFEST} if you changed it")
+
+
+def check_length(max_length: int, config: EncoderConfig) -> None:
+    """InputError if inputs could be longer than the model has positions."""
+    if max_length > config.max_position_embeddings:
+        positions = config.max_position_embeddings
+        raise InputError(f"--max_seq_length {max_length}: this model has {positions} positions at the most")
+
+
+def check_pairs(config: EncoderConfig) -> None:
+    """InputError if the model reads single texts only: it has no embedding for the tokens of a second one."""
+    if config.type_vocab_size < 2:
+        raise InputError(
+            f"the model's type_vocab_size is {config.type_vocab_size}: it reads single texts, pairs need 2; "
+            "take another checkpoint"
+        )

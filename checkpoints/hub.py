@@ -15,7 +15,7 @@ import huggingface_hub
 from huggingface_hub import constants, errors
 
 from checkpoints.download import is_offline, open_url
-from checkpoints.weights import INDEX, WEIGHT_FILES, weight_files
+from checkpoints.weight_files import INDEX, WEIGHT_FILES, weight_files
 from common.errors import InputError
 from common.model_files import TOKENIZER_FILES, TOKENIZER_JSON, VOCABULARY
 
@@ -104,8 +104,9 @@ class _Model:
     def _fault(self, name: str, error: Exception) -> InputError:
         if self.why_not:
             return InputError(
-                f"{self.repository}: no such folder here, nor in the hub's cache, and {constants.ENDPOINT} "
-                f"cannot be reached: {self.why_not}"
+                f"no such folder here, nor in the hub's cache, and {constants.ENDPOINT} "
+                f"cannot be reached: {self.why_not}",
+                path=self.repository,
             )
         return InputError(f"{self.repository}@{self.revision}: {name} {_reason(error)}")
 

@@ -1,13 +1,13 @@
-"""Names of a head's outputs: those that say nothing, and those that --label_map gives. No Paddle."""
+"""The labels of a head's outputs: as a folder names them, and as --label_map does. No Paddle."""
 
 import dataclasses
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from checkpoints.formats.pickle_machine import shown
 from checkpoints.formats.tensors import StoredTensor
 from common.errors import InputError
+from common.messages import escape_unprintable
 from encoders.config import EncoderConfig
 
 FLAG = "--label_map"
@@ -18,11 +18,11 @@ _PROJECTIONS = {
     "dense": "classifier.out_proj.weight",
     "pooler": "classifier.weight",
 }
-_MOST = 10_000  # far beyond every number of labels: a vocabulary's projection, or somebody's malice
+_MAX_LABELS = 10_000  # far beyond every number of labels: a vocabulary's projection, or somebody's malice
 
 
-def by_id(label2id: Any) -> dict[str, str]:
-    """``id2label`` as a map from names to ids (``0`` or ``"0"``) gives it; empty where it is no such map."""
+def _inverted(label2id: Any) -> dict[str, str]:
+    """``id2label`` of a map from names to ids (``0`` or ``"0"``); empty where it is no such map."""
     if not isinstance(label2id, dict):
         return {}
     ids = label2id.values()
@@ -32,9 +32,9 @@ def by_id(label2id: Any) -> dict[str, str]:
     return {number: names[number] for number in sorted(names, key=int)} if len(names) == len(ids) else {}
 
 
-def named_by_other(values: Mapping[str, Any]) -> dict[str, str]:
+def by_label2id(values: Mapping[str, Any]) -> dict[str, str]:
     """The labels of label2id where id2label has none, or placeholders alone for the same ids; else empty."""
-    id2label, labels = values.get("id2label"), by_id(values.get("label2id"))
+    id2label, labels = values.get("id2label"), _inverted(values.get("label2id"))
     if not id2label:
         return labels
     if not isinstance(id2label, dict) or not _are_placeholders(id2label) or _are_placeholders(labels):
@@ -53,15 +53,12 @@ def contradiction(id2label: Any, label2id: Any) -> str:
     for number, name in id2label.items():
         other = label2id.get(str(name))
         if other is not None and str(other) != str(number):
-            return (
-                f"id2label counts: {shown(str(name))} is {number} there and {shown(str(other))} in label2id"
-            )
-    labels = by_id(label2id)
+            label, other_id = (escape_unprintable(str(text), 100) for text in (name, other))
+            return f"id2label counts: {label} is {number} there and {other_id} in label2id"
+    labels = _inverted(label2id)
     if not _are_placeholders(labels) and labels.keys() != set(map(str, id2label)):
-        return (
-            f"id2label counts, which names the ids {shown(', '.join(map(str, id2label)))}; "
-            f"label2id names {shown(', '.join(labels))}"
-        )
+        first, second = (escape_unprintable(", ".join(map(str, ids)), 100) for ids in (id2label, labels))
+        return f"id2label counts, which names the ids {first}; label2id names {second}"
     return ""
 
 
@@ -73,12 +70,12 @@ def from_weights(config: EncoderConfig, tensors: Mapping[str, StoredTensor]) -> 
         return config
     # PyTorch holds (labels, hidden), Paddle (hidden, labels).
     count = head.shape[1] if head.shape[0] == config.hidden_size else head.shape[0]
-    if not 0 < count <= _MOST:
+    if not 0 < count <= _MAX_LABELS:
         return config
     return dataclasses.replace(config, id2label={number: f"LABEL_{number}" for number in range(count)})
 
 
-def in_order(config: EncoderConfig) -> list[str]:
+def label_names(config: EncoderConfig) -> list[str]:
     """The labels in the order of the logits' columns."""
     return [config.id2label[number] for number in sorted(config.id2label)]
 
@@ -88,7 +85,7 @@ def are_unnamed(config: EncoderConfig) -> bool:
     return _are_placeholders(config.id2label)
 
 
-def parts_of(label_map: str) -> list[str]:
+def split_label_map(label_map: str) -> list[str]:
     """The names in the flag; InputError where one is empty or comes twice."""
     names = [name.strip() for name in label_map.split(",")]
     if not all(names) or len(set(names)) != len(names):
@@ -96,11 +93,11 @@ def parts_of(label_map: str) -> list[str]:
     return names
 
 
-def renamed(config: EncoderConfig, names: list[str], label_map: str) -> EncoderConfig:
+def with_label_map(config: EncoderConfig, names: list[str], label_map: str) -> EncoderConfig:
     """The configuration with its outputs named; InputError where the flag contradicts the folder."""
-    own = in_order(config)
-    if sorted(own) == sorted(names) and own != names:
-        raise InputError(f"{FLAG} {label_map}: the checkpoint itself says {', '.join(own)}; leave it out")
-    if own and len(own) != len(names):
-        raise InputError(f"{FLAG} {label_map}: the checkpoint has {len(own)} labels, not {len(names)}")
+    labels = label_names(config)
+    if sorted(labels) == sorted(names) and labels != names:
+        raise InputError(f"{FLAG} {label_map}: the checkpoint itself says {', '.join(labels)}; leave it out")
+    if labels and len(labels) != len(names):
+        raise InputError(f"{FLAG} {label_map}: the checkpoint has {len(labels)} labels, not {len(names)}")
     return dataclasses.replace(config, id2label=dict(enumerate(names)))

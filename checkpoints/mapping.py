@@ -1,11 +1,13 @@
-"""Our parameter names ↔ Hugging Face's and PaddleNLP's, one reversible table a model type: one rule a row.
+"""The parameters of all networks: our names, shapes and layouts ↔ Hugging Face's and PaddleNLP's.
 
-``*`` stands for a layer's number, ``{base}`` for the model type (``convbert.``). A layout names how an
-array lies differently from ours; every layout is its own way back.
+One row a parameter; a new model family is one entry of ``FAMILIES``. In a row's names ``*`` stands for a
+layer's number and ``{base}`` for the model type (``convbert.``). A layout says how an array lies differently
+from ours. Shapes are ours, in the sizes that ``_sizes`` names. No Paddle.
 """
 
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -13,21 +15,28 @@ import numpy as np
 from encoders.config import EncoderConfig
 
 HUGGINGFACE, PADDLENLP = "huggingface", "paddlenlp"
+# Six times the largest published network of these types: 8 GB of weights, 24 GB with Adam's moments.
+MAX_PARAMETERS = 2_000_000_000
+
+Shape = tuple[int, ...]
+_Change = Callable[[np.ndarray], np.ndarray]
 
 
 class Side(NamedTuple):
-    """A parameter's name among others, and the layout of its array there."""
+    """A parameter's name in another toolkit, and the layout of its array there."""
 
     name: str
     layout: str
 
 
 class Rule(NamedTuple):
-    """ours is empty for what a sentence classifier has no use for; such rows serve conversion alone."""
+    """One row. ours: our name, empty for heads that no network here has: these rows serve conversion alone.
+    sizes: the dimensions of our array, as names of ``_sizes``; empty where only the network knows them."""
 
     ours: str
     huggingface: Side
     paddlenlp: Side
+    sizes: tuple[str, ...] = ()
 
     def side(self, convention: str) -> Side:
         return self.huggingface if convention == HUGGINGFACE else self.paddlenlp
@@ -40,80 +49,99 @@ class Name(NamedTuple):
     theirs: str
     layout: str
 
+    @property
+    def is_in_head(self) -> bool:
+        return self.ours.startswith(("head.", "span_head."))
 
-def _same(ours: str, huggingface: str, paddlenlp: str = "") -> Rule:
-    return Rule(ours, Side(huggingface, "same"), Side(paddlenlp or huggingface, "same"))
+
+def _same(ours: str, huggingface: str, paddlenlp: str = "", sizes: tuple[str, ...] = ()) -> Rule:
+    return Rule(ours, Side(huggingface, "same"), Side(paddlenlp or huggingface, "same"), sizes)
 
 
-def _linear(ours: str, huggingface: str, paddlenlp: str = "") -> list[Rule]:
+def _linear(ours: str, huggingface: str, paddlenlp: str = "", sizes: tuple[str, ...] = ()) -> list[Rule]:
     """Paddle's linear layers hold (in, out), as ours do, PyTorch's (out, in)."""
     paddlenlp = paddlenlp or huggingface
     weight, bias = (f"{ours}.weight", f"{ours}.bias") if ours else ("", "")
+    sides = Side(f"{huggingface}.weight", "transposed"), Side(f"{paddlenlp}.weight", "same")
     return [
-        Rule(weight, Side(f"{huggingface}.weight", "transposed"), Side(f"{paddlenlp}.weight", "same")),
-        _same(bias, f"{huggingface}.bias", f"{paddlenlp}.bias"),
+        Rule(weight, *sides, sizes),
+        _same(bias, f"{huggingface}.bias", f"{paddlenlp}.bias", sizes[1:]),
     ]
 
 
-def _norm(ours: str, huggingface: str, paddlenlp: str) -> list[Rule]:
+def _norm(ours: str, huggingface: str, paddlenlp: str, size: str = "hidden") -> list[Rule]:
     return [
-        _same(f"{ours}.{part}" if ours else "", f"{huggingface}.{part}", f"{paddlenlp}.{part}")
+        _same(f"{ours}.{part}" if ours else "", f"{huggingface}.{part}", f"{paddlenlp}.{part}", (size,))
         for part in ("weight", "bias")
     ]
 
 
-_E = "{base}.embeddings"
+def _sizes(config: EncoderConfig) -> dict[str, int]:
+    return {
+        "pieces": config.vocab_size,
+        "positions": config.max_position_embeddings,
+        "types": config.type_vocab_size,
+        "task_types": config.task_type_vocab_size,
+        "embedding": config.embedding_size,
+        "hidden": config.hidden_size,
+        "attention": config.attention_width,
+        "inner": config.intermediate_size,
+        "kernel": config.conv_kernel_size,
+        "kernels": config.attention_heads * config.conv_kernel_size,
+        "outputs": max(1, len(config.id2label)),
+    }
+
+
+_E, _OURS = "{base}.embeddings", "encoder.embeddings"
 _EMBEDDINGS = [
-    _same("encoder.embeddings.word.weight", f"{_E}.word_embeddings.weight"),
-    _same("encoder.embeddings.position.weight", f"{_E}.position_embeddings.weight"),
-    _same("encoder.embeddings.token_type.weight", f"{_E}.token_type_embeddings.weight"),
-    _same("encoder.embeddings.task_type.weight", f"{_E}.task_type_embeddings.weight"),
-    *_norm("encoder.embeddings.norm", f"{_E}.LayerNorm", f"{_E}.layer_norm"),
-    *_linear("encoder.embeddings.projection", "{base}.embeddings_project"),
+    _same(f"{_OURS}.word.weight", f"{_E}.word_embeddings.weight", sizes=("pieces", "embedding")),
+    _same(f"{_OURS}.position.weight", f"{_E}.position_embeddings.weight", sizes=("positions", "embedding")),
+    _same(f"{_OURS}.token_type.weight", f"{_E}.token_type_embeddings.weight", sizes=("types", "embedding")),
+    *_norm(f"{_OURS}.norm", f"{_E}.LayerNorm", f"{_E}.layer_norm", "embedding"),
+]  # fmt: skip
+_TASK_TYPES = f"{_OURS}.task_type.weight"
+_TASK_TYPE_EMBEDDINGS = [
+    _same(_TASK_TYPES, f"{_E}.task_type_embeddings.weight", sizes=("task_types", "embedding"))
 ]
+_PROJECTION = f"{_OURS}.projection"  # only where the embeddings are not as wide as the layers
+_EMBEDDING_PROJECTION = _linear(_PROJECTION, "{base}.embeddings_project", sizes=("embedding", "hidden"))
+
 _OURS, _HF, _NLP = "encoder.layers.*", "{base}.encoder.layer.*", "{base}.encoder.layers.*"
+_QKV, _INNER = ("hidden", "attention"), ("hidden", "inner")
 _LAYER = [
-    *_linear(f"{_OURS}.attention.query", f"{_HF}.attention.self.query", f"{_NLP}.self_attn.q_proj"),
-    *_linear(f"{_OURS}.attention.key", f"{_HF}.attention.self.key", f"{_NLP}.self_attn.k_proj"),
-    *_linear(f"{_OURS}.attention.value", f"{_HF}.attention.self.value", f"{_NLP}.self_attn.v_proj"),
-    *_linear(f"{_OURS}.attention.output", f"{_HF}.attention.output.dense", f"{_NLP}.self_attn.out_proj"),
+    *_linear(f"{_OURS}.attention.query", f"{_HF}.attention.self.query", f"{_NLP}.self_attn.q_proj", _QKV),
+    *_linear(f"{_OURS}.attention.key", f"{_HF}.attention.self.key", f"{_NLP}.self_attn.k_proj", _QKV),
+    *_linear(f"{_OURS}.attention.value", f"{_HF}.attention.self.value", f"{_NLP}.self_attn.v_proj", _QKV),
+    *_linear(f"{_OURS}.attention.output", f"{_HF}.attention.output.dense", f"{_NLP}.self_attn.out_proj",
+             ("hidden", "hidden")),
     *_norm(f"{_OURS}.attention.norm", f"{_HF}.attention.output.LayerNorm", f"{_NLP}.norm1"),
-    *_linear(f"{_OURS}.feed_forward.inner", f"{_HF}.intermediate.dense", f"{_NLP}.linear1"),
-    *_linear(f"{_OURS}.feed_forward.outer", f"{_HF}.output.dense", f"{_NLP}.linear2"),
+    *_linear(f"{_OURS}.feed_forward.inner", f"{_HF}.intermediate.dense", f"{_NLP}.linear1", _INNER),
+    *_linear(f"{_OURS}.feed_forward.outer", f"{_HF}.output.dense", f"{_NLP}.linear2", _INNER[::-1]),
     *_norm(f"{_OURS}.feed_forward.norm", f"{_HF}.output.LayerNorm", f"{_NLP}.norm2"),
-]
+]  # fmt: skip
 _SPAN, _HF_SELF, _NLP_SELF = f"{_OURS}.attention.span_conv", f"{_HF}.attention.self", f"{_NLP}.self_attn"
 
 
-def _convolution(ours: str, name: str, layout: str, paddlenlp_layout: str) -> Rule:
-    name = f"key_conv_attn_layer.{name}"
-    return Rule(
-        f"{_SPAN}.{ours}", Side(f"{_HF_SELF}.{name}", layout), Side(f"{_NLP_SELF}.{name}", paddlenlp_layout)
-    )
+def _convolution(ours: str, name: str, layouts: tuple[str, str], sizes: tuple[str, ...]) -> Rule:
+    sides = [
+        Side(f"{module}.key_conv_attn_layer.{name}", layout)
+        for module, layout in zip((_HF_SELF, _NLP_SELF), layouts, strict=True)
+    ]
+    return Rule(f"{_SPAN}.{ours}", sides[0], sides[1], sizes)
 
 
 _SPAN_CONVOLUTION = [
-    _convolution("depthwise", "depthwise.weight", "depthwise", "depthwise"),
-    _convolution("pointwise", "pointwise.weight", "pointwise", "pointwise"),
-    _convolution("bias", "bias", "column", "same"),
-    *_linear(f"{_SPAN}.kernel", f"{_HF_SELF}.conv_kernel_layer", f"{_NLP_SELF}.conv_kernel_layer"),
-    *_linear(f"{_SPAN}.value", f"{_HF_SELF}.conv_out_layer", f"{_NLP_SELF}.conv_out_layer"),
-]
-_HEADS = {
-    "linear": _linear("head.projection", "classifier"),
-    "dense": [
-        *_linear("head.dense", "classifier.dense"),
-        *_linear("head.projection", "classifier.out_proj"),
-    ],
-    "pooler": [
-        *_linear("head.pooler", "{base}.pooler.dense"),
-        *_linear("head.projection", "classifier"),
-    ],
-}
+    _convolution("depthwise", "depthwise.weight", ("depthwise", "depthwise"), ("kernel", "hidden")),
+    _convolution("pointwise", "pointwise.weight", ("pointwise", "pointwise"), ("hidden", "attention")),
+    _convolution("bias", "bias", ("column", "same"), ("attention",)),
+    *_linear(f"{_SPAN}.kernel", f"{_HF_SELF}.conv_kernel_layer", f"{_NLP_SELF}.conv_kernel_layer",
+             ("attention", "kernels")),
+    *_linear(f"{_SPAN}.value", f"{_HF_SELF}.conv_out_layer", f"{_NLP_SELF}.conv_out_layer", _QKV),
+]  # fmt: skip
 
 # The heads of pre-training. PaddleNLP 2.5 and later have a pooler in ConvBERT too, transformers has none.
 _GENERATOR, _DISCRIMINATOR, _MASKED = "generator_predictions", "discriminator_predictions", "cls.predictions"
-_ELECTRA_STYLE = [
+_REPLACED_TOKENS = [
     *_linear("", f"{_GENERATOR}.dense"),
     *_norm("", f"{_GENERATOR}.LayerNorm", f"{_GENERATOR}.layer_norm"),
     Rule("", Side("generator_lm_head.weight", "transposed"), Side("generator_lm_head.weight", "same")),
@@ -122,7 +150,7 @@ _ELECTRA_STYLE = [
     *_linear("", f"{_DISCRIMINATOR}.dense_prediction"),
     *_linear("", "{base}.pooler.dense"),
 ]
-_BERT_STYLE = [
+_MASKED_TOKENS = [
     *_linear("", f"{_MASKED}.transform.dense", f"{_MASKED}.transform"),
     *_norm("", f"{_MASKED}.transform.LayerNorm", f"{_MASKED}.layer_norm"),
     _same("", f"{_MASKED}.decoder.weight"),
@@ -131,10 +159,49 @@ _BERT_STYLE = [
     *_linear("", "cls.seq_relationship"),
     *_linear("", "{base}.pooler.dense"),
 ]
-_SPANS = _linear("", "qa_outputs", "classifier")  # the head of question answering
+
+
+class Family(NamedTuple):
+    """A model type: what transformers' classes begin with, its encoder's rows, its heads' of pre-training."""
+
+    class_prefix: str
+    encoder: list[Rule]
+    pretraining: list[Rule]
+
+
+FAMILIES = {
+    "convbert": Family(
+        "ConvBert", [*_EMBEDDINGS, *_EMBEDDING_PROJECTION, *_LAYER, *_SPAN_CONVOLUTION], _REPLACED_TOKENS
+    ),
+    "electra": Family("Electra", [*_EMBEDDINGS, *_EMBEDDING_PROJECTION, *_LAYER], _REPLACED_TOKENS),
+    "bert": Family("Bert", [*_EMBEDDINGS, *_LAYER], _MASKED_TOKENS),
+    "ernie": Family("Ernie", [*_EMBEDDINGS, *_TASK_TYPE_EMBEDDINGS, *_LAYER], _MASKED_TOKENS),
+}
+_PROJECTED, _SQUARE = ("hidden", "outputs"), ("hidden", "hidden")
+_SENTENCE_HEADS = {
+    "linear": _linear("head.projection", "classifier", sizes=_PROJECTED),
+    "dense": [
+        *_linear("head.dense", "classifier.dense", sizes=_SQUARE),
+        *_linear("head.projection", "classifier.out_proj", sizes=_PROJECTED),
+    ],
+    "pooler": [
+        *_linear("head.pooler", "{base}.pooler.dense", sizes=_SQUARE),
+        *_linear("head.projection", "classifier", sizes=_PROJECTED),
+    ],
+}
+# Of question answering: the linear head, which PaddleNLP calls a classifier too, and the joint one, which
+# neither toolkit has.
+_SPAN_HEADS = [
+    *_linear("span_head.projection", "qa_outputs", "classifier"),
+    *[
+        rule
+        for part in ("start", "end_hidden", "end", "answerable_hidden", "answerable")
+        for rule in _linear(f"span_head.{part}", f"qa_outputs.joint.{part}")
+    ],
+]
 
 # Parts of published checkpoints that a sentence classifier has no use for.
-LEFT_ASIDE = re.compile(
+UNUSED = re.compile(
     r"(^|\.)(position_ids|token_type_ids)$"
     r"|^(cls|generator|generator_predictions|generator_lm_head|discriminator|discriminator_predictions"
     r"|qa_outputs|mlm_head)\."
@@ -143,78 +210,114 @@ LEFT_ASIDE = re.compile(
 )
 
 
-def rules(config: EncoderConfig) -> list[Rule]:
-    """The table of a model type with its head."""
-    convolution = _SPAN_CONVOLUTION if config.is_conv else []
-    table = [*_EMBEDDINGS, *_LAYER, *convolution, *_HEADS[config.classifier_head]]
-    if config.num_groups > 1:  # grouped weights are (groups, in, out) everywhere
-        table = [
-            rule._replace(huggingface=rule.huggingface._replace(layout="same"))
-            if ".feed_forward." in rule.ours
-            else rule
-            for rule in table
-        ]
-    return table
+def _encoder_rules(config: EncoderConfig) -> list[Rule]:
+    rules = FAMILIES[config.model_type].encoder
+    if config.num_groups == 1:
+        return rules
+    return [  # grouped weights are (groups, in, out) everywhere
+        rule._replace(huggingface=rule.huggingface._replace(layout="same"))
+        if ".feed_forward." in rule.ours
+        else rule
+        for rule in rules
+    ]
 
 
-def all_rules(config: EncoderConfig, answers_questions: bool) -> list[Rule]:
-    """The table with the heads of pre-training too, for conversion.
+def conversion_rules(config: EncoderConfig, answers_questions: bool) -> list[Rule]:
+    """Every row that a folder of this configuration may need, those of pre-training heads too.
 
-    answers_questions: PaddleNLP calls the head of question answering a classifier as well.
+    answers_questions: the folder's head is one of question answering, not of sentence classification.
     """
-    pretraining = _ELECTRA_STYLE if config.model_type in ("convbert", "electra") else _BERT_STYLE
-    table = rules(config)
-    if answers_questions:
-        table = [rule for rule in table if not rule.huggingface.name.startswith("classifier.")] + _SPANS
-    known = {rule.huggingface.name for rule in table}
-    return table + [rule for rule in pretraining if rule.huggingface.name not in known]
+    head = _SPAN_HEADS if answers_questions else _SENTENCE_HEADS[config.classifier_head]
+    rules = [*_encoder_rules(config), *head]
+    known = {rule.huggingface.name for rule in rules}
+    return rules + [
+        rule for rule in FAMILIES[config.model_type].pretraining if rule.huggingface.name not in known
+    ]
 
 
 def names(config: EncoderConfig, convention: str = HUGGINGFACE) -> Iterator[Name]:
-    """Every parameter such a network can have, under both names."""
-    for rule in rules(config):
+    """Every parameter that a network of ours of this configuration can have, with any head, on both sides."""
+    rules = [*_encoder_rules(config), *_SENTENCE_HEADS[config.classifier_head], *_SPAN_HEADS]
+    for rule in rules:
         side = rule.side(convention)
         theirs = side.name.format(base=config.model_type)
         for layer in range(config.num_hidden_layers) if "*" in rule.ours else [0]:
             yield Name(rule.ours.replace("*", str(layer)), theirs.replace("*", str(layer)), side.layout)
 
 
-def convention_of(keys: Iterator[str] | list[str]) -> str:
+def convention_of(keys: Iterable[str]) -> str:
     """Whose names these are: PaddleNLP numbers ``encoder.layers``, Hugging Face ``encoder.layer``."""
     return PADDLENLP if any(re.search(r"(^|\.)encoder\.layers\.", key) for key in keys) else HUGGINGFACE
 
 
-def their_shape(shape: tuple[int, ...], layout: str) -> tuple[int, ...]:
-    """The shape that an array of our shape has in their layout; see ``to_ours``."""
-    if layout == "depthwise":
-        return (shape[1], 1, shape[0])
-    if layout == "pointwise":
-        return (shape[1], shape[0], 1)
-    if layout == "column":
-        return (shape[0], 1)
-    return shape[::-1] if layout == "transposed" else shape
+# --- shapes ------------------------------------------------------------------------------------------
 
 
-def to_ours(array: np.ndarray, layout: str) -> np.ndarray:
-    """Their array in our layout: transposed (out, in) → (in, out); depthwise (C, 1, K) → (K, C);
-    pointwise (out, in, 1) → (in, out); column (C, 1) → (C,)."""
-    if layout == "depthwise" or layout == "pointwise":
-        array = np.squeeze(array, axis=1 if layout == "depthwise" else 2).T
-    elif layout == "transposed":
-        array = array.T
-    elif layout == "column":
-        array = np.squeeze(array, axis=1)
-    return np.ascontiguousarray(array)
+def shapes_by_rule(config: EncoderConfig) -> dict[str, Shape]:
+    """Our parameter name → shape of a sentence classifier; ``*`` stands for a layer's number."""
+    sizes = _sizes(config)
+    rules = [*_encoder_rules(config), *_SENTENCE_HEADS[config.classifier_head]]
+    return {
+        rule.ours: _grouped(tuple(sizes[size] for size in rule.sizes), rule, config)
+        for rule in rules
+        if _has(config, rule.ours)
+    }
+
+
+def _has(config: EncoderConfig, ours: str) -> bool:
+    """Whether a network of this configuration has a parameter that its family may have."""
+    if ours == _TASK_TYPES:
+        return config.use_task_id
+    return not ours.startswith(_PROJECTION) or config.embedding_size != config.hidden_size
+
+
+def _grouped(shape: Shape, rule: Rule, config: EncoderConfig) -> Shape:
+    groups = config.num_groups
+    if groups == 1 or len(shape) == 1 or ".feed_forward." not in rule.ours:
+        return shape
+    return (groups, shape[0] // groups, shape[1] // groups)
+
+
+def expected_shapes(config: EncoderConfig) -> dict[str, Shape]:
+    """Our parameter name → shape of a sentence classifier, worked out before one is built."""
+    return {
+        rule.replace("*", str(layer)): shape
+        for rule, shape in shapes_by_rule(config).items()
+        for layer in (range(config.num_hidden_layers) if "*" in rule else [0])
+    }
+
+
+def parameter_count(config: EncoderConfig) -> int:
+    """How many numbers a sentence classifier has."""
+    return sum(
+        math.prod(shape) * (config.num_hidden_layers if "*" in rule else 1)
+        for rule, shape in shapes_by_rule(config).items()
+    )
+
+
+# --- layouts -----------------------------------------------------------------------------------------
+
+# Our array → theirs, and back. C channels, K taps of a kernel.
+_LAYOUTS: dict[str, tuple[_Change, _Change]] = {
+    "same": (lambda ours: ours, lambda theirs: theirs),
+    "transposed": (lambda ours: ours.T, lambda theirs: theirs.T),  # (in, out) ↔ (out, in)
+    "depthwise": (lambda ours: ours.T[:, None, :], lambda theirs: theirs[:, 0, :].T),  # (K, C) ↔ (C, 1, K)
+    # (in, out) ↔ (out, in, 1)
+    "pointwise": (lambda ours: ours.T[:, :, None], lambda theirs: theirs[:, :, 0].T),
+    "column": (lambda ours: ours[:, None], lambda theirs: theirs[:, 0]),  # (C,) ↔ (C, 1)
+}  # fmt: skip
+
+
+def their_shape(shape: Shape, layout: str) -> Shape:
+    """The shape that an array of our shape has in their layout."""
+    return _LAYOUTS[layout][0](np.broadcast_to(np.int8(0), shape)).shape
 
 
 def to_theirs(array: np.ndarray, layout: str) -> np.ndarray:
-    """The way back of ``to_ours``."""
-    if layout == "depthwise":
-        array = array.T[:, None, :]
-    elif layout == "pointwise":
-        array = array.T[:, :, None]
-    elif layout == "transposed":
-        array = array.T
-    elif layout == "column":
-        array = array[:, None]
-    return np.ascontiguousarray(array)
+    """Our array in their layout."""
+    return np.ascontiguousarray(_LAYOUTS[layout][0](array))
+
+
+def to_ours(array: np.ndarray, layout: str) -> np.ndarray:
+    """Their array in our layout."""
+    return np.ascontiguousarray(_LAYOUTS[layout][1](array))

@@ -5,43 +5,51 @@ from typing import Any
 
 import numpy as np
 
-from checkpoints.folder import Checkpoint, read_checkpoint, read_config
+from checkpoints.folder import Checkpoint, StateDict, open_checkpoint
 from common.messages import note_once
 from encoders.config import EncoderConfig
 from encoders.framework import paddle
 from encoders.heads import SentenceClassifier
 
 
-def shapes_of(model: paddle.nn.Layer) -> dict[str, tuple[int, ...]]:
-    """Name → shape of every parameter."""
-    return {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+def shapes_of(model: paddle.nn.Layer, prefix: str = "") -> dict[str, tuple[int, ...]]:
+    """Name → shape of every parameter. prefix: what a part of a network is called in the whole."""
+    return {prefix + name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
 
 
-def fill(model: paddle.nn.Layer, checkpoint: Checkpoint) -> None:
-    """Put a checkpoint's arrays into a network; parameters it has not stay as they are."""
+def fill(model: paddle.nn.Layer, state: StateDict, prefix: str = "") -> None:
+    """Put the arrays that were read into a network; parameters that are not among them stay as they are."""
     for name, parameter in model.named_parameters():
-        if name in checkpoint.arrays:
-            parameter.set_value(checkpoint.arrays[name])
+        if prefix + name in state.arrays:
+            parameter.set_value(state.arrays[prefix + name])
 
 
-def arrays_of(model: paddle.nn.Layer) -> dict[str, np.ndarray]:
+def arrays_of(model: paddle.nn.Layer, prefix: str = "") -> dict[str, np.ndarray]:
     """Name → array of every parameter."""
-    return {name: parameter.numpy() for name, parameter in model.named_parameters()}
+    return {prefix + name: parameter.numpy() for name, parameter in model.named_parameters()}
+
+
+def load_weights(model: paddle.nn.Layer, checkpoint: Checkpoint, prefix: str = "") -> None:
+    """Fill a network with a folder's weights; notes on names that were read otherwise are printed."""
+    state = checkpoint.read(shapes_of(model, prefix))
+    for text in state.notes:
+        note_once(text)
+    fill(model, state, prefix)
 
 
 def load_classifier(
-    folder: str | Path, config: EncoderConfig | None = None, **changes: Any
+    source: str | Path | Checkpoint, config: EncoderConfig | None = None, **changes: Any
 ) -> SentenceClassifier:
-    """A fine-tuned classifier from its folder, ready to answer (dropout off).
+    """A fine-tuned classifier, ready to answer (dropout off).
 
-    config: as whoever read the folder has it, its labels named by --label_map; None: as the folder says.
-    changes: fields of EncoderConfig where there is no config, such as ``reference_padding=True``.
+    Args:
+        source: Its folder, or the folder as it was opened.
+        config: Another configuration than the folder's, such as with --label_map's labels.
+        changes: Fields of EncoderConfig where source is a path, such as ``reference_padding=True``.
     """
-    config = config or read_config(folder, **changes)
-    model = SentenceClassifier(config)
-    checkpoint = read_checkpoint(folder, config, shapes_of(model))
-    for text in checkpoint.notes:
-        note_once(text)
-    fill(model, checkpoint)
+    checkpoint = source if isinstance(source, Checkpoint) else open_checkpoint(source, **changes)
+    checkpoint = checkpoint.with_config(config) if config else checkpoint
+    model = SentenceClassifier(checkpoint.config)
+    load_weights(model, checkpoint)
     model.eval()
     return model

@@ -1,8 +1,8 @@
 """Names of published models → a folder on this machine, fetched once. No Paddle.
 
 ``convbert-base`` and the like are PaddleNLP's and come from its store; ``YituTech/conv-bert-base`` and the
-like are the Hugging Face hub's, into the hub's own cache. A hub model is pinned: what the first fetch
-found is what every later run takes, until another revision is named (``YituTech/conv-bert-base@3c1d…``).
+like are the Hugging Face hub's, into the hub's own cache. A hub model is pinned: every later run takes the
+commit of the first fetch, until another revision is named (``YituTech/conv-bert-base@3c1d…``).
 ``HF_HUB_OFFLINE=1`` forbids every contact, ``HF_ENDPOINT`` names another hub. ``a/b`` where a folder ``a``
 stands here is a path; ``a/b@main`` is the hub's. ``convbert-mini`` ships with the project.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from checkpoints.download import Source, fetch
-from checkpoints.weights import PADDLE, weight_files
+from checkpoints.weight_files import PADDLE, weight_files
 from common.cache import cache_dir, distrust, private_dir, protect
 from common.errors import InputError
 from common.files import write_json
@@ -23,7 +23,7 @@ from common.messages import note_once
 from common.model_files import TOKENIZER_JSON, VOCABULARY
 from encoders.config import SIZES, EncoderConfig, to_json
 
-_LARGEST_VOCABULARY = 16 << 20  # bytes; the published ones have some 230 000
+_MAX_VOCABULARY = 16 << 20  # bytes; the published ones have some 230 000
 _HUB_NAME = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([\w./-]+))?")
 
 
@@ -92,9 +92,8 @@ PADDLENLP_MODELS: dict[str, StoredModel] = {
 }
 
 
-SHIPPED = (
-    "convbert-mini",
-)  # models that come with the project, each in a folder of its name beside this file
+# Models that come with the project, each in a folder of its name beside this file.
+SHIPPED = ("convbert-mini",)
 
 
 def resolve(name_or_path: str | Path) -> Path:
@@ -114,26 +113,50 @@ def resolve(name_or_path: str | Path) -> Path:
     on_hub = _HUB_NAME.fullmatch(name)
     if on_hub and not on_hub[2] and path.parent.is_dir():
         raise InputError(
-            f"{name}: no such model folder in {path.parent}; if you mean the hub's model, write {name}@main"
+            f"no such model folder in {path.parent}; if you mean the hub's model, write {name}@main",
+            path=name,
         )
     if on_hub:
         return _from_hub(on_hub[1], on_hub[2] or "")
     if re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
         raise InputError(
-            f"{name}: no such model folder, and no name known here: "
+            f"no such model folder, and no name known here: "
             f"{', '.join((*SHIPPED, *PADDLENLP_MODELS))}, "
-            "or one of the hub's, as YituTech/conv-bert-base"
+            "or one of the hub's, as YituTech/conv-bert-base",
+            path=name,
         )
     return path
 
 
-def _shipped(name: str) -> Path:
-    place = Path(__file__).parent / name
-    folder = _whole(place)
-    if folder is None:
+def model_folder(path: str | Path) -> Path:
+    """The folder itself, or ``best/`` in it where it is a run's; InputError if that run has saved none, or
+    the name is that of a pre-trained model."""
+    folder = Path(path)
+    if not folder.exists() and str(path) in (*SHIPPED, *PADDLENLP_MODELS):
         raise InputError(
-            f"{place}: {name} ships with the project, but this install lacks it; "
-            "install from a whole clone, or name another model"
+            "is a pre-trained model, without a head to answer with; fine-tune it first "
+            f"(glue.run_glue or squad.run_squad --model_name_or_path {path}), and name the run's folder",
+            path=path,
+        )
+    best = folder / "best"
+    if (folder / "config.json").is_file():
+        return folder
+    if not best.is_dir() and (folder / "args.json").is_file():
+        raise InputError(
+            "is the folder of a run that has no best/ yet, as it has not been evaluated; "
+            "let it go on, with --resume if it was stopped",
+            path=folder,
+        )
+    return best if best.is_dir() else folder
+
+
+def _shipped(name: str) -> Path:
+    folder = Path(__file__).parent / name
+    if not _is_whole(folder):
+        raise InputError(
+            f"{name} ships with the project, but this install lacks it; "
+            "install from a whole clone, or name another model",
+            path=folder,
         )
     return folder
 
@@ -144,7 +167,7 @@ def _from_store(name: str, model: StoredModel) -> Path:
         if reason := distrust(path):
             raise InputError(reason)
     store = os.environ.get("CONVBERT_GLUE_STORE") or STORE
-    fetch(Source(f"{store}/{model.vocabulary}", most=_LARGEST_VOCABULARY), folder / "vocab.txt")
+    fetch(Source(f"{store}/{model.vocabulary}", most=_MAX_VOCABULARY), folder / "vocab.txt")
     fetch(Source(f"{store}/{model.weights}"), folder / PADDLE)
     if not (folder / "config.json").is_file():  # written last: the store has none
         write_json(folder / "tokenizer_config.json", {"do_lower_case": model.lower_case})
@@ -155,42 +178,41 @@ def _from_store(name: str, model: StoredModel) -> Path:
 
 def _from_hub(repository: str, revision: str) -> Path:
     """The snapshot's folder in the hub's cache, with configuration, weights and vocabulary."""
-    note = cache_dir() / "hub" / f"{repository.replace('/', '--')}.json"
-    pinned = _read_note(note)
-    if not revision and pinned and (found := _whole(Path(pinned["folder"]))) and _has_vocabulary(found):
-        return found
+    pin = cache_dir() / "hub" / f"{repository.replace('/', '--')}.json"
+    pinned = _read_pin(pin)
+    if not revision and pinned:
+        folder = Path(pinned["folder"])
+        if _is_whole(folder) and any((folder / name).is_file() for name in (VOCABULARY, TOKENIZER_JSON)):
+            return folder
     from checkpoints.hub import snapshot
 
     commit, folder = snapshot(repository, revision or pinned.get("revision") or "main")
     if not revision:
         try:
             private_dir("hub")
-            write_json(note, {"revision": commit, "folder": str(folder)})
-            protect(note)
+            write_json(pin, {"revision": commit, "folder": str(folder)})
+            protect(pin)
         except (InputError, OSError) as error:
             note_once(f"{repository}@{commit} is not noted, later runs may find another commit: {error}")
     return folder
 
 
-def _read_note(note: Path) -> dict[str, str]:
-    if reason := distrust(note):  # it names a folder, which would be loaded
+def _read_pin(pin: Path) -> dict[str, str]:
+    """The commit and the folder of a model's first fetch; empty where it was not fetched yet."""
+    if reason := distrust(pin):  # it names a folder, which would be loaded
         note_once(f"{reason}; the hub is asked which commit it has")
         return {}
     try:
-        found = json.loads(note.read_text(encoding="utf-8"))
-        return {"revision": str(found["revision"]), "folder": str(found["folder"])}
+        values = json.loads(pin.read_text(encoding="utf-8"))
+        return {"revision": str(values["revision"]), "folder": str(values["folder"])}
     except (OSError, ValueError, TypeError, KeyError):  # none yet, or a damaged one: asked for again
         return {}
 
 
-def _has_vocabulary(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in (VOCABULARY, TOKENIZER_JSON))
-
-
-def _whole(folder: Path) -> Path | None:
+def _is_whole(folder: Path) -> bool:
+    """Whether a folder has its configuration and all files of weights."""
     try:
         files = weight_files(folder)
     except InputError:  # a damaged index: asked for again
-        return None
-    whole = files and all(path.is_file() for path in (*files, folder / "config.json"))
-    return folder if whole else None
+        return False
+    return bool(files) and all(path.is_file() for path in (*files, folder / "config.json"))

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from checkpoints.validation import check_pairs
+from checkpoints.folder import check_pairs
 from common.errors import InputError
 from deploy.model import Model
 from deploy.rows import TextRow

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-from checkpoints.validation import check_length
+from checkpoints.folder import check_length
 from deploy.rows import TextRow
 from encoders.tokenizer import Tokenizer
 from inference.engine import Engine

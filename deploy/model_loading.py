@@ -61,22 +61,23 @@ def load_network(  # type: ignore[no-untyped-def]
     path: str | Path, lower_case: bool | None = None, label_map: str | None = None
 ):
     """A fine-tuned model's folder, its network in evaluation mode, and its tokeniser."""
-    from checkpoints.folder import read_config
+    from checkpoints.folder import check_manifest, open_checkpoint
     from checkpoints.network import load_classifier
-    from checkpoints.validation import check_manifest, model_folder, tokenizer_of
+    from checkpoints.registry import model_folder
+    from checkpoints.tokenizer import tokenizer_of
     from glue.model import named_labels
     from squad import model as squad_model
 
     folder = model_folder(path)
     check_manifest(folder)
-    config = read_config(folder)
-    has_spans = bool(squad_model.saved_head(folder).kind)
+    checkpoint = open_checkpoint(folder)
+    has_spans = bool(squad_model.saved_head(checkpoint).kind)
     if has_spans and label_map:
         raise InputError(f"--label_map {label_map}: {folder} answers questions and has no labels")
     if not has_spans:
-        config = named_labels(folder, config, label_map)
-    network = squad_model.load(folder, config) if has_spans else load_classifier(folder, config)
-    return folder, network, tokenizer_of(folder, config, lower_case)
+        checkpoint = checkpoint.with_config(named_labels(folder, checkpoint.config, label_map))
+    network = squad_model.load(checkpoint) if has_spans else load_classifier(checkpoint)
+    return folder, network, tokenizer_of(folder, checkpoint.config, lower_case)
 
 
 def _model(engine: Engine, folder: Path, tokenizer: Tokenizer, digest: str, max_length: int | None) -> Model:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from checkpoints.model_config import config_path
+from checkpoints.config_file import config_path
 from common.cache import cache_dir
 from common.errors import InputError
 from deploy.classification import ClassificationModel

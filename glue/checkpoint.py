@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from checkpoints.folder import digest_of, read_config
+from checkpoints.folder import check_manifest, digest_of, read_config
 from checkpoints.network import load_classifier
-from checkpoints.validation import check_manifest, tokenizer_of
+from checkpoints.tokenizer import tokenizer_of
 from common.errors import InputError
 from common.messages import say
 from encoders.heads import SentenceClassifier

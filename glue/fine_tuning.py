@@ -4,9 +4,10 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from checkpoints.folder import digest_of, read_checkpoint, read_config, write_model
-from checkpoints.network import arrays_of, fill, shapes_of
-from checkpoints.validation import check_length, tokenizer_of
+from checkpoints.folder import check_length, digest_of, open_checkpoint, write_model
+from checkpoints.labels import label_names
+from checkpoints.network import arrays_of, load_weights
+from checkpoints.tokenizer import tokenizer_of
 from encoders import distributed
 from encoders.batching import Batch
 from encoders.config import EncoderConfig
@@ -17,7 +18,7 @@ from encoders.tokenizer import Tokenizer
 from glue.arguments import data_folder
 from glue.config import GlueRunConfig
 from glue.features import SplitFeatures, in_both_orders, load_split, targets_of
-from glue.model import Prepared, config_for, label_names, naming_notes, prepare
+from glue.model import Prepared, config_for, naming_notes, prepare
 from glue.scoring import dev_scores, predict
 from inference.network_engine import tensors
 from training.batches import epoch_batches
@@ -48,9 +49,9 @@ def fine_tune(run_config: GlueRunConfig) -> Progress:
         run_config.training,
         run_config.saved or run_config.model_name_or_path,
     )
-    found = read_config(folder)
-    check_length(training.max_seq_length, found)
-    config, keeps_head = config_for(task, found, training, run_config.label_map)
+    checkpoint = open_checkpoint(folder)
+    check_length(training.max_seq_length, checkpoint.config)
+    config, keeps_head = config_for(task, checkpoint.config, training, run_config.label_map)
     tokenizer = tokenizer_of(folder, config, run_config.do_lower_case)
     data = _read_data(run_config, tokenizer)
     select_device(run_config.device)
@@ -59,7 +60,7 @@ def fine_tune(run_config: GlueRunConfig) -> Progress:
     if run_config.saved:  # its weights are read below, under the run's lock
         prepared = Prepared(SentenceClassifier(config), [])
     else:
-        prepared = prepare(folder, config, keeps_head, run_config.from_scratch, training.reinit_layers)
+        prepared = prepare(checkpoint, config, keeps_head, run_config.from_scratch, training.reinit_layers)
     settings = _settings_in_force(run_config, config, data)
     refuse_own_sources(
         run_config.output_dir, [run_config.model_name_or_path, data_folder(run_config.data_dir)]
@@ -67,10 +68,11 @@ def fine_tune(run_config: GlueRunConfig) -> Progress:
     with open_run(run_config.output_dir, run_config.resume, run_config.overwrite_output_dir) as run:
         if run.resumes:
             run.check_args(settings, same=(*SAME, "do_lower_case"), alike=ALIKE)
-            fill(prepared.model, read_checkpoint(run.source, config, shapes_of(prepared.model)))
+            load_weights(prepared.model, open_checkpoint(run.source).with_config(config))
         else:
             run.write_args(settings)
-        naming = naming_notes(folder, found, config) if keeps_head and not run_config.label_map else []
+        names_labels = keeps_head and not run_config.label_map
+        naming = naming_notes(folder, checkpoint.config, config) if names_labels else []
         for note in [*_data_notes(data), *naming, *prepared.notes]:
             LOG.info(note)
         return fit(_job(run_config, config, tokenizer, data, prepared.model), training, run)

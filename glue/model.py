@@ -2,14 +2,12 @@
 
 import dataclasses
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from checkpoints.folder import has_weights, read_checkpoint
-from checkpoints.labels import FLAG, are_unnamed, in_order, parts_of, renamed
+from checkpoints.folder import Checkpoint, check_manifest, check_pairs
+from checkpoints.labels import FLAG, are_unnamed, label_names, split_label_map, with_label_map
 from checkpoints.network import fill, shapes_of
-from checkpoints.validation import check_manifest, check_pairs
 from common.errors import InputError, UsageError
 from common.messages import note_once
 from encoders.config import EncoderConfig
@@ -121,7 +119,7 @@ def with_labels(config: EncoderConfig, task: Task, label_map: str | None) -> Enc
             f"--label_map {label_map}: expected {', '.join(task.labels)}, each once, in the order of the "
             "checkpoint's ids"
         )
-    return renamed(config, names, label_map)
+    return with_label_map(config, names, label_map)
 
 
 def _is_for(config: EncoderConfig, task: Task) -> bool:
@@ -134,30 +132,34 @@ def _is_trained(config: EncoderConfig) -> bool:
 
 
 def prepare(
-    folder: str | Path, config: EncoderConfig, keeps_head: bool, from_scratch: bool, reinit_layers: int = 0
+    checkpoint: Checkpoint,
+    config: EncoderConfig,
+    keeps_head: bool,
+    from_scratch: bool,
+    reinit_layers: int = 0,
 ) -> Prepared:
     """Build the network and read its weights; a head that does not fit begins new, and is named.
 
     reinit_layers: so many top layers, and the head, begin new too.
     """
-    model = SentenceClassifier(config)
+    model, folder = SentenceClassifier(config), checkpoint.folder
     if from_scratch:
-        if has_weights(folder):
-            raise InputError(f"{folder}: holds weights; leave out --from_scratch to begin with them")
+        if checkpoint.weights:
+            raise InputError("holds weights; leave out --from_scratch to begin with them", path=folder)
         if reinit_layers:
             raise UsageError(
                 "--reinit_layers: with --from_scratch every layer begins new; leave one of them out"
             )
         return Prepared(model, [f"{folder}: every weight begins at random (--from_scratch)"])
     check_manifest(folder)
-    checkpoint = read_checkpoint(folder, config, shapes_of(model), keep_head=keeps_head, may_lack_head=True)
+    state = checkpoint.with_config(config).read(shapes_of(model), "optional" if keeps_head else "new")
     fresh = top_arrays(model, depth_rules(config), config.num_hidden_layers, reinit_layers)
-    fill(model, checkpoint)
-    notes = [*checkpoint.notes, *put(model, fresh)]
-    if checkpoint.new_head:
-        notes.append(f"begins new: {', '.join(checkpoint.new_head)}")
-    if checkpoint.left_aside:
-        notes.append(f"not needed in {folder}: {', '.join(checkpoint.left_aside)}")
+    fill(model, state)
+    notes = [*state.notes, *put(model, fresh)]
+    if state.new_head:
+        notes.append(f"begins new: {', '.join(state.new_head)}")
+    if state.unused:
+        notes.append(f"not needed in {folder}: {', '.join(state.unused)}")
     return Prepared(model, notes)
 
 
@@ -209,17 +211,12 @@ def named_labels(folder: str | Path, config: EncoderConfig, label_map: str | Non
     where its labels have no names."""
     task = find_task(config.finetuning_task)
     if label_map:
-        return (
-            with_labels(config, task, label_map) if task else renamed(config, parts_of(label_map), label_map)
-        )
+        if task:
+            return with_labels(config, task, label_map)
+        return with_label_map(config, split_label_map(label_map), label_map)
     if len(config.id2label) > 1 and are_unnamed(config):
         of_task = task.labels if task and len(task.labels) == len(config.id2label) else ("A", "B", "…")
         note_once(
             f"{folder}: its labels are {_listed(config)}; {FLAG} {','.join(of_task)} names them, id 0 first"
         )
     return config
-
-
-def label_names(config: EncoderConfig) -> Sequence[str]:
-    """The labels in the order of the logits' columns."""
-    return in_order(config)

@@ -57,7 +57,7 @@ def make_parser() -> CommandParser:
 def predict(flags: Namespace, kind: str) -> "tuple[Checkpoint, list[SplitFeatures], list[SplitPredictions]]":
     """What a command's flags ask for: the checkpoint, the task's files of a kind, and their predictions."""
     set_workers(flags.num_workers)
-    from checkpoints.validation import model_folder
+    from checkpoints.registry import model_folder
     from encoders import distributed
     from encoders.framework import select_device
     from glue.checkpoint import Checkpoint
@@ -96,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _default_folder(ckpt_path: str) -> Path:
     """The folder of predictions where no other is named."""
-    from checkpoints.validation import model_folder
+    from checkpoints.registry import model_folder
     from inference.exported import is_exported
 
     folder = model_folder(ckpt_path)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from checkpoints.validation import check_length
+from checkpoints.folder import check_length
+from checkpoints.labels import label_names
 from common.errors import InputError
 from common.messages import say
 from common.provenance import Provenance
@@ -16,7 +17,6 @@ from encoders.heads import SentenceClassifier
 from glue.checkpoint import Checkpoint
 from glue.data_files import fetching, find_file, locate
 from glue.features import SplitFeatures, load_split, targets_of
-from glue.model import label_names
 from glue.predictions import SplitPredictions
 from glue.tasks import Split, Task
 from inference.engine import Engine

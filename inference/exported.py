@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from checkpoints.folder import read_config
-from checkpoints.validation import tokenizer_of
+from checkpoints.tokenizer import tokenizer_of
 from common.errors import InputError
 from common.files import damage, write_json
 from common.json_files import read_json_object

@@ -6,15 +6,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from checkpoints.folder import has_weights, read_config
-from checkpoints.validation import tokenizer_of
+from checkpoints.folder import open_checkpoint
+from checkpoints.labels import label_names
+from checkpoints.tokenizer import tokenizer_of
 from encoders.batching import Batch, Features
 from encoders.framework import paddle, select_device
 from encoders.heads import SentenceClassifier, sentence_loss
 from encoders.tokenizer import Tokenizer
 from glue.config import GlueTrainingConfig
 from glue.features import SplitFeatures, in_both_orders, load_split, targets_of
-from glue.model import config_for, label_names, prepare
+from glue.model import config_for, prepare
 from glue.tasks import Task
 from inference.network_engine import predict_logits, tensors
 from training.batches import epoch_batches
@@ -50,9 +51,10 @@ def measure(
     Reads and tokenises the training and dev files, which the trials then find in the cache.
     """
     select_device(device)
-    config, keeps_head = config_for(task, read_config(folder), recipe, None)
+    checkpoint = open_checkpoint(folder)
+    config, keeps_head = config_for(task, checkpoint.config, recipe, None)
     tokenizer = tokenizer_of(folder, config, lower_case)
-    model = prepare(folder, config, keeps_head, from_scratch=not has_weights(folder)).model
+    model = prepare(checkpoint, config, keeps_head, from_scratch=checkpoint.weights is None).model
     train, dev = _read(task, recipe, tokenizer, data_dir)
     labels = [] if task.is_regression else label_names(config)
     targets = targets_of(train.examples, labels, config.target_scale)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from checkpoints.folder import check_length
 from checkpoints.network import arrays_of
-from checkpoints.validation import check_length
 from common.errors import InputError
 from encoders import distributed
 from encoders.batching import Batch

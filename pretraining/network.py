@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from checkpoints.folder import read_config
-from checkpoints.registry import resolve
-from checkpoints.validation import model_folder, tokenizer_of
+from checkpoints.registry import model_folder, resolve
+from checkpoints.tokenizer import tokenizer_of
 from common.command_line import is_truth_value, parse_bool
 from common.errors import InputError, UsageError
 from common.model_files import VOCABULARY as VOCABULARY_FILE

@@ -4,8 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from checkpoints.folder import digest_of
-from checkpoints.validation import check_length
+from checkpoints.folder import check_length, digest_of
 from common.errors import InputError
 from encoders import distributed
 from encoders.config import EncoderConfig

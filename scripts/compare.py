@@ -102,8 +102,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _folder(name_or_path: str) -> Path:
-    from checkpoints.registry import resolve
-    from checkpoints.validation import model_folder
+    from checkpoints.registry import model_folder, resolve
 
     return model_folder(resolve(name_or_path))
 
@@ -113,9 +112,8 @@ def compare(folder: Path, peer: str, python: str, scratch: Path) -> tuple[list[D
     import numpy as np
 
     from checkpoints.convert import convert
-    from checkpoints.folder import read_config
-    from checkpoints.validation import check_manifest
-    from checkpoints.weights import PADDLE, weight_files
+    from checkpoints.folder import check_manifest, read_config
+    from checkpoints.weight_files import PADDLE, weight_files
 
     check_manifest(folder)
     config = read_config(folder)
@@ -163,25 +161,25 @@ def _hidden(
     folder: Path, ids: "np.ndarray", reference_padding: bool = False, zero_pad: bool = False
 ) -> "np.ndarray":
     """(B, T, H) last hidden states of our network."""
-    from checkpoints.folder import read_checkpoint, read_config
+    from checkpoints.folder import open_checkpoint
     from checkpoints.network import fill, shapes_of
     from common.messages import note_once
+    from encoders.encoder import Encoder
     from encoders.framework import paddle
-    from encoders.heads import SentenceClassifier
 
-    config = read_config(folder, reference_padding=reference_padding)
-    model = SentenceClassifier(config)
-    checkpoint = read_checkpoint(folder, config, shapes_of(model), keep_head=False, may_lack_head=True)
-    for text in checkpoint.notes:
+    checkpoint = open_checkpoint(folder, reference_padding=reference_padding)
+    config, encoder = checkpoint.config, Encoder(checkpoint.config)
+    state = checkpoint.read(shapes_of(encoder, prefix="encoder."))
+    for text in state.notes:
         note_once(text)
     if zero_pad:
-        checkpoint.arrays["encoder.embeddings.word.weight"][config.pad_token_id] = 0.0
-    fill(model, checkpoint)
-    model.eval()
+        state.arrays["encoder.embeddings.word.weight"][config.pad_token_id] = 0.0
+    fill(encoder, state, prefix="encoder.")
+    encoder.eval()
     mask = paddle.to_tensor((ids != config.pad_token_id).astype("float32"))
     tokens = paddle.to_tensor(ids.astype("int64"))
     with paddle.no_grad():
-        return model.encoder(tokens, paddle.zeros_like(tokens), mask).numpy()
+        return encoder(tokens, paddle.zeros_like(tokens), mask).numpy()
 
 
 def _difference(what: str, theirs: "np.ndarray", ours: "np.ndarray", must_agree: bool = False) -> Difference:

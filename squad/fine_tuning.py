@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from checkpoints.folder import digest_of, read_config
-from checkpoints.validation import check_length, check_manifest, check_pairs, model_folder, tokenizer_of
+from checkpoints.folder import check_length, check_manifest, check_pairs, digest_of, open_checkpoint
+from checkpoints.network import load_weights
+from checkpoints.registry import model_folder
+from checkpoints.tokenizer import tokenizer_of
 from common.errors import InputError
 from common.files import sha256_of, write_json
 from common.json_files import read_json_object
@@ -50,12 +52,12 @@ def fine_tune(asked: SquadRunConfig) -> tuple[Progress, Answers | None]:
     Everything is checked before the first step; bad input of any kind is an InputError.
     """
     training, folder = asked.training, asked.saved or asked.model_name_or_path
-    found = read_config(folder)
-    check_length(training.max_seq_length, found)
-    check_pairs(found)
-    tokenizer = tokenizer_of(folder, found, asked.do_lower_case)
+    checkpoint = open_checkpoint(folder)
+    check_length(training.max_seq_length, checkpoint.config)
+    check_pairs(checkpoint.config)
+    tokenizer = tokenizer_of(folder, checkpoint.config, asked.do_lower_case)
     data = _read_data(asked, tokenizer)
-    config = span_model.config_for(found, data.train.version, training.max_seq_length)
+    config = span_model.config_for(checkpoint.config, data.train.version, training.max_seq_length)
     select_device(asked.device)
     distributed.init()
     seed_everything(training.seed)
@@ -63,13 +65,13 @@ def fine_tune(asked: SquadRunConfig) -> tuple[Progress, Answers | None]:
     if asked.saved:  # its weights are read below, under the run's lock
         model = span_model.new_model(config, training.qa_head, training.beam_size, training.answerable_weight)
     else:
-        model, notes = span_model.prepare(folder, config, training, asked.from_scratch)
+        model, notes = span_model.prepare(checkpoint, config, training, asked.from_scratch)
     settings = _settings(asked, config, data)
     refuse_own_sources(asked.output_dir, [asked.model_name_or_path, asked.train_file, asked.predict_file])
     with open_run(asked.output_dir, asked.resume, asked.overwrite_output_dir, ANSWER_FILES) as run:
         if run.resumes:
             run.check_args(settings, same=(*SAME, "do_lower_case"), alike=ALIKE)
-            span_model.fill(model, run.source, config, training.qa_head)
+            load_weights(model, open_checkpoint(run.source).with_config(config))
         else:
             run.write_args(settings)
         for note in [*_data_notes(data), *notes]:
@@ -162,7 +164,7 @@ def _answer_with_best(
 ) -> Answers:
     """The answers of the best checkpoint, whose scores are those in ``scores.json``."""
     check_manifest(run.path / "best")
-    span_model.fill(model, run.path / "best", config, asked.training.qa_head)
+    load_weights(model, open_checkpoint(run.path / "best").with_config(config))
     model.eval()
     answers = _answers(asked, data.dev, data.windows, model)
     if distributed.is_first():
@@ -174,11 +176,12 @@ def predict(asked: SquadRunConfig) -> Answers:
     """Answer a file's questions with a fine-tuned model; writes the answers, and ``scores.json`` where no run
     has left one."""
     training, folder = asked.training, model_folder(asked.model_name_or_path)
-    config = read_config(folder)
+    checkpoint = open_checkpoint(folder)
+    config = checkpoint.config
     check_length(training.max_seq_length, config)
     check_pairs(config)
     tokenizer = tokenizer_of(folder, config, asked.do_lower_case)
-    trained_for = span_model.trained_head(folder).version
+    trained_for = span_model.trained_head(checkpoint).version
     data = _read(asked, asked.predict_file)
     if not data.has_answers and trained_for and asked.version_2_with_negative is None:
         data = dataclasses.replace(data, has_unanswerable=trained_for == "2.0")
@@ -193,7 +196,7 @@ def predict(asked: SquadRunConfig) -> Answers:
     )
     select_device(asked.device)
     distributed.init()
-    model = span_model.load(folder, config)
+    model = span_model.load(checkpoint)
     if distributed.is_first():
         target.mkdir(parents=True, exist_ok=True)  # better refused now than when all is answered
         for note in data.notes():

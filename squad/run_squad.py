@@ -140,8 +140,8 @@ def training_config(flags: Namespace) -> SquadRunConfig:
 def answering_config(flags: Namespace) -> SquadRunConfig:
     """The same without training; windows are cut as in training unless a flag says otherwise."""
     from checkpoints.folder import read_config
+    from checkpoints.registry import model_folder
     from checkpoints.registry import resolve as resolve_model
-    from checkpoints.validation import model_folder
     from squad.windows import saved_cutting
 
     folder = str(model_folder(resolve_model(flags.model_name_or_path)))

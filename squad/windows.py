@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from checkpoints.model_config import read_values
+from checkpoints.config_file import config_path, read_values
 from common.errors import InputError
 from encoders.batching import Features
 from encoders.tokenizer import Tokenizer
@@ -101,7 +101,7 @@ def _with_marks(text: str, places: np.ndarray) -> np.ndarray:
 
 def saved_cutting(folder: str | Path) -> dict[str, int]:
     """``doc_stride`` and ``max_query_length`` that a folder's model was trained with, where it says so."""
-    values = read_values(folder)
+    values = read_values(config_path(folder))
     found = {name: values.get(f"qa_{name}") for name in CUTTING}
     return {name: value for name, value in found.items() if type(value) is int and value > 0}
 

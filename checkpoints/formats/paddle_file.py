@@ -6,8 +6,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from checkpoints.formats.pickles.allowed import PickledTensor, raise_damaged, tensors_in, unpickle
 from checkpoints.formats.tensors import StoredTensor, count_of
-from checkpoints.formats.unpickling import Tensor, broken, tensors_in, unpickle
 from common.errors import InputError
 
 # What ``paddle.save`` adds to a state dict: the parameters' names inside Paddle, and which arrays were
@@ -19,24 +19,24 @@ def open_paddle(path: Path) -> dict[str, StoredTensor]:
     """Name → tensor. A damaged file, and one that asks to run something: InputError."""
     end = path.stat().st_size
     with open(path, "rb") as file:
-        found = unpickle(file, path, end)
+        content = unpickle(file, path, end)
         if file.read(1):
-            raise InputError(f"{path}: goes on behind its end; fetch it again")
-    if isinstance(found, dict):
-        found = {key: value for key, value in found.items() if key != _NAMES}
+            raise InputError("goes on behind its end; fetch it again", path=path)
+    if isinstance(content, dict):
+        content = {key: value for key, value in content.items() if key != _NAMES}
         try:
-            _join(found)
+            _join_parts(content)
         except (TypeError, LookupError, AttributeError, ValueError) as error:
-            broken(path, error)
-    return tensors_in(path, found)
+            raise_damaged(path, error)
+    return tensors_in(path, content)
 
 
-def _join(found: dict[str, Any]) -> None:
-    for name, whole in found.pop(_PARTS, {}).items():
+def _join_parts(content: dict[str, Any]) -> None:
+    for name, whole in content.pop(_PARTS, {}).items():
         keys, shape = whole["slices"], tuple(whole["OriginShape"])
         if not isinstance(keys, list | tuple) or not all(isinstance(key, str) for key in keys):
             raise ValueError("parts without names")
-        parts = [found.pop(key).stored for key in keys]
+        parts = [content.pop(key).stored for key in keys]
         count = count_of(shape)
 
         def load(parts: list[StoredTensor] = parts, shape: tuple[int, ...] = shape) -> np.ndarray:
@@ -46,7 +46,7 @@ def _join(found: dict[str, Any]) -> None:
             raise ValueError("parts of several kinds")
         if sum(part.shape[0] for part in parts) != count:
             raise ValueError(f"{name} of another size than its parts")
-        found[name] = Tensor(StoredTensor(parts[0].kind, shape, load))
+        content[name] = PickledTensor(StoredTensor(parts[0].kind, shape, load))
 
 
 def write_paddle(file: IO[bytes], arrays: dict[str, tuple[str, np.ndarray]]) -> None:

@@ -1,51 +1,36 @@
-"""Read and write ``model.safetensors`` tensor by tensor. By hand: NumPy, which the library reads into, lacks
-bfloat16, and the library says neither how much of a file is missing nor, in a short line, what is wrong."""
+"""Read and write ``model.safetensors`` tensor by tensor.
+
+The library checks a file. Reading and writing the tensors is done here: NumPy, which the library works with,
+has no bfloat16. No Paddle.
+"""
 
 import json
-from functools import partial
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 import numpy as np
+from safetensors import SafetensorError, safe_open
 
-from checkpoints.formats.pickle_machine import shown
 from checkpoints.formats.tensors import FLOATS, StoredTensor, count_of, read_exactly
 from common.errors import InputError
+from common.json_files import parse_json
+from common.messages import escape_unprintable
 
 _WIDTH_ORDER = ("F16", "BF16", "F32", "F64")
-_LONGEST_HEADER = 20_000_000  # bytes; a tensor takes about 120
-# Bytes of a number, of the kinds that weights are read from and those that may stand beside them.
-_WIDTHS = {"BOOL": 1, "U8": 1, "I8": 1, "I16": 2, "U16": 2, "I32": 4, "U32": 4, "I64": 8, "U64": 8}
-_WIDTHS |= {kind: np.dtype(code).itemsize for kind, code in FLOATS.items()}
-
-
-class _Row(NamedTuple):
-    """A tensor as the header describes it; begin and end: bytes behind the header."""
-
-    kind: str
-    shape: tuple[int, ...]
-    begin: int
-    end: int
+_MAX_HEADER = 20_000_000  # bytes; a tensor takes about 120
 
 
 def open_safetensors(path: Path) -> dict[str, StoredTensor]:
     """Name → tensor; InputError if the file is cut short or no safetensors file."""
     header, begin = _read_header(path)
+    _check_length(path, header, begin)
     try:
-        rows = {name: _row(name, row) for name, row in header.items() if name != "__metadata__"}
-        _check_length(path, rows, begin)
-        _check_places(rows)
-    except ValueError as error:
-        raise InputError(f"{path}: cannot be read: {error}; fetch it again") from None
-    return {
-        name: StoredTensor(row.kind, row.shape, partial(_load, path, row, begin))
-        for name, row in rows.items()
-    }
-
-
-def _load(path: Path, row: _Row, begin: int) -> np.ndarray:
-    raw = read_exactly(path, begin + row.begin, row.end - row.begin)
-    return np.frombuffer(raw, np.dtype(FLOATS[row.kind])).reshape(row.shape)
+        with safe_open(path, framework="numpy"):
+            pass  # it is whole, and no two tensors share bytes
+        return {name: _tensor(path, row, begin) for name, row in header.items() if name != "__metadata__"}
+    except (SafetensorError, ValueError, OSError) as error:
+        reason = escape_unprintable(str(error), 200)
+        raise InputError(f"cannot be read: {reason}; fetch it again", path=path) from None
 
 
 def _read_header(path: Path) -> tuple[dict[str, Any], int]:
@@ -55,62 +40,49 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > size - 8:
             raise InputError(
-                f"{path}: cannot be read: no safetensors header; is it cut short? fetch it again"
+                "cannot be read: no safetensors header; is it cut short? fetch it again", path=path
             )
-        if length > _LONGEST_HEADER:
-            raise InputError(f"{path}: cannot be read: a header of {length} bytes; fetch it again")
+        if length > _MAX_HEADER:
+            raise InputError(f"cannot be read: a header of {length} bytes; fetch it again", path=path)
         raw = file.read(length)
     try:
-        header = json.loads(raw.decode("utf-8"), object_pairs_hook=_each_once)
-    except (ValueError, RecursionError):
+        header = parse_json(raw.decode("utf-8"))  # each name once, which the library lets pass
+    except (UnicodeError, InputError):
         header = None
     if not isinstance(header, dict):
-        raise InputError(f"{path}: cannot be read: its header is not JSON, each name once; fetch it again")
+        raise InputError("cannot be read: its header is not JSON, each name once; fetch it again", path=path)
     return header, 8 + length
 
 
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name twice")
-    return found
-
-
-def _row(name: str, row: Any) -> _Row:
-    """A tensor's description; ValueError where it is none."""
-    if not isinstance(row, dict) or not {"dtype", "shape", "data_offsets"} <= row.keys():
-        raise ValueError(f"{shown(name)} lacks dtype, shape or data_offsets")
-    kind, shape, places = row["dtype"], row["shape"], row["data_offsets"]
-    if not isinstance(kind, str) or not isinstance(shape, list):
-        raise ValueError(f"{shown(name)} has no dtype and shape")
-    count = count_of(tuple(shape))
-    if not isinstance(places, list) or len(places) != 2 or not all(type(n) is int for n in places):
-        raise ValueError(f"{shown(name)} has no data_offsets")
-    if not 0 <= places[0] <= places[1]:
-        raise ValueError(f"{shown(name)} ends before it begins")
-    if kind in _WIDTHS and places[1] - places[0] != count * _WIDTHS[kind]:
-        raise ValueError(f"{shown(name)} has more or fewer bytes than its shape says")
-    return _Row(shown(kind), tuple(shape), *places)
-
-
-def _check_length(path: Path, rows: dict[str, _Row], begin: int) -> None:
-    size, wanted = path.stat().st_size, begin + max((row.end for row in rows.values()), default=0)
+def _check_length(path: Path, header: dict[str, Any], begin: int) -> None:
+    """InputError that says by how many bytes a file is cut short or too long."""
+    rows = [row for name, row in header.items() if name != "__metadata__" and isinstance(row, dict)]
+    ends = [
+        row["data_offsets"][-1]
+        for row in rows
+        if isinstance(row.get("data_offsets"), list) and row["data_offsets"]
+    ]
+    size, wanted = path.stat().st_size, begin + max((end for end in ends if type(end) is int), default=0)
     if size < wanted:
         raise InputError(
-            f"{path}: is cut short: {size} of {shown(str(wanted))} bytes; fetch it again, or where a run "
-            "wrote it take another checkpoint of that run"
+            f"is cut short: {size} of {escape_unprintable(str(wanted), 100)} bytes; fetch it again, or where "
+            "a run wrote it take another checkpoint of that run",
+            path=path,
         )
     if size > wanted:
-        raise InputError(f"{path}: holds {size} bytes, its header says {wanted}; fetch it again")
+        raise InputError(f"holds {size} bytes, its header says {wanted}; fetch it again", path=path)
 
 
-def _check_places(rows: dict[str, _Row]) -> None:
-    """ValueError where two tensors share bytes, or bytes belong to none."""
-    end = 0
-    for name, row in sorted(rows.items(), key=lambda item: (item[1].begin, item[1].end)):
-        if row.begin != end:
-            raise ValueError(f"{shown(name)} does not begin where the tensor before it ends")
-        end = row.end
+def _tensor(path: Path, row: dict[str, Any], begin: int) -> StoredTensor:
+    """A tensor of a header that the library has checked."""
+    shape, (first, end) = tuple(row["shape"]), row["data_offsets"]
+    count_of(shape)
+
+    def load() -> np.ndarray:
+        raw = read_exactly(path, begin + first, end - first)
+        return np.frombuffer(raw, np.dtype(FLOATS[row["dtype"]])).reshape(shape)
+
+    return StoredTensor(row["dtype"], shape, load)
 
 
 def write_safetensors(file: IO[bytes], arrays: dict[str, tuple[str, np.ndarray]]) -> None:

@@ -14,14 +14,19 @@ from common.errors import InputError
 # and its array holds these 16 bits.
 FLOATS = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "F64": "<f8"}
 # NumPy takes more dimensions and more numbers, but no weights have them.
-_MOST_DIMENSIONS, _MOST_NUMBERS = 8, 2**40
+_MAX_DIMENSIONS, _MAX_NUMBERS = 8, 2**40
 _REMEDY = "the weights are damaged: take an earlier checkpoint, or fetch them again"
 
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor in a file. kind: its kind of numbers (F32, BF16, I64, …). load: reads its array, with
-    FLOATS' data type where the kind is one of them."""
+    """A tensor in a file.
+
+    Attributes:
+        kind: Its kind of numbers, under safetensors' names: F32, BF16, I64, …
+        shape: As it is stored.
+        load: Reads its array, with FLOATS' data type where the kind is one of them.
+    """
 
     kind: str
     shape: tuple[int, ...]
@@ -29,10 +34,10 @@ class StoredTensor:
 
 
 def count_of(shape: Any) -> int:
-    """How many numbers a tensor of this shape, as found in a file, has; ValueError where it is no shape."""
+    """How many numbers a tensor of this shape, as a file states it, has; ValueError where it is no shape."""
     if not isinstance(shape, tuple) or not all(type(n) is int and n >= 0 for n in shape):
         raise ValueError("a shape that is none")
-    if len(shape) > _MOST_DIMENSIONS or math.prod(max(n, 1) for n in shape) > _MOST_NUMBERS:
+    if len(shape) > _MAX_DIMENSIONS or math.prod(max(n, 1) for n in shape) > _MAX_NUMBERS:
         raise ValueError("a shape beyond all weights")
     return math.prod(shape)
 
@@ -53,20 +58,21 @@ def as_float32(path: Path, name: str, tensor: StoredTensor) -> np.ndarray:
     InputError names file and tensor."""
     if tensor.kind not in FLOATS:
         raise InputError(
-            f"{path}: {name} is stored as {tensor.kind}; weights are read from F32, F16, BF16 and F64: "
-            "save them again as one of these"
+            f"{name} is stored as {tensor.kind}; weights are read from F32, F16, BF16 and F64: "
+            "save them again as one of these",
+            path=path,
         )
-    found = tensor.load()
+    stored = tensor.load()
     if tensor.kind == "BF16":
-        found = (found.astype(np.uint32) << 16).view(np.float32)
+        stored = (stored.astype(np.uint32) << 16).view(np.float32)
     with np.errstate(over="ignore"):
-        array = found.astype(np.float32, copy=False)
+        array = stored.astype(np.float32, copy=False)
     finite = np.isfinite(array)
     if not finite.all():
-        value = found[~finite].flat[0]
+        value = stored[~finite].flat[0]
         count = f"{array.size - int(finite.sum())} of its {array.size} values"
-        said = f"holds {value:.6g}, beyond float32 ({count})"
+        problem = f"holds {value:.6g}, beyond float32 ({count})"
         if not np.isfinite(value):
-            said = f"holds {value} ({count} is not finite)"
-        raise InputError(f"{path}: {name} {said}; {_REMEDY}")
+            problem = f"holds {value} ({count} is not finite)"
+        raise InputError(f"{name} {problem}; {_REMEDY}", path=path)
     return array

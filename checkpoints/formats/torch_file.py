@@ -14,15 +14,22 @@ from typing import IO, Any
 
 import numpy as np
 
-from checkpoints.formats.pickle_machine import shown
+from checkpoints.formats.pickles.allowed import (
+    WIDTHS,
+    NumberKind,
+    Storage,
+    raise_damaged,
+    tensors_in,
+    unpickle,
+)
 from checkpoints.formats.tensors import StoredTensor, read_exactly
-from checkpoints.formats.unpickling import WIDTHS, Kind, Storage, broken, tensors_in, unpickle
 from common.errors import InputError
+from common.messages import escape_unprintable
 
 # What the older format begins with, PyTorch's own magic number, pickled with protocol 2.
 _MAGIC = 0x1950A86A20F9469CFC6C
 _BAD_ZIP = (zipfile.BadZipFile, LookupError, EOFError, ValueError, NotImplementedError, struct.error)
-_LONGEST_DIRECTORY = 10_000_000  # bytes; a tensor takes about 60
+_MAX_DIRECTORY = 10_000_000  # bytes; a tensor takes about 60
 
 
 def open_torch(path: Path) -> dict[str, StoredTensor]:
@@ -40,7 +47,7 @@ def _reference(pid: Any, length: int) -> tuple[str, str, int]:
     if not isinstance(pid, tuple) or len(pid) != length or pid[0] != "storage":
         raise ValueError("a reference that is none")
     kind, key, size = pid[1], pid[2], pid[4]
-    if not isinstance(kind, Kind) or kind.name not in WIDTHS or type(size) is not int or size < 0:
+    if not isinstance(kind, NumberKind) or kind.name not in WIDTHS or type(size) is not int or size < 0:
         raise ValueError("a storage that is none")
     if not isinstance(key, str):
         raise ValueError("a storage without a name")
@@ -54,7 +61,7 @@ class _Directory(io.FileIO):
     """An archive of which only the list of members is read, and no list of any length."""
 
     def read(self, size: int | None = -1) -> bytes:
-        if size is not None and size > _LONGEST_DIRECTORY:
+        if size is not None and size > _MAX_DIRECTORY:
             raise zipfile.BadZipFile("its list of members is too long")
         return super().read(-1 if size is None else size) or b""
 
@@ -67,7 +74,7 @@ def _members(path: Path) -> dict[str, zipfile.ZipInfo]:
     return members
 
 
-def _place(file: IO[bytes], info: zipfile.ZipInfo) -> int:
+def _offset_of(file: IO[bytes], info: zipfile.ZipInfo) -> int:
     """Where a member's bytes begin. PyTorch never compresses: what claims to be could be of any size."""
     if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size:
         raise ValueError(f"{info.filename} is compressed")
@@ -93,33 +100,34 @@ def _open_zip(path: Path) -> dict[str, StoredTensor]:
         root = pickles[0].removesuffix("data.pkl")
         with open(path, "rb") as file:
             order = members.get(f"{root}byteorder")
-            if order is not None and _read_member(path, _place(file, order), order, 0, 6) != b"little":
+            if order is not None and _read_member(path, _offset_of(file, order), order, 0, 6) != b"little":
                 raise InputError(f"{path}: its numbers are not little-endian; save it on another machine")
-            places: dict[str, int] = {}
+            offsets: dict[str, int] = {}
 
             def storage(pid: Any) -> Storage:
                 kind, key, size = _reference(pid, 5)
                 info = members[f"{root}data/{key}"]
                 if info.file_size < size * _width(kind):
                     raise ValueError(f"storage {key} of another size")
-                if key not in places:
-                    here = file.tell()
-                    places[key] = _place(file, info)
-                    file.seek(here)
-                return Storage(kind, size, partial(_read_member, path, places[key], info))
+                if key not in offsets:
+                    position = file.tell()
+                    offsets[key] = _offset_of(file, info)
+                    file.seek(position)
+                return Storage(kind, size, partial(_read_member, path, offsets[key], info))
 
-            begin = _place(file, members[pickles[0]])
+            begin = _offset_of(file, members[pickles[0]])
             file.seek(begin)
-            found = unpickle(file, path, begin + members[pickles[0]].file_size, storage)
-        return tensors_in(path, found)
+            content = unpickle(file, path, begin + members[pickles[0]].file_size, storage)
+        return tensors_in(path, content)
     except _BAD_ZIP as error:
-        broken(path, error)
+        raise_damaged(path, error)
 
 
-def _read_member(path: Path, place: int, info: zipfile.ZipInfo, begin: int, length: int) -> bytearray:
-    raw = read_exactly(path, place + begin, length)
+def _read_member(path: Path, offset: int, info: zipfile.ZipInfo, begin: int, length: int) -> bytearray:
+    raw = read_exactly(path, offset + begin, length)
     if length == info.file_size and zlib.crc32(raw) != info.CRC:
-        raise InputError(f"{path}: {shown(info.filename)} in it is damaged (CRC-32); fetch it again")
+        name = escape_unprintable(info.filename, 100)
+        raise InputError(f"{name} in it is damaged (CRC-32); fetch it again", path=path)
     return raw
 
 
@@ -128,7 +136,7 @@ def _read_member(path: Path, place: int, info: zipfile.ZipInfo, begin: int, leng
 
 def _open_pickles(path: Path) -> dict[str, StoredTensor]:
     sizes: dict[str, tuple[str, int]] = {}
-    places: dict[str, int] = {}
+    offsets: dict[str, int] = {}
     end = path.stat().st_size
 
     def storage(pid: Any) -> Storage:
@@ -137,7 +145,7 @@ def _open_pickles(path: Path) -> dict[str, StoredTensor]:
             raise ValueError("a view of a storage, which PyTorch has not written since 0.4")
         if sizes.setdefault(key, (kind, size)) != (kind, size):
             raise ValueError(f"storage {key} of two sizes")
-        return Storage(kind, size, lambda begin, length: read_exactly(path, places[key] + begin, length))
+        return Storage(kind, size, lambda begin, length: read_exactly(path, offsets[key] + begin, length))
 
     with open(path, "rb") as file:
         if unpickle(file, path, end) != _MAGIC:
@@ -149,14 +157,14 @@ def _open_pickles(path: Path) -> dict[str, StoredTensor]:
         keys = unpickle(file, path, end)
         for key in keys if isinstance(keys, list) else []:
             if not isinstance(key, str) or key not in sizes:
-                broken(path, ValueError("a storage that no tensor has"))
+                raise_damaged(path, ValueError("a storage that no tensor has"))
             kind, size = sizes[key]
             if int.from_bytes(file.read(8), "little") != size:
-                broken(path, ValueError(f"storage {key} of another size"))
-            places[key] = file.tell()
-            if size * _width(kind) > end - places[key]:
+                raise_damaged(path, ValueError(f"storage {key} of another size"))
+            offsets[key] = file.tell()
+            if size * _width(kind) > end - offsets[key]:
                 raise InputError(f"{path}: is cut short: {end} bytes; fetch it again")
             file.seek(size * _width(kind), io.SEEK_CUR)
-    if sizes.keys() != places.keys():
-        broken(path, ValueError("storages are missing"))
+    if sizes.keys() != offsets.keys():
+        raise_damaged(path, ValueError("storages are missing"))
     return tensors

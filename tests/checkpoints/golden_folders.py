@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from checkpoints.folder import Checkpoint, read_checkpoint, read_config
+from checkpoints.folder import StateDict, open_checkpoint
+from checkpoints.matching import HeadUse
 from checkpoints.network import shapes_of
 from common.errors import InputError
 from encoders.config import EncoderConfig
@@ -28,10 +29,11 @@ def theirs_of(folder: Path) -> Tensors:
     return tensors
 
 
-def read(folder: Path, config: EncoderConfig | None = None, **options: Any) -> Checkpoint:
-    """A folder's checkpoint for the network that its (or the given) configuration describes."""
-    config = config or read_config(folder)
-    return read_checkpoint(folder, config, shapes_of(SentenceClassifier(config)), **options)
+def read(folder: Path, config: EncoderConfig | None = None, head: HeadUse = "required") -> StateDict:
+    """A folder's weights for the network that its (or the given) configuration describes."""
+    checkpoint = open_checkpoint(folder)
+    checkpoint = checkpoint.with_config(config or checkpoint.config)
+    return checkpoint.read(shapes_of(SentenceClassifier(checkpoint.config)), head)
 
 
 def write_edited(
@@ -58,7 +60,7 @@ def without(folder: Path, *keys: str) -> Path:
 # --- what stands for a file ------------------------------------------------------------------------
 
 
-def fault(function: Callable[[], Any]) -> str:
+def error_of(function: Callable[[], Any]) -> str:
     """The one line that an InputError says."""
     with pytest.raises(InputError) as caught:
         function()

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from checkpoints.folder import read_config
-from tests.checkpoints.golden_folders import Edited, Tensors, fault, read
+from tests.checkpoints.golden_folders import Edited, Tensors, error_of, read
 
 
 def test_an_adapter_is_no_model(tmp_path: Path) -> None:
     (tmp_path / "adapter_config.json").write_text(
         '{"peft_type": "LORA", "base_model_name_or_path": "x"}', encoding="utf-8"
     )
-    message = fault(lambda: read_config(tmp_path))
+    message = error_of(lambda: read_config(tmp_path))
     assert message.startswith(f"{tmp_path / 'adapter_config.json'}: ")
     assert "merge_and_unload" in message
 
@@ -23,7 +23,7 @@ def test_an_adapter_beside_a_model_is_not_passed_over(edited: Edited) -> None:
     (folder / "adapter_config.json").write_text('{"peft_type": "LORA"}', encoding="utf-8")
     read(folder)  # nothing to apply
     (folder / "adapter_model.safetensors").write_bytes(b"\0")
-    message = fault(lambda: read(folder))
+    message = error_of(lambda: read(folder))
     assert message.startswith(f"{folder / 'adapter_config.json'}: an adapter (PEFT) stands beside the model")
     assert "merge_and_unload" in message
     assert message.endswith("or remove adapter_config.json and adapter_model.safetensors if the model is "
@@ -46,7 +46,7 @@ def test_an_adapter_that_is_not_merged(edited: Edited, key: str, there: str, pre
         return {prefix + name.replace(key, f"{key}{there}."): array for name, array in tensors.items()}
 
     folder = edited("bert", change)
-    message = fault(lambda: read_config(folder))
+    message = error_of(lambda: read_config(folder))
     assert message.startswith(f"{folder / 'model.safetensors'}: {prefix}{key}{there}.")
     assert "merge_and_unload" in message
     assert len(message) < len(str(folder)) + 300

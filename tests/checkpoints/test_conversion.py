@@ -11,9 +11,9 @@ import safetensors.numpy
 
 from checkpoints.convert import convert, main
 from checkpoints.folder import read_config
-from checkpoints.weights import open_weights
+from checkpoints.weight_files import open_weights
 from encoders.tokenizer import SPECIALS
-from tests.checkpoints.golden_folders import GOLDEN, NAMES, fault, read, theirs_of
+from tests.checkpoints.golden_folders import GOLDEN, NAMES, error_of, read, theirs_of
 
 PADDLENLP = GOLDEN / "paddlenlp"  # written by PaddleNLP 2.8.1, with what it answered
 FOREIGN = sorted(path.parent.name for path in PADDLENLP.glob("*/config.json"))
@@ -94,7 +94,7 @@ def test_float16_cannot_hold_everything(tmp_path: Path) -> None:
     convert(source, tmp_path / "fits", "huggingface", "float16")
     bias[3] = -1e5
     source = with_extra(tmp_path / "beyond", "bert", {"cls.predictions.bias": bias}, bare=False)
-    said = fault(lambda: convert(source, tmp_path / "x", "huggingface", "float16"))
+    said = error_of(lambda: convert(source, tmp_path / "x", "huggingface", "float16"))
     assert said == (
         f"{source / 'model.safetensors'}: cls.predictions.bias holds 100000, beyond float16's 65504; "
         "leave out --dtype"
@@ -202,17 +202,17 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 def test_faults_leave_nothing_behind(tmp_path: Path) -> None:
     odd = with_extra(tmp_path / "odd", "bert", {"adapter.weight": numbers(3)}, bare=False)
-    assert fault(lambda: convert(odd, tmp_path / "x", "paddlenlp")) == (
+    assert error_of(lambda: convert(odd, tmp_path / "x", "paddlenlp")) == (
         f"{odd / 'model.safetensors'}: nothing on the other side is called adapter.weight"
     )
     whole = {"cls.predictions.bias": np.arange(60)}
     odd = with_extra(tmp_path / "odd2", "bert", whole, bare=False)
-    assert "called cls.predictions.bias (stored as I64)" in fault(
+    assert "called cls.predictions.bias (stored as I64)" in error_of(
         lambda: convert(odd, tmp_path / "x", "paddlenlp")
     )
-    message = fault(lambda: convert(GOLDEN / "bert", odd, "paddlenlp"))
+    message = error_of(lambda: convert(GOLDEN / "bert", odd, "paddlenlp"))
     assert message == f"{odd}: is not empty; name a new folder"
     (tmp_path / "file").touch()
-    message = fault(lambda: convert(GOLDEN / "bert", tmp_path / "file", "paddlenlp"))
+    message = error_of(lambda: convert(GOLDEN / "bert", tmp_path / "file", "paddlenlp"))
     assert message == f"{tmp_path / 'file'}: is a file; name a new folder"
     assert not (tmp_path / "x").exists()

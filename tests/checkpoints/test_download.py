@@ -19,7 +19,7 @@ import pytest
 from checkpoints import download
 from checkpoints.download import ATTEMPTS, Source, fetch
 from common.errors import InputError
-from tests.checkpoints.golden_folders import fault
+from tests.checkpoints.golden_folders import error_of
 from tests.checkpoints.web import Web, serving
 
 CONTENT = random.Random(0).randbytes(3_000_000)
@@ -94,7 +94,7 @@ def test_without_a_digest_only_an_unchanged_file_is_gone_on_with(web: Web, tmp_p
     web.cuts = [1_000_000] * ATTEMPTS
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(download, "ATTEMPTS", 1)
-        fault(lambda: fetch(source, tmp_path / "x", pause=0))
+        error_of(lambda: fetch(source, tmp_path / "x", pause=0))
     web.cuts = []
     changed = web.files["/file"] = CONTENT[::-1]
     fetch(source, tmp_path / "x", pause=0)
@@ -125,7 +125,7 @@ def test_a_busy_server_is_asked_again(web: Web, tmp_path: Path) -> None:
 
 def test_a_server_that_always_breaks_off(web: Web, tmp_path: Path) -> None:
     web.cuts = [1000] * ATTEMPTS
-    message = fault(lambda: fetch(known(web), tmp_path / "x", pause=0))
+    message = error_of(lambda: fetch(known(web), tmp_path / "x", pause=0))
     assert message == (
         f"{web.url}/file: cannot be fetched: cut short: 5000 of 3000000 bytes; start again later (what was "
         f"fetched is kept), or bring the file yourself, as {tmp_path / 'x'}"
@@ -145,7 +145,7 @@ def test_a_server_that_always_breaks_off(web: Web, tmp_path: Path) -> None:
 )
 def test_a_wrong_file_is_not_kept(web: Web, tmp_path: Path, size: int, digest: str, said: str) -> None:
     source = Source(f"{web.url}/file", size, digest)
-    assert fault(lambda: fetch(source, tmp_path / "x", pause=0)) == (
+    assert error_of(lambda: fetch(source, tmp_path / "x", pause=0)) == (
         f"{source.url}: {said}; it was not kept. Is it the right address, or a newer file?"
     )
     assert names_in(tmp_path) == []
@@ -160,7 +160,7 @@ def test_a_damaged_file_in_its_place_is_fetched_again(web: Web, tmp_path: Path) 
 @pytest.mark.parametrize(("code", "reason"), [(404, "Not Found"), (403, "Forbidden"), (410, "Gone")])
 def test_an_absent_file_is_asked_for_once(web: Web, tmp_path: Path, code: int, reason: str) -> None:
     web.faults = [code]
-    message = fault(lambda: fetch(known(web), tmp_path / "x", pause=0))
+    message = error_of(lambda: fetch(known(web), tmp_path / "x", pause=0))
     assert message == f"{web.url}/file: HTTP {code} ({reason})"
     assert (names_in(tmp_path), len(web.requests)) == ([], 1)
 
@@ -170,10 +170,10 @@ def test_who_never_answered_is_asked_twice(
 ) -> None:
     """While a server that did answer, and then no more, is asked as often as any."""
     url = "http://127.0.0.1:9/x"
-    fault(lambda: fetch(Source(url), tmp_path / "x", pause=0))
+    error_of(lambda: fetch(Source(url), tmp_path / "x", pause=0))
     assert capsys.readouterr().err.count("trying again in 0 s\n") == 1
     web.cuts = [1000] * ATTEMPTS
-    fault(lambda: fetch(known(web), tmp_path / "x", pause=0))
+    error_of(lambda: fetch(known(web), tmp_path / "x", pause=0))
     assert capsys.readouterr().err.count("trying again in 0 s\n") == ATTEMPTS - 1
 
 
@@ -184,7 +184,7 @@ def test_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         unused.bind(("127.0.0.1", 0))
         refused = f"http://127.0.0.1:{unused.getsockname()[1]}/x"
         for url in (refused, "http://nowhere.invalid/x"):
-            message = fault(lambda url=url: fetch(Source(url), tmp_path / "x", pause=0))  # type: ignore[misc]
+            message = error_of(lambda url=url: fetch(Source(url), tmp_path / "x", pause=0))  # type: ignore[misc]
             assert message.startswith(f"{url}: cannot be fetched: ")
             assert message.endswith(f"or bring the file yourself, as {tmp_path / 'x'}")
 
@@ -194,7 +194,7 @@ def test_offline_nothing_is_asked_for(
     web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", value)
-    message = fault(lambda: fetch(known(web), tmp_path / "x"))
+    message = error_of(lambda: fetch(known(web), tmp_path / "x"))
     assert message == f"{tmp_path / 'x'}: not there, and HF_HUB_OFFLINE forbids to fetch {web.url}/file"
     (tmp_path / "x").write_bytes(CONTENT)
     assert fetch(known(web), tmp_path / "x") == tmp_path / "x"
@@ -204,7 +204,7 @@ def test_offline_nothing_is_asked_for(
 def test_a_disk_too_small_is_said_before(web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=2_999_999))
-    message = fault(lambda: fetch(known(web), tmp_path / "x", pause=0))
+    message = error_of(lambda: fetch(known(web), tmp_path / "x", pause=0))
     assert message == f"{tmp_path}: has 2999999 bytes left, 3000000 are to come; make room and start again"
     (tmp_path / ".x.part").write_bytes(CONTENT[:10])  # less is to come
     fetch(known(web), tmp_path / "x", pause=0)
@@ -216,7 +216,7 @@ def test_a_disk_too_small_is_said_before(web: Web, tmp_path: Path, monkeypatch: 
 def test_more_than_was_promised_is_not_taken(web: Web, tmp_path: Path, lengths: bool, size: int) -> None:
     web.lengths, web.endless = lengths, not lengths
     source = Source(f"{web.url}/file", size, most=2_999_999)
-    message = fault(lambda: fetch(source, tmp_path / "x", pause=0))
+    message = error_of(lambda: fetch(source, tmp_path / "x", pause=0))
     said = f"has 3000000 bytes, expected were {'' if size else 'at most '}2999999"
     assert message.startswith(
         f"{source.url}: {said if lengths else 'sends more than 2999999 bytes'}; it was not"
@@ -226,16 +226,16 @@ def test_more_than_was_promised_is_not_taken(web: Web, tmp_path: Path, lengths: 
 
 def test_an_answer_without_end_is_stopped_at_the_known_size(web: Web, tmp_path: Path) -> None:
     web.lengths, web.endless = False, True
-    assert "sends more than 3000000 bytes" in fault(lambda: fetch(known(web), tmp_path / "x", pause=0))
+    assert "sends more than 3000000 bytes" in error_of(lambda: fetch(known(web), tmp_path / "x", pause=0))
     (tmp_path / ".x.part").write_bytes(CONTENT[:1_000_000])
-    assert "sends more than 3000000 bytes" in fault(lambda: fetch(known(web), tmp_path / "x", pause=0))
+    assert "sends more than 3000000 bytes" in error_of(lambda: fetch(known(web), tmp_path / "x", pause=0))
     assert names_in(tmp_path) == []
 
 
 @pytest.mark.parametrize("size", [1, 2_999_999, 3_000_001])
 def test_a_wrong_length_is_refused_before_the_first_byte(web: Web, tmp_path: Path, size: int) -> None:
     source = Source(f"{web.url}/file", size, SHA)
-    assert f"has 3000000 bytes, expected were {size};" in fault(
+    assert f"has 3000000 bytes, expected were {size};" in error_of(
         lambda: fetch(source, tmp_path / "x", pause=0)
     )
     assert names_in(tmp_path) == []
@@ -245,7 +245,7 @@ def test_a_server_that_drips_is_given_up(web: Web, tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(download, "_SLOW_SECONDS", 0.1)
     monkeypatch.setattr(download, "ATTEMPTS", 2)
     web.files["/file"], web.drip = b"x" * 1000, 0.02
-    message = fault(lambda: fetch(Source(f"{web.url}/file"), tmp_path / "x", pause=0))
+    message = error_of(lambda: fetch(Source(f"{web.url}/file"), tmp_path / "x", pause=0))
     assert "cannot be fetched: slower than 1000 bytes a second; start again later" in message
     assert len(web.requests) == 2
 
@@ -253,7 +253,7 @@ def test_a_server_that_drips_is_given_up(web: Web, tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://127.0.0.1/x", "data:text/plain,x"])
 def test_a_redirect_out_of_the_web_is_not_followed(web: Web, tmp_path: Path, target: str) -> None:
     web.faults, web.headers["/file"] = [302], {"Location": target}
-    assert f"{web.url}/file: " in fault(lambda: fetch(Source(f"{web.url}/file"), tmp_path / "x", pause=0))
+    assert f"{web.url}/file: " in error_of(lambda: fetch(Source(f"{web.url}/file"), tmp_path / "x", pause=0))
     assert names_in(tmp_path) == []
 
 
@@ -286,7 +286,7 @@ def test_no_redirect_leads_from_an_encrypted_connection_to_an_open_one(
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/x", "data:text/plain,x"])
 def test_only_the_web_is_asked(tmp_path: Path, url: str) -> None:
-    message = fault(lambda: fetch(Source(url), tmp_path / "x", pause=0))
+    message = error_of(lambda: fetch(Source(url), tmp_path / "x", pause=0))
     assert message.startswith(f"{url}: cannot be fetched: unknown url type")
     assert names_in(tmp_path) == []
 

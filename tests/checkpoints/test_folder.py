@@ -14,7 +14,7 @@ from checkpoints.network import arrays_of, fill, load_classifier
 from encoders.config import HEADS
 from encoders.heads import SentenceClassifier
 from encoders.tokenizer import Tokenizer
-from tests.checkpoints.golden_folders import GOLDEN, NAMES, Edited, Tensors, fault, read, theirs_of
+from tests.checkpoints.golden_folders import GOLDEN, NAMES, Edited, Tensors, error_of, read, theirs_of
 
 # --- there and back -------------------------------------------------------------------------------
 
@@ -23,7 +23,7 @@ from tests.checkpoints.golden_folders import GOLDEN, NAMES, Edited, Tensors, fau
 def test_tensors_survive_reading_and_writing(name: str, tmp_path: Path) -> None:
     config = read_config(GOLDEN / name)
     checkpoint = read(GOLDEN / name)
-    assert (checkpoint.new_head, checkpoint.left_aside) == ([], [])
+    assert (checkpoint.new_head, checkpoint.unused) == ([], [])
     model = SentenceClassifier(config)
     fill(model, checkpoint)
     write_model(tmp_path, config, arrays_of(model), Tokenizer(GOLDEN / "tokenizer"))
@@ -115,7 +115,7 @@ def test_a_bare_encoder_has_no_prefix(name: str, edited: Edited) -> None:
         }
 
     folder = edited(name, bare)
-    found = read(folder, may_lack_head=True)
+    found = read(folder, head="optional")
     wanted = read(GOLDEN / name)
     assert set(found.arrays) == {
         key for key in wanted.arrays if not key.startswith("head.") or "pooler" in key
@@ -123,7 +123,7 @@ def test_a_bare_encoder_has_no_prefix(name: str, edited: Edited) -> None:
     for key, array in found.arrays.items():
         np.testing.assert_array_equal(array, wanted.arrays[key])
     assert set(found.new_head) == set(wanted.arrays) - set(found.arrays)
-    assert "without a head to answer with" in fault(lambda: read(folder))
+    assert "without a head to answer with" in error_of(lambda: read(folder))
 
 
 def test_gamma_and_beta(edited: Edited) -> None:
@@ -167,7 +167,7 @@ PRETRAINING = {
 def test_pretraining_heads_are_left_aside(name: str, edited: Edited) -> None:
     spare = {key: np.ones((2, 3), np.float32) for key in PRETRAINING[name]}
     checkpoint = read(edited(name, lambda tensors: {**tensors, **spare}))
-    assert checkpoint.left_aside == sorted({key.replace(".beta", ".bias") for key in spare})
+    assert checkpoint.unused == sorted({key.replace(".beta", ".bias") for key in spare})
     wanted = read(GOLDEN / name)
     assert checkpoint.arrays.keys() == wanted.arrays.keys()
 
@@ -186,11 +186,11 @@ def test_half_precision_is_read(edited: Edited) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_head_of_other_labels_begins_new_and_is_named(name: str) -> None:
     config = dataclasses.replace(read_config(GOLDEN / name), id2label={0: "0", 1: "1"})
-    checkpoint = read(GOLDEN / name, config, may_lack_head=True)
+    checkpoint = read(GOLDEN / name, config, head="optional")
     assert checkpoint.new_head == ["head.projection.weight", "head.projection.bias"]
     kept = {key for key in read(GOLDEN / name).arrays if not key.startswith("head.projection")}
     assert set(checkpoint.arrays) == kept
-    message = fault(lambda: read(GOLDEN / name, config))
+    message = error_of(lambda: read(GOLDEN / name, config))
     projection = "classifier" if config.classifier_head == "pooler" else "classifier.out_proj"
     assert f"{projection}.weight should be (2, 32) and is (3, 32)" in message
     assert f"{projection}.bias should be (2,) and is (3,)" in message
@@ -198,8 +198,8 @@ def test_a_head_of_other_labels_begins_new_and_is_named(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_head_not_wanted_begins_new(name: str) -> None:
-    """keep_head=False: a head that would fit is of another task; BERT's pooler is the encoder's."""
-    checkpoint = read(GOLDEN / name, keep_head=False, may_lack_head=True)
+    """head="new": a head that would fit is of another task; BERT's pooler is the encoder's."""
+    checkpoint = read(GOLDEN / name, head="new")
     pooler = name in ("bert", "ernie")
     assert [key for key in checkpoint.arrays if key.startswith("head.")] == (
         ["head.pooler.weight", "head.pooler.bias"] if pooler else []
@@ -213,9 +213,9 @@ def test_a_head_not_wanted_begins_new(name: str) -> None:
 @pytest.mark.parametrize("name", ["convbert_small", "electra", "bert", "ernie"])
 def test_a_head_of_another_kind_begins_new(name: str) -> None:
     config = dataclasses.replace(read_config(GOLDEN / name), classifier_head="linear")
-    checkpoint = read(GOLDEN / name, config, may_lack_head=True, keep_head=False)
+    checkpoint = read(GOLDEN / name, config, head="new")
     assert checkpoint.new_head == ["head.projection.weight", "head.projection.bias"]
     unused = [
         key for key in theirs_of(GOLDEN / name) if "pooler" in key or key.startswith("classifier.dense")
     ]
-    assert set(unused) <= set(checkpoint.left_aside)
+    assert set(unused) <= set(checkpoint.unused)

@@ -1,4 +1,4 @@
-"""Whatever can be wrong with a model folder is one line that names the file and the fault."""
+"""Whatever can be wrong with a model folder is one line that names the file and the error_of."""
 
 import shutil
 from collections.abc import Callable
@@ -8,19 +8,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from checkpoints.folder import has_weights, read_config
-from tests.checkpoints.golden_folders import GOLDEN, Edited, Tensors, fault, read
+from checkpoints.folder import read_config
+from checkpoints.matching import HeadUse
+from checkpoints.weight_files import has_weights
+from tests.checkpoints.golden_folders import GOLDEN, Edited, Tensors, error_of, read
 
 
 def test_missing_folder(tmp_path: Path) -> None:
-    message = fault(lambda: read_config(tmp_path / "no"))
+    message = error_of(lambda: read_config(tmp_path / "no"))
     assert message.startswith(f"{tmp_path / 'no'}: no such model folder; it should hold config.json, ")
 
 
 def test_a_runs_folder_is_no_model_folder(edited: Edited) -> None:
     folder = edited("bert")
     folder.rename(folder.parent / "best")
-    message = fault(lambda: read_config(folder.parent))
+    message = error_of(lambda: read_config(folder.parent))
     assert message == f"{folder.parent}: is a run's folder; name the model in it, {folder.parent / 'best'}"
 
 
@@ -29,9 +31,9 @@ def test_missing_files(edited: Edited) -> None:
     assert has_weights(folder)
     (folder / "model.safetensors").unlink()
     assert not has_weights(folder)
-    assert fault(lambda: read(folder)).startswith(f"{folder / 'model.safetensors'}: no such file; ")
+    assert error_of(lambda: read(folder)).startswith(f"{folder / 'model.safetensors'}: no such file; ")
     (folder / "config.json").unlink()
-    message = fault(lambda: read_config(folder))
+    message = error_of(lambda: read_config(folder))
     assert message.startswith(f"{folder / 'config.json'}: no such file; a model folder holds config.json, ")
 
 
@@ -55,7 +57,7 @@ def test_missing_files(edited: Edited) -> None:
 )  # fmt: skip
 def test_bad_config(tmp_path: Path, content: bytes, said: str) -> None:
     (tmp_path / "config.json").write_bytes(content)
-    message = fault(lambda: read_config(tmp_path))
+    message = error_of(lambda: read_config(tmp_path))
     assert message.startswith(str(tmp_path / "config.json"))
     assert said in message
 
@@ -63,7 +65,7 @@ def test_bad_config(tmp_path: Path, content: bytes, said: str) -> None:
 def test_changes_that_do_not_fit_name_the_file(tmp_path: Path) -> None:
     shutil.copy(GOLDEN / "bert" / "config.json", tmp_path)
     assert read_config(tmp_path, reference_padding=True).reference_padding
-    message = fault(lambda: read_config(tmp_path, hidden_act="none"))
+    message = error_of(lambda: read_config(tmp_path, hidden_act="none"))
     assert message.startswith(f"{tmp_path / 'config.json'}: hidden_act 'none' is not known; ")
 
 
@@ -72,7 +74,7 @@ def test_weights_cut_short(edited: Edited, kept: int) -> None:
     folder = edited("bert")
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:kept])
-    message = fault(lambda: read(folder))
+    message = error_of(lambda: read(folder))
     assert message.startswith(f"{path}: cannot be read: ")
     assert message.endswith("is it cut short? fetch it again")
 
@@ -121,19 +123,19 @@ NORM = "bert.embeddings.LayerNorm.bias"
         (None, {"id2label": {"0": "a"}}, "classifier.weight should be (1, 32) and is (3, 32)"),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("may_lack_head", [False, True])
+@pytest.mark.parametrize("head", ["required", "optional"])
 def test_weights_that_contradict_the_config(
     edited: Edited,
     change: Callable[[Tensors], Tensors] | None,
     settings: dict[str, Any],
     said: str,
-    may_lack_head: bool,
+    head: HeadUse,
 ) -> None:
     folder = edited("bert", change, **settings)
-    if may_lack_head and said.startswith(("classifier.", "bert.pooler.")):
-        assert read(folder, may_lack_head=True).new_head
+    if head == "optional" and said.startswith(("classifier.", "bert.pooler.")):
+        assert read(folder, head="optional").new_head
         return
-    message = fault(lambda: read(folder, may_lack_head=may_lack_head))
+    message = error_of(lambda: read(folder, head=head))
     assert message.startswith(f"{folder / 'model.safetensors'}: does not fit config.json: ")
     assert said in message
     assert message.endswith("; take both from one model")
@@ -158,6 +160,6 @@ def test_weights_that_contradict_the_config(
 )  # fmt: skip
 def test_weights_of_another_network(edited: Edited, name: str, settings: dict[str, Any], said: str) -> None:
     folder = edited(name, **settings)
-    message = fault(lambda: read(folder))
+    message = error_of(lambda: read(folder))
     assert message.startswith(f"{folder / 'model.safetensors'}: does not fit config.json: ")
     assert said in message

@@ -10,12 +10,12 @@ import pytest
 import safetensors.numpy
 
 from checkpoints.convert import convert
-from checkpoints.folder import digest_of, has_weights, read_config
+from checkpoints.folder import digest_of, read_config
 from checkpoints.network import fill, load_classifier
-from checkpoints.weights import open_weights
+from checkpoints.weight_files import has_weights, open_weights
 from encoders.framework import paddle
 from encoders.heads import SentenceClassifier
-from tests.checkpoints.golden_folders import GOLDEN, fault, read
+from tests.checkpoints.golden_folders import GOLDEN, error_of, read
 
 PADDLENLP = GOLDEN / "paddlenlp"  # written by PaddleNLP 2.8.1, with what it answered
 FOREIGN = sorted(path.parent.name for path in PADDLENLP.glob("*/config.json"))
@@ -31,7 +31,7 @@ def test_hidden_states_are_those_of_paddlenlp(name: str) -> None:
     """Unpadded rows. ConvBERT's classifier is left out: PaddleNLP's goes through a pooler of its own."""
     config, answers = read_config(PADDLENLP / name), golden_answers(name)
     model = SentenceClassifier(config)
-    checkpoint = read(PADDLENLP / name, may_lack_head=True)
+    checkpoint = read(PADDLENLP / name, head="optional")
     fill(model, checkpoint)
     model.eval()
     inputs = [paddle.to_tensor(answers[key]) for key in ("input_ids", "token_type_ids")]
@@ -40,7 +40,7 @@ def test_hidden_states_are_those_of_paddlenlp(name: str) -> None:
     )
     assert checkpoint.new_head == []
     pooler = ["convbert.pooler.dense.bias", "convbert.pooler.dense.weight"]
-    assert checkpoint.left_aside == (pooler if config.is_conv else [])
+    assert checkpoint.unused == (pooler if config.is_conv else [])
 
 
 @pytest.mark.parametrize("name", ["bert", "electra", "ernie"])
@@ -54,7 +54,7 @@ def test_answers_are_those_of_paddlenlp(name: str) -> None:
 
 def test_a_pooler_that_would_change_the_answer_is_an_error() -> None:
     folder = PADDLENLP / "convbert"
-    message = fault(lambda: read(folder))
+    message = error_of(lambda: read(folder))
     assert message.startswith(f"{folder / 'model_state.pdparams'}: does not fit config.json: ")
     assert "convbert.pooler.dense.weight is unexpected" in message
 
@@ -86,8 +86,8 @@ def test_configurations_of_paddlenlp_2_0(tmp_path: Path, name: str, positional: 
     for key in ("model_type", "hidden_size", "embedding_size", "num_groups", "id2label", "use_task_id"):
         assert getattr(config, key) == getattr(wanted, key)
     assert config.layer_norm_eps == 1e-12
-    assert set(read(tmp_path / "old", may_lack_head=True).arrays) == set(
-        read(PADDLENLP / name, may_lack_head=True).arrays
+    assert set(read(tmp_path / "old", head="optional").arrays) == set(
+        read(PADDLENLP / name, head="optional").arrays
     )
 
 
@@ -113,7 +113,7 @@ def test_an_old_configuration_of_a_bare_encoder(tmp_path: Path) -> None:
 )
 def test_old_configurations_that_say_nothing(tmp_path: Path, content: str, said: str) -> None:
     (tmp_path / "model_config.json").write_text(content, encoding="utf-8")
-    assert fault(lambda: read_config(tmp_path)).startswith(f"{tmp_path / 'model_config.json'}: {said}")
+    assert error_of(lambda: read_config(tmp_path)).startswith(f"{tmp_path / 'model_config.json'}: {said}")
 
 
 def test_pytorch_model_bin(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_pytorch_model_bin(tmp_path: Path) -> None:
     shutil.copy(GOLDEN / "electra" / "config.json", tmp_path)
     shutil.copy(GOLDEN / "torch" / "electra.bin", tmp_path / "pytorch_model.bin")
     found, wanted = read(tmp_path), read(GOLDEN / "electra")
-    assert found.left_aside == ["electra.embeddings.position_ids"]
+    assert found.unused == ["electra.embeddings.position_ids"]
     assert found.arrays.keys() == wanted.arrays.keys()
     for key, array in wanted.arrays.items():
         np.testing.assert_array_equal(found.arrays[key], array)
@@ -146,7 +146,7 @@ def test_a_folder_without_any_weights(tmp_path: Path) -> None:
     shutil.copy(PADDLENLP / "bert" / "config.json", tmp_path)
     config = read_config(tmp_path)
     assert not has_weights(tmp_path)
-    assert fault(lambda: read(tmp_path, config)) == (
+    assert error_of(lambda: read(tmp_path, config)) == (
         f"{tmp_path / 'model.safetensors'}: no such file; weights are read from model.safetensors, "
         "pytorch_model.bin, model_state.pdparams"
     )

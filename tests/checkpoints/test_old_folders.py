@@ -11,8 +11,8 @@ import pytest
 from checkpoints.convert import convert
 from checkpoints.folder import read_config
 from checkpoints.network import load_classifier
-from checkpoints.weights import INDEX, WEIGHT_FILES
-from tests.checkpoints.golden_folders import GOLDEN, Edited, fault, read, theirs_of, without, write_edited
+from checkpoints.weight_files import INDEX, WEIGHT_FILES
+from tests.checkpoints.golden_folders import GOLDEN, Edited, error_of, read, theirs_of, without, write_edited
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"ab" * 32 + b"\nsize 440449768\n"
 PAGE = b"<!DOCTYPE html>\n<html><head><title>model.safetensors</title>"
@@ -26,10 +26,10 @@ def test_what_stands_for_a_file_is_named(edited: Edited, name: str, content: byt
     if name != "config.json":
         (folder / "model.safetensors").unlink()
     (folder / name).write_bytes(content)
-    message = fault(lambda: read_config(folder))
+    message = error_of(lambda: read_config(folder))
     assert message.startswith(f"{folder / name}: ")
     assert {POINTER: "git lfs pull", PAGE: "is a web page"}.get(content, "gunzip") in message
-    assert fault(lambda: convert(folder, folder.parent / "new", "paddlenlp")) == message
+    assert error_of(lambda: convert(folder, folder.parent / "new", "paddlenlp")) == message
 
 
 def test_a_shard_that_is_a_pointer(edited: Edited) -> None:
@@ -39,7 +39,7 @@ def test_a_shard_that_is_a_pointer(edited: Edited) -> None:
     names = list(theirs_of(GOLDEN / "bert"))
     table = {name: f"model-0000{1 + (name == names[-1])}-of-00002.safetensors" for name in names}
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": table}), encoding="utf-8")
-    message = fault(lambda: read_config(folder))
+    message = error_of(lambda: read_config(folder))
     assert message.startswith(f"{folder / 'model-00002-of-00002.safetensors'}: is a Git LFS pointer")
 
 
@@ -63,7 +63,7 @@ def test_weights_of_other_formats_are_named(tmp_path: Path, name: str, words: st
     shutil.copy(GOLDEN / "bert" / "config.json", tmp_path)
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_bytes(b"\0")
-    message = fault(lambda: read(tmp_path, read_config(tmp_path)))
+    message = error_of(lambda: read(tmp_path, read_config(tmp_path)))
     assert message.startswith(f"{tmp_path / 'model.safetensors'}: no such file; ")
     assert words in message
 
@@ -72,7 +72,7 @@ def test_the_state_of_a_training_is_not_proposed_for_weights(tmp_path: Path) -> 
     shutil.copy(GOLDEN / "bert" / "config.json", tmp_path)
     for name in ("optimizer.bin", "scheduler.pt", "training_args.bin", "weights.bin"):
         (tmp_path / name).write_bytes(b"\0")
-    assert "if weights.bin holds them" in fault(lambda: read(tmp_path, read_config(tmp_path)))
+    assert "if weights.bin holds them" in error_of(lambda: read(tmp_path, read_config(tmp_path)))
 
 
 # --- which network it is ---------------------------------------------------------------------------
@@ -99,7 +99,7 @@ def test_bare_names_of_several_families_ask_for_the_line(edited: Edited) -> None
     """RoBERTa's encoder alone has the same names."""
     folder = edited("bert", lambda tensors: {key.removeprefix("bert."): tensors[key] for key in tensors})
     without(folder, "model_type", "architectures")
-    message = fault(lambda: read_config(folder))
+    message = error_of(lambda: read_config(folder))
     assert message.startswith(f"{folder / 'config.json'}: no model_type; ")
     assert 'add the line of the network that it is, such as "model_type": "bert"' in message
 
@@ -111,7 +111,7 @@ def test_other_families_classes_are_not_ours(tmp_path: Path, architecture: str) 
     (tmp_path / "config.json").write_text(
         json.dumps({"architectures": [architecture], "hidden_size": 32}), encoding="utf-8"
     )
-    assert "no model_type" in fault(lambda: read_config(tmp_path))
+    assert "no model_type" in error_of(lambda: read_config(tmp_path))
 
 
 def test_bert_config_json(tmp_path: Path) -> None:
@@ -146,10 +146,10 @@ def test_settings_that_change_an_answer_are_refused_by_name(
     edited: Edited, settings: dict[str, Any], words: str
 ) -> None:
     folder = edited("bert", **settings)
-    message = fault(lambda: read_config(folder))
+    message = error_of(lambda: read_config(folder))
     assert message.startswith(f"{folder / 'config.json'}: ")
     assert words in message
-    assert fault(lambda: convert(folder, folder.parent / "new", "huggingface")) == message
+    assert error_of(lambda: convert(folder, folder.parent / "new", "huggingface")) == message
 
 
 def test_usual_settings_are_not_talked_about(edited: Edited, capsys: pytest.CaptureFixture[str]) -> None:
@@ -189,10 +189,10 @@ def test_a_head_of_another_kind_answers_nothing_and_begins_new(
     edited: Edited, settings: dict[str, Any], words: str
 ) -> None:
     folder = edited("bert", **settings)
-    message = fault(lambda: load_classifier(folder))
+    message = error_of(lambda: load_classifier(folder))
     assert message.startswith(f"{folder / 'config.json'}: ")
     assert words in message
-    assert read(folder, may_lack_head=True).new_head == ["head.projection.weight", "head.projection.bias"]
+    assert read(folder, head="optional").new_head == ["head.projection.weight", "head.projection.bias"]
 
 
 @pytest.mark.parametrize("name", TYPES)
@@ -200,7 +200,7 @@ def test_a_pretrained_model_has_no_head_to_answer_with(edited: Edited, name: str
     folder = edited(
         name, lambda tensors: {k: v for k, v in tensors.items() if not k.startswith("classifier.")}
     )
-    message = fault(lambda: load_classifier(folder))
+    message = error_of(lambda: load_classifier(folder))
     assert message.startswith(
         f"{folder}: is a pre-trained model, without a head to answer with; fine-tune it first"
     )
@@ -213,21 +213,21 @@ def test_a_pretrained_model_has_no_head_to_answer_with(edited: Edited, name: str
 def test_a_folder_of_model_folders_names_them(tmp_path: Path, inner: str) -> None:
     (tmp_path / inner).mkdir(parents=True)
     write_edited(tmp_path / inner, "bert")
-    message = fault(lambda: read_config(tmp_path))
+    message = error_of(lambda: read_config(tmp_path))
     assert message.startswith(f"{tmp_path / 'config.json'}: no such file; name a model folder in it: ")
     assert str(tmp_path / inner) in message
 
 
 def test_a_checkpoint_of_tensorflow(tmp_path: Path) -> None:
     (tmp_path / "model.ckpt-1000000.index").write_bytes(b"\0")
-    message = fault(lambda: read_config(tmp_path))
+    message = error_of(lambda: read_config(tmp_path))
     assert message.startswith(f"{tmp_path / 'config.json'}: no such file; ")
     assert "model.ckpt-1000000.index is TensorFlow's: convert it to PyTorch" in message
 
 
 def test_a_file_is_no_folder(edited: Edited) -> None:
     path = edited("bert") / "model.safetensors"
-    assert fault(lambda: read_config(path)).startswith(f"{path}: is a file; name the folder that holds it")
+    assert error_of(lambda: read_config(path)).startswith(f"{path}: is a file; name the folder that holds it")
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "pytorch_model.bin"])
@@ -235,5 +235,5 @@ def test_links_that_lead_nowhere(edited: Edited, name: str) -> None:
     folder = edited("bert")
     (folder / ("model.safetensors" if name == "pytorch_model.bin" else name)).unlink()
     (folder / name).symlink_to(".git/annex/objects/x")
-    message = fault(lambda: read(folder, read_config(folder)))
+    message = error_of(lambda: read(folder, read_config(folder)))
     assert message.startswith(f"{folder / name}: is a link to .git/annex/objects/x, which is not there")

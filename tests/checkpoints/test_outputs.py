@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from checkpoints.folder import read_config
-from tests.checkpoints.golden_folders import GOLDEN, Edited, fault, without
+from tests.checkpoints.golden_folders import GOLDEN, Edited, error_of, without
 
 SIGMOID = "torch.nn.modules.activation.Sigmoid"
 CROSS_ENCODERS = [
@@ -20,7 +20,7 @@ def test_what_a_cross_encoder_computes_after_its_one_logit_is_refused(
     edited: Edited, settings: Callable[[str | None], dict[str, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     one = {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}
-    message = fault(lambda: read_config(edited("bert", **one, **settings(SIGMOID))))
+    message = error_of(lambda: read_config(edited("bert", **one, **settings(SIGMOID))))
     assert f": {next(iter(settings(None)))}" in message
     assert f" '{SIGMOID}' is not supported" in message
     for nothing in ("torch.nn.modules.linear.Identity", None):
@@ -34,7 +34,7 @@ def test_what_keeps_the_greatest_of_several_logits_is_a_note(
 ) -> None:
     assert read_config(edited("bert", **settings(SIGMOID))) == read_config(GOLDEN / "bert")
     assert f"'{SIGMOID}', is left out: it does not change which label" in capsys.readouterr().err
-    assert "is not supported" in fault(lambda: read_config(edited("bert", **settings("x.Negated"))))
+    assert "is not supported" in error_of(lambda: read_config(edited("bert", **settings("x.Negated"))))
 
 
 def test_labels_may_stand_in_label2id_alone(edited: Edited) -> None:

@@ -19,7 +19,7 @@ from checkpoints.formats.paddle_file import open_paddle, write_paddle
 from checkpoints.formats.tensors import StoredTensor, as_float32
 from checkpoints.formats.torch_file import open_torch
 from common.errors import InputError
-from tests.checkpoints.golden_folders import GOLDEN, fault
+from tests.checkpoints.golden_folders import GOLDEN, error_of
 from tests.checkpoints.hostile_pickles import integer, text
 
 TORCH, PADDLE = GOLDEN / "torch", GOLDEN / "paddlenlp"
@@ -77,7 +77,7 @@ def test_arrays_that_paddle_cut_into_parts(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found["w"].load(), array.reshape(3, 4))
     info["w"]["OriginShape"] = (3, 5)
     (tmp_path / "x").write_bytes(pickle.dumps({**parts, "UnpackBigParamInfor@@": info}, protocol=2))
-    assert "of another size" in fault(lambda: open_paddle(tmp_path / "x"))
+    assert "of another size" in error_of(lambda: open_paddle(tmp_path / "x"))
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_a_malicious_pickle_is_refused_by_name_and_runs_nothing(tmp_path: Path, 
         path.write_bytes(head + content)
     else:
         path.write_bytes(content)
-    message = fault(lambda: (open_paddle if form == "pdparams" else open_torch)(path))
+    message = error_of(lambda: (open_paddle if form == "pdparams" else open_torch)(path))
     assert message == (
         f"{path}: refused: it names {refused.replace('nt.', 'posix.')}, which weights have no use for; "
         "nothing was run. Take the model from a source you trust, best as model.safetensors"
@@ -191,7 +191,7 @@ def test_allowed_names_cannot_be_bent(tmp_path: Path) -> None:
     for maker in makers:
         for state in (b"}" + text("make") + b"K\x01sb.", b"N}" + text("make") + b"K\x01s\x86b."):
             (tmp_path / "x").write_bytes(maker + state)
-            assert "cannot be read" in fault(lambda: open_paddle(tmp_path / "x"))
+            assert "cannot be read" in error_of(lambda: open_paddle(tmp_path / "x"))
 
 
 # --- damaged files ---------------------------------------------------------------------------------
@@ -211,7 +211,7 @@ def test_files_cut_short_anywhere(tmp_path: Path, path: Path, open_it: Open) -> 
     content = path.read_bytes()
     for kept in range(0, len(content), 7):
         (tmp_path / "x").write_bytes(content[:kept])
-        assert fault(lambda: open_it(tmp_path / "x")).startswith(f"{tmp_path / 'x'}: ")
+        assert error_of(lambda: open_it(tmp_path / "x")).startswith(f"{tmp_path / 'x'}: ")
 
 
 @pytest.mark.parametrize("path", [TORCH / "zip.bin", TORCH / "legacy.bin", PADDLE / "kinds.pdparams"])
@@ -264,7 +264,7 @@ def tensor_pickle(shape: tuple[int, ...], strides: tuple[int, ...], offset: int 
 )
 def test_tensors_that_lie_about_their_size(tmp_path: Path, pickled: bytes, said: str) -> None:
     path = as_zip(tmp_path / "x", pickled, **{"data/0": bytes(16)})
-    assert said in fault(lambda: open_torch(path))
+    assert said in error_of(lambda: open_torch(path))
 
 
 def test_a_tensor_by_hand(tmp_path: Path) -> None:
@@ -276,13 +276,13 @@ def test_a_tensor_by_hand(tmp_path: Path) -> None:
 def test_zip_archives_that_are_no_weights(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "x", "w") as archive:
         archive.writestr("readme", b"")
-    assert "but not one of PyTorch: it has no data.pkl" in fault(lambda: open_torch(tmp_path / "x"))
+    assert "but not one of PyTorch: it has no data.pkl" in error_of(lambda: open_torch(tmp_path / "x"))
     big = as_zip(tmp_path / "y", tensor_pickle((2,), (1,)), **{"data/0": bytes(16), "byteorder": b"big"})
-    assert "not little-endian" in fault(lambda: open_torch(big))
+    assert "not little-endian" in error_of(lambda: open_torch(big))
     with zipfile.ZipFile(tmp_path / "z", "w", zipfile.ZIP_DEFLATED) as archive:  # a bomb would be compressed
         archive.writestr("a/data.pkl", tensor_pickle((2,), (1,)))
         archive.writestr("a/data/0", bytes(16))
-    assert "compressed" in fault(lambda: open_torch(tmp_path / "z"))
+    assert "compressed" in error_of(lambda: open_torch(tmp_path / "z"))
 
 
 @pytest.mark.parametrize(
@@ -297,9 +297,9 @@ def test_zip_archives_that_are_no_weights(tmp_path: Path) -> None:
 )
 def test_pickles_of_something_else(tmp_path: Path, value: Any, said: str) -> None:
     (tmp_path / "x").write_bytes(pickle.dumps(value, 4))
-    assert said in fault(lambda: open_paddle(tmp_path / "x"))
+    assert said in error_of(lambda: open_paddle(tmp_path / "x"))
 
 
 def test_names_with_control_characters_are_shown_safely(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"\x80\x04\x8c\x05a\x1b[2J\x8c\x03b\nc\x93.")
-    assert r"it names a\x1b[2J.b\nc, which" in fault(lambda: open_paddle(tmp_path / "x"))
+    assert r"it names a\x1b[2J.b\nc, which" in error_of(lambda: open_paddle(tmp_path / "x"))

@@ -12,17 +12,17 @@ from pathlib import Path
 import pytest
 
 from checkpoints import download, registry
-from checkpoints.folder import read_config
-from checkpoints.registry import PADDLENLP_MODELS, SHIPPED, StoredModel, resolve
-from checkpoints.validation import check_manifest, model_folder, tokenizer_of
-from checkpoints.weights import INDEX, WEIGHT_FILES, open_weights
+from checkpoints.folder import check_manifest, read_config
+from checkpoints.registry import PADDLENLP_MODELS, SHIPPED, StoredModel, model_folder, resolve
+from checkpoints.tokenizer import tokenizer_of
+from checkpoints.weight_files import INDEX, WEIGHT_FILES, open_weights
 from common.cache import distrust
 from common.errors import InputError
 from common.files import write_json
 from common.model_files import TOKENIZER_FILES
 from encoders.config import EncoderConfig
 from encoders.tokenizer import Tokenizer
-from tests.checkpoints.golden_folders import GOLDEN, fault, read
+from tests.checkpoints.golden_folders import GOLDEN, error_of, read
 from tests.checkpoints.test_several_files import sharded
 from tests.checkpoints.web import Web, serving
 from tests.golden.tokenizer_folders import library_tokenizer
@@ -61,7 +61,7 @@ def test_a_path_is_taken_as_it_is(web: Web, tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_name_that_nobody_knows(web: Web) -> None:
-    message = fault(lambda: resolve("convbert-huge"))
+    message = error_of(lambda: resolve("convbert-huge"))
     assert message.startswith("convbert-huge: no such model folder, and no name known here: convbert-mini, ")
     assert web.requests == []
 
@@ -71,12 +71,12 @@ def test_a_name_that_nobody_knows(web: Web) -> None:
 
 def test_a_shipped_model_needs_no_network(web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "__file__", str(tmp_path / "registry.py"))
-    said = fault(lambda: resolve("convbert-mini"))
+    said = error_of(lambda: resolve("convbert-mini"))
     assert said.startswith(f"{tmp_path / 'convbert-mini'}: convbert-mini ships with the project, but this")
     shutil.copytree(GOLDEN / "convbert_small", tmp_path / "convbert-mini")
     assert resolve("convbert-mini") == tmp_path / "convbert-mini"
     (tmp_path / "convbert-mini" / "model.safetensors").unlink()
-    assert "but this install lacks it" in fault(lambda: resolve("convbert-mini"))
+    assert "but this install lacks it" in error_of(lambda: resolve("convbert-mini"))
     assert web.requests == []
 
 
@@ -94,7 +94,7 @@ def test_convbert_mini_is_whole_and_small() -> None:
     assert len(tokenizer_of(folder, config)) == config.vocab_size == 30522
     assert {tensor.kind for tensor in open_weights(folder)[1].values()} == {"F16"}
     assert sum(path.stat().st_size for path in folder.iterdir()) <= 16 * 2**20
-    read(folder, may_lack_head=True)
+    read(folder, head="optional")
 
 
 @pytest.mark.parametrize("name", ["convbert-mini", "bert-base-uncased"])
@@ -127,8 +127,8 @@ def test_a_model_of_the_store(web: Web, monkeypatch: pytest.MonkeyPatch, tmp_pat
     tiny_store(web, monkeypatch)
     folder = resolve("tiny")
     assert folder == tmp_path / "cache" / "models" / "tiny"
-    found = read(folder, may_lack_head=True)
-    wanted = read(GOLDEN / "paddlenlp" / "convbert", may_lack_head=True)
+    found = read(folder, head="optional")
+    wanted = read(GOLDEN / "paddlenlp" / "convbert", head="optional")
     assert {key for key in wanted.arrays if "encoder" in key} <= found.arrays.keys()
     # Its labels are counted in the weights.
     assert read_config(folder).id2label == {0: "LABEL_0", 1: "LABEL_1", 2: "LABEL_2"}
@@ -141,15 +141,15 @@ def test_a_model_of_the_store(web: Web, monkeypatch: pytest.MonkeyPatch, tmp_pat
 def test_the_store_without_network(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny_store(web, monkeypatch)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert "HF_HUB_OFFLINE forbids to fetch" in fault(lambda: resolve("tiny"))
+    assert "HF_HUB_OFFLINE forbids to fetch" in error_of(lambda: resolve("tiny"))
     monkeypatch.delenv("HF_HUB_OFFLINE")
     del web.files["/m/weights"]
-    assert fault(lambda: resolve("tiny")) == f"{web.url}/m/weights: HTTP 404 (Not Found)"
+    assert error_of(lambda: resolve("tiny")) == f"{web.url}/m/weights: HTTP 404 (Not Found)"
 
 
 def test_names_of_paddlenlp() -> None:
     """Sizes of the published encoders, in millions of parameters, each one's pooler apart."""
-    from checkpoints.shapes import expected_shapes
+    from checkpoints.mapping import expected_shapes
 
     counts = {}
     for name, model in PADDLENLP_MODELS.items():
@@ -222,10 +222,7 @@ def test_a_model_of_the_hub_is_fetched_once(web: Web, tmp_path: Path, source: st
     put_on_hub(web, COMMIT, GOLDEN / source, weights)
     folder = Path(run(web, tmp_path))
     assert folder.parts[-2:] == ("snapshots", COMMIT)
-    assert (
-        read(folder, may_lack_head=True).arrays.keys()
-        == read(GOLDEN / source, may_lack_head=True).arrays.keys()
-    )
+    assert read(folder, head="optional").arrays.keys() == read(GOLDEN / source, head="optional").arrays.keys()
     assert len(Tokenizer(folder)) == 343
     before = len(web.requests)
     assert Path(run(web, tmp_path)) == folder
@@ -353,7 +350,7 @@ def test_a_name_beside_folders_that_are_here_is_a_path(
 ) -> None:
     (tmp_path / "models" / "base").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    assert fault(lambda: resolve("models/bsae")) == (
+    assert error_of(lambda: resolve("models/bsae")) == (
         "models/bsae: no such model folder in models; if you mean the hub's model, write models/bsae@main"
     )
     assert web.requests == []

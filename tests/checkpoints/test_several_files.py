@@ -10,13 +10,13 @@ import pytest
 import safetensors.numpy
 
 from checkpoints.convert import convert
-from checkpoints.folder import digest_of, has_weights, read_config
+from checkpoints.folder import digest_of, read_config
 from checkpoints.formats.paddle_file import write_paddle
 from checkpoints.network import fill, load_classifier
-from checkpoints.weights import open_weights, weight_files
+from checkpoints.weight_files import has_weights, open_weights, weight_files
 from encoders.framework import paddle
 from encoders.heads import SentenceClassifier
-from tests.checkpoints.golden_folders import GOLDEN, Tensors, fault, read, theirs_of
+from tests.checkpoints.golden_folders import GOLDEN, Tensors, error_of, read, theirs_of
 
 PAIR = GOLDEN / "paddlenlp" / "pairs" / "convbert"  # written by PaddleNLP 2.8.1
 
@@ -115,12 +115,12 @@ def test_the_digest_is_of_every_shard(tmp_path: Path) -> None:
         ({"a": ".safetensors"}, ".safetensors is no file of weights in its folder"),
         ({"a": "pytorch_model.bin"}, "pytorch_model.bin is no file of weights in its folder"),
         ({"a": 3}, "3 is no file of weights in its folder"),
-        ({"a": "x\\n.safetensors"}, "x\\\\n.safetensors is no file of weights in its folder"),
+        ({"a": "x\\n.safetensors"}, "x\\n.safetensors is no file of weights in its folder"),
     ],
 )
 def test_an_index_that_leads_astray(tmp_path: Path, entries: dict[str, Any], said: str) -> None:
     path = edit_index(sharded(tmp_path), **entries)
-    assert fault(lambda: read(tmp_path)).startswith(f"{path}: {said}")
+    assert error_of(lambda: read(tmp_path)).startswith(f"{path}: {said}")
 
 
 def test_a_shard_that_is_missing_or_repeats(tmp_path: Path) -> None:
@@ -129,11 +129,11 @@ def test_a_shard_that_is_missing_or_repeats(tmp_path: Path) -> None:
     other = safetensors.numpy.load_file(folder / "model-00001-of-00003.safetensors")
     name = min(other)
     write_part(second, {**safetensors.numpy.load_file(second), name: other[name]})
-    assert fault(lambda: read(folder)) == (
+    assert error_of(lambda: read(folder)) == (
         f"{second}: {name} is in another file of model.safetensors.index.json as well"
     )
     second.unlink()
-    assert fault(lambda: read(folder)) == (
+    assert error_of(lambda: read(folder)) == (
         f"{second}: no such file; model.safetensors.index.json says that weights are there: fetch it too"
     )
 
@@ -153,7 +153,7 @@ def test_an_index_that_is_none(tmp_path: Path, content: bytes, said: str) -> Non
     path = tmp_path / "model.safetensors.index.json"
     path.write_bytes(content)
     for function in (open_weights, weight_files):
-        assert fault(lambda f=function: f(tmp_path)).startswith(f"{path}: {said}")  # type: ignore[misc]
+        assert error_of(lambda f=function: f(tmp_path)).startswith(f"{path}: {said}")  # type: ignore[misc]
 
 
 # --- a generator and a discriminator ---------------------------------------------------------------
@@ -164,13 +164,13 @@ def test_the_discriminator_is_the_model() -> None:
         ids, wanted = answers["input_ids"], answers["last_hidden_state"]
     config = read_config(PAIR)
     model = SentenceClassifier(config)
-    checkpoint = read(PAIR, may_lack_head=True)
+    checkpoint = read(PAIR, head="optional")
     fill(model, checkpoint)
     model.eval()
     inputs = paddle.to_tensor(ids), paddle.to_tensor(np.zeros_like(ids))
     np.testing.assert_allclose(model.encoder(*inputs).numpy(), wanted, rtol=0, atol=1e-5)
-    assert checkpoint.left_aside[0] == "the generator (60 tensors)"
-    assert [name for name in checkpoint.left_aside[1:] if not name.startswith("discriminator_")] == [
+    assert checkpoint.unused[0] == "the generator (60 tensors)"
+    assert [name for name in checkpoint.unused[1:] if not name.startswith("discriminator_")] == [
         "convbert.pooler.dense.bias", "convbert.pooler.dense.weight",
     ]  # fmt: skip
 
@@ -180,7 +180,7 @@ def test_a_pair_is_converted_without_its_generator(tmp_path: Path) -> None:
     assert "left out, the discriminator is the model: the generator (60 tensors)" in notes
     values = json.loads((tmp_path / "there" / "config.json").read_text(encoding="utf-8"))
     assert values["architectures"] == ["ConvBertDiscriminator"]
-    wanted, found = read(PAIR, may_lack_head=True).arrays, read(tmp_path / "there", may_lack_head=True).arrays
+    wanted, found = read(PAIR, head="optional").arrays, read(tmp_path / "there", head="optional").arrays
     assert found.keys() == wanted.keys()
     for key, array in wanted.items():
         np.testing.assert_array_equal(found[key], array)
@@ -202,7 +202,7 @@ def test_an_old_configuration_of_a_pair(tmp_path: Path) -> None:
     (tmp_path / "model_config.json").write_text(json.dumps(config), encoding="utf-8")
     shutil.copy(PAIR / "model_state.pdparams", tmp_path)
     assert read_config(tmp_path).hidden_size == 16
-    assert read(tmp_path, may_lack_head=True).arrays.keys() == read(PAIR, may_lack_head=True).arrays.keys()
+    assert read(tmp_path, head="optional").arrays.keys() == read(PAIR, head="optional").arrays.keys()
 
 
 def test_a_pair_under_hugging_faces_names(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_a_pair_under_hugging_faces_names(tmp_path: Path) -> None:
     pair = {key: np.ascontiguousarray(array) for key, array in pair.items()}
     safetensors.numpy.save_file(pair, tmp_path / "model.safetensors")
     found, wanted = read(tmp_path), read(GOLDEN / "electra")
-    assert found.left_aside == [f"the generator ({len(tensors)} tensors)"]
+    assert found.unused == [f"the generator ({len(tensors)} tensors)"]
     assert found.arrays.keys() == wanted.arrays.keys()
     for key, array in wanted.arrays.items():
         np.testing.assert_array_equal(found.arrays[key], array)

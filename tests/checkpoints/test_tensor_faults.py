@@ -12,7 +12,7 @@ import safetensors.numpy
 
 from checkpoints.folder import read_config
 from checkpoints.network import load_classifier
-from tests.checkpoints.golden_folders import GOLDEN, NAMES, Edited, Tensors, fault, read, theirs_of
+from tests.checkpoints.golden_folders import GOLDEN, NAMES, Edited, Tensors, error_of, read, theirs_of
 
 QUERY = "bert.encoder.layer.1.attention.self.query.weight"
 WIDTHS = {"BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1, "F32": 4}
@@ -44,7 +44,7 @@ def with_value(array: np.ndarray, value: float, dtype: str = "float32") -> np.nd
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_values_that_are_no_numbers(edited: Edited, value: float, dtype: str) -> None:
     folder = edited("bert", with_query(lambda array: with_value(array, value, dtype)))
-    assert fault(lambda: read(folder)) == (
+    assert error_of(lambda: read(folder)) == (
         f"{folder / 'model.safetensors'}: {QUERY} holds {value} (1 of its 1024 values is not finite); "
         "the weights are damaged: take an earlier checkpoint, or fetch them again"
     )
@@ -52,7 +52,7 @@ def test_values_that_are_no_numbers(edited: Edited, value: float, dtype: str) ->
 
 def test_values_beyond_float32(edited: Edited) -> None:
     folder = edited("bert", with_query(lambda array: with_value(array, -1e39, "float64")))
-    assert fault(lambda: read(folder)) == (
+    assert error_of(lambda: read(folder)) == (
         f"{folder / 'model.safetensors'}: {QUERY} holds -1e+39, beyond float32 (1 of its 1024 values); "
         "the weights are damaged: take an earlier checkpoint, or fetch them again"
     )
@@ -63,7 +63,7 @@ def test_values_beyond_float32(edited: Edited) -> None:
 )
 def test_weights_that_are_whole_numbers(edited: Edited, dtype: str, kind: str) -> None:
     folder = edited("bert", with_query(lambda array: array.astype(dtype)))
-    assert fault(lambda: read(folder)) == (
+    assert error_of(lambda: read(folder)) == (
         f"{folder / 'model.safetensors'}: {QUERY} is stored as {kind}; weights are read from F32, F16, BF16 "
         "and F64: save them again as one of these"
     )
@@ -77,7 +77,9 @@ def test_weights_of_eight_bits(edited: Edited, kind: str) -> None:
         for key, array in theirs_of(folder).items()
     }
     write_raw(folder / "model.safetensors", raw)
-    assert f"{QUERY} is stored as {kind}; weights are read from F32, F16, BF16" in fault(lambda: read(folder))
+    assert f"{QUERY} is stored as {kind}; weights are read from F32, F16, BF16" in error_of(
+        lambda: read(folder)
+    )
 
 
 def test_bfloat16_is_read(edited: Edited) -> None:
@@ -106,7 +108,7 @@ def test_tensors_left_aside_may_be_anything(edited: Edited) -> None:
         "bert.embeddings.position_ids": np.arange(40)[None],
         "cls.predictions.bias": np.full(60, np.nan, np.float32),
     }
-    assert read(edited("bert", lambda tensors: {**tensors, **spare})).left_aside == sorted(spare)
+    assert read(edited("bert", lambda tensors: {**tensors, **spare})).unused == sorted(spare)
 
 
 # --- lengths --------------------------------------------------------------------------------------
@@ -117,7 +119,7 @@ def test_a_file_cut_short_says_by_how_much(edited: Edited, missing: int) -> None
     path = edited("bert") / "model.safetensors"
     whole = path.stat().st_size
     path.write_bytes(path.read_bytes()[: whole - missing])
-    assert fault(lambda: read(path.parent)) == (
+    assert error_of(lambda: read(path.parent)) == (
         f"{path}: is cut short: {whole - missing} of {whole} bytes; fetch it again, or where a run wrote it "
         "take another checkpoint of that run"
     )
@@ -128,7 +130,7 @@ def test_bytes_behind_the_last_tensor(edited: Edited) -> None:
     whole = path.stat().st_size
     with open(path, "ab") as file:
         file.write(b"\0" * 7)
-    message = fault(lambda: read(path.parent))
+    message = error_of(lambda: read(path.parent))
     assert message == f"{path}: holds {whole + 7} bytes, its header says {whole}; fetch it again"
 
 
@@ -147,7 +149,7 @@ def test_bytes_behind_the_last_tensor(edited: Edited) -> None:
 def test_files_that_are_no_safetensors(edited: Edited, content: bytes) -> None:
     path = edited("bert") / "model.safetensors"
     path.write_bytes(content)
-    assert fault(lambda: read(path.parent)).startswith(f"{path}: ")
+    assert error_of(lambda: read(path.parent)).startswith(f"{path}: ")
 
 
 # --- a config.json of another size than its weights ------------------------------------------------
@@ -162,7 +164,7 @@ SIZES = [
 
 def refuses_at_once(function: Callable[[], Any]) -> str:
     began = time.process_time()  # a busy machine does not count
-    message = fault(function)
+    message = error_of(function)
     assert time.process_time() - began < 1
     return message
 
@@ -241,7 +243,7 @@ def test_large_networks_are_within_the_bound(tmp_path: Path, size: tuple[int, in
 )  # fmt: skip
 def test_config_that_says_nothing_usable(tmp_path: Path, content: bytes, said: str) -> None:
     (tmp_path / "config.json").write_bytes(content)
-    message = fault(lambda: read_config(tmp_path))
+    message = error_of(lambda: read_config(tmp_path))
     assert message.startswith(f"{tmp_path / 'config.json'}: {said}")
 
 

@@ -14,7 +14,7 @@ from checkpoints.folder import digest_of
 from common.files import sha256_of
 from common.model_files import TOKENIZER_FILES
 from encoders.tokenizer import SPECIALS, Tokenizer
-from tests.checkpoints.golden_folders import GOLDEN, fault
+from tests.checkpoints.golden_folders import GOLDEN, error_of
 from tests.golden.tokenizer_folders import library_tokenizer, lines
 
 WORDS = [*SPECIALS, *"abcdefghij", "bad", "##s"]
@@ -120,7 +120,7 @@ def test_the_case_that_was_seen_is_said(tmp_path: Path, to: str, capsys: pytest.
 )  # fmt: skip
 def test_what_is_not_read_is_not_converted(tmp_path: Path, files: dict[str, Any], words: list[str]) -> None:
     source = source_of(tmp_path / "source", files)
-    message = fault(lambda: converted(source, "huggingface"))
+    message = error_of(lambda: converted(source, "huggingface"))
     assert all(word in message for word in words), message
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from checkpoints.folder import read_config, save_checkpoint
-from checkpoints.registry import resolve
-from checkpoints.validation import check_manifest, model_folder, tokenizer_of
+from checkpoints.folder import check_manifest, read_config, save_checkpoint
+from checkpoints.registry import model_folder, resolve
+from checkpoints.tokenizer import tokenizer_of
 from encoders.config import EncoderConfig
 from encoders.tokenizer import Tokenizer
-from tests.checkpoints.golden_folders import GOLDEN, fault, read
+from tests.checkpoints.golden_folders import GOLDEN, error_of, read
 from tests.golden.tokenizer_folders import VOCABULARY, write_shape
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c"]
@@ -33,7 +33,7 @@ def test_a_vocabulary_that_fits_is_not_talked_about(
 
 
 def test_ids_beyond_the_embeddings(tmp_path: Path) -> None:
-    assert fault(lambda: opened(tmp_path, [*WORDS, "d"])) == (
+    assert error_of(lambda: opened(tmp_path, [*WORDS, "d"])) == (
         f"{tmp_path / 'vocab.txt'}: has 9 pieces, config.json says vocab_size 8; is it another model's?"
     )
 
@@ -58,7 +58,7 @@ def test_a_vocabulary_in_another_order(tmp_path: Path, capsys: pytest.CaptureFix
 @pytest.mark.parametrize("missing", WORDS[:5])
 def test_special_pieces_are_there(tmp_path: Path, missing: str) -> None:
     words = [word for word in WORDS if word != missing]
-    assert fault(lambda: opened(tmp_path, words)) == (
+    assert error_of(lambda: opened(tmp_path, words)) == (
         f"{tmp_path / 'vocab.txt'}: lacks {missing}; is it a BERT WordPiece vocabulary?"
     )
 
@@ -114,7 +114,7 @@ def test_accents_that_are_stripped(
 
 def test_added_tokens_without_embeddings(tmp_path: Path) -> None:
     (tmp_path / "added_tokens.json").write_text('{"<ent>": 8}', encoding="utf-8")
-    message = fault(lambda: opened(tmp_path, WORDS))
+    message = error_of(lambda: opened(tmp_path, WORDS))
     assert "has 9 pieces, config.json says vocab_size 8; the network has no embeddings of <ent>" in message
 
 
@@ -132,7 +132,7 @@ def test_a_tokenizer_json_is_held_against_the_network_too(
     (tmp_path / "vocab.txt").unlink()
     assert len(tokenizer_of(tmp_path, EncoderConfig(vocab_size=count))) == count
     assert "do_lower_case is true" in capsys.readouterr().err  # its words are of both kinds
-    message = fault(lambda: tokenizer_of(tmp_path, EncoderConfig(vocab_size=count - 1)))
+    message = error_of(lambda: tokenizer_of(tmp_path, EncoderConfig(vocab_size=count - 1)))
     assert message.startswith(f"{tmp_path / 'tokenizer.json'}: has {count} pieces")
 
 
@@ -149,7 +149,7 @@ def test_what_was_changed_in_a_folder_of_ours(tmp_path: Path) -> None:
     lines[100], lines[101] = lines[101], lines[100]
     (folder / "vocab.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     tokenizer_of(folder, config)
-    assert fault(lambda: check_manifest(folder)) == (
+    assert error_of(lambda: check_manifest(folder)) == (
         f"{folder / 'vocab.txt'}: is not what manifest.json says (SHA-256); damaged? take another copy, or "
         "remove manifest.json if you changed it"
     )

@@ -1,5 +1,5 @@
 """The golden models under other settings (tests/golden/variants.json): transformers' answers, or a line that
-says what is not supported. A folder that loads without a word and answers otherwise is the fault."""
+says what is not supported. A folder that loads without a word and answers otherwise is the error_of."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ import safetensors.numpy
 
 from checkpoints.network import load_classifier
 from encoders.framework import paddle
-from tests.checkpoints.golden_folders import GOLDEN, fault, theirs_of
+from tests.checkpoints.golden_folders import GOLDEN, error_of, theirs_of
 
 CASES: list[dict[str, Any]] = json.loads((GOLDEN / "variants.json").read_text(encoding="utf-8"))["cases"]
 # Settings that must be refused, whatever transformers makes of them, with the word that must be said.
@@ -48,7 +48,7 @@ def variant(folder: Path, case: dict[str, Any]) -> Path:
 def test_what_loads_answers_as_transformers(tmp_path: Path, case: dict[str, Any]) -> None:
     folder, name = variant(tmp_path, case), case["name"]
     if name in REFUSED or case["logits"] is None or (case["base"], name) in STRICTER:
-        message = fault(lambda: load_classifier(folder))
+        message = error_of(lambda: load_classifier(folder))
         assert message.startswith(str(tmp_path))
         assert REFUSED.get(name, "") in message
         return

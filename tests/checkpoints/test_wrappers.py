@@ -10,9 +10,9 @@ import pytest
 from checkpoints.convert import convert
 from checkpoints.folder import read_config
 from checkpoints.network import arrays_of, load_classifier
-from checkpoints.weights import open_weights
+from checkpoints.weight_files import open_weights
 from pretraining.model_folder import load_encoder
-from tests.checkpoints.golden_folders import GOLDEN, NAMES, Edited, Tensors, fault, read, write_edited
+from tests.checkpoints.golden_folders import GOLDEN, NAMES, Edited, Tensors, error_of, read, write_edited
 
 
 def renaming(rename: Callable[[str], str]) -> Callable[[Tensors], Tensors]:
@@ -49,7 +49,7 @@ def test_a_bare_encoder_in_a_wrapper(edited: Edited, prefix: str) -> None:
         bare = {key.removeprefix("bert."): array for key, array in tensors.items() if key.startswith("bert.")}
         return behind(prefix)(bare)
 
-    found = read(edited("bert", change), may_lack_head=True)
+    found = read(edited("bert", change), head="optional")
     assert found.new_head == ["head.projection.weight", "head.projection.bias"]
     np.testing.assert_array_equal(
         found.arrays["head.pooler.weight"], read(GOLDEN / "bert").arrays["head.pooler.weight"]
@@ -74,22 +74,22 @@ def test_what_stands_inside_of_names(edited: Edited, before: str, mark: str) -> 
 def test_a_head_outside_of_the_wrapped_encoder_is_not_taken_for_the_models_own(edited: Edited) -> None:
     """What a class of one's own computes between the two, its weights do not say."""
     folder = edited("bert", renaming(lambda key: key.replace("bert.", "encoder.", 1)))
-    message = fault(lambda: read(folder))
+    message = error_of(lambda: read(folder))
     assert "classifier.weight is missing" in message
     assert "classifier.weight (outside of encoder.) is unexpected" in message
     assert message.endswith("; save the state dict of the model alone")
-    begun = read(folder, may_lack_head=True)
+    begun = read(folder, head="optional")
     assert begun.new_head == ["head.projection.weight", "head.projection.bias"]
-    assert begun.left_aside == [f"classifier.{part} (outside of encoder.)" for part in ("bias", "weight")]
+    assert begun.unused == [f"classifier.{part} (outside of encoder.)" for part in ("bias", "weight")]
 
 
 def test_a_head_of_a_name_of_its_own_begins_new_and_is_named(edited: Edited) -> None:
     """A class of one's own around transformers' model: ``self.bert``, ``self.fc``."""
     folder = edited("bert", renaming(lambda key: key.replace("classifier.", "fc.")))
-    begun = read(folder, may_lack_head=True)
+    begun = read(folder, head="optional")
     assert begun.new_head == ["head.projection.weight", "head.projection.bias"]
-    assert begun.left_aside == ["fc.bias", "fc.weight"]
-    message = fault(lambda: read(folder))
+    assert begun.unused == ["fc.bias", "fc.weight"]
+    message = error_of(lambda: read(folder))
     assert message.startswith(f"{folder / 'model.safetensors'}: has no head under its usual name; ")
     assert "fc.weight (3, 32), fc.bias (3,) may be its head: save it as classifier.weight, classif" in message
 
@@ -99,7 +99,7 @@ def test_a_pooler_is_not_proposed_for_a_head(edited: Edited) -> None:
         kept = {key.removeprefix("bert."): array for key, array in tensors.items()}
         return {key: array for key, array in kept.items() if not key.startswith("classifier.")}
 
-    message = fault(lambda: read(edited("bert", bare, classifier_head="linear")))
+    message = error_of(lambda: read(edited("bert", bare, classifier_head="linear")))
     assert "without a head to answer with" in message
 
 
@@ -107,23 +107,23 @@ def test_layers_beyond_the_configurations_are_no_head(edited: Edited) -> None:
     """The encoder's names without its prefix, as the bare encoder has them."""
     bare = renaming(lambda key: key.removeprefix("bert."))
     folder = edited("bert", bare, num_hidden_layers=1)
-    assert "is unexpected" in fault(lambda: read(folder, may_lack_head=True))
+    assert "is unexpected" in error_of(lambda: read(folder, head="optional"))
 
 
 @pytest.mark.parametrize("spare", ["2.linear.weight", "n_averaged", "criterion.weight"])
 def test_what_else_a_wrapper_holds_is_left_aside_in_fine_tuning(edited: Edited, spare: str) -> None:
     one = np.ones((2, 2), np.float32)
     folder = edited("bert", lambda tensors: {**behind("0.auto_model.")(tensors), spare: one})
-    assert read(folder, may_lack_head=True).left_aside == [f"{spare} (outside of 0.auto_model.)"]
+    assert read(folder, head="optional").unused == [f"{spare} (outside of 0.auto_model.)"]
     if spare == "n_averaged":  # a count of averaged weights' own
         assert read(folder).new_head == []
     else:
-        assert f"{spare} (outside of 0.auto_model.) is unexpected" in fault(lambda: read(folder))
+        assert f"{spare} (outside of 0.auto_model.) is unexpected" in error_of(lambda: read(folder))
 
 
 def test_two_models_in_one_file(edited: Edited) -> None:
     folder = edited("bert", lambda tensors: {**behind("student.")(tensors), **behind("teacher.")(tensors)})
-    message = fault(lambda: read_config(folder))
+    message = error_of(lambda: read_config(folder))
     assert message.startswith(f"{folder / 'model.safetensors'}: holds 2 models, under student., teacher.")
 
 
@@ -131,7 +131,7 @@ def test_two_models_in_one_file(edited: Edited) -> None:
 def test_another_familys_name_is_no_wrappers(edited: Edited, family: str) -> None:
     """RoBERTa's tensors are called like BERT's, but its positions begin at 2."""
     folder = edited("bert", renaming(lambda key: key.replace("bert.", f"{family}.", 1)))
-    message = fault(lambda: read_config(folder))
+    message = error_of(lambda: read_config(folder))
     assert "bert.embeddings.word_embeddings.weight is missing (the nearest there: " in message
     assert f"{family}.embeddings.word_embeddings.weight" in message
 
@@ -148,7 +148,7 @@ def test_layer_norm_under_its_old_names(edited: Edited, spelling: str) -> None:
 def test_layer_norm_under_both_names(edited: Edited) -> None:
     norm = "bert.embeddings.LayerNorm"
     folder = edited("bert", lambda tensors: {**tensors, f"{norm}.gamma": tensors[f"{norm}.weight"]})
-    assert "under two names" in fault(lambda: read(folder))
+    assert "under two names" in error_of(lambda: read(folder))
 
 
 def test_every_way_of_opening_says_it_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -176,7 +176,7 @@ def test_conversion_takes_it_off_as_well(tmp_path: Path) -> None:
 
 def test_names_that_do_not_fit_are_shown_on_both_sides(edited: Edited) -> None:
     folder = edited("bert", renaming(lambda key: key.replace("attention.self.query", "attention.self.q")))
-    message = fault(lambda: read(folder, may_lack_head=True))
+    message = error_of(lambda: read(folder, head="optional"))
     expected, there = (
         "bert.encoder.layer.0.attention.self.query.weight",
         "bert.encoder.layer.0.attention.self.q.weight",

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from checkpoints.folder import read_config, save_checkpoint, write_model
+from checkpoints.folder import open_checkpoint, read_config, save_checkpoint, write_model
+from checkpoints.labels import label_names
 from checkpoints.network import arrays_of
-from checkpoints.validation import model_folder
+from checkpoints.registry import model_folder
 from common.errors import InputError
 from common.files import MANIFEST
 from encoders.config import EncoderConfig
@@ -17,7 +18,7 @@ from encoders.heads import SentenceClassifier
 from encoders.tokenizer import Tokenizer
 from glue.checkpoint import Checkpoint
 from glue.config import GlueTrainingConfig
-from glue.model import config_for, label_names, prepare, with_labels
+from glue.model import config_for, prepare, with_labels
 from glue.tasks import TASKS
 
 TINY = EncoderConfig(
@@ -63,7 +64,7 @@ def test_a_checkpoint_of_the_same_task_keeps_its_head_and_its_order(tmp_path: Pa
     config, keeps = config_for(TASKS["mnli"], read_config(tmp_path / "m"), GlueTrainingConfig(), None)
     assert keeps
     assert config.id2label == order
-    prepared = prepare(tmp_path / "m", config, keeps, from_scratch=False)
+    prepared = prepare(open_checkpoint(tmp_path / "m"), config, keeps, from_scratch=False)
     assert np.array_equal(prepared.model.head.projection.weight.numpy(), model.head.projection.weight.numpy())
     assert prepared.notes == []
 
@@ -73,7 +74,7 @@ def test_a_checkpoint_of_another_task_gets_a_new_head_and_says_so(tmp_path: Path
     save(tmp_path / "m", golden_dir, dataclasses.replace(TINY, id2label=labels, finetuning_task="qnli"))
     config, keeps = config_for(TASKS["rte"], read_config(tmp_path / "m"), GlueTrainingConfig(), None)
     assert not keeps
-    notes = prepare(tmp_path / "m", config, keeps, from_scratch=False).notes
+    notes = prepare(open_checkpoint(tmp_path / "m"), config, keeps, from_scratch=False).notes
     assert notes[0].startswith("begins new: head.")
     assert "head.projection.weight" in notes[0]
 
@@ -146,7 +147,7 @@ def test_a_damaged_model_of_ours_is_refused(tmp_path: Path, golden_dir: Path) ->
     with pytest.raises(InputError, match=r"model\.safetensors: is not what manifest\.json says"):
         Checkpoint(tmp_path / "m", TASKS["rte"], None)
     with pytest.raises(InputError, match=r"model\.safetensors: is not what manifest\.json says"):
-        prepare(tmp_path / "m", config, True, from_scratch=False)
+        prepare(open_checkpoint(tmp_path / "m"), config, True, from_scratch=False)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +172,7 @@ def test_a_runs_folder_stands_for_its_best(tmp_path: Path, golden_dir: Path) -> 
 def test_from_scratch_and_weights_contradict(tmp_path: Path, golden_dir: Path) -> None:
     save(tmp_path / "m", golden_dir, TINY)
     with pytest.raises(InputError, match="holds weights; leave out --from_scratch"):
-        prepare(tmp_path / "m", TINY, False, from_scratch=True)
+        prepare(open_checkpoint(tmp_path / "m"), TINY, False, from_scratch=True)
 
 
 @pytest.mark.parametrize("saved_for", ["sst2", "SST-2", "sst", "glue/sst2", "", "text-classification"])

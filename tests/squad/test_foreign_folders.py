@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from checkpoints.convert import convert
-from checkpoints.folder import read_config
+from checkpoints.folder import open_checkpoint
 from common.errors import InputError
 from deploy.model_loading import open_model_folder
 from encoders.framework import paddle
@@ -28,7 +28,7 @@ def ours(tmp_path: Path) -> Path:
 
 
 def answers(folder: Path) -> list[np.ndarray]:
-    model = span_model.load(folder, read_config(folder))
+    model = span_model.load(open_checkpoint(folder))
     ids = paddle.to_tensor(np.arange(5, 25).reshape(2, 10))
     with paddle.no_grad():
         return [part.numpy() for part in model(ids, paddle.zeros_like(ids), None)]
@@ -43,12 +43,12 @@ def test_paddlenlp_calls_the_span_head_a_classifier(ours: Path, tmp_path: Path) 
 
 def test_and_it_begins_a_run(ours: Path, tmp_path: Path) -> None:
     convert(ours, tmp_path / "theirs", "paddlenlp")
-    config = read_config(tmp_path / "theirs")
+    checkpoint = open_checkpoint(tmp_path / "theirs")
     model, notes = span_model.prepare(
-        tmp_path / "theirs", config, SquadTrainingConfig(qa_head="linear"), False
+        checkpoint, checkpoint.config, SquadTrainingConfig(qa_head="linear"), False
     )
     assert notes == []
-    wanted = span_model.load(ours, config).span_head.projection.weight.numpy()
+    wanted = span_model.load(open_checkpoint(ours)).span_head.projection.weight.numpy()
     np.testing.assert_array_equal(model.span_head.projection.weight.numpy(), wanted)
 
 
@@ -67,4 +67,4 @@ def test_a_joint_head_that_is_cut_off(tmp_path: Path) -> None:
     path = folder / "config.json"
     path.write_text(path.read_text(encoding="utf-8").replace('"joint"', '"linear"'), encoding="utf-8")
     with pytest.raises(InputError, match=r"qa_outputs\.weight is missing"):
-        span_model.load(folder, read_config(folder))
+        span_model.load(open_checkpoint(folder))

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from checkpoints.validation import check_length
+from checkpoints.folder import check_length
 from common.errors import InputError
 from common.files import sha256_of
 from encoders.config import EncoderConfig

@@ -1,7 +1,6 @@
-"""Pickles of weights, read without running anything. No Paddle.
+"""All that a pickle of weights may name: what builds tensors and plain containers. No Paddle.
 
-A pickle names functions and calls them. Here a name is looked up in one table of stand-ins that build
-tensors and plain containers; any other name ends the reading, before anything was called.
+Any other name ends the reading, before anything was called.
 """
 
 from collections.abc import Callable
@@ -10,14 +9,15 @@ from typing import IO, Any, NoReturn
 
 import numpy as np
 
-from checkpoints.formats.pickle_machine import Machine, Maker, StandIn, Stretch, shown
+from checkpoints.formats.pickles.machine import AllowedCallable, LazyBytes, PickleMachine, PickleValue
 from checkpoints.formats.tensors import StoredTensor, count_of
 from common.errors import InputError
+from common.messages import escape_unprintable
 
-# What the machine and the stand-ins raise for files that are damaged or lie about themselves; of these a
-# ValueError of our own says what is wrong.
-_SAYS_NOTHING = (TypeError, AttributeError, LookupError, MemoryError, OverflowError, UnicodeError)
-_BROKEN = (ValueError, *_SAYS_NOTHING)
+# What files that are damaged or lie about themselves raise; only the message of a ValueError, which is ours,
+# says what is wrong.
+_WITHOUT_REASON = (TypeError, AttributeError, LookupError, MemoryError, OverflowError, UnicodeError)
+_DAMAGED = (ValueError, *_WITHOUT_REASON)
 WIDTHS = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2",
     "I8": "i1", "U8": "u1", "BOOL": "?",
@@ -27,10 +27,10 @@ _NUMPY_CODES = {
     "f8": "F64", "f4": "F32", "f2": "F16", "u2": "BF16", "i8": "I64", "i4": "I32", "i2": "I16", "i1": "I8",
     "u1": "U8", "b1": "BOOL",
 }  # fmt: skip
-_MOST_REPEATED = 4  # tied weights are stored once and read by each of their names
+_MAX_REPEATED = 4  # tied weights are stored once and read by each of their names
 
 
-class Kind(StandIn):
+class NumberKind(PickleValue):
     """A kind of numbers, such as F32; what the name ``torch.FloatStorage`` stands for."""
 
     __slots__ = ("name",)
@@ -39,7 +39,7 @@ class Kind(StandIn):
         self.name = name
 
 
-class Storage(StandIn):
+class Storage(PickleValue):
     """A row of numbers kept outside of the pickle, of which tensors are views.
 
     read: number of the first byte, how many → these bytes.
@@ -51,7 +51,7 @@ class Storage(StandIn):
         self.kind, self.size, self.read = kind, size, read
 
 
-class Tensor(StandIn):
+class PickledTensor(PickleValue):
     """A tensor as a pickle describes it; ``stored`` is how the rest of the project knows it."""
 
     __slots__ = ("stored",)
@@ -60,19 +60,20 @@ class Tensor(StandIn):
         self.stored = stored
 
 
-class _Mapping(dict[str, Any], StandIn):
+class _Mapping(dict[str, Any], PickleValue):
     """An OrderedDict; what PyTorch pins to it (``_metadata``) is left out."""
 
     def build(self, state: Any) -> None:
         pass
 
 
-class _NumpyType(StandIn):
+class _NumpyType(PickleValue):
     __slots__ = ("kind",)
 
     def __init__(self, code: Any, align: Any = False, copy: Any = True) -> None:
         if not isinstance(code, str) or code not in _NUMPY_CODES:
-            raise ValueError(f"arrays of {shown(code) if isinstance(code, str) else '?'} are no weights")
+            name = escape_unprintable(code, 100) if isinstance(code, str) else "?"
+            raise ValueError(f"arrays of {name} are no weights")
         self.kind = _NUMPY_CODES[code]
 
     def build(self, state: Any) -> None:
@@ -80,7 +81,7 @@ class _NumpyType(StandIn):
             raise ValueError("its numbers are not little-endian")
 
 
-class _NumpyArray(Tensor):
+class _NumpyArray(PickledTensor):
     __slots__ = ()
 
     def __init__(self, *ignored: Any) -> None:
@@ -90,23 +91,23 @@ class _NumpyArray(Tensor):
         if not isinstance(state, tuple) or len(state) != 5:
             raise ValueError("an array in an odd state")
         _, shape, kind, fortran, raw = state
-        if not isinstance(kind, _NumpyType) or not isinstance(raw, bytes | Stretch):
+        if not isinstance(kind, _NumpyType) or not isinstance(raw, bytes | LazyBytes):
             raise ValueError("an array without numbers")
         dtype = np.dtype(WIDTHS[kind.kind])
         size = count_of(shape) * dtype.itemsize
-        if not (raw.may_hold(size) if isinstance(raw, Stretch) else len(raw) == size):
+        if not (raw.may_hold(size) if isinstance(raw, LazyBytes) else len(raw) == size):
             raise ValueError(f"an array of shape {shape} that holds more or fewer bytes")
 
         def load() -> np.ndarray:
-            found = raw.read() if isinstance(raw, Stretch) else raw
-            if isinstance(raw, Stretch) and len(found) != size:
+            numbers = raw.read() if isinstance(raw, LazyBytes) else raw
+            if isinstance(raw, LazyBytes) and len(numbers) != size:
                 raise InputError(f"{raw.path}: an array in it is damaged; fetch it again")
-            return np.frombuffer(found, dtype).reshape(shape, order="F" if fortran is True else "C")
+            return np.frombuffer(numbers, dtype).reshape(shape, order="F" if fortran is True else "C")
 
         self.stored = StoredTensor(kind.kind, shape, load)
 
 
-def _torch_tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Tensor:
+def _torch_tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> PickledTensor:
     count = count_of(shape)
     if not isinstance(storage, Storage) or type(offset) is not int or offset < 0:
         raise ValueError("a tensor without numbers")
@@ -127,27 +128,27 @@ def _torch_tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) 
         steps = tuple(step * width for step in strides)
         return np.ascontiguousarray(np.lib.stride_tricks.as_strided(row, shape, steps))
 
-    return Tensor(StoredTensor(kind, shape, load))
+    return PickledTensor(StoredTensor(kind, shape, load))
 
 
-def _encode(text: Any, encoding: Any) -> bytes | Stretch:
+def _encode(text: Any, encoding: Any) -> bytes | LazyBytes:
     """How Python 3 writes bytes into a pickle of protocol 2."""
     if encoding != "latin1":
         raise ValueError("bytes in another encoding")
     if isinstance(text, str):
         return text.encode("latin1")
-    if not isinstance(text, Stretch) or not text.encoded:
+    if not isinstance(text, LazyBytes) or not text.encoded:
         raise ValueError("bytes made from what is no text")
     return text
 
 
 def _same(value: Any, *_: Any) -> Any:
-    if not isinstance(value, tuple | Tensor):
+    if not isinstance(value, tuple | PickledTensor):
         raise ValueError("a copy of what is never copied")
     return value
 
 
-_ARRAY = Maker(_NumpyArray)
+_ARRAY = AllowedCallable(_NumpyArray)
 _STORAGES = {
     "FloatStorage": "F32", "HalfStorage": "F16", "BFloat16Storage": "BF16", "DoubleStorage": "F64",
     "LongStorage": "I64", "IntStorage": "I32", "ShortStorage": "I16", "CharStorage": "I8",
@@ -156,18 +157,18 @@ _STORAGES = {
 
 # Every name that a pickle may use. PyTorch: from collections on; NumPy 1 and 2, as Paddle writes arrays.
 ALLOWED: dict[tuple[str, str], Any] = {
-    ("collections", "OrderedDict"): Maker(lambda: _Mapping()),
-    ("torch._utils", "_rebuild_tensor_v2"): Maker(_torch_tensor),
-    ("torch._utils", "_rebuild_tensor"): Maker(_torch_tensor),
-    ("torch._utils", "_rebuild_parameter"): Maker(_same),
-    **{("torch", name): Kind(kind) for name, kind in _STORAGES.items()},
+    ("collections", "OrderedDict"): AllowedCallable(lambda: _Mapping()),
+    ("torch._utils", "_rebuild_tensor_v2"): AllowedCallable(_torch_tensor),
+    ("torch._utils", "_rebuild_tensor"): AllowedCallable(_torch_tensor),
+    ("torch._utils", "_rebuild_parameter"): AllowedCallable(_same),
+    **{("torch", name): NumberKind(kind) for name, kind in _STORAGES.items()},
     ("numpy.core.multiarray", "_reconstruct"): _ARRAY,
     ("numpy._core.multiarray", "_reconstruct"): _ARRAY,
-    ("numpy", "ndarray"): Kind("array"),
-    ("numpy", "dtype"): Maker(_NumpyType),
-    ("_codecs", "encode"): Maker(_encode),
-    ("builtins", "tuple"): Maker(_same),  # Paddle writes a tensor as the tuple of its name and its array
-    ("__builtin__", "tuple"): Maker(_same),
+    ("numpy", "ndarray"): NumberKind("array"),
+    ("numpy", "dtype"): AllowedCallable(_NumpyType),
+    ("_codecs", "encode"): AllowedCallable(_encode),
+    ("builtins", "tuple"): AllowedCallable(_same),  # Paddle: a tensor is the tuple of its name and its array
+    ("__builtin__", "tuple"): AllowedCallable(_same),
 }
 
 
@@ -178,35 +179,37 @@ def unpickle(file: IO[bytes], path: Path, end: int, storages: Callable[[Any], St
     damaged file: InputError.
     """
     try:
-        return Machine(file, path, end, ALLOWED, storages).load()
-    except _BROKEN as error:
-        broken(path, error)
+        return PickleMachine(file, path, end, ALLOWED, storages).load()
+    except _DAMAGED as error:
+        raise_damaged(path, error)
 
 
-def broken(path: Path, error: Exception) -> NoReturn:
-    reason = "it is damaged" if isinstance(error, _SAYS_NOTHING) else shown(str(error))
+def raise_damaged(path: Path, error: Exception) -> NoReturn:
+    reason = "it is damaged" if isinstance(error, _WITHOUT_REASON) else escape_unprintable(str(error), 100)
     raise InputError(f"{path}: cannot be read: {reason}; is it cut short? fetch it again") from None
 
 
-def _kind_of(value: Any) -> str:
+def _type_name(value: Any) -> str:
     return type(value).__name__.strip("_").lower()
 
 
-def tensors_in(path: Path, found: Any) -> dict[str, StoredTensor]:
+def tensors_in(path: Path, content: Any) -> dict[str, StoredTensor]:
     """The mapping of names to tensors that a file of weights holds; InputError if it holds anything else."""
-    if not isinstance(found, dict):
-        raise InputError(f"{path}: holds a {_kind_of(found)}, not a mapping of names to tensors")
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: holds a {_type_name(content)}, not a mapping of names to tensors")
     tensors, size = {}, 0
-    for name, value in found.items():
-        if isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], Tensor):
+    for name, value in content.items():
+        if isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], PickledTensor):
             value = value[1]
-        if not isinstance(value, Tensor) or not hasattr(value, "stored"):
-            said = f"{shown(name)} is a {_kind_of(value)}, not a tensor"
-            raise InputError(f"{path}: {said}; save the state dict alone")
+        if not isinstance(value, PickledTensor) or not hasattr(value, "stored"):
+            raise InputError(
+                f"{path}: {escape_unprintable(name, 100)} is a {_type_name(value)}, not a tensor; "
+                "save the state dict alone"
+            )
         tensors[name] = value.stored
         size += count_of(value.stored.shape) * np.dtype(WIDTHS[value.stored.kind]).itemsize
     length = path.stat().st_size
-    if size > _MOST_REPEATED * length:
+    if size > _MAX_REPEATED * length:
         raise InputError(
             f"{path}: describes {size} bytes of tensors and has {length}: most of it would be the same "
             "numbers again and again; save the state dict of one model"

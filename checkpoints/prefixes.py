@@ -1,20 +1,20 @@
-"""Names that a wrapper gave to weights: taken off where it is certain what they wrapped. No Paddle.
+"""Prefixes that wrappers put before the names of weights: removed where it is certain what they wrapped.
 
 ``module.`` (DataParallel), ``_orig_mod.`` (torch.compile), ``model.`` (Lightning), ``bert_model.`` … : every
-encoder of ours has one tensor called ``embeddings.word_embeddings.weight``, behind the model type's name or
-bare. What stands before these is a wrapper's.
+encoder has one tensor called ``embeddings.word_embeddings.weight``, behind the model type's name or bare.
+What stands before these belongs to a wrapper. No Paddle.
 """
 
 import re
 from collections.abc import Iterable
 from typing import TypeVar
 
-from checkpoints.formats.pickle_machine import shown
 from common.errors import InputError
+from common.messages import escape_unprintable
 from encoders.config import MODEL_TYPES
 
 # Names that only wrappers have, which may be around a part of a model as well.
-_MARKS = re.compile(
+_WRAPPERS = re.compile(
     r"(?<![^.])(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_forward_module)\."
 )
 _ANCHOR = re.compile(rf"((?:[^.]+\.)*?)(?:({'|'.join(MODEL_TYPES)})\.)?embeddings\.word_embeddings\.weight")
@@ -31,48 +31,48 @@ OUTSIDE = " (outside of "  # behind the name of what a wrapper holds besides the
 T = TypeVar("T")
 
 
-def unwrapped(tensors: dict[str, T]) -> tuple[dict[str, T], list[str]]:
-    """The tensors under the names that their model gives them, and notes on what was taken off.
+def without_prefixes(tensors: dict[str, T]) -> tuple[dict[str, T], list[str]]:
+    """The tensors under the names that their model gives them, and notes on what was removed.
 
     What lies outside of the model that a wrapper holds keeps its name, with a remark that makes it none of
     the model's. InputError where two models are wrapped together.
     """
     notes = []
-    names = {name: _MARKS.sub("", name) for name in tensors}
-    if marked := [name for name, bare in names.items() if name != bare]:
-        marks = ", ".join(sorted({mark for name in marked for mark in _MARKS.findall(name)}))
-        notes.append(_note(marks, len(marked), len(names)))
-    prefix = _prefix([name for name in names.values() if not name.startswith(_GENERATOR)])
+    names = {name: _WRAPPERS.sub("", name) for name in tensors}
+    if wrapped := [name for name, bare in names.items() if name != bare]:
+        prefixes = ", ".join(sorted({prefix for name in wrapped for prefix in _WRAPPERS.findall(name)}))
+        notes.append(_note(prefixes, len(wrapped), len(names)))
+    prefix = _common_prefix([name for name in names.values() if not name.startswith(_GENERATOR)])
     if prefix:
         inside = sum(name.startswith(prefix) for name in names.values())
-        notes.append(_note(shown(prefix), inside, len(names)))
+        notes.append(_note(escape_unprintable(prefix, 100), inside, len(names)))
         remark = f"{OUTSIDE}{prefix})"
         names = {
             name: bare.removeprefix(prefix) if bare.startswith(prefix) else bare + remark
             for name, bare in names.items()
         }
-    found = {names[name]: tensor for name, tensor in tensors.items()}
-    if len(found) != len(tensors):
+    renamed = {names[name]: tensor for name, tensor in tensors.items()}
+    if len(renamed) != len(tensors):
         raise InputError("holds two tensors of one name once a wrapper's prefix is taken off")
-    return found, notes
+    return renamed, notes
 
 
-def _note(what: str, count: int, of_all: int) -> str:
-    return f"{what} is taken off the names of {count} of {of_all} tensors: a wrapper's"
+def _note(prefix: str, count: int, total: int) -> str:
+    return f"{prefix} is taken off the names of {count} of {total} tensors: a wrapper's"
 
 
-def _prefix(names: Iterable[str]) -> str:
+def _common_prefix(names: Iterable[str]) -> str:
     """What stands before the model in all its names; empty if nothing does or nobody can say."""
     prefixes = {match[1] for name in names if (match := _ANCHOR.fullmatch(name))}
     if len(prefixes) > 1:
-        listed = ", ".join(shown(prefix) or "no prefix" for prefix in sorted(prefixes)[:4])
+        listed = ", ".join(escape_unprintable(prefix, 100) or "no prefix" for prefix in sorted(prefixes)[:4])
         raise InputError(f"holds {len(prefixes)} models, under {listed}: save the one that is meant alone")
     prefix = next(iter(prefixes), "")
     return "" if prefix.removesuffix(".").rpartition(".")[2] in _OTHER_FAMILIES.split() else prefix
 
 
 def model_type_of(names: Iterable[str]) -> str:
-    """The model type that tensors' names tell; empty where they could be of several."""
+    """The model type that tensors' names imply; empty where they could be of several."""
     bare = False
     for name in names:
         if match := _ANCHOR.fullmatch(name):

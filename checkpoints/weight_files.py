@@ -1,4 +1,4 @@
-"""The weights of a model folder, whichever file or files hold them. No Paddle."""
+"""The weights of a model folder: which files hold them, and their tensors, none read yet. No Paddle."""
 
 import re
 from collections.abc import Callable
@@ -6,39 +6,31 @@ from pathlib import Path
 from typing import NamedTuple
 
 from checkpoints.formats.paddle_file import open_paddle
-from checkpoints.formats.pickle_machine import shown
 from checkpoints.formats.safetensors_file import open_safetensors
 from checkpoints.formats.tensors import StoredTensor
 from checkpoints.formats.torch_file import open_torch
-from checkpoints.wrappers import unwrapped
+from checkpoints.prefixes import without_prefixes
 from common.errors import InputError
 from common.files import why_missing
 from common.json_files import read_json_object
+from common.messages import escape_unprintable
 from common.text import stand_in
 
+Tensors = dict[str, StoredTensor]
 SAFETENSORS, TORCH, PADDLE = "model.safetensors", "pytorch_model.bin", "model_state.pdparams"
 # In the order in which they are looked for; each may be cut into shards that an index names.
-_READERS: dict[str, Callable[[Path], dict[str, StoredTensor]]] = {
+_READERS: dict[str, Callable[[Path], Tensors]] = {
     SAFETENSORS: open_safetensors,
     TORCH: open_torch,
     PADDLE: open_paddle,
 }
 WEIGHT_FILES = tuple(_READERS)
 INDEX = ".index.json"  # what follows the whole file's name
-_LONGEST_INDEX = 20_000_000  # bytes; a tensor takes about 100
+_MAX_INDEX = 20_000_000  # bytes; a tensor takes about 100
 # Of other formats, or under names that nobody can be sure of.
 _OTHER_WEIGHTS = (
-    ".safetensors",
-    ".bin",
-    ".pdparams",
-    ".h5",
-    ".msgpack",
-    ".pt",
-    ".pth",
-    ".ckpt",
-    ".onnx",
-    ".gguf",
-)
+    ".safetensors", ".bin", ".pdparams", ".h5", ".msgpack", ".pt", ".pth", ".ckpt", ".onnx", ".gguf",
+)  # fmt: skip
 # PEFT's: the file that describes an adapter, the two that hold one, names of tensors in a model that has one.
 ADAPTER, _ADAPTER_WEIGHTS = "adapter_config.json", ("adapter_model.safetensors", "adapter_model.bin")
 _OF_ADAPTER = re.compile(r"(^|\.)(base_layer|lora_\w+|ia3_l|modules_to_save|original_module)(\.|$)", re.ASCII)
@@ -61,6 +53,10 @@ def weights_path(folder: str | Path) -> Path | None:
     return None
 
 
+def has_weights(folder: str | Path) -> bool:
+    return weights_path(folder) is not None
+
+
 def weight_files(folder: str | Path) -> list[Path]:
     """All files that a folder's weights are in, none if it has none; InputError for a damaged index."""
     path = weights_path(folder)
@@ -73,7 +69,7 @@ class Weights(NamedTuple):
     """The file (or the index) that was opened, its tensors by name, none read yet, and notes on the names."""
 
     path: Path
-    tensors: dict[str, StoredTensor]
+    tensors: Tensors
     notes: list[str]
 
 
@@ -83,27 +79,27 @@ def open_weights(folder: str | Path) -> Weights:
     Of a generator and a discriminator saved together the discriminator is the model. Names are as the model
     itself has them: a wrapper's prefix is taken off, which a note says.
     """
+    folder = Path(folder)
     path = weights_path(folder)
     if path is None:
-        links = [Path(folder) / name for name in WEIGHT_FILES if (Path(folder) / name).is_symlink()]
-        wanted = (*links, Path(folder) / SAFETENSORS)[0]
-        raise InputError(f"{wanted}: {why_missing(wanted)}; {_what_is_there(Path(folder))}")
-    _check_adapter(Path(folder))
+        links = [folder / name for name in WEIGHT_FILES if (folder / name).is_symlink()]
+        wanted = (*links, folder / SAFETENSORS)[0]
+        raise InputError(f"{why_missing(wanted)}; {_remedy(folder)}", path=wanted)
+    _check_adapter(folder)
     read = _READERS[path.name.removesuffix(INDEX)]
     tensors = _open_shards(path, read) if path.name.endswith(INDEX) else _open(path, read)
     if of_adapter := [key for key in tensors if _OF_ADAPTER.search(key)]:
-        raise InputError(
-            f"{path}: {shown(of_adapter[0])} is of an adapter (PEFT) that is not merged: {MERGE}"
-        )
-    renamed = {_plain(key): tensor for key, tensor in tensors.items()}
+        name = escape_unprintable(of_adapter[0], 100)
+        raise InputError(f"{name} is of an adapter (PEFT) that is not merged: {MERGE}", path=path)
+    renamed = {_modern_name(key): tensor for key, tensor in tensors.items()}
     if len(renamed) != len(tensors):
         raise InputError(
-            f"{path}: holds LayerNorm parameters under two names (gamma and weight, beta and bias)"
+            "holds LayerNorm parameters under two names (gamma and weight, beta and bias)", path=path
         )
     try:
-        tensors, notes = unwrapped(renamed)
+        tensors, notes = without_prefixes(renamed)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+        raise InputError(error.message, path=path) from None
     return Weights(path, tensors, [f"{path}: {note}" for note in notes])
 
 
@@ -112,101 +108,102 @@ def _check_adapter(folder: Path) -> None:
     weights = [name for name in _ADAPTER_WEIGHTS if (folder / name).is_file()]
     if weights and (folder / ADAPTER).is_file():
         raise InputError(
-            f"{folder / ADAPTER}: an adapter (PEFT) stands beside the model and is not applied: {MERGE}; "
-            f"or remove {ADAPTER} and {weights[0]} if the model is meant without it"
+            f"an adapter (PEFT) stands beside the model and is not applied: {MERGE}; "
+            f"or remove {ADAPTER} and {weights[0]} if the model is meant without it",
+            path=folder / ADAPTER,
         )
 
 
-def _plain(key: str) -> str:
-    """A tensor's name today: Google's oldest exports name LayerNorm's parameters gamma and beta."""
+def _modern_name(key: str) -> str:
+    """Google's oldest exports call LayerNorm's parameters gamma and beta."""
     key = key.removeprefix(_OF_DISCRIMINATOR)
     return key.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
 
 
-def _what_is_there(folder: Path) -> str:
-    """Which names weights have, and what a folder has instead."""
+def _remedy(folder: Path) -> str:
+    """Which names weights have, and what to do with what the folder has instead."""
+    usual = f"weights are read from {', '.join(WEIGHT_FILES)}"
     others = sorted(
         path.name
         for path in folder.glob("*")
         if path.suffix in _OTHER_WEIGHTS or path.name.endswith((".ckpt.index", ".ckpt.meta"))
     )
-    usual = f"weights are read from {', '.join(WEIGHT_FILES)}"
-    if remedy := _of_deepspeed(folder) or _without_index(others):
-        return f"{usual}; {remedy}"
-    of_training = [name for name in others if _OF_TRAINING.fullmatch(name)]
-    others = [name for name in others if name not in of_training]
-    if not others:
-        return (
-            f"{usual}; {shown(of_training[0])} is the state of a training, no model" if of_training else usual
+    models = [name for name in others if not _OF_TRAINING.fullmatch(name)]
+    if any(folder.glob("global_step*/")) or (folder / "zero_to_fp32.py").is_file():
+        remedy = (
+            "this is a checkpoint of DeepSpeed: run python zero_to_fp32.py . pytorch_model.bin in that "
+            "folder (where DeepSpeed wants a folder for its second argument: . .)"
         )
-    of_adapter = [name for name in others if name.startswith("adapter_model.")]
-    if of_adapter:
-        return f"{usual}; {of_adapter[0]} is an adapter: {MERGE}"
-    same = [name for name in others if Path(name).suffix in (".safetensors", ".bin", ".pdparams")]
-    remedy = (
-        f"if {shown(same[0])} holds them, give it that name"
-        if same
-        else f"{shown(others[0])} is not read: save the model with save_pretrained of transformers (PyTorch)"
-    )
+    elif shard := _shard_without_index(others):
+        remedy = shard
+    elif not others:
+        return usual
+    elif not models:
+        remedy = f"{escape_unprintable(others[0], 100)} is the state of a training, no model"
+    elif adapter := [name for name in models if name.startswith("adapter_model.")]:
+        remedy = f"{adapter[0]} is an adapter: {MERGE}"
+    elif renamed := [name for name in models if Path(name).suffix in (".safetensors", ".bin", ".pdparams")]:
+        remedy = f"if {escape_unprintable(renamed[0], 100)} holds them, give it that name"
+    else:
+        name = escape_unprintable(models[0], 100)
+        remedy = f"{name} is not read: save the model with save_pretrained of transformers (PyTorch)"
     return f"{usual}; {remedy}"
 
 
-def _of_deepspeed(folder: Path) -> str:
-    """How the weights in a folder of DeepSpeed become one file; empty where it is none."""
-    if not any(folder.glob("global_step*/")) and not (folder / "zero_to_fp32.py").is_file():
-        return ""
-    return (
-        "this is a checkpoint of DeepSpeed: run python zero_to_fp32.py . pytorch_model.bin in that folder "
-        "(where DeepSpeed wants a folder for its second argument: . .)"
-    )
-
-
-def _without_index(others: list[str]) -> str:
+def _shard_without_index(names: list[str]) -> str:
     """What to do about shards whose index is missing; empty where there are none."""
-    for shard in others:
+    for shard in names:
         part = _SHARD.fullmatch(shard)
         for name in WEIGHT_FILES:
             if part and Path(name).suffix == part[1]:
                 return (
-                    f"{shown(shard)} is a part of them, but {name + INDEX}, which lists the parts, is "
-                    "missing: fetch it too, or save the model with save_pretrained again"
+                    f"{escape_unprintable(shard, 100)} is a part of them, but {name + INDEX}, which lists "
+                    "the parts, is missing: fetch it too, or save the model with save_pretrained again"
                 )
     return ""
 
 
-def _open(path: Path, read: Callable[[Path], dict[str, StoredTensor]]) -> dict[str, StoredTensor]:
+def _open(path: Path, read: Callable[[Path], Tensors]) -> Tensors:
     with open(path, "rb") as file:
         form = stand_in(file.read(512))
     if form:
-        raise InputError(f"{path}: {form}")
+        raise InputError(form, path=path)
     return read(path)
 
 
-def _open_shards(index: Path, read: Callable[[Path], dict[str, StoredTensor]]) -> dict[str, StoredTensor]:
+def _open_shards(index: Path, read: Callable[[Path], Tensors]) -> Tensors:
     names, files = _shards(index)
-    tensors: dict[str, StoredTensor] = {}
+    tensors: Tensors = {}
     for file in files:
         if not file.is_file():
-            raise InputError(f"{file}: no such file; {index.name} says that weights are there: fetch it too")
-        found = _open(file, read)
-        if twice := sorted(found.keys() & tensors.keys()):
-            raise InputError(f"{file}: {shown(twice[0])} is in another file of {index.name} as well")
-        tensors |= found
+            raise InputError(
+                f"no such file; {index.name} says that weights are there: fetch it too", path=file
+            )
+        shard = _open(file, read)
+        if twice := sorted(shard.keys() & tensors.keys()):
+            raise InputError(
+                f"{escape_unprintable(twice[0], 100)} is in another file of {index.name} as well", path=file
+            )
+        tensors |= shard
     if absent := sorted(names - tensors.keys()):
         more = f" (and {len(absent) - 1} more)" if len(absent) > 1 else ""
-        raise InputError(f"{index}: names {shown(absent[0])}{more}, which none of its files holds")
+        raise InputError(
+            f"names {escape_unprintable(absent[0], 100)}{more}, which none of its files holds", path=index
+        )
     return tensors
 
 
 def _shards(index: Path) -> tuple[set[str], list[Path]]:
     """The tensors that an index names, and its files in order, there or not."""
-    if index.stat().st_size > _LONGEST_INDEX:
-        raise InputError(f"{index}: has {index.stat().st_size} bytes; fetch it again")
+    if index.stat().st_size > _MAX_INDEX:
+        raise InputError(f"has {index.stat().st_size} bytes; fetch it again", path=index)
     table = read_json_object(index).get("weight_map")
     if not isinstance(table, dict) or not table:
-        raise InputError(f"{index}: has no weight_map from tensors to files; fetch it again")
-    end = re.escape(Path(index.name.removesuffix(INDEX)).suffix)
+        raise InputError("has no weight_map from tensors to files; fetch it again", path=index)
+    suffix = re.escape(Path(index.name.removesuffix(INDEX)).suffix)
     for file in table.values():  # in this folder, and of the same kind
-        if not isinstance(file, str) or not re.fullmatch(rf"[\w-][\w.-]*{end}", file, re.ASCII):
-            raise InputError(f"{index}: {shown(str(file)[:100])} is no file of weights in its folder")
+        if not isinstance(file, str) or not re.fullmatch(rf"[\w-][\w.-]*{suffix}", file, re.ASCII):
+            raise InputError(
+                f"{escape_unprintable(str(file), 100)} is no file of weights in its folder", path=index
+            )
     return set(table), [index.parent / file for file in sorted(set(table.values()))]

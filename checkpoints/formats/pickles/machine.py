@@ -1,9 +1,8 @@
-"""A pickle machine that knows what PyTorch and Paddle write into files of weights, no more. No Paddle.
+"""Executes the operations of a pickle that PyTorch and Paddle write into files of weights, no others.
 
-Python's unpickler does whatever a pickle says: it calls what the pickle names, allocates what it announces,
-and hashes what it nests. This one calls only what a table admits (see unpickling.py), takes nothing but text
-as a key, leaves long texts and bytes in the file until they are asked for, and stops after so many
-operations: memory and time are bounded whatever the file says.
+It calls only what a table allows (see allowed.py), takes nothing but text as a key, leaves long texts and
+bytes in the file until they are asked for, and stops after so many operations: memory and time are bounded
+whatever the file says. No Paddle.
 """
 
 import pickle
@@ -15,17 +14,18 @@ from typing import IO, Any
 
 from checkpoints.formats.tensors import read_exactly
 from common.errors import InputError
+from common.messages import escape_unprintable
 
 # The largest published network of these types takes 20 000; each takes about a microsecond, and no more
 # than a kilobyte.
-MOST_OPERATIONS = 500_000
-_LONGEST_NAME = 300  # bytes; longer texts are an array's numbers
-_LONGEST_NUMBER = 16  # bytes; PyTorch's magic number has ten
-_MOST_ARGUMENTS = 8
+MAX_OPERATIONS = 500_000
+_MAX_NAME = 300  # bytes; longer texts are an array's numbers
+_MAX_NUMBER = 16  # bytes; PyTorch's magic number has ten
+_MAX_ARGUMENTS = 8
 _REMEDY = "nothing was run. Take the model from a source you trust, best as model.safetensors"
 
 
-class StandIn:
+class PickleValue:
     """What a pickle can make or name. It changes only as ``build`` allows."""
 
     __slots__ = ()
@@ -35,8 +35,8 @@ class StandIn:
         raise ValueError(f"a {type(self).__name__.strip('_').lower()} takes no state")
 
 
-class Maker(StandIn):
-    """What a pickle may call."""
+class AllowedCallable(PickleValue):
+    """What a pickle may call. make: what it stands for here."""
 
     __slots__ = ("make",)
 
@@ -44,7 +44,7 @@ class Maker(StandIn):
         self.make = make
 
 
-class Stretch(StandIn):
+class LazyBytes(PickleValue):
     """Bytes of a file that were not read yet. encoded: as Python 3 writes them in protocol 2, each as a
     character of UTF-8."""
 
@@ -67,10 +67,10 @@ class Stretch(StandIn):
             raise InputError(f"{self.path}: an array in it is damaged; fetch it again") from None
 
 
-class Machine:
+class PickleMachine:
     """Reads one pickle of a file, from where the file stands to ``end`` at the most.
 
-    names: (module, name) → what it stands for. storages: what a reference to numbers outside of the
+    names: (module, name) → what it stands for. external: what a reference to numbers outside of the
     pickle stands for. ``load`` raises InputError for what is refused; ValueError, LookupError or TypeError
     for a damaged pickle.
     """
@@ -81,33 +81,33 @@ class Machine:
         path: Path,
         end: int,
         names: Mapping[tuple[str, str], Any],
-        storages: Callable[[Any], Any] | None,
+        external: Callable[[Any], Any] | None,
     ) -> None:
-        self._file, self._path, self._place, self._end = file, path, file.tell(), end
-        self._names, self._storages = names, storages
+        self._file, self._path, self._position, self._end = file, path, file.tell(), end
+        self._names, self._external = names, external
         self._stack: list[Any] = []
-        self._below: list[list[Any]] = []  # the stacks under the marks
+        self._outer: list[list[Any]] = []  # the stacks below the marks
         self._memo: dict[int, Any] = {}
 
     def load(self) -> Any:
-        for _ in range(MOST_OPERATIONS):
+        for _ in range(MAX_OPERATIONS):
             code = self._read(1)
             if code == pickle.STOP:
                 return self._stack.pop()
             operation = _OPERATIONS.get(code)
             if operation is None:
-                raise self._refusal(code)
+                raise self._refused(code)
             operation(self)
-        raise ValueError(f"more than {MOST_OPERATIONS} operations")
+        raise ValueError(f"more than {MAX_OPERATIONS} operations")
 
     # --- bytes ---
 
     def _take(self, length: int) -> int:
         """Step over so many bytes; returns where they begin."""
-        begin = self._place
+        begin = self._position
         if length > self._end - begin:
             raise ValueError("it ends early")
-        self._place = begin + length
+        self._position = begin + length
         return begin
 
     def _read(self, length: int) -> bytes:
@@ -121,20 +121,20 @@ class Machine:
         return int.from_bytes(self._read(length), "little")
 
     def _line(self) -> str:
-        raw = self._file.readline(_LONGEST_NAME)
+        raw = self._file.readline(_MAX_NAME)
         self._take(len(raw))
         if not raw.endswith(b"\n"):
             raise ValueError("a name without an end")
         return raw[:-1].decode()
 
-    def _stretch(self, length: int, encoded: bool) -> Stretch:
+    def _lazy_bytes(self, length: int, encoded: bool) -> LazyBytes:
         begin = self._take(length)
-        self._file.seek(self._place)
-        return Stretch(self._path, begin, length, encoded)
+        self._file.seek(self._position)
+        return LazyBytes(self._path, begin, length, encoded)
 
-    # --- refusals ---
+    # --- what is refused ---
 
-    def _refusal(self, code: bytes) -> Exception:
+    def _refused(self, code: bytes) -> Exception:
         name = {known.code: known.name for known in pickletools.opcodes}.get(code.decode("latin1"))
         if name is None:
             return ValueError(f"0x{code.hex()} is no operation of pickles")
@@ -142,15 +142,14 @@ class Machine:
             f"{self._path}: refused: it uses {name}, which pickles of weights do not; {_REMEDY}"
         )
 
-    def _find(self, module: Any, name: Any) -> Any:
+    def _lookup(self, module: Any, name: Any) -> Any:
         if not isinstance(module, str) or not isinstance(name, str):
             raise ValueError("a name that is no text")
         if (module, name) in self._names:
             return self._names[module, name]
-        raise InputError(
-            f"{self._path}: refused: it names {shown(f'{module}.{name}')}, which weights have no use for; "
-            f"{_REMEDY}"
-        )
+        full_name = escape_unprintable(f"{module}.{name}", 100)
+        reason = f"refused: it names {full_name}, which weights have no use for"
+        raise InputError(f"{reason}; {_REMEDY}", path=self._path)
 
     # --- operations ---
 
@@ -163,32 +162,32 @@ class Machine:
 
     def frame(self) -> None:
         self._take(8)
-        self._file.seek(self._place)  # how long it is, says nothing to who reads on
+        self._file.seek(self._position)  # how long it is, says nothing to who reads on
 
     def text(self, width: int) -> None:
         length = self._number(width)
-        long = length > _LONGEST_NAME
-        self.push(self._stretch(length, encoded=True) if long else self._read(length).decode())
+        long = length > _MAX_NAME
+        self.push(self._lazy_bytes(length, encoded=True) if long else self._read(length).decode())
 
     def raw(self, width: int) -> None:
         length = self._number(width)
-        self.push(self._stretch(length, encoded=False) if length > _LONGEST_NAME else self._read(length))
+        self.push(self._lazy_bytes(length, encoded=False) if length > _MAX_NAME else self._read(length))
 
     def integer(self, length: int, signed: bool = False) -> None:
         self.push(int.from_bytes(self._read(length), "little", signed=signed))
 
     def long_integer(self) -> None:
         length = self._number(1)
-        if length > _LONGEST_NUMBER:
+        if length > _MAX_NUMBER:
             raise ValueError(f"a number of {length} bytes")
         self.integer(length, signed=True)
 
     def mark(self) -> None:
-        self._below.append(self._stack)
+        self._outer.append(self._stack)
         self._stack = []
 
     def _to_mark(self) -> list[Any]:
-        items, self._stack = self._stack, self._below.pop()
+        items, self._stack = self._stack, self._outer.pop()
         return items
 
     def _last(self, count: int) -> list[Any]:
@@ -223,46 +222,46 @@ class Machine:
         self.push(self._memo[index])
 
     def named(self) -> None:
-        self.push(self._find(self._line(), self._line()))
+        self.push(self._lookup(self._line(), self._line()))
 
     def named_on_stack(self) -> None:
-        self.push(self._find(*self._last(2)))
+        self.push(self._lookup(*self._last(2)))
 
     def instance(self) -> None:
-        self._find(self._line(), self._line())  # refused by its name
-        raise self._refusal(pickle.INST)
+        self._lookup(self._line(), self._line())  # refused by its name
+        raise self._refused(pickle.INST)
 
     def call(self) -> None:
-        maker, arguments = self._last(2)
-        if not isinstance(maker, Maker) or not isinstance(arguments, tuple):
+        function, arguments = self._last(2)
+        if not isinstance(function, AllowedCallable) or not isinstance(arguments, tuple):
             raise ValueError("a call of what cannot be called")
-        if len(arguments) > _MOST_ARGUMENTS:
+        if len(arguments) > _MAX_ARGUMENTS:
             raise ValueError(f"a call with {len(arguments)} arguments")
-        self.push(maker.make(*arguments))
+        self.push(function.make(*arguments))
 
     def build(self) -> None:
         (state,), target = self._last(1), self._stack[-1]
-        if not isinstance(target, StandIn):
+        if not isinstance(target, PickleValue):
             raise ValueError("a state for what has none")
         target.build(state)
 
     def refer(self) -> None:
-        if self._storages is None:
+        if self._external is None:
             raise ValueError("a reference to something outside of the file")
-        self.push(self._storages(*self._last(1)))
+        self.push(self._external(*self._last(1)))
 
 
 # The operations of protocols 2 to 4 that hold a state dict; of 0 and 1 those that go on being used.
-_OPERATIONS: dict[bytes, Callable[[Machine], None]] = {
-    pickle.PROTO: Machine.protocol,
-    pickle.FRAME: Machine.frame,
+_OPERATIONS: dict[bytes, Callable[[PickleMachine], None]] = {
+    pickle.PROTO: PickleMachine.protocol,
+    pickle.FRAME: PickleMachine.frame,
     pickle.NONE: lambda m: m.push(None),
     pickle.NEWTRUE: lambda m: m.push(True),
     pickle.NEWFALSE: lambda m: m.push(False),
     pickle.BININT: lambda m: m.integer(4, signed=True),
     pickle.BININT1: lambda m: m.integer(1),
     pickle.BININT2: lambda m: m.integer(2),
-    pickle.LONG1: Machine.long_integer,
+    pickle.LONG1: PickleMachine.long_integer,
     pickle.BINFLOAT: lambda m: m.push(struct.unpack(">d", m._read(8))[0]),
     pickle.SHORT_BINUNICODE: lambda m: m.text(1),
     pickle.BINUNICODE: lambda m: m.text(4),
@@ -270,7 +269,7 @@ _OPERATIONS: dict[bytes, Callable[[Machine], None]] = {
     pickle.SHORT_BINBYTES: lambda m: m.raw(1),
     pickle.BINBYTES: lambda m: m.raw(4),
     pickle.BINBYTES8: lambda m: m.raw(8),
-    pickle.MARK: Machine.mark,
+    pickle.MARK: PickleMachine.mark,
     pickle.EMPTY_TUPLE: lambda m: m.push(()),
     pickle.TUPLE1: lambda m: m.tuple_of(1),
     pickle.TUPLE2: lambda m: m.tuple_of(2),
@@ -287,15 +286,10 @@ _OPERATIONS: dict[bytes, Callable[[Machine], None]] = {
     pickle.MEMOIZE: lambda m: m.put(len(m._memo)),
     pickle.BINGET: lambda m: m.get(m._number(1)),
     pickle.LONG_BINGET: lambda m: m.get(m._number(4)),
-    pickle.GLOBAL: Machine.named,
-    pickle.STACK_GLOBAL: Machine.named_on_stack,
-    pickle.INST: Machine.instance,
-    pickle.REDUCE: Machine.call,
-    pickle.BUILD: Machine.build,
-    pickle.BINPERSID: Machine.refer,
+    pickle.GLOBAL: PickleMachine.named,
+    pickle.STACK_GLOBAL: PickleMachine.named_on_stack,
+    pickle.INST: PickleMachine.instance,
+    pickle.REDUCE: PickleMachine.call,
+    pickle.BUILD: PickleMachine.build,
+    pickle.BINPERSID: PickleMachine.refer,
 }
-
-
-def shown(text: str) -> str:
-    """A name from a file, safe to print in one line."""
-    return ascii(text[:100])[1:-1][:100]
