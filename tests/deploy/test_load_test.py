@@ -1,5 +1,6 @@
 """deploy.load_test against services that answer well, wrongly, or not at all."""
 
+import contextlib
 import json
 import socket
 import threading
@@ -43,9 +44,12 @@ def answering(answer: bytes) -> Iterator[str]:
                     connection, _ = server.accept()
                 except OSError:
                     return
-                connection.recv(65536)
-                connection.sendall(answer)
-                connection.close()
+                with connection, contextlib.suppress(OSError):
+                    connection.recv(65536)
+                    connection.sendall(answer)
+                    connection.shutdown(socket.SHUT_WR)
+                    while connection.recv(65536):  # closing with something unread would reset it
+                        pass
 
         threading.Thread(target=serve, daemon=True).start()
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
@@ -115,5 +119,5 @@ def test_the_command_says_rates_and_faults(
         load([*words, str(files[1])])
         assert capsys.readouterr().out.startswith("30 right answers in ")
         files[1].write_text("[1]\n", encoding="utf-8")
-        with pytest.raises(InputError, match=r"offline\.jsonl: expected a JSON object a line"):
+        with pytest.raises(InputError, match=r"offline\.jsonl:1: expected a JSON object"):
             load([*words, str(files[1])])
