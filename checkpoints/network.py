@@ -7,7 +7,6 @@ import numpy as np
 
 from checkpoints.folder import Checkpoint, StateDict, open_checkpoint
 from common.messages import note_once
-from encoders.config import EncoderConfig
 from encoders.framework import paddle
 from encoders.heads import SentenceClassifier
 
@@ -37,18 +36,14 @@ def load_weights(model: paddle.nn.Layer, checkpoint: Checkpoint, prefix: str = "
     fill(model, state, prefix)
 
 
-def load_classifier(
-    source: str | Path | Checkpoint, config: EncoderConfig | None = None, **changes: Any
-) -> SentenceClassifier:
+def load_classifier(source: str | Path | Checkpoint, **changes: Any) -> SentenceClassifier:
     """A fine-tuned classifier, ready to answer (dropout off).
 
     Args:
         source: Its folder, or the folder as it was opened.
-        config: Another configuration than the folder's, such as with --label_map's labels.
         changes: Fields of EncoderConfig where source is a path, such as ``reference_padding=True``.
     """
     checkpoint = source if isinstance(source, Checkpoint) else open_checkpoint(source, **changes)
-    checkpoint = checkpoint.with_config(config) if config else checkpoint
     model = SentenceClassifier(checkpoint.config)
     load_weights(model, checkpoint)
     model.eval()

@@ -31,19 +31,19 @@ class Prepared:
 
 
 def config_for(
-    task: Task, found: EncoderConfig, recipe: GlueTrainingConfig, label_map: str | None
+    task: Task, saved: EncoderConfig, recipe: GlueTrainingConfig, label_map: str | None
 ) -> tuple[EncoderConfig, bool]:
     """The configuration to fine-tune with, and whether the folder's head is for this very task."""
     check_task(recipe, task)
     if task.is_pair:
-        check_pairs(found)
+        check_pairs(saved)
     head = recipe.classifier_head
-    named = with_labels(in_our_names(found, task), task, label_map)
+    named = with_labels(in_our_names(saved, task), task, label_map)
     keeps = _is_for(named, task) and _is_trained(named) and head in ("auto", named.classifier_head)
     scale = task.target_range[1] if task.target_range and recipe.scale_targets else 1.0
     if keeps and task.is_regression:
         scale = named.target_scale
-    if label_map and not found.id2label:
+    if label_map and not saved.id2label:
         raise InputError(
             f"--label_map {label_map}: the model has no head whose outputs it names; leave it out"
         )
@@ -57,12 +57,12 @@ def config_for(
             f"--label_map {label_map}: names the outputs of a head that is not kept: the checkpoint's is "
             f"{named.classifier_head}, this run's {head}; --classifier_head {named.classifier_head} keeps it"
         )
-    wanted = named.classifier_head if keeps else _default_head(found) if head == "auto" else head
-    if wanted == "pooler" and found.model_type in ("convbert", "electra"):
-        raise InputError(f"--classifier_head pooler: {found.model_type} has no pretrained pooler")
+    wanted = named.classifier_head if keeps else _default_head(saved) if head == "auto" else head
+    if wanted == "pooler" and saved.model_type in ("convbert", "electra"):
+        raise InputError(f"--classifier_head pooler: {saved.model_type} has no pretrained pooler")
     labels = named.id2label if keeps else _labels(task)
     config = dataclasses.replace(
-        found,
+        saved,
         id2label=labels,
         classifier_head=wanted,
         target_scale=scale,
@@ -97,9 +97,9 @@ def in_our_names(config: EncoderConfig, task: Task) -> EncoderConfig:
     return dataclasses.replace(config, finetuning_task=name, id2label=dict(enumerate(labels)))
 
 
-def naming_notes(folder: str | Path, found: EncoderConfig, config: EncoderConfig) -> list[str]:
+def naming_notes(folder: str | Path, saved: EncoderConfig, config: EncoderConfig) -> list[str]:
     """What there is to say where a checkpoint's labels have other names than they have here."""
-    theirs, ours = label_names(found), label_names(config)
+    theirs, ours = label_names(saved), label_names(config)
     if theirs == ours or len(theirs) != len(ours) or len(ours) < 2:
         return []
     pairs = ", ".join(f"{one} is {other}" for one, other in zip(theirs, ours, strict=True))
@@ -164,11 +164,11 @@ def prepare(
 
 
 def config_for_task(
-    folder: str | Path, found: EncoderConfig, task: Task, label_map: str | None
+    folder: str | Path, saved: EncoderConfig, task: Task, label_map: str | None
 ) -> EncoderConfig:
-    """A checkpoint's configuration, as found in its folder, with --label_map; InputError if it is of another
+    """A checkpoint's configuration, as saved in its folder, with --label_map; InputError if it is of another
     task."""
-    config = with_labels(in_our_names(found, task), task, label_map)
+    config = with_labels(in_our_names(saved, task), task, label_map)
     if config.finetuning_task not in ("", task.name):
         remedy = f"; if it is, write finetuning_task {task.name!r} into its config.json"
         remedy = "" if find_task(config.finetuning_task) else remedy

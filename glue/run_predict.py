@@ -29,9 +29,9 @@ from glue.arguments import add_checkpoint, add_common, add_task, data_folder
 from glue.tasks import TASKS
 
 if TYPE_CHECKING:
-    from glue.checkpoint import Checkpoint
     from glue.features import SplitFeatures
     from glue.predictions import SplitPredictions
+    from glue.task_model import TaskModel
 
 
 def make_parser() -> CommandParser:
@@ -54,19 +54,19 @@ def make_parser() -> CommandParser:
     return parser
 
 
-def predict(flags: Namespace, kind: str) -> "tuple[Checkpoint, list[SplitFeatures], list[SplitPredictions]]":
+def predict(flags: Namespace, kind: str) -> "tuple[TaskModel, list[SplitFeatures], list[SplitPredictions]]":
     """What a command's flags ask for: the checkpoint, the task's files of a kind, and their predictions."""
     set_workers(flags.num_workers)
     from checkpoints.registry import model_folder
     from encoders import distributed
     from encoders.framework import select_device
-    from glue.checkpoint import Checkpoint
     from glue.scoring import load_splits, predict_splits
+    from glue.task_model import TaskModel
 
     select_device(flags.device)
     distributed.init()
     folder, data = model_folder(flags.ckpt_path), data_folder(flags.data_dir)
-    checkpoint = Checkpoint(folder, TASKS[flags.task_name], flags.label_map, flags.do_lower_case)
+    checkpoint = TaskModel(folder, TASKS[flags.task_name], flags.label_map, flags.do_lower_case)
     splits = load_splits(checkpoint, kind, data, flags.max_seq_length)
     return (
         checkpoint,

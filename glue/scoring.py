@@ -14,10 +14,10 @@ from common.provenance import Provenance
 from encoders import distributed
 from encoders.config import EncoderConfig
 from encoders.heads import SentenceClassifier
-from glue.checkpoint import Checkpoint
 from glue.data_files import fetching, find_file, locate
 from glue.features import SplitFeatures, load_split, targets_of
 from glue.predictions import SplitPredictions
+from glue.task_model import TaskModel
 from glue.tasks import Split, Task
 from inference.engine import Engine
 from inference.limits import NEAR_TIE
@@ -49,7 +49,7 @@ def predict(
 
 
 def load_splits(
-    checkpoint: Checkpoint, kind: str, data_dir: Path, max_length: int | None = None
+    checkpoint: TaskModel, kind: str, data_dir: Path, max_length: int | None = None
 ) -> list[SplitFeatures]:
     """Read and tokenise a task's ``dev`` or ``test`` files for a checkpoint.
 
@@ -78,7 +78,7 @@ def load_splits(
 
 
 def predict_splits(
-    checkpoint: Checkpoint,
+    checkpoint: TaskModel,
     splits: Sequence[SplitFeatures],
     batch_size: int = 64,
     engine: str = "auto",

@@ -34,7 +34,7 @@ _INIT_FROM = re.compile(r"best of (\S+)")
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class PlannedCheckpoint:
     """Where trials begin. model: a folder or a published name. from_scratch: the folder has no weights.
     do_lower_case: whether texts are, whatever the folder says; None: as it says."""
 
@@ -86,7 +86,7 @@ class TaskPlan:
     """
 
     task: str
-    checkpoints: tuple[Checkpoint, ...]
+    checkpoints: tuple[PlannedCheckpoint, ...]
     preset: str = ""
     seeds: tuple[int, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -158,7 +158,7 @@ def _extended(root: Node, seen: list[str]) -> dict[str, Node]:
     return {**_extended(_read(base), [*seen, base]), **top}
 
 
-def _checkpoints(node: Node) -> tuple[Checkpoint, ...]:
+def _checkpoints(node: Node) -> tuple[PlannedCheckpoint, ...]:
     found = []
     for name, entry in node.entries().items():
         if not _NAME.fullmatch(name):
@@ -169,16 +169,16 @@ def _checkpoints(node: Node) -> tuple[Checkpoint, ...]:
                 raise entry.refused("names no 'model:'")
             scratch = "from_scratch" in fields and fields["from_scratch"].truth()
             lower_case = fields["do_lower_case"].truth() if "do_lower_case" in fields else None
-            found.append(Checkpoint(name, fields["model"].text(), scratch, lower_case))
+            found.append(PlannedCheckpoint(name, fields["model"].text(), scratch, lower_case))
         else:
-            found.append(Checkpoint(name, entry.text()))
+            found.append(PlannedCheckpoint(name, entry.text()))
     if not found:
         raise node.wrong("lines 'name: model folder or published name'")
     return tuple(found)
 
 
 def _task_plan(
-    task: str, node: Node, top: Mapping[str, Node], checkpoints: tuple[Checkpoint, ...]
+    task: str, node: Node, top: Mapping[str, Node], checkpoints: tuple[PlannedCheckpoint, ...]
 ) -> TaskPlan:
     own = node.fields((*_OF_A_TASK, "init_from", "checkpoints"))
     if "grid" in own or "search" in own:  # of these two there is one

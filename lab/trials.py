@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import InputError
-from lab.plan import Checkpoint, Plan, Search, TaskPlan
+from lab.plan import Plan, PlannedCheckpoint, Search, TaskPlan
 
 _LONGEST_NAME = 200  # bytes; file systems take 255, and a record's name is longer
 _SHORT = {"learning_rate": "lr", "batch_size": "batch", "num_train_epochs": "epochs"}
@@ -22,7 +22,7 @@ class Trial:
     """
 
     task: str
-    checkpoint: Checkpoint
+    checkpoint: PlannedCheckpoint
     preset: str
     seed: int | None
     settings: Mapping[str, Any] = field(default_factory=dict)

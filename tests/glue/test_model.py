@@ -16,9 +16,9 @@ from common.files import MANIFEST
 from encoders.config import EncoderConfig
 from encoders.heads import SentenceClassifier
 from encoders.tokenizer import Tokenizer
-from glue.checkpoint import Checkpoint
 from glue.config import GlueTrainingConfig
 from glue.model import config_for, prepare, with_labels
+from glue.task_model import TaskModel
 from glue.tasks import TASKS
 
 TINY = EncoderConfig(
@@ -83,14 +83,14 @@ def test_prediction_refuses_a_checkpoint_of_another_task(tmp_path: Path, golden_
     labels = {0: "entailment", 1: "not_entailment"}
     save(tmp_path / "m", golden_dir, dataclasses.replace(TINY, id2label=labels, finetuning_task="qnli"))
     with pytest.raises(InputError, match="is a checkpoint of qnli, not of rte"):
-        Checkpoint(tmp_path / "m", TASKS["rte"], None)
+        TaskModel(tmp_path / "m", TASKS["rte"], None)
 
 
 def test_label_0_needs_a_label_map(tmp_path: Path, golden_dir: Path) -> None:
     save(tmp_path / "m", golden_dir, dataclasses.replace(TINY, id2label={0: "LABEL_0", 1: "LABEL_1"}))
     with pytest.raises(InputError, match=r"its labels are LABEL_0, LABEL_1; rte has .*--label_map"):
-        Checkpoint(tmp_path / "m", TASKS["rte"], None)
-    config = Checkpoint(tmp_path / "m", TASKS["rte"], "not_entailment,entailment").config
+        TaskModel(tmp_path / "m", TASKS["rte"], None)
+    config = TaskModel(tmp_path / "m", TASKS["rte"], "not_entailment,entailment").config
     assert label_names(config) == ["not_entailment", "entailment"]
 
 
@@ -102,11 +102,11 @@ def test_the_order_of_label2id_is_the_checkpoints(tmp_path: Path, golden_dir: Pa
     values["label2id"] = {"not_entailment": 0, "entailment": 1}
     path.write_text(json.dumps(values), encoding="utf-8")
     (tmp_path / "m" / MANIFEST).unlink(missing_ok=True)
-    assert label_names(Checkpoint(tmp_path / "m", TASKS["rte"], None).config) == [
+    assert label_names(TaskModel(tmp_path / "m", TASKS["rte"], None).config) == [
         "not_entailment", "entailment",
     ]  # fmt: skip
     with pytest.raises(InputError, match="the checkpoint itself says not_entailment, entailment"):
-        Checkpoint(tmp_path / "m", TASKS["rte"], "entailment,not_entailment")
+        TaskModel(tmp_path / "m", TASKS["rte"], "entailment,not_entailment")
 
 
 def test_a_label_map_cannot_contradict_the_checkpoints_own_names() -> None:
@@ -139,13 +139,13 @@ def test_a_damaged_model_of_ours_is_refused(tmp_path: Path, golden_dir: Path) ->
     config = dataclasses.replace(TINY, id2label=labels, finetuning_task="rte")
     model = SentenceClassifier(config)
     save_checkpoint(tmp_path / "m", config, arrays_of(model), Tokenizer(golden_dir / "tokenizer"))
-    Checkpoint(tmp_path / "m", TASKS["rte"], None)
+    TaskModel(tmp_path / "m", TASKS["rte"], None)
     weights = tmp_path / "m" / "model.safetensors"
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
     with pytest.raises(InputError, match=r"model\.safetensors: is not what manifest\.json says"):
-        Checkpoint(tmp_path / "m", TASKS["rte"], None)
+        TaskModel(tmp_path / "m", TASKS["rte"], None)
     with pytest.raises(InputError, match=r"model\.safetensors: is not what manifest\.json says"):
         prepare(open_checkpoint(tmp_path / "m"), config, True, from_scratch=False)
 
@@ -181,7 +181,7 @@ def test_a_checkpoint_of_another_toolkit_is_read_by_its_names(
 ) -> None:
     foreign = dataclasses.replace(TINY, id2label={0: "POSITIVE", 1: "negative"}, finetuning_task=saved_for)
     save(tmp_path / "m", golden_dir, foreign)
-    config = Checkpoint(tmp_path / "m", TASKS["sst-2"], None).config
+    config = TaskModel(tmp_path / "m", TASKS["sst-2"], None).config
     assert label_names(config) == ["1", "0"]
     assert "POSITIVE is 1, negative is 0" in capsys.readouterr().err
     kept, keeps = config_for(TASKS["sst-2"], read_config(tmp_path / "m"), GlueTrainingConfig(), None)
@@ -193,17 +193,17 @@ def test_names_that_mean_another_tasks_labels_are_not_taken(tmp_path: Path, gold
     foreign = dataclasses.replace(TINY, id2label={0: "negative", 1: "positive"})
     save(tmp_path / "m", golden_dir, foreign)
     with pytest.raises(InputError, match="its labels are negative, positive; qqp has 0, 1"):
-        Checkpoint(tmp_path / "m", TASKS["qqp"], None)
+        TaskModel(tmp_path / "m", TASKS["qqp"], None)
     save(tmp_path / "imdb", golden_dir, dataclasses.replace(foreign, finetuning_task="imdb"))
     with pytest.raises(InputError, match="is a checkpoint of imdb, not of sst-2"):
-        Checkpoint(tmp_path / "imdb", TASKS["sst-2"], None)
+        TaskModel(tmp_path / "imdb", TASKS["sst-2"], None)
 
 
 def test_a_regression_of_another_toolkit(tmp_path: Path, golden_dir: Path) -> None:
     save(
         tmp_path / "m", golden_dir, dataclasses.replace(TINY, id2label={0: "LABEL_0"}, finetuning_task="stsb")
     )
-    assert Checkpoint(tmp_path / "m", TASKS["sts-b"], None).config.finetuning_task == "sts-b"
+    assert TaskModel(tmp_path / "m", TASKS["sts-b"], None).config.finetuning_task == "sts-b"
     assert config_for(TASKS["sts-b"], read_config(tmp_path / "m"), GlueTrainingConfig(), None)[1]
 
 
@@ -216,4 +216,4 @@ def test_what_to_type_says_what_a_number_means(tmp_path: Path, golden_dir: Path)
     unnamed = dataclasses.replace(TINY, id2label={0: "LABEL_0", 1: "LABEL_1"})
     save(tmp_path / "m", golden_dir, unnamed)
     with pytest.raises(InputError, match=r"--label_map 0,1 where id 0 means 0 \(not_duplicate\)"):
-        Checkpoint(tmp_path / "m", TASKS["qqp"], None)
+        TaskModel(tmp_path / "m", TASKS["qqp"], None)

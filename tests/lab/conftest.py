@@ -20,7 +20,7 @@ from glue.tasks import TASKS, Split, Task
 from lab import report
 from lab.ensemble_io import gold_values
 from lab.jobs import Jobs
-from lab.plan import Checkpoint
+from lab.plan import PlannedCheckpoint
 from lab.trials import Trial
 from metrics.task_scores import score_task
 from submission import pack
@@ -62,7 +62,7 @@ def _answers(
 @functools.cache
 def _args(task: str, data: Path) -> dict[str, Any]:
     """What args.json says of a run from the sample's model with the default recipe."""
-    checkpoint = Checkpoint("base", str(data / "tiny-convbert"), from_scratch=True)
+    checkpoint = PlannedCheckpoint("base", str(data / "tiny-convbert"), from_scratch=True)
     files = [split for kind in ("train", "dev") for split in TASKS[task].of_kind(kind)]
     return {
         "task_name": task,

@@ -5,13 +5,13 @@ import json
 import re
 from pathlib import Path
 
-from lab.plan import Checkpoint
+from lab.plan import PlannedCheckpoint
 from lab.progress import Progress
 from lab.trial_store import Outcome
 from lab.trials import Trial
 from tests.lab.conftest import FakeTrial
 
-TRIALS = [Trial("rte", Checkpoint("base", "x"), "", seed) for seed in (1, 2, 3)]
+TRIALS = [Trial("rte", PlannedCheckpoint("base", "x"), "", seed) for seed in (1, 2, 3)]
 
 
 class Terminal(io.StringIO):

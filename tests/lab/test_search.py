@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lab.plan import Checkpoint, Range, Search
+from lab.plan import PlannedCheckpoint, Range, Search
 from lab.search import suggest
 from lab.trial_store import Result
 from lab.trials import Trial
@@ -22,7 +22,7 @@ Known = list[tuple[Trial, Result | None]]
 
 def trial_of(number: int, seed: int = 1, at_once: int = 1) -> Trial:
     search = Search(40, SPACE, at_once)
-    return Trial("rte", Checkpoint("base", "x"), "", seed, search=search, number=number)
+    return Trial("rte", PlannedCheckpoint("base", "x"), "", seed, search=search, number=number)
 
 
 def result_of(trial: Trial, main: float, drawn: Mapping[str, Any]) -> Result:

@@ -1,8 +1,8 @@
-"""A task's checkpoint, in a model folder or an exported one, and what runs it: its network or a graph."""
+"""The model of a task, in a model folder or an exported one, and what runs it: its network or a graph."""
 
 from pathlib import Path
 
-from checkpoints.folder import check_manifest, digest_of, read_config
+from checkpoints.folder import Checkpoint, check_manifest, digest_of, open_checkpoint
 from checkpoints.network import load_classifier
 from checkpoints.tokenizer import tokenizer_of
 from common.errors import InputError
@@ -18,36 +18,52 @@ from inference.network_engine import NetworkEngine
 from inference.tie_breaking import TieBreakingEngine
 
 
-class Checkpoint:
-    """A checkpoint as read, its weights not yet. config: with the labels' names as --label_map gives them.
-    lower_case: whether texts are lower-cased, whatever the folder says; None: as it says.
+class TaskModel:
+    """A task's model, opened; its weights are not read yet.
 
-    InputError if it is damaged, or of another task.
+    Attributes:
+        folder: The model folder or exported folder.
+        task: The task that it answers.
+        config: The network's configuration, with the labels' names as --label_map gives them.
+        tokenizer: The folder's.
     """
 
     def __init__(
         self, folder: Path, task: Task, label_map: str | None, lower_case: bool | None = None
     ) -> None:
+        """Open a folder.
+
+        Args:
+            folder: The model folder or exported folder.
+            task: The task that it must be of.
+            label_map: Names of the labels, a comma list in the order of their ids; None: as the folder says.
+            lower_case: Whether texts are lower-cased, whatever the folder says; None: as it says.
+
+        Raises:
+            InputError: It is damaged, or of another task.
+        """
         self.folder, self.task = folder, task
-        self._exported: ExportedModel | None = read_exported(folder) if is_exported(folder) else None
-        if self._exported is None:
+        if not is_exported(folder):
             check_manifest(folder)
-        found = self._exported.config if self._exported else read_config(folder)
-        self.config = config_for_task(folder, found, task, label_map)
-        for note in [] if label_map else naming_notes(folder, found, self.config):
+        opened: ExportedModel | Checkpoint
+        opened = read_exported(folder) if is_exported(folder) else open_checkpoint(folder)
+        self.config = config_for_task(folder, opened.config, task, label_map)
+        for note in [] if label_map else naming_notes(folder, opened.config, self.config):
             say(f"note: {note}")
+        self._opened = opened.with_config(self.config) if isinstance(opened, Checkpoint) else opened
         self.tokenizer = tokenizer_of(folder, self.config, lower_case)
 
     def digest(self) -> str:
         """Of the model folder, which an exported folder knows."""
-        return self._exported.digest if self._exported else digest_of(self.folder)
+        return self._opened.digest if isinstance(self._opened, ExportedModel) else digest_of(self.folder)
 
     def runner(self, wanted: str, device: str, tokens: int) -> SentenceClassifier | Engine:
         """What runs it. wanted: of ``inference.engine_choice.ENGINES``; tokens: how many there are to run."""
-        if self._exported is not None:
-            return TieBreakingEngine(self._open_exported(self._exported, wanted, device), None)
+        checkpoint = self._opened
+        if isinstance(checkpoint, ExportedModel):
+            return TieBreakingEngine(self._open_exported(checkpoint, wanted, device), None)
         kind = choose_engine(wanted, device, tokens)
-        network = load_classifier(self.folder, self.config)
+        network = load_classifier(checkpoint)
         if kind == "dynamic":
             return network
         try:
@@ -59,7 +75,7 @@ class Checkpoint:
             return network
         say(f"note: runs on --engine {kind}")
         # Writing a Paddle graph makes the network a static one: who asks it gets it anew.
-        return TieBreakingEngine(graph, lambda: NetworkEngine(load_classifier(self.folder, self.config)))
+        return TieBreakingEngine(graph, lambda: NetworkEngine(load_classifier(checkpoint)))
 
     def _open_exported(self, exported: ExportedModel, wanted: str, device: str) -> Engine:
         if wanted not in ("auto", exported.format):
