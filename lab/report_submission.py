@@ -18,8 +18,8 @@ from glue.data import find_file, read_split
 from glue.tasks import Split, Task, submission_files
 from metrics.prediction_file import Form, parse_predictions
 from metrics.scores import accuracy, matthews
-from submission.archive_reader import read_contents
-from submission.check import FileReport, check_contents, size_limits
+from submission.archive_reader import read_archive
+from submission.check import FileReport, check_archive, size_limits
 from submission.manifest import manifest_path
 
 # The labelled diagnostic set that the benchmark's authors publish: its file, and its columns of categories.
@@ -50,7 +50,7 @@ class PackedFile:
 
     @property
     def problems(self) -> str:
-        return "; ".join([*map(str, [*self.check.faults, *self.check.warnings]), *self.check.notes])
+        return "; ".join([*map(str, [*self.check.problems, *self.check.warnings]), *self.check.notes])
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Category:
 
 def read_zip(archive: Path, data_dir: Path | None) -> PackedZip:
     """Read what a zip holds, as ``submission.check`` sees it, and what its manifest, if any, says of it."""
-    checks = check_contents(read_contents(archive, size_limits(data_dir)), data_dir)
+    checks = check_archive(read_archive(archive, size_limits(data_dir)), data_dir)
     beside, digest = manifest_path(archive), sha256_of(archive)
     manifest: dict[str, Any] = read_json_object(beside) if beside.is_file() else {}
     note = "" if beside.is_file() else "no manifest beside it"
@@ -140,11 +140,11 @@ def diagnostic_answers(path: Path) -> list[str]:
     if not path.exists():
         return []
     task, split = diagnostic_split()
-    raw = read_contents(path, size_limits()).raw.get(split.submission_file)
+    raw = read_archive(path, size_limits()).files.get(split.submission_file)
     if raw is None:
         return []
     file = parse_predictions(raw, Form(task.labels), raw.count(b"\n") - 1)
-    return [] if file.faults else file.predictions
+    return [] if file.problems else file.predictions
 
 
 def categories(answers: Sequence[str], data_dir: Path) -> list[Category]:

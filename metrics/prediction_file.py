@@ -19,10 +19,10 @@ HEADER = "index\tprediction"
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _NO_NUMBER = re.compile(r"[+-]?(nan|inf(inity)?)", re.ASCII | re.IGNORECASE)
 _INDEX = re.compile(r"0|[1-9]\d{0,11}", re.ASCII)
-LARGEST = 64 << 20  # bytes of a file to score; the largest official one has some 4 MB
+MAX_BYTES = 64 << 20  # bytes of a file to score; the largest official one has some 4 MB
 _BYTES_OF_A_ROW = 48  # at most: an index, TAB, a label or a number of 17 digits, CRLF
-_LONGEST_LINE = 1000  # bytes
-_OF_FORM = ("bom", "crlf")  # faults that leave every prediction readable
+_MAX_LINE = 1000  # bytes
+_OF_FORM = ("bom", "crlf")  # problems that leave every prediction readable
 _BEYOND = 1000  # lines looked at after those expected; what follows is no longer a slip and only counted
 
 
@@ -45,8 +45,8 @@ class Form:
 
 
 @dataclass(frozen=True)
-class Fault:
-    """One kind of fault in a file: where it first occurs (0: nowhere in particular) and how often."""
+class Problem:
+    """One kind of problem in a file: where it first occurs (0: nowhere in particular) and how often."""
 
     kind: str
     line: int
@@ -59,15 +59,15 @@ class Fault:
 
 @dataclass
 class PredictionFile:
-    """What was read: the predictions as written, in file order, and every fault, by line.
+    """What was read: the predictions as written, in file order, and every problem, by line.
 
     rows: how many there are; None if the file could not be read, or not to its end.
     """
 
     predictions: list[str] = field(default_factory=list)
     rows: int | None = None
-    faults: list[Fault] = field(default_factory=list)
-    warnings: list[Fault] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
 
 
 def most_bytes(rows: int) -> int:
@@ -78,72 +78,72 @@ def most_bytes(rows: int) -> int:
 def parse_predictions(raw: bytes, form: Form, rows: int) -> PredictionFile:
     """Read a file's bytes and find everything that is wrong with them; ``rows`` must be there.
 
-    Of a file with faults of more than its form no prediction is kept.
+    Of a file with problems of more than its form no prediction is kept.
     """
     file = PredictionFile()
-    faults = _Faults()
-    text = _decode(raw, faults)
+    problems = _Problems()
+    text = _decode(raw, problems)
     if text is not None:
         lines = text.removesuffix("\n").split("\n", rows + 1 + _BEYOND)
         rest = lines.pop() if len(lines) > rows + 1 + _BEYOND else None
         total = len(lines) + (0 if rest is None else rest.count("\n") + 1)
         if not text.endswith("\n"):
             file.warnings.append(
-                Fault("unfinished", total, "the last line has no line end; is it cut short?")
+                Problem("unfinished", total, "the last line has no line end; is it cut short?")
             )
-        first = _check_header(lines[0], faults)
-        predictions = _Rows(form, faults).read(lines[first - 1 :], first)
+        first = _check_header(lines[0], problems)
+        predictions = _Rows(form, problems).read(lines[first - 1 :], first)
         if rest is None:
             file.rows = len(predictions)
-            _check_count(lines, first, file.rows, rows, faults)
+            _check_count(lines, first, file.rows, rows, problems)
         else:
-            faults.add("rows", first + rows, f"the file has {total} lines; expected {rows + 1}")
-        file.predictions = [] if faults.hide_predictions() else predictions
-    file.faults = faults.by_line()
+            problems.add("rows", first + rows, f"the file has {total} lines; expected {rows + 1}")
+        file.predictions = [] if problems.is_of_content() else predictions
+    file.problems = problems.by_line()
     return file
 
 
 def read_predictions(path: str | Path, form: Form, rows: int) -> list[str]:
-    """The predictions of a file, in order; InputError with file and line for the first fault.
+    """The predictions of a file, in order; InputError with file and line for the first problem.
 
-    A byte order mark and Windows line ends are passed over: they are faults of a submission, not of a score.
+    A byte order mark and Windows line ends are passed over: they matter to the leaderboard, not to a score.
     """
-    file = parse_predictions(read_plain(path, LARGEST), form, rows)
-    faults = [fault for fault in file.faults if fault.kind not in _OF_FORM]
-    if faults:
-        fault = faults[0]
-        others = f" (further kinds of fault: {len(faults) - 1})" if len(faults) > 1 else ""
-        raise InputError(f"{path}:{fault.line}: {fault}{others}")
+    file = parse_predictions(read_plain(path, MAX_BYTES), form, rows)
+    problems = [problem for problem in file.problems if problem.kind not in _OF_FORM]
+    if problems:
+        problem = problems[0]
+        others = f" (further kinds of problem: {len(problems) - 1})" if len(problems) > 1 else ""
+        raise InputError(f"{problem}{others}", path=path, line=problem.line, code=problem.kind)
     return [form.label_meant(cell) or cell for cell in file.predictions]
 
 
-class _Faults:
-    """The first fault of each kind, and how often it occurs."""
+class _Problems:
+    """The first problem of each kind, and how often it occurs."""
 
     def __init__(self) -> None:
-        self._first: dict[str, Fault] = {}
+        self._first: dict[str, Problem] = {}
         self._times: Counter[str] = Counter()
 
     def add(self, kind: str, line: int, message: str, times: int = 1) -> None:
         self._times[kind] += times
         if kind not in self._first:
-            self._first[kind] = Fault(kind, line, message)
+            self._first[kind] = Problem(kind, line, message)
 
-    def hide_predictions(self) -> bool:
-        """Whether there is a fault of more than the file's form."""
+    def is_of_content(self) -> bool:
+        """Whether there is a problem of more than the file's form."""
         return bool(self._first.keys() - set(_OF_FORM))
 
-    def by_line(self) -> list[Fault]:
-        found = [replace(fault, count=self._times[kind]) for kind, fault in self._first.items()]
-        return sorted(found, key=lambda fault: fault.line)
+    def by_line(self) -> list[Problem]:
+        counted = [replace(problem, count=self._times[kind]) for kind, problem in self._first.items()]
+        return sorted(counted, key=lambda problem: problem.line)
 
 
 class _Rows:
-    """Walks the rows; keeps in step after a gap or a repeat, so that one slip is one fault."""
+    """Walks the rows; keeps in step after a gap or a repeat, so that one slip is one problem."""
 
-    def __init__(self, form: Form, faults: _Faults) -> None:
+    def __init__(self, form: Form, problems: _Problems) -> None:
         self._form = form
-        self._faults = faults
+        self._problems = problems
         self._labels = frozenset(form.labels)
         self._expected = 0  # the index the next row should have
         self._seen: set[int] = set()  # the indices so far; empty until the first slip
@@ -156,28 +156,28 @@ class _Rows:
                 self._expected += 1
                 predictions.append(cell)
             elif line.strip():
-                predictions.append(self._look_at(number, line))
+                predictions.append(self._check_row(number, line))
             else:
-                self._faults.add("blank", number, "blank line; remove it")
+                self._problems.add("blank", number, "blank line; remove it")
         return predictions
 
-    def _look_at(self, number: int, line: str) -> str:
+    def _check_row(self, number: int, line: str) -> str:
         columns = line.count("\t") + 1
         index, _, cell = line.partition("\t")
         self._check_index(number, index)
         if columns != 2:
-            self._faults.add("columns", number, f"expected 2 columns, found {columns}: {_short(line)}")
+            self._problems.add("columns", number, f"expected 2 columns, found {columns}: {_short(line)}")
             return ""
-        problem = _problem(cell, self._form)
-        if problem:
-            kind, message = problem
-            self._faults.add(kind, number, message)
+        wrong = _wrong_cell(cell, self._form)
+        if wrong:
+            kind, message = wrong
+            self._problems.add(kind, number, message)
         return cell
 
     def _check_index(self, number: int, cell: str) -> None:
         expected = self._expected
         if not _INDEX.fullmatch(cell):
-            self._faults.add("index", number, f"expected index {expected}, found {_short(cell)}")
+            self._problems.add("index", number, f"expected index {expected}, found {_short(cell)}")
             self._expected += 1
             return
         index = int(cell)
@@ -186,75 +186,75 @@ class _Rows:
             return
         self._seen = self._seen or set(range(expected))
         if index in self._seen:
-            self._faults.add("repeat", number, f"index {index} stands here again; expected {expected}")
+            self._problems.add("repeat", number, f"index {index} stands here again; expected {expected}")
         elif index > expected:
-            self._faults.add("index", number, f"expected index {expected}, found {index}")
+            self._problems.add("index", number, f"expected index {expected}, found {index}")
         elif index < expected:
-            self._faults.add("index", number, f"index {index} is out of order; expected {expected}")
+            self._problems.add("index", number, f"index {index} is out of order; expected {expected}")
         self._seen.add(index)
         self._expected = max(expected, index + 1)
 
 
-def _decode(raw: bytes, faults: _Faults) -> str | None:
+def _decode(raw: bytes, problems: _Problems) -> str | None:
     """The file's text without BOM and carriage returns, or None if there is none to read."""
     if raw.startswith(codecs.BOM_UTF8):
-        faults.add("bom", 1, "the file starts with a BOM; save it as UTF-8 without one")
+        problems.add("bom", 1, "the file starts with a BOM; save it as UTF-8 without one")
         raw = raw.removeprefix(codecs.BOM_UTF8)
     if not raw.strip():
-        faults.add("empty", 1, f"the file is empty; expected the header {HEADER!r} and the rows")
+        problems.add("empty", 1, f"the file is empty; expected the header {HEADER!r} and the rows")
         return None
     if line := _long_line(raw):
-        message = f"a line of more than {_LONGEST_LINE} bytes; expected {HEADER!r} and rows of that form"
-        faults.add("long", line, message)
+        message = f"a line of more than {_MAX_LINE} bytes; expected {HEADER!r} and rows of that form"
+        problems.add("long", line, message)
         return None
     try:
         text = decode_text(raw)
     except InputError as error:
-        faults.add("encoding", error.line or 1, error.message)
+        problems.add("encoding", error.line or 1, error.message)
         return None
     if "\r" in text:
         line = text.count("\n", 0, text.index("\r")) + 1
         message = "carriage return (Windows line end); end lines with LF alone"
-        faults.add("crlf", line, message, text.count("\r"))
+        problems.add("crlf", line, message, text.count("\r"))
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     return text
 
 
 def _long_line(raw: bytes) -> int:
-    """The number of the first line beyond _LONGEST_LINE; 0 if there is none."""
+    """The number of the first line beyond _MAX_LINE; 0 if there is none."""
     begin = 0
-    while len(raw) - begin > _LONGEST_LINE:
-        end = raw.rfind(b"\n", begin, begin + _LONGEST_LINE + 1)
+    while len(raw) - begin > _MAX_LINE:
+        end = raw.rfind(b"\n", begin, begin + _MAX_LINE + 1)
         if end < 0:
             return raw.count(b"\n", 0, begin) + 1
         begin = end + 1
     return 0
 
 
-def _check_count(lines: Sequence[str], first: int, found: int, expected: int, faults: _Faults) -> None:
-    if found < expected:
-        faults.add("rows", len(lines), f"the file ends after {found} rows; expected {expected}")
-    elif found > expected:
+def _check_count(lines: Sequence[str], first: int, count: int, expected: int, problems: _Problems) -> None:
+    if count < expected:
+        problems.add("rows", len(lines), f"the file ends after {count} rows; expected {expected}")
+    elif count > expected:
         rows = [number for number, line in enumerate(lines, 1) if line.strip() and number >= first]
-        faults.add("rows", rows[expected], f"the file has {found} rows; expected {expected}")
+        problems.add("rows", rows[expected], f"the file has {count} rows; expected {expected}")
 
 
-def _check_header(line: str, faults: _Faults) -> int:
+def _check_header(line: str, problems: _Problems) -> int:
     """The number of the first line that holds a row."""
     if line == HEADER:
         return 2
     if _INDEX.fullmatch(line.partition("\t")[0]):
-        faults.add("header", 1, f"the header is missing; expected {HEADER!r}, found {_short(line)}")
+        problems.add("header", 1, f"the header is missing; expected {HEADER!r}, found {_short(line)}")
         return 1
-    faults.add("header", 1, f"expected the header {HEADER!r}, found {_short(line)}")
+    problems.add("header", 1, f"expected the header {HEADER!r}, found {_short(line)}")
     return 2
 
 
-def _problem(cell: str, form: Form) -> tuple[str, str] | None:
+def _wrong_cell(cell: str, form: Form) -> tuple[str, str] | None:
     """Kind and message of what is wrong with a prediction, if anything."""
     if form.range is None:
         known = cell in form.labels or form.label_meant(cell)
-        return None if known else ("label", _label_problem(cell, form))
+        return None if known else ("label", _wrong_label(cell, form))
     if not cell:
         return "number", f"no prediction; expected {form.described}"
     if _NO_NUMBER.fullmatch(cell):
@@ -267,7 +267,7 @@ def _problem(cell: str, form: Form) -> tuple[str, str] | None:
     return None
 
 
-def _label_problem(cell: str, form: Form) -> str:
+def _wrong_label(cell: str, form: Form) -> str:
     if not cell:
         return f"no prediction; expected {form.described}"
     if _NUMBER.fullmatch(cell) and any(_same_number(cell, label) for label in form.labels):

@@ -1,8 +1,8 @@
-"""Check a leaderboard hand-in, a folder of prediction files or a zip, before the site sees it.
+"""Check a leaderboard submission, a folder of prediction files or a zip, before the site sees it.
 
-Prints a line a file: OK, WARNING or ERROR, its rows, and what is wrong with the first line where it
-occurs. Row counts are the official ones, or with --data_dir those of the test files there.
-Exit 1 on any error. Format: the GLUE leaderboard's hand-in rules (gluebenchmark.com/faq).
+Prints a line for each file: OK, WARNING or ERROR, its rows, and its problems with the first line of each.
+Row counts are the official ones, or with --data_dir those of the test files there.
+Exit 1 on any error. Format: the GLUE leaderboard's submission rules (gluebenchmark.com/faq).
 """
 
 if not __package__:  # started by path: what is importable is the clone, not this folder
@@ -22,51 +22,62 @@ from common.errors import InputError
 from common.plain_files import open_plain
 from glue.data_files import find_file, locate
 from glue.tasks import Split, Task, submission_files
-from metrics.prediction_file import Fault, Form, most_bytes, parse_predictions
-from submission.archive_reader import MISSING, Contents, read_contents
+from metrics.prediction_file import Form, Problem, most_bytes, parse_predictions
+from submission.archive_reader import MISSING, Archive, read_archive
 
-_FAULTS_SHOWN = 3
+_MAX_PROBLEMS = 3
 
 
 @dataclass
 class FileReport:
-    """What the check found of one file. rows: None if they could not be counted."""
+    """What the check says of one file.
+
+    Attributes:
+        name: The submission file, or a stray entry.
+        rows: How many predictions it has; None if they could not be counted.
+        problems: What makes the file an error.
+        warnings: What is odd, but allowed.
+        notes: What else to know.
+        predictions: As written; none if there are problems.
+    """
 
     name: str
     rows: int | None = None
-    faults: list[Fault] = field(default_factory=list)
-    warnings: list[Fault] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     predictions: list[str] = field(default_factory=list)
 
     @property
     def status(self) -> str:
-        return "ERROR" if self.faults else "WARNING" if self.warnings else "OK"
+        return "ERROR" if self.problems else "WARNING" if self.warnings else "OK"
 
     @property
     def is_missing(self) -> bool:
-        return any(fault.kind == "missing" for fault in self.faults)
+        return any(problem.kind == "missing" for problem in self.problems)
 
     def line(self) -> str:
         """One line for people."""
         rows = "" if self.rows is None else f"{self.rows} rows"
-        found = [*self.faults, *self.warnings]
-        said = [_with_line(fault) for fault in found[:_FAULTS_SHOWN]]
-        if len(found) > _FAULTS_SHOWN:
-            said.append(f"further kinds of fault: {len(found) - _FAULTS_SHOWN}")
-        return f"{self.status:<7}  {self.name:<11}  {rows:>11}  {'; '.join([*said, *self.notes])}".rstrip()
+        problems = [*self.problems, *self.warnings]
+        texts = [f"line {each.line}: {each}" if each.line else str(each) for each in problems[:_MAX_PROBLEMS]]
+        if len(problems) > _MAX_PROBLEMS:
+            texts.append(f"further kinds of problem: {len(problems) - _MAX_PROBLEMS}")
+        return f"{self.status:<7}  {self.name:<11}  {rows:>11}  {'; '.join([*texts, *self.notes])}".rstrip()
 
     def as_json(self) -> dict[str, Any]:
-        said = {"errors": self.faults, "warnings": self.warnings}
-        lists = {key: [vars(fault) for fault in faults] for key, faults in said.items()}
-        return {"file": self.name, "status": self.status, "rows": self.rows, **lists, "notes": self.notes}
+        lists = {"errors": self.problems, "warnings": self.warnings}
+        as_values = {key: [vars(problem) for problem in problems] for key, problems in lists.items()}
+        return {
+            "file": self.name, "status": self.status, "rows": self.rows, **as_values, "notes": self.notes,
+        }  # fmt: skip
 
 
-def check_contents(contents: Contents, data_dir: str | Path | None = None) -> list[FileReport]:
-    """A report for every hand-in file, in the table's order, then one for every stray entry."""
+def check_archive(archive: Archive, data_dir: str | Path | None = None) -> list[FileReport]:
+    """A report for every submission file, in the table's order, then one for every stray entry."""
     counts = RowCounts(data_dir)
-    reports = [_check_file(task, split, contents, counts) for task, split in submission_files()]
-    strays = [FileReport(name, faults=[Fault("stray", 0, why)]) for name, why in contents.strays.items()]
+    reports = [_check_file(task, split, archive, counts) for task, split in submission_files()]
+    strays = [FileReport(name, problems=[Problem("stray", 0, why)]) for name, why in archive.strays.items()]
     return reports + strays
 
 
@@ -76,7 +87,7 @@ def submission_names() -> list[str]:
 
 
 def size_limits(data_dir: str | Path | None = None) -> dict[str, int]:
-    """Hand-in name → the most bytes of that file, by the official rows or those of larger files there."""
+    """Submission file → its most bytes, by the official row counts or those in ``data_dir`` if larger."""
     counts = RowCounts(data_dir)
     return {
         split.submission_file: most_bytes(max(split.rows, counts.of(split)[0]))
@@ -84,13 +95,13 @@ def size_limits(data_dir: str | Path | None = None) -> dict[str, int]:
     }
 
 
-def summary_of_errors(path: str | Path, reports: Sequence[FileReport]) -> str:
-    """The one line that says why a hand-in is refused: the first error and how many files have one."""
-    faulty = [report for report in reports if report.faults]
-    first = faulty[0].faults[0]
-    place = f"{faulty[0].name}:{first.line}:" if first.line else faulty[0].name
+def first_error(path: str | Path, reports: Sequence[FileReport], remark: str = "") -> InputError:
+    """Why a submission is refused, in one line: the first problem, and how many files have one."""
+    faulty = [report for report in reports if report.problems]
+    name, problem = faulty[0].name, faulty[0].problems[0]
+    where = f"{name}:{problem.line}:" if problem.line else name
     others = f" (further files with errors: {len(faulty) - 1})" if len(faulty) > 1 else ""
-    return f"{path}: {place} {first}{others}"
+    return InputError(f"{where} {problem}{others}{remark}", path=path, code=problem.kind)
 
 
 class RowCounts:
@@ -100,7 +111,7 @@ class RowCounts:
         self._data_dir = data_dir
         splits = [split for _, split in submission_files()]
         if data_dir is not None and not any(map(self._lies_there, splits)):
-            find_file(data_dir, splits[0])  # says what is missing
+            find_file(data_dir, splits[0])  # raises an error that names the remedy
 
     def of(self, split: Split) -> tuple[int, str]:
         """The count, and a note if it is not from where the user pointed."""
@@ -111,7 +122,8 @@ class RowCounts:
         file = find_file(self._data_dir, split)
         rows = count_lines(file) - (not split.headless)
         if rows < 1:
-            raise InputError(f"{file}: no rows; expected the official {split.rows}")
+            message = f"no rows; expected the official {split.rows}"
+            raise InputError(message, path=file, code="empty")
         return rows, ""
 
     def _lies_there(self, split: Split) -> bool:
@@ -128,19 +140,17 @@ def count_lines(path: Path) -> int:
     return lines + (last != b"\n")
 
 
-def _check_file(task: Task, split: Split, contents: Contents, counts: RowCounts) -> FileReport:
+def _check_file(task: Task, split: Split, archive: Archive, counts: RowCounts) -> FileReport:
     name = split.submission_file
     rows, note = counts.of(split)
-    report = FileReport(name, notes=[note] if note else [])
-    why = contents.faults.get(name)
+    notes = [note] if note else []
+    why = archive.problems.get(name)
     if why is not None:
         kind = "missing" if why == MISSING else "unreadable"
-        report.faults.append(Fault(kind, 0, why))
-        return report
-    file = parse_predictions(contents.raw[name], Form(task.labels, task.target_range), rows)
-    report.faults, report.warnings, report.predictions = file.faults, file.warnings, file.predictions
-    report.rows = file.rows
-    if not file.faults and rows > 1 and len(set(file.predictions)) == 1:
+        return FileReport(name, problems=[Problem(kind, 0, why)], notes=notes)
+    file = parse_predictions(archive.files[name], Form(task.labels, task.target_range), rows)
+    report = FileReport(name, file.rows, file.problems, file.warnings, notes, file.predictions)
+    if not file.problems and rows > 1 and len(set(file.predictions)) == 1:
         _add_constant(task, file.predictions[0], report)
     return report
 
@@ -151,11 +161,7 @@ def _add_constant(task: Task, prediction: str, report: FileReport) -> None:
     if not task.paper_score and prediction == task.majority:
         report.notes.append(f"every row is {prediction}: expected here, most submissions send it")
     else:
-        report.warnings.append(Fault("constant", 0, f"every row is {prediction}; did the training fail?"))
-
-
-def _with_line(fault: Fault) -> str:
-    return f"line {fault.line}: {fault}" if fault.line else str(fault)
+        report.warnings.append(Problem("constant", 0, f"every row is {prediction}; did the training fail?"))
 
 
 def _parser() -> CommandParser:
@@ -168,16 +174,15 @@ def _parser() -> CommandParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = _parser().parse_args(argv)
-    contents = read_contents(args.path, size_limits(args.data_dir))
-    reports = check_contents(contents, args.data_dir)
-    is_ok = not any(report.faults for report in reports)
+    reports = check_archive(read_archive(args.path, size_limits(args.data_dir)), args.data_dir)
+    is_ok = not any(report.problems for report in reports)
     if args.json:
         files = [report.as_json() for report in reports]
         print(json.dumps({"path": args.path, "ok": is_ok, "files": files}, indent=2))
     else:
         print("\n".join(report.line() for report in reports))
     if not is_ok:
-        raise InputError(summary_of_errors(args.path, reports))
+        raise first_error(args.path, reports)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How many predictions differ between two hand-ins, file by file.
+"""How many predictions differ between two submissions, file by file.
 
 Example:
   python -m submission.diff before.zip after.zip
@@ -23,17 +23,24 @@ from common.command_line import CommandParser, path, run
 from common.errors import InputError
 from glue.tasks import Task, submission_files
 from metrics.prediction_file import Form, parse_predictions
-from submission.archive_reader import MISSING, Contents, read_contents
+from submission.archive_reader import MISSING, Archive, read_archive
 from submission.check import size_limits
 
-_SHOWN = 4
+_MAX_TRANSITIONS = 4
 
 
 @dataclass(frozen=True)
 class FileDifference:
-    """Two versions of a hand-in file. only_in: ``A`` or ``B`` where the other has none, else empty.
+    """Two versions of a submission file.
 
-    transitions: (label in A, in B) → rows. mean, most: of the absolute change of numbers, over all rows.
+    Attributes:
+        name: The file.
+        only_in: ``A`` or ``B`` where the other has no such file, else empty.
+        rows: How many predictions both have.
+        changed: How many of them differ.
+        transitions: (label in A, label in B, rows), the most frequent first.
+        mean: The mean absolute change of numbers, over all rows.
+        most: The largest absolute change.
     """
 
     name: str
@@ -52,54 +59,60 @@ class FileDifference:
         text = f"{self.name:<11}  {self.rows:>7} rows  {self.changed:>7} changed  {share}"
         if self.mean is not None:
             return f"{text}  by {self.mean:.4f} on average, {self.most:.4f} at most"
-        found = [f"{a} → {b} {count}" for a, b, count in self.transitions[:_SHOWN]]
-        return f"{text}  {', '.join(found)}{', …' if len(self.transitions) > _SHOWN else ''}".rstrip()
+        listed = [f"{a} → {b} {count}" for a, b, count in self.transitions[:_MAX_TRANSITIONS]]
+        return (
+            f"{text}  {', '.join(listed)}{', …' if len(self.transitions) > _MAX_TRANSITIONS else ''}".rstrip()
+        )
 
 
 def differences(a: str, b: str) -> list[FileDifference]:
-    """A difference for every hand-in file that either has, in the table's order.
+    """A difference for every submission file that either has, in the table's order.
 
-    InputError for a file that cannot be read or is not as it should be, and for two of unequal row counts.
+    Raises:
+        InputError: A file cannot be read or has problems, or the two have different row counts.
     """
-    contents = [(place, read_contents(place, size_limits())) for place in (a, b)]
-    found = []
+    archives = [(source, read_archive(source, size_limits())) for source in (a, b)]
+    result = []
     for task, split in submission_files():
         name = split.submission_file
-        for place, content in contents:
-            if content.faults.get(name, MISSING) != MISSING:
-                raise InputError(f"{place}: {name}: {content.faults[name]}")
-        there = [name in content.raw for _, content in contents]
-        if all(there):
-            found.append(_compare(task, name, contents))
-        elif any(there):
-            found.append(FileDifference(name, only_in="AB"[there.index(True)]))
-    for place, content in contents:
-        if not content.raw:
-            raise InputError(f"{place}: no hand-in files in it; python -m submission.check {place} says more")
-    return found
+        for source, archive in archives:
+            if archive.problems.get(name, MISSING) != MISSING:
+                raise InputError(f"{name}: {archive.problems[name]}", path=source, code="unreadable")
+        present = [name in archive.files for _, archive in archives]
+        if all(present):
+            result.append(_compare(task, name, archives))
+        elif any(present):
+            result.append(FileDifference(name, only_in="AB"[present.index(True)]))
+    for source, archive in archives:
+        if not archive.files:
+            message = f"no submission files in it; python -m submission.check {source} says more"
+            raise InputError(message, path=source, code="missing")
+    return result
 
 
-def _compare(task: Task, name: str, contents: Sequence[tuple[str, Contents]]) -> FileDifference:
-    first, second = (_predictions(task, name, path, content) for path, content in contents)
+def _compare(task: Task, name: str, archives: Sequence[tuple[str, Archive]]) -> FileDifference:
+    first, second = (_predictions(task, name, source, archive) for source, archive in archives)
     if len(first) != len(second):
-        raise InputError(
-            f"{contents[1][0]}: {name} has {len(second)} rows, but {len(first)} in {contents[0][0]}"
-        )
+        message = f"{name} has {len(second)} rows, but {len(first)} in {archives[0][0]}"
+        raise InputError(message, path=archives[1][0], code="rows")
+    pairs = list(zip(first, second, strict=True))
     if task.is_regression:
-        apart = [abs(float(a) - float(b)) for a, b in zip(first, second, strict=True)]
-        changed = sum(distance > 0 for distance in apart)
-        return FileDifference(name, "", len(first), changed, (), sum(apart) / len(apart), max(apart))
-    pairs = Counter((a, b) for a, b in zip(first, second, strict=True) if a != b)
-    transitions = tuple((a, b, count) for (a, b), count in sorted(pairs.items(), key=lambda p: (-p[1], p[0])))
-    return FileDifference(name, "", len(first), sum(pairs.values()), transitions)
+        distances = [abs(float(before) - float(after)) for before, after in pairs]
+        changed, mean = sum(distance > 0 for distance in distances), sum(distances) / len(pairs)
+        return FileDifference(name, "", len(pairs), changed, (), mean, max(distances))
+    counts = Counter((before, after) for before, after in pairs if before != after)
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    transitions = tuple((before, after, count) for (before, after), count in ordered)
+    return FileDifference(name, "", len(pairs), sum(counts.values()), transitions)
 
 
-def _predictions(task: Task, name: str, path: str, content: Contents) -> list[str]:
-    raw = content.raw[name]
-    rows = raw.count(b"\n") - 1 + (not raw.endswith(b"\n"))
-    file = parse_predictions(raw, Form(task.labels, task.target_range), max(rows, 1))
-    if file.faults:
-        raise InputError(f"{path}: {name}:{file.faults[0].line}: {file.faults[0]}")
+def _predictions(task: Task, name: str, path: str, archive: Archive) -> list[str]:
+    content = archive.files[name]
+    rows = content.count(b"\n") - 1 + (not content.endswith(b"\n"))
+    file = parse_predictions(content, Form(task.labels, task.target_range), max(rows, 1))
+    if file.problems:
+        problem = file.problems[0]
+        raise InputError(f"{name}:{problem.line}: {problem}", path=path, code=problem.kind)
     return file.predictions
 
 
@@ -117,11 +130,11 @@ def _parser() -> CommandParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = _parser().parse_args(argv)
-    found = differences(args.a, args.b)
+    files = differences(args.a, args.b)
     if args.json:
-        print(json.dumps({"a": args.a, "b": args.b, "files": [_as_json(each) for each in found]}, indent=2))
+        print(json.dumps({"a": args.a, "b": args.b, "files": [_as_json(each) for each in files]}, indent=2))
     else:
-        print("\n".join(difference.line() for difference in found))
+        print("\n".join(difference.line() for difference in files))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What is known of a hand-in, as FILE.manifest.json beside FILE.zip."""
+"""What is known of a submission, as FILE.manifest.json beside FILE.zip."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -30,18 +30,25 @@ def write_manifest(
 ) -> Path:
     """Write the manifest of a packed zip; returns its path.
 
-    reports: of ``submission.pack``. tasks: task → what is known of its predictions: its scores on the dev
-    files (fractions of 1) under ``dev``, and where these flatter, better estimates under ``expected``.
-    more: further entries.
+    Args:
+        archive: The zip.
+        reports: What ``submission.pack`` returned.
+        tasks: Task → what is known of its predictions: its scores on the dev files (fractions of 1) under
+            ``dev``, and where these flatter, better estimates under ``expected``.
+        more: Further entries.
     """
     path = manifest_path(archive)
-    dev = {name: about.get("dev") or {} for name, about in tasks.items()}
-    expected = {name: about.get("expected") or dev[name] for name, about in tasks.items()}
-    files = {report.name: {"rows": report.rows, "notes": report.notes} for report in reports}
-    about_zip = {"zip": Path(archive).name, "sha256": sha256_of(archive)}
-    averages = {"expected": averages_of(expected), "dev": averages_of(dev)}
-    about_tasks = {name: dict(tasks.get(name, {})) for name in TASKS}
-    write_json(path, {**about_zip, **averages, "tasks": about_tasks, "files": files, **more})
+    dev = {name: task.get("dev") or {} for name, task in tasks.items()}
+    expected = {name: task.get("expected") or dev[name] for name, task in tasks.items()}
+    entries = {
+        "zip": Path(archive).name,
+        "sha256": sha256_of(archive),
+        "expected": averages_of(expected),
+        "dev": averages_of(dev),
+        "tasks": {name: dict(tasks.get(name, {})) for name in TASKS},
+        "files": {report.name: {"rows": report.rows, "notes": report.notes} for report in reports},
+    }
+    write_json(path, {**entries, **more})
     return path
 
 

@@ -24,14 +24,14 @@ from common.files import atomic_write
 from common.messages import say
 from glue.tasks import Task, submission_files
 from metrics.prediction_file import HEADER
-from submission.archive_reader import read_contents
+from submission.archive_reader import read_archive
 from submission.check import (
     FileReport,
     RowCounts,
-    check_contents,
+    check_archive,
+    first_error,
     size_limits,
     submission_names,
-    summary_of_errors,
 )
 from submission.provenance import check_provenance
 
@@ -46,41 +46,54 @@ def pack(
     data_dir: str | Path | None = None,
     fill_missing: bool = False,
 ) -> list[FileReport]:
-    """Write the zip ``output`` from the folder ``predictions``; a report for each file in it.
+    """Check a folder of prediction files and write the zip; on any error nothing is written.
 
-    fill_missing: write the most frequent training label for files that are missing.
-    Errors: InputError for anything ``submission.check`` calls an error, for a file that disagrees with
-    its logits, and for files of one task from different checkpoints; UsageError for an output that is
-    not named as a zip. Then nothing is written.
+    Args:
+        predictions: The folder.
+        output: The zip to write.
+        data_dir: The folder of the official files whose test rows count; None: the official row counts.
+        fill_missing: Write the most frequent training label for files that are missing.
+
+    Returns:
+        A report for each file in the zip.
+
+    Raises:
+        InputError: ``submission.check`` calls something an error, a file disagrees with its logits, or the
+            files of one task come from different checkpoints.
+        UsageError: The output is not named as a zip.
     """
     if Path(output).suffix.lower() != ".zip":  # so that it never takes the place of a prediction file
         raise UsageError(f"--output {output}: give a name that ends in .zip")
     folder = Path(predictions)
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; --predictions names what run_predict wrote into")
-    contents = read_contents(folder, size_limits(data_dir))
-    reports = check_contents(contents, data_dir)
+        message = "no such folder; --predictions names what run_predict wrote into"
+        raise InputError(message, path=folder, code="missing")
+    archive = read_archive(folder, size_limits(data_dir))
+    reports = check_archive(archive, data_dir)
     missing = [report for report in reports if report.is_missing]
-    _refuse_faulty(folder, [report for report in reports if report.faults and not report.is_missing])
+    faulty = [report for report in reports if report.problems and not report.is_missing]
+    for report in faulty:
+        print(report.line(), file=sys.stderr)
+    if faulty:
+        raise first_error(folder, faulty, remark="; nothing was written")
     if missing and not fill_missing:
-        raise InputError(_missing_message(folder, missing))
-    warnings = check_provenance(folder, {r.name: r.predictions for r in reports if not r.is_missing})
-    for warning in warnings:
+        raise InputError(_missing_message(missing), path=folder, code="missing")
+    for warning in check_provenance(folder, {r.name: r.predictions for r in reports if not r.is_missing}):
         say(f"warning: {warning}")
     counts = RowCounts(data_dir)
     for report, (task, split) in zip(reports, submission_files(), strict=True):
         if report.is_missing:
-            contents.raw[report.name] = _fill(task, counts.of(split)[0], report)
-    write_zip(output, contents.raw)
+            archive.files[report.name] = _fill(task, counts.of(split)[0], report)
+    write_zip(output, archive.files)
     return reports
 
 
 def write_zip(output: str | Path, files: Mapping[str, bytes]) -> None:
-    """Write the hand-in files, by name, as a zip whose bytes depend on nothing else."""
+    """Write the submission files, by name, as a zip whose bytes depend on nothing else."""
     output = Path(output)
     remedy = "name another file with --output"
     if output.is_symlink() and not output.exists():
-        raise InputError(f"{output}: is a link to nothing; {remedy}")
+        raise InputError(f"is a link to nothing; {remedy}", path=output, code="link")
     try:
         with atomic_write(output) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
             for name in submission_names():
@@ -89,30 +102,23 @@ def write_zip(output: str | Path, files: Mapping[str, bytes]) -> None:
                 entry.external_attr = _PLAIN_FILE
                 archive.writestr(entry, files[name])
     except OSError as error:
-        raise InputError(f"{output}: cannot be written ({error.strerror or error}); {remedy}") from None
+        message = f"cannot be written ({error.strerror or error}); {remedy}"
+        raise InputError(message, path=output, code="unwritable") from None
 
 
 def _fill(task: Task, rows: int, report: FileReport) -> bytes:
-    report.faults.clear()
+    report.problems.clear()
     report.rows = rows
     report.notes.append(f"was missing: every row filled with {task.majority}")
     lines = (f"{row}\t{task.majority}\n" for row in range(rows))
     return f"{HEADER}\n{''.join(lines)}".encode()
 
 
-def _refuse_faulty(folder: Path, faulty: Sequence[FileReport]) -> None:
-    if faulty:
-        for report in faulty:
-            print(report.line(), file=sys.stderr)
-        raise InputError(f"{summary_of_errors(folder, faulty)}; nothing was written")
-
-
-def _missing_message(folder: Path, missing: Sequence[FileReport]) -> str:
-    names = ", ".join(report.name for report in missing)
-    tasks = {split.submission_file: task.name for task, split in submission_files()}
-    needed = " ".join(dict.fromkeys(tasks[report.name] for report in missing))
+def _missing_message(missing: Sequence[FileReport]) -> str:
+    names = [report.name for report in missing]
+    tasks = dict.fromkeys(task.name for task, split in submission_files() if split.submission_file in names)
     return (
-        f"{folder}: missing: {names}; write them with python -m glue.run_predict (tasks: {needed}), "
+        f"missing: {', '.join(names)}; write them with python -m glue.run_predict (tasks: {' '.join(tasks)}) "
         "or add --fill_missing majority; nothing was written"
     )
 

@@ -16,12 +16,12 @@ _GOOD = "index\tprediction\n0\t1\n1\t0\n2\t1\n3\t0\n"
 
 def _faults(text, form=DIGITS, rows=4):
     raw = text if isinstance(text, bytes) else text.encode()
-    return [(fault.line, str(fault)) for fault in parse_predictions(raw, form, rows).faults]
+    return [(fault.line, str(fault)) for fault in parse_predictions(raw, form, rows).problems]
 
 
 def test_a_good_file_has_no_fault():
     file = parse_predictions(_GOOD.encode(), DIGITS, 4)
-    assert (file.predictions, file.faults, file.warnings) == (["1", "0", "1", "0"], [], [])
+    assert (file.predictions, file.problems, file.warnings) == (["1", "0", "1", "0"], [], [])
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_of_a_file_far_too_long_the_first_rows_are_read_and_the_lines_counted():
     text = "index\tprediction\n" + "".join(f"{row}\t{row // 3000}\n" for row in range(10_000))
     file = parse_predictions(text.encode(), DIGITS, 4)
     message = "the file has 10001 lines; expected 5"
-    assert [(fault.line, str(fault)) for fault in file.faults] == [(6, message)]
+    assert [(fault.line, str(fault)) for fault in file.problems] == [(6, message)]
     assert file.rows is None
     file = parse_predictions(text.rstrip("\n").encode(), DIGITS, 4)
     assert [fault.line for fault in file.warnings] == [10001]
@@ -151,13 +151,13 @@ def test_sixty_faulty_megabytes_take_no_longer_than_the_rows_that_were_expected(
 
     assert_linear(parse, 6, 60)
     file = parse(6)
-    assert file.faults
-    assert max(len(str(fault)) for fault in file.faults) < 120
+    assert file.problems
+    assert max(len(str(fault)) for fault in file.problems) < 120
 
 
 def test_a_full_size_file_without_a_good_line_takes_time_in_proportion():
     def parse(rows):
-        return parse_predictions(b"index\tprediction\n" + b"7\tmaybe\n" * rows, DIGITS, rows).faults
+        return parse_predictions(b"index\tprediction\n" + b"7\tmaybe\n" * rows, DIGITS, rows).problems
 
     assert_linear(parse, 10_000, 100_000)
     assert [str(fault) for fault in parse(100_000)] == [
@@ -169,7 +169,7 @@ def test_a_full_size_file_without_a_good_line_takes_time_in_proportion():
 
 def test_a_last_line_without_end_is_a_warning():
     file = parse_predictions(_GOOD.rstrip("\n").encode(), DIGITS, 4)
-    assert file.faults == []
+    assert file.problems == []
     assert [(fault.line, str(fault)) for fault in file.warnings] == [
         (5, "the last line has no line end; is it cut short?")
     ]
@@ -180,21 +180,21 @@ def test_reading_stops_with_file_line_and_the_number_of_other_faults(tmp_path):
     path.write_text("index\tprediction\n0\tentailment\n2\tmaybe\n", encoding="utf-8")
     with pytest.raises(InputError) as error:
         read_predictions(path, WORDS, 2)
-    assert str(error.value) == f"{path}:3: expected index 1, found 2 (further kinds of fault: 1)"
+    assert str(error.value) == f"{path}:3: expected index 1, found 2 (further kinds of problem: 1)"
 
 
 @given(cells=st.lists(st.sampled_from(["0", "1"]), min_size=1, max_size=30), data=st.data())
 def test_what_is_written_is_read_and_any_change_of_a_byte_to_another_character_is_seen(cells, data):
     raw = ("index\tprediction\n" + "".join(f"{row}\t{cell}\n" for row, cell in enumerate(cells))).encode()
     file = parse_predictions(raw, DIGITS, len(cells))
-    assert (file.predictions, file.faults, file.warnings) == (cells, [], [])
+    assert (file.predictions, file.problems, file.warnings) == (cells, [], [])
     place = data.draw(st.integers(0, len(raw) - 1))
     byte = data.draw(st.integers(0, 255).filter(lambda byte: byte != raw[place]))
     changed = raw[:place] + bytes([byte]) + raw[place + 1 :]
     file = parse_predictions(changed, DIGITS, len(cells))
-    assert file.faults or file.warnings or file.predictions != cells
+    assert file.problems or file.warnings or file.predictions != cells
 
 
 @given(raw=st.binary(max_size=60))
 def test_any_bytes_get_an_answer(raw):
-    assert parse_predictions(b"index\tprediction\n" + raw, SCORES, 5).faults
+    assert parse_predictions(b"index\tprediction\n" + raw, SCORES, 5).problems

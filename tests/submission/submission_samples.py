@@ -9,8 +9,8 @@ import pytest
 
 from common.errors import InputError
 from glue.tasks import Task, submission_files
-from submission.archive_reader import read_contents
-from submission.check import FileReport, check_contents, size_limits
+from submission.archive_reader import read_archive
+from submission.check import FileReport, check_archive, size_limits
 
 FILES = list(submission_files())
 NAMES = [split.submission_file for _, split in FILES]
@@ -72,15 +72,15 @@ def write_logits(
 def reports_of(path: Path, data_dir: Path | None) -> dict[str, FileReport]:
     """The check's reports by file name."""
     return {
-        report.name: report for report in check_contents(read_contents(path, size_limits(data_dir)), data_dir)
+        report.name: report for report in check_archive(read_archive(path, size_limits(data_dir)), data_dir)
     }
 
 
-def faults_of(path: Path, data_dir: Path | None, name: str) -> list[tuple[int, str]]:
+def problems_of(path: Path, data_dir: Path | None, name: str) -> list[tuple[int, str]]:
     """What is wrong with one file, all others being right."""
     reports = reports_of(path, data_dir)
     assert [other for other in reports if reports[other].status != "OK"] == [name]
-    return [(fault.line, str(fault)) for fault in reports[name].faults]
+    return [(fault.line, str(fault)) for fault in reports[name].problems]
 
 
 def refused(packed: Callable[..., Path], tmp_path: Path, *flags: str) -> InputError:

@@ -15,9 +15,16 @@ from hypothesis import strategies as st
 from common.errors import InputError
 from metrics.prediction_file import most_bytes
 from submission import check
-from submission.archive_reader import read_contents
-from submission.check import check_contents, size_limits
-from tests.submission.submission_samples import FILES, NAMES, faults_of, reports_of, write_hand_in, write_zip
+from submission.archive_reader import read_archive
+from submission.check import check_archive, size_limits
+from tests.submission.submission_samples import (
+    FILES,
+    NAMES,
+    problems_of,
+    reports_of,
+    write_hand_in,
+    write_zip,
+)
 
 _EACH_FILE = pytest.mark.parametrize(("task", "split"), FILES, ids=NAMES)
 
@@ -34,7 +41,9 @@ def test_what_a_prediction_run_leaves_is_no_fault(folder, data_dir):
 
 def test_an_unexpected_tsv_is_an_error(folder, data_dir):
     shutil.copy(folder / "RTE.tsv", folder / "SNLI.tsv")
-    assert faults_of(folder, data_dir, "SNLI.tsv") == [(0, "does not belong into the hand-in; remove it")]
+    assert problems_of(folder, data_dir, "SNLI.tsv") == [
+        (0, "does not belong into the submission; remove it")
+    ]
 
 
 @_EACH_FILE
@@ -43,22 +52,22 @@ def test_a_name_in_another_case(folder, data_dir, task, split):
     other = name.swapcase()
     (folder / name).rename(folder / other)
     expected = f"is missing; found {other}: the wanted name is {name}"
-    assert faults_of(folder, data_dir, name) == [(0, expected)]
+    assert problems_of(folder, data_dir, name) == [(0, expected)]
 
 
 def test_a_folder_or_a_dangling_link_in_a_files_place(folder, data_dir):
     (folder / "RTE.tsv").unlink()
     (folder / "RTE.tsv").mkdir()
-    assert faults_of(folder, data_dir, "RTE.tsv") == [(0, "is a folder; a file is wanted")]
+    assert problems_of(folder, data_dir, "RTE.tsv") == [(0, "is a folder; a file is wanted")]
     (folder / "RTE.tsv").rmdir()
     (folder / "RTE.tsv").symlink_to("nowhere")
-    assert faults_of(folder, data_dir, "RTE.tsv") == [(0, "is a link to nothing; write the file again")]
+    assert problems_of(folder, data_dir, "RTE.tsv") == [(0, "is a link to nothing; write the file again")]
 
 
 def test_a_file_of_absurd_size_is_not_read(folder, data_dir):
     with (folder / "RTE.tsv").open("r+b") as file:
         file.truncate(3 << 30)
-    [(_, message)] = faults_of(folder, data_dir, "RTE.tsv")
+    [(_, message)] = problems_of(folder, data_dir, "RTE.tsv")
     assert message.startswith(f"has {3 << 30} bytes, far more than any prediction file")
 
 
@@ -66,7 +75,7 @@ def test_a_file_of_absurd_size_is_not_read(folder, data_dir):
 def test_a_pipe_in_a_files_place_is_not_waited_for(folder, data_dir):
     (folder / "RTE.tsv").unlink()
     os.mkfifo(folder / "RTE.tsv")
-    assert faults_of(folder, data_dir, "RTE.tsv") == [(0, "is no plain file; write the file again")]
+    assert problems_of(folder, data_dir, "RTE.tsv") == [(0, "is no plain file; write the file again")]
 
 
 _ODD_NAMES = {
@@ -86,13 +95,13 @@ def test_a_name_is_shown_without_its_control_characters(folder, data_dir, tmp_pa
     else:
         path = folder
         (folder / name).write_bytes(b"")
-    assert faults_of(path, data_dir, shown) == [(0, "does not belong into the hand-in; remove it")]
+    assert problems_of(path, data_dir, shown) == [(0, "does not belong into the submission; remove it")]
 
 
 def test_a_name_of_a_folder_that_is_no_utf8(folder, data_dir, run_module):
     (folder / os.fsdecode(b"\xff.tsv")).write_bytes(b"")
     done = run_module("submission.check", folder, "--data_dir", data_dir)
-    assert done.stderr == f"error: {folder}: \\udcff.tsv does not belong into the hand-in; remove it\n"
+    assert done.stderr == f"error: {folder}: \\udcff.tsv does not belong into the submission; remove it\n"
     assert done.stdout.splitlines()[-1].split()[:2] == ["ERROR", "\\udcff.tsv"]
     done = run_module("submission.check", folder, "--data_dir", data_dir, "--json")
     assert json.loads(done.stdout)["files"][-1]["file"] == "\\udcff.tsv"
@@ -105,10 +114,10 @@ def test_files_in_a_folder_of_the_zip(folder, data_dir, tmp_path):
     path = write_zip(folder, tmp_path / "s.zip", rename=lambda name: f"out/{name}", extra=[("out/", "")])
     reports = reports_of(path, data_dir)
     why = "lies in a folder; the zip must be flat, without folders"
-    assert [str(reports[name].faults[0]) for name in NAMES] == [
+    assert [str(reports[name].problems[0]) for name in NAMES] == [
         f"is missing; found out/{n}: {why}" for n in NAMES
     ]
-    assert str(reports["out/"].faults[0]) == "is a folder; the zip must be flat, without folders"
+    assert str(reports["out/"].problems[0]) == "is a folder; the zip must be flat, without folders"
     assert len(reports) == len(NAMES) + 1
 
 
@@ -124,12 +133,12 @@ def test_files_in_a_folder_of_the_zip(folder, data_dir, tmp_path):
         ("/CoLA.tsv", "lies in a folder"),
         ("..\\CoLA.tsv", "lies in a folder"),
         ("cola.tsv", "the wanted name is CoLA.tsv"),
-        ("CoLA.npz", "does not belong into the hand-in"),
+        ("CoLA.npz", "does not belong into the submission"),
     ],
 )
 def test_an_entry_too_many_in_the_zip(folder, data_dir, tmp_path, name, message):
     path = write_zip(folder, tmp_path / "s.zip", extra=[(name, "")])
-    [(line, said)] = faults_of(path, data_dir, name)
+    [(line, said)] = problems_of(path, data_dir, name)
     assert (line, said[: len(message)]) == (0, message)
 
 
@@ -137,7 +146,7 @@ def test_an_entry_too_many_in_the_zip(folder, data_dir, tmp_path, name, message)
 @_EACH_FILE
 def test_an_entry_that_stands_twice(folder, data_dir, tmp_path, task, split):
     path = write_zip(folder, tmp_path / "s.zip", extra=[(split.submission_file, "index\tprediction\n")])
-    assert faults_of(path, data_dir, split.submission_file) == [
+    assert problems_of(path, data_dir, split.submission_file) == [
         (0, "stands 2 times in the zip; once is wanted")
     ]
 
@@ -148,7 +157,7 @@ def test_an_encrypted_entry(folder, data_dir, tmp_path):
     central = raw.index(b"PK\x01\x02")  # the first entry's record in the central directory; flags at 8
     raw[central + 8] |= 1
     path.write_bytes(raw)
-    assert faults_of(path, data_dir, NAMES[0]) == [(0, "is encrypted; zip it without a password")]
+    assert problems_of(path, data_dir, NAMES[0]) == [(0, "is encrypted; zip it without a password")]
 
 
 def test_a_damaged_entry(folder, data_dir, tmp_path):
@@ -158,8 +167,8 @@ def test_a_damaged_entry(folder, data_dir, tmp_path):
             archive.write(folder / name, name)
     raw = path.read_bytes()
     path.write_bytes(raw.replace(b"index\tprediction\n0", b"index\tprediction\n9", 1))
-    [(_, message)] = faults_of(path, data_dir, NAMES[0])
-    assert message == f"cannot be read from the zip (Bad CRC-32 for file {NAMES[0]!r}); pack it again"
+    [(_, message)] = problems_of(path, data_dir, NAMES[0])
+    assert message == f"cannot be read (Bad CRC-32 for file {NAMES[0]!r}); pack it again"
 
 
 def test_a_compression_nobody_knows(folder, data_dir, tmp_path):
@@ -168,7 +177,7 @@ def test_a_compression_nobody_knows(folder, data_dir, tmp_path):
     central = raw.index(b"PK\x01\x02")
     raw[central + 10 : central + 12] = struct.pack("<H", 99)
     path.write_bytes(raw)
-    [(_, message)] = faults_of(path, data_dir, NAMES[0])
+    [(_, message)] = problems_of(path, data_dir, NAMES[0])
     assert "other than store and deflate" in message
 
 
@@ -182,11 +191,11 @@ def test_a_bomb_of_another_compression_is_not_unpacked(tmp_path, method):
     path.write_bytes(path.read_bytes().replace(size, (1000).to_bytes(4, "little")))
     tracemalloc.start()
     try:
-        contents = read_contents(path, size_limits())
+        contents = read_archive(path, size_limits())
         assert tracemalloc.get_traced_memory()[1] < 1 << 22
     finally:
         tracemalloc.stop()
-    assert "other than store and deflate" in contents.faults[NAMES[0]]
+    assert "other than store and deflate" in contents.problems[NAMES[0]]
 
 
 def test_a_damaged_deflated_entry(folder, data_dir, tmp_path):
@@ -196,8 +205,8 @@ def test_a_damaged_deflated_entry(folder, data_dir, tmp_path):
     body = 30 + len(NAMES[0])
     raw[body + 9 : body + 30] = bytes(21)
     path.write_bytes(raw)
-    [(_, message)] = faults_of(path, data_dir, NAMES[0])
-    assert message.startswith("cannot be read from the zip (")
+    [(_, message)] = problems_of(path, data_dir, NAMES[0])
+    assert message.startswith("cannot be read (")
     assert message.endswith("); pack it again")
 
 
@@ -223,7 +232,7 @@ def test_a_zip_without_its_middle(folder, data_dir, tmp_path, capsys):
     path.write_bytes(raw[:300] + raw[500:])
     with pytest.raises(InputError) as error:
         check.main([str(path), "--data_dir", str(data_dir)])
-    assert str(error.value).startswith(f"{path}: CoLA.tsv cannot be read from the zip (")
+    assert str(error.value).startswith(f"{path}: CoLA.tsv cannot be read (")
     assert "ERROR    CoLA.tsv" in capsys.readouterr().out
 
 
@@ -231,14 +240,14 @@ def test_a_zip_without_its_middle(folder, data_dir, tmp_path, capsys):
 def test_absolute_names_and_names_that_climb(folder, data_dir, tmp_path, place):
     path = write_zip(folder, tmp_path / "s.zip", rename=place.format)
     why = "lies in a folder; the zip must be flat, without folders"
-    said = [str(report.faults[0]) for report in reports_of(path, data_dir).values()]
+    said = [str(report.problems[0]) for report in reports_of(path, data_dir).values()]
     assert said == [f"is missing; found {place.format(name)}: {why}" for name in NAMES]
 
 
 def test_a_zip_bomb_is_not_unpacked(folder, data_dir, tmp_path):
     (folder / "RTE.tsv").write_bytes(b"\0" * (65 << 20))
     path = write_zip(folder, tmp_path / "s.zip")
-    [(_, message)] = faults_of(path, data_dir, "RTE.tsv")
+    [(_, message)] = problems_of(path, data_dir, "RTE.tsv")
     assert message.startswith(f"has {65 << 20} bytes, far more")
 
 
@@ -246,7 +255,7 @@ def peak_of_check(path: Path) -> int:
     """The most bytes that Python holds at once while it is checked and refused."""
     tracemalloc.start()
     try:
-        assert any(report.faults for report in check_contents(read_contents(path, size_limits())))
+        assert any(report.problems for report in check_archive(read_archive(path, size_limits())))
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -267,15 +276,15 @@ def test_a_size_in_the_zip_that_is_untrue(folder, data_dir, tmp_path):
     size = (9 << 20).to_bytes(4, "little")
     assert raw.count(size) == 2
     path.write_bytes(raw.replace(size, (1000).to_bytes(4, "little")))
-    [(_, message)] = faults_of(path, data_dir, "RTE.tsv")
-    assert message.startswith("cannot be read from the zip (")
+    [(_, message)] = problems_of(path, data_dir, "RTE.tsv")
+    assert message.startswith("cannot be read (")
     assert peak_of_check(path) < 4 << 20
 
 
 def test_one_long_cell_with_one_wide_letter(folder, data_dir):
     path = folder / "QQP.tsv"
     path.write_bytes(b"index\tprediction\n0\t0\n1\t" + "😀".encode() + b"x" * 15_000_000)
-    (line, message), *_ = faults_of(folder, data_dir, "QQP.tsv")
+    (line, message), *_ = problems_of(folder, data_dir, "QQP.tsv")
     assert line == 3
     assert "a line of more than 1000 bytes" in message
     assert peak_of_check(folder) < 40_000_000  # the file's bytes, twice while they are read
@@ -285,7 +294,7 @@ def test_a_faulty_files_cells_are_not_kept(folder, data_dir):
     path = folder / "QQP.tsv"
     path.write_bytes(path.read_bytes() + b"7\tmaybe\n")
     report = reports_of(folder, data_dir)["QQP.tsv"]
-    assert report.faults
+    assert report.problems
     assert report.predictions == []
 
 
@@ -319,7 +328,7 @@ def test_a_zip_of_absurd_size_is_not_read(tmp_path):
 def test_a_zip_in_the_zip_is_no_prediction(folder, data_dir, tmp_path):
     inner = write_zip(folder, tmp_path / "inner.zip").read_bytes()
     path = write_zip(folder, tmp_path / "s.zip", extra=[("inner.zip", inner)])
-    assert faults_of(path, data_dir, "inner.zip") == [(0, "does not belong into the hand-in; remove it")]
+    assert problems_of(path, data_dir, "inner.zip") == [(0, "does not belong into the submission; remove it")]
 
 
 @pytest.mark.parametrize("raw", [b"", b"index\tprediction\n", b"PK\x03\x04"])
@@ -349,10 +358,10 @@ def test_one_changed_byte_of_a_zip_never_ends_in_a_traceback(tmp_path_factory, p
     raw[int(place * len(raw))] = byte
     path.write_bytes(raw)
     try:
-        reports = check_contents(read_contents(path, size_limits()))
+        reports = check_archive(read_archive(path, size_limits()))
     except InputError as error:
         said = [str(error)]
     else:
-        said = [str(report.faults[0]) for report in reports if report.faults]
+        said = [str(report.problems[0]) for report in reports if report.problems]
     assert said
     assert all(len(line.splitlines()) == 1 for line in said)

@@ -15,8 +15,8 @@ from tests.submission.submission_samples import (
     FILES,
     NAMES,
     ROWS,
-    faults_of,
     predictions,
+    problems_of,
     reports_of,
     tsv,
     write_zip,
@@ -45,13 +45,13 @@ def test_a_good_hand_in_passes_as_folder_and_as_zip(folder, data_dir, tmp_path, 
 @_EACH_FILE
 def test_a_missing_file(folder, data_dir, task, split):
     (folder / split.submission_file).unlink()
-    assert faults_of(folder, data_dir, split.submission_file) == [(0, "is missing")]
+    assert problems_of(folder, data_dir, split.submission_file) == [(0, "is missing")]
 
 
 @_EACH_FILE
 def test_an_empty_file(folder, data_dir, task, split):
     (folder / split.submission_file).write_bytes(b"")
-    [(line, message)] = faults_of(folder, data_dir, split.submission_file)
+    [(line, message)] = problems_of(folder, data_dir, split.submission_file)
     assert line == 1
     assert message.startswith("the file is empty")
 
@@ -93,14 +93,14 @@ def test_a_fault_in_the_rows_is_named_with_its_line(folder, data_dir, task, spli
         message = "'maybe' is no number" if task.is_regression else "unknown label 'maybe'"
     number = {"last": rows, "next": rows + 2}.get(line, line)
     wanted = message.format(less=rows - 1, more=rows + 1, rows=rows)
-    assert [at for at, said in faults_of(folder, data_dir, name) if wanted in said] == [number]
+    assert [at for at, said in problems_of(folder, data_dir, name) if wanted in said] == [number]
 
 
 @_EACH_FILE
 def test_bytes_that_are_no_utf8(folder, data_dir, task, split):
     path = folder / split.submission_file
     path.write_bytes(path.read_bytes().replace(b"\n3\t", b"\n3\t\xe9", 1))
-    assert faults_of(folder, data_dir, split.submission_file) == [
+    assert problems_of(folder, data_dir, split.submission_file) == [
         (5, "byte 0xe9 is not UTF-8; save the file as UTF-8")
     ]
 
@@ -113,7 +113,7 @@ def test_a_number_out_of_range(folder, data_dir, task, split, cell):
     cells = predictions(task, ROWS[split.submission_file])
     cells[1] = cell
     (folder / split.submission_file).write_text(tsv(cells), encoding="utf-8")
-    [(line, message)] = faults_of(folder, data_dir, split.submission_file)
+    [(line, message)] = problems_of(folder, data_dir, split.submission_file)
     assert line == 3
     assert cell in message
     assert message.endswith("expected a number from 0 to 5")
@@ -128,7 +128,7 @@ def test_a_label_id_written_as_a_fraction(folder, data_dir, task, split):
         ),
         encoding="utf-8",
     )
-    [(line, message)] = faults_of(folder, data_dir, split.submission_file)
+    [(line, message)] = problems_of(folder, data_dir, split.submission_file)
     assert line == 2
     assert message.startswith("'0.0' is a label written as a fraction; expected one of 0, 1 (")
 
@@ -177,14 +177,14 @@ def test_errors_are_lines_on_stdout_one_line_on_stderr_and_exit_1(folder, data_d
 
 def test_as_json(folder, data_dir, capsys):
     shutil.copy(folder / "RTE.tsv", folder / "x.tsv")
-    with pytest.raises(InputError, match=r"x\.tsv does not belong into the hand-in"):
+    with pytest.raises(InputError, match=r"x\.tsv does not belong into the submission"):
         check.main([str(folder), "--data_dir", str(data_dir), "--json"])
     printed = json.loads(capsys.readouterr().out)
     assert printed["ok"] is False
     assert [file["file"] for file in printed["files"]] == [*NAMES, "x.tsv"]
     stray = printed["files"][-1]
     assert stray["status"] == "ERROR"
-    assert stray["errors"][0]["message"] == "does not belong into the hand-in; remove it"
+    assert stray["errors"][0]["message"] == "does not belong into the submission; remove it"
     assert printed["files"][0] == {
         "file": "CoLA.tsv",
         "status": "OK",
@@ -201,7 +201,7 @@ def test_a_file_with_many_kinds_of_fault_shows_the_first_three(folder, data_dir,
         check.main([str(folder), "--data_dir", str(data_dir)])
     [line] = [line for line in capsys.readouterr().out.splitlines() if "RTE.tsv" in line]
     assert line.count("line ") == 4  # three faults, one of which says "Windows line end"
-    assert line.endswith("; further kinds of fault: 5")
+    assert line.endswith("; further kinds of problem: 5")
 
 
 @pytest.mark.parametrize(

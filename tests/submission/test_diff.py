@@ -92,5 +92,5 @@ def test_a_damaged_file_is_not_an_absent_one(tmp_path: Path) -> None:
 
 def test_nothing_to_compare(tmp_path: Path) -> None:
     a, b = (write(tmp_path / folder, {}) for folder in "ab")
-    with pytest.raises(InputError, match="a: no hand-in files in it; "):
+    with pytest.raises(InputError, match="a: no submission files in it; "):
         differences(a, b)

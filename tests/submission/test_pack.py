@@ -95,7 +95,7 @@ def test_a_missing_file_is_named_with_the_remedy(folder, packed, tmp_path, task,
     assert message.startswith(
         f"{folder}: missing: {split.submission_file}; write them with python -m glue.run_predict"
     )
-    assert f"(tasks: {task.name}), or add --fill_missing majority" in message
+    assert f"(tasks: {task.name}) or add --fill_missing majority" in message
 
 
 def test_files_missing_of_one_task_name_it_once(folder, packed, tmp_path):

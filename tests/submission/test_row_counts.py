@@ -15,7 +15,7 @@ _EACH_FILE = pytest.mark.parametrize(("task", "split"), FILES, ids=NAMES)
 def test_without_data_the_official_counts_hold(folder):
     reports = reports_of(folder, None)
     for _, split in FILES:
-        found = str(reports[split.submission_file].faults[0])
+        found = str(reports[split.submission_file].problems[0])
         assert found == f"the file ends after {ROWS[split.submission_file]} rows; expected {split.rows}"
 
 
@@ -26,7 +26,7 @@ def test_a_test_file_that_is_not_there_falls_back_to_the_official_count_and_says
     data_dir = write_data(tmp_path / "data")
     (data_dir / split.file).unlink()
     report = reports_of(folder, data_dir)[split.submission_file]
-    assert f"expected {split.rows}" in str(report.faults[0])
+    assert f"expected {split.rows}" in str(report.problems[0])
     assert report.notes == [f"official row count: no {split.file} below {data_dir}"]
 
 
