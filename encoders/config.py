@@ -11,17 +11,17 @@ from common.messages import shortened
 
 MODEL_TYPES = ("convbert", "electra", "bert", "ernie")
 HEADS = ("linear", "dense", "pooler")
-# transformers' names of what each of our activations computes (its activations.py): the tanh forms of gelu
-# are one function, written in several ways.
-_ACTIVATIONS = {
+# Each activation (layers.ACTIVATIONS has its function) and transformers' other names of the same function
+# (its activations.py): the tanh form of gelu is written in several ways there.
+ACTIVATION_NAMES = {
     "gelu": ("gelu_python",),
     "gelu_new": ("gelu_fast", "gelu_pytorch_tanh", "gelu_python_tanh", "gelu_accurate"),
     "relu": (),
     "silu": ("swish",),
     "tanh": (),
 }
-_ACTIVATION_OF = {other: name for name, others in _ACTIVATIONS.items() for other in (name, *others)}
-MOST_LAYERS = 1000  # far beyond every such network: a slip, or somebody's malice
+_CANONICAL = {name: ours for ours, others in ACTIVATION_NAMES.items() for name in (ours, *others)}
+MAX_LAYERS = 1000  # far beyond every such network: a slip, or somebody's malice
 
 
 @dataclass(frozen=True)
@@ -68,73 +68,66 @@ class EncoderConfig:
     max_seq_length: int = 0
 
     def __post_init__(self) -> None:
+        """InputError names the first value that no network can have."""
         if not self.classifier_head:
             head = "pooler" if self.model_type in ("bert", "ernie") else "dense"
             object.__setattr__(self, "classifier_head", head)
-        for message in self._contradictions():
-            raise InputError(message)
+        self._check_choices()
+        self._check_numbers()
+        self._check_relations()
 
-    def _contradictions(self) -> list[str]:
-        found = []
+    def _check_choices(self) -> None:
         if self.model_type not in MODEL_TYPES:
-            found.append(
+            raise InputError(
                 f"model_type {shortened(self.model_type)} is not one of {', '.join(MODEL_TYPES)}: "
                 "take another checkpoint"
             )
         if self.classifier_head not in HEADS:
-            found.append(
-                f"classifier_head {shortened(self.classifier_head)} is not one of {', '.join(HEADS)}"
-            )
-        if not isinstance(self.hidden_act, str) or self.hidden_act not in _ACTIVATIONS:
-            found.append(
+            head = shortened(self.classifier_head)
+            raise InputError(f"classifier_head {head} is not one of {', '.join(HEADS)}")
+        if not isinstance(self.hidden_act, str) or self.hidden_act not in ACTIVATION_NAMES:
+            raise InputError(
                 f"hidden_act {shortened(self.hidden_act)} is not known; the activations here are "
-                f"{', '.join(sorted(_ACTIVATION_OF))}"
+                f"{', '.join(sorted(_CANONICAL))}"
             )
-        found += self._wrong_values()
-        if found:
-            return found
-        if self.hidden_size % self.attention_heads or (
-            self.is_conv and self.hidden_size % (2 * self.attention_heads)
-        ):
-            found.append(f"hidden_size {self.hidden_size} does not divide among {self.attention_heads} heads")
-        if self.conv_kernel_size % 2 == 0:
-            found.append(f"conv_kernel_size must be odd, not {self.conv_kernel_size}")
-        if self.hidden_size % self.num_groups or self.intermediate_size % self.num_groups:
-            found.append(f"num_groups {self.num_groups} does not divide hidden_size and intermediate_size")
-        if self.num_hidden_layers > MOST_LAYERS:
-            found.append(f"num_hidden_layers must be at most {MOST_LAYERS}, not {self.num_hidden_layers}")
-        if self.max_seq_length > self.max_position_embeddings:
-            found.append(
-                f"max_seq_length {self.max_seq_length} is beyond "
-                f"max_position_embeddings {self.max_position_embeddings}"
-            )
-        if self.pad_token_id >= self.vocab_size:
-            found.append(f"pad_token_id {self.pad_token_id} is beyond vocab_size {self.vocab_size}")
-        names = list(self.id2label.values())
-        if sorted(self.id2label) != list(range(len(names))) or len(set(names)) != len(names):
-            found.append(f"id2label must name ids from 0 on, each name once, not {shortened(self.id2label)}")
-        return found
 
-    def _wrong_values(self) -> list[str]:
-        found = []
+    def _check_numbers(self) -> None:
         for name in (*_COUNTS, "pad_token_id", "max_seq_length"):
             value, least = getattr(self, name), 1 if name in _COUNTS else 0
-            if type(value) is not int or value < least:
-                found.append(f"{name} must be a whole number of at least {least}, not {shortened(value)}")
-        for name in _POSITIVE:
+            is_count = type(value) is int and value >= least
+            _require(is_count, f"{name} must be a whole number of at least {least}, not", value)
+        for name in ("initializer_range", "layer_norm_eps", "target_scale"):
             value = getattr(self, name)
-            if not _is_number(value) or not 0 < value < math.inf:
-                found.append(f"{name} must be a number above 0, not {shortened(value)}")
-        if _is_number(self.layer_norm_eps) and self.layer_norm_eps > 1e-3:  # Paddle takes no larger one
-            found.append(f"layer_norm_eps must be at most 0.001, not {self.layer_norm_eps!r}")
+            _require(
+                _is_number(value) and 0 < value < math.inf, f"{name} must be a number above 0, not", value
+            )
+        epsilon = self.layer_norm_eps
+        _require(epsilon <= 1e-3, "layer_norm_eps must be at most 0.001, not", epsilon)  # Paddle's limit
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"):
             value = getattr(self, name)
-            if value is not None and not (_is_number(value) and 0 <= value < 1):
-                found.append(f"{name} must be a number in [0, 1), not {shortened(value)}")
+            is_unset = value is None and name == "classifier_dropout"
+            is_rate = _is_number(value) and 0 <= value < 1
+            _require(is_unset or is_rate, f"{name} must be a number in [0, 1), not", value)
         for name, kind in (("use_task_id", bool), ("reference_padding", bool), ("finetuning_task", str)):
-            if not isinstance(getattr(self, name), kind):
-                found.append(f"{name} must be a {kind.__name__}, not {shortened(getattr(self, name))}")
-        return found
+            value = getattr(self, name)
+            _require(isinstance(value, kind), f"{name} must be a {kind.__name__}, not", value)
+
+    def _check_relations(self) -> None:
+        heads, hidden = self.attention_heads, self.hidden_size
+        if hidden % (2 * heads if self.is_conv else heads):
+            raise InputError(f"hidden_size {hidden} does not divide among {heads} heads")
+        kernel_size, groups, layers = self.conv_kernel_size, self.num_groups, self.num_hidden_layers
+        _require(kernel_size % 2 == 1, "conv_kernel_size must be odd, not", kernel_size)
+        if hidden % groups or self.intermediate_size % groups:
+            raise InputError(f"num_groups {groups} does not divide hidden_size and intermediate_size")
+        _require(layers <= MAX_LAYERS, f"num_hidden_layers must be at most {MAX_LAYERS}, not", layers)
+        for name, limit in (("max_seq_length", "max_position_embeddings"), ("pad_token_id", "vocab_size")):
+            value, most = getattr(self, name), getattr(self, limit)
+            if value > most - (name == "pad_token_id"):
+                raise InputError(f"{name} {value} is beyond {limit} {most}")
+        names = list(self.id2label.values())
+        are_ids = sorted(self.id2label) == list(range(len(names))) and len(set(names)) == len(names)
+        _require(are_ids, "id2label must name ids from 0 on, each name once, not", self.id2label)
 
     @property
     def is_conv(self) -> bool:
@@ -177,7 +170,10 @@ _COUNTS = (
     "conv_kernel_size", "num_groups", "task_type_vocab_size",
 )  # fmt: skip
 
-_POSITIVE = ("initializer_range", "layer_norm_eps", "target_scale")
+
+def _require(condition: bool, message: str, value: Any) -> None:
+    if not condition:
+        raise InputError(f"{message} {shortened(value)}")
 
 
 def _is_number(value: Any) -> bool:
@@ -209,7 +205,7 @@ def named(size: str, **changes: Any) -> EncoderConfig:
 
 def activation_named(name: Any) -> Any:
     """Our name of an activation under any of transformers' names; anything else as it is."""
-    return _ACTIVATION_OF.get(name, name) if isinstance(name, str) else name
+    return _CANONICAL.get(name, name) if isinstance(name, str) else name
 
 
 def from_json(values: dict[str, Any]) -> EncoderConfig:
@@ -237,13 +233,12 @@ def from_json(values: dict[str, Any]) -> EncoderConfig:
 _ID = re.compile("0|[1-9][0-9]{,8}")
 
 
-def _labels(found: Any) -> dict[int, str]:
+def _labels(value: Any) -> dict[int, str]:
     """JSON's keys are text: "0" stands for 0, while "00" and " 0" stand for nothing."""
-    labels = {}
-    if isinstance(found, dict):
-        labels = {int(key): str(name) for key, name in found.items() if _ID.fullmatch(str(key))}
-    if not isinstance(found, dict) or len(labels) != len(found):
-        raise InputError(f"id2label must map numbers to names, not {shortened(found)}")
+    items = value.items() if isinstance(value, dict) else ()
+    labels = {int(key): str(name) for key, name in items if _ID.fullmatch(str(key))}
+    is_map = isinstance(value, dict) and len(labels) == len(value)
+    _require(is_map, "id2label must map numbers to names, not", value)
     return labels
 
 

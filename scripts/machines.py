@@ -82,7 +82,8 @@ SHORT = "old"
 _PROBE = """
 import hashlib
 import numpy as np
-from convbert import kernels, runtime
+from encoders import runtime
+from encoders.cpu import kernels
 from encoders.config import EncoderConfig
 from encoders.framework import paddle
 from encoders.heads import SentenceClassifier

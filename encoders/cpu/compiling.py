@@ -24,7 +24,7 @@ from common.messages import note_once
 from encoders.framework import paddle
 from encoders.runtime import cpu_info
 
-_SOURCE = Path(__file__).with_name("kernels.c")
+SOURCE = Path(__file__).with_name("kernels.c")
 # What -ffast-math has that changes no infinity, no NaN and not the processor's state.
 _FLAGS = (
     "-O3", "-fPIC", "-fopenmp", "-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros",
@@ -125,7 +125,7 @@ def _built(compiler: _Compiler, architecture: str, threads: Path) -> Path:
     known = cpu_info()
     model = [known.get(name) for name in ("model name", "cpu family", "model", "flags", "Features")]
     made_from = repr((compiler, flags, str(threads), model)).encode()
-    key = hashlib.sha256(_SOURCE.read_bytes() + made_from).hexdigest()[:32]
+    key = hashlib.sha256(SOURCE.read_bytes() + made_from).hexdigest()[:32]
     folder = private_dir("kernels")
     for path in sorted(folder.glob(f"{key}-*.so")):
         if reason := distrust(path) or _damage(path):
@@ -158,7 +158,7 @@ def _compiled(compiler: _Compiler, flags: list[str], threads: Path, folder: Path
         compiled, linked = Path(scratch, "kernels.o"), Path(scratch, "kernels.so")
         extra = shlex.split(os.environ.get("CONVBERT_KERNELS_CFLAGS", ""))
         for words in (
-            [*flags, "-c", str(_SOURCE), "-o", str(compiled)],
+            [*flags, "-c", str(SOURCE), "-o", str(compiled)],
             ["-shared", *extra, str(compiled), str(threads), "-lm", "-o", str(linked)],
         ):
             subprocess.run([*compiler.command, *words], capture_output=True, check=True)

@@ -404,9 +404,8 @@ void squares(in x, double *restrict total, i64 n) {
 }
 
 /* One step of Paddle's AdamW with the gradient times scale. powers: beta1**t and beta2**t, moved on. */
-void adamw(float *restrict x, in grad, float *restrict first, float *restrict second, float *restrict power1,
-           float *restrict power2, float rate, float beta1, float beta2, float epsilon, float decay, float scale,
-           i64 n) {
+void adamw(out x, in grad, out first, out second, out power1, out power2, float rate, float beta1, float beta2,
+           float epsilon, float decay, float scale, i64 n) {
     float root = sqrtf(1.0f - *power2), step = rate * root / (1.0f - *power1), floor = epsilon * root;
     float keep = 1.0f - rate * decay;
 #pragma omp parallel for schedule(static) if (n > 65536)

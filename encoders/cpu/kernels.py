@@ -1,8 +1,8 @@
-"""The compiled part: the functions of ``kernels.c``, used where they fit. compiling.py builds them.
+"""The compiled functions of ``kernels.c``, used where they fit. compiling.py builds them.
 
-Without a compiler, on another system than Linux, on a GPU, in graphs or in float64 nothing of it is used, nor
-for shapes that the compiled functions do not take: every caller has the plain formulation, its tested
-definition, which then gives the result or the error. ``CONVBERT_KERNELS=0`` turns it off.
+Without a compiler, on another system than Linux, on a GPU, in graphs or in float64 none is used, nor for
+shapes that they do not take: encoders/ops.py has a plain form of each, which then gives the result or error.
+``CONVBERT_KERNELS=0`` turns them off.
 
 C knows addresses only: every array enters it through ``call``, which checks size, type and layout.
 """
@@ -10,6 +10,7 @@ C knows addresses only: every array enters it through ``call``, which checks siz
 import ctypes
 import functools
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,6 @@ import numpy as np
 from encoders.cpu import compiling
 from encoders.framework import paddle
 
-PIECES = 16  # as in kernels.c
 _FLOAT32 = paddle.float32
 _CPU_ONLY = not (
     paddle.is_compiled_with_cuda()
@@ -27,85 +27,66 @@ _CPU_ONLY = not (
     or paddle.device.get_all_custom_device_type()
 )
 
-_C_TYPES = {
-    "threshold": ctypes.c_int64, "flip": ctypes.c_int64, "scale": ctypes.c_float, "epsilon": ctypes.c_float,
-    "rate": ctypes.c_float, "beta1": ctypes.c_float, "beta2": ctypes.c_float, "decay": ctypes.c_float,
-}  # fmt: skip
-_DTYPES = {"random_bits": np.uint16, "bounds": np.int64, "starts": np.int64, "total": np.float64}
-_OPTIONAL = ("mask", "random_bits", "bounds")
-
-# The parameters of each function before its sizes: numbers are those in _C_TYPES; the others are arrays, of
-# float32 but for those in _DTYPES, written where marked with >. Sizes → how many elements each array has.
-_FUNCTIONS: dict[str, tuple[str, Callable[..., tuple[int, ...]]]] = {
-    "pad_to_heads": ("x starts >y", lambda p, b, h, t, d: (p * h * d, b + 1, b * h * t * d)),
-    "unpad_from_heads": ("y starts >x", lambda p, b, h, t, d: (b * h * t * d, b + 1, p * h * d)),
-    "depthwise": (
-        "x weight bounds >y flip",
-        lambda b, t, c, k: (b * t * c, k * c, b * t * 2, b * t * c),
-    ),
-    "depthwise_weight_gradient": (
-        "x grad bounds >grad_weight",
-        lambda b, t, c, k: (b * t * c, b * t * c, b * t * 2, k * c),
-    ),
-    "span": (
-        "scores values bias attended bounds >kernels >y",
-        lambda b, t, h, d, k, a: (
-            b * t * h * k, b * t * h * d, h * d, b * t * a, b * t * 2, b * t * h * k, b * t * (a + h * d)
-        ),
-    ),
-    "span_gradient": (
-        "kernels values bias bounds grad >grad_scores >grad_values >grad_attended",
-        lambda b, t, h, d, k, a: (
-            b * t * h * k, b * t * h * d, h * d, b * t * 2, b * t * (a + h * d), b * t * h * k, b * t * h * d,
-            b * t * a,
-        ),
-    ),
-    "biased_product": ("x bias y >z", lambda n, c: (n * c, c, n * c, n * c)),
-    "biased_product_gradient": (
-        "x bias y grad >grad_x >grad_y >pieces >grad_bias",
-        lambda n, c: (n * c, c, n * c, n * c, n * c, n * c, PIECES * c, c),
-    ),
-    "add_bias": (">x bias", lambda n, c: (n * c, c)),
-    "gelu": ("x bias >y", lambda n, c: (n * c, c, n * c)),
-    "gelu_gradient": ("x bias grad >grad_x", lambda n, c: (n * c, c, n * c, n * c)),
-    "add_norm": (
-        "x y bias random_bits threshold gain shift epsilon >normalised >inverse_deviation >z",
-        lambda n, c: (n * c, n * c, c, n * c, c, c, n * c, n, n * c),
-    ),
-    "add_norm_gradient": (
-        "normalised inverse_deviation random_bits threshold gain grad >grad_x >grad_y >pieces >grad_bias "
-        ">grad_gain >grad_shift",
-        lambda n, c: (n * c, n, n * c, c, n * c, n * c, n * c, PIECES * 3 * c, c, c, c),
-    ),
-    "attention_weights": (
-        "scores mask random_bits threshold scale >softmax >dropped",
-        lambda b, h, t, s: (b * h * t * s, b * s, b * h * t * s, b * h * t * s, b * h * t * s),
-    ),
-    "attention_weights_gradient": (
-        "softmax random_bits threshold scale grad >grad_scores",
-        lambda n, s: (n * s, n * s, n * s, n * s),
-    ),
-    "squares": ("x >total", lambda n: (n, 1)),
-    "adamw": (
-        ">x grad >first >second >power1 >power2 rate beta1 beta2 epsilon decay scale",
-        lambda n: (n, n, n, n, 1, 1),
-    ),
-}  # fmt: skip
+_SOURCE = compiling.SOURCE.read_text(encoding="utf-8")
+PIECES = int(re.findall(r"#define PIECES (\d+)", _SOURCE)[0])
+_OPTIONAL = ("mask", "random_bits", "bounds")  # arrays that may be None
 
 
 @dataclass(frozen=True)
 class _Parameter:
+    """A parameter of a C function: an array of dtype, or a number where that is None."""
+
     name: str
-    is_array: bool
-    is_written: bool
-
-    @classmethod
-    def named(cls, text: str) -> "_Parameter":
-        name = text.removeprefix(">")
-        return cls(name, name not in _C_TYPES, text != name)
+    c_type: type
+    dtype: type | None = None
+    is_written: bool = False
 
 
-_PARAMETERS = {name: tuple(map(_Parameter.named, text.split())) for name, (text, _) in _FUNCTIONS.items()}
+_C_TYPES: dict[str, tuple[Any, ...]] = {
+    "i64": (ctypes.c_int64,),
+    "float": (ctypes.c_float,),
+    "in": (ctypes.c_void_p, np.float32),
+    "out": (ctypes.c_void_p, np.float32, True),
+    "const uint16_t *restrict": (ctypes.c_void_p, np.uint16),
+    "const i64 *restrict": (ctypes.c_void_p, np.int64),
+    "double *restrict": (ctypes.c_void_p, np.float64, True),
+}
+
+
+def _prototype(text: str) -> tuple[_Parameter, ...]:
+    """The parameters in the brackets of a prototype."""
+    parts = [" ".join(part.split()).rpartition(" ") for part in text.split(",")]
+    return tuple(_Parameter(name, *_C_TYPES[kind]) for kind, _, name in parts)
+
+
+# The last parameters of each function are its sizes; from them: how many elements each of its arrays has.
+_COUNTS: dict[str, Callable[..., tuple[int, ...]]] = {
+    "pad_to_heads": lambda p, b, h, t, d: (p * h * d, b + 1, b * h * t * d),
+    "unpad_from_heads": lambda p, b, h, t, d: (b * h * t * d, b + 1, p * h * d),
+    "depthwise": lambda b, t, c, k: (b * t * c, k * c, b * t * 2, b * t * c),
+    "depthwise_weight_gradient": lambda b, t, c, k: (b * t * c, b * t * c, b * t * 2, k * c),
+    "span": lambda b, t, h, d, k, a: (
+        b * t * h * k, b * t * h * d, h * d, b * t * a, b * t * 2, b * t * h * k, b * t * (a + h * d)
+    ),
+    "span_gradient": lambda b, t, h, d, k, a: (
+        b * t * h * k, b * t * h * d, h * d, b * t * 2, b * t * (a + h * d), b * t * h * k, b * t * h * d,
+        b * t * a,
+    ),
+    "biased_product": lambda n, c: (n * c, c, n * c, n * c),
+    "biased_product_gradient": lambda n, c: (n * c, c, n * c, n * c, n * c, n * c, PIECES * c, c),
+    "add_bias": lambda n, c: (n * c, c),
+    "gelu": lambda n, c: (n * c, c, n * c),
+    "gelu_gradient": lambda n, c: (n * c, c, n * c, n * c),
+    "add_norm": lambda n, c: (n * c, n * c, c, n * c, c, c, n * c, n, n * c),
+    "add_norm_gradient": lambda n, c: (n * c, n, n * c, c, n * c, n * c, n * c, PIECES * 3 * c, c, c, c),
+    "attention_weights": lambda b, h, t, s: (b * h * t * s, b * s, *[b * h * t * s] * 3),
+    "attention_weights_gradient": lambda n, s: (n * s, n * s, n * s, n * s),
+    "squares": lambda n: (n, 1),
+    "adamw": lambda n: (n, n, n, n, 1, 1),
+}  # fmt: skip
+_PROTOTYPES = {
+    name: _prototype(text) for name, text in re.findall(r"^void (\w+)\(([^)]*)\) \{", _SOURCE, re.MULTILINE)
+}
 
 
 def usable(*tensors: paddle.Tensor | None) -> bool:
@@ -159,42 +140,46 @@ def rows(x: paddle.Tensor) -> int:
 
 
 def call(name: str, *arguments: Any) -> None:
-    """Run a function of ``kernels.c``. arguments: its arrays and numbers, then its sizes.
+    """Run a function of ``kernels.c``.
 
-    An array is a tensor or of NumPy, or None where it may be missing. ValueError where one is not what the
-    sizes ask for. A tensor that is read and not contiguous is copied, such as one that was transposed with
-    ``FLAGS_use_stride_kernel``.
+    Args:
+        name: The function.
+        arguments: Its arrays and numbers, then its sizes. An array is a tensor or of NumPy, or None where it
+            may be missing. A tensor that is read and not contiguous, such as one transposed with
+            ``FLAGS_use_stride_kernel``, is copied.
+
+    Raises:
+        ValueError: An array is not what the sizes ask for.
     """
-    parameters, count = _PARAMETERS[name], len(_PARAMETERS[name])
-    sizes = arguments[count:]
-    counts = iter(_FUNCTIONS[name][1](*sizes))
-    values, held = [], []  # held: copies, which have to live until C is done with them
-    for parameter, argument in zip(parameters, arguments[:count], strict=True):
-        if not parameter.is_array:
+    counts = _COUNTS[name](*arguments[-_COUNTS[name].__code__.co_argcount :])
+    remaining = iter(counts)
+    values, copies = [], []  # copies have to live until C is done with them
+    for parameter, argument in zip(_PROTOTYPES[name], arguments, strict=True):
+        if parameter.dtype is None:
             values.append(argument)
             continue
-        size = next(counts)
+        size = next(remaining)
         if isinstance(argument, paddle.Tensor) and not parameter.is_written and not argument.is_contiguous():
             argument = argument.contiguous()
-            held.append(argument)
+            copies.append(argument)
         if fault := _fault(parameter, argument, size):
             raise ValueError(f"{name}: {parameter.name}: {fault}")
         values.append(_address(argument))
-    getattr(library(), name)(*values, *sizes)
+    getattr(library(), name)(*values)
 
 
 def _fault(parameter: _Parameter, value: Any, size: int) -> str:
     """What is wrong with an array; empty if nothing is."""
-    dtype, is_written = _DTYPES.get(parameter.name, np.float32), parameter.is_written
+    dtype, is_written = parameter.dtype, parameter.is_written
     if isinstance(value, paddle.Tensor):
-        is_kind = dtype is np.float32 and is_taken(value)
-        is_kind = is_kind and math.prod(value.shape) == size and value.is_contiguous()
+        fits = dtype is np.float32 and is_taken(value)
+        fits = fits and math.prod(value.shape) == size and value.is_contiguous()
     elif isinstance(value, np.ndarray):
-        is_kind = value.dtype == dtype and value.size == size and (value.flags.writeable or not is_written)
-        is_kind = is_kind and value.flags.c_contiguous and value.flags.aligned
+        fits = value.dtype == dtype and value.size == size and (value.flags.writeable or not is_written)
+        fits = fits and value.flags.c_contiguous and value.flags.aligned
     else:
-        is_kind = value is None and parameter.name in _OPTIONAL
-    if is_kind:
+        fits = value is None and parameter.name in _OPTIONAL
+    if fits:
         return ""
     kind = f"{getattr(value, 'dtype', type(value).__name__)} of shape {list(getattr(value, 'shape', ()))}"
     return f"expected {size} contiguous {np.dtype(dtype).name} on a CPU, found {kind}"
@@ -218,9 +203,7 @@ def library() -> compiling.Library | None:
     """The compiled functions, or None where they cannot be had."""
     loaded = compiling.load()
     if loaded is not None:
-        for name, parameters in _PARAMETERS.items():
-            types = [ctypes.c_void_p if p.is_array else _C_TYPES[p.name] for p in parameters]
-            sizes = _FUNCTIONS[name][1].__code__.co_argcount
+        for name, parameters in _PROTOTYPES.items():
             function = getattr(loaded, name)
-            function.argtypes, function.restype = [*types, *[ctypes.c_int64] * sizes], None
+            function.argtypes, function.restype = [parameter.c_type for parameter in parameters], None
     return loaded

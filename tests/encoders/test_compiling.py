@@ -67,7 +67,7 @@ def test_one_cut_short_is_built_again(own_folder: Path) -> None:
     path.unlink()  # this process has that file in its memory
     path.write_bytes(whole[: len(whole) // 2])
     done = subprocess.run(
-        [sys.executable, "-c", "from convbert import kernels; print(kernels.library() is not None)"],
+        [sys.executable, "-c", "from encoders.cpu import kernels; print(kernels.library() is not None)"],
         capture_output=True, encoding="utf-8", check=True,
     )  # fmt: skip
     assert done.stdout == "True\n"

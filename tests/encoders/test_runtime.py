@@ -215,7 +215,7 @@ def answer(program: str, **environment: str) -> Any:
 ON_ONE_CORE = """
 import json, os
 os.sched_setaffinity(0, list(os.sched_getaffinity(0))[:1])
-from convbert import runtime
+from encoders import runtime
 runtime.set_up()
 print(json.dumps([runtime.thread_count(), os.environ["OMP_NUM_THREADS"]]))
 """
@@ -228,7 +228,7 @@ print(json.dumps([os.environ["OMP_NUM_THREADS"], bool(flag)]))
 # mallinfo's fourth number counts blocks that were mapped one by one; its first the heap's bytes.
 LARGE_BLOCK = """
 import ctypes, json
-from convbert import runtime
+from encoders import runtime
 runtime.set_up()
 class Info(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int) for name in "arena ordblks smblks hblks a b c d e f".split()]
