@@ -16,6 +16,7 @@ import numpy as np
 from encoders.framework import paddle
 
 T = TypeVar("T")
+N = TypeVar("N", float, np.ndarray)
 
 
 def init() -> None:
@@ -44,18 +45,14 @@ def shard(items: np.ndarray) -> np.ndarray:
     return items[rank() :: world_size()]
 
 
-def all_reduce(value: float) -> float:
-    """The sum of a number over the processes."""
-    return float(all_reduce_array(np.array([value]))[0])
-
-
-def all_reduce_array(array: np.ndarray) -> np.ndarray:
-    """The sum of an array over the processes."""
+def all_reduce(value: N) -> N:
+    """The sum over the processes of a number, or of an array element by element."""
     if world_size() == 1:
-        return array
-    tensor = paddle.to_tensor(array)
+        return value
+    tensor = paddle.to_tensor(np.atleast_1d(value))
     paddle.distributed.all_reduce(tensor)
-    return np.asarray(tensor.numpy())
+    total: Any = tensor.numpy()
+    return total if isinstance(value, np.ndarray) else total.item()
 
 
 def add_gradients(parameters: Iterable[paddle.Tensor]) -> None:

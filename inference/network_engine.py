@@ -47,7 +47,7 @@ def predict_logits(
             if number % distributed.world_size() == distributed.rank():
                 logits[batch.rows] = model(*tensors(batch)).astype("float32").numpy()
             bar.update(len(batch))
-    return distributed.all_reduce_array(logits)  # a row is 0 in all processes but one
+    return distributed.all_reduce(logits)  # a row is 0 in all processes but one
 
 
 def head_of(model: "paddle.nn.Layer") -> str:

@@ -11,7 +11,7 @@ from common.errors import InputError
 from encoders import runtime
 from encoders.batching import Batch
 from encoders.framework import paddle
-from encoders.span_heads import JointSpanHead, SpanModel, lowered
+from encoders.span_heads import JointSpanHead, SpanModel, mask_question
 from inference.engine import Engine, Outputs, dense_mask
 from inference.exported import HEADS, INPUTS, ExportedModel
 
@@ -65,7 +65,7 @@ class StaticBeams(paddle.nn.Layer):
         """As ``encoders.span_heads.Beams``."""
         head, hidden = self.model.span_head, self.model.encoder(ids, token_types, mask)
         width = hidden.shape[-1]
-        start = head._start(hidden, token_types)
+        start = head.start_logits(hidden, token_types)
         count = paddle.minimum(paddle.shape(ids)[1].astype("int32"), paddle.full([], head.beam, "int32"))
         chances, start_at = paddle.topk(F.log_softmax(start, axis=-1), count, axis=-1)  # (B, K)
         weight = head.end_hidden.weight  # (2H, W): of the start's state, and of the token's
@@ -73,9 +73,9 @@ class StaticBeams(paddle.nn.Layer):
         by_token = paddle.matmul(hidden, weight[width:]) + head.end_hidden.bias
         chosen = paddle.take_along_axis(by_start, start_at.unsqueeze(-1), axis=1)  # (B, K, W)
         inner = F.gelu(chosen.unsqueeze(2) + by_token.unsqueeze(1))  # (B, K, T, W)
-        end = head.end(inner).squeeze(-1) + lowered(paddle.zeros_like(start), token_types).unsqueeze(1)
+        end = head.end(inner).squeeze(-1) + mask_question(paddle.zeros_like(start), token_types).unsqueeze(1)
         ends, end_at = paddle.topk(F.log_softmax(end, axis=-1), count, axis=-1)
-        return chances, start_at, ends, end_at, head._impossible(hidden, start)
+        return chances, start_at, ends, end_at, head.impossible_logits(hidden, start)
 
 
 class PaddleEngine(Engine):

@@ -116,12 +116,12 @@ class Distillation:
                 found = self._nearness(batch)
                 for number, values in enumerate((found.texts, found.tokens)):
                     near[number] += _sums_of(values)
-        near = distributed.all_reduce_array(near)
+        near = distributed.all_reduce(near)
         if self.nearness and not near[0, 0]:
             raise InputError(
                 "--pair_weight: no held-out example has two texts; give it a corpus of pairs, or leave it out"
             )
-        sums, dims = distributed.all_reduce_array(sums), distributed.all_reduce_array(dims)
+        sums, dims = distributed.all_reduce(sums), distributed.all_reduce(dims)
         means = dims / sums[:-1, 0][:, None, None]
         hidden = (means[:, 1] - means[:, 0] ** 2).mean(axis=1)
         tokens = sums[0, 0]
@@ -183,7 +183,7 @@ class Distillation:
             tokens = tokens_of(batch)
             losses = float(token) * tokens, float(geometry) * tokens, float(nearness)
             sums += [tokens, *losses, cosines.sum(), len(batch), float(sentence)]
-        tokens, token, geometry, nearness, cosine, count, sentence = distributed.all_reduce_array(sums)
+        tokens, token, geometry, nearness, cosine, count, sentence = distributed.all_reduce(sums)
         scores = {
             "loss": (token + self.geometry * geometry + self.nearness * nearness) / tokens,
             "token_loss": token / tokens,

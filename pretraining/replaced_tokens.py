@@ -160,7 +160,7 @@ class Detection:
             sums += [len(batch.places), batch.tokens, *map(float, losses), right]
             replaced.append(answers.replaced[real])
             logits.append(answers.detected.numpy()[real])
-        masked, tokens, generator, detector, right = distributed.all_reduce_array(sums)
+        masked, tokens, generator, detector, right = distributed.all_reduce(sums)
         masked = max(masked, 1)
         found = [np.concatenate([part for own in distributed.all_gather(parts) for part in own])
                  for parts in (replaced, logits)]  # fmt: skip

@@ -56,7 +56,7 @@ def answer(
     gathered = [part for parts in distributed.all_gather(beams) for part in parts]
     if gathered:
         return best_of_beams(gathered, windows, data, rules)
-    start, end = distributed.all_reduce_array(flat)  # a logit is 0 in all processes but one
+    start, end = distributed.all_reduce(flat)  # a logit is 0 in all processes but one
     return best_answers(windows, data, start, end, rules)
 
 

@@ -9,9 +9,19 @@ from typing import Any
 import pytest
 
 from common.errors import InputError
-from encoders.config import HEADS, MODEL_TYPES, SIZES, EncoderConfig, from_json, named, to_json
-from encoders.encoder import Encoder
+from encoders.config import (
+    ACTIVATION_NAMES,
+    HEADS,
+    MODEL_TYPES,
+    SIZES,
+    EncoderConfig,
+    from_json,
+    named,
+    to_json,
+)
+from encoders.encoder import FAMILIES, Encoder
 from encoders.framework import paddle
+from encoders.layers import ACTIVATIONS
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 FOLDERS = sorted(path.parent.name for path in GOLDEN.glob("*/config.json"))
@@ -52,12 +62,17 @@ def test_published_sizes(size: str, count: int, published: float) -> None:
     assert named(size).size == size
 
 
+def test_tables_have_the_same_rows() -> None:
+    assert set(FAMILIES) == set(MODEL_TYPES)
+    assert set(ACTIVATIONS) == set(ACTIVATION_NAMES)
+
+
 def test_sizes_are_those_of_the_paper() -> None:
-    shown = {
+    sizes = {
         name: (row["hidden_size"], row["num_attention_heads"], row["embedding_size"], row["num_groups"])
         for name, row in SIZES.items()
     }
-    assert shown == {"small": (256, 4, 128, 1), "medium-small": (384, 8, 128, 2), "base": (768, 12, 768, 1)}
+    assert sizes == {"small": (256, 4, 128, 1), "medium-small": (384, 8, 128, 2), "base": (768, 12, 768, 1)}
     for name in SIZES:
         config = named(name)
         assert config.model_type == "convbert"
@@ -135,7 +150,7 @@ def test_positive_numbers(name: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"model_type": "roberta"}, "model_type 'roberta' is not one of convbert, electra, bert, ernie"),
         ({"classifier_head": "mlp"}, "classifier_head 'mlp' is not one of linear, dense, pooler"),
@@ -157,8 +172,8 @@ def test_positive_numbers(name: str, value: Any) -> None:
         ({"max_seq_length": 513}, "max_seq_length 513 is beyond max_position_embeddings 512"),
     ],
 )  # fmt: skip
-def test_impossible(values: dict[str, Any], said: str) -> None:
-    assert fault(**values).startswith(said)
+def test_impossible(values: dict[str, Any], message: str) -> None:
+    assert fault(**values).startswith(message)
 
 
 def test_sizes_that_only_convbert_must_halve() -> None:

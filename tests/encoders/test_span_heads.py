@@ -7,7 +7,7 @@ import pytest
 
 from encoders.config import EncoderConfig
 from encoders.framework import paddle
-from encoders.span_heads import JointSpanHead, LinearSpanHead, SpanModel, lowered, span_loss
+from encoders.span_heads import JointSpanHead, LinearSpanHead, SpanModel, mask_question, span_loss
 
 TYPES = np.array([[0, 0, 0, 1, 1, 1], [0, 0, 1, 1, 0, 0]])  # second row: two tokens of padding
 ALLOWED = np.array([[1, 0, 0, 1, 1, 1], [1, 0, 1, 1, 0, 0]], dtype=bool)
@@ -29,18 +29,18 @@ def test_a_span_loss_by_hand():
     # Allowed: 4 positions of equal logits, then 3: each softmax gives 1/4, the second row's 1/3.
     zeros = paddle.zeros([2, 6])
     types = paddle.to_tensor(TYPES)
-    loss = span_loss(lowered(zeros, types), lowered(zeros, types), paddle.to_tensor(TARGETS))
+    loss = span_loss(mask_question(zeros, types), mask_question(zeros, types), paddle.to_tensor(TARGETS))
     assert float(loss) == pytest.approx(math.log(4) + math.log(3), rel=1e-6)
     # A start logit of ln 5 at the target makes it 5 of 8: the mean of −ln ⅝ and −ln ¼, and ln 3.
     start = zeros.clone()
     start[0, 3] = math.log(5)
-    loss = span_loss(lowered(start, types), lowered(zeros, types), paddle.to_tensor(TARGETS))
+    loss = span_loss(mask_question(start, types), mask_question(zeros, types), paddle.to_tensor(TARGETS))
     assert float(loss) == pytest.approx((math.log(8 / 5) + math.log(4)) / 2 + math.log(3), rel=1e-6)
 
 
 def test_question_and_padding_have_no_part():
     logits = paddle.to_tensor(np.random.default_rng(0).normal(size=(2, 6)).astype("float32"))
-    share = paddle.nn.functional.softmax(lowered(logits, paddle.to_tensor(TYPES)), axis=-1).numpy()
+    share = paddle.nn.functional.softmax(mask_question(logits, paddle.to_tensor(TYPES)), axis=-1).numpy()
     assert (share[~ALLOWED] < 1e-20).all()  # Paddle's softmax knows no smaller share
     assert (share[ALLOWED] > 1e-3).all()
 
