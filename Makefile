@@ -34,7 +34,7 @@ test-long: $(READY) $(READY26) $(READYNLP)  ## the slow tests, real data (GLUE_D
 	@$(RUN26) -m pytest $(ARGS)
 
 test-machines: $(READY)  ## the tests as on other processors, with a table (ARGS="--help" tells combinations and flags)
-	@$(RUN) -m scripts.machines $(ARGS)
+	@$(RUN) -m bench.machines $(ARGS)
 
 bench: $(READY)  ## speed beside PaddleNLP and transformers (DEVICE=gpu; ARGS="--help" tells cases and flags)
 	@$(RUN) -m bench.run --device $(DEVICE) $(ARGS)

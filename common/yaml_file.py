@@ -6,7 +6,7 @@ holds, and no message shows more than the beginning of a value.
 
 import itertools
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,30 +19,36 @@ MAX_BYTES = 1 << 18  # a plan of a thousand lines has some 40 kB
 _MAX_NODES = 20_000
 _MAX_DEPTH = 50
 _MAX_DIGITS = 50
-_LONGEST_NAME = 60
+_MAX_NAME = 60
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 _CONTAINERS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 
 
 @dataclass(frozen=True)
 class Node:
-    """A value of a plan. value: a scalar, a list of nodes, or a dict of nodes by key.
+    """A value of a plan.
 
-    place: ``FILE:LINE``. name: the keys that lead here, joined by dots; empty for the whole file.
+    Attributes:
+        value: A scalar, a list of nodes, or a dict of nodes by key.
+        path: The file, as errors name it.
+        line: The line in it.
+        name: The keys that lead here, joined by dots; empty for the whole file.
     """
 
     value: Any
-    place: str
+    path: str
+    line: int
     name: str
 
     def wrong(self, expected: str) -> InputError:
         """The error for a value that is not what was expected."""
-        found = self.kind if self.is_root else _described(self.value)
-        return InputError(f"{self.place}: {self._named}expected {expected}, found {found}")
+        actual = self.kind if self.is_root else _described(self.value)
+        return self.refused(f"expected {expected}, found {actual}")
 
     def refused(self, why: str) -> InputError:
         """The error for a value of the right form that cannot be taken."""
-        return InputError(f"{self.place}: {self._named}{why}")
+        prefix = f"{self.name}: " if self.name else ""
+        return InputError(f"{prefix}{why}", path=self.path, line=self.line, code="value")
 
     @property
     def is_root(self) -> bool:
@@ -58,19 +64,14 @@ class Node:
             return "a list" if self.value else "an empty list"
         return {str: "a text", bool: "true or false", type(None): "nothing"}.get(type(self.value), "a number")
 
-    @property
-    def _named(self) -> str:
-        return f"{self.name}: " if self.name else ""
-
     def fields(self, allowed: Collection[str]) -> dict[str, "Node"]:
         """The entries of a mapping whose keys are known; nothing at all counts as an empty one."""
-        found = self.entries()
-        for key, node in found.items():
+        entries = self.entries()
+        for key, node in entries.items():
             if key not in allowed:
-                where = f"{self.name}: " if self.name else ""
-                unknown = shortened(key, _LONGEST_NAME)
-                raise InputError(f"{node.place}: {where}unknown key {unknown}; known: {', '.join(allowed)}")
-        return found
+                message = f"unknown key {shortened(key, _MAX_NAME)}; known: {', '.join(allowed)}"
+                raise replace(self, line=node.line).refused(message)
+        return entries
 
     def entries(self) -> dict[str, "Node"]:
         """The entries of a mapping with any keys."""
@@ -121,30 +122,28 @@ def read_nodes(path: str | Path, display_name: str = "", may_be_pipe: bool = Fal
     try:
         loader = loader_class(text)
         root = loader.get_single_node()
-        return _node(loader, root, label, "", itertools.count()) if root else Node(None, f"{label}:1", "")
+        return _node(loader, root, label, "", itertools.count()) if root else Node(None, label, 1, "")
     except yaml.MarkedYAMLError as error:
-        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise InputError(f"{label}{line}: not YAML: {_reason(error.problem)}") from None
+        line = error.problem_mark.line + 1 if error.problem_mark else None
+        raise _not_yaml(label, line, _reason(error.problem)) from None
     except yaml.reader.ReaderError as error:
-        line_number = text.count("\n", 0, error.position) + 1
-        raise InputError(
-            f"{label}:{line_number}: not YAML: the character {_code_point(error.character)} is not allowed"
-        ) from None
+        reason = f"the character {_code_point(error.character)} is not allowed"
+        raise _not_yaml(label, text.count("\n", 0, error.position) + 1, reason) from None
     except yaml.YAMLError as error:
-        raise InputError(f"{label}: not YAML: {_reason(str(error))}") from None
+        raise _not_yaml(label, None, _reason(str(error))) from None
     except (ValueError, OverflowError):  # of the scanner, which asks for the character \U00110000
-        raise InputError(f"{label}:{loader.line + 1}: not YAML: \\U names no character") from None
+        raise _not_yaml(label, loader.line + 1, "\\U names no character") from None
     except RecursionError:
-        raise InputError(f"{label}: not YAML: nested too deeply") from None
+        raise _not_yaml(label, None, "nested too deeply") from None
 
 
 def _text(path: str | Path, label: str, may_be_pipe: bool) -> str:
     try:
         return decode_text(read_input(path, MAX_BYTES) if may_be_pipe else read_plain(path, MAX_BYTES), label)
     except FileNotFoundError:
-        raise InputError(f"{label}: no such file") from None
+        raise InputError("no such file", path=label, code="missing") from None
     except OSError as error:
-        raise InputError(f"{label}: cannot be read: {error.strerror}") from None
+        raise InputError(f"cannot be read: {error.strerror}", path=label, code="unreadable") from None
 
 
 def _bounded_loader(label: str) -> Any:
@@ -157,12 +156,13 @@ def _bounded_loader(label: str) -> Any:
         def compose_node(self, parent: Any, index: Any) -> Any:
             self._depth += 1
             self._count += 1
-            if self._count > _MAX_NODES:
+            if self._count > _MAX_NODES or self._depth > _MAX_DEPTH:
                 line = self.peek_event().start_mark.line + 1
-                raise InputError(f"{label}:{line}: has more than {_MAX_NODES} entries")
-            if self._depth > _MAX_DEPTH:
-                line = self.peek_event().start_mark.line + 1
-                raise InputError(f"{label}:{line}: not YAML: nested too deeply")
+                raise (
+                    _too_many(label, line)
+                    if self._count > _MAX_NODES
+                    else _not_yaml(label, line, "nested too deeply")
+                )
             node = super().compose_node(parent, index)
             self._depth -= 1
             return node
@@ -173,27 +173,36 @@ def _bounded_loader(label: str) -> Any:
 def _node(loader: Any, source: Any, label: str, name: str, count: Iterator[int]) -> Node:
     import yaml
 
-    place = f"{label}:{source.start_mark.line + 1}"
+    line = source.start_mark.line + 1
     if next(count) > _MAX_NODES:  # an alias (*name) repeats what it names
-        raise InputError(f"{place}: has more than {_MAX_NODES} entries")
+        raise _too_many(label, line)
     if isinstance(source, yaml.ScalarNode):
-        return Node(_scalar(loader, source, Node(None, place, name)), place, name)
+        return Node(_scalar(loader, source, Node(None, label, line, name)), label, line, name)
     if source.tag not in _CONTAINERS:
-        raise InputError(f"{place}: not YAML: no tag is known here: {_reason(source.tag)}")
+        raise _not_yaml(label, line, f"no tag is known here: {_reason(source.tag)}")
     if isinstance(source, yaml.SequenceNode):
-        return Node([_node(loader, item, label, name, count) for item in source.value], place, name)
+        return Node([_node(loader, item, label, name, count) for item in source.value], label, line, name)
     entries: dict[str, Node] = {}
     for key_node, value_node in source.value:
-        key_place = f"{label}:{key_node.start_mark.line + 1}"
+        key_line = key_node.start_mark.line + 1
         if not isinstance(key_node, yaml.ScalarNode):
-            raise InputError(f"{key_place}: not YAML: a key must be a word, not a list or a mapping")
+            raise _not_yaml(label, key_line, "a key must be a word, not a list or a mapping")
         key = str(key_node.value)
         if key in entries:
-            raise InputError(f"{key_place}: {shortened(key, _LONGEST_NAME)} stands twice")
-        part = key if len(key) <= _LONGEST_NAME else key[:_LONGEST_NAME] + "…"
+            message = f"{shortened(key, _MAX_NAME)} stands twice"
+            raise InputError(message, path=label, line=key_line, code="twice")
+        part = key if len(key) <= _MAX_NAME else key[:_MAX_NAME] + "…"
         entry = _node(loader, value_node, label, f"{name}.{part}" if name else part, count)
-        entries[key] = Node(entry.value, key_place, entry.name)
-    return Node(entries, place, name)
+        entries[key] = replace(entry, line=key_line)
+    return Node(entries, label, line, name)
+
+
+def _not_yaml(label: str, line: int | None, reason: str) -> InputError:
+    return InputError(f"not YAML: {reason}", path=label, line=line, code="YAML")
+
+
+def _too_many(label: str, line: int) -> InputError:
+    return InputError(f"has more than {_MAX_NODES} entries", path=label, line=line, code="too many")
 
 
 def _scalar(loader: Any, source: Any, node: Node) -> Any:
@@ -205,13 +214,13 @@ def _scalar(loader: Any, source: Any, node: Node) -> Any:
         return loader.construct_object(source)
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError):
         kind = source.tag.rpartition(":")[2]
-        value = shortened(source.value, _LONGEST_NAME)
+        value = shortened(source.value, _MAX_NAME)
         raise node.refused(f"{value} is no valid {kind}; quotes make it a text") from None
 
 
 def _described(value: Any) -> str:
     if isinstance(value, dict | list) or value is None:
-        return Node(value, "", "").kind
+        return Node(value, "", 0, "").kind
     return shortened(value)
 
 

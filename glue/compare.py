@@ -28,7 +28,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from common.command_line import CommandParser, count, count_or_0, run
-from glue.score import FILES, ScoredSplits, add_task, read_golds, read_predicted, splits_scored
+from glue.arguments import add_task
+from glue.score import FILES, ScoredSplits, read_golds, read_predicted, splits_scored
 from glue.tasks import TASKS
 from metrics.bootstrap import compare_scores, resampled_scores
 from metrics.task_scores import ScoredTask, score_task, signature

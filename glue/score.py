@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 from common.command_line import CommandParser, path, run
 from common.errors import InputError, UsageError
 from common.messages import say
+from glue.arguments import add_task
 from glue.data import read_gold
-from glue.tasks import TASKS, Split, Task, task_name
+from glue.tasks import TASKS, Split, Task
 from metrics.prediction_file import Form, read_predictions
 from metrics.task_scores import score_task, signature
 
@@ -49,22 +50,27 @@ class ScoredSplits:
 
 @dataclass(frozen=True)
 class Gold:
-    """A gold file: its place on the command line, the dev split it is taken for (None: cannot be told),
-    and its values, label ids or numbers."""
+    """A gold file.
 
-    place: int
+    Attributes:
+        position: Which of the files on the command line it is.
+        split: The dev file that it is taken for; None if that cannot be told.
+        values: (N,) label ids or numbers.
+    """
+
+    position: int
     split: Split | None
     values: "Array"
 
 
 def read_golds(task: Task, paths: Sequence[str]) -> list[Gold]:
     """Read gold files and bring them into the table's order; InputError for two of the same split."""
-    golds = [_read_gold(task, path, place) for place, path in enumerate(paths)]
+    golds = [_read_gold(task, path, position) for position, path in enumerate(paths)]
     splits = task.of_kind("dev")
     known = [gold.split for gold in golds if gold.split]
     if len(golds) > 1 and (len(known) < len(golds) or len(set(known)) < len(known)):
-        wanted = " ".join(Path(split.file).name for split in splits)
-        raise InputError(f"{' '.join(paths)}: not {task.name}'s dev files, one of each; give {wanted}")
+        names = " ".join(Path(split.file).name for split in splits)
+        raise InputError(f"{' '.join(paths)}: not {task.name}'s dev files, one of each; give {names}")
     return sorted(golds, key=lambda gold: splits.index(gold.split) if gold.split else 0)
 
 
@@ -72,61 +78,41 @@ def splits_scored(task: Task, golds: Sequence[Gold]) -> ScoredSplits:
     """What of the task these gold files cover: all of it, or one of two dev files (no ``main`` then)."""
     splits = task.of_kind("dev")
     if len(golds) == len(splits):
-        split = "+".join(_split_name(split) for split in splits)
-        return ScoredSplits(task.name, task.metrics, task.score_keys, task.main, split)
-    found = golds[0].split
-    keys = tuple(f"{metric}_{found.part}" if found else metric for metric in task.metrics)
-    return ScoredSplits(task.name, task.metrics, keys, "", _split_name(found) if found else "dev_unknown")
+        name = "+".join(_split_name(split) for split in splits)
+        return ScoredSplits(task.name, task.metrics, task.score_keys, task.main, name)
+    split = golds[0].split
+    keys = tuple(f"{metric}_{split.part}" if split else metric for metric in task.metrics)
+    return ScoredSplits(task.name, task.metrics, keys, "", _split_name(split) if split else "dev_unknown")
 
 
 def read_predicted(task: Task, golds: Sequence[Gold], paths: Sequence[str]) -> list["Array"]:
     """Prediction files, given in the order the gold files were, as ids or numbers in ``golds``' order."""
-    import numpy as np
-
     if len(paths) != len(golds):
         raise UsageError(f"{len(paths)} prediction files but {len(golds)} gold files; give one for each")
     form = Form(task.labels, task.target_range, task.label_meant)
-    files = [read_predictions(paths[gold.place], form, len(gold.values)) for gold in golds]
-    return [
-        np.array([float(cell) if task.is_regression else task.labels.index(cell) for cell in cells])
-        for cells in files
-    ]
+    return [task.values_of(read_predictions(paths[gold.position], form, len(gold.values))) for gold in golds]
 
 
-def _read_gold(task: Task, path: str, place: int) -> Gold:
-    import numpy as np
-
+def _read_gold(task: Task, path: str, position: int) -> Gold:
     splits = task.of_kind("dev")
     if not Path(path).is_file():
-        raise InputError(f"{path}: no such file; --gold names an official dev file, e.g. {splits[0].file}")
+        message = f"no such file; --gold names an official dev file, e.g. {splits[0].file}"
+        raise InputError(message, path=path, code="missing")
     by_name = [split for split in splits if Path(path).name == Path(split.file).name]
-    labels = read_gold(task, (by_name or splits)[0], path)
-    values = np.array([label if task.is_regression else task.labels.index(str(label)) for label in labels])
+    values = task.values_of([str(label) for label in read_gold(task, (by_name or splits)[0], path)])
     by_rows = [split for split in splits if split.rows == len(values)]
-    for found, how in ((by_name, "its name"), (by_rows, "its row count"), (splits, "")):
-        if len(found) == 1:
+    for candidates, how in ((by_name, "its name"), (by_rows, "its row count"), (splits, "")):
+        if len(candidates) == 1:
             if len(splits) > 1:
-                say(f"{path}: taken for the {found[0].part} dev file by {how}")
-            return Gold(place, found[0], values)
+                say(f"{path}: taken for the {candidates[0].part} dev file by {how}")
+            return Gold(position, candidates[0], values)
     names = " or ".join(Path(split.file).name for split in splits)
     say(f"{path}: neither name nor row count tells whether this is {names}")
-    return Gold(place, None, values)
+    return Gold(position, None, values)
 
 
 def _split_name(split: Split) -> str:
     return f"{split.kind}_{split.part}" if split.part else split.kind
-
-
-def add_task(parser: CommandParser) -> None:
-    """The flag that names the task, in any case; an unknown one is a usage error."""
-    names = ", ".join(TASKS)
-    parser.add_argument(
-        "--task_name",
-        required=True,
-        type=task_name,
-        metavar="TASK",
-        help=f"one of {names}",
-    )
 
 
 def _parser() -> CommandParser:

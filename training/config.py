@@ -179,11 +179,12 @@ def read_config_file(path: str | Path | None, allowed: Collection[str]) -> Confi
         raise InputError(f"{path}: expected lines of the form 'name: value', found {root.kind}")
     for name, node in root.entries().items():
         if name not in allowed:
-            raise InputError(f"{node.place}: unknown setting {shortened(name, 60)}; --help lists them")
+            message = f"unknown setting {shortened(name, 60)}; --help lists them"
+            raise InputError(message, path=node.path, line=node.line, code="unknown")
         if isinstance(node.value, dict | list):
             raise node.wrong("one value")
         settings[name] = _number_if_float(node.value)  # YAML 1.1 reads 1e-4 (without a dot) as text
-        settings.lines[name] = node.place
+        settings.lines[name] = f"{node.path}:{node.line}"
     return settings
 
 

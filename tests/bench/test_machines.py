@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from bench import machines
+from bench.machines import Result, main, table
 from common.errors import InputError, UsageError
-from scripts import machines
-from scripts.machines import Result, main, table
 
 TESTS = """
 import os

@@ -1,10 +1,10 @@
 """Run the tests as other machines would: other instructions, other numbers of threads, nothing compiled.
 
 Example:
-  python -m scripts.machines                        every combination, on the tests that compute
-  python -m scripts.machines --only old avx         two of them
-  python -m scripts.machines --short                the one that differs most, on fewer tests: what CI runs
-  python -m scripts.machines --tests tests metrics  the whole suite
+  python -m bench.machines                        every combination, on the tests that compute
+  python -m bench.machines --only old avx         two of them
+  python -m bench.machines --short                the one that differs most, on fewer tests: what CI runs
+  python -m bench.machines --tests tests metrics  the whole suite
 
 One training step of a small network is computed under each setting first: a setting under which every bit is
 the machine's own has no effect here, and the table says so; a combination without any effect is not run.
@@ -115,7 +115,7 @@ class Result:
 
 
 def make_parser() -> CommandParser:
-    parser = CommandParser(prog="python -m scripts.machines", description=__doc__)
+    parser = CommandParser(prog="python -m bench.machines", description=__doc__)
     parser.add_argument(
         "--only", nargs="+", choices=tuple(COMBINATIONS), metavar="NAME",
         help=f"the combinations to run, of: {', '.join(COMBINATIONS)} (default: all)",
