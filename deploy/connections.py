@@ -7,8 +7,9 @@ connection that says nothing, or reads nothing, stays for ever.
 
 import asyncio
 import json
+import math
 import sys
-from collections.abc import Callable
+from enum import IntEnum
 from typing import Any
 
 import httptools
@@ -27,67 +28,38 @@ LINGER_SECONDS = 5.0  # in which a refusal is to be read, while what still comes
 MAX_LINGER_BYTES = 64 * 1024 * 1024  # of what is thrown away, and of any body
 
 
-class WaitingConnections:
-    """Connections that wait for a request, its head or its body, each kind in the order of its waiting."""
+class Wait(IntEnum):
+    """What a connection waits for, in the order in which connections are closed for others.
 
-    def __init__(self) -> None:
-        # Since when: connections without any answer yet, with an answer behind them, and with a head whose
-        # body is not whole.
-        self._new: dict[Connection, float] = {}
-        self._idle: dict[Connection, float] = {}
-        self._bodies: dict[Connection, float] = {}
-        self._kinds = (self._new, self._idle, self._bodies)
+    New ones first: who had an answer is likely to ask again, and would see its request lost. Bodies last:
+    what came of them would have to be sent again.
+    """
 
-    def add(self, connection: "Connection", now: float) -> None:
-        """For a request, or the rest of its head."""
-        self.discard(connection)
-        (self._idle if connection.has_answered else self._new)[connection] = now
-
-    def add_body(self, connection: "Connection", now: float) -> None:
-        """For the rest of a body."""
-        self.discard(connection)
-        self._bodies[connection] = now
-
-    def discard(self, connection: "Connection") -> None:
-        """It waits no more."""
-        for kind in self._kinds:
-            kind.pop(connection, None)
-
-    def longest(self, now: float, grace: float, idle_grace: float) -> "tuple[Connection, float] | None":
-        """The connection that has waited longest and when it began, if that is longer than the grace.
-
-        New ones first: who had an answer is likely to ask again, and would see its request lost. Bodies last:
-        what came of them would have to be sent again.
-        """
-        for kind, seconds in zip(self._kinds, (grace, idle_grace, grace), strict=True):
-            connection, since = next(iter(kind.items()), (None, now))
-            if connection is not None and now - since >= seconds:
-                return connection, since
-        return None
-
-    def is_waiting(self, connection: "Connection", since: float) -> bool:
-        """Whether it has waited since then without a pause."""
-        return any(kind.get(connection) == since for kind in self._kinds)
+    FIRST_REQUEST = 0
+    NEXT_REQUEST = 1
+    BODY = 2
 
 
 class Connection(HttpToolsProtocol):
-    """uvicorn's protocol with bounds.
+    """uvicorn's protocol with bounds. Its server calls ``end_late`` when a deadline is over.
 
     Args:
-        waiting: Where it is listed while it waits.
         seconds: For what follows an answer, and for taking one off us.
         settings: uvicorn's.
 
     Attributes:
-        has_answered: Whether there was an answer on this connection.
+        waits_for: What must come next, unless a request is being answered.
+        since: The loop's time when that wait began.
+        deadline: The loop's time when the connection is to be ended.
+        write_deadline: The same for what is written to it.
     """
 
-    def __init__(self, waiting: WaitingConnections, seconds: float, **settings: Any) -> None:
+    def __init__(self, seconds: float, **settings: Any) -> None:
         super().__init__(**settings)
-        self._waiting, self._seconds = waiting, seconds
-        self.has_answered = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._write_timer: asyncio.TimerHandle | None = None
+        self._seconds = seconds
+        self.waits_for: Wait | None = None
+        self.since, self.deadline, self.write_deadline = 0.0, math.inf, math.inf
+        self._has_answered = False
         self._in_head, self._in_body = False, False  # of a request
         self._received, self._body, self._chunks = 0, 0, 0  # bytes since the head began or ended; of body
         self._head, self._thrown_away = 0, 0  # bytes
@@ -95,34 +67,35 @@ class Connection(HttpToolsProtocol):
 
     # Time
 
-    def _within(self, seconds: float, late: Callable[[], None]) -> None:
-        self._no_timer()
-        self._timer = self.loop.call_later(seconds, late)
+    def _wait(self, kind: Wait | None = None) -> None:
+        """From now, for a request unless another kind is given."""
+        request = Wait.NEXT_REQUEST if self._has_answered else Wait.FIRST_REQUEST
+        self.waits_for, self.since = request if kind is None else kind, self.loop.time()
 
-    def _no_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _end_within(self, seconds: float) -> None:
+        self.deadline = self.loop.time() + seconds
 
-    def _wait(self, seconds: float) -> None:
-        """For a request to begin, or for its head to be whole."""
+    def _wait_for_request(self, seconds: float) -> None:
+        """To begin, or for its head to be whole."""
         if not self._is_answering():
-            self._waiting.add(self, self.loop.time())
-        self._within(seconds, self._late)
+            self._wait()
+        self._end_within(seconds)
 
     def _is_answering(self) -> bool:
         """Whether a request, the last of those that came, has not had its answer yet."""
         return self.cycle is not None and not self.cycle.response_complete
 
-    def _late(self) -> None:
-        if self._in_head and not self._refused and not self.transport.is_closing():
+    def end_late(self) -> None:
+        """End the connection because a deadline is over."""
+        is_deaf = self.loop.time() >= self.write_deadline
+        if self._in_head and not self._refused and not self.transport.is_closing() and not is_deaf:
             self.refuse(408, f"the request's head did not arrive within {HEAD_SECONDS:g} s")
         else:
             self.give_up()
 
     def give_up(self) -> None:
         """End the connection without a word."""
-        self._waiting.discard(self)
+        self.waits_for, self.deadline, self.write_deadline = None, math.inf, math.inf
         self.transport.abort()
 
     def make_way(self) -> None:
@@ -135,23 +108,15 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._wait(HEAD_SECONDS)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._waiting.discard(self)
-        self._no_timer()
-        self.resume_writing()
-        super().connection_lost(exc)
+        self._wait_for_request(HEAD_SECONDS)
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._write_timer = self.loop.call_later(self._seconds, self.give_up)
+        self.write_deadline = self.loop.time() + self._seconds
 
     def resume_writing(self) -> None:
-        if self._write_timer is not None:
-            self._write_timer.cancel()
-            self._write_timer = None
         super().resume_writing()
+        self.write_deadline = math.inf
 
     # What comes
 
@@ -177,7 +142,7 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_head, self._received, self._head = True, 0, 0
-        self._wait(HEAD_SECONDS)
+        self._wait_for_request(HEAD_SECONDS)
 
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
@@ -202,17 +167,12 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._received, self._body, self._chunks = 0, 0, 0
-        self._no_timer()
-        self._waiting.discard(self)
+        self.waits_for, self.deadline = None, math.inf
         self._take_host_from_target()
         super().on_headers_complete()
         self._in_body = True
-        self._wait_for_body()
-
-    def _wait_for_body(self) -> None:
-        """From now, unless an earlier request of this connection is still being answered."""
-        if not self.pipeline:
-            self._waiting.add_body(self, self.loop.time())
+        if not self.pipeline:  # no earlier request of this connection is being answered
+            self._wait(Wait.BODY)
 
     def _take_host_from_target(self) -> None:
         """``GET http://host/path``: that host counts, and not the header's (RFC 9112, 3.2.2).
@@ -239,29 +199,27 @@ class Connection(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._in_body = False
-        self._waiting.discard(self)
+        self._in_body, self.waits_for = False, None
         super().on_message_complete()
         if self.cycle is not None and self.cycle.response_complete:
-            self._wait(IDLE_SECONDS)
+            self._wait_for_request(IDLE_SECONDS)
 
     def on_response_complete(self) -> None:
-        self.has_answered = True
-        self._waiting.discard(self)
+        self._has_answered, self.waits_for = True, None
         super().on_response_complete()
         if self.transport.is_closing():  # what is still to be written must get away
-            self._within(self._seconds, self.give_up)
-        elif self._in_body and self.cycle.response_complete:  # answered before it was whole
+            self._end_within(self._seconds)
+        elif self._is_answering():
+            if self._in_body and not self.pipeline:
+                self._wait(Wait.BODY)
+        elif self._in_body:  # answered before it was whole
             if self.expect_100_continue:
                 self.transport.close()
-            self._waiting.add(self, self.loop.time())
-            self._within(self._seconds, self.give_up)
-        elif self._in_head and not self._is_answering():  # of the next request, whose time runs already
-            self._waiting.add(self, self.loop.time())
-        elif not self._is_answering():
-            self._wait(IDLE_SECONDS)
-        elif self._in_body:
-            self._wait_for_body()
+            self._wait_for_request(self._seconds)
+        elif self._in_head:  # of the next request, whose time runs already
+            self._wait()
+        else:
+            self._wait_for_request(IDLE_SECONDS)
 
     # Refusals
 
@@ -281,8 +239,7 @@ class Connection(HttpToolsProtocol):
         self._refused = True
         pending = self._is_answering()
         if pending and not self._in_body:
-            self.cycle.keep_alive = False
-            self._no_timer()
+            self.cycle.keep_alive, self.deadline = False, math.inf
             return
         if self._in_body and (not pending or self.cycle.response_started or self.pipeline):
             self.give_up()  # there is, or will be, an answer to this request
@@ -295,12 +252,9 @@ class Connection(HttpToolsProtocol):
             STATUS_LINE[status] + b"content-type: application/json\r\nconnection: close\r\n"
             b"content-length: %d\r\n\r\n" % len(body) + body
         )
-        self._linger()
-
-    def _linger(self) -> None:
-        """Let the refusal be read: closing at once, with more on its way to us, could take it back."""
-        self._waiting.add(self, self.loop.time())
-        self._within(LINGER_SECONDS, self.give_up)
+        # Let it be read: closing at once, with more on its way to us, could take it back.
+        self._wait()
+        self._end_within(LINGER_SECONDS)
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.flow.resume_reading()

@@ -3,21 +3,26 @@
 import logging
 import time
 import traceback
+from collections.abc import Callable
 
 SECONDS = 60.0
 MAX_KINDS = 1000  # of messages that are remembered
 
 
 class OncePerMinute(logging.Filter):
-    """Let one record of each kind through a minute, and say how many were held back before it."""
+    """Let one record of each kind through a minute, and say how many were held back before it.
 
-    def __init__(self) -> None:
+    clock: Returns seconds that never go back.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
+        self._clock = clock
         self._last: dict[object, float] = {}
         self._held: dict[object, int] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        kind, now = self._kind(record), time.monotonic()
+        kind, now = self._kind(record), self._clock()
         if kind in self._last and now - self._last[kind] < SECONDS:
             self._held[kind] = self._held.get(kind, 0) + 1
             return False

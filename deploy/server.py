@@ -6,13 +6,14 @@ import logging
 import socket
 import sys
 import time
+from operator import itemgetter
 from types import FrameType
 
 import uvicorn
 
 from common.errors import InputError
 from common.messages import say
-from deploy.connections import IDLE_SECONDS, Connection, WaitingConnections
+from deploy.connections import IDLE_SECONDS, Connection
 from deploy.log_filter import OncePerMinute
 from deploy.middleware import RequestMiddleware
 from deploy.open_files import RESERVE, room_for
@@ -23,6 +24,7 @@ GRACE_SECONDS = 2.0  # that a new connection may be silent, or a body incomplete
 IDLE_GRACE_SECONDS = 5.0  # the same for a connection that has had an answer
 RETRY_SECONDS = 1.0  # if the system has nothing left to accept with
 POLL_SECONDS = 0.05  # between looks at what is still open
+SWEEP_SECONDS = 0.1  # between looks for connections that are late
 _LOG = logging.getLogger("uvicorn.error")
 
 
@@ -98,10 +100,11 @@ class Server(uvicorn.Server):
         )
         super().__init__(config)
         self._app, self._bound, self._idle, self._patience = app, bound, idle, patience
-        self._max_connections, self._waiting = connections, WaitingConnections()
+        self._max_connections = connections
         # Accepted, but no connection yet.
         self._connecting: set[asyncio.Task[tuple[asyncio.Transport, asyncio.Protocol]]] = set()
         self._pause: asyncio.TimerHandle | None = None
+        self._next_sweep: asyncio.TimerHandle | None = None
         for name in ("uvicorn.error", "asyncio"):
             log = logging.getLogger(name)
             if not any(isinstance(present, OncePerMinute) for present in log.filters):
@@ -117,8 +120,20 @@ class Server(uvicorn.Server):
         self._bound.listen(BACKLOG)
         self._bound.setblocking(False)
         self._resume_accepting()
+        self._end_late_connections()
         host, port = self._bound.getsockname()[:2]
         print(f"serving on http://{f'[{host}]' if ':' in host else host}:{port}", file=sys.stderr, flush=True)
+
+    def _connections(self) -> list[Connection]:
+        return [each for each in self.server_state.connections if isinstance(each, Connection)]
+
+    def _end_late_connections(self) -> None:
+        """Now, and again and again."""
+        loop = asyncio.get_running_loop()
+        self._next_sweep = loop.call_later(SWEEP_SECONDS, self._end_late_connections)
+        for connection in self._connections():
+            if loop.time() >= min(connection.deadline, connection.write_deadline):
+                loop.call_soon(connection.end_late)
 
     def _is_full(self) -> bool:
         return len(self.server_state.connections) + len(self._connecting) >= self._max_connections
@@ -158,28 +173,33 @@ class Server(uvicorn.Server):
         connecting.add_done_callback(self._connecting.discard)
 
     def _protocol(self) -> asyncio.Protocol:
-        return Connection(
-            self._waiting,
-            self._patience / 2,
-            config=self.config,
-            server_state=self.server_state,
-            app_state=self.lifespan.state,
-        )
+        state = {"server_state": self.server_state, "app_state": self.lifespan.state}
+        return Connection(self._patience / 2, config=self.config, **state)
 
     def _make_room(self) -> None:
         """Close the connection that has waited longest for a request or its body, or wait for one to end."""
-        loop = asyncio.get_running_loop()
-        longest = self._waiting.longest(loop.time(), GRACE_SECONDS, IDLE_GRACE_SECONDS)
-        if longest is None:
-            most = self._max_connections
+        loop, most = asyncio.get_running_loop(), self._max_connections
+        silent = self._longest_waiting()
+        if silent is None:
             _LOG.warning("all %d connections are in use (--max_connections); others wait", most)
             self._pause_accepting(POLL_SECONDS)
             return
         loop.remove_reader(self._bound.fileno())
-        self._pause = loop.call_later(0, self._close, *longest)  # when what it may have sent was read
+        self._pause = loop.call_later(0, self._close, silent, silent.since)  # after reading what it has sent
+
+    def _longest_waiting(self) -> Connection | None:
+        """The connection to be closed first, of those that have waited for longer than the grace."""
+        now = asyncio.get_running_loop().time()
+        grace = [GRACE_SECONDS, IDLE_GRACE_SECONDS, GRACE_SECONDS]  # by Wait
+        waiting = [
+            (each.waits_for, each.since, each)
+            for each in self._connections()
+            if each.waits_for is not None and now - each.since >= grace[each.waits_for]
+        ]
+        return min(waiting, key=itemgetter(0, 1))[2] if waiting else None
 
     def _close(self, silent: Connection, since: float) -> None:
-        if self._waiting.is_waiting(silent, since):
+        if silent.waits_for is not None and silent.since == since:
             most = self._max_connections
             _LOG.warning("all %d connections are in use; silent and slow ones are closed for others", most)
             silent.make_way()
@@ -192,6 +212,8 @@ class Server(uvicorn.Server):
         while self.server_state.connections and time.monotonic() < deadline and not self.force_exit:
             await asyncio.sleep(POLL_SECONDS)
         await super().shutdown()
+        if self._next_sweep is not None:
+            self._next_sweep.cancel()
 
     async def _stop_listening(self) -> None:
         """Take what the system has accepted for us already; closing the socket would drop it."""
