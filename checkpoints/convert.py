@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from checkpoints.folder import Checkpoint
     from checkpoints.formats.tensors import StoredTensor
-    from checkpoints.mapping import Rule
     from encoders.config import EncoderConfig
     from encoders.tokenizer import Tokenizer
 
@@ -162,7 +161,8 @@ def _renamed(
     from checkpoints.weight_files import OF_GENERATOR
 
     source = convention_of(tensors)
-    table = _by_name(conversion_rules(config, answers_questions), config, source)
+    prefix = f"{config.model_type}."
+    rules = {rule.side(source).name: rule for rule in conversion_rules(config, answers_questions)}
     arrays: Arrays = {}
     left_out, unknown = [], []
     generator = [key for key in tensors if key.startswith(OF_GENERATOR)]
@@ -172,14 +172,14 @@ def _renamed(
         if key.rsplit(".", 1)[-1] in _BUFFERS:
             left_out.append(escape_unprintable(key, 100))
             continue
-        rule, layer, prefix = table.get(key, (None, 0, ""))
+        rule = rules.get(key) or rules.get(prefix + key)
         if rule is None or tensor.kind not in FLOATS:
             remark = "" if rule is None else f" (stored as {tensor.kind})"
             unknown.append(escape_unprintable(key, 100) + remark)
             continue
         array = to_theirs(to_ours(tensor.load(), rule.side(source).layout), rule.side(to).layout)
-        name = rule.side(to).name.format(base=config.model_type).replace("*", str(layer))
-        arrays[name if prefix else name.removeprefix(f"{config.model_type}.")] = (tensor.kind, array)
+        name = rule.side(to).name
+        arrays[name if key in rules else name.removeprefix(prefix)] = (tensor.kind, array)
     if unknown:
         raise InputError(f"nothing on the other side is called {_first(unknown)}", path=path)
     notes = [f"left out, made anew from the sizes: {_first(left_out)}"] if left_out else []
@@ -197,22 +197,6 @@ def _of_one_network(architecture: str) -> str:
     """The class; of a generator and a discriminator saved together, PaddleNLP's name of the latter's."""
     family, pair, _ = architecture.partition("ForTotalPretraining")
     return f"{family}Discriminator" if pair else architecture
-
-
-def _by_name(
-    rules: "list[Rule]", config: "EncoderConfig", convention: str
-) -> "dict[str, tuple[Rule | None, int, str]]":
-    """A tensor's name → its rule, its layer, and its prefix; a bare encoder's names have none."""
-    table: dict[str, tuple[Rule | None, int, str]] = {}
-    prefix = f"{config.model_type}."
-    for rule in rules:
-        pattern = rule.side(convention).name
-        for layer in range(config.num_hidden_layers) if "*" in pattern else [0]:
-            name = pattern.format(base=config.model_type).replace("*", str(layer))
-            table[name] = (rule, layer, prefix)
-            if name.startswith(prefix):
-                table[name.removeprefix(prefix)] = (rule, layer, "")
-    return table
 
 
 def _settings(

@@ -1,4 +1,4 @@
-"""Fetch a file over HTTP into its place: whole, checked, once. No Paddle.
+"""Fetch a file over HTTP: whole, checked, once. No Paddle.
 
 A transfer that was cut goes on where it stopped, in this process or the next; a file takes its name only
 when its size and digest are right; of several processes that want it one fetches and the others wait.
@@ -28,31 +28,37 @@ from common.messages import say
 from common.plain_files import is_of_this_user, open_to_go_on, why_not_written
 
 ATTEMPTS = 5
-_WITHOUT_CONNECTION = 2  # attempts, where not one has reached the server
+_ATTEMPTS_WITHOUT_CONNECTION = 2  # attempts, where not one has reached the server
 _BLOCK = 1 << 20
 _TIMEOUT = 20  # seconds without a byte
-_SLOWEST, _SLOW_SECONDS = 1000, 60.0  # bytes a second, over so many seconds; a slower transfer is begun anew
-LARGEST = 4 << 30  # bytes of a file whose size nobody knows; the largest published model has 1.4 GB
-_LONGEST_NOTE = 4096
+_MIN_SPEED, _SLOW_SECONDS = (
+    1000,
+    60.0,
+)  # bytes a second, over so many seconds; else it is begun anew
+MAX_BYTES = 4 << 30  # bytes of a file whose size nobody knows; the largest published model has 1.4 GB
+_MAX_ETAG = 4096
 
 
 @dataclass(frozen=True)
 class Source:
     """A file on a server.
 
-    size: bytes, 0 where not known. digest: ``sha256:…`` or ``md5:…``, or empty. most: the most bytes that are
-    taken of a file whose size is not known.
+    Attributes:
+        url: Its address.
+        size: Its bytes; 0 where not known.
+        digest: ``sha256:…`` or ``md5:…``, or empty.
+        max_size: The most bytes that are taken of a file whose size is not known.
     """
 
     url: str
     size: int = 0
     digest: str = ""
-    most: int = LARGEST
+    max_size: int = MAX_BYTES
 
     @property
     def bound(self) -> int:
         """The bytes beyond which it cannot be the right file."""
-        return self.size or self.most
+        return self.size or self.max_size
 
 
 class _CutError(Exception):
@@ -67,10 +73,15 @@ def is_offline() -> bool:
 def fetch(source: Source, path: Path, pause: float = 1.0) -> Path:
     """Make sure that the file is at path, and return path.
 
-    pause: seconds before the second attempt, doubled each time. No network, a missing file, a wrong
-    digest, a full disk: InputError with the remedy.
+    Args:
+        source: The file on the server.
+        path: Where it should be.
+        pause: Seconds before the second attempt, doubled each time.
+
+    Raises:
+        InputError: No network, a missing file, a wrong digest, a full disk; with the remedy.
     """
-    if path.is_file() and not _wrong(source, path):
+    if path.is_file() and not _problem_with(source, path):
         return path
     if is_offline():
         raise InputError(f"not there, and HF_HUB_OFFLINE forbids to fetch {source.url}", path=path)
@@ -78,7 +89,7 @@ def fetch(source: Source, path: Path, pause: float = 1.0) -> Path:
     part = path.with_name(f".{path.name}.part")
     lock = path.with_name(f".{path.name}.lock")
     with Lock(lock, math.inf, f"{path}: another process is fetching it; waiting"):
-        if path.is_file() and not _wrong(source, path):  # another process fetched it meanwhile
+        if path.is_file() and not _problem_with(source, path):  # another process fetched it meanwhile
             return path
         try:
             _fetch_part(source, part, pause)
@@ -89,7 +100,7 @@ def fetch(source: Source, path: Path, pause: float = 1.0) -> Path:
                 path=path,
             ) from None
         os.replace(part, path)
-        _note(part).unlink(missing_ok=True)
+        _etag_path(part).unlink(missing_ok=True)
         sync_folder(path.parent)
     return path
 
@@ -97,29 +108,31 @@ def fetch(source: Source, path: Path, pause: float = 1.0) -> Path:
 def _fetch_part(source: Source, part: Path, pause: float) -> None:
     """Fill the part file and check it; on a wrong digest once more from the beginning if it was resumed."""
     resumed = _size_of(part) > 0
-    _with_patience(source, part, pause)
-    fault = _wrong(source, part)
-    if fault and resumed:
-        _forget(part)
-        _with_patience(source, part, pause)
-        fault = _wrong(source, part)
-    if fault:
-        raise _not_kept(source, part, fault)
+    _transfer_with_retries(source, part, pause)
+    problem = _problem_with(source, part)
+    if problem and resumed:
+        _discard(part)
+        _transfer_with_retries(source, part, pause)
+        problem = _problem_with(source, part)
+    if problem:
+        raise _not_kept(source, part, problem)
 
 
-def _not_kept(source: Source, part: Path, fault: str) -> InputError:
-    _forget(part)
-    return InputError(f"{fault}; it was not kept. Is it the right address, or a newer file?", path=source.url)
+def _not_kept(source: Source, part: Path, problem: str) -> InputError:
+    _discard(part)
+    return InputError(
+        f"{problem}; it was not kept. Is it the right address, or a newer file?", path=source.url
+    )
 
 
-def _with_patience(source: Source, part: Path, pause: float) -> None:
-    attempts = min(ATTEMPTS, _WITHOUT_CONNECTION)
+def _transfer_with_retries(source: Source, part: Path, pause: float) -> None:
+    attempts = min(ATTEMPTS, _ATTEMPTS_WITHOUT_CONNECTION)
     for attempt in itertools.count(1):
         try:
             return _transfer(source, part)
         except urllib.error.HTTPError as error:
             if error.code == 416:  # what we have is not the beginning of what is there
-                _forget(part)
+                _discard(part)
             elif error.code not in (408, 425, 429, 500, 502, 503, 504):
                 raise InputError(f"HTTP {error.code} ({error.reason})", path=source.url) from None
             reason, attempts = f"HTTP {error.code} ({error.reason})", ATTEMPTS
@@ -134,10 +147,10 @@ def _with_patience(source: Source, part: Path, pause: float) -> None:
         seconds = pause * 2 ** (attempt - 1)
         say(f"{source.url}: {reason}; trying again in {seconds:g} s")
         time.sleep(seconds)
-    place = part.with_name(part.name.removeprefix(".").removesuffix(".part"))
+    target = part.with_name(part.name.removeprefix(".").removesuffix(".part"))
     raise InputError(
         f"cannot be fetched: {reason}; start again later (what was fetched is kept), "
-        f"or bring the file yourself, as {place}",
+        f"or bring the file yourself, as {target}",
         path=source.url,
     )
 
@@ -182,14 +195,14 @@ def _transfer(source: Source, part: Path) -> None:
         if etag:
             request.add_header("If-Range", etag)
     with open_url(request, timeout=_TIMEOUT) as answer:
-        if have and not _goes_on(answer, have):
+        if have and not _resumes(answer, have):
             have = 0
-        write_text(_note(part), answer.headers.get("ETag", ""))
+        write_text(_etag_path(part), answer.headers.get("ETag", ""))
         length = max(0, int(answer.headers.get("Content-Length") or 0))
         total = have + length if length else source.size
         if total > source.bound or (length and source.size and total != source.size):
-            raise _not_kept(source, part, _size_fault(source, total))
-        _check_room(part, total - have)
+            raise _not_kept(source, part, _wrong_size(source, total))
+        _check_disk_space(part, total - have)
         with open_to_go_on(part) as file:
             file.seek(have)
             file.truncate()
@@ -204,18 +217,18 @@ def _transfer(source: Source, part: Path) -> None:
 def _size_of(part: Path) -> int:
     """The bytes of a part to go on from; what is a link, no plain file or another user's is removed."""
     if why_not_written(part) or (part.exists() and not is_of_this_user(part)):
-        _forget(part)
+        _discard(part)
     return part.stat().st_size if part.exists() else 0
 
 
 def _etag_of(part: Path) -> str:
-    note = _note(part)
-    if not note.is_file() or why_not_written(note) or not is_of_this_user(note):
+    path = _etag_path(part)
+    if not path.is_file() or why_not_written(path) or not is_of_this_user(path):
         return ""
-    return note.read_text(encoding="utf-8", errors="replace")[:_LONGEST_NOTE]
+    return path.read_text(encoding="utf-8", errors="replace")[:_MAX_ETAG]
 
 
-def _goes_on(answer: http.client.HTTPResponse, have: int) -> bool:
+def _resumes(answer: http.client.HTTPResponse, have: int) -> bool:
     wanted = f"bytes {have}-"
     return answer.status == 206 and (answer.headers.get("Content-Range") or "").startswith(wanted)
 
@@ -233,8 +246,8 @@ def _copy(answer: http.client.HTTPResponse, file: IO[bytes], have: int, total: i
             bar.update(len(block))
             have += len(block)
             if time.monotonic() - begun > _SLOW_SECONDS:
-                if have - begun_at < _SLOWEST * _SLOW_SECONDS:
-                    raise _CutError(f"slower than {_SLOWEST} bytes a second")
+                if have - begun_at < _MIN_SPEED * _SLOW_SECONDS:
+                    raise _CutError(f"slower than {_MIN_SPEED} bytes a second")
                 begun, begun_at = time.monotonic(), have
     return have
 
@@ -246,7 +259,7 @@ def _next(answer: http.client.HTTPResponse) -> bytes:
         raise _CutError(str(error) or type(error).__name__) from None
 
 
-def _check_room(part: Path, wanted: int) -> None:
+def _check_disk_space(part: Path, wanted: int) -> None:
     free = shutil.disk_usage(part.parent).free
     if wanted > free:
         raise InputError(
@@ -254,24 +267,24 @@ def _check_room(part: Path, wanted: int) -> None:
         )
 
 
-def _wrong(source: Source, path: Path) -> str:
+def _problem_with(source: Source, path: Path) -> str:
     """What is wrong with a fetched file; empty if nothing is."""
     size = path.stat().st_size
     if size > source.bound or (source.size and size != source.size):
-        return _size_fault(source, size)
+        return _wrong_size(source, size)
     if source.digest:
         kind, _, wanted = source.digest.partition(":")
-        found = digest_of(path, kind)
-        if found != wanted:
-            return f"has {kind} {found}, expected was {wanted}"
+        actual = file_digest(path, kind)
+        if actual != wanted:
+            return f"has {kind} {actual}, expected was {wanted}"
     return ""
 
 
-def _size_fault(source: Source, size: int) -> str:
+def _wrong_size(source: Source, size: int) -> str:
     return f"has {size} bytes, expected were {'' if source.size else 'at most '}{source.bound}"
 
 
-def digest_of(path: Path, kind: str) -> str:
+def file_digest(path: Path, kind: str) -> str:
     """The digest of a file's bytes, in hex. kind: ``sha256`` or ``md5``."""
     digest = hashlib.new(kind, usedforsecurity=False)
     with open(path, "rb") as file:
@@ -280,11 +293,11 @@ def digest_of(path: Path, kind: str) -> str:
     return digest.hexdigest()
 
 
-def _note(part: Path) -> Path:
+def _etag_path(part: Path) -> Path:
     """Where the server's ETag of a part is kept."""
     return part.with_name(f"{part.name}.etag")
 
 
-def _forget(part: Path) -> None:
+def _discard(part: Path) -> None:
     part.unlink(missing_ok=True)
-    _note(part).unlink(missing_ok=True)
+    _etag_path(part).unlink(missing_ok=True)

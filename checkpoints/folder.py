@@ -5,6 +5,7 @@ are read too, but never run (see formats/pickles). No Paddle.
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +32,6 @@ from checkpoints.mapping import (
     Shape,
     expected_shapes,
     names,
-    parameter_count,
     to_ours,
     to_theirs,
 )
@@ -190,7 +190,8 @@ def _configured(
 
 
 def _check_sizes(path: Path, config: EncoderConfig, weights: Weights | None) -> None:
-    count = parameter_count(config)
+    all_shapes = expected_shapes(config)
+    count = sum(map(math.prod, all_shapes.values()))
     if count > MAX_PARAMETERS:
         raise InputError(
             f"describes a network of {min(count // 10**9, 10**6)} billion parameters; "
@@ -198,7 +199,7 @@ def _check_sizes(path: Path, config: EncoderConfig, weights: Weights | None) -> 
             path=path,
         )
     if weights:
-        shapes = {name: shape for name, shape in expected_shapes(config).items() if "encoder." in name}
+        shapes = {name: shape for name, shape in all_shapes.items() if "encoder." in name}
         check(weights.path, path.name, match(weights.tensors, config, shapes))
 
 

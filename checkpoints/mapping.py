@@ -5,7 +5,6 @@ layer's number and ``{base}`` for the model type (``convbert.``). A layout says 
 from ours. Shapes are ours, in the sizes that ``_sizes`` names. No Paddle.
 """
 
-import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
@@ -222,27 +221,36 @@ def _encoder_rules(config: EncoderConfig) -> list[Rule]:
     ]
 
 
+def _each_layer(rules: Iterable[Rule], config: EncoderConfig) -> Iterator[Rule]:
+    """The rows with ``*`` and ``{base}`` filled in, that of a layer once for each."""
+
+    def filled(side: Side, layer: int) -> Side:
+        return Side(side.name.replace("*", str(layer)).format(base=config.model_type), side.layout)
+
+    for rule in rules:
+        for layer in range(config.num_hidden_layers) if "*" in rule.huggingface.name else [0]:
+            sides = filled(rule.huggingface, layer), filled(rule.paddlenlp, layer)
+            yield Rule(rule.ours.replace("*", str(layer)), sides[0], sides[1], rule.sizes)
+
+
 def conversion_rules(config: EncoderConfig, answers_questions: bool) -> list[Rule]:
-    """Every row that a folder of this configuration may need, those of pre-training heads too.
+    """Every parameter that a folder of this configuration may have, those of pre-training heads too.
 
     answers_questions: the folder's head is one of question answering, not of sentence classification.
     """
     head = _SPAN_HEADS if answers_questions else _SENTENCE_HEADS[config.classifier_head]
     rules = [*_encoder_rules(config), *head]
     known = {rule.huggingface.name for rule in rules}
-    return rules + [
-        rule for rule in FAMILIES[config.model_type].pretraining if rule.huggingface.name not in known
-    ]
+    pretraining = FAMILIES[config.model_type].pretraining
+    rules += [rule for rule in pretraining if rule.huggingface.name not in known]
+    return list(_each_layer(rules, config))
 
 
 def names(config: EncoderConfig, convention: str = HUGGINGFACE) -> Iterator[Name]:
     """Every parameter that a network of ours of this configuration can have, with any head, on both sides."""
     rules = [*_encoder_rules(config), *_SENTENCE_HEADS[config.classifier_head], *_SPAN_HEADS]
-    for rule in rules:
-        side = rule.side(convention)
-        theirs = side.name.format(base=config.model_type)
-        for layer in range(config.num_hidden_layers) if "*" in rule.ours else [0]:
-            yield Name(rule.ours.replace("*", str(layer)), theirs.replace("*", str(layer)), side.layout)
+    for rule in _each_layer(rules, config):
+        yield Name(rule.ours, *rule.side(convention))
 
 
 def convention_of(keys: Iterable[str]) -> str:
@@ -250,49 +258,20 @@ def convention_of(keys: Iterable[str]) -> str:
     return PADDLENLP if any(re.search(r"(^|\.)encoder\.layers\.", key) for key in keys) else HUGGINGFACE
 
 
-# --- shapes ------------------------------------------------------------------------------------------
-
-
-def shapes_by_rule(config: EncoderConfig) -> dict[str, Shape]:
-    """Our parameter name → shape of a sentence classifier; ``*`` stands for a layer's number."""
-    sizes = _sizes(config)
-    rules = [*_encoder_rules(config), *_SENTENCE_HEADS[config.classifier_head]]
-    return {
-        rule.ours: _grouped(tuple(sizes[size] for size in rule.sizes), rule, config)
-        for rule in rules
-        if _has(config, rule.ours)
-    }
-
-
-def _has(config: EncoderConfig, ours: str) -> bool:
-    """Whether a network of this configuration has a parameter that its family may have."""
-    if ours == _TASK_TYPES:
-        return config.use_task_id
-    return not ours.startswith(_PROJECTION) or config.embedding_size != config.hidden_size
-
-
-def _grouped(shape: Shape, rule: Rule, config: EncoderConfig) -> Shape:
-    groups = config.num_groups
-    if groups == 1 or len(shape) == 1 or ".feed_forward." not in rule.ours:
-        return shape
-    return (groups, shape[0] // groups, shape[1] // groups)
-
-
 def expected_shapes(config: EncoderConfig) -> dict[str, Shape]:
     """Our parameter name → shape of a sentence classifier, worked out before one is built."""
-    return {
-        rule.replace("*", str(layer)): shape
-        for rule, shape in shapes_by_rule(config).items()
-        for layer in (range(config.num_hidden_layers) if "*" in rule else [0])
-    }
-
-
-def parameter_count(config: EncoderConfig) -> int:
-    """How many numbers a sentence classifier has."""
-    return sum(
-        math.prod(shape) * (config.num_hidden_layers if "*" in rule else 1)
-        for rule, shape in shapes_by_rule(config).items()
-    )
+    sizes, groups = _sizes(config), config.num_groups
+    shapes: dict[str, Shape] = {}
+    for rule in _each_layer([*_encoder_rules(config), *_SENTENCE_HEADS[config.classifier_head]], config):
+        shape = tuple(sizes[size] for size in rule.sizes)
+        if groups > 1 and ".feed_forward." in rule.ours and len(shape) == 2:
+            shape = (groups, shape[0] // groups, shape[1] // groups)
+        shapes[rule.ours] = shape
+    if config.embedding_size == config.hidden_size:
+        shapes = {name: shape for name, shape in shapes.items() if not name.startswith(_PROJECTION)}
+    if not config.use_task_id:
+        shapes.pop(_TASK_TYPES, None)
+    return shapes
 
 
 # --- layouts -----------------------------------------------------------------------------------------

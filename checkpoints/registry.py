@@ -23,7 +23,7 @@ from common.messages import note_once
 from common.model_files import TOKENIZER_JSON, VOCABULARY
 from encoders.config import SIZES, EncoderConfig, to_json
 
-_MAX_VOCABULARY = 16 << 20  # bytes; the published ones have some 230 000
+_MAX_VOCABULARY = 16 << 20  # bytes; the published ones have about 230 000
 _HUB_NAME = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([\w./-]+))?")
 
 
@@ -167,7 +167,7 @@ def _from_store(name: str, model: StoredModel) -> Path:
         if reason := distrust(path):
             raise InputError(reason)
     store = os.environ.get("CONVBERT_GLUE_STORE") or STORE
-    fetch(Source(f"{store}/{model.vocabulary}", most=_MAX_VOCABULARY), folder / "vocab.txt")
+    fetch(Source(f"{store}/{model.vocabulary}", max_size=_MAX_VOCABULARY), folder / "vocab.txt")
     fetch(Source(f"{store}/{model.weights}"), folder / PADDLE)
     if not (folder / "config.json").is_file():  # written last: the store has none
         write_json(folder / "tokenizer_config.json", {"do_lower_case": model.lower_case})

@@ -172,13 +172,15 @@ def config_for_task(
     if config.finetuning_task not in ("", task.name):
         remedy = f"; if it is, write finetuning_task {task.name!r} into its config.json"
         remedy = "" if find_task(config.finetuning_task) else remedy
-        raise InputError(f"{folder}: is a checkpoint of {config.finetuning_task}, not of {task.name}{remedy}")
+        raise InputError(
+            f"is a checkpoint of {config.finetuning_task}, not of {task.name}{remedy}", path=folder
+        )
     if not config.finetuning_task and task.is_regression and len(config.id2label) == 1:
         return config
     if task.is_pair:
         check_pairs(config)
     if not _is_for(config, task):
-        raise InputError(f"{folder}: its labels are {_listed(config)}; {_remedy(config, task)}")
+        raise InputError(f"its labels are {_listed(config)}; {_remedy(config, task)}", path=folder)
     return config
 
 

@@ -80,7 +80,7 @@ class TaskModel:
     def _open_exported(self, exported: ExportedModel, wanted: str, device: str) -> Engine:
         if wanted not in ("auto", exported.format):
             remedy = "leave --engine out" if wanted != "dynamic" else "name the model folder"
-            raise InputError(f"{self.folder}: is an exported {exported.format} graph; {remedy}")
+            raise InputError(f"is an exported {exported.format} graph; {remedy}", path=self.folder)
         if exported.head != "sentence":
-            raise InputError(f"{self.folder}: answers questions; deploy.infer asks it")
+            raise InputError("answers questions; deploy.infer asks it", path=self.folder)
         return open_engine(exported, device)

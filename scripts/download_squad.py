@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     data_dir = Path(flags.data_dir) if flags.data_dir else make_dir("squad")
     for name, digest in MD5.items():
         if not flags.version or any(f"v{version}." in name for version in flags.version):
-            source = Source(f"{flags.server.rstrip('/')}/{name}", digest=f"md5:{digest}", most=_LARGEST)
+            source = Source(f"{flags.server.rstrip('/')}/{name}", digest=f"md5:{digest}", max_size=_LARGEST)
             print(fetch(source, data_dir / name), flush=True)
 
 

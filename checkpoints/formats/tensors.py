@@ -49,7 +49,7 @@ def read_exactly(path: Path, begin: int, length: int) -> bytearray:
         file.seek(begin)
         read = file.readinto(raw)
     if read != length:
-        raise InputError(f"{path}: was changed while it was read; start again")
+        raise InputError("was changed while it was read; start again", path=path)
     return raw
 
 

@@ -96,12 +96,12 @@ def _open_zip(path: Path) -> dict[str, StoredTensor]:
         members = _members(path)
         pickles = [name for name in members if name.endswith("/data.pkl") or name == "data.pkl"]
         if len(pickles) != 1:
-            raise InputError(f"{path}: is a zip archive, but not one of PyTorch: it has no data.pkl")
+            raise InputError("is a zip archive, but not one of PyTorch: it has no data.pkl", path=path)
         root = pickles[0].removesuffix("data.pkl")
         with open(path, "rb") as file:
             order = members.get(f"{root}byteorder")
             if order is not None and _read_member(path, _offset_of(file, order), order, 0, 6) != b"little":
-                raise InputError(f"{path}: its numbers are not little-endian; save it on another machine")
+                raise InputError("its numbers are not little-endian; save it on another machine", path=path)
             offsets: dict[str, int] = {}
 
             def storage(pid: Any) -> Storage:
@@ -149,10 +149,12 @@ def _open_pickles(path: Path) -> dict[str, StoredTensor]:
 
     with open(path, "rb") as file:
         if unpickle(file, path, end) != _MAGIC:
-            raise InputError(f"{path}: is no file of PyTorch's; weights are read from what torch.save wrote")
+            raise InputError(
+                "is no file of PyTorch's; weights are read from what torch.save wrote", path=path
+            )
         protocol, system = unpickle(file, path, end), unpickle(file, path, end)
         if protocol != 1001 or not isinstance(system, dict) or system.get("little_endian", True) is not True:
-            raise InputError(f"{path}: is of a format that is not known; save it again with a new PyTorch")
+            raise InputError("is of a format that is not known; save it again with a new PyTorch", path=path)
         tensors = tensors_in(path, unpickle(file, path, end, storage))
         keys = unpickle(file, path, end)
         for key in keys if isinstance(keys, list) else []:
@@ -163,7 +165,7 @@ def _open_pickles(path: Path) -> dict[str, StoredTensor]:
                 raise_damaged(path, ValueError(f"storage {key} of another size"))
             offsets[key] = file.tell()
             if size * _width(kind) > end - offsets[key]:
-                raise InputError(f"{path}: is cut short: {end} bytes; fetch it again")
+                raise InputError(f"is cut short: {end} bytes; fetch it again", path=path)
             file.seek(size * _width(kind), io.SEEK_CUR)
     if sizes.keys() != offsets.keys():
         raise_damaged(path, ValueError("storages are missing"))

@@ -215,7 +215,7 @@ def test_a_disk_too_small_is_said_before(web: Web, tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize("size", [0, 2_999_999])
 def test_more_than_was_promised_is_not_taken(web: Web, tmp_path: Path, lengths: bool, size: int) -> None:
     web.lengths, web.endless = lengths, not lengths
-    source = Source(f"{web.url}/file", size, most=2_999_999)
+    source = Source(f"{web.url}/file", size, max_size=2_999_999)
     message = error_of(lambda: fetch(source, tmp_path / "x", pause=0))
     said = f"has 3000000 bytes, expected were {'' if size else 'at most '}2999999"
     assert message.startswith(

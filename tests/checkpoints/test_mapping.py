@@ -1,7 +1,6 @@
 """Names and layouts of parameters: the table is reversible, and names what transformers names."""
 
 import dataclasses
-import math
 
 import numpy as np
 import pytest
@@ -10,7 +9,6 @@ from checkpoints.folder import read_config
 from checkpoints.mapping import (
     expected_shapes,
     names,
-    parameter_count,
     their_shape,
     to_ours,
     to_theirs,
@@ -36,7 +34,6 @@ def test_shapes_are_known_before_a_network_is_built(name: str, head: str) -> Non
     config = dataclasses.replace(read_config(GOLDEN / name), classifier_head=head)
     shapes = shapes_of(SentenceClassifier(config))
     assert expected_shapes(config) == shapes
-    assert parameter_count(config) == sum(math.prod(shape) for shape in shapes.values())
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -101,7 +101,7 @@ class _NumpyArray(PickledTensor):
         def load() -> np.ndarray:
             numbers = raw.read() if isinstance(raw, LazyBytes) else raw
             if isinstance(raw, LazyBytes) and len(numbers) != size:
-                raise InputError(f"{raw.path}: an array in it is damaged; fetch it again")
+                raise InputError("an array in it is damaged; fetch it again", path=raw.path)
             return np.frombuffer(numbers, dtype).reshape(shape, order="F" if fortran is True else "C")
 
         self.stored = StoredTensor(kind.kind, shape, load)
@@ -186,7 +186,7 @@ def unpickle(file: IO[bytes], path: Path, end: int, storages: Callable[[Any], St
 
 def raise_damaged(path: Path, error: Exception) -> NoReturn:
     reason = "it is damaged" if isinstance(error, _WITHOUT_REASON) else escape_unprintable(str(error), 100)
-    raise InputError(f"{path}: cannot be read: {reason}; is it cut short? fetch it again") from None
+    raise InputError(f"cannot be read: {reason}; is it cut short? fetch it again", path=path) from None
 
 
 def _type_name(value: Any) -> str:
@@ -196,22 +196,24 @@ def _type_name(value: Any) -> str:
 def tensors_in(path: Path, content: Any) -> dict[str, StoredTensor]:
     """The mapping of names to tensors that a file of weights holds; InputError if it holds anything else."""
     if not isinstance(content, dict):
-        raise InputError(f"{path}: holds a {_type_name(content)}, not a mapping of names to tensors")
+        raise InputError(f"holds a {_type_name(content)}, not a mapping of names to tensors", path=path)
     tensors, size = {}, 0
     for name, value in content.items():
         if isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], PickledTensor):
             value = value[1]
         if not isinstance(value, PickledTensor) or not hasattr(value, "stored"):
             raise InputError(
-                f"{path}: {escape_unprintable(name, 100)} is a {_type_name(value)}, not a tensor; "
-                "save the state dict alone"
+                f"{escape_unprintable(name, 100)} is a {_type_name(value)}, not a tensor; "
+                "save the state dict alone",
+                path=path,
             )
         tensors[name] = value.stored
         size += count_of(value.stored.shape) * np.dtype(WIDTHS[value.stored.kind]).itemsize
     length = path.stat().st_size
     if size > _MAX_REPEATED * length:
         raise InputError(
-            f"{path}: describes {size} bytes of tensors and has {length}: most of it would be the same "
-            "numbers again and again; save the state dict of one model"
+            f"describes {size} bytes of tensors and has {length}: most of it would be the same "
+            "numbers again and again; save the state dict of one model",
+            path=path,
         )
     return tensors

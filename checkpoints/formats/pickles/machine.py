@@ -64,7 +64,7 @@ class LazyBytes(PickleValue):
         try:
             return raw.decode("utf-8").encode("latin1")
         except UnicodeError:
-            raise InputError(f"{self.path}: an array in it is damaged; fetch it again") from None
+            raise InputError("an array in it is damaged; fetch it again", path=self.path) from None
 
 
 class PickleMachine:
@@ -139,7 +139,7 @@ class PickleMachine:
         if name is None:
             return ValueError(f"0x{code.hex()} is no operation of pickles")
         return InputError(
-            f"{self._path}: refused: it uses {name}, which pickles of weights do not; {_REMEDY}"
+            f"refused: it uses {name}, which pickles of weights do not; {_REMEDY}", path=self._path
         )
 
     def _lookup(self, module: Any, name: Any) -> Any:
