@@ -18,7 +18,7 @@ from encoders.tokenizer import Tokenizer
 from glue.arguments import data_folder
 from glue.config import GlueRunConfig
 from glue.features import SplitFeatures, in_both_orders, load_split, targets_of
-from glue.model import Prepared, config_for, naming_notes, prepare
+from glue.model import config_for, naming_notes, prepare
 from glue.scoring import dev_scores, predict
 from inference.network_engine import tensors
 from training.batches import epoch_batches
@@ -57,10 +57,12 @@ def fine_tune(run_config: GlueRunConfig) -> Progress:
     select_device(run_config.device)
     distributed.init()
     seed_everything(training.seed)
+    notes: list[str] = []
     if run_config.saved:  # its weights are read below, under the run's lock
-        prepared = Prepared(SentenceClassifier(config), [])
+        model = SentenceClassifier(config)
     else:
-        prepared = prepare(checkpoint, config, keeps_head, run_config.from_scratch, training.reinit_layers)
+        from_scratch, reinit_layers = run_config.from_scratch, training.reinit_layers
+        model, notes = prepare(checkpoint, config, keeps_head, from_scratch, reinit_layers)
     settings = _settings_in_force(run_config, config, data)
     refuse_own_sources(
         run_config.output_dir, [run_config.model_name_or_path, data_folder(run_config.data_dir)]
@@ -68,14 +70,14 @@ def fine_tune(run_config: GlueRunConfig) -> Progress:
     with open_run(run_config.output_dir, run_config.resume, run_config.overwrite_output_dir) as run:
         if run.resumes:
             run.check_args(settings, same=(*SAME, "do_lower_case"), alike=ALIKE)
-            load_weights(prepared.model, open_checkpoint(run.source).with_config(config))
+            load_weights(model, open_checkpoint(run.source).with_config(config))
         else:
             run.write_args(settings)
         names_labels = keeps_head and not run_config.label_map
         naming = naming_notes(folder, checkpoint.config, config) if names_labels else []
-        for note in [*_data_notes(data), *naming, *prepared.notes]:
+        for note in [*_data_notes(data), *naming, *notes]:
             LOG.info(note)
-        return fit(_job(run_config, config, tokenizer, data, prepared.model), training, run)
+        return fit(_job(run_config, config, tokenizer, data, model), training, run)
 
 
 def _read_data(run_config: GlueRunConfig, tokenizer: Tokenizer) -> Data:

@@ -2,32 +2,22 @@
 
 import dataclasses
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
-from checkpoints.folder import Checkpoint, check_manifest, check_pairs
+from checkpoints.folder import Checkpoint, check_pairs
 from checkpoints.labels import FLAG, are_unnamed, label_names, split_label_map, with_label_map
-from checkpoints.network import fill, shapes_of
-from common.errors import InputError, UsageError
+from common.errors import InputError
 from common.messages import note_once
 from encoders.config import EncoderConfig
 from encoders.encoder import depth_rules
 from encoders.heads import SentenceClassifier
 from glue.config import GlueTrainingConfig, check_task
 from glue.tasks import Task, find_task
-from training.regularization.layer_reinit import put, top_arrays
+from training.initial_weights import load_initial_weights
 
 REGRESSION_LABEL = "score"
 # What scripts write as finetuning_task that is no task: transformers' run_classification.py, PaddleNLP's.
 _NO_TASK = ("textclassification", "sequenceclassification", "classification", "sentencepair", "glue", "none")
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A network ready to be fine-tuned, and what there is to say about it."""
-
-    model: SentenceClassifier
-    notes: list[str]
 
 
 def config_for(
@@ -137,30 +127,17 @@ def prepare(
     keeps_head: bool,
     from_scratch: bool,
     reinit_layers: int = 0,
-) -> Prepared:
-    """Build the network and read its weights; a head that does not fit begins new, and is named.
-
-    reinit_layers: so many top layers, and the head, begin new too.
-    """
-    model, folder = SentenceClassifier(config), checkpoint.folder
-    if from_scratch:
-        if checkpoint.weights:
-            raise InputError("holds weights; leave out --from_scratch to begin with them", path=folder)
-        if reinit_layers:
-            raise UsageError(
-                "--reinit_layers: with --from_scratch every layer begins new; leave one of them out"
-            )
-        return Prepared(model, [f"{folder}: every weight begins at random (--from_scratch)"])
-    check_manifest(folder)
-    state = checkpoint.with_config(config).read(shapes_of(model), "optional" if keeps_head else "new")
-    fresh = top_arrays(model, depth_rules(config), config.num_hidden_layers, reinit_layers)
-    fill(model, state)
-    notes = [*state.notes, *put(model, fresh)]
-    if state.new_head:
-        notes.append(f"begins new: {', '.join(state.new_head)}")
-    if state.unused:
-        notes.append(f"not needed in {folder}: {', '.join(state.unused)}")
-    return Prepared(model, notes)
+) -> tuple[SentenceClassifier, list[str]]:
+    """The network to fine-tune, and notes. A head that does not fit begins at random, and is named."""
+    model = SentenceClassifier(config)
+    return model, load_initial_weights(
+        model,
+        checkpoint.with_config(config),
+        "optional" if keeps_head else "new",
+        depth_rules(config),
+        from_scratch=from_scratch,
+        reinit_layers=reinit_layers,
+    )
 
 
 def config_for_task(

@@ -54,7 +54,7 @@ def measure(
     checkpoint = open_checkpoint(folder)
     config, keeps_head = config_for(task, checkpoint.config, recipe, None)
     tokenizer = tokenizer_of(folder, config, lower_case)
-    model = prepare(checkpoint, config, keeps_head, from_scratch=checkpoint.weights is None).model
+    model, _ = prepare(checkpoint, config, keeps_head, from_scratch=checkpoint.weights is None)
     train, dev = _read(task, recipe, tokenizer, data_dir)
     labels = [] if task.is_regression else label_names(config)
     targets = targets_of(train.examples, labels, config.target_scale)

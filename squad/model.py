@@ -11,8 +11,8 @@ from pathlib import Path
 from checkpoints.config_file import architecture_of, config_path
 from checkpoints.folder import Checkpoint, check_manifest, write_model
 from checkpoints.mapping import PADDLENLP, convention_of
-from checkpoints.network import arrays_of, fill, load_weights, shapes_of
-from common.errors import InputError, UsageError
+from checkpoints.network import arrays_of, load_weights
+from common.errors import InputError
 from encoders.config import EncoderConfig
 from encoders.encoder import depth_rules
 from encoders.span_heads import JointSpanHead, LinearSpanHead, SpanModel
@@ -20,10 +20,9 @@ from encoders.tokenizer import Tokenizer
 from squad.config import SquadTrainingConfig
 from squad.data import version_of
 from squad.windows import CUTTING
-from training.regularization.layer_reinit import put, top_arrays
+from training.initial_weights import load_initial_weights
 
 TASK = "squad"
-_HEADS = ("qa_outputs.", "classifier.")  # transformers' name and PaddleNLP's
 
 
 def task_name(version: str) -> str:
@@ -86,28 +85,16 @@ def prepare(
     checkpoint: Checkpoint, config: EncoderConfig, training: SquadTrainingConfig, from_scratch: bool
 ) -> tuple[SpanModel, list[str]]:
     """The network to fine-tune, and notes. A head the folder does not have begins at random."""
-    folder = checkpoint.folder
     model = new_model(config, training.qa_head, training.beam_size, training.answerable_weight)
-    if from_scratch:
-        if checkpoint.weights:
-            raise InputError("holds weights; leave out --from_scratch to begin with them", path=folder)
-        if training.reinit_layers:
-            raise UsageError(
-                "--reinit_layers: with --from_scratch every layer begins new; leave one of them out"
-            )
-        return model, [f"{folder}: every weight begins at random (--from_scratch)"]
-    check_manifest(folder)
-    fresh = top_arrays(model, depths(config), config.num_hidden_layers, training.reinit_layers)
     keeps_head = saved_head(checkpoint).kind == training.qa_head
-    state = checkpoint.with_config(config).read(shapes_of(model), "required" if keeps_head else "new")
-    fill(model, state)
-    unused = [name for name in state.unused if not name.startswith(_HEADS)]
-    return model, [
-        *put(model, fresh),
-        *([] if keeps_head else [f"begins new: the {training.qa_head} span head"]),
-        *state.notes,
-        *([f"not needed in {folder}: {', '.join(unused)}"] if unused else []),
-    ]
+    return model, load_initial_weights(
+        model,
+        checkpoint.with_config(config),
+        "required" if keeps_head else "new",
+        depths(config),
+        from_scratch=from_scratch,
+        reinit_layers=training.reinit_layers,
+    )
 
 
 def load(checkpoint: Checkpoint) -> SpanModel:

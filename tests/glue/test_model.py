@@ -64,9 +64,9 @@ def test_a_checkpoint_of_the_same_task_keeps_its_head_and_its_order(tmp_path: Pa
     config, keeps = config_for(TASKS["mnli"], read_config(tmp_path / "m"), GlueTrainingConfig(), None)
     assert keeps
     assert config.id2label == order
-    prepared = prepare(open_checkpoint(tmp_path / "m"), config, keeps, from_scratch=False)
-    assert np.array_equal(prepared.model.head.projection.weight.numpy(), model.head.projection.weight.numpy())
-    assert prepared.notes == []
+    prepared, notes = prepare(open_checkpoint(tmp_path / "m"), config, keeps, from_scratch=False)
+    assert np.array_equal(prepared.head.projection.weight.numpy(), model.head.projection.weight.numpy())
+    assert notes == []
 
 
 def test_a_checkpoint_of_another_task_gets_a_new_head_and_says_so(tmp_path: Path, golden_dir: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_checkpoint_of_another_task_gets_a_new_head_and_says_so(tmp_path: Path
     save(tmp_path / "m", golden_dir, dataclasses.replace(TINY, id2label=labels, finetuning_task="qnli"))
     config, keeps = config_for(TASKS["rte"], read_config(tmp_path / "m"), GlueTrainingConfig(), None)
     assert not keeps
-    notes = prepare(open_checkpoint(tmp_path / "m"), config, keeps, from_scratch=False).notes
+    _, notes = prepare(open_checkpoint(tmp_path / "m"), config, keeps, from_scratch=False)
     assert notes[0].startswith("begins new: head.")
     assert "head.projection.weight" in notes[0]
 

@@ -1,0 +1,56 @@
+"""The weights that a run begins with: a model folder's, or random ones where it has none to offer."""
+
+from collections.abc import Sequence
+
+from checkpoints.folder import Checkpoint, check_manifest
+from checkpoints.matching import HeadUse
+from checkpoints.network import fill, shapes_of
+from common.errors import InputError, UsageError
+from encoders.framework import paddle
+from training.regularization.layer_reinit import put, top_arrays
+
+
+def load_initial_weights(
+    model: paddle.nn.Layer,
+    checkpoint: Checkpoint,
+    head: HeadUse,
+    depths: Sequence[tuple[str, int]],
+    *,
+    from_scratch: bool = False,
+    reinit_layers: int = 0,
+) -> list[str]:
+    """Fill a network that was just built; what the folder has no weights for stays random.
+
+    Args:
+        model: The network.
+        checkpoint: The model folder, with the network's configuration.
+        head: What is taken of the folder's head, as for ``Checkpoint.read``.
+        depths: Name prefix → depth, as ``encoders.encoder.depth_rules``.
+        from_scratch: Every weight begins at random.
+        reinit_layers: So many top layers, and the head, begin at random.
+
+    Returns:
+        What to log.
+
+    Raises:
+        InputError: The folder is damaged or does not fit, or it has weights and from_scratch is given.
+    """
+    folder = checkpoint.folder
+    if from_scratch:
+        if checkpoint.weights:
+            raise InputError("holds weights; leave out --from_scratch to begin with them", path=folder)
+        if reinit_layers:
+            raise UsageError(
+                "--reinit_layers: with --from_scratch every layer begins new; leave one of them out"
+            )
+        return [f"{folder}: every weight begins at random (--from_scratch)"]
+    check_manifest(folder)
+    fresh = top_arrays(model, depths, checkpoint.config.num_hidden_layers, reinit_layers)
+    state = checkpoint.read(shapes_of(model), head)
+    fill(model, state)
+    return [
+        *state.notes,
+        *put(model, fresh),
+        *([f"begins new: {', '.join(state.new_head)}"] if state.new_head else []),
+        *([f"not needed in {folder}: {', '.join(state.unused)}"] if state.unused else []),
+    ]
