@@ -12,7 +12,7 @@ from common.model_files import TOKENIZER_FILES, TOKENIZER_JSON, TOKENIZER_SETTIN
 from encoders.config import EncoderConfig
 from encoders.letter_case import stripped, unreachable
 from encoders.tokenizer import Tokenizer
-from encoders.tokenizer_files import NORMALISER_DEFAULTS
+from encoders.tokenizer_settings import NORMALISER_DEFAULTS
 
 _MAX_BYTES = 100_000_000  # the largest published vocabularies have 5 MB
 _MAX_PADDING = 128  # embeddings without a piece, which some add for a round number
@@ -55,7 +55,7 @@ def _warnings(tokenizer: Tokenizer, config: EncoderConfig) -> Iterator[str]:
             "become [UNK] or fall to letters"
         )
     token = tokenizer.special_tokens.get("pad_token")
-    if token and (pad := tokenizer.id_of("pad_token")) != config.pad_token_id:
+    if token and (pad := tokenizer.token_id("pad_token")) != config.pad_token_id:
         yield (
             f"{token} is piece {pad}, config.json says pad_token_id {config.pad_token_id}; is it another "
             "model's, or in another order?"
@@ -95,7 +95,7 @@ def copy_tokenizer(tokenizer: Tokenizer, target: Path, layout: str) -> list[str]
     values = _settings_in(source)
     defaults = {**NORMALISER_DEFAULTS, **values}
     differing = {key: value for key, value in tokenizer.settings.items() if value != defaults[key]}
-    if differing and tokenizer.is_berts:
+    if differing and tokenizer.is_bert:
         write_json(target / TOKENIZER_SETTINGS, {**values, **differing})
         stated = ", ".join(f"{key} {str(value).lower()}" for key, value in differing.items())
         notes.append(f"{TOKENIZER_SETTINGS} of the new folder says {stated}, as {source} was read")

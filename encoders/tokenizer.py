@@ -14,11 +14,12 @@ from tokenizers import AddedToken
 from common.errors import InputError
 from common.files import write_json, write_text
 from common.model_files import TOKENIZER_JSON, TOKENIZER_SETTINGS, VOCABULARY
-from encoders.tokenizer_files import ROLES, TAKES_FILE_WHOLE, read_settings
 from encoders.tokenizer_json import from_json
-from encoders.tokenizer_pipeline import Pipeline, from_vocabulary
+from encoders.tokenizer_pipeline import Pipeline
+from encoders.tokenizer_settings import ROLES, TAKES_FILE_WHOLE, read_settings
+from encoders.tokenizer_vocabulary import from_vocabulary
 
-PAD, UNKNOWN, FIRST, SEPARATOR, MASK = SPECIALS = tuple(ROLES.values())
+SPECIALS = tuple(ROLES.values())  # [PAD] [UNK] [CLS] [SEP] [MASK]
 _MODEL_INPUTS = ["input_ids", "token_type_ids", "attention_mask"]
 
 
@@ -38,7 +39,7 @@ class Tokenizer:
     def __init__(self, folder: str | Path, **changes: bool) -> None:
         self.folder = Path(folder)
         self._pipeline = _build(self.folder, changes)
-        self._rust = self._pipeline.rust
+        self._backend = self._pipeline.backend
         self.settings, self.notes = self._pipeline.normaliser, self._pipeline.notes
         ids = self._pipeline.ids
         self.vocabulary = {piece: ids[piece] for piece in sorted(ids, key=ids.__getitem__) if piece}
@@ -60,9 +61,9 @@ class Tokenizer:
     @property
     def added_tokens(self) -> set[str]:
         """The special tokens and those that were added, which are found in texts before all others."""
-        return {token.content for token in self._rust.get_added_tokens_decoder().values()}
+        return {token.content for token in self._backend.get_added_tokens_decoder().values()}
 
-    def id_of(self, role: str) -> int:
+    def token_id(self, role: str) -> int:
         """The id of the token that has a role, such as ``cls_token``; InputError if none has."""
         if role not in self._pipeline.roles:
             raise InputError(f"{self.path}: has no {role}; {TOKENIZER_SETTINGS} may name one")
@@ -71,50 +72,50 @@ class Tokenizer:
     @cached_property
     def digest(self) -> str:
         """Changes whenever the same text could give other ids."""
-        whole = self._serialised() + f"\n{self._pipeline.splits_special_tokens}"
+        whole = self._serialised() + f"\n{self._backend.encode_special_tokens}"
         return hashlib.sha256(whole.encode()).hexdigest()
 
     def _serialised(self) -> str:
-        self._rust.no_truncation()
-        return self._rust.to_str()
+        self._backend.no_truncation()
+        return self._backend.to_str()
 
     def encode(self, texts: Sequence[tuple[str, ...]], max_length: int) -> list[tuple[list[int], int]]:
         """Token ids of each text or pair, and how many of them belong to the first segment.
 
         Longer ones are cut to ``max_length`` tokens, always from the end of the longer text.
         """
-        self._rust.enable_truncation(max_length, strategy="longest_first")
+        self._backend.enable_truncation(max_length, strategy="longest_first")
         inputs: list[Any] = [pair[0] if len(pair) == 1 else pair for pair in texts]
-        encodings = self._rust.encode_batch_fast(inputs)
+        encodings = self._backend.encode_batch_fast(inputs)
         return [(e.ids, len(e.ids) - sum(e.type_ids)) for e in encodings]
 
-    def pieces(self, texts: Sequence[str]) -> list[list[int]]:
+    def encode_plain(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, none added or cut."""
-        self._rust.no_truncation()
-        return [e.ids for e in self._rust.encode_batch_fast(list(texts), add_special_tokens=False)]
+        self._backend.no_truncation()
+        return [e.ids for e in self._backend.encode_batch_fast(list(texts), add_special_tokens=False)]
 
     def encode_with_offsets(self, texts: Sequence[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
         """Token ids of each text, none added or cut, and of each token where it stands in the text: the
         number of its first character and of the one behind its last.
 
         Characters that the normaliser drops belong to no token or lie inside one. Tokens made from one
-        character (Hangul taken apart, say) share its place.
+        character (Hangul taken apart, say) share its position.
         """
-        self._rust.no_truncation()
-        encodings = self._rust.encode_batch(list(texts), add_special_tokens=False)
+        self._backend.no_truncation()
+        encodings = self._backend.encode_batch(list(texts), add_special_tokens=False)
         return [(encoding.ids, encoding.offsets) for encoding in encodings]
 
     @property
-    def is_berts(self) -> bool:
+    def is_bert(self) -> bool:
         """Whether BERT's classes give these ids, with the vocabulary, the added tokens and the settings."""
-        return self._pipeline.is_berts
+        return self._pipeline.is_bert
 
     @property
     def is_plain(self) -> bool:
         """Whether ``vocab.txt`` and BERT's settings say all, so that any reader of BERT's gets these ids."""
         plain = [AddedToken(token, special=True) for token in self._pipeline.roles.values()]
-        added = self._rust.get_added_tokens_decoder().values()
-        return self._pipeline.is_berts and self._pipeline.lines is not None and all(t in plain for t in added)
+        added = self._backend.get_added_tokens_decoder().values()
+        return self._pipeline.is_bert and self._pipeline.lines is not None and all(t in plain for t in added)
 
     def write_vocabulary(self, folder: str | Path) -> None:
         """Write ``vocab.txt``; only where there can be one (``is_plain``, say)."""
@@ -125,14 +126,14 @@ class Tokenizer:
         """Write what this tokeniser is read from, by this project and by transformers, into a model folder:
         ``tokenizer_config.json``, and ``vocab.txt`` or ``tokenizer.json``, or both."""
         pipeline = self._pipeline
-        if pipeline.is_berts and pipeline.lines is not None:
+        if pipeline.is_bert and pipeline.lines is not None:
             self.write_vocabulary(folder)
-        if pipeline.has_json or not self.is_plain:
+        if pipeline.path.name == TOKENIZER_JSON or not self.is_plain:
             write_text(Path(folder) / TOKENIZER_JSON, self._serialised())
         values: dict[str, Any] = {**pipeline.normaliser, **pipeline.roles}
-        if pipeline.splits_special_tokens:
+        if self._backend.encode_special_tokens:
             values["split_special_tokens"] = True
-        if pipeline.is_berts:
+        if pipeline.is_bert:
             values["tokenizer_class"] = "BertTokenizer"
         else:
             values |= {"tokenizer_class": TAKES_FILE_WHOLE, "model_input_names": _MODEL_INPUTS}

@@ -15,9 +15,9 @@ from tokenizers import Tokenizer as RustTokenizer
 from common.errors import InputError
 from common.json_files import read_json_object
 from common.model_files import TOKENIZER_JSON, VOCABULARY
-from encoders.tokenizer_files import NORMALISER_DEFAULTS, ROLES, TAKES_FILE_WHOLE, TokenizerSettings
-from encoders.tokenizer_pipeline import RUST_NAMES, Pipeline, add_tokens, frame_as_bert, roles_of
-from encoders.vocabulary import WHITE_SPACE, read_vocabulary
+from encoders.tokenizer_pipeline import Pipeline, add_bert_processor, add_tokens, special_tokens_by_role
+from encoders.tokenizer_settings import NORMALISER_DEFAULTS, ROLES, TAKES_FILE_WHOLE, TokenizerSettings
+from encoders.tokenizer_vocabulary import NORMALISER_NAMES, WHITE_SPACE, read_vocabulary
 
 _BERT_NORMALISER = "BertNormalizer"
 _MODEL_DEFAULTS = {"max_input_chars_per_word": 100, "continuing_subword_prefix": "##"}
@@ -29,13 +29,13 @@ def from_json(folder: Path, settings: TokenizerSettings, changes: Mapping[str, A
     values = read_json_object(path)
     _check_kind(path, values)
     notes = list(settings.notes)
-    differs = _beside_bert(values)
-    normaliser = _settle_normaliser(path, values, settings, changes, notes)
-    rust = _load(path, values)
+    differs = _differences_from_bert(values)
+    normaliser = _normaliser_in_force(path, values, settings, changes, notes)
+    backend = _load(path, values)
     pieces: dict[str, int] = values["model"]["vocab"]
-    ids = {**pieces, **{token.content: n for n, token in rust.get_added_tokens_decoder().items()}}
-    roles = _roles(path, rust, ids, values["model"], settings)
-    add_tokens(path, rust, settings, roles, ids)
+    ids = {**pieces, **{token.content: n for n, token in backend.get_added_tokens_decoder().items()}}
+    roles = _roles(path, backend, ids, values["model"], settings)
+    add_tokens(path, backend, settings, roles, ids)
     if settings.declared_in == settings.path:
         kept = {token.content for token in settings.declared.values()} | set(roles.values())
         listed = {token["content"] for token in values.get("added_tokens") or []}
@@ -46,25 +46,15 @@ def from_json(folder: Path, settings: TokenizerSettings, changes: Mapping[str, A
             f'BertTokenizer leaves out; "tokenizer_class": "{TAKES_FILE_WHOLE}" in {settings.path.name} lets '
             "transformers take it too"
         )
-    _check_frame(path, rust, roles)
-    rust.encode_special_tokens = settings.splits_special_tokens
+    _check_processor(path, backend, roles)
+    backend.encode_special_tokens = settings.splits_special_tokens
     if (folder / VOCABULARY).is_file():
         _check_same_ids(folder / VOCABULARY, path, pieces, ids)
-    return Pipeline(
-        path=path,
-        rust=rust,
-        ids=ids,
-        roles=roles,
-        lines=_lines(pieces),
-        normaliser=normaliser,
-        is_berts=not differs,
-        has_json=True,
-        splits_special_tokens=settings.splits_special_tokens,
-        notes=notes,
-    )
+    lines = _vocabulary_lines(pieces)
+    return Pipeline(path, backend, ids, roles, lines, normaliser, is_bert=not differs, notes=notes)
 
 
-def _beside_bert(values: dict[str, Any]) -> list[str]:
+def _differences_from_bert(values: dict[str, Any]) -> list[str]:
     """What the file says that BERT's tokenisers do otherwise; added tokens are not looked at."""
     model = values["model"]
     differs = [f"{k} {model[k]!r}" for k, usual in _MODEL_DEFAULTS.items() if model.get(k, usual) != usual]
@@ -100,20 +90,20 @@ def _check_kind(path: Path, values: dict[str, Any]) -> None:
 def _load(path: Path, values: dict[str, Any]) -> RustTokenizer:
     """The tokeniser that a tokenizer.json describes; it cuts and pads nothing."""
     try:
-        rust = RustTokenizer.from_str(json.dumps({**values, "truncation": None, "padding": None}))
+        backend = RustTokenizer.from_str(json.dumps({**values, "truncation": None, "padding": None}))
     except Exception as error:  # the library raises nothing more special
         reason = str(error).split("\n")[0][:200]
         raise InputError(f"{path}: the tokenizers library cannot read it: {reason}") from None
     for token in values.get("added_tokens") or []:
-        number = rust.token_to_id(token["content"])
+        number = backend.token_to_id(token["content"])
         if number != token.get("id", number):
             raise InputError(
                 f"{path}: added_tokens gives {token['content']!r} the id {token['id']}, but it is {number}"
             )
-    return rust
+    return backend
 
 
-def _settle_normaliser(
+def _normaliser_in_force(
     path: Path,
     values: dict[str, Any],
     settings: TokenizerSettings,
@@ -133,17 +123,17 @@ def _settle_normaliser(
                 f"{normaliser.get('type')!r}; leave the flag out"
             )
         return {}
-    listed = {key: normaliser.get(name, NORMALISER_DEFAULTS[key]) for key, name in RUST_NAMES.items()}
+    listed = {key: normaliser.get(name, NORMALISER_DEFAULTS[key]) for key, name in NORMALISER_NAMES.items()}
     wins = {} if settings.takes_file_whole else settings.normaliser
     for key, value in listed.items():
-        if key not in changes and (note := _disagreement(path, settings, key, value)):
+        if key not in changes and (note := _normaliser_note(path, settings, key, value)):
             notes.append(note)
     in_force = {**listed, **wins, **changes}
-    values["normalizer"] = {**normaliser, **{RUST_NAMES[key]: value for key, value in in_force.items()}}
+    values["normalizer"] = {**normaliser, **{NORMALISER_NAMES[key]: value for key, value in in_force.items()}}
     return in_force
 
 
-def _disagreement(path: Path, settings: TokenizerSettings, key: str, listed: Any) -> str:
+def _normaliser_note(path: Path, settings: TokenizerSettings, key: str, listed: Any) -> str:
     """A note where tokenizer.json and tokenizer_config.json differ in a setting of the normaliser."""
     usual = NORMALISER_DEFAULTS[key]
     value = settings.normaliser.get(key, listed)
@@ -163,36 +153,36 @@ def _disagreement(path: Path, settings: TokenizerSettings, key: str, listed: Any
 
 def _roles(
     path: Path,
-    rust: RustTokenizer,
+    backend: RustTokenizer,
     ids: Mapping[str, int],
     model: dict[str, Any],
     settings: TokenizerSettings,
 ) -> dict[str, str]:
     unknown = str(model.get("unk_token", ROLES["unk_token"]))
-    otherwise = {"unk_token": unknown}
-    if settings.takes_file_whole and unknown in ids and (ends := _ends(rust)):
-        otherwise |= {"cls_token": ends[0], "sep_token": ends[1]}
-    roles = roles_of(path, settings, otherwise, ids)
+    defaults = {"unk_token": unknown}
+    if settings.takes_file_whole and unknown in ids and (ends := _first_and_last(backend)):
+        defaults |= {"cls_token": ends[0], "sep_token": ends[1]}
+    roles = special_tokens_by_role(path, settings, defaults, ids)
     if roles["unk_token"] != unknown:
         raise InputError(
             f"{path}: its model's unk_token is {unknown!r}, {settings.path.name} says "
             f"{roles['unk_token']!r}; write the same in both"
         )
-    if rust.post_processor is None and not settings.takes_file_whole:
-        frame_as_bert(rust, roles, ids)
+    if backend.post_processor is None and not settings.takes_file_whole:
+        add_bert_processor(backend, roles, ids)
     return roles
 
 
-def _ends(rust: RustTokenizer) -> tuple[str, str] | None:
-    tokens = rust.encode("a").tokens
+def _first_and_last(backend: RustTokenizer) -> tuple[str, str] | None:
+    tokens = backend.encode("a").tokens
     return (tokens[0], tokens[-1]) if len(tokens) > 2 else None
 
 
-def _check_frame(path: Path, rust: RustTokenizer, roles: Mapping[str, str]) -> None:
+def _check_processor(path: Path, backend: RustTokenizer, roles: Mapping[str, str]) -> None:
     """InputError unless texts become [CLS] a [SEP], and pairs [CLS] a [SEP] b [SEP] with types 0 and 1."""
-    bare = rust.encode("a", add_special_tokens=False).tokens
+    bare = backend.encode("a", add_special_tokens=False).tokens
     first, last = roles.get("cls_token"), roles.get("sep_token")
-    one, two = rust.encode("a"), rust.encode("a", "a")
+    one, two = backend.encode("a"), backend.encode("a", "a")
     whole = [first, *bare, last]
     types = [0] * len(whole) + [1] * (len(bare) + 1)
     if (
@@ -207,7 +197,7 @@ def _check_frame(path: Path, rust: RustTokenizer, roles: Mapping[str, str]) -> N
         )
 
 
-def _lines(pieces: Mapping[str, int]) -> list[str] | None:
+def _vocabulary_lines(pieces: Mapping[str, int]) -> list[str] | None:
     """The lines of a vocab.txt with the model's ids; None if none can have them."""
     lines = sorted(pieces, key=pieces.__getitem__)
     has_all = [pieces[line] for line in lines] == list(range(len(lines)))

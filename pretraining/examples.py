@@ -73,6 +73,6 @@ def _tokenised(path: Path, tokenizer: Tokenizer) -> Iterator[list[list[int]]]:
 
 
 def _chunk_tokens(chunk: list[Passage], tokenizer: Tokenizer) -> Iterator[list[list[int]]]:
-    flat = iter(tokenizer.pieces([text for passage in chunk for text in passage.texts]))
+    flat = iter(tokenizer.encode_plain([text for passage in chunk for text in passage.texts]))
     for passage in chunk:
         yield [next(flat) for _ in passage.texts]

@@ -50,8 +50,8 @@ class Masking:
     ones counted but never masked, at least one. Unlike theirs no token is drawn twice."""
 
     def __init__(self, tokenizer: Tokenizer, share: float) -> None:
-        self._share, self._mask_id = share, tokenizer.id_of("mask_token")
-        self._never = [tokenizer.id_of(role) for role in ("cls_token", "sep_token", "mask_token")]
+        self._share, self._mask_id = share, tokenizer.token_id("mask_token")
+        self._never = [tokenizer.token_id(role) for role in ("cls_token", "sep_token", "mask_token")]
 
     def __call__(self, batch: Batch, key: Key) -> MaskedBatch:
         real = real_of(batch)

@@ -25,7 +25,7 @@ class Room:
 
     @classmethod
     def of(cls, tokenizer: Tokenizer, length: int) -> "Room":
-        return cls(tokenizer.id_of("cls_token"), tokenizer.id_of("sep_token"), length)
+        return cls(tokenizer.token_id("cls_token"), tokenizer.token_id("sep_token"), length)
 
     def example(self, a: list[int], b: list[int]) -> Example:
         """``[CLS] a [SEP]``, and ``b [SEP]`` where there is one."""

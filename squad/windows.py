@@ -160,9 +160,9 @@ def _rows(
     starts = np.concatenate([[0], np.cumsum(first_lengths + count + 1)]).astype(np.int64)
     row = starts[:-1]
     ids = np.empty(starts[-1], dtype=np.int32)
-    ids[row] = tokenizer.id_of("cls_token")
-    ids[row + first_lengths - 1] = tokenizer.id_of("sep_token")
-    ids[starts[1:] - 1] = tokenizer.id_of("sep_token")
+    ids[row] = tokenizer.token_id("cls_token")
+    ids[row + first_lengths - 1] = tokenizer.token_id("sep_token")
+    ids[starts[1:] - 1] = tokenizer.token_id("sep_token")
     ids[ragged(row + 1, asked_length)] = asked.ids[ragged(asked.starts[question], asked_length)]
     ids[ragged(row + first_lengths, count)] = texts.ids[ragged(token, count)]
     return Features(ids, starts, first_lengths.astype(np.int32))

@@ -39,7 +39,7 @@ def test_it_answers_as_with_vocab_txt(model: Path, sst2_model: Path) -> None:
 def test_an_export_keeps_the_tokeniser(model: Path, tmp_path: Path) -> None:
     export([*ONNX, "--model_path", str(model), "--save_inference_dir", str(tmp_path / "exported")])
     assert (tmp_path / "exported" / "tokenizer.json").is_file()
-    assert Tokenizer(tmp_path / "exported").pieces([TEXT]) == Tokenizer(model).pieces([TEXT])
+    assert Tokenizer(tmp_path / "exported").encode_plain([TEXT]) == Tokenizer(model).encode_plain([TEXT])
     (answer,) = open_exported(tmp_path / "exported").answer([(TEXT,)])
     (wanted,) = open_model_folder(model).answer([(TEXT,)])
     assert answer["prob"] == pytest.approx(wanted["prob"], abs=1e-4)

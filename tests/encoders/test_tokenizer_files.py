@@ -260,9 +260,9 @@ def test_roles_of_a_file_taken_whole_come_from_its_frame(tmp_path: Path) -> None
     tokenizer = library_tokenizer([*OTHER_NAMES, *VOCABULARY[5:]], OTHER_NAMES)
     settings = {"tokenizer_class": "TokenizersBackend", "model_input_names": ["input_ids", "token_type_ids"]}
     ours = Tokenizer(write(tmp_path, tokenizer=tokenizer, tokenizer_config=settings))
-    assert (ours.id_of("cls_token"), ours.id_of("sep_token"), ours.notes) == (2, 3, [])
+    assert (ours.token_id("cls_token"), ours.token_id("sep_token"), ours.notes) == (2, 3, [])
     with pytest.raises(InputError, match="mask_token"):
-        ours.id_of("mask_token")
+        ours.token_id("mask_token")
 
 
 def test_an_added_token_never_takes_the_id_of_a_piece(tmp_path: Path) -> None:
@@ -284,10 +284,10 @@ def test_a_change_wins_over_every_file(tmp_path: Path) -> None:
     write(tmp_path, tokenizer=library_tokenizer(), tokenizer_config={"do_lower_case": True})
     tokenizer = Tokenizer(tmp_path, do_lower_case=False)
     assert tokenizer.notes == []
-    assert tokenizer.pieces(["The"]) == [[VOCABULARY.index("The")]]
+    assert tokenizer.encode_plain(["The"]) == [[VOCABULARY.index("The")]]
     (tmp_path / "copy").mkdir()
     tokenizer.save(tmp_path / "copy")
-    assert Tokenizer(tmp_path / "copy").pieces(["The"]) == [[VOCABULARY.index("The")]]
+    assert Tokenizer(tmp_path / "copy").encode_plain(["The"]) == [[VOCABULARY.index("The")]]
 
 
 def test_settings_of_cutting_and_padding_stay_behind(tmp_path: Path) -> None:
@@ -309,7 +309,7 @@ def test_a_vocabulary_with_capital_letters_is_cased(tmp_path: Path) -> None:
     assert tokenizer.settings["do_lower_case"] is False
     (note,) = tokenizer.notes
     assert all(word in note for word in ("vocab.txt", "capital letters", "--do_lower_case true")), note
-    assert tokenizer.pieces(["Mice"]) == [[vocabulary.index("Mice")]]
+    assert tokenizer.encode_plain(["Mice"]) == [[vocabulary.index("Mice")]]
     (tmp_path / "copy").mkdir()
     tokenizer.save(tmp_path / "copy")  # where it is said
     assert Tokenizer(tmp_path / "copy").notes == []
@@ -329,7 +329,9 @@ def test_what_is_said_of_the_case_wins_over_the_vocabulary(tmp_path: Path, lower
 def test_models_of_the_library_without_their_kind_are_read(tmp_path: Path) -> None:
     """As tokenizers wrote them before 0.10 or so."""
     values = changed(model__type=None)
-    assert Tokenizer(write(tmp_path, tokenizer=values)).pieces(["movie"]) == [[VOCABULARY.index("movie")]]
+    assert Tokenizer(write(tmp_path, tokenizer=values)).encode_plain(["movie"]) == [
+        [VOCABULARY.index("movie")]
+    ]
 
 
 def test_a_byte_order_mark_before_any_of_the_files(tmp_path: Path) -> None:

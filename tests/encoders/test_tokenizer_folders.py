@@ -22,7 +22,7 @@ def check(tokenizer: Tokenizer, shape: str) -> None:
         TEXTS, tokenizer.encode_with_offsets(TEXTS), expected, strict=True
     ):
         assert (text, ids, offsets) == (text, answer[0], list(zip(*answer[1:], strict=True)))
-    assert tokenizer.pieces(TEXTS) == [answer[0] for answer in expected]
+    assert tokenizer.encode_plain(TEXTS) == [answer[0] for answer in expected]
     ((ids, first_length),) = tokenizer.encode([BESIDE[:2]], UNCUT)
     assert (ids, [int(column >= first_length) for column in range(len(ids))]) == tuple(pair)
 

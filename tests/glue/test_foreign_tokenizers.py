@@ -54,7 +54,7 @@ def of(workplace: Path, model: Path | str, *more: object) -> list[str]:
 @pytest.mark.parametrize("model", ["best", "last"])
 def test_a_run_keeps_the_tokeniser(workplace: Path, model: str) -> None:
     before, after = Tokenizer(workplace / "model"), Tokenizer(workplace / "run" / model)
-    assert after.pieces([TEXT]) == before.pieces([TEXT])
+    assert after.encode_plain([TEXT]) == before.encode_plain([TEXT])
     assert after.vocabulary == before.vocabulary
     assert "<ent>" in after.vocabulary
     assert (workplace / "run" / model / "tokenizer.json").is_file()
@@ -88,8 +88,10 @@ def test_a_flag_at_training_is_kept(workplace: Path, capsys: pytest.CaptureFixtu
     assert "do_lower_case is false" in capsys.readouterr().err  # the sample's vocabulary has no capitals
     best = Tokenizer(workplace / "cased" / "best")
     assert best.settings["do_lower_case"] is False
-    assert best.pieces(["The"]) == Tokenizer(workplace / "model", do_lower_case=False).pieces(["The"])
-    assert best.pieces(["The"]) != Tokenizer(workplace / "model").pieces(["The"])
+    assert best.encode_plain(["The"]) == Tokenizer(workplace / "model", do_lower_case=False).encode_plain(
+        ["The"]
+    )
+    assert best.encode_plain(["The"]) != Tokenizer(workplace / "model").encode_plain(["The"])
     common = ["--output_dir", str(workplace / "cased"), "--resume"]
     run_glue.main(common)
     with pytest.raises(InputError, match="do_lower_case"):

@@ -58,10 +58,10 @@ def test_a_long_passage_goes_on_and_a_long_pair_is_cut(tmp_path: Path, tokenizer
     letters = " ".join("abcdefghijklmnopqrst")
     path = corpus(tmp_path, ["x", letters, f"{letters}\tu v"])
     (shard,) = load_examples(path, tokenizer, 10, "lines").train
-    a_to_t = tokenizer.pieces([letters])[0]
+    a_to_t = tokenizer.encode_plain([letters])[0]
     first, separator = (tokenizer.vocabulary[piece] for piece in ("[CLS]", "[SEP]"))
     passages = [[first, *a_to_t[start : start + 8], separator] for start in (0, 8, 16)]
-    u_v = tokenizer.pieces(["u v"])[0]
+    u_v = tokenizer.encode_plain(["u v"])[0]
     assert rows_of(shard) == [
         *((row, len(row)) for row in passages),
         ([first, *a_to_t[:5], separator, *u_v, separator], 7),
@@ -132,7 +132,7 @@ def test_batches_take_each_example_once_and_their_number_is_known_before(
 def test_tokens_are_made_once(tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
     path = corpus(tmp_path, ["q w", "e r", "t z"])
     first = load_examples(path, tokenizer, 32, "lines")
-    monkeypatch.setattr(Tokenizer, "pieces", None)
+    monkeypatch.setattr(Tokenizer, "encode_plain", None)
     assert load_examples(path, tokenizer, 32, "lines") == first
 
 
@@ -201,7 +201,7 @@ def test_of_two_that_come_together_one_makes_the_examples(
     tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = corpus(tmp_path, [f"{a} {b}" for a in "qwertzui" for b in "asdfghjk"])
-    made, real, printed = [], Tokenizer.pieces, [""]
+    made, real, printed = [], Tokenizer.encode_plain, [""]
     waits = "another run is at these examples: waiting for it"
 
     def slow(self, texts):
@@ -212,7 +212,7 @@ def test_of_two_that_come_together_one_makes_the_examples(
             printed[0] += capsys.readouterr().err
         return real(self, texts)
 
-    monkeypatch.setattr(Tokenizer, "pieces", slow)
+    monkeypatch.setattr(Tokenizer, "encode_plain", slow)
     with ThreadPoolExecutor(2) as pool:
         jobs = [pool.submit(load_examples, path, tokenizer, 16, "lines") for _ in range(2)]
         one, other = (job.result() for job in jobs)
