@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bench.protocol import Answer, Clock, Rows, serve
-from encoders.batching import EpochBatches, Features, pad
+from encoders.batching import Batch, EpochBatches, Features, pad
 from encoders.cpu import dropout_masks
 from encoders.framework import paddle, select_device
 from encoders.heads import SentenceClassifier, sentence_loss
@@ -21,7 +21,7 @@ from inference.graph_engine import open_engine
 from inference.network_engine import NetworkEngine, tensors
 from training.batches import part_cost
 from training.config import TrainingConfig
-from training.optimizer import make_optimizer
+from training.step import TrainingStep
 
 
 class Worker:
@@ -44,7 +44,7 @@ class Worker:
         self.engine = NetworkEngine(self.model)
         settings = TrainingConfig(learning_rate=1e-5, max_grad_norm=1.0, bias_correction=True)
         scales = {name: 1.0 for name, _ in self.model.named_parameters()}
-        self.optimizer = make_optimizer(self.model, settings, scales)
+        self.take_step = TrainingStep(self.model, self._loss, settings, scales)
         paddle.seed(0)
         dropout_masks.seed(0)
         return {"versions": f"PaddlePaddle {paddle.__version__}"}
@@ -55,24 +55,20 @@ class Worker:
         return {}
 
     def train(self, batches: list[list[int]], width: int = 0) -> Answer:
-        """A step a batch, as the training loop makes it: cut in parts, clipped. width: not taken."""
+        """Take a training step for every batch, cut in parts as in training. width: not taken."""
         clock = Clock()
         order = [np.array(rows) for rows in batches]
         epoch = EpochBatches(
             self.features, order, self.model.config.pad_token_id, part_cost(self.model.config, "cpu")
         )
-        self.model.train()
-        for number, rows in enumerate(order):
+        for number in range(len(order)):
             with clock.batch():
-                for part in epoch[number : number + 1]:
-                    targets = paddle.to_tensor(np.asarray(part.targets))
-                    loss = sentence_loss(self.model(*tensors(part)), targets) / len(rows)
-                    loss.backward()
-                    float(loss)
-                self.optimizer.step()
-                self.optimizer.clear_grad()
+                self.take_step(epoch[number : number + 1], self.take_step.config.learning_rate)
         self.model.eval()
         return clock.answer()
+
+    def _loss(self, batch: Batch) -> paddle.Tensor:
+        return sentence_loss(self.model(*tensors(batch)), paddle.to_tensor(np.asarray(batch.targets)))
 
     def infer(self, batches: list[list[int]], width: int = 0) -> Answer:
         """Logits of every batch, padded to its longest row. width: not taken."""
@@ -113,12 +109,12 @@ class Worker:
         for _ in range(rounds + 1):
             with step.batch():
                 sentence_loss(self.model(ids, paddle.zeros_like(ids)), targets).backward()
-                self.optimizer.step()
-                self.optimizer.clear_grad()
+                self.take_step.optimizer.step()
+                self.take_step.optimizer.clear_grad()
             with alone.batch():
                 for layer in layers:
                     layer(nothing, x, query, Padding(None)).backward(query)
-            self.optimizer.clear_grad()
+            self.take_step.optimizer.clear_grad()
             x.clear_gradient()
             query.clear_gradient()
         return {"step": step.wall[1:], "span": alone.wall[1:]}

@@ -6,7 +6,7 @@ What a recipe does differently for one task stands in that task's row of glue/ta
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from common.errors import InputError
 from encoders.config import EncoderConfig
@@ -43,6 +43,7 @@ class GlueRunConfig(FineTuningRunConfig):
 
     task_name: str
     training: GlueTrainingConfig
+    PATHS: ClassVar[tuple[str, ...]] = ("model_name_or_path", "data_dir")
     data_dir: str | None = None
     label_map: str | None = None
 

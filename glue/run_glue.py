@@ -60,10 +60,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     task = task_named(flags.task_name)
     config = resolve_flags(GlueRunConfig, flags, partial(preset_settings, task=task))
-    progress = fine_tune(config)
+    state = fine_tune(config)
     if not distributed.is_first():
         return
-    best, last = progress.best, progress.last
+    best, last = state.best, state.last
     print(
         f"{task.name}: {task.main} best {best['main']:.4f} at step {best['step']:.0f}, "
         f"last {last['main']:.4f}; the model is in {flags.output_dir}/best"

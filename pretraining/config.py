@@ -5,7 +5,7 @@ their warm-up of 10 000 in 1 000 000 steps as a share.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from common.errors import UsageError
 from encoders.config import EncoderConfig
@@ -61,6 +61,7 @@ class PretrainingRunConfig(RunConfig):
     """
 
     training: PretrainingConfig
+    PATHS: ClassVar[tuple[str, ...]] = ("input_dir",)
     input_dir: str
     objective: str = "rtd"
     teacher: str = ""

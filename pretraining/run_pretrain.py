@@ -139,9 +139,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     from encoders import distributed
     from pretraining.pre_training import pre_train
 
-    progress = pre_train(run_config, encoder, tokenizer)
+    state = pre_train(run_config, encoder, tokenizer)
     if distributed.is_first():
-        best, last = progress.best, progress.last
+        best, last = state.best, state.last
         print(
             f"{flags.objective}: {METRIC_FOR_BEST[flags.objective]} best {best['main']:.4f} at step "
             f"{best['step']:.0f}, last {last['main']:.4f}; the encoder is in {flags.output_dir}/best"

@@ -6,7 +6,7 @@ clipping, one learning rate for all sizes.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from common.errors import UsageError
 from encoders.config import EncoderConfig
@@ -64,6 +64,7 @@ class SquadRunConfig(FineTuningRunConfig):
     """What a run on SQuAD is asked to do: the flags of ``run_squad``, by their names."""
 
     training: SquadTrainingConfig
+    PATHS: ClassVar[tuple[str, ...]] = ("model_name_or_path", "train_file", "predict_file")
     predict_file: str
     train_file: str | None = None
     version_2_with_negative: bool | None = None

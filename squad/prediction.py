@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
@@ -11,22 +12,23 @@ from encoders import distributed
 from encoders.batching import by_length
 from encoders.framework import paddle
 from encoders.span_heads import Beams, SpanModel
+from encoders.tokenizer import Tokenizer
 from inference.network_engine import tensors
 from squad.answers import Answers, Rules, best_answers, best_of_beams
-from squad.config import SquadTrainingConfig
-from squad.data import Dataset
+from squad.config import SquadRunConfig, SquadTrainingConfig
+from squad.data import Dataset, read_squad
 from squad.official import always_null, score_v11, score_v20
-from squad.windows import Windows
+from squad.windows import Windows, make_windows
 
 
-def rules_of(recipe: SquadTrainingConfig, data: Dataset) -> Rules:
-    """How a recipe wants answers to be chosen in a file."""
+def rules_of(training: SquadTrainingConfig, data: Dataset) -> Rules:
+    """How answers are to be chosen in a file."""
     return Rules(
-        n_best=recipe.n_best_size,
-        max_length=recipe.max_answer_length,
-        max_context=recipe.max_context,
+        n_best=training.n_best_size,
+        max_length=training.max_answer_length,
+        max_context=training.max_context,
         nullable=data.has_unanswerable,
-        threshold=recipe.null_score_diff_threshold,
+        threshold=training.null_score_diff_threshold,
     )
 
 
@@ -60,6 +62,31 @@ def answer(
     return best_answers(windows, data, start, end, rules)
 
 
+def read_questions(config: SquadRunConfig, path: str) -> Dataset:
+    """Read a file of questions; InputError where a setting has no meaning for it."""
+    data = read_squad(Path(path), config.version_2_with_negative)
+    threshold = config.training.null_score_diff_threshold
+    if threshold and not data.has_unanswerable:
+        raise InputError(
+            f"{path}: is SQuAD 1.1, where every question has an answer; "
+            f"--null_score_diff_threshold {threshold:g} is for SQuAD 2.0, leave it out"
+        )
+    return data
+
+
+def windows_of(training: SquadTrainingConfig, data: Dataset, tokenizer: Tokenizer) -> Windows:
+    """Cut a file's texts as the settings say."""
+    return make_windows(
+        data, tokenizer, training.max_seq_length, training.doc_stride, training.max_query_length
+    )
+
+
+def answer_windows(config: SquadRunConfig, data: Dataset, windows: Windows, model: SpanModel) -> Answers:
+    """Answer a file's questions as the settings say; the model must be in evaluation mode."""
+    rules = rules_of(config.training, data)
+    return answer(model, windows, data, rules, config.eval_batch_size, "answering")
+
+
 def dev_scores(answers: Answers) -> dict[str, float]:
     """The official numbers of ``predictions.json``, in the official order, and ``main``, which is F1.
 
@@ -79,10 +106,10 @@ def dev_scores(answers: Answers) -> dict[str, float]:
     return {**scores, "main": scores["f1"]}
 
 
-def said(scores: Mapping[str, float]) -> str:
+def format_scores(scores: Mapping[str, float]) -> str:
     """Scores for people: percentages with their unit, thresholds with four decimals, no counts.
 
-    >>> said({"exact": 200 / 3, "total": 3, "best_f1_thresh": -0.5, "main": 70.0})
+    >>> format_scores({"exact": 200 / 3, "total": 3, "best_f1_thresh": -0.5, "main": 70.0})
     'exact 66.67 %  best_f1_thresh -0.5000  main 70.00 %'
     """
     return "  ".join(

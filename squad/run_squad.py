@@ -93,7 +93,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     _check_usage(parser, flags)
     set_workers(flags.num_workers)
     from encoders import distributed
-    from squad.fine_tuning import fine_tune, predict
+    from squad.answering import predict
+    from squad.fine_tuning import fine_tune
     from squad.prediction import dev_scores
 
     if not flags.do_train:
@@ -101,9 +102,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         if distributed.is_first() and answers.data.has_answers:
             print(json.dumps(dev_scores(answers), indent=2))
         return
-    progress, _ = fine_tune(training_config(flags))
+    state = fine_tune(training_config(flags))
     if distributed.is_first():
-        best, last = progress.best, progress.last
+        best, last = state.best, state.last
         print(
             f"f1 best {best['main']:.2f} % at step {best['step']:.0f}, last {last['main']:.2f} %; "
             f"the model is in {flags.output_dir}/best"

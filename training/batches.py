@@ -23,14 +23,14 @@ def part_cost(config: EncoderConfig, device: str) -> float:
 
 
 def epoch_batches(
-    features: Features, recipe: FineTuningConfig, config: EncoderConfig, device: str
+    features: Features, training: FineTuningConfig, config: EncoderConfig, device: str
 ) -> Callable[[int], EpochBatches]:
-    """Epoch → its batches, as ``Job.batches`` wants them."""
+    """Epoch → its batches, as ``TrainingJob.batches`` wants them."""
     cost = part_cost(config, device)
 
     def batches(epoch: int) -> EpochBatches:
-        rows = recipe.batch_size * distributed.world_size()
-        order = training_order(features.lengths, rows, recipe.seed, epoch, recipe.length_pool)
+        rows = training.batch_size * distributed.world_size()
+        order = training_order(features.lengths, rows, training.seed, epoch, training.length_pool)
         return EpochBatches(
             features, [distributed.shard(batch) for batch in order], config.pad_token_id, cost
         )

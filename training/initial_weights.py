@@ -7,7 +7,7 @@ from checkpoints.matching import HeadUse
 from checkpoints.network import fill, shapes_of
 from common.errors import InputError, UsageError
 from encoders.framework import paddle
-from training.regularization.layer_reinit import put, top_arrays
+from training.regularization.layer_reinit import initial_arrays, reinitialise
 
 
 def load_initial_weights(
@@ -45,12 +45,12 @@ def load_initial_weights(
             )
         return [f"{folder}: every weight begins at random (--from_scratch)"]
     check_manifest(folder)
-    fresh = top_arrays(model, depths, checkpoint.config.num_hidden_layers, reinit_layers)
+    fresh = initial_arrays(model, depths, checkpoint.config.num_hidden_layers, reinit_layers)
     state = checkpoint.read(shapes_of(model), head)
     fill(model, state)
     return [
         *state.notes,
-        *put(model, fresh),
+        *reinitialise(model, fresh),
         *([f"begins new: {', '.join(state.new_head)}"] if state.new_head else []),
         *([f"not needed in {folder}: {', '.join(state.unused)}"] if state.unused else []),
     ]

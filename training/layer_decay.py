@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from common.errors import InputError
+from training.config import TrainingConfig
 
 
 def depths(names: Iterable[str], rules: Sequence[tuple[str, int]]) -> dict[str, int]:
@@ -10,12 +11,12 @@ def depths(names: Iterable[str], rules: Sequence[tuple[str, int]]) -> dict[str, 
 
     An unmatched or twice-matched parameter is an InputError that lists it.
     """
-    found: dict[str, int] = {}
+    depth_of: dict[str, int] = {}
     faults = []
     for name in names:
         matches = [(prefix, depth) for prefix, depth in rules if name.startswith(prefix)]
         if len(matches) == 1:
-            found[name] = matches[0][1]
+            depth_of[name] = matches[0][1]
         else:
             by = f"matched by {' and '.join(prefix for prefix, _ in matches)}" if matches else "unmatched"
             faults.append(f"{name} ({by})")
@@ -23,7 +24,7 @@ def depths(names: Iterable[str], rules: Sequence[tuple[str, int]]) -> dict[str, 
         raise InputError(
             f"layer-wise decay: {len(faults)} parameters have no single depth: {', '.join(faults)}"
         )
-    return found
+    return depth_of
 
 
 def scale(depth: int, layers: int, decay: float, mode: str = "published") -> float:
@@ -37,7 +38,15 @@ def scale(depth: int, layers: int, decay: float, mode: str = "published") -> flo
 
 
 def scales(
-    names: Iterable[str], rules: Sequence[tuple[str, int]], layers: int, decay: float, mode: str
+    names: Iterable[str], rules: Sequence[tuple[str, int]], layers: int, config: TrainingConfig
 ) -> dict[str, float]:
-    """Learning-rate scale of every parameter."""
+    """Compute the learning-rate scale of every parameter.
+
+    Args:
+        names: Of the parameters.
+        rules: Name prefix → depth, as ``encoders.encoder.depth_rules``.
+        layers: How many layers the network has.
+        config: Says the decay and which layer it begins with.
+    """
+    decay, mode = config.layer_lr_decay, config.layer_lr_decay_mode
     return {name: scale(depth, layers, decay, mode) for name, depth in depths(names, rules).items()}

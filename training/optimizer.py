@@ -36,27 +36,40 @@ class AdamW(paddle.optimizer.AdamW):
                 super().step()
 
     def _compiled_step(self, pairs: list[tuple[paddle.Tensor, paddle.Tensor]]) -> None:
-        settings, scale = self._settings, 1.0
-        if getattr(self, "helper", None) is None:  # as Paddle's own step begins
-            setattr(self, "helper", paddle.base.layer_helper.LayerHelper(type(self).__name__))  # noqa: B010
-        block = paddle.static.default_main_program().global_block()
-        self._create_accumulators(block, [parameter for parameter, _ in pairs])
-        if settings["grad_clip"] is not None:
-            sums = np.zeros(len(pairs))
-            for number, (_, gradient) in enumerate(pairs):
-                kernels.call("squares", gradient, sums[number : number + 1], math.prod(gradient.shape))
-            most = settings["grad_clip"].clip_norm
-            scale = most / max(math.sqrt(sums.sum()), most)
-        numbers = [float(settings[name]) for name in ("beta1", "beta2", "epsilon")]
-        names = ("moment1", "moment2", "beta1_pow", "beta2_pow")
-        kinds = [getattr(self, f"_{name}_acc_str") for name in names]
+        """The same step in our kernels: a pass over the gradients for their norm, then one a parameter."""
+        self._prepare_accumulators([parameter for parameter, _ in pairs])
+        clip_scale = self._clip_scale([gradient for _, gradient in pairs])
+        betas_and_epsilon = [float(self._settings[name]) for name in ("beta1", "beta2", "epsilon")]
         for parameter, gradient in pairs:
-            state = [self._get_accumulator(kind, parameter) for kind in kinds]
+            accumulators = [self._get_accumulator(name, parameter) for name in self._accumulator_names()]
             rate = float(self.get_lr() * parameter.optimize_attr["learning_rate"])
-            is_decayed = settings["apply_decay_param_fun"](parameter.name)
-            decay = float(settings["weight_decay"]) if is_decayed else 0.0
-            size = math.prod(gradient.shape)
-            kernels.call("adamw", parameter, gradient, *state, rate, *numbers, decay, scale, size)
+            is_decayed = self._settings["apply_decay_param_fun"](parameter.name)
+            decay = float(self._settings["weight_decay"]) if is_decayed else 0.0
+            kernels.call(
+                "adamw", parameter, gradient, *accumulators, rate, *betas_and_epsilon, decay, clip_scale,
+                math.prod(gradient.shape),
+            )  # fmt: skip
+
+    def _prepare_accumulators(self, parameters: list[paddle.Tensor]) -> None:
+        """Make the moments of parameters that have none yet, as Paddle's own step begins."""
+        if getattr(self, "helper", None) is None:
+            setattr(self, "helper", paddle.base.layer_helper.LayerHelper(type(self).__name__))  # noqa: B010
+        self._create_accumulators(paddle.static.default_main_program().global_block(), parameters)
+
+    def _accumulator_names(self) -> list[str]:
+        """Paddle's names of moment1, moment2 and the two powers of beta, in the kernel's order."""
+        kinds = ("moment1", "moment2", "beta1_pow", "beta2_pow")
+        return [getattr(self, f"_{kind}_acc_str") for kind in kinds]
+
+    def _clip_scale(self, gradients: list[paddle.Tensor]) -> float:
+        """What the gradients are multiplied with so that their global norm is at most the limit."""
+        clip = self._settings["grad_clip"]
+        if clip is None:
+            return 1.0
+        squares = np.zeros(len(gradients))
+        for number, gradient in enumerate(gradients):
+            kernels.call("squares", gradient, squares[number : number + 1], math.prod(gradient.shape))
+        return float(clip.clip_norm / max(math.sqrt(squares.sum()), clip.clip_norm))
 
     def _create_accumulators(self, block, parameters):  # type: ignore[no-untyped-def]
         fresh = [p for p in parameters if p.name not in self._accumulators[self._moment1_acc_str]]
@@ -73,22 +86,28 @@ def is_decayed(name: str) -> bool:
     return not (name.endswith("bias") or ".norm." in f".{name}")
 
 
-def make_optimizer(model: paddle.nn.Layer, recipe: TrainingConfig, scales: Mapping[str, float]) -> AdamW:
-    """The optimiser of a run. scales: learning-rate scale of every parameter, by name."""
+def make_optimizer(model: paddle.nn.Layer, config: TrainingConfig, scales: Mapping[str, float]) -> AdamW:
+    """Make the optimizer of a run.
+
+    Args:
+        model: The network to train.
+        config: The training settings.
+        scales: Learning-rate scale of every parameter, by name.
+    """
     decayed = set()
     for name, parameter in model.named_parameters():
         parameter.optimize_attr["learning_rate"] = scales[name]
         if is_decayed(name):
             decayed.add(parameter.name)
-    clip = paddle.nn.ClipGradByGlobalNorm(recipe.max_grad_norm) if recipe.max_grad_norm else None
+    clip = paddle.nn.ClipGradByGlobalNorm(config.max_grad_norm) if config.max_grad_norm else None
     return AdamW(
-        bias_correction=recipe.bias_correction,
-        learning_rate=recipe.learning_rate,
-        beta1=recipe.adam_beta1,
-        beta2=recipe.adam_beta2,
-        epsilon=recipe.adam_epsilon,
+        bias_correction=config.bias_correction,
+        learning_rate=config.learning_rate,
+        beta1=config.adam_beta1,
+        beta2=config.adam_beta2,
+        epsilon=config.adam_epsilon,
         parameters=model.parameters(),
-        weight_decay=recipe.weight_decay,
+        weight_decay=config.weight_decay,
         apply_decay_param_fun=decayed.__contains__,
         grad_clip=clip,
     )

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from common.errors import InputError
 from training.config import (
@@ -31,6 +31,8 @@ class RunConfig:
     model_name_or_path: str
     output_dir: str
     training: TrainingConfig
+    # The names of the fields that are paths, which a run records as absolute ones.
+    PATHS: ClassVar[tuple[str, ...]] = ()
     device: str = "cpu"
     do_lower_case: bool | None = None
     resume: bool = False
@@ -49,6 +51,7 @@ class FineTuningRunConfig(RunConfig):
     """
 
     training: FineTuningConfig
+    PATHS: ClassVar[tuple[str, ...]] = ("model_name_or_path",)
     preset: str = ""
     eval_batch_size: int = 32
     num_workers: int = 0

@@ -5,13 +5,9 @@ evaluation · ``scores.json`` · ``best/`` a model folder · ``last/`` a model f
 resuming needs · ``previous/`` the ``last/`` before it, for the day when that one is damaged.
 """
 
-import io
 import json
-import logging
 import shutil
-import sys
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +28,10 @@ from common.files import (
 )
 from common.json_files import parse_json, read_json_object
 from common.locks import Lock
-from common.messages import escape_lines, say
+from common.messages import say
 from common.plain_files import open_to_append, read_plain, why_not_written
 from encoders import distributed
+from training.run_log import LOG, LOG_FILE, close_log, mute_log, open_log
 from training.run_state import (
     ARGS,
     FINISHED,
@@ -51,12 +48,12 @@ from training.run_state import (
     read_run_state,
 )  # fmt: skip
 
-LOG = logging.getLogger("training")
 Scores = dict[str, float]
 WriteModel = Callable[[Path], None]
 
 _MOMENTS = "optimizer.safetensors"
-_APPENDED = ("train.log", "history.jsonl")
+_HISTORY = "history.jsonl"
+_APPENDED = (LOG_FILE, _HISTORY)
 _FILES = (ARGS, *_APPENDED, SCORES, LOCK, FINISHED)
 _FOLDERS = ("best", LAST, PREVIOUS, "visualdl", PREDICTIONS)
 _BEGIN_ANEW = "this run cannot be resumed: --overwrite_output_dir begins anew"
@@ -126,14 +123,14 @@ class RunFolder:
             if filled and overwrite:
                 self._clear()
             self._check_links()
-            self._settle()
-            self._source = self._to_go_on_from() if filled and resume else None
+            self._recover()
+            self._source = self._save_to_resume() if filled and resume else None
             self.resumes = self._source is not None
             if filled and resume and not self.resumes:
                 say(f"warning: {self.path}: nothing was saved yet, so this run begins anew")
             if not self.resumes:
-                (self.path / "history.jsonl").unlink(missing_ok=True)
-            self._log_to_file()
+                (self.path / _HISTORY).unlink(missing_ok=True)
+            open_log(self.path)
         except BaseException:
             self._lock.free()
             raise
@@ -146,9 +143,7 @@ class RunFolder:
 
     def close(self) -> None:
         """Close the log and let others have the folder."""
-        for handler in list(LOG.handlers):
-            LOG.removeHandler(handler)
-            handler.close()
+        close_log()
         self._lock.free()
 
     def _check_links(self) -> None:
@@ -169,7 +164,7 @@ class RunFolder:
             if fault := why_not_written(self.path / name):
                 raise InputError(f"{self.path / name}: {fault}; a run writes only to a file of its own there")
 
-    def _settle(self) -> None:
+    def _recover(self) -> None:
         """Put right what a killed run left behind."""
         settle_folder(self.path / "best")
         settle_folder(self.path / LAST)
@@ -182,7 +177,7 @@ class RunFolder:
             if entry.name != LOCK:
                 shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
 
-    def _to_go_on_from(self) -> Path | None:
+    def _save_to_resume(self) -> Path | None:
         """``last/``, or where it is damaged or missing ``previous/``; None if none was ever saved."""
         save = latest_valid_checkpoint(self.path)
         if save.folder is None:
@@ -197,45 +192,40 @@ class RunFolder:
             raise InputError(f"{fault}; {_BEGIN_ANEW}")
         return save.folder
 
-    def _log_to_file(self) -> None:
-        LOG.setLevel(logging.INFO)
-        LOG.propagate = False
-        to_terminal = logging.StreamHandler(sys.stderr)
-        to_terminal.setFormatter(_PrintableFormatter())
-        LOG.addHandler(to_terminal)
-        to_file = _LogFile(self.path / "train.log", encoding="utf-8", errors="backslashreplace")
-        to_file.setFormatter(_PrintableFormatter("%(asctime)s %(message)s"))
-        LOG.addHandler(to_file)
-
     def write_args(self, values: dict[str, Any]) -> None:
         write_json(self.path / ARGS, values)
 
-    def check_args(self, values: dict[str, Any], same: Sequence[str], alike: Sequence[str] = ()) -> None:
+    def check_args(
+        self, values: dict[str, Any], must_match: Sequence[str], should_match: Sequence[str] = ()
+    ) -> None:
         """Compare the settings of a resumed run with those it was begun with.
 
-        same: an InputError where they differ. alike: a warning, that not every bit will be the same.
+        Args:
+            values: What ``args.json`` of the resumed run would hold.
+            must_match: The keys that must be the same, else an InputError is raised.
+            should_match: The keys of which a difference is logged: not every bit will be the same.
         """
         begun, path = read_json_object(self.path / ARGS), self.path / ARGS
         now = json.loads(json.dumps(values))
-        for key in same:
+        for key in must_match:
             if difference := _difference(key, begun.get(key), now.get(key)):
                 raise InputError(
                     f"{path}: this run was begun with {difference}; "
                     "resume it as it was begun, or take another --output_dir"
                 )
-        for key in alike:
+        for key in should_match:
             if key not in begun:  # of an older version, which did not record it
                 continue
             if difference := _difference(key, begun[key], now.get(key)):
                 LOG.warning(f"warning: {path}: begun with {difference}: the last digits may differ")
 
     def add_history(self, line: dict[str, Any]) -> None:
-        with open_to_append(self.path / "history.jsonl") as file:
+        with open_to_append(self.path / _HISTORY) as file:
             file.write((json.dumps(line) + "\n").encode())
 
     def cut_history(self, step: int) -> None:
         """Forget the lines after a step: a resumed run writes them again."""
-        path = self.path / "history.jsonl"
+        path = self.path / _HISTORY
         if path.is_file():
             lines = read_plain(path, MAX_HISTORY_BYTES).decode("utf-8-sig", errors="replace").splitlines()
             write_text(path, "".join(line + "\n" for line in lines if _step_of(line) <= step))
@@ -291,27 +281,12 @@ def _step_of(line: str) -> float:
         return float("inf")
 
 
-class _PrintableFormatter(logging.Formatter):
-    """Of names and labels in a message no terminal takes a character for a command."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return escape_lines(super().format(record))
-
-
-class _LogFile(logging.FileHandler):
-    """A log that is never written through a link."""
-
-    def _open(self) -> io.TextIOWrapper:
-        return io.TextIOWrapper(open_to_append(self.baseFilename), self.encoding, self.errors)
-
-
-class _Onlooker(RunFolder):
-    """The folder of a run as the other processes have it: read, never written."""
+class ReadOnlyRunFolder(RunFolder):
+    """The folder of a run as all processes but the first have it: read, never written."""
 
     def __init__(self, path: str | Path, source: Path | None) -> None:
         self.path, self._source, self.resumes = Path(path), source, source is not None
-        LOG.addHandler(logging.NullHandler())
-        LOG.propagate = False
+        mute_log()
 
     def close(self) -> None: ...
 
@@ -331,7 +306,7 @@ class _Onlooker(RunFolder):
 def open_run(
     path: str | Path, resume: bool = False, overwrite: bool = False, extra_files: Sequence[str] = ()
 ) -> RunFolder:
-    """The RunFolder of the first process; the others look on. What stops one stops all."""
+    """Open a run's folder, which the first process alone writes to; an error of that one stops all."""
     run: RunFolder | None = None
     outcome: Path | InputError | None = None
     if distributed.is_first():
@@ -343,27 +318,4 @@ def open_run(
     outcome = distributed.broadcast(outcome)
     if isinstance(outcome, InputError):
         raise outcome
-    return run or _Onlooker(path, outcome)
-
-
-class Curves:
-    """VisualDL scalars under the run's folder, where VisualDL is installed; else nothing."""
-
-    def __init__(self, folder: Path) -> None:
-        self._writer = None
-        if not distributed.is_first():
-            return
-        try:
-            with redirect_stdout(sys.stderr):  # it prints there, where results belong
-                from visualdl import LogWriter
-
-                self._writer = LogWriter(logdir=str(folder / "visualdl"))
-        except ImportError:
-            return
-        except OSError as error:  # it makes a folder in the user's home
-            LOG.info(f"note: no curves are written: VisualDL says {error}")
-
-    def add(self, name: str, value: float, step: int) -> None:
-        if self._writer is not None:
-            with redirect_stdout(sys.stderr):
-                self._writer.add_scalar(tag=name, value=value, step=step)
+    return run or ReadOnlyRunFolder(path, outcome)

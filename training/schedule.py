@@ -5,9 +5,9 @@ import math
 from training.config import TrainingConfig
 
 
-def warmup_steps(recipe: TrainingConfig, total: int) -> int:
+def warmup_steps(config: TrainingConfig, total: int) -> int:
     """Steps of the warm-up; a count given wins over the proportion."""
-    return recipe.warmup_steps or int(recipe.warmup_proportion * total)
+    return config.warmup_steps or int(config.warmup_proportion * total)
 
 
 def factor(step: int, warmup: int, total: int, kind: str) -> float:

@@ -161,14 +161,14 @@ def test_resumed_run_equals_the_uninterrupted_one(
     sample_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fine_tune(sample_dir, "rte", tmp_path / "straight")
-    step = trainer._Fit._step
+    step = trainer.Trainer.step
 
     def cut_in_step_five(self: Any, batches: Any) -> int:
-        if self.progress.step == 4:
+        if self.state.step == 4:
             raise KeyboardInterrupt
         return step(self, batches)
 
-    monkeypatch.setattr(trainer._Fit, "_step", cut_in_step_five)
+    monkeypatch.setattr(trainer.Trainer, "step", cut_in_step_five)
     with pytest.raises(KeyboardInterrupt):
         fine_tune(sample_dir, "rte", tmp_path / "cut")
     monkeypatch.undo()

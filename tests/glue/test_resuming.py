@@ -48,15 +48,15 @@ def begun(sample_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     network = SentenceClassifier(config)
     save_checkpoint(place / "model", config, arrays_of(network), Tokenizer(sample_dir / "tiny-convbert"))
     begin(place, sample_dir, place / "whole")
-    step = trainer._Fit._step
+    step = trainer.Trainer.step
 
     def cut_in_step_five(self: Any, batches: Any) -> int:
-        if self.progress.step == 4:
+        if self.state.step == 4:
             raise KeyboardInterrupt
         return step(self, batches)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer._Fit, "_step", cut_in_step_five)
+        patch.setattr(trainer.Trainer, "step", cut_in_step_five)
         with pytest.raises(KeyboardInterrupt):
             begin(place, sample_dir, place / "cut")
     return place

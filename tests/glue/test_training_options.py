@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +18,30 @@ from encoders.batching import pack, pad
 from encoders.cpu import dropout_masks
 from encoders.framework import paddle
 from encoders.heads import SentenceClassifier
-from glue import fine_tuning, run_eval, run_glue
+from glue import run_eval, run_glue
+from glue.config import GlueRunConfig, preset_settings
+from glue.fine_tuning import SentenceTask
+from glue.tasks import TASKS
 from inference.network_engine import tensors
 from training import trainer
-from training.regularization.fgm import Adversary
+from training.flags import parse_flags, resolve_flags
+from training.regularization.fgm import FGM
+from training.trainer import TrainingJob
 
 OPTIONS = {"r_drop": 0.5, "fgm": 0.4, "ema": 0.8, "reinit_layers": 1}
 FLAGS = [word for name, value in OPTIONS.items() for word in (f"--{name}", str(value))]
 
 
 def fine_tune(sample: Path, model: Path, output: Path, *more: object, task: str = "rte") -> None:
-    words = [
+    run_glue.main(argv(sample, model, output, *more, task=task))
+
+
+def argv(sample: Path, model: Path, output: Path, *more: object, task: str = "rte") -> list[str]:
+    values = [
         "--task_name", task, "--model_name_or_path", model, "--data_dir", sample, "--output_dir", output,
         "--max_steps", 6, "--learning_rate", "1e-3", "--logging_steps", 2, "--save_steps", 3, *more,
     ]  # fmt: skip
-    run_glue.main([str(word) for word in words])
+    return [str(value) for value in values]
 
 
 @pytest.fixture(scope="module")
@@ -46,28 +56,18 @@ def model(sample_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run" / "best"
 
 
-def first_job(
-    sample: Path, model: Path, output: Path, monkeypatch: pytest.MonkeyPatch, *more: object, task: str = "rte"
-) -> trainer.Job:
+def first_job(sample: Path, model: Path, output: Path, *more: object, task: str = "rte") -> TrainingJob:
     """What fit() would train on."""
-    jobs: list[trainer.Job] = []
-
-    def keep(job: trainer.Job, recipe: Any, run: Any) -> trainer.Progress:
-        jobs.append(job)
-        return trainer.Progress(best={"main": 0, "step": 0}, last={"main": 0, "step": 0})
-
-    with monkeypatch.context() as patch:
-        patch.setattr(fine_tuning, "fit", keep)
-        fine_tune(sample, model, output, *more, task=task)
-    return jobs[0]
+    flags = parse_flags(run_glue.make_parser(), argv(sample, model, output, *more, task=task), lambda _: True)
+    config = resolve_flags(GlueRunConfig, flags, partial(preset_settings, task=TASKS[task]))
+    trainer.seed_everything(config.training.seed)
+    return SentenceTask(config).build()
 
 
 @pytest.mark.parametrize("task", ["rte", "sts-b"])
-def test_r_drops_loss_is_the_papers(
-    sample_dir: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str
-) -> None:
+def test_r_drops_loss_is_the_papers(sample_dir: Path, model: Path, tmp_path: Path, task: str) -> None:
     """−log P₁(y) − log P₂(y) + α · ½ (KL + KL), from the logits of both passes; a regression's by squares."""
-    job = first_job(sample_dir, model, tmp_path, monkeypatch, "--r_drop", 0.5, task=task)
+    job = first_job(sample_dir, model, tmp_path, "--r_drop", 0.5, task=task)
     batch = job.batches(0)[0:1][0]
     job.model.train()
     masks = dropout_masks.state()
@@ -90,11 +90,8 @@ def test_r_drops_loss_is_the_papers(
     assert loss == pytest.approx(expected, rel=1e-5)
 
 
-def test_without_the_options_a_step_is_one_plain_pass(
-    sample_dir: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    job = first_job(sample_dir, model, tmp_path, monkeypatch)
-    assert (job.adversary, job.average) == (None, None)
+def test_without_the_options_a_step_is_one_plain_pass(sample_dir: Path, model: Path, tmp_path: Path) -> None:
+    job = first_job(sample_dir, model, tmp_path)
     batch = job.batches(0)[0:1][0]
     job.model.train()
     masks = dropout_masks.state()
@@ -109,10 +106,10 @@ def test_without_the_options_a_step_is_one_plain_pass(
 
 
 def test_renewed_layers_are_new_and_the_others_the_checkpoints(
-    sample_dir: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sample_dir: Path, model: Path, tmp_path: Path
 ) -> None:
-    job = first_job(sample_dir, model, tmp_path, monkeypatch, "--reinit_layers", 1)
-    kept = first_job(sample_dir, model, tmp_path / "b", monkeypatch)
+    job = first_job(sample_dir, model, tmp_path, "--reinit_layers", 1)
+    kept = first_job(sample_dir, model, tmp_path / "b")
     old = {name: parameter.numpy() for name, parameter in kept.model.named_parameters()}
     same = {name for name, p in job.model.named_parameters() if np.array_equal(p.numpy(), old[name])}
     new = {name for name in old if name.startswith(("encoder.layers.1.", "head."))}
@@ -140,15 +137,15 @@ def test_a_resumed_run_with_all_of_them_is_the_uninterrupted_one(
     fine_tune(sample_dir, model, tmp_path / "straight", *FLAGS)
     recipe = json.loads((tmp_path / "straight" / "args.json").read_text(encoding="utf-8"))["recipe"]
     assert {name: recipe[name] for name in OPTIONS} == OPTIONS
-    step = trainer._Fit._step
+    step = trainer.Trainer.step
 
     def cut_in_step_five(self: Any, batches: Any) -> int:
-        if self.progress.step == 4:
+        if self.state.step == 4:
             raise KeyboardInterrupt
         return step(self, batches)
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer._Fit, "_step", cut_in_step_five)
+        patch.setattr(trainer.Trainer, "step", cut_in_step_five)
         with pytest.raises(KeyboardInterrupt):
             fine_tune(sample_dir, model, tmp_path / "cut", *FLAGS)
     fine_tune(sample_dir, model, tmp_path / "cut", *FLAGS, "--resume")
@@ -178,7 +175,7 @@ def test_a_rows_perturbation_does_not_depend_on_its_batch(model: Path) -> None:
     draw = np.random.default_rng(0)
     encoded = [(draw.integers(5, 60, size=size).tolist(), size // 2) for size in (6, 17, 30)]
     features = pack(encoded, np.array([0, 1, 0]))
-    adversary = Adversary(network.encoder.embeddings.word, 0.5)
+    adversary = FGM(network.encoder.embeddings.word, 0.5)
 
     def losses(*parts: list[int]) -> tuple[float, np.ndarray]:
         def once(rows: list[int]) -> float:
@@ -190,7 +187,7 @@ def test_a_rows_perturbation_does_not_depend_on_its_batch(model: Path) -> None:
             loss.backward()
             return float(loss)
 
-        total = sum(adversary.both(lambda rows=rows: once(rows)) for rows in parts)
+        total = sum(adversary.backward_twice(lambda rows=rows: once(rows)) for rows in parts)
         gradient = network.encoder.embeddings.word.weight.grad.numpy()
         for parameter in network.parameters():
             parameter.clear_gradient()

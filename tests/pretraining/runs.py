@@ -48,7 +48,7 @@ def start(project_dir: Path, words: list[str], cwd: Path, processes: int = 1) ->
 
 def interrupt_after(steps: int, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Call the command, and end it by Ctrl-C when it has taken so many steps."""
-    left, real = iter(range(steps)), trainer._Fit._step
+    left, real = iter(range(steps)), trainer.Trainer.step
 
     def stopped(*args):
         if next(left, None) is None:
@@ -56,6 +56,6 @@ def interrupt_after(steps: int, words: list[str], monkeypatch: pytest.MonkeyPatc
         return real(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer._Fit, "_step", stopped)
+        patch.setattr(trainer.Trainer, "step", stopped)
         with pytest.raises(KeyboardInterrupt):
             main(words)

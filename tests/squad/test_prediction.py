@@ -6,7 +6,7 @@ from common.files import write_text
 from encoders.tokenizer import SPECIALS, Tokenizer
 from squad.answers import Rules, best_answers
 from squad.data import Answer, Dataset, Question
-from squad.prediction import dev_scores, said
+from squad.prediction import dev_scores, format_scores
 from squad.windows import make_windows
 
 
@@ -32,4 +32,4 @@ def test_best_thresholds_are_found_on_answers_that_were_not_emptied(tmp_path):
 
 def test_the_log_says_percent_and_no_counts():
     scores = {"exact": 200 / 3, "f1": 7, "total": 17, "best_f1_thresh": -1.23456, "main": 100.0}
-    assert said(scores) == "exact 66.67 %  f1 7.00 %  best_f1_thresh -1.2346  main 100.00 %"
+    assert format_scores(scores) == "exact 66.67 %  f1 7.00 %  best_f1_thresh -1.2346  main 100.00 %"

@@ -10,9 +10,9 @@ import safetensors.numpy
 from common.errors import InputError
 from encoders.framework import paddle
 from training.config import FineTuningConfig
-from training.regularization.ema import MovingAverage
+from training.regularization.ema import EMA
 from training.run_folder import RunFolder
-from training.trainer import Job, fit
+from training.trainer import TrainingJob, fit
 
 DECAY = 0.9
 RECIPE = FineTuningConfig(
@@ -36,7 +36,7 @@ def averaged(weights: list[np.ndarray]) -> np.ndarray:
     return np.asarray(total / (1 - DECAY**count))
 
 
-def job(model: Point, evaluated: list[np.ndarray]) -> Job:
+def job(model: Point, evaluated: list[np.ndarray]) -> TrainingJob:
     """evaluated: takes up the weights of every evaluation; the score is the highest first."""
 
     def evaluate() -> dict[str, float]:
@@ -46,17 +46,17 @@ def job(model: Point, evaluated: list[np.ndarray]) -> Job:
     def write_model(folder: Path) -> None:
         np.save(folder / "place.npy", model.place.numpy())
 
-    return Job(
+    return TrainingJob(
         model, lambda epoch: [[0]], lambda batch: (model.place**2).sum(), evaluate, write_model,
-        {"place": 1.0}, "toy", "score", average=MovingAverage(model, RECIPE.ema),
+        {"place": 1.0}, "toy", "score",
     )  # fmt: skip
 
 
-def train(the_job: Job, folder: Path, resume: bool = False) -> None:
+def train(the_job: TrainingJob, folder: Path, resume: bool = False, ema: float = DECAY) -> None:
     with RunFolder(folder, resume=resume) as run:
         if not run.resumes:
             run.write_args({})
-        fit(the_job, RECIPE, run)
+        fit(the_job, replace(RECIPE, ema=ema), run)
 
 
 def raw_weights(steps: int) -> list[np.ndarray]:
@@ -91,20 +91,20 @@ def test_what_is_evaluated_and_saved_is_the_average_and_training_goes_on_from_th
 
 def test_after_one_step_it_is_the_weights_themselves() -> None:
     model = Point()
-    average = MovingAverage(model, 0.999)
+    average = EMA(model, 0.999)
     model.place.set_value(np.array([5.0, 6.0, 7.0], dtype=np.float32))
     average.update(1)
-    with average.in_force():
+    with average.swapped_in():
         np.testing.assert_allclose(model.place.numpy(), [5, 6, 7], rtol=1e-6)
 
 
 def test_the_raw_weights_come_back_also_after_a_fault() -> None:
     model = Point()
-    average = MovingAverage(model, DECAY)
+    average = EMA(model, DECAY)
     model.place.set_value(np.array([5.0, 6.0, 7.0], dtype=np.float32))
 
     def fail() -> None:
-        with average.in_force():
+        with average.swapped_in():
             assert model.place.numpy().tolist() == [1.0, -2.0, 3.0]
             raise KeyboardInterrupt
 
@@ -131,11 +131,11 @@ def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(tmp_path: Path) -> N
 def test_raw_weights_that_do_not_fit_are_refused(fault: str) -> None:
     arrays = {} if fault == "missing" else {"place:weight": np.zeros(2, dtype=np.float32)}
     with pytest.raises(ValueError, match="place:weight is missing or of another shape"):
-        MovingAverage(Point(), DECAY).restore(arrays)
+        EMA(Point(), DECAY).restore(arrays)
 
 
 def test_a_run_without_an_average_cannot_be_resumed_with_one(tmp_path: Path) -> None:
-    train(replace(job(Point(), []), average=None), tmp_path)
+    train(job(Point(), []), tmp_path, ema=0.0)
     said = r"is not the state of this run: .*place:weight is missing"
     with pytest.raises(InputError, match=said):
         train(job(Point(), []), tmp_path, resume=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from encoders.framework import paddle
-from training.regularization.fgm import Adversary, perturbation
+from training.regularization.fgm import FGM, perturbation
 
 EPSILON = 0.7
 
@@ -38,14 +38,14 @@ BATCH = Rows(np.array([[0, 1, 2], [3, 3, 4], [5, 0, 1]]), np.array([1.0, -1.0, -
 
 def backward(model: Scorer, *batches: Rows, epsilon: float = EPSILON) -> tuple[float, np.ndarray, np.ndarray]:
     """The losses' sum, and the gradients of the word vectors and of the weight."""
-    adversary = Adversary(model.word, epsilon)
+    adversary = FGM(model.word, epsilon)
 
     def once(rows: Rows) -> float:
         loss = model.loss(rows)
         loss.backward()
         return float(loss)
 
-    total = sum(adversary.both(lambda rows=rows: once(rows)) for rows in batches)
+    total = sum(adversary.backward_twice(lambda rows=rows: once(rows)) for rows in batches)
     return total, model.word.weight.grad.numpy(), model.weight.grad.numpy()
 
 
@@ -90,9 +90,9 @@ def test_the_perturbation_raises_the_loss_and_is_gone_afterwards() -> None:
 def test_nothing_stays_behind_where_a_pass_fails() -> None:
     model = Scorer()
     clean = float(model.loss(BATCH))
-    adversary = Adversary(model.word, EPSILON)
+    adversary = FGM(model.word, EPSILON)
     with pytest.raises(ZeroDivisionError):
-        adversary.both(lambda: 1 / 0)
+        adversary.backward_twice(lambda: 1 / 0)
     assert not model.word._forward_post_hooks
     assert float(model.loss(BATCH)) == clean
 

@@ -6,6 +6,7 @@ from common.errors import InputError
 from encoders.config import EncoderConfig, named
 from encoders.encoder import depth_rules
 from encoders.heads import SentenceClassifier
+from training.config import TrainingConfig
 from training.layer_decay import depths, scale, scales
 
 # 0.8 to the power 14 − depth; depth of the embeddings 0, of layer i i+1, of the head 14.
@@ -34,7 +35,8 @@ def sized(request: pytest.FixtureRequest) -> tuple[EncoderConfig, list[str]]:
 @pytest.mark.parametrize("mode", ["published", "fixed"])
 def test_every_parameter_of_every_size(sized: tuple[EncoderConfig, list[str]], mode: str) -> None:
     config, parameters = sized
-    found = scales(parameters, depth_rules(config), 12, 0.8, mode)
+    training = TrainingConfig(layer_lr_decay=0.8, layer_lr_decay_mode=mode)
+    found = scales(parameters, depth_rules(config), 12, training)
     assert sorted(found) == sorted(parameters)
     for name, value in found.items():
         (wanted,) = [v for prefix, v in BY_HAND_12_LAYERS.items() if name.startswith(prefix)]

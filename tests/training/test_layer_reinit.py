@@ -9,7 +9,7 @@ from encoders.config import EncoderConfig
 from encoders.encoder import depth_rules
 from encoders.framework import paddle
 from encoders.heads import SentenceClassifier
-from training.regularization.layer_reinit import put, top_arrays
+from training.regularization.layer_reinit import initial_arrays, reinitialise
 
 LAYERS = 11  # so that a layer 1 could be taken for 10
 CONFIG = EncoderConfig(
@@ -22,10 +22,10 @@ CONFIG = EncoderConfig(
 def test_the_top_layers_and_the_head_begin_new_and_nothing_else() -> None:
     paddle.seed(1)
     model = SentenceClassifier(CONFIG)
-    fresh = top_arrays(model, depth_rules(CONFIG), LAYERS, 2)
+    fresh = initial_arrays(model, depth_rules(CONFIG), LAYERS, 2)
     for parameter in model.parameters():  # stands for a checkpoint
         parameter.set_value(np.full(parameter.shape, 7.0, dtype=np.float32))
-    (note,) = put(model, fresh)
+    (note,) = reinitialise(model, fresh)
     renewed = {name for name, array in arrays_of(model).items() if not (array == 7.0).all()}
     prefixes = ("encoder.layers.9.", "encoder.layers.10.", "head.")
     assert renewed == {name for name in arrays_of(model) if name.startswith(prefixes)}
@@ -41,7 +41,7 @@ def test_the_new_weights_are_berts_initial_ones() -> None:
     """Normal with the model's deviation; biases 0, LayerNorm 1 and 0."""
     paddle.seed(1)
     model = SentenceClassifier(CONFIG)
-    fresh = top_arrays(model, depth_rules(CONFIG), LAYERS, 3)
+    fresh = initial_arrays(model, depth_rules(CONFIG), LAYERS, 3)
     drawn = []
     for name, array in fresh.items():
         if ".norm." in name:
@@ -57,7 +57,7 @@ def test_the_new_weights_are_berts_initial_ones() -> None:
 
 def test_none_and_too_many() -> None:
     model = SentenceClassifier(CONFIG)
-    assert top_arrays(model, depth_rules(CONFIG), LAYERS, 0) == {}
-    assert put(model, {}) == []
+    assert initial_arrays(model, depth_rules(CONFIG), LAYERS, 0) == {}
+    assert reinitialise(model, {}) == []
     with pytest.raises(InputError, match="--reinit_layers 12: the model has 11 layers"):
-        top_arrays(model, depth_rules(CONFIG), LAYERS, 12)
+        initial_arrays(model, depth_rules(CONFIG), LAYERS, 12)

@@ -9,13 +9,14 @@ import pytest
 from common.errors import InputError
 from encoders.cpu import kernels
 from tests.training.test_run_folder import save
-from training.run_environment import ALIKE, circumstances, refuse_own_sources
+from training.run import refuse_own_sources
+from training.run_environment import SHOULD_MATCH, run_environment
 from training.run_folder import RunFolder
 
 
 def test_what_bits_depend_on_is_recorded() -> None:
-    record = json.loads(json.dumps(circumstances()))
-    assert {*ALIKE, "processes"} - {*record} == {"device"}  # a flag of the run
+    record = json.loads(json.dumps(run_environment()))
+    assert {*SHOULD_MATCH, "processes"} - {*record} == {"device"}  # a flag of the run
     assert record["processor"]["model"]
     assert {"OMP_NUM_THREADS", "MKL_CBWR", "ONEDNN_MAX_CPU_ISA"} < {*record["environment"]}
     assert record["environment"]["compiled_kernels"] == bool(record["kernels"])
@@ -23,12 +24,12 @@ def test_what_bits_depend_on_is_recorded() -> None:
 
 @pytest.mark.skipif(kernels.library() is None, reason="no compiler here, or none that fits")
 def test_the_compiled_functions_are_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
-    build = circumstances()["kernels"]
+    build = run_environment()["kernels"]
     assert len(build["sha256"]) == 64
     assert build["compiler"]
     assert build["architecture"] in ("native", "x86-64", "x86-64-v2", "x86-64-v3", "x86-64-v4")
     monkeypatch.setattr(kernels, "library", lambda: None)
-    assert circumstances()["kernels"] == {}
+    assert run_environment()["kernels"] == {}
 
 
 def test_a_run_does_not_lie_over_its_sources(tmp_path: Path) -> None:
@@ -71,7 +72,8 @@ def test_what_only_bits_depend_on_is_a_warning(
     capsys.readouterr()
     alike = ("threads", "environment", "processor", "kernels", "versions")
     with RunFolder(tmp_path / "run", resume=True) as run:
-        run.check_args({**BEGUN, "versions": {"paddle": "3"}, **change}, same=("recipe",), alike=alike)
+        values = {**BEGUN, "versions": {"paddle": "3"}, **change}
+        run.check_args(values, must_match=("recipe",), should_match=alike)
     warnings = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
     assert len(warnings) == bool(named)
     for part in named:
@@ -83,4 +85,4 @@ def test_another_setting_is_an_error(tmp_path: Path) -> None:
         run.write_args(BEGUN)
         save(run, 1)
     with RunFolder(tmp_path / "run", resume=True) as run, pytest.raises(InputError, match="seed 1, not 2"):
-        run.check_args({**BEGUN, "recipe": {"seed": 2}}, same=("recipe",))
+        run.check_args({**BEGUN, "recipe": {"seed": 2}}, must_match=("recipe",))

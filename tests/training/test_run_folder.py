@@ -17,7 +17,8 @@ import pytest
 
 from common.errors import InputError, UsageError
 from common.files import write_text
-from training.run_folder import LOG, Curves, RunFolder
+from training.run_folder import RunFolder
+from training.run_log import LOG, Curves
 
 MOMENTS = {"w:moment1": np.arange(3, dtype=np.float32)}
 

@@ -14,7 +14,7 @@ from encoders.framework import paddle
 from encoders.layers import Dropout
 from training.config import TrainingConfig
 from training.run_folder import RunFolder
-from training.trainer import Job, Progress, fit, seed_everything
+from training.trainer import TrainerState, TrainingJob, fit, seed_everything
 
 PLAIN = TrainingConfig(
     learning_rate=0.05, warmup_proportion=0.0, weight_decay=0.0, max_grad_norm=0.0, num_train_epochs=2.0
@@ -45,7 +45,7 @@ def rows(*sizes: int) -> list[Rows]:
     return [Rows(draw.normal(size=(size, 3)).astype(np.float32)) for size in sizes]
 
 
-def job(model: Line, batches: list[Rows], mains: list[float] | None = None) -> Job:
+def job(model: Line, batches: list[Rows], mains: list[float] | None = None) -> TrainingJob:
     """mains: what the evaluations score, one after the other; by default the negative weight norm."""
     left = list(mains or [])
 
@@ -59,14 +59,16 @@ def job(model: Line, batches: list[Rows], mains: list[float] | None = None) -> J
     def loss(batch: Rows) -> paddle.Tensor:
         return (model(paddle.to_tensor(batch.x)) ** 2).sum()
 
-    return Job(model, lambda epoch: batches, loss, evaluate, write_model, {"weight": 1.0}, "toy", "score")
+    return TrainingJob(
+        model, lambda epoch: batches, loss, evaluate, write_model, {"weight": 1.0}, "toy", "score"
+    )
 
 
-def train(the_job: Job, recipe: TrainingConfig, folder: Path, resume: bool = False) -> Progress:
+def train(the_job: TrainingJob, config: TrainingConfig, folder: Path, resume: bool = False) -> TrainerState:
     with RunFolder(folder, resume=resume) as run:
         if not run.resumes:
             run.write_args({})
-        return fit(the_job, recipe, run)
+        return fit(the_job, config, run)
 
 
 def history(folder: Path) -> list[dict[str, Any]]:
@@ -94,10 +96,8 @@ def test_max_steps_wins_over_epochs(tmp_path: Path) -> None:
 
 def test_best_is_the_highest_and_of_equals_the_earliest(tmp_path: Path) -> None:
     model = Line()
-    progress = train(
-        job(model, rows(2), [0.1, 0.7, 0.7, 0.3]), replace(PLAIN, num_train_epochs=4.0), tmp_path
-    )
-    assert (progress.best["step"], progress.last["step"]) == (2, 4)
+    state = train(job(model, rows(2), [0.1, 0.7, 0.7, 0.3]), replace(PLAIN, num_train_epochs=4.0), tmp_path)
+    assert (state.best["step"], state.last["step"]) == (2, 4)
     scores = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
     assert scores == {
         "task": "toy", "main": "score",
@@ -124,7 +124,7 @@ def test_the_log_has_the_scores_as_the_job_says_them(tmp_path: Path) -> None:
     train(a_job, replace(PLAIN, max_steps=1), tmp_path / "plain")
     assert log_of(tmp_path / "plain").endswith("step 1  dev  main 0.2500\n")
     as_percent = replace(
-        job(Line(), rows(2), [0.25]), said=lambda scores: f"{scores['main']:.0%} {len(scores)}"
+        job(Line(), rows(2), [0.25]), format_scores=lambda scores: f"{scores['main']:.0%} {len(scores)}"
     )
     train(as_percent, replace(PLAIN, max_steps=1), tmp_path / "own")
     assert log_of(tmp_path / "own").endswith("step 1  dev  25% 1\n")
@@ -132,20 +132,20 @@ def test_the_log_has_the_scores_as_the_job_says_them(tmp_path: Path) -> None:
 
 def test_early_stopping_counts_evaluations_without_gain(tmp_path: Path) -> None:
     mains = [0.5, 0.4, 0.6, 0.6, 0.5, 0.9]
-    recipe = replace(PLAIN, num_train_epochs=6.0, early_stopping_patience=2)
-    progress = train(job(Line(), rows(2), mains), recipe, tmp_path)
+    config = replace(PLAIN, num_train_epochs=6.0, early_stopping_patience=2)
+    state = train(job(Line(), rows(2), mains), config, tmp_path)
     assert evaluations(tmp_path) == [1, 2, 3, 4, 5]
-    assert progress.best["step"] == 3
+    assert state.best["step"] == 3
 
 
 def test_accumulated_uneven_batches_equal_one_batch(tmp_path: Path) -> None:
     """Every row weighs alike: 5 + 1 rows accumulated give the step of the 6 rows at once."""
     parts = rows(5, 1)
     whole = [Rows(np.concatenate([part.x for part in parts]))]
-    recipe = replace(PLAIN, num_train_epochs=3.0, max_grad_norm=1.0)
+    config = replace(PLAIN, num_train_epochs=3.0, max_grad_norm=1.0)
     first, second = Line(), Line()
-    train(job(first, parts), replace(recipe, gradient_accumulation_steps=2), tmp_path / "a")
-    train(job(second, whole), recipe, tmp_path / "b")
+    train(job(first, parts), replace(config, gradient_accumulation_steps=2), tmp_path / "a")
+    train(job(second, whole), config, tmp_path / "b")
     np.testing.assert_allclose(first.weight.numpy(), second.weight.numpy(), atol=1e-6)
     assert evaluations(tmp_path / "a") == evaluations(tmp_path / "b") == [1, 2, 3]
 
@@ -161,8 +161,8 @@ def test_logged_loss_is_the_mean_over_the_rows_since_the_last_log(tmp_path: Path
 
 
 def test_rates_of_the_steps_are_those_of_the_schedule(tmp_path: Path) -> None:
-    recipe = replace(PLAIN, learning_rate=1.0, warmup_steps=2, max_steps=6, logging_steps=1)
-    train(job(Line(), rows(2, 2)), recipe, tmp_path)
+    config = replace(PLAIN, learning_rate=1.0, warmup_steps=2, max_steps=6, logging_steps=1)
+    train(job(Line(), rows(2, 2)), config, tmp_path)
     rates = [line["learning_rate"] for line in history(tmp_path) if "loss" in line]
     assert rates == pytest.approx([0.0, 0.5, 1.0, 0.75, 0.5, 0.25])
 
@@ -178,11 +178,11 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_what_was_saved(tmp_path: Path
 
 
 def test_resumed_run_equals_the_uninterrupted_one_bit_for_bit(tmp_path: Path) -> None:
-    recipe = replace(PLAIN, num_train_epochs=3.0, save_steps=2, logging_steps=3, warmup_steps=2)
+    config = replace(PLAIN, num_train_epochs=3.0, save_steps=2, logging_steps=3, warmup_steps=2)
     batches = rows(4, 4, 4)
 
     def start(folder: Path, resume: bool, stop_after: int | None = None) -> Line:
-        seed_everything(recipe.seed)
+        seed_everything(config.seed)
         model = Line(dropout=0.3)
         the_job = job(model, batches)
         if resume:
@@ -198,10 +198,10 @@ def test_resumed_run_equals_the_uninterrupted_one_bit_for_bit(tmp_path: Path) ->
 
             the_job = replace(the_job, loss=loss)
         if stop_after is None:
-            train(the_job, recipe, folder, resume)
+            train(the_job, config, folder, resume)
         else:
             with pytest.raises(KeyboardInterrupt):
-                train(the_job, recipe, folder, resume)
+                train(the_job, config, folder, resume)
         return model
 
     straight = start(tmp_path / "straight", resume=False)

@@ -10,7 +10,7 @@ from encoders.framework import paddle
 _RAW = ":weight"
 
 
-class MovingAverage:
+class EMA:
     """θ̄ₜ = (1 − d) Σᵢ dᵗ⁻ⁱ θᵢ / (1 − dᵗ), the average with its bias corrected (Kingma & Ba 2015,
     arXiv:1412.6980, section 7.2), so that it forgets the weights from before the first step at once.
 
@@ -23,35 +23,39 @@ class MovingAverage:
         self._average = {name: parameter.detach().clone() for name, parameter in self._parameters.items()}
 
     def update(self, step: int) -> None:
-        """Take up the weights after a step, counted from 1."""
+        """Add the weights after a step, counted from 1, to the average."""
         share = (1 - self._decay) / (1 - self._decay**step)
         with paddle.no_grad():
             for name, parameter in self._parameters.items():
                 self._average[name].lerp_(parameter.detach(), share)
 
     @contextmanager
-    def in_force(self) -> Iterator[dict[str, np.ndarray]]:
-        """The network has the averaged weights inside; yields the raw ones, ``NAME:weight`` → array."""
+    def swapped_in(self) -> Iterator[dict[str, np.ndarray]]:
+        """Give the network the averaged weights meanwhile; yields the raw ones, ``NAME:weight`` → array."""
         raw = {name + _RAW: parameter.numpy() for name, parameter in self._parameters.items()}
         for name, parameter in self._parameters.items():
             parameter.set_value(self._average[name])
         try:
             yield raw
         finally:
-            self._take(raw)
+            self._set_weights(raw)
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Go on with the raw weights among the arrays; the average is what the network had so far.
 
-        Returns the other arrays; ValueError if a raw weight is missing or does not fit.
+        Returns:
+            The other arrays.
+
+        Raises:
+            ValueError: A raw weight is missing or does not fit.
         """
         for name, parameter in self._parameters.items():
             raw = arrays.get(name + _RAW)
             if raw is None or list(raw.shape) != parameter.shape:
                 raise ValueError(f"{name}{_RAW} is missing or of another shape")
-        self._take(arrays)
+        self._set_weights(arrays)
         return {key: array for key, array in arrays.items() if not key.endswith(_RAW)}
 
-    def _take(self, raw: Mapping[str, np.ndarray]) -> None:
+    def _set_weights(self, raw: Mapping[str, np.ndarray]) -> None:
         for name, parameter in self._parameters.items():
             parameter.set_value(raw[name + _RAW])

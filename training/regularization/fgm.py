@@ -16,16 +16,18 @@ def perturbation(gradient: paddle.Tensor, epsilon: float) -> paddle.Tensor:
     largest = gradient.abs().max(axis=[1, 2], keepdim=True)
     # Not of the largest: on Paddle 2.6 the largest of NaN and numbers is a number.
     finite = paddle.isfinite(gradient).all(axis=[1, 2], keepdim=True)
-    sound = paddle.logical_and(largest > 0, finite)
+    usable = paddle.logical_and(largest > 0, finite)
     # Divided by its largest element first, a tiny gradient's square does not underflow.
     scaled = paddle.where(
-        sound, gradient / paddle.where(sound, largest, paddle.ones_like(largest)), paddle.zeros_like(gradient)
+        usable,
+        gradient / paddle.where(usable, largest, paddle.ones_like(largest)),
+        paddle.zeros_like(gradient),
     )
     norm = scaled.square().sum(axis=[1, 2], keepdim=True).sqrt().clip(min=1.0)  # below 1 only where all is 0
     return epsilon * scaled / norm
 
 
-class Adversary:
+class FGM:
     """Adds to every loss the same loss at the worst nearby word embeddings.
 
     The gradient of the sum is taken with the perturbation held fixed. Unlike the paper, the embeddings are
@@ -35,21 +37,25 @@ class Adversary:
     def __init__(self, embedding: paddle.nn.Layer, epsilon: float) -> None:
         self._embedding, self._epsilon = embedding, epsilon
 
-    def both(self, backward: Callable[[], float]) -> float:
-        """Run a forward and backward pass twice, the second one perturbed; the sum of both losses.
+    def backward_twice(self, backward: Callable[[], float]) -> float:
+        """Run a forward and backward pass twice, the second one perturbed.
 
-        backward: adds one batch's gradients and returns its loss; looks the words up once.
+        Args:
+            backward: Adds one batch's gradients and returns its loss; looks the word embeddings up once.
+
+        Returns:
+            The sum of both losses.
         """
-        seen: list[paddle.Tensor] = []
+        outputs: list[paddle.Tensor] = []
 
-        def watch(layer: Any, inputs: Any, output: paddle.Tensor) -> None:
+        def keep(layer: Any, inputs: Any, output: paddle.Tensor) -> None:
             output.retain_grads()
-            seen.append(output)
+            outputs.append(output)
 
-        loss = self._hooked(watch, backward)
-        (words,) = seen  # (B, T, E)
-        assert words.grad is not None
-        shift = perturbation(words.grad, self._epsilon).astype(words.dtype)
+        loss = self._hooked(keep, backward)
+        (embeddings,) = outputs  # (B, T, E)
+        assert embeddings.grad is not None
+        shift = perturbation(embeddings.grad, self._epsilon).astype(embeddings.dtype)
         return loss + self._hooked(lambda layer, inputs, output: output + shift, backward)
 
     def _hooked(self, hook: Callable[..., Any], backward: Callable[[], float]) -> float:

@@ -12,13 +12,24 @@ from encoders.framework import paddle
 from training.layer_decay import depths
 
 
-def top_arrays(
+def initial_arrays(
     model: paddle.nn.Layer, rules: Sequence[tuple[str, int]], layers: int, count: int
 ) -> dict[str, np.ndarray]:
-    """Name → array of the top ``count`` of ``layers`` layers and of the head with its pooler; none if 0.
+    """Take the top layers, and the head with its pooler, of a network just built.
 
-    Of a network just built these are random as in pretraining: normal weights, biases 0, LayerNorm 1. rules:
-    name prefix → depth, as ``encoders.encoder.depth_rules``. More layers than there are: an InputError.
+    They are random as in pretraining: normal weights, biases 0, LayerNorm 1.
+
+    Args:
+        model: The network.
+        rules: Name prefix → depth, as ``encoders.encoder.depth_rules``.
+        layers: How many layers the network has.
+        count: How many of them, from the top.
+
+    Returns:
+        Name → array; empty if ``count`` is 0.
+
+    Raises:
+        InputError: There are fewer layers.
     """
     if count > layers:
         raise InputError(f"--reinit_layers {count}: the model has {layers} layers")
@@ -29,8 +40,8 @@ def top_arrays(
     return {name: p.numpy() for name, p in parameters.items() if depth[name] > layers - count}
 
 
-def put(model: paddle.nn.Layer, arrays: dict[str, np.ndarray]) -> list[str]:
-    """Put the arrays back after a checkpoint was filled in; the notes to log."""
+def reinitialise(model: paddle.nn.Layer, arrays: dict[str, np.ndarray]) -> list[str]:
+    """Put the arrays back after a checkpoint was filled in; returns the notes to log."""
     for name, parameter in model.named_parameters():
         if name in arrays:
             parameter.set_value(arrays[name])

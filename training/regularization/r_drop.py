@@ -19,11 +19,17 @@ def doubled(batch: Batch) -> Batch:
     return Batch(twice(batch.ids), twice(batch.token_types), mask, targets, twice(batch.rows))
 
 
-def disagreement(logits: paddle.Tensor) -> paddle.Tensor:
-    """Sum over the rows of ½ · (KL(P₁‖P₂) + KL(P₂‖P₁)), the paper's equation 2, in nats; scalar, ≥ 0.
+def symmetric_kl(logits: paddle.Tensor) -> paddle.Tensor:
+    """Sum over the rows of ½ · (KL(P₁‖P₂) + KL(P₂‖P₁)), the paper's equation 2.
 
-    logits: (2B, L) of a ``doubled`` batch. A regression (L = 1) has no distributions: there it is the squared
-    difference, as in the authors' code (dropreg/R-Drop, modeling_bert.py).
+    A regression (L = 1) has no distributions: there it is the squared difference, as in the authors' code
+    (dropreg/R-Drop, modeling_bert.py).
+
+    Args:
+        logits: (2B, L) of a ``doubled`` batch.
+
+    Returns:
+        Scalar, in nats, at least 0.
     """
     first, second = logits.astype("float32").split(2)  # (B, L) each
     if logits.shape[1] == 1:

@@ -1,0 +1,92 @@
+"""Answering a file's questions with a fine-tuned model, without training."""
+
+import dataclasses
+from pathlib import Path
+
+from checkpoints.folder import check_length, check_pairs, open_checkpoint
+from checkpoints.registry import model_folder
+from checkpoints.tokenizer import tokenizer_of
+from common.errors import InputError
+from common.files import write_json
+from common.json_files import read_json_object
+from common.messages import say
+from encoders import distributed
+from encoders.framework import select_device
+from squad import model as span_model
+from squad.answers import Answers, write_answers
+from squad.config import SquadRunConfig
+from squad.data import Dataset
+from squad.prediction import answer_windows, dev_scores, read_questions, windows_of
+from training.run_state import ARGS, SCORES
+
+
+def predict(config: SquadRunConfig) -> Answers:
+    """Answer a file's questions and write the answers, and ``scores.json`` where no run has left one.
+
+    Raises:
+        InputError: The model or the file is wrong, or the output folder is another model's run.
+    """
+    training, folder = config.training, model_folder(config.model_name_or_path)
+    checkpoint = open_checkpoint(folder)
+    encoder = checkpoint.config
+    check_length(training.max_seq_length, encoder)
+    check_pairs(encoder)
+    tokenizer = tokenizer_of(folder, encoder, config.do_lower_case)
+    data = _read_as_trained(config, span_model.trained_head(checkpoint).version, folder)
+    target = Path(config.output_dir)
+    _refuse_target(target, folder)
+    windows = windows_of(training, data, tokenizer)
+    select_device(config.device)
+    distributed.init()
+    model = span_model.load(checkpoint)
+    if distributed.is_first():
+        target.mkdir(parents=True, exist_ok=True)  # better refused now than when all is answered
+        for note in data.notes():
+            say(note)
+        say(
+            f"{len(windows)} windows of up to {training.max_seq_length} tokens, a step of "
+            f"{training.doc_stride}, questions of up to {training.max_query_length}"
+        )
+    answers = answer_windows(config, data, windows, model)
+    if distributed.is_first():
+        write_answers(answers, target)
+        _write_scores(target, answers)
+    return answers
+
+
+def _read_as_trained(config: SquadRunConfig, trained_for: str, folder: Path) -> Dataset:
+    """Read the questions, of the SQuAD version that the model was trained for; empty: it is not known."""
+    data = read_questions(config, config.predict_file)
+    if not data.has_answers and trained_for and config.version_2_with_negative is None:
+        data = dataclasses.replace(data, has_unanswerable=trained_for == "2.0")
+    if trained_for not in ("", data.version):
+        raise InputError(
+            f"{data.path}: is SQuAD {data.version}, but {folder} was trained on SQuAD {trained_for}"
+        )
+    return data
+
+
+def _refuse_target(target: Path, model: Path) -> None:
+    if target.exists() and not target.is_dir():
+        raise InputError(f"{target}: is a file; --output_dir names a folder")
+    if (target / ARGS).exists() and not model.resolve().is_relative_to(target.resolve()):
+        raise InputError(f"{target}: is the folder of another model's run; take another --output_dir")
+
+
+def _write_scores(target: Path, answers: Answers) -> None:
+    """Write ``scores.json``; that of a run stays, with a warning where its best are other ones."""
+    data, path, is_run = answers.data, target / SCORES, (target / ARGS).exists()
+    if not data.has_answers:
+        say(f"note: {data.path}: holds questions alone: there is nothing to score")
+        if not is_run:
+            path.unlink(missing_ok=True)  # of the answers that stood there before
+        return
+    scores = dev_scores(answers)
+    if not is_run:
+        task = span_model.task_name(data.version)
+        write_json(path, {"task": task, "main": "f1", "best": scores, "last": scores})
+    elif path.is_file() and scores.items() - read_json_object(path)["best"].items():
+        say(
+            f"warning: {path}: are the scores of the run's best model in training; these answers, of another "
+            "file or with other settings, have others"
+        )

@@ -1,0 +1,178 @@
+"""run_training(): one run from begin to end, whatever the task; a task gives the parts."""
+
+import dataclasses
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from checkpoints.folder import check_length, digest_of, open_checkpoint
+from checkpoints.network import load_weights
+from common.errors import InputError
+from encoders import distributed
+from encoders.batching import Batch, Features
+from encoders.config import EncoderConfig
+from encoders.framework import paddle, select_device
+from training.batches import epoch_batches
+from training.layer_decay import scales
+from training.run_config import FineTuningRunConfig, RunConfig
+from training.run_environment import MUST_MATCH, SHOULD_MATCH, run_environment
+from training.run_folder import RunFolder, Scores, WriteModel, check_target, open_run
+from training.run_log import LOG
+from training.trainer import TrainerState, TrainingJob, fit, seed_everything
+
+_NOT_RECORDED = ("training", "saved", "output_dir", "resume", "overwrite_output_dir")
+
+
+class TrainingTask(ABC):
+    """The parts that a task gives to ``run_training``. Making one reads and checks what the run starts from.
+
+    Attributes:
+        name: What ``args.json`` and ``scores.json`` call the task.
+        encoder: The network's configuration.
+        sources: The files and folders that the run starts from, so that it is not written over them.
+        must_match: Keys of ``args.json``, beside those of every run, that a resumed run must share.
+        extra_files: The files that a run of this kind leaves in its folder, beside those of every run.
+    """
+
+    name: str
+    encoder: EncoderConfig
+    sources: Sequence[str | Path | None] = ()
+    must_match: tuple[str, ...] = ("do_lower_case",)
+    extra_files: tuple[str, ...] = ()
+
+    @abstractmethod
+    def build(self) -> TrainingJob:
+        """Make the network with the weights that it begins with; called once, when all seeds are set."""
+
+    @abstractmethod
+    def load_weights(self, save: Path) -> None:
+        """Put the weights of a save of this run into the network."""
+
+    @abstractmethod
+    def data_record(self) -> dict[str, Any]:
+        """Name → rows and digest of each file of data, for ``args.json``."""
+
+    def more_args(self) -> dict[str, Any]:
+        """Further entries of ``args.json``."""
+        return {}
+
+    def notes(self) -> list[str]:
+        """What to log before the first step, a line each."""
+        return []
+
+    def finish(self, run: RunFolder) -> None:  # noqa: B027 (most tasks have nothing to do)
+        """Do what is left after the last step, while the folder is still held."""
+
+
+def run_training(config: RunConfig, task: TrainingTask) -> TrainerState:
+    """Train a task in a run's folder, or resume that; nothing is written before all is read.
+
+    Args:
+        config: What the run is asked to do.
+        task: The task's parts.
+
+    Raises:
+        InputError: Bad input of any kind; the folder holds something else; the run cannot be resumed.
+    """
+    check_target(Path(config.output_dir), config.resume, config.overwrite_output_dir, task.extra_files)
+    refuse_own_sources(config.output_dir, task.sources)
+    select_device(config.device)
+    distributed.init()
+    seed_everything(config.training.seed)
+    job = task.build()
+    args = run_args(config, task)
+    with open_run(config.output_dir, config.resume, config.overwrite_output_dir, task.extra_files) as run:
+        if run.resumes:
+            run.check_args(args, (*MUST_MATCH, *task.must_match), SHOULD_MATCH)
+            task.load_weights(run.source)
+        else:
+            run.write_args(args)
+        for note in task.notes():
+            LOG.info(note)
+        state = fit(job, config.training, run)
+        task.finish(run)
+    return state
+
+
+def run_args(config: RunConfig, task: TrainingTask) -> dict[str, Any]:
+    """What ``args.json`` holds: enough to run the same again."""
+    values = {name: value for name, value in vars(config).items() if name not in _NOT_RECORDED}
+    return {
+        "task_name": task.name,
+        **values,
+        # So that the run can be resumed from any folder.
+        **{name: _absolute(values[name]) for name in config.PATHS},
+        **task.more_args(),
+        "recipe": dataclasses.asdict(config.training),
+        "model": dataclasses.asdict(task.encoder),
+        **run_environment(),
+        "data": task.data_record(),
+    }
+
+
+def _absolute(path: str | None) -> str | None:
+    return os.path.abspath(path) if path else None  # noqa: PTH100 (links stay)
+
+
+def refuse_own_sources(output_dir: str | Path, sources: Iterable[str | Path | None]) -> None:
+    """Raise InputError if the run would lie over the model or the data that it starts from."""
+    target = Path(output_dir).resolve()
+    for source in sources:
+        if source and Path(source).resolve().is_relative_to(target):
+            raise InputError(
+                f"{output_dir}: holds {source}, which this run starts from; take another --output_dir"
+            )
+
+
+class FineTuningTask(TrainingTask):
+    """What fine-tuning tasks have in common: they start with a model folder, or with a save of their own.
+
+    Attributes:
+        config: What the run is asked to do.
+        folder: The model folder that it starts with.
+        checkpoint: What is in it.
+        model: The network, from ``build`` on.
+    """
+
+    model: paddle.nn.Layer
+
+    def __init__(self, config: FineTuningRunConfig, max_seq_length: int) -> None:
+        self.config = config
+        self.folder = config.saved or config.model_name_or_path
+        self.checkpoint = open_checkpoint(self.folder)
+        check_length(max_seq_length, self.checkpoint.config)
+
+    def load_weights(self, save: Path) -> None:
+        load_weights(self.model, open_checkpoint(save).with_config(self.encoder))
+
+    def more_args(self) -> dict[str, Any]:
+        """The model it began with, and its digest."""
+        named = self.config.model_name_or_path
+        return {
+            **({"model_name_or_path": named} if self.config.saved else {}),
+            "model_sha256": self.config.model_sha256 or digest_of(named),
+        }
+
+    def job(
+        self,
+        features: Features,
+        loss: Callable[[Batch], paddle.Tensor],
+        evaluate: Callable[[], Scores],
+        write_model: WriteModel,
+        depth_rules: Sequence[tuple[str, int]],
+        **more: Any,
+    ) -> TrainingJob:
+        """Put the parts together; more: further fields of ``TrainingJob``."""
+        names = [name for name, _ in self.model.named_parameters()]
+        return TrainingJob(
+            model=self.model,
+            batches=epoch_batches(features, self.config.training, self.encoder, self.config.device),
+            loss=loss,
+            evaluate=evaluate,
+            write_model=write_model,
+            scales=scales(names, depth_rules, self.encoder.num_hidden_layers, self.config.training),
+            task=self.name,
+            **more,
+        )
