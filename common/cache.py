@@ -18,10 +18,10 @@ def cache_dir() -> Path:
 
     InputError where a home is needed and there is none, as in some containers.
     """
-    own = os.environ.get("CONVBERT_GLUE_CACHE")
+    named = os.environ.get("CONVBERT_GLUE_CACHE")
     everyones = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     try:
-        return Path(own).expanduser() if own else Path(everyones).expanduser() / "convbert-glue"
+        return Path(named).expanduser() if named else Path(everyones).expanduser() / "convbert-glue"
     except RuntimeError:
         raise InputError("there is no home folder to cache in: name one with CONVBERT_GLUE_CACHE") from None
 
@@ -35,7 +35,7 @@ def make_dir(name: str) -> Path:
             folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise InputError(f"{root / name}: cannot be made: {reason}; {_REMEDY}") from None
+        raise InputError(f"cannot be made: {reason}; {_REMEDY}", path=root / name) from None
     return root / name
 
 

@@ -143,24 +143,24 @@ class CommandParser(argparse.ArgumentParser):
         return " ".join(["%(prog)s", *parts, "[flags]"])
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        words = list(sys.argv[1:] if args is None else args)
-        words = [self._spelled_as_declared(word) for word in words]
-        # A bare switch must not swallow the word behind it, which may be an argument of its own.
-        for number, word in enumerate(words if self._get_positional_actions() else []):
-            action = self._option_string_actions.get(word)
-            following = words[number + 1 : number + 2]
+        argv = list(sys.argv[1:] if args is None else args)
+        argv = [self._spelled_as_declared(argument) for argument in argv]
+        # A bare switch must not swallow the argument behind it, which may be an argument of its own.
+        for number, argument in enumerate(argv if self._get_positional_actions() else []):
+            action = self._option_string_actions.get(argument)
+            following = argv[number + 1 : number + 2]
             if action is not None and action.type is parse_bool and not any(map(is_truth_value, following)):
-                words[number] = f"{word}=true"
-        return super().parse_known_args(words, namespace)
+                argv[number] = f"{argument}=true"
+        return super().parse_known_args(argv, namespace)
 
-    def _spelled_as_declared(self, word: str) -> str:
-        if not word.startswith("--") or len(word) == 2:
-            return word
-        name, equals, value = word[2:].partition("=")
+    def _spelled_as_declared(self, argument: str) -> str:
+        if not argument.startswith("--") or len(argument) == 2:
+            return argument
+        name, equals, value = argument[2:].partition("=")
         for candidate in (name, name.replace("-", "_"), name.replace("_", "-")):
             if "--" + candidate in self._option_string_actions:
                 return f"--{candidate}{equals}{value}"
-        return word
+        return argument
 
 
 def _one_line(message: Warning | str, *_: Any, **__: Any) -> str:

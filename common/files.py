@@ -107,7 +107,9 @@ def atomic_folder(path: str | Path, keep_before: str = "") -> Iterator[Path]:
     user or the administrator made, the folder is replaced, where it is; then nothing can be kept before.
     """
     if keep_before and Path(path).is_symlink():
-        raise InputError(f"{path}: is a link, and the folder before it is kept beside it: put a folder there")
+        raise InputError(
+            "is a link, and the folder before it is kept beside it: put a folder there", path=path
+        )
     path = folder_meant(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     settle_folder(path)
@@ -145,11 +147,13 @@ def check_replaceable(path: str | Path) -> None:
     """InputError where ``atomic_folder`` could not replace what stands there: better now than after hours."""
     folder = folder_meant(path)
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"{path}: is no folder; remove it, or name another")
+        raise InputError("is no folder; remove it, or name another", path=path)
     if os.path.ismount(folder):
-        raise InputError(f"{path}: is where a file system is mounted; it cannot be replaced: name one in it")
+        raise InputError(
+            "is where a file system is mounted; it cannot be replaced: name one in it", path=path
+        )
     if folder.parent.is_dir() and not os.access(folder.parent, os.W_OK | os.X_OK):
-        raise InputError(f"{path}: cannot be replaced: {folder.parent} may not be written to")
+        raise InputError(f"cannot be replaced: {folder.parent} may not be written to", path=path)
 
 
 def folder_meant(path: str | Path) -> Path:
@@ -158,10 +162,10 @@ def folder_meant(path: str | Path) -> Path:
     if not path.is_symlink():
         return path
     if hasattr(os, "geteuid") and path.lstat().st_uid not in (0, os.geteuid()):
-        raise InputError(f"{path}: is a link that another user made; it is not followed: remove it")
+        raise InputError("is a link that another user made; it is not followed: remove it", path=path)
     folder = Path(os.path.realpath(path))
     if not folder.is_dir():
-        raise InputError(f"{path}: is a link to what is no folder; remove it, or make the folder {folder}")
+        raise InputError(f"is a link to what is no folder; remove it, or make the folder {folder}", path=path)
     return folder
 
 

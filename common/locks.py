@@ -61,7 +61,7 @@ class Lock:
             held = Path(self._lock.lock_file)
             remedy = "" if held == path else f" (if there is none, on any machine, remove {held})"
             raise InputError(
-                f"{path.parent}: another run is at work there; wait for it, or stop it{remedy}"
+                f"another run is at work there; wait for it, or stop it{remedy}", path=path.parent
             ) from None
 
     def free(self) -> None:
@@ -85,9 +85,9 @@ def _refuse_what_is_no_lock(path: Path) -> None:
         return
     is_file = stat.S_ISREG(status.st_mode)
     if stat.S_ISLNK(status.st_mode) or (is_file and status.st_nlink > 1):
-        raise InputError(f"{path}: is a link, and a lock never follows one; remove it")
+        raise InputError("is a link, and a lock never follows one; remove it", path=path)
     if is_file and status.st_size:
-        raise InputError(f"{path}: is no lock, for it holds something; move it away")
+        raise InputError("is no lock, for it holds something; move it away", path=path)
 
 
 def _system_lock(path: Path) -> "BaseFileLock":

@@ -26,10 +26,10 @@ def open_plain(path: str | Path) -> BufferedReader:
     try:
         file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 (the caller closes it)
     except IsADirectoryError:
-        raise InputError(f"{path}: is a folder; expected a plain file") from None
+        raise InputError("is a folder; expected a plain file", path=path) from None
     if kind := _odd_kind(os.fstat(file.fileno()).st_mode):
         file.close()
-        raise InputError(f"{path}: {kind}; expected a plain file")
+        raise InputError(f"{kind}; expected a plain file", path=path)
     return file
 
 
@@ -53,12 +53,12 @@ def read_input(path: str | Path, most: int, patience: float = 5.0) -> bytes:
     try:
         mode = os.fstat(handle).st_mode
         if not (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)) and (kind := _odd_kind(mode)):
-            raise InputError(f"{path}: {kind}; expected a file")
+            raise InputError(f"{kind}; expected a file", path=path)
         content = _read_to_end(handle, most, patience if stat.S_ISFIFO(mode) else 0.0)
     finally:
         os.close(handle)
     if stat.S_ISFIFO(mode) and not content:
-        raise InputError(f"{path}: nothing came through this pipe; did the command that fills it fail?")
+        raise InputError("nothing came through this pipe; did the command that fills it fail?", path=path)
     return _bounded(path, content, most)
 
 
@@ -68,13 +68,13 @@ def open_to_append(path: str | Path) -> IO[bytes]:
     For names that somebody else can guess, in folders where somebody else may write.
     """
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NOFOLLOW | _NONBLOCK | getattr(os, "O_BINARY", 0)
-    return _own_file(path, flags, "ab")
+    return _open_own(path, flags, "ab")
 
 
 def open_to_go_on(path: str | Path) -> IO[bytes]:
     """Open a file for reading and writing at any position, likewise."""
     flags = os.O_RDWR | os.O_CREAT | _NOFOLLOW | _NONBLOCK | getattr(os, "O_BINARY", 0)
-    return _own_file(path, flags, "r+b")
+    return _open_own(path, flags, "r+b")
 
 
 def is_of_this_user(path: str | Path) -> bool:
@@ -95,20 +95,20 @@ def why_not_written(path: str | Path) -> str:
     return "has a second name (a hard link)" if status.st_nlink > 1 else ""
 
 
-def _own_file(path: str | Path, flags: int, mode: str) -> IO[bytes]:
+def _open_own(path: str | Path, flags: int, mode: str) -> IO[bytes]:
     remedy = "it is not written to: remove it"
-    if fault := why_not_written(path):
-        raise InputError(f"{path}: {fault}; {remedy}")
+    if problem := why_not_written(path):
+        raise InputError(f"{problem}; {remedy}", path=path)
     try:
         file: IO[bytes] = open(path, mode, opener=lambda name, _: os.open(name, flags, 0o666))  # noqa: SIM115
     except OSError as error:
-        if fault := why_not_written(path):  # put there this very moment
-            raise InputError(f"{path}: {fault}; {remedy}") from None
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from None
+        if problem := why_not_written(path):  # put there this very moment
+            raise InputError(f"{problem}; {remedy}", path=path) from None
+        raise InputError(f"cannot be written: {error.strerror}", path=path) from None
     status = os.fstat(file.fileno())
     if _odd_kind(status.st_mode) or status.st_nlink > 1:
         file.close()
-        raise InputError(f"{path}: is not a plain file of one name; {remedy}")
+        raise InputError(f"is not a plain file of one name; {remedy}", path=path)
     return file
 
 
@@ -118,7 +118,7 @@ def _odd_kind(mode: int) -> str:
 
 def _bounded(path: str | Path, content: bytes, most: int) -> bytes:
     if len(content) > most:
-        raise InputError(f"{path}: has more than {most} bytes, too many for a file of its kind")
+        raise InputError(f"has more than {most} bytes, too many for a file of its kind", path=path)
     return content
 
 

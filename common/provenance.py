@@ -77,7 +77,7 @@ def of_run(args: Mapping[str, Any]) -> Provenance:
     """The record in a run's ``args.json``; what is not there or not of its form is unknown."""
     data = args.get("data")
     files = data.items() if isinstance(data, Mapping) else ()
-    digests = {str(name): str(about.get("sha256", "")) for name, about in files if isinstance(about, Mapping)}
+    digests = {str(name): str(entry.get("sha256", "")) for name, entry in files if isinstance(entry, Mapping)}
     others = ("data", "model_sha256", "versions")
     versions = args.get("versions")
     return Provenance(

@@ -58,5 +58,5 @@ def data_folder(given: str | None) -> Path:
         fetching = "python -m scripts.download_glue"
         remedy = f"; fetch the official files with `{fetching}`, or name their --data_dir"
         remedy = "; --data_dir names the folder that holds CoLA/, SST-2/, …" if given else remedy
-        raise InputError(f"{folder}: no such folder{remedy}")
+        raise InputError(f"no such folder{remedy}", path=folder)
     return folder

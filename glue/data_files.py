@@ -13,11 +13,11 @@ def find_file(data_dir: str | Path, split: Split) -> Path:
     """Where a split's file lies below ``data_dir``; InputError if it is nowhere."""
     root = Path(data_dir)
     if not root.is_dir():
-        raise InputError(f"{root}: no such folder; --data_dir names the folder that holds CoLA/, SST-2/, …")
+        raise InputError("no such folder; --data_dir names the folder that holds CoLA/, SST-2/, …", path=root)
     path = locate(root, split)
     if path is None:
         also = f" (nor {', '.join(split.other_files)})" if split.other_files else ""
-        raise InputError(f"{root / split.file}: no such file{also}; {_remedy(root, split)}")
+        raise InputError(f"no such file{also}; {_remedy(root, split)}", path=root / split.file)
     return path
 
 

@@ -136,9 +136,9 @@ def _read_cache(path: Path) -> Features | None:
         return None
 
 
-def _are_of(found: Features, rows: int, pieces: int, max_length: int) -> bool:
+def _are_of(features: Features, rows: int, pieces: int, max_length: int) -> bool:
     """Whether these can be the tokens of so many rows: nothing in them leads beyond an array or a network."""
-    ids, starts, first = found.ids, found.starts, found.first_lengths
+    ids, starts, first = features.ids, features.starts, features.first_lengths
     kinds = [array.dtype.name for array in (ids, starts, first)]
     if kinds != ["int32", "int64", "int32"] or ids.ndim != 1:
         return False

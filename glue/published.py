@@ -22,9 +22,9 @@ def _by_key(*values: tuple[float, ...] | None) -> dict[str, dict[str, float]]:
     """Every score of a task, in the order of its keys."""
     pairs = zip(TASKS.values(), values, strict=True)
     return {
-        task.name: dict(zip(task.score_keys, found, strict=True))
-        for task, found in pairs
-        if found is not None
+        task.name: dict(zip(task.score_keys, scores, strict=True))
+        for task, scores in pairs
+        if scores is not None
     }
 
 

@@ -98,10 +98,10 @@ class Task:
 
     def of_kind(self, kind: str) -> tuple[Split, ...]:
         """The task's files of one kind, in order; never empty."""
-        found = tuple(split for split in self.splits if split.kind == kind)
-        if not found:
+        splits = tuple(split for split in self.splits if split.kind == kind)
+        if not splits:
             raise InputError(f"{self.name} has no {kind} split")
-        return found
+        return splits
 
     def label_meant(self, name: str) -> str | None:
         """The label that a name means, in any case and punctuation; None if it means none of the task's.

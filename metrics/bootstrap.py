@@ -105,8 +105,8 @@ def _draw_counts(rows: int, resamples: int, generator: Generator) -> Array:
     """(resamples, rows) float64: how often each row was drawn."""
     import numpy as np
 
-    drawn = generator.integers(rows, size=(resamples, rows)) + np.arange(resamples)[:, None] * rows
-    counts = np.bincount(drawn.ravel(), minlength=resamples * rows)
+    rows_drawn = generator.integers(rows, size=(resamples, rows)) + np.arange(resamples)[:, None] * rows
+    counts = np.bincount(rows_drawn.ravel(), minlength=resamples * rows)
     return counts.reshape(resamples, rows).astype(np.float64)
 
 
@@ -158,8 +158,8 @@ def _ranks(weights: Array, values: Array) -> Array:
     distinct, position = np.unique(values, return_inverse=True)
     order = np.argsort(position, kind="stable")
     starts = np.searchsorted(position[order], np.arange(len(distinct)))
-    drawn = np.add.reduceat(weights[:, order], starts, axis=1)  # (resamples, distinct)
-    mean_rank = np.cumsum(drawn, axis=1) - (drawn - 1) / 2
+    counts = np.add.reduceat(weights[:, order], starts, axis=1)  # (resamples, distinct)
+    mean_rank = np.cumsum(counts, axis=1) - (counts - 1) / 2
     return mean_rank[:, position]
 
 

@@ -57,8 +57,8 @@ def read_scores(
         for key, low, high in [("step", 0.0, _MAX_STEPS), *((key, -limit, limit) for key in keys)]:
             value = evaluation.get(key)
             if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-                found = shortened(value, 60)
-                raise _wrong(path, f"{kind}: {key} is {found}, not a number from {low:g} to {high:g}")
+                actual = shortened(value, 60)
+                raise _wrong(path, f"{kind}: {key} is {actual}, not a number from {low:g} to {high:g}")
     return scores
 
 

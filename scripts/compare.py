@@ -88,13 +88,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         folder = _folder(flags.model) if flags.model else _random_model(Path(scratch), flags.random_weights)
         apart = []
         for peer in flags.against:
-            found, versions = compare(folder, peer, getattr(flags, f"{peer}_python"), Path(scratch))
+            differences, versions = compare(folder, peer, getattr(flags, f"{peer}_python"), Path(scratch))
             print(f"{flags.model or 'random ' + flags.random_weights} against {versions}")
-            for difference in found:
+            for difference in differences:
                 print(f"  {difference.what:<58} mean {difference.mean:.1e}  max {difference.largest:.1e}")
                 if difference.must_agree and not difference.largest <= TOLERANCE * max(1.0, difference.size):
                     apart.append(f"{peer}: {difference.what}: {difference.largest:.1e}")
-            if len(found) > 2:  # a ConvBERT: the others have no convolution for padding to pass through
+            if len(differences) > 2:  # a ConvBERT: the others have no convolution for padding to pass through
                 print(f"  {WHY[peer]}")
     if apart:
         limit = f"over {TOLERANCE:g} of the largest number apart"
@@ -128,21 +128,21 @@ def compare(folder: Path, peer: str, python: str, scratch: Path) -> tuple[list[D
     with np.load(scratch / "hidden.npz") as stored:
         theirs = {name: stored[name] for name in ("alone", "padded")}
     real = padded != config.pad_token_id
-    found = [
+    differences = [
         _difference("rows without padding", theirs["alone"], _hidden(folder, alone), must_agree=True),
         _difference("padded rows, ours as it is", theirs["padded"][real], _hidden(folder, padded)[real]),
     ]
     if config.is_conv:
         as_published = _hidden(folder, padded, reference_padding=True)[real]
         must = peer == "huggingface"
-        found.append(
+        differences.append(
             _difference("padded rows, reference_padding", theirs["padded"][real], as_published, must)
         )
     if config.is_conv and peer == "paddlenlp":
         as_theirs = _hidden(folder, padded, reference_padding=True, zero_pad=True)[real]
         what = "padded rows, reference_padding, [PAD] embedded as zeros"
-        found.append(_difference(what, theirs["padded"][real], as_theirs, must_agree=True))
-    return found, versions
+        differences.append(_difference(what, theirs["padded"][real], as_theirs, must_agree=True))
+    return differences, versions
 
 
 def _batches(vocabulary: int, positions: int, pad: int) -> "tuple[np.ndarray, np.ndarray]":
@@ -193,7 +193,7 @@ def _difference(what: str, theirs: "np.ndarray", ours: "np.ndarray", must_agree:
 def _run_peer(peer: str, python: str, folder: Path, scratch: Path) -> str:
     """Let the peer's process write hidden.npz; returns its versions."""
     worker = Path(__file__).with_name(f"hidden_states_{peer}.py")
-    words = [
+    command = [
         python,
         str(worker),
         str(folder.resolve()),
@@ -201,14 +201,14 @@ def _run_peer(peer: str, python: str, folder: Path, scratch: Path) -> str:
         str(scratch / "hidden.npz"),
     ]
     try:
-        done = subprocess.run(words, cwd=scratch, capture_output=True, encoding="utf-8", errors="replace")
+        done = subprocess.run(command, cwd=scratch, capture_output=True, encoding="utf-8", errors="replace")
     except OSError as error:
         raise InputError(
             f"--{peer}_python {python}: {error.strerror}; name an environment's bin/python"
         ) from None
     if done.returncode:
-        said = [line for line in done.stderr.strip().splitlines() if line.strip()] or ["nothing said"]
-        raise InputError(f"--{peer}_python {python}: {said[-1]} (exit {done.returncode})")
+        messages = [line for line in done.stderr.strip().splitlines() if line.strip()] or ["nothing said"]
+        raise InputError(f"--{peer}_python {python}: {messages[-1]} (exit {done.returncode})")
     try:
         return str(json.loads(done.stdout.strip().splitlines()[-1])["versions"])
     except (ValueError, LookupError, TypeError):

@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
     folder, started = Path(flags.output_dir), time.monotonic()
     if folder.is_dir() and any(folder.iterdir()) and not (folder / "data" / MODEL_FOLDER).is_dir():
-        raise InputError(f"{folder}: holds something else than a demo; take another --output_dir")
+        raise InputError("holds something else than a demo; take another --output_dir", path=folder)
     write_sample(folder / "data", shuffle_train_labels=flags.shuffle_train_labels, overwrite=True)
     _say(f"sample written to {folder / 'data'}")
     tasks = flags.tasks or list(TASKS)
@@ -71,8 +71,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not flags.tasks:
         archive = folder / "submission.zip"
         data = ("--data_dir", folder / "data")
-        told = ("--manifest", "--runs", folder)
-        command("submission.pack", "--predictions", folder / "predictions", "--output", archive, *told, *data)
+        manifest = ("--manifest", "--runs", folder)
+        command(
+            "submission.pack", "--predictions", folder / "predictions", "--output", archive, *manifest, *data
+        )
         print(command("submission.check", archive, *data), end="\n\n")
     print(command("glue.summary", folder))
     print(
@@ -83,11 +85,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     _say(f"{time.monotonic() - started:.0f} s in all")
 
 
-def train_all(folder: Path, tasks: Sequence[str], *words: object) -> None:
+def train_all(folder: Path, tasks: Sequence[str], *flags: object) -> None:
     """Train and predict each task in processes of one thread, as many at a time as there are cores."""
     # Models this small gain nothing from a second thread, and the tasks do not wait for one another.
     with ThreadPoolExecutor(usable_cores()) as pool:
-        jobs = {pool.submit(_train_and_predict, folder, task, *words): task for task in tasks}
+        jobs = {pool.submit(_train_and_predict, folder, task, *flags): task for task in tasks}
         try:
             for number, job in enumerate(as_completed(jobs), 1):
                 _say(f"[{number}/{len(tasks)}] {job.result()}")
@@ -96,13 +98,13 @@ def train_all(folder: Path, tasks: Sequence[str], *words: object) -> None:
             raise
 
 
-def _train_and_predict(folder: Path, task: str, *words: object) -> str:
+def _train_and_predict(folder: Path, task: str, *flags: object) -> str:
     started = time.monotonic()
     common = ("--task_name", task, "--data_dir", folder / "data", "--num_workers", 1)
     run_folder = folder / task
     result = command(
         "glue.run_glue", *common, "--model_name_or_path", MODEL, "--output_dir", run_folder,
-        "--overwrite_output_dir", *words, *RECIPE,
+        "--overwrite_output_dir", *flags, *RECIPE,
     )  # fmt: skip
     command(
         "glue.run_predict", *common, "--ckpt_path", run_folder / "best",
@@ -112,18 +114,18 @@ def _train_and_predict(folder: Path, task: str, *words: object) -> str:
     return f"{result.partition(';')[0]} ({time.monotonic() - started:.0f} s)"
 
 
-def command(module: str, *words: object) -> str:
+def command(module: str, *flags: object) -> str:
     """What ``python -m MODULE WORDS`` prints; InputError with its last message when it fails."""
     paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
     done = subprocess.run(
-        [sys.executable, "-m", module, *map(str, words)],
+        [sys.executable, "-m", module, *map(str, flags)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         encoding="utf-8",
     )
     if done.returncode:
-        said = (done.stderr or done.stdout).strip().rsplit("\n", 1)[-1]
-        raise InputError(f"{module} {' '.join(map(str, words))}: exit {done.returncode}: {said}")
+        last_line = (done.stderr or done.stdout).strip().rsplit("\n", 1)[-1]
+        raise InputError(f"{module} {' '.join(map(str, flags))}: exit {done.returncode}: {last_line}")
     return done.stdout.strip()
 
 

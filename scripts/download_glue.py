@@ -96,28 +96,28 @@ def download(folder: str, files: list[str], data_dir: Path, server: str = SERVER
     """Make sure that a folder's files are in data_dir. Whatever goes wrong is an InputError."""
     from checkpoints.download import Source, fetch
 
-    place = data_dir / folder
-    if all((place / name).is_file() for name in files):
-        print(f"{place}: is there already", file=sys.stderr)
+    folder_path = data_dir / folder
+    if all((folder_path / name).is_file() for name in files):
+        print(f"{folder_path}: is there already", file=sys.stderr)
         return
     fetched: dict[str, Path] = {}
     rows = PLAIN.get(folder) or {"archive": ARCHIVES[folder]}
     for part, (address, size, digest) in rows.items():
         source = Source(f"{server.rstrip('/')}/{address}", size, f"sha256:{digest}")
         fetched[part] = fetch(source, data_dir / ".fetched" / address.rsplit("/", 1)[-1])
-    _PREPARE.get(folder, _from_archive)(fetched, place, files)
+    _PREPARE.get(folder, _from_archive)(fetched, folder_path, files)
     for file in fetched.values():
         file.unlink()
 
 
-def _from_archive(fetched: dict[str, Path], place: Path, files: list[str]) -> None:
+def _from_archive(fetched: dict[str, Path], folder_path: Path, files: list[str]) -> None:
     from scripts.unpacking import unpack
 
-    unpack(fetched["archive"], place, files)
+    unpack(fetched["archive"], folder_path, files)
 
 
-def _diagnostic(fetched: dict[str, Path], place: Path, files: list[str]) -> None:
-    _write(place / files[0], [fetched["test"].read_bytes()])
+def _diagnostic(fetched: dict[str, Path], folder_path: Path, files: list[str]) -> None:
+    _write(folder_path / files[0], [fetched["test"].read_bytes()])
 
 
 def _write(path: Path, lines: list[bytes]) -> None:
@@ -125,7 +125,7 @@ def _write(path: Path, lines: list[bytes]) -> None:
         file.writelines(lines)
 
 
-def assemble_mrpc(fetched: dict[str, Path], place: Path, files: list[str]) -> None:
+def assemble_mrpc(fetched: dict[str, Path], folder_path: Path, files: list[str]) -> None:
     """MRPC's official files from the corpus: its training rows divided by the list of dev pairs, each
     line as it stands; its test rows numbered, without the gold labels that stand there."""
     header, *rows = _lines(fetched["train"])
@@ -135,17 +135,18 @@ def assemble_mrpc(fetched: dict[str, Path], place: Path, files: list[str]) -> No
     for number, row in enumerate(rows, start=2):
         fields = row.split(b"\t")
         if len(fields) != 5:
-            raise InputError(f"{fetched['train']}:{number}: expected 5 columns, found {len(fields)}")
+            raise InputError(f"expected 5 columns, found {len(fields)}", path=fetched["train"], line=number)
         parts[tuple(fields[1:3]) in wanted].append(row)
     if len(parts[True]) - 1 != len(wanted):
         raise InputError(
-            f"{fetched['dev_ids']}: names {len(wanted)} pairs, {len(parts[True]) - 1} of them in the corpus"
+            f"names {len(wanted)} pairs, {len(parts[True]) - 1} of them in the corpus",
+            path=fetched["dev_ids"],
         )
-    _write(place / "train.tsv", parts[False])
-    _write(place / "dev.tsv", parts[True])
+    _write(folder_path / "train.tsv", parts[False])
+    _write(folder_path / "dev.tsv", parts[True])
     _, *rows = _lines(fetched["test"])
     numbered = [b"%d\t%s" % (index, row.split(b"\t", 1)[1]) for index, row in enumerate(rows)]
-    _write(place / "test.tsv", [b"index\t#1 ID\t#2 ID\t#1 String\t#2 String\n", *numbered])
+    _write(folder_path / "test.tsv", [b"index\t#1 ID\t#2 ID\t#1 String\t#2 String\n", *numbered])
 
 
 def _lines(path: Path) -> list[bytes]:

@@ -19,7 +19,7 @@ model.eval()
 with np.load(batches) as stored, paddle.no_grad():
     hidden = {}
     for name in ("alone", "padded"):
-        found = model(paddle.to_tensor(stored[name].astype(np.int64)))  # it masks its pad_token_id itself
-        hidden[name] = (found[0] if isinstance(found, tuple | list) else found).numpy()
+        output = model(paddle.to_tensor(stored[name].astype(np.int64)))  # it masks its pad_token_id itself
+        hidden[name] = (output[0] if isinstance(output, tuple | list) else output).numpy()
 np.savez(target, **hidden)
 print(json.dumps({"versions": f"PaddleNLP {paddlenlp.__version__}, PaddlePaddle {paddle.__version__}"}))

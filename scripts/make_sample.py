@@ -112,16 +112,17 @@ def _texts(rows: int, seed: int, shuffle_train_labels: bool) -> Iterator[tuple[s
 
 def _refuse_other_files(root: Path, texts: Iterator[tuple[str, str]]) -> None:
     """InputError for a file below ``root`` that is not, byte for byte, one of the sample's."""
-    own = {name: sha256(text.encode("utf-8")).hexdigest() for name, text in texts}
+    digests = {name: sha256(text.encode("utf-8")).hexdigest() for name, text in texts}
     with TemporaryDirectory() as fresh:
         write_model_folder(Path(fresh) / MODEL_FOLDER)
         for written in Path(fresh, MODEL_FOLDER).iterdir():
-            own[f"{MODEL_FOLDER}/{written.name}"] = sha256_of(written)
-    for found in root.rglob("*"):
-        name = found.relative_to(root).as_posix()
-        if not found.is_dir() and (name not in own or sha256_of(found) != own[name]):
+            digests[f"{MODEL_FOLDER}/{written.name}"] = sha256_of(written)
+    for entry in root.rglob("*"):
+        name = entry.relative_to(root).as_posix()
+        if not entry.is_dir() and (name not in digests or sha256_of(entry) != digests[name]):
             raise InputError(
-                f"{found}: is no file of this sample; give an empty folder, or write over it with --overwrite"
+                "is no file of this sample; give an empty folder, or write over it with --overwrite",
+                path=entry,
             )
 
 
@@ -133,8 +134,8 @@ def _file_text(task: Task, split: Split, rows: list[tuple[Texts, str]], dice: Di
     else:
         columns = _columns(task, split)
         lines = ["\t".join(columns)]
-    for place, (texts, label) in enumerate(rows):
-        cells = dict(_cells(task, split, place, texts, label, dice))
+    for row, (texts, label) in enumerate(rows):
+        cells = dict(_cells(task, split, row, texts, label, dice))
         lines.append("\t".join(cells[name] for name in columns))
     if split.skips_defects:
         lines[30:30] = QQP_DEFECTS[:2]
@@ -152,12 +153,12 @@ def _columns(task: Task, split: Split) -> list[str]:
 
 
 def _cells(
-    task: Task, split: Split, place: int, texts: Texts, label: str, dice: Dice
+    task: Task, split: Split, row: int, texts: Texts, label: str, dice: Dice
 ) -> Iterator[tuple[str, str]]:
     """(column name, cell) for every column that some file of the task has."""
     label = _score(label, dice) if task.is_regression else label
     number = dice.below(1_000_000)
-    yield from (("index", str(place)), ("id", str(place if split.kind == "test" else place * 7 + number % 7)))
+    yield from (("index", str(row)), ("id", str(row if split.kind == "test" else row * 7 + number % 7)))
     yield from (("qid1", str(number)), ("qid2", str(number + 1)))
     yield from (("#1 ID", str(1_000_000 + number)), ("#2 ID", str(1_000_000 + number * 3 % 999_983)))
     yield from (("promptID", str(number)), ("pairID", f"{number}{label[0] if split.kind != 'test' else ''}"))
@@ -165,7 +166,7 @@ def _cells(
         ("genre", PATTERNS[task.name].nouns.get(split.part, "main-sample")),
         ("filename", "templates"),
     )
-    yield from (("year", f"2020{split.kind}"), ("old_index", f"{place:04d}"))
+    yield from (("year", f"2020{split.kind}"), ("old_index", f"{row:04d}"))
     yield from (("source1", "none"), ("source2", "none"))
     yield from (("source", f"mk{number % 20:02d}"), ("mark", _mark(label, number)))
     for position, (name, text) in enumerate(zip(task.text_columns, texts, strict=True), 1):
@@ -173,7 +174,7 @@ def _cells(
             (f"sentence{position}_binary_parse", _binary_parse(text)),
             (f"sentence{position}_parse", _parse(text)),
         )
-        yield name, text + _ending(task, split, place, position)
+        yield name, text + _ending(task, split, row, position)
     yield from ((f"label{annotator}", label) for annotator in range(1, 6))
     yield task.label_column, label
 
@@ -189,11 +190,11 @@ def _mark(label: str, number: int) -> str:
     return "" if label == "1" else ("??" if number % 9 == 0 else "*")
 
 
-def _ending(task: Task, split: Split, place: int, position: int) -> str:
+def _ending(task: Task, split: Split, row: int, position: int) -> str:
     """Trailing blanks where official texts have them: SST-2's labelled rows, some MNLI hypotheses."""
     if task.name == "sst-2":
         return "" if split.kind == "test" else " "
-    return " " if task.name == "mnli" and position == 2 and place % 17 == 2 else ""
+    return " " if task.name == "mnli" and position == 2 and row % 17 == 2 else ""
 
 
 def _binary_parse(text: str) -> str:

@@ -14,20 +14,21 @@ if not __package__:  # started by path: what is importable is the clone, not thi
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 from common.command_line import CommandParser, run
 from common.errors import InputError
+from common.tables import add_format, render
 from glue import published as glue_published
 from glue.tasks import TASKS
-from metrics.averages import leaderboard_average, paper_average
+from metrics.averages import Scores, leaderboard_average, paper_average
 from metrics.run_scores import find_scores, read_scores
 from squad import published as squad_published
 
-SQUAD_EXACT = {"1.1": "exact_match", "2.0": "exact"}  # what the official scripts call it
+SQUAD_KEYS = {"squad_1.1": ("exact_match", "f1"), "squad_2.0": ("exact", "f1")}  # the official scripts' names
 SIZES = ("small", "medium-small", "base")
-Scores = Mapping[str, Mapping[str, float]]
 
 
 def make_parser() -> CommandParser:
@@ -36,80 +37,74 @@ def make_parser() -> CommandParser:
     parser.add_argument(
         "--size", choices=SIZES, default="base", help="whose published rows to show (default: base)"
     )
+    add_format(parser)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
-    measured = read_measured(Path(flags.runs_dir))
-    lines = [*glue_lines(measured, flags.size), *squad_lines(measured, flags.size)]
-    print("\n".join(lines))
+    from pandas import DataFrame
+
+    rows = table_rows(read_measured(Path(flags.runs_dir)), flags.size)
+    print(render(DataFrame(rows).fillna("–"), flags.format))
 
 
 def read_measured(folder: Path) -> dict[str, dict[str, float]]:
     """Task → score key → median over its runs' best evaluations, in percent."""
-    squad_keys = {f"squad_{version}": (exact, "f1") for version, exact in SQUAD_EXACT.items()}
-    keys = {name: task.score_keys for name, task in TASKS.items()} | squad_keys
-    values: dict[str, dict[str, list[float]]] = {}
+    values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    glue_keys = {name: task.score_keys for name, task in TASKS.items()}
     for path in find_scores(folder):
-        for tasks, unit in ((TASKS, 100), (squad_keys, 1)):  # SQuAD's are percent in the file
-            known = {name: keys[name] for name in tasks}
-            if scores := read_scores(path, known.get, 100 / unit, kinds=("best",)):
+        for keys, unit in ((glue_keys, 100), (SQUAD_KEYS, 1)):  # SQuAD's are percent in the file
+            if scores := read_scores(path, keys.get, 100 / unit, kinds=("best",)):
                 for key in keys[scores["task"]]:
-                    by_key = values.setdefault(scores["task"], {})
-                    by_key.setdefault(key, []).append(float(scores["best"][key]) * unit)
+                    values[scores["task"]][key].append(float(scores["best"][key]) * unit)
     if not values:
         raise InputError("no scores.json of a run below it", path=folder, code="missing")
-    return {
-        task: {key: statistics.median(of) for key, of in by_key.items()} for task, by_key in values.items()
-    }
+    return {task: {key: statistics.median(of) for key, of in keys.items()} for task, keys in values.items()}
 
 
-def glue_lines(measured: Scores, size: str) -> Iterator[str]:
-    """A line a score, then the two averages; nothing without a GLUE run."""
-    if not any(name in measured for name in TASKS):
-        return
-    rows = glue_published.rows_of(size)
-    yield f"{'GLUE':<9}{'score':<21}{'dev':>7}" + "".join(
-        f"{row.name + ', ' + row.split:>30}" for row in rows
-    )
-    for task in TASKS.values():
-        for key in task.score_keys:
-            yield _line(task.name, key, measured, [(row.split, row.scores) for row in rows])
-    for name, average in (("leaderboard", leaderboard_average), ("ConvBERT paper", paper_average)):
-        values = [average(scores, TASKS) for scores in (measured, *(row.scores for row in rows))]
-        shown = [f"{value:.2f}" if value is not None else "–" for value in values]
-        yield f"{'average':<9}{name:<21}{shown[0]:>7}" + "".join(f"{text:>30}" for text in shown[1:])
+def table_rows(measured: Scores, size: str) -> list[dict[str, str]]:
+    """A row for each score, of GLUE with both averages, and of SQuAD; only of what was run."""
+    rows: list[dict[str, str]] = []
+    if any(name in measured for name in TASKS):
+        published = {f"{row.name}, {row.split}": row.scores for row in glue_published.rows_of(size)}
+        rows += [
+            _row(task.name, key, measured, published) for task in TASKS.values() for key in task.score_keys
+        ]
+        for name, average in (("leaderboard", leaderboard_average), ("ConvBERT paper", paper_average)):
+            means = {column: average(scores, TASKS) for column, scores in published.items()}
+            cells = {
+                "dev": _cell(average(measured, TASKS)),
+                **{key: _cell(mean) for key, mean in means.items()},
+            }
+            rows.append({"task": "average", "score": name, **cells})
+    for task_name, (exact, f1) in SQUAD_KEYS.items():
+        if task_name in measured:
+            version = task_name.removeprefix("squad_")
+            published = {
+                f"{row.name}, dev": {task_name: {exact: row.exact, f1: row.f1}}
+                for row in squad_published.rows_of(size, version)
+            }
+            rows += [_row(task_name, key, measured, published) for key in (exact, f1)]
+    return rows
 
 
-def _line(task: str, key: str, measured: Scores, rows: Sequence[tuple[str, Scores]]) -> str:
+def _row(
+    task: str, key: str, measured: Scores, published: dict[str, dict[str, dict[str, float]]]
+) -> dict[str, str]:
     value = measured.get(task, {}).get(key)
-    shown = "–" if value is None else f"{value:.2f}"
-    cells = [
-        _cell(scores.get(task, {}).get(key), value if split == "dev" else None) for split, scores in rows
-    ]
-    return f"{task:<9}{key:<21}{shown:>7}" + "".join(f"{cell:>30}" for cell in cells)
+    cells = {
+        column: _cell(scores.get(task, {}).get(key), value if column.endswith(", dev") else None)
+        for column, scores in published.items()
+    }
+    return {"task": task, "score": key, "dev": _cell(value), **cells}
 
 
-def _cell(expected: float | None, value: float | None) -> str:
-    """A published score, with the measured one's difference where there is one."""
-    if expected is None:
+def _cell(score: float | None, measured: float | None = None) -> str:
+    """A score, with the measured one's difference where there is one."""
+    if score is None:
         return "–"
-    return f"{expected:.2f}" if value is None else f"{expected:.2f} ({value - expected:+.2f})"
-
-
-def squad_lines(measured: Scores, size: str) -> Iterator[str]:
-    """A line a published row; nothing without a SQuAD run."""
-    for version, exact_key in SQUAD_EXACT.items():
-        scores = measured.get(f"squad_{version}")
-        if scores is None:
-            continue
-        yield f"SQuAD {version} dev: exact {scores[exact_key]:.2f}  F1 {scores['f1']:.2f}"
-        for row in squad_published.rows_of(size, version):
-            yield (
-                f"  {row.name}: exact {row.exact:.2f} ({scores[exact_key] - row.exact:+.2f})  "
-                f"F1 {row.f1:.2f} ({scores['f1'] - row.f1:+.2f})"
-            )
+    return f"{score:.2f}" if measured is None else f"{score:.2f} ({measured - score:+.2f})"
 
 
 if __name__ == "__main__":

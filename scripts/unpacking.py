@@ -25,12 +25,12 @@ def unpack(archive: Path, folder: Path, wanted: Iterable[str]) -> None:
             members = _members(archive, file)
             missing = sorted(set(wanted) - set(members))
             if missing:
-                raise InputError(f"{archive}: holds no {', '.join(missing)}")
+                raise InputError(f"holds no {', '.join(missing)}", path=archive)
             for name in wanted:
                 with file.open(members[name]) as source, atomic_write(folder / name) as target:
                     shutil.copyfileobj(source, target, 1 << 20)
     except (zipfile.BadZipFile, NotImplementedError, EOFError, zlib.error, RuntimeError) as error:
-        raise InputError(f"{archive}: cannot be unpacked: {error}; remove it and fetch it again") from None
+        raise InputError(f"cannot be unpacked: {error}; remove it and fetch it again", path=archive) from None
 
 
 def _members(archive: Path, file: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
@@ -40,10 +40,10 @@ def _members(archive: Path, file: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]
         path = PurePosixPath(info.filename)
         is_link = stat.S_ISLNK(info.external_attr >> 16)
         if is_link or path.is_absolute() or ".." in path.parts or set("\\:") & set(info.filename):
-            raise InputError(f"{archive}: refused: its member {info.filename!a} points out of its folder")
+            raise InputError(f"refused: its member {info.filename!a} points out of its folder", path=archive)
         if info.is_dir() or set(path.parts) & set(_ASIDE):
             continue
         if path.name in members:
-            raise InputError(f"{archive}: holds {path.name!a} twice")
+            raise InputError(f"holds {path.name!a} twice", path=archive)
         members[path.name] = info
     return members
