@@ -159,7 +159,7 @@ def test_inputs_of_a_network(
     outputs = assert_same(monkeypatch, lambda *each: model(*each)[rows], *parts)
     if mask != ids:
         assert outputs == "ValueError"
-    else:
+    if holes == "none":
         assert np.isfinite(model(*parts).numpy()).all()
 
 
