@@ -12,38 +12,80 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from training.run_state import read_history
+from common.errors import InputError
+from lab.trial_store import DONE, read_status
+from training.run_state import read_history, read_run_state
 
-_LARGEST = 1e6  # of a score or a loss; what is larger, or no number, is no honest one
-FEWEST = 5  # finished trials before anybody is stopped; Optuna's default
+_MAX_VALUE = 1e6  # of a score or a loss; what is larger, or no number, is no honest one
+MIN_FINISHED = 5  # trials before any is stopped; Optuna's default
 
-Curve = list[tuple[int, float]]  # (step, main score) of each evaluation
+Curve = list[tuple[int, float]]  # (step, value)
 
 
 def read_curve(run: Path) -> Curve:
-    """The evaluations in a run's history, also while it is being written."""
+    """Read the main score of each evaluation in a run's history, also while it is being written."""
     return _read(run, lambda line: line["evaluation"]["main"])
 
 
 def read_losses(run: Path) -> Curve:
-    """(step, training loss) of each window in a run's history, also while it is being written."""
+    """Read the training loss of each window in a run's history, also while it is being written."""
     return _read(run, lambda line: line["loss"])
 
 
-def _read(run: Path, value_of: Callable[[Any], Any]) -> Curve:
+def _read(run: Path, value_in: Callable[[Any], Any]) -> Curve:
     curve: Curve = []
     for line in read_history(run):
         with suppress(ValueError, KeyError, TypeError):  # a line of another kind
-            value = float(value_of(line))
-            if abs(value) <= _LARGEST:
+            value = float(value_in(line))
+            if abs(value) <= _MAX_VALUE:
                 curve.append((line["step"], value))
     return curve
 
 
-def is_hopeless(own: Curve, finished: Sequence[Curve], fewest: int = FEWEST) -> bool:
-    """Whether the rule stops a trial that has come as far as ``own``."""
-    if not own:
+def should_prune(curve: Curve, finished: Sequence[Curve], min_finished: int = MIN_FINISHED) -> bool:
+    """Whether the rule stops a trial that has come as far as ``curve``."""
+    if not curve:
         return False
-    step = own[-1][0]
-    others = [score for curve in finished for at, score in curve if at == step]
-    return len(others) >= fewest and max(score for _, score in own) < statistics.median(others)
+    last = curve[-1][0]
+    others = [score for other in finished for step, score in other if step == last]
+    return len(others) >= min_finished and max(score for _, score in curve) < statistics.median(others)
+
+
+class MedianRule:
+    """Watches a run that is being trained.
+
+    It decides once an evaluation, when the save of that step is there, and never about the last step: what is
+    trained to its end is kept.
+
+    Args:
+        folder: The run's folder.
+        peers: The folders of the trials to compare with.
+    """
+
+    def __init__(self, folder: Path, peers: Sequence[Path]) -> None:
+        self._folder, self._peers, self._evaluations = folder, peers, 0
+
+    def reason_to_stop(self) -> str:
+        """Why the run is to be stopped now; empty if it is not."""
+        curve = read_curve(self._folder)
+        if len(curve) == self._evaluations or not self._is_saved(curve[-1][0]):
+            return ""
+        self._evaluations = len(curve)
+        finished = [read_curve(peer) for peer in self._peers if _is_done(peer)]
+        if not should_prune(curve, finished):
+            return ""
+        return f"below the median of {len(finished)} trials at step {curve[-1][0]}"
+
+    def _is_saved(self, step: int) -> bool:
+        """Whether the run has saved a step, and it was not its last."""
+        try:
+            state = read_run_state(self._folder)
+        except (InputError, OSError):  # being saved now
+            return False
+        return state.step == step and not state.took_last_step
+
+
+def _is_done(folder: Path) -> bool:
+    with suppress(InputError, OSError):  # a damaged record concerns its own trial
+        return read_status(folder) == DONE
+    return False

@@ -48,17 +48,17 @@ def make_parser() -> CommandParser:
 def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
     from glue.predictions import write_predictions
-    from lab.ensemble_io import described, join
+    from lab.ensemble_io import build_ensemble, describe_ensemble
     from lab.trial_store import DONE, read_results
 
     task = TASKS[flags.task_name]
     results = [r for r in read_results(flags.runs) if r.task == task.name and r.status == DONE]
     if not results:
         raise InputError(f"{flags.runs}: no {task.name} run of a sweep is done")
-    joined = join(task, results, data_folder(flags.data_dir), flags.size, flags.methods)
-    for split, parts in joined.answers.items():
+    ensemble = build_ensemble(task, results, data_folder(flags.data_dir), flags.size, flags.methods)
+    for split, parts in ensemble.predictions.items():
         write_predictions(Path(flags.output_dir) / split, parts)
-    print(json.dumps({"task": task.name, **described(joined, Path(flags.runs))}, indent=2))
+    print(json.dumps({"task": task.name, **describe_ensemble(ensemble, Path(flags.runs))}, indent=2))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The runs of a task → its answers on both splits: read, chosen, joined, written."""
+"""The done runs of a task → one set of predictions for both splits: read, chosen, combined."""
 
 import hashlib
 from collections.abc import Sequence
@@ -14,9 +14,15 @@ from common.provenance import Provenance, difference, recorded_digest
 from glue.data import find_file, read_gold
 from glue.predictions import SplitPredictions, npz_path
 from glue.tasks import Split, Task
-from lab.ensemble_selection import Choice, DevRuns, joined, options_for, predicted_values, scores_of
-from lab.trial_run import predictions
-from lab.trial_store import Result
+from lab.ensemble_selection import (
+    Choice,
+    EnsembleSelector,
+    combine,
+    options_for,
+    predicted_values,
+    score_splits,
+)
+from lab.trial_store import Result, predictions_folder
 from submission.manifest import run_details
 
 SPLITS = ("dev", "test")
@@ -24,92 +30,130 @@ _ROUNDING = 5e-3  # of a score computed twice, by different engines or precision
 
 
 @dataclass(frozen=True)
-class Joined:
-    """A task's answers and where they come from. members: the runs, best first. digest: of one checkpoint,
-    or of the members' digests together."""
+class Ensemble:
+    """A task's answers and where they come from.
+
+    Attributes:
+        task: The task.
+        choice: What was chosen on the dev rows, with its scores.
+        members: The runs, the best first.
+        digest: That of the one checkpoint, or of the members' digests together.
+        predictions: ``dev`` or ``test`` → the predictions of each of its files.
+    """
 
     task: Task
     choice: Choice
     members: tuple[Result, ...]
     digest: str
-    answers: dict[str, list[SplitPredictions]]  # by split
+    predictions: dict[str, list[SplitPredictions]]
 
 
-def join(task: Task, results: Sequence[Result], data_dir: Path, size: int, methods: Sequence[str]) -> Joined:
-    """Choose among done trials and join them. InputError if a run's predictions are missing or damaged, of
-    another checkpoint than its ``best/``, or of other files than those below ``data_dir``."""
+def build_ensemble(
+    task: Task, results: Sequence[Result], data_dir: Path, size: int, methods: Sequence[str]
+) -> Ensemble:
+    """Choose among the done trials of a task and combine them.
+
+    Args:
+        task: The task.
+        results: Its done trials.
+        data_dir: The official files, which the trials' predictions must be of.
+        size: How many runs at most.
+        methods: Ways to combine them, of ``mean`` and ``vote``.
+
+    Raises:
+        InputError: A run's predictions are missing or damaged, do not score what the run says, or were made
+            by another checkpoint than its ``best/`` or from other files.
+    """
     results = sorted(results, key=lambda result: result.trial)  # of equal ones always the same is taken
     for split in [*task.of_kind("dev"), *task.of_kind("test")]:
         find_file(data_dir, split)  # where one is missing, the trials predicted none of its kind
     golds = [gold_values(task, split, data_dir) for split in task.of_kind("dev")]
-    files = {
+    parts = {
         kind: [_read_split(task, results, split, data_dir) for split in task.of_kind(kind)] for kind in SPLITS
     }
-    for gold, dev in zip(golds, files["dev"], strict=True):
+    for gold, dev in zip(golds, parts["dev"], strict=True):
         if len(dev[0].logits) != len(gold):
             message = f"{len(dev[0].logits)} rows, expected {len(gold)}; sweep again"
             raise InputError(message, path=_npz(results[0], dev[0].split))
-    stacked = {kind: [_stacked(task, part) for part in parts] for kind, parts in files.items()}
-    digests = [_digest(result, run) for result, run in zip(results, _by_run(files), strict=True)]
+    logits = {kind: [_stack(task, part) for part in of_kind] for kind, of_kind in parts.items()}
     for number, result in enumerate(results):
-        _check_scores(task, golds, [part[number] for part in stacked["dev"]], result)
-    choice = DevRuns(task, golds, stacked["dev"]).choose(options_for(task, len(results), size, methods))
+        _check_scores(task, golds, [part[number] for part in logits["dev"]], result)
+    options = options_for(task, len(results), size, methods)
+    choice = EnsembleSelector(task, golds, logits["dev"]).choose(options)
     members, method = list(choice.members), choice.option.method
-    digest = digests[members[0]]
+    digests = [recorded_digest(results[number].folder / "best") for number in members]
+    digest = digests[0]
     if len(members) > 1:
-        told = " ".join([method, *sorted(digests[number] for number in members)])
-        digest = hashlib.sha256(told.encode()).hexdigest()
-    answers = {
+        digest = hashlib.sha256(" ".join([method, *sorted(digests)]).encode()).hexdigest()
+    predictions = {
         kind: [
             SplitPredictions(
-                task,
-                split,
-                joined(part[members], method),
-                task.labels,
-                Provenance(digest, found[0].provenance.data),
+                task, part[0].split, combine(of_runs[members], method), task.labels,
+                Provenance(digest, part[0].provenance.data),
             )
-            for split, part, found in zip(task.of_kind(kind), parts, files[kind], strict=True)
+            for part, of_runs in zip(parts[kind], logits[kind], strict=True)
         ]
-        for kind, parts in stacked.items()
-    }
-    return Joined(task, choice, tuple(results[number] for number in members), digest, answers)
+        for kind in SPLITS
+    }  # fmt: skip
+    return Ensemble(task, choice, tuple(results[number] for number in members), digest, predictions)
 
 
-def _by_run(files: dict[str, list[list[SplitPredictions]]]) -> list[list[SplitPredictions]]:
-    """All files of each run."""
-    return [list(run) for run in zip(*(part for parts in files.values() for part in parts), strict=True)]
+def _read_split(
+    task: Task, results: Sequence[Result], split: Split, data_dir: Path
+) -> list[SplitPredictions]:
+    """A file's predictions by each run, made by its best model from the official file that is there now."""
+    file, parts = find_file(data_dir, split), []
+    data = {split.file: sha256_of(file)}
+    for result in results:
+        path, best = _npz(result, split), result.folder / "best"
+        if not path.is_file():
+            raise InputError(
+                f"is missing; sweep again with the {split.kind} files below --data_dir", path=path
+            )
+        part = SplitPredictions.read(path.parent, task, split)
+        if difference(Provenance(data=data), part.provenance):
+            raise InputError(f"was not predicted from this {file}; sweep again with it", path=path)
+        if difference(Provenance(recorded_digest(best)), part.provenance):
+            raise InputError(f"is not of the checkpoint in {best}; sweep again to predict again", path=path)
+        parts.append(part)
+    return parts
 
 
-def _digest(result: Result, files: Sequence[SplitPredictions]) -> str:
-    """The checkpoint that all files of a run are of: its best."""
-    digest = recorded_digest(result.folder / "best")
-    for file in files:
-        if difference(Provenance(digest), file.provenance):
-            message = f"is not of the checkpoint in {result.folder / 'best'}; sweep again to predict again"
-            raise InputError(message, path=_npz(result, file.split))
-    return digest
+def _npz(result: Result, split: Split) -> Path:
+    return npz_path(predictions_folder(result.folder, split.kind), split)
+
+
+def _stack(task: Task, parts: Sequence[SplitPredictions]) -> np.ndarray:
+    """(runs, N, L), columns in the table's order of labels."""
+    rows = {len(part.logits) for part in parts}
+    if len(rows) > 1:
+        name = parts[0].split.submission_file
+        raise InputError(f"{task.name}: the runs' {name} have different row counts: {sorted(rows)}")
+    if task.is_regression:
+        return np.stack([part.logits for part in parts])
+    return np.stack([part.logits[:, [part.labels.index(name) for name in task.labels]] for part in parts])
 
 
 def _check_scores(
     task: Task, golds: Sequence[np.ndarray], logits: Sequence[np.ndarray], result: Result
 ) -> None:
     """InputError unless a run's dev predictions score what the run says that its best evaluation did."""
-    found = scores_of(task, golds, [predicted_values(task, part) for part in logits])["main"]
-    if abs(found - result.main) > _ROUNDING:
+    main = score_splits(task, golds, [predicted_values(task, part) for part in logits])["main"]
+    if abs(main - result.main) > _ROUNDING:
         raise InputError(
-            f"{predictions(result.folder, 'dev')}: score {100 * found:.2f}, but scores.json says "
-            f"{100 * result.main:.2f}; remove {result.folder / 'predictions'} and sweep again"
+            f"score {100 * main:.2f}, but scores.json says {100 * result.main:.2f}; "
+            f"remove {result.folder / 'predictions'} and sweep again",
+            path=predictions_folder(result.folder, "dev"),
         )
 
 
-def described(joined: Joined, runs: Path) -> dict[str, Any]:
-    """What a manifest says of joined runs."""
-    choice = joined.choice
-    members = []
-    for member in joined.members:
+def describe_ensemble(ensemble: Ensemble, runs: Path) -> dict[str, Any]:
+    """What a manifest says of an ensemble."""
+    choice, members = ensemble.choice, []
+    for member in ensemble.members:
         assert member.scores is not None
-        about = run_details(runs, member.folder, member.scores)
-        members.append({**about, "checkpoint_digest": recorded_digest(member.folder / "best")})
+        details = run_details(runs, member.folder, member.scores)
+        members.append({**details, "checkpoint_digest": recorded_digest(member.folder / "best")})
     scores: dict[str, Any] = {"dev": choice.dev, "expected": choice.expected}
     if len(members) == 1:
         return {**members[0], **scores}
@@ -117,7 +161,7 @@ def described(joined: Joined, runs: Path) -> dict[str, Any]:
         "ensemble": {"method": choice.option.method, "gain_over_one_run": choice.gain},
         "members": members,
         **scores,
-        "checkpoint_digest": joined.digest,
+        "checkpoint_digest": ensemble.digest,
     }
 
 
@@ -126,8 +170,8 @@ def gold_values(task: Task, split: Split, data_dir: Path) -> np.ndarray:
     return task.values_of([str(gold) for gold in read_gold(task, split, find_file(data_dir, split))])
 
 
-def constant(task: Task, kind: str, counts: Sequence[int]) -> list[SplitPredictions]:
-    """The task's majority answer to every row of its files of a kind; counts: their rows."""
+def constant_predictions(task: Task, kind: str, counts: Sequence[int]) -> list[SplitPredictions]:
+    """The task's majority answer to every row of its files of a kind, which have so many rows."""
     parts = []
     for split, rows in zip(task.of_kind(kind), counts, strict=True):
         logits = np.zeros((rows, task.num_outputs), dtype=np.float32)
@@ -137,35 +181,3 @@ def constant(task: Task, kind: str, counts: Sequence[int]) -> list[SplitPredicti
             logits[:, task.labels.index(task.majority)] = 1.0
         parts.append(SplitPredictions(task, split, logits, task.labels, Provenance("constant")))
     return parts
-
-
-def _read_split(
-    task: Task, results: Sequence[Result], split: Split, data_dir: Path
-) -> list[SplitPredictions]:
-    """A file's predictions by each run, all made from the official file that is there now."""
-    file = find_file(data_dir, split)
-    expected, parts = Provenance(data={split.file: sha256_of(file)}), []
-    for result in results:
-        if not _npz(result, split).is_file():
-            message = f"is missing; sweep again with the {split.kind} files below --data_dir"
-            raise InputError(message, path=_npz(result, split))
-        parts.append(SplitPredictions.read(predictions(result.folder, split.kind), task, split))
-        if difference(expected, parts[-1].provenance):
-            message = f"was not predicted from this {file}; sweep again with it"
-            raise InputError(message, path=_npz(result, split))
-    return parts
-
-
-def _npz(result: Result, split: Split) -> Path:
-    return npz_path(predictions(result.folder, split.kind), split)
-
-
-def _stacked(task: Task, files: Sequence[SplitPredictions]) -> np.ndarray:
-    """(runs, N, L), columns in the table's order of labels."""
-    rows = {len(file.logits) for file in files}
-    if len(rows) > 1:
-        name = files[0].split.submission_file
-        raise InputError(f"{task.name}: the runs' {name} have different row counts: {sorted(rows)}")
-    if task.is_regression:
-        return np.stack([file.logits for file in files])
-    return np.stack([file.logits[:, [file.labels.index(name) for name in task.labels]] for file in files])

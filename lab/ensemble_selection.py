@@ -34,9 +34,15 @@ class Option:
 
 @dataclass(frozen=True)
 class Choice:
-    """option: the one taken; members: runs by number, the best first. dev: scores on the dev files it was
-    chosen on, which flatter; expected: of the whole procedure, cross-validated. gain: what its main score has
-    over that of the best single run, on rows that had no part in choosing either."""
+    """Which runs were chosen, and what they are worth.
+
+    Attributes:
+        option: The option taken.
+        members: The runs by number, the best first.
+        dev: Scores on the dev files that chose, which flatter.
+        expected: Scores of the whole procedure, cross-validated.
+        gain: The expected main score minus that of the best single run, on rows that chose neither.
+    """
 
     option: Option
     members: tuple[int, ...]
@@ -47,14 +53,14 @@ class Choice:
 
 def options_for(task: Task, runs: int, size: int, methods: Sequence[str]) -> list[Option]:
     """All options, the simplest first: of equal ones the first is taken. Votes need labels, and three."""
-    found = [Option(1, "mean")]
+    options = [Option(1, "mean")]
     for number in range(2, min(size, runs) + 1):
-        found += [Option(number, "mean")] if "mean" in methods else []
-        found += [Option(number, "vote")] if "vote" in methods and number >= 3 and task.labels else []
-    return found
+        options += [Option(number, "mean")] if "mean" in methods else []
+        options += [Option(number, "vote")] if "vote" in methods and number >= 3 and task.labels else []
+    return options
 
 
-def joined(logits: np.ndarray, method: str) -> np.ndarray:
+def combine(logits: np.ndarray, method: str) -> np.ndarray:
     """(runs, N, L) → (N, L): the mean; or the votes for each label, ties broken by the mean logits.
 
     Votes are whole numbers; the softmax of the mean, halved, comes on top and never outweighs one.
@@ -68,29 +74,28 @@ def joined(logits: np.ndarray, method: str) -> np.ndarray:
     return (votes + tie_break).astype(np.float32)
 
 
-class DevRuns:
-    """The dev predictions of a task's runs. golds: of each dev file (N,) label ids in the table's order, or
-    numbers. logits: of each dev file (runs, N, L), columns in the table's order."""
+class EnsembleSelector:
+    """Chooses among the runs of a task by their dev predictions.
+
+    Golds and logits have an array for each dev file.
+
+    Args:
+        task: The task.
+        golds: (N,) label ids in the table's order, or numbers.
+        logits: (runs, N, L), columns in the table's order of labels.
+    """
 
     def __init__(self, task: Task, golds: Sequence[np.ndarray], logits: Sequence[np.ndarray]) -> None:
         self.task, self.golds, self.logits = task, list(golds), list(logits)
+        self.all_rows = [np.arange(len(gold)) for gold in self.golds]
         self._answers = [predicted_values(task, part) for part in self.logits]  # (runs, N)
-        self._draw = np.random.default_rng(_SEED)
-
-    @property
-    def runs(self) -> int:
-        return len(self.logits[0])
-
-    @property
-    def all_rows(self) -> Rows:
-        return [np.arange(len(gold)) for gold in self.golds]
+        self._generator = np.random.default_rng(_SEED)
 
     def choose(self, options: Sequence[Option]) -> Choice:
-        """The best option by cross-validation, with what is to be expected of it."""
-        worth = self._worth(options, self.all_rows)
-        option = self._best(options, worth)
+        """Find the best option by cross-validation, and what is to be expected of it."""
+        option = self._best(options, self.all_rows)
         members = self.ranked(self.all_rows)[: option.size]
-        answers = [predicted_values(self.task, self._joined(part, members, option)) for part in self.logits]
+        answers = self._answer(members, option, self.all_rows)
         expected, single = self._expected(options)
         return Choice(
             option=option,
@@ -102,43 +107,41 @@ class DevRuns:
 
     def ranked(self, rows: Rows) -> list[int]:
         """The runs, best first by their main score on some rows; of equal ones the first."""
-        scores = [
-            self._scores([part[run][of] for part, of in zip(self._answers, rows, strict=True)], rows)["main"]
-            for run in range(self.runs)
+        runs = range(len(self.logits[0]))
+        mains = [
+            self._scores(_take([part[run] for part in self._answers], rows), rows)["main"] for run in runs
         ]
-        return sorted(range(self.runs), key=lambda run: -scores[run])
+        return sorted(runs, key=lambda run: -mains[run])
 
-    def _worth(self, options: Sequence[Option], rows: Rows) -> dict[Option, float]:
-        """Each option's main score over folds of ``rows``, the mean of several ways to fold."""
+    def _best(self, options: Sequence[Option], rows: Rows) -> Option:
+        """The option with the best main score over folds of ``rows``, the mean of several ways to fold.
+
+        The first of equal ones.
+        """
         totals = dict.fromkeys(options, 0.0)
         for _ in range(_REPEATS):
             pooled = {option: self._empty() for option in options}
-            for others, own in self._folds(rows):
+            for others, fold in self._folds(rows):
                 order = self.ranked(others)
                 for option in options:
-                    self._answer(pooled[option], order, option, own)
+                    _put(pooled[option], fold, self._answer(order, option, fold))
             for option in options:
-                answers = [part[of] for part, of in zip(pooled[option], rows, strict=True)]
-                totals[option] += self._scores(answers, rows)["main"] / _REPEATS
-        return totals
+                totals[option] += self._scores(_take(pooled[option], rows), rows)["main"] / _REPEATS
+        return max(options, key=lambda option: totals[option])
 
     def _expected(self, options: Sequence[Option]) -> tuple[dict[str, float], dict[str, float]]:
         """Scores of the whole procedure, and of just taking the best run, on rows that had no part in it."""
         pooled, single = self._empty(), self._empty()
-        for others, own in self._folds(self.all_rows):
-            option = self._best(options, self._worth(options, others)) if len(options) > 1 else options[0]
+        for others, fold in self._folds(self.all_rows):
+            option = self._best(options, others) if len(options) > 1 else options[0]
             order = self.ranked(others)
-            self._answer(pooled, order, option, own)
-            self._answer(single, order, options[0], own)
+            _put(pooled, fold, self._answer(order, option, fold))
+            _put(single, fold, self._answer(order, options[0], fold))
         return self._scores(pooled, self.all_rows), self._scores(single, self.all_rows)
 
-    @staticmethod
-    def _best(options: Sequence[Option], worth: dict[Option, float]) -> Option:
-        return max(options, key=lambda option: worth[option])  # the first of equal ones
-
     def _folds(self, rows: Rows) -> list[tuple[Rows, Rows]]:
-        """(the other rows, the fold's own) of every fold, drawn anew at every call."""
-        cut = [np.array_split(self._draw.permutation(part), _FOLDS) for part in rows]
+        """(the other rows, the fold's) of every fold, split anew at every call."""
+        cut = [np.array_split(self._generator.permutation(part), _FOLDS) for part in rows]
         return [
             (
                 [np.sort(np.concatenate(part[:fold] + part[fold + 1 :])) for part in cut],
@@ -150,21 +153,28 @@ class DevRuns:
     def _empty(self) -> list[np.ndarray]:
         return [np.zeros(len(gold)) for gold in self.golds]
 
-    def _answer(self, into: list[np.ndarray], order: Sequence[int], option: Option, rows: Rows) -> None:
-        for target, logits, of in zip(into, self.logits, rows, strict=True):
-            target[of] = predicted_values(
-                self.task, self._joined(logits[:, of], order[: option.size], option)
-            )
-
-    @staticmethod
-    def _joined(logits: np.ndarray, members: Sequence[int], option: Option) -> np.ndarray:
-        return joined(logits[list(members)], option.method)
+    def _answer(self, order: Sequence[int], option: Option, rows: Rows) -> list[np.ndarray]:
+        """What the first runs of an order answer together to some rows."""
+        members = list(order[: option.size])
+        return [
+            predicted_values(self.task, combine(logits[members][:, chosen], option.method))
+            for logits, chosen in zip(self.logits, rows, strict=True)
+        ]
 
     def _scores(self, answers: Sequence[np.ndarray], rows: Rows) -> dict[str, float]:
-        return scores_of(self.task, [gold[of] for gold, of in zip(self.golds, rows, strict=True)], answers)
+        return score_splits(self.task, _take(self.golds, rows), answers)
 
 
-def scores_of(task: Task, golds: Sequence[np.ndarray], values: Sequence[np.ndarray]) -> dict[str, float]:
+def _take(parts: Sequence[np.ndarray], rows: Rows) -> list[np.ndarray]:
+    return [part[chosen] for part, chosen in zip(parts, rows, strict=True)]
+
+
+def _put(parts: Sequence[np.ndarray], rows: Rows, values: Sequence[np.ndarray]) -> None:
+    for part, chosen, new in zip(parts, rows, values, strict=True):
+        part[chosen] = new
+
+
+def score_splits(task: Task, golds: Sequence[np.ndarray], values: Sequence[np.ndarray]) -> dict[str, float]:
     """The scores of predicted label ids or numbers, an array for each dev file; an undefined one, as of
     constant answers, is 0."""
     with warnings.catch_warnings():

@@ -71,10 +71,10 @@ class Search:
     space: Mapping[str, Range]
     at_once: int = 1
 
-    def drawn(self, recipe: Mapping[str, Any]) -> dict[str, Any] | None:
-        """What a run's settings say of what is searched for; None if that is not of the space."""
-        if all(key in recipe and space.holds(recipe[key]) for key, space in self.space.items()):
-            return {key: recipe[key] for key in self.space}
+    def pick(self, settings: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Of a run's settings those that are searched for; None if one is not in the space."""
+        if all(key in settings and space.holds(settings[key]) for key, space in self.space.items()):
+            return {key: settings[key] for key in self.space}
         return None
 
 

@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from common.errors import InputError
-from lab.jobs import Jobs
-from lab.trial_run import Job, is_predicted
+from lab.trial_config import TrialConfig, TrialResolver
+from lab.trial_run import is_predicted
 from lab.trial_store import (
     DONE,
     FAILED,
@@ -17,34 +17,36 @@ from lab.trial_store import (
     STOPPED,
     Outcome,
     Result,
-    begun_with,
     forget,
+    read_begun_model,
+    read_begun_settings,
     read_status,
+    read_trial_scores,
     readable_results,
     record_path,
-    scores_of,
     write_record,
 )
 from lab.trials import Trial
 from training.run_state import read_run_state
 
+KEPT = Outcome(DONE, "was done before")
 _REFRESH_SECONDS = 1.0
 _REMEDY = "take another --runs, or remove that run"
 
 
-class Engine(Protocol):
-    """Where jobs run. workers: how many at a time, which may change."""
+class Runner(Protocol):
+    """Runs trials somewhere. workers: how many at a time, which may change."""
 
     @property
     def workers(self) -> int: ...
 
-    def submit(self, job: Job) -> "Future[Outcome]": ...
+    def submit(self, config: TrialConfig) -> "Future[Outcome]": ...
 
     def close(self) -> None: ...
 
 
 class Watcher(Protocol):
-    """Who is told what happens."""
+    """Is told what happens."""
 
     def began(self, trial: Trial) -> None: ...
 
@@ -56,19 +58,36 @@ class Watcher(Protocol):
 Suggest = Callable[[Trial, Sequence[tuple[Trial, Result | None]]], Mapping[str, Any]]
 
 
+class _Source(NamedTuple):
+    """The model that a transfer begins with.
+
+    Attributes:
+        model: Its folder; None where there is none.
+        is_known: False if the trial has begun with one that is gone, so that nothing can be compared with it.
+    """
+
+    model: Path | None
+    is_known: bool = True
+
+
 class Sweep:
     """The trials of a plan and how far they are.
 
-    suggest: (a search's trial, the trials before it that it may know with their results) → its settings.
+    Args:
+        trials: All trials, in the order in which they begin where nothing else decides.
+        resolver: Makes configs of trials.
+        suggest: (a search's trial, the trials before it that it may know with their results) → its settings.
     """
 
-    def __init__(self, trials: Sequence[Trial], jobs: Jobs, watcher: Watcher, suggest: Suggest) -> None:
-        self.trials, self.jobs, self.watcher, self.suggest = list(trials), jobs, watcher, suggest
+    def __init__(self, trials: Sequence[Trial], resolver: TrialResolver, suggest: Suggest) -> None:
+        self.trials, self.resolver, self._suggest = list(trials), resolver, suggest
         self.outcomes: dict[str, Outcome] = {}
 
     def check(self) -> None:
-        """InputError if a folder holds a run of other settings than the plan's; what depends on results
-        that are still to come, or cannot be read, is told when its time has come."""
+        """InputError if a folder holds a run of other settings than the plan's.
+
+        What depends on results that are still to come, or cannot be read, is reported when its time has come.
+        """
         for trial in self.trials:
             difference = ""
             with suppress(InputError, OSError):
@@ -78,96 +97,107 @@ class Sweep:
 
     def difference(self, trial: Trial) -> str:
         """How the run in a trial's folder was made otherwise than the plan says; empty if it was not, or if
-        there is none. Of a transfer whose source is gone all but that is compared. InputError where that
-        cannot be read."""
-        folder = trial.folder(self.jobs.runs)
-        if not (folder / "args.json").is_file():
+        there is none."""
+        if read_begun_model(trial.folder(self.resolver.runs)) is None:
             return ""
-        source = self._source(trial)
-        is_gone = bool(trial.init_from) and self.jobs.source_of(folder, source)[1]
-        return self.jobs.difference(trial, self.jobs.job(trial, source, self._drawn(trial), []), not is_gone)
+        return self.resolver.difference(self.resolve(trial))
 
-    def run(self, engine: Engine) -> dict[str, Outcome]:
+    def resolve(self, trial: Trial) -> TrialConfig:
+        """The config of a trial, by what is there now: runs to begin with, results of a search."""
+        return self._resolve(trial, self._source(trial))
+
+    def outcome_before(self, config: TrialConfig) -> Outcome | None:
+        """The outcome of a trial that need not run: done, or stopped early, before; else None."""
+        status, folder = read_status(config.folder), config.folder
+        if not read_run_state(folder).is_trained:
+            stays = status == STOPPED and self.resolver.stop_early
+            return Outcome(STOPPED, "was stopped early before") if stays else None
+        read_trial_scores(folder, config.task.name)  # InputError if they are damaged
+        if not all(is_predicted(config, kind) for kind in config.splits):
+            return None
+        return KEPT if status == DONE else Outcome(DONE)
+
+    def run(self, runner: Runner, watcher: Watcher) -> dict[str, Outcome]:
         """Run all trials to their ends; trial's name → outcome."""
         running: dict[Future[Outcome], Trial] = {}
         waiting = list(self.trials)
         while waiting or running:
             for trial in list(waiting):
-                if len(running) >= engine.workers:
+                if len(running) >= runner.workers:
                     break
                 if not self._is_ready(trial):
                     continue
                 waiting.remove(trial)
-                try:
-                    job = self._prepared(trial)
-                except (InputError, OSError) as error:
-                    self._settle(trial, self._refused(trial, error), recorded=False)
-                    continue
-                if job is not None:
-                    self.watcher.began(trial)
-                    running[engine.submit(job)] = trial
+                following = self._prepare(trial)
+                if isinstance(following, Outcome):
+                    self._end(trial, following, watcher)
+                else:
+                    watcher.began(trial)
+                    running[runner.submit(following)] = trial
             if running:
                 done, _ = concurrent.futures.wait(
                     running, _REFRESH_SECONDS, concurrent.futures.FIRST_COMPLETED
                 )
                 for future in done:
-                    self._settle(running.pop(future), future.result())
-            self.watcher.refresh()
+                    trial, outcome = running.pop(future), future.result()
+                    write_record(self.resolver.runs, trial, outcome)
+                    self._end(trial, outcome, watcher)
+            watcher.refresh()
         return self.outcomes
 
-    def is_settled(self, trial: Trial) -> bool:
-        """Whether nothing of a trial is left to do, as far as its own folder tells."""
-        return self._settled(trial, self.jobs.job(trial, None, {}, [])) is not None
-
-    def _prepared(self, trial: Trial) -> Job | None:
-        """The job of a trial; None if it is settled without one, or cannot be run."""
-        source, folder = self._source(trial), trial.folder(self.jobs.runs)
-        if trial.init_from and source is None and not read_run_state(folder).is_trained:
-            self._settle(trial, Outcome(SKIPPED, f"no {trial.init_from} run to begin with is done"))
-            return None
-        peers = [other for other in self.trials if other.task == trial.task]
-        job = self.jobs.job(trial, source, self._drawn(trial), peers)
-        if difference := self.difference(trial):
-            self._settle(trial, Outcome(FAILED, f"{difference}; {_REMEDY}"), recorded=False)
-        elif (status := self._settled(trial, job)) is not None:
-            self._settle(trial, status, recorded=status != KEPT)
-        else:
-            if not read_run_state(folder).is_trained:
-                forget(self.jobs.runs, trial)
-            return job
-        return None
-
-    def _refused(self, trial: Trial, error: Exception) -> Outcome:
-        """The outcome of a trial whose files, or the official ones, cannot be read."""
-        said, folder = " ".join(str(error).split()), trial.folder(self.jobs.runs)
-        own = str(record_path(folder)) in said or f"{folder}/" in said
-        return Outcome(FAILED, said + (f"; remove {folder} and {record_path(folder).name}" if own else ""))
-
-    def _settled(self, trial: Trial, job: Job) -> Outcome | None:
-        """The outcome of a trial that need not run: done before, or stopped early before; else None."""
-        folder = Path(job.folder)
-        status = read_status(folder)
-        if not read_run_state(folder).is_trained:
-            stays = status == STOPPED and self.jobs.stop_early
-            return Outcome(STOPPED, "was stopped early before") if stays else None
-        scores_of(folder, trial.task)  # InputError if it is damaged
-        if not all(is_predicted(job, split) for split in job.splits):
-            return None
-        return KEPT if status == DONE else Outcome(DONE)
-
-    def _settle(self, trial: Trial, outcome: Outcome, recorded: bool = True) -> None:
-        if recorded:
-            write_record(self.jobs.runs, trial, outcome)
+    def _end(self, trial: Trial, outcome: Outcome, watcher: Watcher) -> None:
         self.outcomes[trial.name] = outcome
-        self.watcher.ended(trial, outcome)
+        watcher.ended(trial, outcome)
+
+    def _prepare(self, trial: Trial) -> TrialConfig | Outcome:
+        """What a worker is to run; or the outcome of a trial that needs or can have none."""
+        runs, folder = self.resolver.runs, trial.folder(self.resolver.runs)
+        try:
+            source, is_trained = self._source(trial), read_run_state(folder).is_trained
+            if trial.init_from and source.model is None and not is_trained:
+                outcome = Outcome(SKIPPED, f"no {trial.init_from} run to begin with is done")
+                write_record(runs, trial, outcome)
+                return outcome
+            config = self._resolve(trial, source)
+            if difference := self.resolver.difference(config):
+                return Outcome(FAILED, f"{difference}; {_REMEDY}")
+            before = self.outcome_before(config)
+            if before is not None and before != KEPT:
+                write_record(runs, trial, before)
+            elif before is None and not is_trained:
+                forget(runs, trial)
+            return before or config
+        except (InputError, OSError) as error:
+            return self._failure(folder, error)
+
+    @staticmethod
+    def _failure(folder: Path, error: Exception) -> Outcome:
+        """The outcome of a trial whose files, or the official ones, cannot be read."""
+        message, record = " ".join(str(error).split()), record_path(folder)
+        is_its_own = str(record) in message or f"{folder}/" in message
+        return Outcome(FAILED, message + (f"; remove {folder} and {record.name}" if is_its_own else ""))
+
+    def _resolve(self, trial: Trial, source: _Source) -> TrialConfig:
+        peers = [other for other in self.trials if other.task == trial.task]
+        return self.resolver.resolve(trial, source.model, self._suggested(trial), peers, source.is_known)
 
     def _is_ready(self, trial: Trial) -> bool:
         before = [*self._sources(trial), *self._earlier(trial)]
         return all(other.name in self.outcomes for other in before)
 
-    def _source(self, trial: Trial) -> Path | None:
-        """The run that a transfer begins with, if there is one."""
-        return best_folder(self.jobs.runs, self._sources(trial)) if trial.init_from else None
+    def _source(self, trial: Trial) -> _Source:
+        """What a trial begins with: a transfer with the best run so far, but one that has begun with what it
+        began with, as long as that is there."""
+        if not trial.init_from:
+            return _Source(None)
+        runs, begun = self.resolver.runs, read_begun_model(trial.folder(self.resolver.runs))
+        is_of_run = begun is not None and begun.name == "best" and bool(begun.parent.name)
+        if begun is not None and is_of_run:  # all runs may have been moved together
+            kept = runs / trial.init_from / begun.parent.name / "best"
+            if kept.is_dir():
+                return _Source(kept)
+        best = best_folder(runs, self._sources(trial))
+        return _Source(best and best / "best", is_known=best is not None and not is_of_run)
 
     def _sources(self, trial: Trial) -> list[Trial]:
         """The trials that a transfer chooses from."""
@@ -188,24 +218,21 @@ class Sweep:
             if (other.task, other.checkpoint) == (trial.task, trial.checkpoint) and other.number <= latest
         ]
 
-    def _drawn(self, trial: Trial) -> Mapping[str, Any]:
+    def _suggested(self, trial: Trial) -> Mapping[str, Any]:
         """What a search says of a trial: what it or one of its other seeds has begun with, else what it
         suggests now. So a result that changes later changes no trial that has begun."""
         if trial.search is None:
             return {}
-        own = trial.folder(self.jobs.runs)
-        others = [other.folder(self.jobs.runs) for other in self.trials if _are_one_suggestion(trial, other)]
-        for folder in [own, *others]:
+        seeds = [other for other in self.trials if _are_one_suggestion(trial, other) and other != trial]
+        for other in [trial, *seeds]:
             with suppress(InputError, OSError):
-                drawn = trial.search.drawn(begun_with(folder)[0])
-                if drawn is not None:
-                    return drawn
+                settings, _ = read_begun_settings(other.folder(self.resolver.runs))
+                if (suggested := trial.search.pick(settings)) is not None:
+                    return suggested
         earlier = self._earlier(trial)
-        results = {result.trial: result for result in _done(self.jobs.runs, earlier)}
-        return self.suggest(trial, [(other, results.get(other.name)) for other in earlier])
-
-
-KEPT = Outcome(DONE, "was done before")
+        results = readable_results(self.resolver.runs, [other.name for other in earlier])
+        done = {result.trial: result for result in results if result.status == DONE}
+        return self._suggest(trial, [(other, done.get(other.name)) for other in earlier])
 
 
 def _are_one_suggestion(trial: Trial, other: Trial) -> bool:
@@ -219,12 +246,7 @@ def best_folder(runs: Path, trials: Sequence[Trial]) -> Path | None:
     mains: dict[Path, float] = {}
     for trial in trials:
         folder = trial.folder(runs)
-        with suppress(InputError, OSError):  # a damaged one is its own trial's trouble
+        with suppress(InputError, OSError):  # a damaged one concerns its own trial
             if read_status(folder) in (DONE, FAILED) and read_run_state(folder).is_trained:
-                mains[folder] = scores_of(folder, trial.task)["best"]["main"]
+                mains[folder] = read_trial_scores(folder, trial.task)["best"]["main"]
     return max(mains, key=lambda folder: mains[folder]) if mains else None
-
-
-def _done(runs: Path, trials: Sequence[Trial]) -> list[Result]:
-    results = readable_results(runs, [trial.name for trial in trials])
-    return [result for result in results if result.status == DONE]

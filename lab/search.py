@@ -1,8 +1,8 @@
 """What an Optuna search tries next, from the results so far and nothing else.
 
-Every suggestion has a study of its own, told the settings and scores of the trials before: the same results
-give the same suggestion, whoever computes it and however often the sweep was killed. Nothing is kept beside
-the trials themselves; what a trial has begun with, its run's args.json says.
+Every suggestion has a study of its own, given the settings and scores of the trials before: the same results
+give the same suggestion, however often the sweep was killed. Nothing is kept beside the trials themselves;
+what a trial has begun with stands in its run's args.json.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,11 +34,10 @@ def suggest(trial: Trial, earlier: Sequence[tuple[Trial, Result | None]]) -> Map
     distributions = {key: _distribution(optuna, space) for key, space in search.space.items()}
     for number in range(1, trial.number - search.at_once + 1):
         done = [result for other, result in earlier if other.number == number and result]
-        params = search.drawn(done[0].recipe) if done else None
+        params = search.pick(done[0].recipe) if done else None
         if params is not None:
             mean = sum(result.main for result in done) / len(done)
-            told = optuna.trial.create_trial(params=params, distributions=distributions, value=mean)
-            study.add_trial(told)
+            study.add_trial(optuna.trial.create_trial(params=params, distributions=distributions, value=mean))
     return dict(study.ask(distributions).params)
 
 

@@ -21,7 +21,7 @@ from common.json_files import read_json_object
 from glue.compare import resample
 from glue.tasks import TASKS, Task
 from lab.ensemble_io import gold_values
-from lab.ensemble_selection import scores_of
+from lab.ensemble_selection import score_splits
 from lab.results import done_runs
 from metrics.bootstrap import compare_scores
 from metrics.prediction_file import Form, read_predictions
@@ -134,7 +134,7 @@ def compare_submissions(before: Path, after: Path, data_dir: Path) -> Submission
     for task in TASKS.values():
         golds = [gold_values(task, split, data_dir) for split in task.of_kind("dev")]
         old, new = (_values(folder, task, golds) for folder in (before, after))
-        a, b = (scores_of(task, golds, values)["main"] for values in (old, new))
+        a, b = (score_splits(task, golds, values)["main"] for values in (old, new))
         on_dev += (b - a) / len(TASKS)
         draws = resample(task, list(zip(golds, old, new, strict=True)), _RESAMPLES, generator)["main"]
         resampled += (draws[:, 1] - draws[:, 0]) / len(TASKS)

@@ -9,10 +9,10 @@ from checkpoints.folder import open_checkpoint
 from checkpoints.tokenizer import tokenizer_of
 from encoders.batching import Features
 from encoders.framework import select_device
-from glue.config import GlueTrainingConfig
+from glue.arguments import data_folder
+from glue.config import GlueRunConfig
 from glue.fine_tuning import make_loss, read_data, with_targets
 from glue.model import config_for, prepare
-from glue.tasks import Task
 from inference.network_engine import predict_logits
 from training.batches import epoch_batches
 from training.step import TrainingStep
@@ -23,8 +23,7 @@ _EVALUATED = 4  # batches
 
 @dataclass(frozen=True)
 class Speed:
-    """Rows per second in training and in evaluation; rows of an epoch, both orders counted,
-    and of the dev files."""
+    """Rows per second in training and evaluation; rows of an epoch, in both orders, and of the dev files."""
 
     training: float
     evaluation: float
@@ -32,25 +31,19 @@ class Speed:
     dev_rows: int
 
 
-def measure(
-    task: Task,
-    recipe: GlueTrainingConfig,
-    folder: Path,
-    data_dir: Path,
-    device: str,
-    lower_case: bool | None = None,
-) -> Speed:
+def measure(run: GlueRunConfig) -> Speed:
     """Train WARM_UP + TIMED steps and answer a few batches, in this process, with all options but EMA.
 
     Reads and tokenises the training and dev files, which the trials then find in the cache.
     """
-    select_device(device)
+    select_device(run.device)
+    task, recipe, folder = run.task, run.training, Path(run.model_name_or_path)
     checkpoint = open_checkpoint(folder)
     config, keeps_head = config_for(task, checkpoint.config, recipe, None)
-    tokenizer = tokenizer_of(folder, config, lower_case)
+    tokenizer = tokenizer_of(folder, config, run.do_lower_case)
     model, _ = prepare(checkpoint, config, keeps_head, from_scratch=checkpoint.weights is None)
-    train, dev = read_data(task, recipe, tokenizer, data_dir)
-    batches = epoch_batches(with_targets(task, train, config), recipe, config, device)(0)
+    train, dev = read_data(task, recipe, tokenizer, data_folder(run.data_dir))
+    batches = epoch_batches(with_targets(task, train, config), recipe, config, run.device)(0)
     scales = {name: 1.0 for name, _ in model.named_parameters()}
     take_step = TrainingStep(model, make_loss(model, recipe), recipe, scales)
     steps = [batches[number : number + 1] for number in range(min(len(batches), WARM_UP + TIMED))]

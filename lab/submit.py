@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.command_line import CommandParser, path, run
 from common.errors import InputError, UsageError
-from common.messages import escape_unprintable
+from common.tables import render
 from glue.arguments import data_folder
 from glue.data import find_file
 from glue.tasks import TASKS, Task
@@ -36,6 +36,7 @@ from glue.tasks import TASKS, Task
 if TYPE_CHECKING:
     from glue.predictions import SplitPredictions
     from lab.plan import Plan
+    from lab.scheduling import Sweep
     from lab.trial_store import Result
 
 # The tasks that the paper leaves out, for the reason above: one, in the table as it is.
@@ -44,11 +45,17 @@ _AGAINST_TRAINING = [task for task in TASKS.values() if not task.paper_score]
 
 @dataclass(frozen=True)
 class TaskAnswers:
-    """A task's answers to its dev and test files. about: what the manifest says of them."""
+    """A task's answers to its dev and test files.
+
+    Attributes:
+        task: The task.
+        details: What the manifest says of them.
+        predictions: ``dev`` or ``test`` → the predictions of each file.
+    """
 
     task: Task
-    about: dict[str, Any]
-    parts: "Mapping[str, Sequence[SplitPredictions]]"
+    details: dict[str, Any]
+    predictions: "Mapping[str, Sequence[SplitPredictions]]"
 
 
 def make_parser() -> CommandParser:
@@ -79,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
     if Path(flags.output).suffix.lower() != ".zip":
         raise UsageError(f"--output {flags.output}: give a name that ends in .zip")
-    from common.files import atomic_folder
+    from common.files import atomic_folder, sha256_of
     from common.json_files import read_json_object
     from glue.predictions import write_predictions
     from lab.plan import read_plan
@@ -87,19 +94,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     from submission.pack import pack
 
     data = data_folder(flags.data_dir)
-    answered = _answered(flags, read_plan(flags.plan), data)
+    answers = _answer_tasks(flags, read_plan(flags.plan), data)
     if Path(flags.output).is_dir():
         raise InputError(f"{flags.output}: is a folder; name a file")
-    place, told = predictions_path(flags.output), {each.task.name: each.about for each in answered}
-    with atomic_folder(place / "dev") as dev, atomic_folder(place / "test") as test:
-        for answers in answered:
-            for folder, split in ((dev, "dev"), (test, "test")):
-                write_predictions(folder, answers.parts[split])
+    folder, details = predictions_path(flags.output), {each.task.name: each.details for each in answers}
+    with atomic_folder(folder / "dev") as dev, atomic_folder(folder / "test") as test:
+        for each in answers:
+            for target, kind in ((dev, "dev"), (test, "test")):
+                write_predictions(target, each.predictions[kind])
         reports = pack(test, flags.output, data)  # where it fails, what was there before stays
-        manifest = write_manifest(flags.output, reports, told, {"dev_predictions": _digests(dev)})
+        digests = {path.name: sha256_of(path) for path in sorted(dev.glob("*.tsv"))}
+        manifest = write_manifest(flags.output, reports, details, {"dev_predictions": digests})
     print(f"{flags.output}\n{manifest}")
     print("\n".join(report.line() for report in reports))
-    print("\n".join(_lines(answered, read_json_object(manifest))))
+    print("\n".join(_summary_lines(answers, read_json_object(manifest))))
 
 
 def predictions_path(archive: str | Path) -> Path:
@@ -107,89 +115,96 @@ def predictions_path(archive: str | Path) -> Path:
     return Path(archive).with_suffix(".predictions")
 
 
-def _answered(flags: Namespace, plan: "Plan", data: Path) -> list["TaskAnswers"]:
-    from lab.jobs import Jobs
-    from lab.progress import Progress
+def _answer_tasks(flags: Namespace, plan: "Plan", data: Path) -> list[TaskAnswers]:
+    """The answers to every task, by the plan's runs or constant.
+
+    Raises:
+        InputError: There is no run of the plan, or one task has none and is not to be filled.
+    """
     from lab.scheduling import Sweep
     from lab.search import suggest
-    from lab.trial_store import DONE, read_results
+    from lab.trial_config import TrialResolver
     from lab.trials import trials_of
 
-    runs, trials = Path(flags.runs).resolve(), trials_of(plan)
+    runs = Path(flags.runs).resolve()
     if not runs.is_dir():
         raise InputError(f"{runs}: no such folder of runs; python -m lab.sweep makes one")
-    sweep = Sweep(trials, Jobs(runs, data), Progress(trials, runs), suggest)
-    found, missing = [], []
+    sweep = Sweep(trials_of(plan), TrialResolver(runs, data), suggest)
+    answers, missing = [], []
     for task in TASKS.values():
         if task in _AGAINST_TRAINING and getattr(flags, task.name) == "zeros":
-            found.append(_constant(task, data, f"every row is {task.majority}: chosen, not predicted"))
-            continue
-        own = [trial for trial in trials if trial.task == task.name]
-        done = [result for result in read_results(runs, [t.name for t in own]) if result.status == DONE]
-        why = _unanswered(task, data) if done else "no run of the plan is done"
-        if not why:
-            for trial in own:
-                if trial.name in {result.trial for result in done} and (said := sweep.difference(trial)):
-                    raise InputError(f"{said}; take the plan, the checkpoints and the files of the sweep")
-            found.append(_joined(task, done, runs, data, plan))
-            continue
-        missing.append(f"{task.name} ({why})")
-        if flags.fill_missing:
-            found.append(_constant(task, data, f"{why}: every row is {task.majority}"))
-    if not any("constant" not in each.about for each in found):
+            answers.append(_constant(task, data, f"every row is {task.majority}: chosen, not predicted"))
+        elif reason := _why_unanswered(task, sweep):
+            missing.append(f"{task.name} ({reason})")
+            if flags.fill_missing:
+                answers.append(_constant(task, data, f"{reason}: every row is {task.majority}"))
+        else:
+            answers.append(_ensemble(task, sweep, plan))
+    if all("constant" in each.details for each in answers):
         raise InputError(f"{runs}: no run of the plan {flags.plan} is done; python -m lab.sweep runs it")
     if missing and not flags.fill_missing:
         raise InputError(f"{runs}: missing: {', '.join(missing)}; add --fill_missing majority to answer "
                          "these with the most frequent training label; nothing was written")  # fmt: skip
-    return found
+    return answers
 
 
-def _unanswered(task: Task, data: Path) -> str:
-    """Why no run can have answered a task's test rows: none of the files is there; else empty."""
+def _done_results(task: Task, sweep: "Sweep") -> list["Result"]:
+    from lab.trial_store import DONE, read_results
+
+    names = [trial.name for trial in sweep.trials if trial.task == task.name]
+    return [result for result in read_results(sweep.resolver.runs, names) if result.status == DONE]
+
+
+def _why_unanswered(task: Task, sweep: "Sweep") -> str:
+    """Why no run can have answered a task's test rows: none is done, or there is no test file; else empty."""
+    if not _done_results(task, sweep):
+        return "no run of the plan is done"
     splits = task.of_kind("test")
     for split in splits:
         with suppress(InputError):
-            find_file(data, split)
+            find_file(sweep.resolver.data_dir, split)
             return ""
     return f"there is no {' nor '.join(split.file for split in splits)}"
 
 
-def _digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of each hand-in file in a folder."""
-    from common.files import sha256_of
+def _ensemble(task: Task, sweep: "Sweep", plan: "Plan") -> TaskAnswers:
+    """The answers of a task's done runs; InputError if one was made otherwise than the plan says."""
+    from lab.ensemble_io import build_ensemble, describe_ensemble
 
-    return {path.name: sha256_of(path) for path in sorted(folder.glob("*.tsv"))}
+    results, resolver = _done_results(task, sweep), sweep.resolver
+    done = {result.trial for result in results}
+    for trial in sweep.trials:
+        if trial.name in done and (difference := sweep.difference(trial)):
+            raise InputError(f"{difference}; take the plan, the checkpoints and the files of the sweep")
+    ensemble = build_ensemble(task, results, resolver.data_dir, plan.ensemble_size, plan.methods)
+    details = {**describe_ensemble(ensemble, resolver.runs), "runs": len(results)}
+    return TaskAnswers(task, details, ensemble.predictions)
 
 
-def _joined(task: Task, results: Sequence["Result"], runs: Path, data: Path, plan: "Plan") -> "TaskAnswers":
-    from lab.ensemble_io import described, join
-
-    joined = join(task, results, data, plan.ensemble_size, plan.methods)
-    return TaskAnswers(task, {**described(joined, runs), "runs": len(results)}, joined.answers)
-
-
-def _constant(task: Task, data: Path, note: str) -> "TaskAnswers":
-    from lab.ensemble_io import constant, gold_values
-    from lab.ensemble_selection import scores_of
+def _constant(task: Task, data: Path, note: str) -> TaskAnswers:
+    from lab.ensemble_io import constant_predictions, gold_values
+    from lab.ensemble_selection import score_splits
     from submission.check import RowCounts
 
     golds = [gold_values(task, split, data) for split in task.of_kind("dev")]
     counts = [RowCounts(data).of(split)[0] for split in task.of_kind("test")]
-    dev = constant(task, "dev", [len(gold) for gold in golds])
-    scores = scores_of(task, golds, [task.values_of(part.values) for part in dev])
-    about = {"constant": task.majority, "note": note, "dev": scores}
-    return TaskAnswers(task, about, {"dev": dev, "test": constant(task, "test", counts)})
+    dev = constant_predictions(task, "dev", [len(gold) for gold in golds])
+    scores = score_splits(task, golds, [task.values_of(part.values) for part in dev])
+    details = {"constant": task.majority, "note": note, "dev": scores}
+    return TaskAnswers(task, details, {"dev": dev, "test": constant_predictions(task, "test", counts)})
 
 
-def _lines(answered: Sequence["TaskAnswers"], manifest: Mapping[str, Any]) -> list[str]:
+def _summary_lines(answers: Sequence[TaskAnswers], manifest: Mapping[str, Any]) -> list[str]:
     """Per task where its answers come from, its dev and expected main score; then the averages."""
-    lines = [f"{'task':<7} {'dev':>6} {'expected':>8}  answered by"]
-    for each in answered:
-        about = each.about
-        dev, expected = about["dev"]["main"], about.get("expected", about["dev"])["main"]
-        by = about.get("run") or about.get("note") or _members(about)
-        by = escape_unprintable(str(by))
-        lines.append(f"{each.task.name:<7} {100 * dev:6.2f} {100 * expected:8.2f}  {by}")
+    import pandas
+
+    rows = []
+    for each in answers:
+        details = each.details
+        dev, expected = details["dev"]["main"], details.get("expected", details["dev"])["main"]
+        origin = details.get("run") or details.get("note") or _members(details)
+        rows.append((each.task.name, 100 * dev, 100 * expected, str(origin)))
+    lines = [render(pandas.DataFrame(rows, columns=["task", "dev", "expected", "answered by"]))]
     for key, name in (
         ("leaderboard_average", "leaderboard average (nine tasks)"),
         ("convbert_paper_average", "ConvBERT paper's average (eight tasks)"),
@@ -199,9 +214,9 @@ def _lines(answered: Sequence["TaskAnswers"], manifest: Mapping[str, Any]) -> li
     return lines
 
 
-def _members(about: Mapping[str, Any]) -> str:
-    runs = ", ".join(member["run"] for member in about["members"])
-    return f"{about['ensemble']['method']} of {len(about['members'])}: {runs}"
+def _members(details: Mapping[str, Any]) -> str:
+    runs = ", ".join(member["run"] for member in details["members"])
+    return f"{details['ensemble']['method']} of {len(details['members'])}: {runs}"
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,7 +48,7 @@ from common.errors import InputError
 from common.messages import say
 
 if TYPE_CHECKING:
-    from lab.scheduling import Engine
+    from lab.scheduling import Runner
     from lab.trial_store import Outcome
 
 
@@ -107,22 +108,21 @@ def main(argv: Sequence[str] | None = None) -> None:
         _take_the_threads_of_a_worker(flags)
     from common.locks import Lock
     from glue.arguments import data_folder
-    from lab.jobs import Jobs
     from lab.plan import read_plan
     from lab.progress import Progress
     from lab.results import trials_table
     from lab.scheduling import Sweep
     from lab.search import suggest
     from lab.selection import print_summary
+    from lab.trial_config import TrialResolver
     from lab.trial_store import readable_results
     from lab.trials import trials_of
 
     plan = read_plan(flags.plan)
     trials, data = trials_of(plan), data_folder(flags.data_dir).resolve()
     runs = Path(flags.runs).resolve()
-    jobs = Jobs(runs, data, flags.device, plan.stop_early, flags.keep == "all")
-    progress = Progress(trials, runs)
-    sweep = Sweep(trials, jobs, progress, suggest)
+    resolver = TrialResolver(runs, data, flags.device, plan.stop_early, flags.keep == "all")
+    sweep = Sweep(trials, resolver, suggest)
     _say_what_is_missing([trial.task for trial in trials], data)
     if flags.dry_run:
         from lab.estimate import dry_run_lines
@@ -131,15 +131,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         print("\n".join(dry_run_lines(sweep, flags.workers or 1)))
         return
     runs.mkdir(parents=True, exist_ok=True)
-    lock = Lock(runs / ".lock")
-    engine = _engine(flags)
-    try:
+    with Lock(runs / ".lock"), Progress(trials, runs) as progress, closing(_runner(flags)) as runner:
         sweep.check()
-        outcomes = sweep.run(engine)
-    finally:
-        engine.close()
-        progress.close()
-        lock.free()
+        outcomes = sweep.run(runner, progress)
     if results := readable_results(runs, [trial.name for trial in trials]):
         print_summary(trials_table(results))
     _complain(outcomes)
@@ -147,10 +141,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _take_the_threads_of_a_worker(flags: Namespace) -> None:
     """What is measured is to take as long as there. Before Paddle is imported, which reads it once."""
-    from lab.local import places
+    from lab.local import worker_slots
 
-    place = places(flags.workers or 1, flags.device)[0]
-    threads = flags.threads if flags.engine == "ray" else place.threads
+    slot = worker_slots(flags.workers or 1, flags.device)[0]
+    threads = flags.threads if flags.engine == "ray" else slot.threads
     os.environ["OMP_NUM_THREADS"] = str(threads)
 
 
@@ -167,14 +161,14 @@ def _say_what_is_missing(tasks: Sequence[str], data: Path) -> None:
                 say(f"note: {error}; no test rows of {task} are predicted")
 
 
-def _engine(flags: Namespace) -> "Engine":
+def _runner(flags: Namespace) -> "Runner":
     if flags.engine == "ray":
-        from lab.cluster import RayEngine
+        from lab.cluster import RayRunner
 
-        return RayEngine(flags.ray_address, flags.workers, flags.threads, flags.device)
-    from lab.local import LocalEngine, places
+        return RayRunner(flags.ray_address, flags.workers, flags.threads, flags.device)
+    from lab.local import LocalRunner, worker_slots
 
-    return LocalEngine(places(flags.workers or 1, flags.device))
+    return LocalRunner(worker_slots(flags.workers or 1, flags.device))
 
 
 def _complain(outcomes: Mapping[str, "Outcome"]) -> None:

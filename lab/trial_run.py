@@ -5,9 +5,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -15,37 +16,20 @@ from common.errors import InputError
 from common.locks import Lock
 from common.provenance import Provenance, difference, recorded_digest
 from glue.predictions import SplitPredictions
-from glue.tasks import TASKS
-from lab.early_stop import is_hopeless, read_curve
-from lab.trial_store import DONE, FAILED, STOPPED, Outcome, read_status
-from training.run_state import read_run_state, remove_saves
+from lab.early_stop import MedianRule
+from lab.trial_config import TrialConfig
+from lab.trial_store import DONE, FAILED, STOPPED, Outcome, predictions_folder
+from training.run_config import as_flags
+from training.run_state import LOCK, read_run_state, remove_saves
 
 PROJECT = Path(__file__).resolve().parents[1]
 _POLL_SECONDS = 0.2
 _LOCK_SECONDS = 60.0  # a killed process may take a while to go
+_MAX_OUTPUT = 4096  # bytes at its end that the last line is looked for in
 
 
 @dataclass(frozen=True)
-class Job:
-    """What a worker has to do, wherever it is. folder: the run's, absolute. training, predicting: flags.
-
-    splits: those to predict, with SHA-256 and rows of each of their files in the task's order. peers: folders
-    of the trials that the median rule compares with; empty without that rule. keep_last: leave ``last/`` and
-    ``previous/`` when all is done.
-    """
-
-    name: str
-    task: str
-    folder: str
-    training: tuple[str, ...]
-    predicting: tuple[str, ...]
-    splits: Mapping[str, tuple[tuple[str, int], ...]]
-    peers: tuple[str, ...] = ()
-    keep_last: bool = True
-
-
-@dataclass(frozen=True)
-class Place:
+class WorkerSlot:
     """Where a worker computes: its cores (empty: not bound), its threads, its GPU (empty: none)."""
 
     cores: tuple[int, ...]
@@ -54,23 +38,39 @@ class Place:
 
 
 class _StoppedError(Exception):
-    """The median rule has spoken."""
+    """The median rule has stopped a training."""
 
 
-def run_job(job: Job, place: Place, is_cancelled: Callable[[], bool] = lambda: False) -> Outcome:
-    """Train what is not trained and predict what is not predicted. Nothing that goes wrong is raised."""
-    started, folder = time.monotonic(), Path(job.folder)
+def noop() -> None:
+    """Do nothing."""
+
+
+def run_trial(
+    config: TrialConfig,
+    slot: WorkerSlot,
+    is_cancelled: Callable[[], bool] = lambda: False,
+    run_command: Callable[..., None] | None = None,
+) -> Outcome:
+    """Train what is not trained and predict what is not predicted. Nothing that goes wrong is raised.
+
+    Args:
+        config: The trial.
+        slot: Where it computes.
+        is_cancelled: Asked now and then; True ends the trial.
+        run_command: Runs a command; None: ``run_module``.
+    """
+    run = partial(run_command or run_module, slot=slot, is_cancelled=is_cancelled)
+    started = time.monotonic()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        Lock(folder / ".lock", _LOCK_SECONDS).free()
-        if not read_run_state(folder).is_trained:
-            _train(job, place, is_cancelled)
-        for split in job.splits:
-            if not is_predicted(job, split):
-                words = (*job.predicting, "--split", split, "--output_dir", str(predictions(folder, split)))
-                _command(place, is_cancelled, _nothing, "glue.run_predict", words)
-        if not job.keep_last:
-            remove_saves(folder)
+        config.folder.mkdir(parents=True, exist_ok=True)
+        Lock(config.folder / LOCK, _LOCK_SECONDS).free()
+        if not read_run_state(config.folder).is_trained:
+            _train(config, run)
+        for kind in config.splits:
+            if not is_predicted(config, kind):
+                run("glue.run_predict", _prediction_flags(config, kind))
+        if not config.keep_saves:
+            remove_saves(config.folder)
         outcome = Outcome(DONE)
     except _StoppedError as stopped:
         outcome = Outcome(STOPPED, str(stopped))
@@ -81,75 +81,93 @@ def run_job(job: Job, place: Place, is_cancelled: Callable[[], bool] = lambda: F
     return Outcome(outcome.status, outcome.message, round(time.monotonic() - started, 1))
 
 
-def _train(job: Job, place: Place, is_cancelled: Callable[[], bool]) -> None:
-    look = _median_rule(job) if job.peers else _nothing
+def _train(config: TrialConfig, run: Callable[..., None]) -> None:
+    rule = MedianRule(config.folder, config.peers)
+
+    def on_poll() -> None:
+        if reason := rule.reason_to_stop():
+            raise _StoppedError(reason)
+
     try:
-        _command(place, is_cancelled, look, "glue.run_glue", (*job.training, "--resume"))
+        run("glue.run_glue", as_flags(config.run), on_poll=on_poll if config.peers else noop)
     except _StoppedError:
-        if not read_run_state(job.folder).is_trained:  # else it was through before it could be stopped
+        if not read_run_state(config.folder).is_trained:  # else it was through before it could be stopped
             raise
 
 
-def predictions(folder: Path, split: str) -> Path:
-    """Where a trial's predictions of a split lie."""
-    return folder / "predictions" / split
+def _prediction_flags(config: TrialConfig, kind: str) -> list[str]:
+    folder, run = predictions_folder(config.folder, kind), config.run
+    return [
+        f"--task_name={run.task_name}", f"--data_dir={run.data_dir}", f"--device={run.device}",
+        f"--ckpt_path={config.folder / 'best'}", f"--split={kind}", f"--output_dir={folder}",
+    ]  # fmt: skip
 
 
-def is_predicted(job: Job, split: str) -> bool:
-    """Whether all of a split's files are there, predicted by the model that is in ``best/`` now from the
-    official files that are there now."""
+def is_predicted(config: TrialConfig, kind: str) -> bool:
+    """Whether all files of ``dev`` or ``test`` are there, predicted by the model that is in ``best/`` now
+    from the official files that are there now."""
     try:
-        digest, folder = recorded_digest(Path(job.folder) / "best"), predictions(Path(job.folder), split)
-        for part, (data_digest, rows) in zip(TASKS[job.task].of_kind(split), job.splits[split], strict=True):
-            predicted = SplitPredictions.read(folder, TASKS[job.task], part)
-            expected = Provenance(digest, {part.file: data_digest})
+        digest, folder = recorded_digest(config.folder / "best"), predictions_folder(config.folder, kind)
+        for split, (data_digest, rows) in zip(config.task.of_kind(kind), config.splits[kind], strict=True):
+            predicted = SplitPredictions.read(folder, config.task, split)
+            expected = Provenance(digest, {split.file: data_digest})
             if len(predicted.logits) != rows or difference(expected, predicted.provenance):
                 return False
-            if not (folder / part.submission_file).is_file():
+            if not (folder / split.submission_file).is_file():
                 return False
     except InputError:
         return False
     return True
 
 
-def _command(
-    place: Place,
-    is_cancelled: Callable[[], bool],
-    look: Callable[[], None],
+def run_module(
     module: str,
-    words: Sequence[str],
+    flags: Sequence[str],
+    slot: WorkerSlot,
+    is_cancelled: Callable[[], bool],
+    on_poll: Callable[[], None] = noop,
 ) -> None:
-    """Run a command to its end; InputError with the last line it said if it fails. look: called now and then
-    while it runs; what it raises ends the command."""
+    """Run a command to its end.
+
+    Args:
+        module: The command's module.
+        flags: Its command line.
+        slot: Where it computes.
+        is_cancelled: Asked now and then while it runs; True ends it.
+        on_poll: Called as often; what it raises ends the command.
+
+    Raises:
+        InputError: It failed; with the last line it wrote to stderr.
+    """
     paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(paths),
-        "OMP_NUM_THREADS": str(place.threads),
-        **({"CUDA_VISIBLE_DEVICES": place.gpu} if place.gpu else {}),
+        "OMP_NUM_THREADS": str(slot.threads),
+        **({"CUDA_VISIBLE_DEVICES": slot.gpu} if slot.gpu else {}),
     }
-    cores = ",".join(map(str, place.cores)) or "-"
-    launch = [sys.executable, "-I", str(PROJECT / "lab" / "child_process.py"), str(os.getpid()), cores]
-    with tempfile.TemporaryFile() as said:
+    cores = ",".join(map(str, slot.cores)) or "-"
+    starter = [sys.executable, "-I", str(PROJECT / "lab" / "child_process.py"), str(os.getpid()), cores]
+    with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
-            [*launch, sys.executable, "-m", module, *words, "--num_workers", str(place.threads)],
+            [*starter, sys.executable, "-m", module, *flags, f"--num_workers={slot.threads}"],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=said,
+            stderr=output,
             start_new_session=True,  # Ctrl-C reaches the sweep alone, which then ends its commands
         )
         try:
-            _watch(process, is_cancelled, look)
+            _wait(process, is_cancelled, on_poll)
         finally:
             process.kill()
             process.wait()
         if process.returncode:
-            raise InputError(f"{module}: {_last_words(said, process.returncode)}")
+            raise InputError(f"{module}: {_last_line(output, process.returncode)}")
 
 
-def _watch(
-    process: "subprocess.Popen[bytes]", is_cancelled: Callable[[], bool], look: Callable[[], None]
+def _wait(
+    process: "subprocess.Popen[bytes]", is_cancelled: Callable[[], bool], on_poll: Callable[[], None]
 ) -> None:
     while True:
         with suppress(subprocess.TimeoutExpired):  # then it is still at work
@@ -157,47 +175,11 @@ def _watch(
             return
         if is_cancelled():
             raise InputError("was interrupted")
-        look()
+        on_poll()
 
 
-def _nothing() -> None: ...
-
-
-def _median_rule(job: Job) -> Callable[[], None]:
-    """What looks at a training and raises _StoppedError where the median rule stops it: once an evaluation,
-    when its save is there, and never at the last one. What is trained to its end is kept."""
-    folder, seen = Path(job.folder), 0
-
-    def look() -> None:
-        nonlocal seen
-        curve = read_curve(folder)
-        if len(curve) == seen or not _can_be_stopped(folder, curve[-1][0]):
-            return
-        seen = len(curve)
-        finished = [read_curve(Path(peer)) for peer in job.peers if _is_done(Path(peer))]
-        if is_hopeless(curve, finished):
-            raise _StoppedError(f"below the median of {len(finished)} trials at step {curve[-1][0]}")
-
-    return look
-
-
-def _can_be_stopped(folder: Path, step: int) -> bool:
-    """Whether a run has saved a step, and it was not its last."""
-    try:
-        state = read_run_state(folder)
-    except (InputError, OSError):  # not saved yet, or being saved now
-        return False
-    return state.step == step and not state.took_last_step
-
-
-def _is_done(folder: Path) -> bool:
-    with suppress(InputError, OSError):  # a damaged record is its own trial's trouble
-        return read_status(folder) == DONE
-    return False
-
-
-def _last_words(said: IO[bytes], code: int) -> str:
-    said.seek(max(0, said.seek(0, os.SEEK_END) - 4096))
-    lines = [line for line in said.read().decode(errors="replace").splitlines() if line.strip()]
-    last = lines[-1].strip().removeprefix("error: ") if lines else "it said nothing"
+def _last_line(output: IO[bytes], code: int) -> str:
+    output.seek(max(0, output.seek(0, os.SEEK_END) - _MAX_OUTPUT))
+    lines = [line for line in output.read().decode(errors="replace").splitlines() if line.strip()]
+    last = lines[-1].strip().removeprefix("error: ") if lines else "it wrote nothing"
     return f"killed by signal {-code} (out of memory?); last: {last}" if code < 0 else f"exit {code}: {last}"

@@ -18,15 +18,16 @@ from glue.runs import read_run_scores
 from glue.tasks import TASKS
 from lab.trials import Trial
 from metrics.run_scores import SCORES
+from training.run_state import ARGS, PREDICTIONS
 
 DONE, FAILED, STOPPED, SKIPPED = "done", "failed", "stopped early", "skipped"
 _SUFFIX = ".trial.json"
-_MOST_SECONDS = 1e9
+_MAX_SECONDS = 1e9
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a trial ended. message: why, in one line, unless it is done. seconds: of this sweep's work."""
+    """How a trial ended. message: why, in one line, unless it is done. seconds: spent by this sweep."""
 
     status: str
     message: str = ""
@@ -35,8 +36,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Result:
-    """A trial as it stands on disk. Of a done one alone: scores, of ``scores.json``; recipe, the settings in
-    force; model, the digest of what it began with (empty if unknown)."""
+    """A trial as its record says. Only a done one has the last three.
+
+    Attributes:
+        scores: What ``scores.json`` says.
+        recipe: The training settings in force.
+        model: The digest of the model it began with, empty if unknown.
+    """
 
     trial: str
     task: str
@@ -65,13 +71,19 @@ def record_path(folder: Path) -> Path:
     return folder.with_name(folder.name + _SUFFIX)
 
 
+def predictions_folder(folder: Path, kind: str) -> Path:
+    """Where the predictions of a run's ``dev`` or ``test`` files are."""
+    return folder / PREDICTIONS / kind
+
+
 def write_record(runs: Path, trial: Trial, outcome: Outcome) -> None:
-    about = {"trial": trial.name, "task": trial.task, "configuration": trial.configuration}
-    write_json(record_path(trial.folder(runs)), {**about, **asdict(outcome)})
+    """Record what became of a trial."""
+    names = {"trial": trial.name, "task": trial.task, "configuration": trial.configuration}
+    write_json(record_path(trial.folder(runs)), {**names, **asdict(outcome)})
 
 
 def forget(runs: Path, trial: Trial) -> None:
-    """Remove a trial's record: what it said is no longer so."""
+    """Remove a trial's record, which is no longer true."""
     record_path(trial.folder(runs)).unlink(missing_ok=True)
 
 
@@ -97,12 +109,12 @@ def read_results(runs: str | Path, names: list[str] | None = None) -> list[Resul
 
 
 def readable_results(runs: Path, names: list[str]) -> list[Result]:
-    """Of the trials named those that have a record and can be read."""
-    found = []
+    """The results of those of the named trials that have a record that can be read."""
+    results = []
     for name in names:
         with suppress(InputError, OSError):
-            found += read_results(runs, [name])
-    return found
+            results += read_results(runs, [name])
+    return results
 
 
 def _record_files(runs: Path) -> Iterator[Path]:
@@ -120,47 +132,52 @@ def _read(path: Path) -> Result | None:
         }
         common |= {"seconds": float(record["seconds"]), "folder": folder}
         TASKS[common["task"]]
-        if not 0 <= common["seconds"] <= _MOST_SECONDS:
+        if not 0 <= common["seconds"] <= _MAX_SECONDS:
             raise ValueError(f"seconds: {common['seconds']}")
     except (KeyError, TypeError, ValueError) as error:
-        said = shortened(error)
-        raise InputError(f"{path}: not a trial's record ({said}); remove it and sweep again") from None
+        message = f"not a trial's record ({shortened(error)}); remove it and sweep again"
+        raise InputError(message, path=path) from None
     if common["status"] != DONE:
         return Result(**common)
     if not folder.is_dir():
         return None
-    recipe, model = begun_with(folder)
-    return Result(**common, scores=scores_of(folder, common["task"]), recipe=recipe, model=model)
+    recipe, model = read_begun_settings(folder)
+    return Result(**common, scores=read_trial_scores(folder, common["task"]), recipe=recipe, model=model)
 
 
-def begun_with(folder: Path) -> tuple[dict[str, Any], str]:
-    """The settings in force in a run, and the digest of the model it began with; InputError if args.json
-    has no settings."""
-    path = folder / "args.json"
+def read_begun_settings(folder: Path) -> tuple[dict[str, Any], str]:
+    """Read the settings in force in a run, and the digest of the model it began with.
+
+    Raises:
+        InputError: ``args.json`` is missing or holds no settings.
+    """
+    path = folder / ARGS
     args = read_json_object(path)
     try:
-        recipe = dict(args["recipe"])
-        if type(recipe["seed"]) is not int:
-            raise ValueError(f"seed: {recipe['seed']}")
+        settings = dict(args["recipe"])
+        if type(settings["seed"]) is not int:
+            raise ValueError(f"seed: {settings['seed']}")
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{path}: not a run's settings ({shortened(error)}); remove {folder} and sweep again"
-        ) from None
-    return recipe, str(args.get("model_sha256", ""))
+        message = f"not a run's settings ({shortened(error)}); remove {folder} and sweep again"
+        raise InputError(message, path=path) from None
+    return settings, str(args.get("model_sha256", ""))
 
 
-def scores_of(folder: Path, task: str) -> dict[str, Any]:
-    """What ``scores.json`` of a run says; InputError unless its best evaluation has all of the task's."""
+def read_begun_model(folder: Path) -> Path | None:
+    """Read which model a run began with: its folder, which may be gone; None where nothing was begun."""
+    path = folder / ARGS
+    return Path(str(read_json_object(path).get("model_name_or_path"))) if path.is_file() else None
+
+
+def read_trial_scores(folder: Path, task: str) -> dict[str, Any]:
+    """Read ``scores.json`` of a run; InputError unless both evaluations have all scores of the task."""
     path = folder / SCORES
     try:
-        scores = read_run_scores(path, ("best",))
+        scores = read_run_scores(path)
     except InputError as error:
-        raise InputError(
-            f"{error.message}; remove {folder} and sweep again", path=path, code="scores"
-        ) from None
+        message = f"{error.message}; remove {folder} and sweep again"
+        raise InputError(message, path=path, code="scores") from None
     if scores is None or scores["task"] != task:
         message = f"not the scores of a {task} run; remove {folder} and sweep again"
         raise InputError(message, path=path, code="scores")
-    keys = ("step", "main", *TASKS[task].score_keys)
-    scores["best"] |= {key: float(scores["best"][key]) for key in keys}
     return scores

@@ -19,8 +19,8 @@ from glue.predictions import SplitPredictions
 from glue.tasks import TASKS, Split, Task
 from lab import report
 from lab.ensemble_io import gold_values
-from lab.jobs import Jobs
 from lab.plan import PlannedCheckpoint
+from lab.trial_config import TrialResolver
 from lab.trials import Trial
 from metrics.task_scores import score_task
 from submission import pack
@@ -68,7 +68,7 @@ def _args(task: str, data: Path) -> dict[str, Any]:
         "task_name": task,
         "model_name_or_path": checkpoint.model,
         "model_sha256": digest_of(checkpoint.model),
-        "recipe": vars(Jobs(data, data).recipe(Trial(task, checkpoint, "", 1))),
+        "recipe": vars(TrialResolver(data, data).resolve(Trial(task, checkpoint, "", 1)).run.training),
         "data": {split.file: {"sha256": sha256_of(find_file(data, split))} for split in files},
     }
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lab.cluster import RayEngine
+from lab.cluster import RayRunner
 from lab.sweep import main
 from tests.lab.test_sweep import TRANSFER, contents, words, write_plan
 
@@ -84,9 +84,9 @@ def test_room_is_counted_machine_by_machine(capsys: pytest.CaptureFixture[str]) 
     )
 
 
-def engine_of(nodes: list[dict[str, Any]], threads: int, gpus: int, most: int | None) -> RayEngine:
+def engine_of(nodes: list[dict[str, Any]], threads: int, gpus: int, most: int | None) -> RayRunner:
     """An engine of a cluster with these machines, without Ray."""
-    engine = object.__new__(RayEngine)
+    engine = object.__new__(RayRunner)
     engine._ray, engine._most, engine._threads, engine._gpus = Cluster(nodes), most, threads, gpus
     engine._has_complained = False
     return engine

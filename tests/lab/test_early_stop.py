@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lab.early_stop import FEWEST, Curve, is_hopeless, read_curve
+from lab.early_stop import MIN_FINISHED, Curve, MedianRule, read_curve, should_prune
+from lab.trial_store import record_path
 
 FINISHED: list[Curve] = [[(10, n / 10), (20, n / 10 + 0.05)] for n in range(1, 6)]  # medians 0.3, 0.35
 
 
 @pytest.mark.parametrize(
-    ("own", "stops"),
+    ("curve", "stops"),
     [
         ([], False),  # nothing evaluated yet
         ([(10, 0.29)], True),
@@ -22,13 +23,13 @@ FINISHED: list[Curve] = [[(10, n / 10), (20, n / 10 + 0.05)] for n in range(1, 6
         ([(15, 0.0)], False),  # nobody was evaluated there
     ],
 )
-def test_by_hand(own: Curve, stops: bool) -> None:
-    assert is_hopeless(own, FINISHED) is stops
+def test_by_hand(curve: Curve, stops: bool) -> None:
+    assert should_prune(curve, FINISHED) is stops
 
 
 def test_too_few_have_finished() -> None:
-    assert len(FINISHED) == FEWEST
-    assert not is_hopeless([(10, 0.0)], FINISHED[1:])
+    assert len(FINISHED) == MIN_FINISHED
+    assert not should_prune([(10, 0.0)], FINISHED[1:])
 
 
 def test_as_optuna_prunes() -> None:
@@ -49,7 +50,7 @@ def test_as_optuna_prunes() -> None:
         for end, (step, score) in enumerate(curves[-1], 1):
             trial.report(score, step)
             verdicts.append(bool(trial.should_prune()))
-            assert is_hopeless(curves[-1][:end], curves[:-1]) is verdicts[-1]
+            assert should_prune(curves[-1][:end], curves[:-1]) is verdicts[-1]
     assert 10 < sum(verdicts) < len(verdicts) - 10
 
 
@@ -59,3 +60,37 @@ def test_a_curve_is_read_while_it_is_written(tmp_path: Path) -> None:
     (tmp_path / "history.jsonl").write_text(text + '{"step": 6, "evaluation": {"st', encoding="utf-8")
     assert read_curve(tmp_path) == [(3, 0.5)]
     assert read_curve(tmp_path / "none") == []
+
+
+def test_the_rule_decides_once_a_save_is_there_and_never_about_the_last_step(tmp_path: Path) -> None:
+    def write(run: Path, *scores: float) -> None:
+        run.mkdir(exist_ok=True)
+        lines = [{"step": n, "evaluation": {"step": n, "main": s}} for n, s in enumerate(scores, 1)]
+        (run / "history.jsonl").write_text(
+            "".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8"
+        )
+
+    def saved(step: int, total: int) -> None:
+        (run / "last").mkdir(exist_ok=True)
+        state = {"step": step, "total": total, "finished": step == total}
+        (run / "last" / "state.json").write_text(json.dumps(state), encoding="utf-8")
+
+    peers, run = [tmp_path / f"peer{number}" for number in range(5)], tmp_path / "run"
+    for peer in peers:
+        write(peer, 0.5, 0.6)
+        record_path(peer).write_text('{"status": "done"}', encoding="utf-8")
+    rule = MedianRule(run, peers)
+    assert not rule.reason_to_stop()  # nothing there yet
+    write(run, 0.1)
+    assert not rule.reason_to_stop()  # evaluated, not saved
+    saved(1, total=1)
+    assert not rule.reason_to_stop()  # the last step: it is trained
+    saved(1, total=2)
+    assert rule.reason_to_stop() == "below the median of 5 trials at step 1"
+    assert not rule.reason_to_stop()  # once an evaluation
+    write(run, 0.1, 0.6)
+    saved(2, total=3)
+    assert not rule.reason_to_stop()  # as good as the median
+    write(run, 0.1, 0.2, 0.3)
+    saved(3, total=4)
+    assert not rule.reason_to_stop()  # nobody came so far

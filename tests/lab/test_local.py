@@ -1,44 +1,47 @@
 """One machine: which cores a process gets, and that it does not outlive who wanted it."""
 
-import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from glue.config import GlueTrainingConfig
-from lab import trial_run
-from lab.estimate import seconds_of
-from lab.local import places
+from common.errors import InputError
+from glue.config import GlueRunConfig, GlueTrainingConfig
+from lab.estimate import estimate_seconds
+from lab.local import worker_slots
 from lab.speed import Speed
-from lab.trial_run import Job, Place, _median_rule, _StoppedError, run_job
-from lab.trial_store import DONE, STOPPED, record_path
+from lab.trial_config import TrialConfig
+from lab.trial_run import WorkerSlot, _StoppedError, run_trial
+from lab.trial_store import DONE, FAILED, STOPPED
+from training.run_state import FINISHED
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux's own")
 
 
 def test_cores_are_dealt_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {2, 3, 5, 7, 8}, raising=False)
-    assert places(1, "cpu") == [Place((2, 3, 5, 7, 8), 5)]
-    assert places(2, "cpu") == [Place((2, 3), 2), Place((5, 7), 2)]
-    assert [place.cores for place in places(6, "cpu")] == [(2,), (3,), (5,), (7,), (8,), (2,)]
+    assert worker_slots(1, "cpu") == [WorkerSlot((2, 3, 5, 7, 8), 5)]
+    assert worker_slots(2, "cpu") == [WorkerSlot((2, 3), 2), WorkerSlot((5, 7), 2)]
+    assert [slot.cores for slot in worker_slots(6, "cpu")] == [(2,), (3,), (5,), (7,), (8,), (2,)]
 
 
 def test_workers_are_bound_to_nothing_where_cores_have_no_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 6)
-    assert places(2, "cpu") == [Place((), 3), Place((), 3)]
-    assert places(9, "cpu") == [Place((), 1)] * 9
+    assert worker_slots(2, "cpu") == [WorkerSlot((), 3), WorkerSlot((), 3)]
+    assert worker_slots(9, "cpu") == [WorkerSlot((), 1)] * 9
 
 
 def test_each_worker_has_its_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
-    assert [place.gpu for place in places(2, "gpu")] == ["4", "6"]
+    assert [slot.gpu for slot in worker_slots(2, "gpu")] == ["4", "6"]
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    assert [(place.cores, place.gpu) for place in places(2, "gpu")] == [((), "0"), ((), "1")]
+    assert [(slot.cores, slot.gpu) for slot in worker_slots(2, "gpu")] == [((), "0"), ((), "1")]
 
 
 # Ways in which a system may lack what the launcher likes to use; it runs after these lines.
@@ -114,65 +117,50 @@ def test_a_command_ends_with_who_wanted_it(project_dir: Path, lack: str) -> None
     assert parent.stdout.read() == ""  # the end of the pipe, long before ten minutes
 
 
+def config_of(folder: Path, peers: tuple[Path, ...] = (), **settings: Any) -> TrialConfig:
+    """A CoLA trial with these settings; its two test files have 75 rows together."""
+    run = GlueRunConfig(
+        model_name_or_path="m", output_dir=str(folder), data_dir="d", task_name="cola",
+        training=GlueTrainingConfig(**settings),
+    )  # fmt: skip
+    return TrialConfig("cola/trial", run, {"test": (("", 50), ("", 25))}, peers)
+
+
 def test_the_time_of_a_trial_by_hand() -> None:
     """3 epochs of 32 steps of 32 rows at 64 rows/s: 48 s. Three evaluations
     and the prediction of 150 dev rows, 75 test rows, at 135 rows/s: 5 s. Three commands of 5 s."""
-    recipe = GlueTrainingConfig(batch_size=32, num_train_epochs=3.0)
+    config = config_of(Path("run"), batch_size=32, num_train_epochs=3.0)
     speed = Speed(training=64.0, evaluation=135.0, rows=1000, dev_rows=150)
-    assert seconds_of(recipe, speed, 75) == pytest.approx(48 + 5 + 15)
-    steps = GlueTrainingConfig(batch_size=16, max_steps=100, save_steps=30, gradient_accumulation_steps=2)
+    assert estimate_seconds(config, speed) == pytest.approx(48 + 5 + 15)
+    settings = {"batch_size": 16, "max_steps": 100, "save_steps": 30, "gradient_accumulation_steps": 2}
     wanted = 100 * 32 / 64 + (5 * 150 + 75) / 135 + 15  # four evaluations
-    assert seconds_of(steps, speed, 75) == pytest.approx(wanted)
+    assert estimate_seconds(config_of(Path("run"), **settings), speed) == pytest.approx(wanted)
 
 
-def test_the_median_rule_speaks_once_a_save_is_there_and_never_of_the_last_step(tmp_path: Path) -> None:
-    def write(run: Path, *scores: float) -> None:
-        run.mkdir(exist_ok=True)
-        lines = [{"step": n, "evaluation": {"step": n, "main": s}} for n, s in enumerate(scores, 1)]
-        (run / "history.jsonl").write_text(
-            "".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8"
-        )
+@pytest.mark.parametrize("is_through", [False, True])
+def test_what_was_trained_when_the_median_rule_stopped_it_is_kept(tmp_path: Path, is_through: bool) -> None:
+    config = replace(config_of(tmp_path / "run", (tmp_path / "peer",)), splits={})
 
-    def saved(step: int, total: int) -> None:
-        (own / "last").mkdir(exist_ok=True)
-        state = {"step": step, "total": total, "finished": step == total}
-        (own / "last" / "state.json").write_text(json.dumps(state), encoding="utf-8")
-
-    peers, own = [tmp_path / f"peer{number}" for number in range(5)], tmp_path / "own"
-    for peer in peers:
-        write(peer, 0.5, 0.6)
-        record_path(peer).write_text('{"status": "done"}', encoding="utf-8")
-    look = _median_rule(Job("cola/own", "cola", str(own), (), (), {}, tuple(map(str, peers))))
-    look()  # nothing there yet
-    write(own, 0.1)
-    look()  # evaluated, not saved
-    saved(1, total=1)
-    look()  # the last step: it is trained
-    saved(1, total=2)
-    with pytest.raises(_StoppedError, match="below the median of 5 trials at step 1"):
-        look()
-    write(own, 0.1, 0.6)
-    saved(2, total=3)
-    look()  # as good as the median
-    write(own, 0.1, 0.2, 0.3)
-    saved(3, total=4)
-    look()  # nobody came so far
-
-
-def test_what_was_trained_when_the_median_rule_spoke_is_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    job = Job("cola/own", "cola", str(tmp_path / "own"), (), (), {}, (str(tmp_path / "peer"),))
-
-    def command(place: Place, is_cancelled: object, look: object, module: str, words: Sequence[str]) -> None:
-        if through:
-            (tmp_path / "own" / "last").mkdir(parents=True)
-            (tmp_path / "own" / "last" / "state.json").write_text('{"finished": true}', encoding="utf-8")
-            (tmp_path / "own" / "scores.json").write_text("{}", encoding="utf-8")
+    def run_command(module: str, flags: Sequence[str], on_poll: Callable[[], None], **_: object) -> None:
+        if is_through:
+            (tmp_path / "run" / FINISHED).touch()
+            (tmp_path / "run" / "scores.json").write_text("{}", encoding="utf-8")
         raise _StoppedError("below the median")
 
-    monkeypatch.setattr(trial_run, "_command", command)
-    through = False
-    assert run_job(job, Place((), 1)).status == STOPPED
-    through = True
-    assert run_job(job, Place((), 1)).status == DONE
+    outcome = run_trial(config, WorkerSlot((), 1), run_command=run_command)
+    assert outcome.status == (DONE if is_through else STOPPED)
+
+
+def test_a_command_is_the_config_as_flags_and_its_failure_the_last_line(tmp_path: Path) -> None:
+    config = config_of(tmp_path / "run", seed=7)
+    commands = []
+
+    def run_command(module: str, flags: Sequence[str], **_: object) -> None:
+        commands.append((module, list(flags)))
+        raise InputError("no\nluck")
+
+    outcome = run_trial(config, WorkerSlot((), 1), run_command=run_command)
+    assert (outcome.status, outcome.message) == (FAILED, "no luck")
+    ((module, flags),) = commands
+    assert module == "glue.run_glue"
+    assert {"--seed=7", "--task_name=cola", f"--output_dir={tmp_path / 'run'}"} <= set(flags)

@@ -11,7 +11,7 @@ from common.errors import InputError
 from lab.results import summarise, trials_table
 from lab.selection import main
 from lab.significance import holm
-from lab.trial_store import begun_with, read_results
+from lab.trial_store import read_begun_settings, read_results
 
 
 def add(runs: Path, name: str, score: float | None, status: str = "done") -> None:
@@ -182,6 +182,6 @@ def test_a_seed_that_is_no_whole_number_is_one_line(tmp_path: Path, seed: str) -
     path = tmp_path / "rte/base-seed1/args.json"
     path.write_text(f'{{"recipe": {{"seed": {seed}}}}}', encoding="utf-8")
     with pytest.raises(InputError) as caught:
-        begun_with(path.parent)
+        read_begun_settings(path.parent)
     assert str(path) in str(caught.value)
     assert "seed" in str(caught.value)
