@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.workload import Place
+from bench.workload import Setup
 from glue.tasks import submission_files
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -21,49 +21,49 @@ def commands() -> list[str]:
     return [f"{path.parent.name}.{path.stem}" for path in marked]
 
 
-def help_(place: Place, sizes: Sequence[str]) -> None:
+def help_(setup: Setup, sizes: Sequence[str]) -> None:
     """From the call to the end of ``--help``, every command."""
     print("\nhelp: seconds of `python -m COMMAND --help`, median (most)")
     for name in commands():
-        taken = [_timed([name, "--help"], place)[0] for _ in range(place.rounds)]
+        taken = [_timed([name, "--help"], setup)[0] for _ in range(setup.rounds)]
         print(f"  {name:<28} {statistics.median(taken):6.2f} ({max(taken):.2f})")
 
 
-def tokenise(place: Place, sizes: Sequence[str]) -> None:
+def tokenise(setup: Setup, sizes: Sequence[str]) -> None:
     """Tokenising as many rows as QQP's test set."""
     from encoders.batching import pack
 
-    texts = place.texts("qqp", "dev", at_most=40_000)
-    place.tokenizer.encode(texts[:1000], 128)
+    texts = setup.texts("qqp", "dev", at_most=40_000)
+    setup.tokenizer.encode(texts[:1000], 128)
     taken = []
-    for _ in range(place.rounds):
+    for _ in range(setup.rounds):
         begun = time.perf_counter()
-        pack(place.tokenizer.encode(texts, 128))
+        pack(setup.tokenizer.encode(texts, 128))
         taken.append(time.perf_counter() - begun)
     seconds = statistics.median(taken)
     print(
         f"\ntokenise: {len(texts) / seconds:.0f} rows/s; {_QQP_ROWS:,} rows like QQP's: "
-        f"{seconds / len(texts) * _QQP_ROWS:.1f} s, extrapolated from {len(texts):,}\n  {place.source()}"
+        f"{seconds / len(texts) * _QQP_ROWS:.1f} s, extrapolated from {len(texts):,}\n  {setup.source()}"
     )
 
 
-def pack(place: Place, sizes: Sequence[str]) -> None:
+def pack(setup: Setup, sizes: Sequence[str]) -> None:
     """Packing the hand-in, and checking the zip."""
-    folder = place.scratch / "predictions"
+    folder = setup.scratch / "predictions"
     folder.mkdir(exist_ok=True)
     for task, split in submission_files():
         answers = task.labels or ("0.25", "4.75")
         lines = [f"{row}\t{answers[row % len(answers)]}\n" for row in range(split.rows)]
         (folder / split.submission_file).write_text("index\tprediction\n" + "".join(lines), encoding="utf-8")
-    target = str(place.scratch / "submission.zip")
+    target = str(setup.scratch / "submission.zip")
     print("\npack: the eleven files of official size")
-    for words in (
+    for argv in (
         ["submission.pack", "--predictions", str(folder), "--output", target],
         ["submission.check", target],
     ):
-        found = [_timed(words, place) for _ in range(place.rounds)]
-        seconds = statistics.median(seconds for seconds, _ in found)
-        print(f"  {words[0]:<28} {seconds:6.2f} s   {max(peak for _, peak in found):4.0f} MB")
+        runs = [_timed(argv, setup) for _ in range(setup.rounds)]
+        seconds = statistics.median(seconds for seconds, _ in runs)
+        print(f"  {argv[0]:<28} {seconds:6.2f} s   {max(peak for _, peak in runs):4.0f} MB")
 
 
 # The process between is small: a command's peak begins with the memory of the one that started it.
@@ -81,9 +81,9 @@ sys.exit(code)
 """
 
 
-def _timed(words: Sequence[str], place: Place) -> tuple[float, float]:
+def _timed(argv: Sequence[str], setup: Setup) -> tuple[float, float]:
     """Seconds of the wall and peak memory in MB of a command of ours that must succeed."""
-    words = [sys.executable, "-c", _LAUNCH, sys.executable, "-m", *words]
-    done = subprocess.run(words, cwd=PROJECT, env=place.environment, stdout=subprocess.PIPE, check=True)
+    argv = [sys.executable, "-c", _LAUNCH, sys.executable, "-m", *argv]
+    done = subprocess.run(argv, cwd=PROJECT, env=setup.environment, stdout=subprocess.PIPE, check=True)
     seconds, kilobytes = map(float, done.stdout.split())
     return seconds, kilobytes / 1024

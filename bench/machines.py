@@ -181,11 +181,11 @@ def run_combination(name: str, tests: Sequence[str], folder: Path) -> Result:
     environment = {key: value for setting in settings for key, value in SETTINGS[setting].items()}
     report, log = folder / f"{name}.xml", folder / f"{name}.log"
     report.unlink(missing_ok=True)
-    words = ["-q", "-c", str(PROJECT / "pyproject.toml"), f"--junitxml={report}", "-p", "no:cacheprovider"]
+    options = ["-q", "-c", str(PROJECT / "pyproject.toml"), f"--junitxml={report}", "-p", "no:cacheprovider"]
     began = time.monotonic()
     with open(log, "w", encoding="utf-8") as file:
         code = subprocess.run(
-            [sys.executable, "-m", "pytest", *words, *tests],
+            [sys.executable, "-m", "pytest", *options, *tests],
             cwd=PROJECT, env={**os.environ, **environment}, stdout=file, stderr=subprocess.STDOUT,
         ).returncode  # fmt: skip
     if code not in (0, 1) or not report.is_file():  # no verdict: killed, or no such tests

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from bench.arithmetic import forward_flop, ratio
-from bench.interleaved import Line, compare, show, started
-from bench.peers import INFERENCE, INFERENCE_STEP, OURS, STACKS, TRAINING, TRAINING_STEP, Peer, Worker
-from bench.workload import BATCH, Place, same_length
+from bench.interleaved import PeerResult, compare, show, started
+from bench.peers import INFERENCE, INFERENCE_STEP, OURS, STACKS, TRAINING, TRAINING_STEP, Peer, PeerProcess
+from bench.workload import BATCH, Setup, same_length
 from common.errors import InputError
 from encoders.batching import Features
 from encoders.config import named
@@ -19,58 +19,58 @@ _QQP_ROWS, _QQP_SAMPLE = 390_965, 20_000
 _TRAINING = 3  # a step does the work of three forward passes
 
 
-def gemm(place: Place, sizes: Sequence[str]) -> None:
+def gemm(setup: Setup, sizes: Sequence[str]) -> None:
     """GFLOP/s of the machine's matrix product."""
-    worker = Worker(STACKS["ours"], place.environment)
-    found = [worker.ask("gemm")["gflops"] for _ in range(place.rounds)]
+    worker = PeerProcess(STACKS["ours"], setup.environment)
+    measured = [worker.ask("gemm")["gflops"] for _ in range(setup.rounds)]
     worker.close()
-    print(f"\ngemm: {statistics.median(found):.0f} GFLOP/s ({min(found):.0f} to {max(found):.0f})")
+    print(f"\ngemm: {statistics.median(measured):.0f} GFLOP/s ({min(measured):.0f} to {max(measured):.0f})")
 
 
-def train(place: Place, sizes: Sequence[str]) -> None:
+def train(setup: Setup, sizes: Sequence[str]) -> None:
     """A training step, rows of one length."""
-    _steps(place, sizes, "train", TRAINING_STEP)
+    _steps(setup, sizes, "train", TRAINING_STEP)
 
 
-def infer(place: Place, sizes: Sequence[str]) -> None:
+def infer(setup: Setup, sizes: Sequence[str]) -> None:
     """Answers for a batch, rows of one length."""
-    _steps(place, sizes, "infer", INFERENCE_STEP)
+    _steps(setup, sizes, "infer", INFERENCE_STEP)
 
 
-def epoch(place: Place, sizes: Sequence[str]) -> None:
+def epoch(setup: Setup, sizes: Sequence[str]) -> None:
     """A training epoch of SST-2, extrapolated from a sample of its batches."""
-    features = place.tokenised("sst-2", "train")
+    features = setup.tokenised("sst-2", "train")
     for size in sizes:
-        _whole(place, size, "train", "epoch of SST-2", features, TRAINING)
+        _whole(setup, size, "train", "epoch of SST-2", features, TRAINING)
 
 
-def predict(place: Place, sizes: Sequence[str]) -> None:
+def predict(setup: Setup, sizes: Sequence[str]) -> None:
     """Predicting SST-2's training rows, extrapolated from a sample of the batches."""
-    features = place.tokenised("sst-2", "train")
+    features = setup.tokenised("sst-2", "train")
     for size in sizes:
-        _whole(place, size, "infer", "prediction of SST-2's training rows", features, INFERENCE)
+        _whole(setup, size, "infer", "prediction of SST-2's training rows", features, INFERENCE)
 
 
-def qqp(place: Place, sizes: Sequence[str]) -> None:
+def qqp(setup: Setup, sizes: Sequence[str]) -> None:
     """Predicting as many rows as QQP's test set, extrapolated from a sample of 20 000 rows' batches."""
-    features = place.tokenised("qqp", "dev", _QQP_SAMPLE)
+    features = setup.tokenised("qqp", "dev", _QQP_SAMPLE)
     for size in sizes:
         times = _QQP_ROWS / _QQP_SAMPLE
         what = f"prediction of {_QQP_ROWS:,} rows like QQP's"
-        _whole(place, size, "infer", what, features, INFERENCE, times)
+        _whole(setup, size, "infer", what, features, INFERENCE, times)
 
 
-def _steps(place: Place, sizes: Sequence[str], action: str, peers: Sequence[Peer]) -> None:
+def _steps(setup: Setup, sizes: Sequence[str], action: str, peers: Sequence[Peer]) -> None:
     for size in sizes:
         for rows, length in _SHAPES:
-            lines, gflops = compare(action, size, same_length(rows, length), peers, place)
+            lines, gflops = compare(action, size, same_length(rows, length), peers, setup)
             flop = rows * forward_flop(named(size), length) * (_TRAINING if action == "train" else 1)
             show(f"{action}: ConvBERT-{size}, {rows} rows of {length} tokens", lines, gflops, flop)
             _show_versions(lines)
 
 
 def _whole(
-    place: Place,
+    setup: Setup,
     size: str,
     action: str,
     what: str,
@@ -78,21 +78,21 @@ def _whole(
     peers: Sequence[Peer],
     times: float = 1.0,
 ) -> None:
-    lines, gflops = compare(action, size, features, peers, place)
+    lines, gflops = compare(action, size, features, peers, setup)
     for line in lines:
         line.seconds = [seconds * times for seconds in line.seconds]
     lengths, counts = np.unique(features.lengths, return_counts=True)
     flop = sum(forward_flop(named(size), int(n)) * c for n, c in zip(lengths, counts, strict=True)) * times
     title = (
         f"{what}: ConvBERT-{size}, {len(features)} rows, mean length {features.lengths.mean():.1f}, batches "
-        f"of {BATCH}\n  {place.source()}\n  extrapolated from the batches named at the end of each line, "
+        f"of {BATCH}\n  {setup.source()}\n  extrapolated from the batches named at the end of each line, "
         "a sample that represents all by width"
     )
     show(title, lines, gflops, flop * (_TRAINING if action == "train" else 1))
     _show_versions(lines)
 
 
-def _show_versions(lines: Sequence[Line]) -> None:
+def _show_versions(lines: Sequence[PeerResult]) -> None:
     print("  " + "; ".join(dict.fromkeys(line.versions for line in lines if line.versions)))
     for line in lines:
         # PaddleNLP's classifier has a pooler more.
@@ -104,14 +104,14 @@ def _show_versions(lines: Sequence[Line]) -> None:
                 print(f"  logits of the same rows, ours and {line.versions}: at most {apart:.0e} apart")
 
 
-def memory(place: Place, sizes: Sequence[str]) -> None:
+def memory(setup: Setup, sizes: Sequence[str]) -> None:
     """The most memory of a process that makes training steps of 32 rows of 128 tokens."""
-    file = place.stored(same_length(32, 128))
+    file = setup.stored(same_length(32, 128))
     for size in sizes:
         print(f"\nmemory: training ConvBERT-{size}, 32 rows of 128 tokens, peak of the process")
-        for peer in place.chosen(TRAINING_STEP):
+        for peer in setup.chosen(TRAINING_STEP):
             try:
-                worker, versions = started(peer, size, place)
+                worker, versions = started(peer, size, setup)
                 worker.ask("rows", file=file)
                 before = worker.ask("memory")["megabytes"]
                 worker.ask("train", batches=[list(range(32))] * 2)
@@ -122,19 +122,19 @@ def memory(place: Place, sizes: Sequence[str]) -> None:
                 print(f"  {peer.title:<52} {error}")
 
 
-def span(place: Place, sizes: Sequence[str]) -> None:
+def span(setup: Setup, sizes: Sequence[str]) -> None:
     """The span-based convolution's share of a training step, and its memory by length."""
     for size in sizes:
-        worker, _ = started(OURS, size, place)
-        answer = worker.ask("span", lengths=_LENGTHS, tokens=2048, rounds=place.rounds)
+        worker, _ = started(OURS, size, setup)
+        answer = worker.ask("span", lengths=_LENGTHS, tokens=2048, rounds=setup.rounds)
         worker.close()
         print(f"\nspan: share of a training step of ConvBERT-{size}, about 2048 tokens")
-        for length, found in zip(_LENGTHS, answer["steps"], strict=True):
-            step = statistics.median(found["step"])
-            share = 1 / ratio(found["step"], found["span"])
+        for length, measured in zip(_LENGTHS, answer["steps"], strict=True):
+            step = statistics.median(measured["step"])
+            share = 1 / ratio(measured["step"], measured["span"])
             print(f"  length {length:4}   step {step:7.3f} s   span-based convolution {share:6.1%}")
     config = named("base")
-    worker, _ = started(OURS, "small", place)
+    worker, _ = started(OURS, "small", setup)
     print("span: memory of the convolution of one long row, base's width, forward and backward")
     last, before = 0, worker.ask("memory")["megabytes"]
     for length in (8192, 16384, 32768, 65536):

@@ -29,11 +29,11 @@ class Stack:
     def python(self) -> str:
         """The environment's Python, or nothing where it is not installed."""
         named = os.environ.get(self.variable, "") if self.variable else sys.executable
-        found = program(named) if named else ""
-        if not found:
+        interpreter = program(named) if named else ""
+        if not interpreter:
             beside = Path(__file__).resolve().parents[1] / f".venv-{self.worker}/bin/python"
-            found = str(beside) if beside.is_file() else ""
-        return found
+            interpreter = str(beside) if beside.is_file() else ""
+        return interpreter
 
 
 STACKS = {
@@ -93,7 +93,7 @@ class MissingPeerError(InputError):
     """A stack's environment is not there, or lacks what its worker imports."""
 
 
-class Worker:
+class PeerProcess:
     """A process of a peer's environment; a request is a line of JSON, and so is its answer."""
 
     def __init__(self, stack: Stack, environment: Mapping[str, str]) -> None:
@@ -102,18 +102,18 @@ class Worker:
         if not python:
             raise MissingPeerError(f"not installed; {stack.how}")
         script = Path(__file__).with_name(f"worker_{stack.worker}.py")
-        self._said = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 (till close)
+        self._stderr = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 (till close)
         try:
             self._process = subprocess.Popen(
                 [python, str(script)], env=dict(environment), encoding="utf-8",
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr,
             )  # fmt: skip
         except OSError as error:
-            self._said.close()
+            self._stderr.close()
             raise MissingPeerError(f"{python}: {error.strerror}; {stack.how}") from None
 
     def ask(self, do: str, **request: Any) -> dict[str, Any]:
-        """The answer of the worker's action; InputError with what it said where it failed."""
+        """The answer of the worker's action; InputError with the last line of its stderr if it failed."""
         assert self._process.stdin
         assert self._process.stdout
         with contextlib.suppress(BrokenPipeError):  # why it ended, its standard error says
@@ -129,8 +129,8 @@ class Worker:
 
     def _last_words(self) -> str:
         self._process.wait()
-        self._said.seek(0)
-        lines = [line.strip() for line in self._said if line.strip()]
+        self._stderr.seek(0)
+        lines = [line.strip() for line in self._stderr if line.strip()]
         return lines[-1] if lines else f"ended with {self._process.returncode}"
 
     def close(self) -> None:
@@ -141,4 +141,4 @@ class Worker:
             self._process.stdin.close()
         self._process.wait()
         self._process.stdout.close()
-        self._said.close()
+        self._stderr.close()

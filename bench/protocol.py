@@ -74,7 +74,7 @@ class Clock:
         return {"wall": self.wall, "processor": self.processor}
 
 
-class Rows:
+class StoredRows:
     """Tokenised rows as the driver wrote them, and batches of them padded as the peers pad."""
 
     def __init__(self, path: str) -> None:

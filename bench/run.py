@@ -67,6 +67,7 @@ def make_parser() -> CommandParser:
     )  # fmt: skip
     parser.add_argument(
         "--words",
+        dest="vocabulary",
         default="",
         metavar="FOLDER",
         help="model folder whose vocabulary tokenises (default: the sample's)",
@@ -82,19 +83,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     # Taken before Paddle is imported, whose settings of ours would be inherited by the peers.
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     from bench import command_cases, network_cases, squad_case
-    from bench.workload import Place
+    from bench.workload import Setup
 
     modules = {"command_cases": command_cases, "network_cases": network_cases, "squad_case": squad_case}
     with tempfile.TemporaryDirectory() as scratch:
-        place = Place(
-            Path(scratch), environment, flags.data_dir, flags.words, flags.device,
+        setup = Setup(
+            Path(scratch), environment, flags.data_dir, flags.vocabulary, flags.device,
             rounds=1 if flags.quick else flags.rounds, batches=3 if flags.quick else flags.batches,
             clock=flags.clock, squad_file=flags.squad_file, peers=tuple(flags.peers),
         )  # fmt: skip
         for name in flags.only:
             module, _, function = CASES[name][0].partition(".")
-            case: Callable[[Place, Sequence[str]], None] = getattr(modules[module], function)
-            case(place, flags.sizes)
+            case: Callable[[Setup, Sequence[str]], None] = getattr(modules[module], function)
+            case(setup, flags.sizes)
 
 
 if __name__ == "__main__":

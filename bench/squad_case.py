@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from bench.protocol import peak_memory
-from bench.workload import Place
+from bench.workload import Setup
 from scripts.sample_language import all_words
 from squad.answers import Rules, best_answers, write_answers
 from squad.data import Dataset, read_squad
@@ -51,12 +51,12 @@ def enlarged(path: str, folder: Path, questions: int) -> Path:
 
 def made_up(folder: Path) -> str:
     """A file of 240 texts with five questions each, as long as SQuAD's."""
-    draw, words = random.Random(0), sorted(all_words())
+    draw, vocabulary = random.Random(0), sorted(all_words())
     paragraphs: list[dict[str, Any]] = []
     for number in range(240):
-        text = draw.choices(words, k=draw.randint(60, 250))
+        text = draw.choices(vocabulary, k=draw.randint(60, 250))
         asked = [
-            {"id": f"{number}-{i}", "question": " ".join(draw.choices(words, k=10)) + " ?",
+            {"id": f"{number}-{i}", "question": " ".join(draw.choices(vocabulary, k=10)) + " ?",
              "answers": [{"text": text[0], "answer_start": 0}]}
             for i in range(5)
         ]  # fmt: skip
@@ -85,7 +85,7 @@ def example_loop(
     of_question: dict[int, list[int]] = {}
     for window, question in enumerate(windows.question.tolist()):
         of_question.setdefault(question, []).append(window)
-    found = {}
+    best_texts = {}
     for number, question in enumerate(data.questions):
         candidates = []
         for window in of_question[number]:
@@ -111,17 +111,17 @@ def example_loop(
         scores = np.array([row["score"] for row in best])
         shares = np.exp(scores - scores.max()) if len(scores) else scores
         shares = shares / shares.sum() if len(scores) else shares
-        found[question.name] = texts[0] if texts else "empty"
-    return found
+        best_texts[question.name] = texts[0] if texts else "empty"
+    return best_texts
 
 
-def squad(place: Place, sizes: Sequence[str]) -> None:
+def squad(setup: Setup, sizes: Sequence[str]) -> None:
     """Windows and answers of a dev set of the official size."""
     print("\nsquad: processor seconds of one core")
     rules = Rules(max_context=False)  # the loop knows no such choice
     with tempfile.TemporaryDirectory() as name:
-        folder, tokenizer = Path(name), place.tokenizer
-        path = enlarged(place.squad_file or made_up(folder), folder, _QUESTIONS)
+        folder, tokenizer = Path(name), setup.tokenizer
+        path = enlarged(setup.squad_file or made_up(folder), folder, _QUESTIONS)
         data = timed("read", lambda: read_squad(path))
         windows = timed(
             "windows of 384, step 128", lambda: make_windows(data, tokenizer, 384, 128), len(data.questions)

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 import transformers
 
-from bench.protocol import Answer, Clock, Rows, serve
+from bench.protocol import Answer, Clock, StoredRows, serve
 
 
-class Worker:
+class HuggingFaceActions:
     """Holds the network, its optimiser and the rows between requests."""
 
     def load(self, model: str, device: str = "cpu") -> Answer:
@@ -27,7 +27,7 @@ class Worker:
         return {"versions": f"transformers {transformers.__version__}, torch {torch.__version__}"}
 
     def rows(self, file: str) -> Answer:
-        self.stored = Rows(file)
+        self.stored = StoredRows(file)
         return {}
 
     def _inputs(self, rows: list[int], width: int) -> dict[str, torch.Tensor]:
@@ -52,16 +52,16 @@ class Worker:
         return clock.answer()
 
     def infer(self, batches: list[list[int]], width: int = 0) -> Answer:
-        clock, found = Clock(), np.zeros(0)
+        clock, outputs = Clock(), np.zeros(0)
         with torch.inference_mode():
             for rows in batches:
                 with clock.batch():
                     inputs = self._inputs(rows, width)
                     del inputs["labels"]
-                    found = self.model(**inputs).logits.cpu().numpy()
-        return {**clock.answer(), "logits": found[:4].tolist()}
+                    outputs = self.model(**inputs).logits.cpu().numpy()
+        return {**clock.answer(), "logits": outputs[:4].tolist()}
 
 
 if __name__ == "__main__":
-    worker = Worker()
+    worker = HuggingFaceActions()
     serve({name: getattr(worker, name) for name in ("load", "rows", "train", "infer")})

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.protocol import Answer, Clock, Rows, serve
+from bench.protocol import Answer, Clock, StoredRows, serve
 from encoders.batching import Batch, EpochBatches, Features, pad
 from encoders.cpu import dropout_masks
 from encoders.framework import paddle, select_device
@@ -24,7 +24,7 @@ from training.config import TrainingConfig
 from training.step import TrainingStep
 
 
-class Worker:
+class OurActions:
     """Holds the network, its optimiser and the rows between requests."""
 
     model: SentenceClassifier
@@ -50,7 +50,7 @@ class Worker:
         return {"versions": f"PaddlePaddle {paddle.__version__}"}
 
     def rows(self, file: str) -> Answer:
-        stored = Rows(file)
+        stored = StoredRows(file)
         self.features = Features(stored.ids, stored.starts, stored.first_lengths, stored.targets)
         return {}
 
@@ -72,12 +72,12 @@ class Worker:
 
     def infer(self, batches: list[list[int]], width: int = 0) -> Answer:
         """Logits of every batch, padded to its longest row. width: not taken."""
-        clock, found = Clock(), np.zeros(0)
+        clock, logits = Clock(), np.zeros(0)
         for rows in batches:
             with clock.batch():
                 batch = pad(self.features, np.array(rows), self.engine.config.pad_token_id)
-                found = self.engine(batch)["logits"]
-        return {**clock.answer(), "logits": found[:4].tolist()}
+                logits = self.engine(batch)["logits"]
+        return {**clock.answer(), "logits": logits[:4].tolist()}
 
     def gemm(self) -> Answer:
         """GFLOP/s of the machine's matrix product: of some shapes the best."""
@@ -133,6 +133,6 @@ class Worker:
 
 
 if __name__ == "__main__":
-    worker = Worker()
+    worker = OurActions()
     names = ("load", "rows", "train", "infer", "gemm", "span", "span_memory")
     serve({name: getattr(worker, name) for name in names})

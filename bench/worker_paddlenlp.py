@@ -11,10 +11,10 @@ import paddle
 import paddlenlp
 from paddlenlp.transformers import ConvBertForSequenceClassification
 
-from bench.protocol import Answer, Clock, Rows, serve
+from bench.protocol import Answer, Clock, StoredRows, serve
 
 
-class Worker:
+class PaddleNLPActions:
     """Holds the network, its optimiser and the rows between requests."""
 
     def load(self, model: str, device: str = "cpu") -> Answer:
@@ -29,7 +29,7 @@ class Worker:
         return {"versions": f"PaddleNLP {paddlenlp.__version__}, PaddlePaddle {paddle.__version__}"}
 
     def rows(self, file: str) -> Answer:
-        self.stored = Rows(file)
+        self.stored = StoredRows(file)
         return {}
 
     def train(self, batches: list[list[int]], width: int = 0) -> Answer:
@@ -47,15 +47,15 @@ class Worker:
         return clock.answer()
 
     def infer(self, batches: list[list[int]], width: int = 0) -> Answer:
-        clock, found = Clock(), np.zeros(0)
+        clock, logits = Clock(), np.zeros(0)
         with paddle.no_grad():
             for rows in batches:
                 with clock.batch():
                     ids, types, _, _ = map(paddle.to_tensor, self.stored.padded(rows, width))
-                    found = self.model(ids, types).numpy()
-        return {**clock.answer(), "logits": found[:4].tolist()}
+                    logits = self.model(ids, types).numpy()
+        return {**clock.answer(), "logits": logits[:4].tolist()}
 
 
 if __name__ == "__main__":
-    worker = Worker()
+    worker = PaddleNLPActions()
     serve({name: getattr(worker, name) for name in ("load", "rows", "train", "infer")})

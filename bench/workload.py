@@ -22,9 +22,9 @@ _POOL = 50  # batches that transformers sorts by length at a time
 
 
 @dataclass(frozen=True)
-class Place:
+class Setup:
     """Where the bench works. scratch: a folder for itself; data_dir: official files, or empty for the
-    embedded sample's; words: a model folder whose vocabulary is used, or empty for the sample's.
+    embedded sample's; vocabulary: a model folder whose vocabulary is used, or empty for the sample's.
     environment: of the worker processes; device: ``cpu`` or ``gpu``. clock: ``wall`` or ``processor``.
     squad_file: an official SQuAD 1.1 file, or empty for made-up texts. peers: words of which a line's title
     has one, to be compared.
@@ -33,7 +33,7 @@ class Place:
     scratch: Path
     environment: dict[str, str]
     data_dir: str = ""
-    words: str = ""
+    vocabulary: str = ""
     device: str = "cpu"
     rounds: int = 3
     batches: int = 6
@@ -43,22 +43,22 @@ class Place:
 
     def chosen(self, peers: Sequence[Peer]) -> list[Peer]:
         """Those of a case's peers that are wanted; InputError where none is."""
-        found = [peer for peer in peers if any(word in peer.title for word in self.peers)]
-        if not found:
+        chosen_peers = [peer for peer in peers if any(word in peer.title for word in self.peers)]
+        if not chosen_peers:
             titles = "; ".join(peer.title for peer in peers)
             raise InputError(
                 f"--peers {' '.join(self.peers)}: no line has one of these words; there are: {titles}"
             )
-        return found
+        return chosen_peers
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        if self.words:
-            return Tokenizer(self.words)
+        if self.vocabulary:
+            return Tokenizer(self.vocabulary)
         from scripts.tiny_model import write_model_folder
 
-        write_model_folder(self.scratch / "words")
-        return Tokenizer(self.scratch / "words")
+        write_model_folder(self.scratch / "vocabulary")
+        return Tokenizer(self.scratch / "vocabulary")
 
     @cached_property
     def data(self) -> str:
@@ -80,7 +80,7 @@ class Place:
     def source(self) -> str:
         """What the rows and lengths are, for the reader of a table."""
         rows = "official files" if self.data_dir else "the embedded sample"
-        return f"rows: {rows}; vocabulary: {self.words or 'of the sample'}"
+        return f"rows: {rows}; vocabulary: {self.vocabulary or 'of the sample'}"
 
     def model(self, size: str, layout: str = "huggingface") -> Path:
         """A folder with random weights, the same in both layouts, written once."""

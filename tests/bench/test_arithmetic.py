@@ -70,9 +70,9 @@ def test_flop_of_a_token_of_the_published_sizes(size: str, megaflop: float) -> N
         5 * config.hidden_size * config.attention_width + config.hidden_size**2
         + 2 * config.hidden_size * config.intermediate_size
     )  # fmt: skip
-    found = forward_flop(config, 32, first_only=False) / 32 / 1e6
-    assert found == pytest.approx(megaflop, rel=0.01)
-    assert 2e-6 * weights < found < 2.1e-6 * weights  # the large matrices are nearly all of it
+    result = forward_flop(config, 32, first_only=False) / 32 / 1e6
+    assert result == pytest.approx(megaflop, rel=0.01)
+    assert 2e-6 * weights < result < 2.1e-6 * weights  # the large matrices are nearly all of it
 
 
 def test_rate() -> None:
@@ -89,9 +89,9 @@ def of_lengths(*lengths: int) -> Features:
 @pytest.mark.parametrize("order", ["random", "grouped", "sorted", "given"])
 def test_every_order_has_every_row_once(order: str) -> None:
     features = of_lengths(*range(1, 101))
-    found = batches(features, order)
-    assert sorted(np.concatenate(found).tolist()) == list(range(100))
-    assert sorted(len(rows) for rows in found) == [4, 32, 32, 32]
+    result = batches(features, order)
+    assert sorted(np.concatenate(result).tolist()) == list(range(100))
+    assert sorted(len(rows) for rows in result) == [4, 32, 32, 32]
 
 
 def test_a_sample_leaves_out_the_short_batch() -> None:

@@ -54,12 +54,12 @@ def test_every_combination_has_its_row_and_a_failing_one_ends_in_an_error(
     with pytest.raises(InputError, match="tests failed"):
         main(["--tests", tests, "--output_dir", str(tmp_path / "logs")])
     text = capsys.readouterr().out
-    found = rows(text)
-    assert list(found) == ["own", "good", "bad", "none"]
-    assert found["own"][:4] == ["the machine's own", "–", "2", "0"]
-    assert found["good"][:4] == ["harmless, idle", "idle", "2", "0"]
-    assert found["bad"][:4] == ["fault", "–", "1", "1"]
-    assert found["none"] == ["idle, crash", "idle, crash", "not run", "not run", "not run"]
+    result = rows(text)
+    assert list(result) == ["own", "good", "bad", "none"]
+    assert result["own"][:4] == ["the machine's own", "–", "2", "0"]
+    assert result["good"][:4] == ["harmless, idle", "idle", "2", "0"]
+    assert result["bad"][:4] == ["fault", "–", "1", "1"]
+    assert result["none"] == ["idle, crash", "idle, crash", "not run", "not run", "not run"]
     assert "bad: FAILED" in text
     assert "test_of_the_threads" in text
     assert "AssertionError" in (tmp_path / "logs" / "bad.log").read_text(encoding="utf-8")
@@ -68,18 +68,18 @@ def test_every_combination_has_its_row_and_a_failing_one_ends_in_an_error(
 def test_what_is_kept_is_not_run_again(
     tests: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["--tests", tests, "--output_dir", str(tmp_path / "logs")]
-    main([*words, "--short"])
+    argv = ["--tests", tests, "--output_dir", str(tmp_path / "logs")]
+    main([*argv, "--short"])
     first = rows(capsys.readouterr().out)
     assert list(first) == ["good"]
     (tmp_path / "logs" / "good.log").unlink()
-    main([*words, "--only", "own", "good", "--resume"])
+    main([*argv, "--only", "own", "good", "--resume"])
     second = rows(capsys.readouterr().out)
     assert list(second) == ["own", "good"]
     assert second["good"] == first["good"]
     assert not (tmp_path / "logs" / "good.log").exists()
     with pytest.raises(InputError, match="pytest ended with"):  # of other tests nothing is kept
-        main(["--tests", f"{tests}.none", *words[2:], "--only", "good", "--resume"])
+        main(["--tests", f"{tests}.none", *argv[2:], "--only", "good", "--resume"])
 
 
 def test_a_matrix_without_effect_tested_nothing(tests: str, tmp_path: Path) -> None:

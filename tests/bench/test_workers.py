@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from bench import peers, protocol
-from bench.interleaved import Line, compare, show
-from bench.peers import STACKS, MissingPeerError, Peer, Stack, Worker
-from bench.protocol import Rows, speak
-from bench.workload import Place, same_length
+from bench.interleaved import PeerResult, compare, show
+from bench.peers import STACKS, MissingPeerError, Peer, PeerProcess, Stack
+from bench.protocol import StoredRows, speak
+from bench.workload import Setup, same_length
 from common.errors import InputError
 from encoders.batching import pad
 
@@ -61,8 +61,8 @@ def test_a_fault_is_an_answer_and_the_worker_goes_on() -> None:
 
 
 def test_memory_is_known_to_all() -> None:
-    (found,) = answers({"do": "memory"})
-    assert 10 < float(str(found["megabytes"])) < 100_000
+    (result,) = answers({"do": "memory"})
+    assert 10 < float(str(result["megabytes"])) < 100_000
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def script(text: str, folder: Path) -> None:
 
 def test_a_worker_answers_until_it_is_closed(stack: Stack, tmp_path: Path) -> None:
     script(ECHO, tmp_path)
-    worker = Worker(stack, {})
+    worker = PeerProcess(stack, {})
     assert worker.ask("sing", rows=[1, 2]) == {"did": "sing", "rows": [1, 2]}
     with pytest.raises(InputError, match=r"^no$"):
         worker.ask("fail")
@@ -89,7 +89,7 @@ def test_a_worker_answers_until_it_is_closed(stack: Stack, tmp_path: Path) -> No
 
 def test_the_last_words_of_a_worker_that_died(stack: Stack, tmp_path: Path) -> None:
     script(ECHO, tmp_path)
-    worker = Worker(stack, {})
+    worker = PeerProcess(stack, {})
     with pytest.raises(InputError, match="Error: the reason"):
         worker.ask("die")
     worker.close()
@@ -97,7 +97,7 @@ def test_the_last_words_of_a_worker_that_died(stack: Stack, tmp_path: Path) -> N
 
 def test_a_worker_whose_library_is_missing(stack: Stack, tmp_path: Path) -> None:
     script("import no_such_library", tmp_path)
-    worker = Worker(stack, {})
+    worker = PeerProcess(stack, {})
     with pytest.raises(MissingPeerError, match=r"No module named 'no_such_library'; make it"):
         worker.ask("load")
     worker.close()
@@ -106,10 +106,10 @@ def test_a_worker_whose_library_is_missing(stack: Stack, tmp_path: Path) -> None
 def test_a_python_that_is_not_there(stack: Stack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MADE_UP_PYTHON", str(tmp_path / "none"))
     with pytest.raises(MissingPeerError, match="No such file or directory; make it"):
-        Worker(stack, {})
+        PeerProcess(stack, {})
     monkeypatch.delenv("MADE_UP_PYTHON")
     with pytest.raises(MissingPeerError, match=r"^not installed; make it$"):
-        Worker(stack, {})
+        PeerProcess(stack, {})
 
 
 def test_a_missing_peer_is_a_line_and_the_others_go_on(
@@ -118,14 +118,14 @@ def test_a_missing_peer_is_a_line_and_the_others_go_on(
     script(COUNTING, tmp_path)
     monkeypatch.setitem(STACKS, "made_up", stack)
     monkeypatch.setitem(STACKS, "absent", Stack("absent", "NO_SUCH_VARIABLE", "make that"))
-    monkeypatch.setattr(Place, "model", lambda self, size, layout: tmp_path)
-    place = Place(tmp_path, {}, rounds=2)
+    monkeypatch.setattr(Setup, "model", lambda self, size, layout: tmp_path)
+    setup = Setup(tmp_path, {}, rounds=2)
     # 70 rows in two batches of 32 and one of 6: the sample is one of 32, which "takes" 32 seconds.
     lines, _ = compare(
-        "train", "small", same_length(70, 8), [Peer("first", "made_up"), Peer("second", "absent")], place
+        "train", "small", same_length(70, 8), [Peer("first", "made_up"), Peer("second", "absent")], setup
     )
     assert lines[0].seconds == [96.0, 96.0]  # of three batches, in each of two rounds
-    assert (lines[1].seconds, lines[1].said) == ([], "not installed; make that")
+    assert (lines[1].seconds, lines[1].failure) == ([], "not installed; make that")
     show("a table", lines, [100.0], flop=960e9)
     out = capsys.readouterr().out
     assert "first" in out
@@ -134,7 +134,7 @@ def test_a_missing_peer_is_a_line_and_the_others_go_on(
 
 
 def test_a_ratio_is_to_the_first_line(capsys: pytest.CaptureFixture[str]) -> None:
-    show("a table", [Line(Peer("a", "x"), [2.0, 4.0]), Line(Peer("b", "x"), [5.0, 10.0])], [])
+    show("a table", [PeerResult(Peer("a", "x"), [2.0, 4.0]), PeerResult(Peer("b", "x"), [5.0, 10.0])], [])
     first, second = capsys.readouterr().out.splitlines()[-2:]
     assert "3.000 s   ×  1.00" in first
     assert "7.500 s   ×  2.50" in second
@@ -143,8 +143,8 @@ def test_a_ratio_is_to_the_first_line(capsys: pytest.CaptureFixture[str]) -> Non
 @pytest.mark.parametrize("width", [0, 12])
 def test_peers_get_the_rows_that_we_get(tmp_path: Path, width: int) -> None:
     features = same_length(3, 8)
-    place = Place(tmp_path, {})
-    ids, types, mask, targets = Rows(place.stored(features)).padded([2, 0], width)
+    setup = Setup(tmp_path, {})
+    ids, types, mask, targets = StoredRows(setup.stored(features)).padded([2, 0], width)
     batch = pad(features, np.array([2, 0]))
     assert ids.shape == (2, width or 8)
     np.testing.assert_array_equal(ids[:, :8], batch.ids)

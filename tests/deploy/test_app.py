@@ -59,21 +59,21 @@ def test_one_input_and_many_are_answered_as_offline(url: str, model: Model) -> N
     client = Client(url)
     assert client.get("/model")["digest"] == model.digest
     for body in ({"inputs": TEXTS[:5]}, {"inputs": [{"text": text} for text in TEXTS[:5]]}):
-        found = client.post("/predict", body)
-        assert found["model"] == model.digest
-        for mine, theirs in zip(wanted, found["predictions"], strict=True):
+        response = client.post("/predict", body)
+        assert response["model"] == model.digest
+        for mine, theirs in zip(wanted, response["predictions"], strict=True):
             assert theirs["label"] == mine["label"]
             assert theirs["probabilities"] == pytest.approx(mine["probabilities"], abs=1e-5)
-    found = client.post("/predict", {"text": TEXTS[1]})
-    assert found["predictions"][0]["prob"] == pytest.approx(wanted[1]["prob"], abs=1e-5)
+    response = client.post("/predict", {"text": TEXTS[1]})
+    assert response["predictions"][0]["prob"] == pytest.approx(wanted[1]["prob"], abs=1e-5)
 
 
 def test_the_references_form(url: str, model: Model) -> None:
     """Body and answer as the reference service's (its own example)."""
     text = "the problem , it is with most of these things , is the script ."
-    found = Client(url).post("/convbert/prediction", {"key": ["text"], "value": [text], "logid": 10000})
+    response = Client(url).post("/convbert/prediction", {"key": ["text"], "value": [text], "logid": 10000})
     wanted = model.answer([(text,)])[0]
-    assert found == {
+    assert response == {
         "err_no": 0,
         "err_msg": "",
         "key": ["label_id", "prob"],
@@ -98,8 +98,10 @@ def test_pairs(rte: Path) -> None:
 def test_scores(stsb: Path) -> None:
     model = open_exported(stsb)
     with running(model) as url:
-        found = Client(url).predict([(TEXTS[0], TEXTS[1])])[0]
-        assert found == {"score": pytest.approx(model.answer([(TEXTS[0], TEXTS[1])])[0]["score"], abs=1e-5)}
+        response = Client(url).predict([(TEXTS[0], TEXTS[1])])[0]
+        assert response == {
+            "score": pytest.approx(model.answer([(TEXTS[0], TEXTS[1])])[0]["score"], abs=1e-5)
+        }
 
 
 def test_questions(squad: Path) -> None:
@@ -107,8 +109,8 @@ def test_questions(squad: Path) -> None:
     passage = "Ada Löwe came 😀 and left. " * 30
     wanted = model.answer([("Who came?", passage)])[0]
     with running(model) as url:
-        found = Client(url).answer("Who came?", passage)
-        assert passage[found["start"] : found["end"]] == found["answer"] == wanted["answer"]
+        response = Client(url).answer("Who came?", passage)
+        assert passage[response["start"] : response["end"]] == response["answer"] == wanted["answer"]
         status, reason = refusal(url, "/predict", {"text": "a"})
         assert status == 404
         assert "/answer" in reason
@@ -161,9 +163,9 @@ def test_the_reference_route_refuses_in_its_own_form(url: str) -> None:
     head, _, content = raw(url, post("/convbert/prediction", b'{"key": [], "value": []}')).partition(
         b"\r\n\r\n"
     )
-    found = json.loads(content)
-    assert (int(head.split()[1]), found["err_no"], found["key"]) == (422, 422, [])
-    assert found["err_msg"]
+    response = json.loads(content)
+    assert (int(head.split()[1]), response["err_no"], response["key"]) == (422, 422, [])
+    assert response["err_msg"]
 
 
 def test_a_body_in_chunks_is_cut_off_at_the_limit(url: str) -> None:
@@ -253,8 +255,8 @@ def test_requests_at_once_are_batched_and_none_is_crossed(model: Model, workers:
     slow = Slow(model.config, 0.02)
     with running(slow, batching=Batching(workers=workers)) as url, ThreadPoolExecutor(24) as pool:
         texts = [f"{'x' * (number % 7)} {number}" for number in range(400)]
-        found = list(pool.map(lambda text: Client(url).predict([(text,)])[0]["label"], texts))
-    assert found == texts
+        response = list(pool.map(lambda text: Client(url).predict([(text,)])[0]["label"], texts))
+    assert response == texts
     assert sum(slow.batches) == 400
     assert max(slow.batches) > 8 / workers
     assert slow.most_at_once == workers
@@ -293,8 +295,8 @@ def test_who_goes_away_makes_room(model: Model) -> None:
     with running(slow, Limits(inputs=8), Batching(max_batch=2, max_queue=8)) as url:
         with pytest.raises(OSError):  # noqa: PT011 (a timeout, by whatever name)
             Client(url, timeout=0.1).post("/predict", {"inputs": [f"text {number}" for number in range(8)]})
-        found = Client(url).post("/predict", {"inputs": [f"other {number}" for number in range(8)]})
-        assert [row["label"] for row in found["predictions"]] == [f"other {number}" for number in range(8)]
+        response = Client(url).post("/predict", {"inputs": [f"other {number}" for number in range(8)]})
+        assert [row["label"] for row in response["predictions"]] == [f"other {number}" for number in range(8)]
     assert sum(slow.batches) <= 2 + 8
 
 

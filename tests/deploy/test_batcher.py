@@ -24,10 +24,10 @@ def batches_of(rows: Sequence[TextRow], **settings: Any) -> tuple[list[list[Text
         waiting = [asyncio.ensure_future(batcher.submit([row])) for row in rows]
         await asyncio.sleep(0)  # they are in the queue now
         batcher.start()
-        found = [(await answers)[0] for answers in waiting]
+        result = [(await answers)[0] for answers in waiting]
         assert batcher.waiting == 0
         await batcher.close()
-        return found
+        return result
 
     return batches, asyncio.run(ask())
 
@@ -91,8 +91,8 @@ def test_a_batch_is_chosen_among_the_oldest_only() -> None:
     batches, answers = batches_of(rows, max_batch=2)
     assert batches[0] == [row(20), row(61, 1)]  # the other two of 20 and 21 stand beyond the 8 oldest
     assert answers == [{"to": each} for each in rows]
-    place = {each: number for number, batch in enumerate(batches) for each in batch}
-    assert all(place[each] <= number // 2 + 4 for number, each in enumerate(rows))
+    position = {each: number for number, batch in enumerate(batches) for each in batch}
+    assert all(position[each] <= number // 2 + 4 for number, each in enumerate(rows))
 
 
 def test_long_rows_make_small_batches() -> None:
@@ -132,12 +132,12 @@ def test_a_queue_that_takes_too_long_is_refused() -> None:
         batcher = Batcher(answer, Batching(max_batch=2, max_delay=0.5))
         batcher.start()
         await batcher.submit([row(5)])
-        found = await asyncio.gather(
+        result = await asyncio.gather(
             *(batcher.submit([row(5, number)]) for number in range(40)), return_exceptions=True
         )
         await batcher.close()
-        return found
+        return result
 
-    refused = [found for found in asyncio.run(ask()) if isinstance(found, QueueFullError)]
+    refused = [result for result in asyncio.run(ask()) if isinstance(result, QueueFullError)]
     assert 25 <= len(refused) <= 35  # those who would wait for more than 10 others
     assert refused[0].seconds == 1

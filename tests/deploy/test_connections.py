@@ -304,7 +304,7 @@ def test_bodies_are_bounded_together(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def said(capsys: pytest.CaptureFixture[str]) -> pytest.CaptureFixture[str]:
+def captured(capsys: pytest.CaptureFixture[str]) -> pytest.CaptureFixture[str]:
     """stderr, with a log that has held nothing back yet."""
     for log in map(logging.getLogger, ("uvicorn.error", "asyncio")):
         for present in list(log.filters):
@@ -312,12 +312,12 @@ def said(capsys: pytest.CaptureFixture[str]) -> pytest.CaptureFixture[str]:
     return capsys
 
 
-def warnings(said: pytest.CaptureFixture[str]) -> list[str]:
-    return [line for line in said.readouterr().err.splitlines() if not line.startswith("serving on")]
+def warnings(captured: pytest.CaptureFixture[str]) -> list[str]:
+    return [line for line in captured.readouterr().err.splitlines() if not line.startswith("serving on")]
 
 
 def test_silent_connections_leave_room_for_others(
-    monkeypatch: pytest.MonkeyPatch, said: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, captured: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(server, "GRACE_SECONDS", 0.2)
     with running(Slow(CONFIG, 0.0), connections=8) as url:
@@ -327,13 +327,13 @@ def test_silent_connections_leave_room_for_others(
             silent += [connect(url) for _ in range(10)]
         for connection in silent:
             connection.close()
-    lines = warnings(said)
+    lines = warnings(captured)
     assert [line for line in lines if "silent and slow ones are closed" in line]
     assert len(lines) <= 2
 
 
 def test_idle_connections_leave_room_too(
-    monkeypatch: pytest.MonkeyPatch, said: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, captured: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(server, "IDLE_GRACE_SECONDS", 0.2)
     with running(Slow(CONFIG, 0.0), connections=4) as url, contextlib.ExitStack() as stack:
@@ -392,7 +392,7 @@ def test_a_whole_request_is_not_closed_for_others_beside_half_ones(monkeypatch: 
 
 
 def test_connections_at_work_are_not_closed_for_others(
-    monkeypatch: pytest.MonkeyPatch, said: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, captured: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(server, "GRACE_SECONDS", 60.0)
     with running(Slow(CONFIG, 0.5), connections=3) as url:
@@ -402,10 +402,10 @@ def test_connections_at_work_are_not_closed_for_others(
             connection.sendall(request)
         answers = [rest(connection) for connection in busy]
     assert [status(answer) for answer in answers] == 9 * [200]
-    assert len(warnings(said)) == 1
+    assert len(warnings(captured)) == 1
 
 
-def test_running_out_of_descriptors_is_said_once(said: pytest.CaptureFixture[str]) -> None:
+def test_running_out_of_descriptors_is_said_once(captured: pytest.CaptureFixture[str]) -> None:
     resource = pytest.importorskip("resource")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with running(Slow(CONFIG, 0.0)) as url, connect(url) as first:
@@ -422,16 +422,16 @@ def test_running_out_of_descriptors_is_said_once(said: pytest.CaptureFixture[str
         assert status(exchange(others[-1], GET + b"\r\n")) == 200
         for other in others:
             other.close()
-    (line,) = warnings(said)
+    (line,) = warnings(captured)
     assert "no connection can be accepted" in line
 
 
-def test_bad_requests_do_not_fill_the_log(said: pytest.CaptureFixture[str]) -> None:
+def test_bad_requests_do_not_fill_the_log(captured: pytest.CaptureFixture[str]) -> None:
     with running(Slow(CONFIG, 0.0)) as url:
         for _ in range(30):
             assert status(raw(url, b"no HTTP\r\n\r\n")) == 400
             raw(url, GET + b"Connection: upgrade\r\nUpgrade: websocket\r\n\r\n")
-    assert 1 <= len(warnings(said)) <= 3
+    assert 1 <= len(warnings(captured)) <= 3
 
 
 class Lines(logging.Handler):

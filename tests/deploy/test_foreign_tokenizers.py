@@ -48,8 +48,8 @@ def test_an_export_keeps_the_tokeniser(model: Path, tmp_path: Path) -> None:
 def test_the_flag_of_an_export_is_kept(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = [*ONNX, "--model_path", str(model), "--save_inference_dir", str(tmp_path / "cased")]
-    export([*words, "--do_lower_case", "false"])
+    argv = [*ONNX, "--model_path", str(model), "--save_inference_dir", str(tmp_path / "cased")]
+    export([*argv, "--do_lower_case", "false"])
     assert (
         json.loads((tmp_path / "cased" / "tokenizer_config.json").read_text(encoding="utf-8"))[
             "do_lower_case"

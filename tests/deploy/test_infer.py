@@ -36,23 +36,23 @@ def test_probabilities_are_the_softmax_of_the_logits(sst2: Path) -> None:
     features = pack(Tokenizer(sst2).encode([(TEXTS[3],)], 48))
     first, second = predict_logits(open_engine(sst2), features, 1)[0].astype(float)
     share = 1 / (1 + np.exp(second - first))
-    found = open_exported(sst2).answer([(TEXTS[3],)])[0]
-    assert found["probabilities"] == pytest.approx({"0": share, "1": 1 - share}, abs=1e-12)
-    assert found["label_id"] == int(second > first)
-    assert found["label"] == str(found["label_id"])
-    assert found["prob"] == max(found["probabilities"].values())
+    result = open_exported(sst2).answer([(TEXTS[3],)])[0]
+    assert result["probabilities"] == pytest.approx({"0": share, "1": 1 - share}, abs=1e-12)
+    assert result["label_id"] == int(second > first)
+    assert result["label"] == str(result["label_id"])
+    assert result["prob"] == max(result["probabilities"].values())
 
 
 def test_softmax_of_huge_logits() -> None:
-    found = softmax(np.array([[1000.0, 1000.0], [0.0, -1000.0]]))
-    np.testing.assert_allclose(found, [[0.5, 0.5], [1.0, 0.0]])
+    result = softmax(np.array([[1000.0, 1000.0], [0.0, -1000.0]]))
+    np.testing.assert_allclose(result, [[0.5, 0.5], [1.0, 0.0]])
 
 
 def test_a_score_is_scaled_and_stays_in_the_tasks_range(stsb: Path) -> None:
     model = open_exported(stsb)
     rows = [(TEXTS[row], TEXTS[row + 1]) for row in range(20)]
     logits = predict_logits(model.engine, pack(Tokenizer(stsb).encode(rows, 48)), 7)[:, 0]
-    scores = [found["score"] for found in model.answer(rows)]
+    scores = [result["score"] for result in model.answer(rows)]
     np.testing.assert_allclose(scores, np.clip(5 * logits.astype(float), 0, 5), atol=1e-5)
     assert min(scores) == 0.0 < max(scores) < 5.0
 
@@ -85,9 +85,9 @@ def test_files_are_answered_in_order_by_all_engines(
     ):
         target = tmp_path / f"{number}.jsonl"
         command([flag, str(folder), "--input", str(rows), "--output", str(target), "--batch_size", "3"])
-        found = read_jsonl(target)
-        assert [row["index"] for row in found] == list(range(50))
-        np.testing.assert_allclose([row["probabilities"]["1"] for row in found], wanted, atol=1e-5)
+        result = read_jsonl(target)
+        assert [row["index"] for row in result] == list(range(50))
+        np.testing.assert_allclose([row["probabilities"]["1"] for row in result], wanted, atol=1e-5)
 
 
 def test_a_tsv_has_a_column_a_label(rte: Path, tmp_path: Path) -> None:
@@ -102,9 +102,9 @@ def test_a_tsv_has_a_column_a_label(rte: Path, tmp_path: Path) -> None:
     ]
     assert header == ["index", "label_id", "label", "prob", "prob_entailment", "prob_not_entailment"]
     wanted = open_exported(rte).answer([("a film", "the film"), ("no", "yes")])
-    for row, found in zip(rows, wanted, strict=True):
-        assert row[1:3] == [str(found["label_id"]), found["label"]]
-        assert float(row[4]) == pytest.approx(found["probabilities"]["entailment"], abs=1e-6)
+    for row, result in zip(rows, wanted, strict=True):
+        assert row[1:3] == [str(result["label_id"]), result["label"]]
+        assert float(row[4]) == pytest.approx(result["probabilities"]["entailment"], abs=1e-6)
 
 
 def test_a_bad_row_leaves_no_output(sst2: Path, tmp_path: Path) -> None:
@@ -116,13 +116,13 @@ def test_a_bad_row_leaves_no_output(sst2: Path, tmp_path: Path) -> None:
 
 def test_an_output_that_is_a_folder_is_said_before_anything_is_answered(tmp_path: Path) -> None:
     (tmp_path / "out.jsonl").mkdir()
-    words = ["--input", str(tmp_path / "no.txt"), "--output", str(tmp_path / "out.jsonl")]
+    argv = ["--input", str(tmp_path / "no.txt"), "--output", str(tmp_path / "out.jsonl")]
     with pytest.raises(UsageError, match=r"out\.jsonl: is a folder"):
-        infer(["--model_dir", str(tmp_path / "nothing"), *words])
+        infer(["--model_dir", str(tmp_path / "nothing"), *argv])
 
 
 @pytest.mark.parametrize(
-    "words",
+    "argv",
     [
         ["--text", "a", "--input", "b.txt", "--output", "c.tsv"],
         ["--input", "b.txt"],
@@ -136,9 +136,9 @@ def test_an_output_that_is_a_folder_is_said_before_anything_is_answered(tmp_path
         ["--text", "a", "--text_pair", "b"],  # a model for one text
     ],
 )
-def test_contradicting_flags_are_wrong_usage(sst2: Path, words: list[str]) -> None:
+def test_contradicting_flags_are_wrong_usage(sst2: Path, argv: list[str]) -> None:
     with pytest.raises(UsageError):
-        infer(["--model_dir", str(sst2), *words])
+        infer(["--model_dir", str(sst2), *argv])
 
 
 @pytest.mark.parametrize("text", ["", "  ", "a\0b", "\ud800"])
@@ -169,12 +169,12 @@ def test_an_onnx_export_needs_neither_paddle_nor_training(
     kind: str, project_dir: Path, request: pytest.FixtureRequest
 ) -> None:
     """Paddle cannot even be imported here."""
-    words = ["--model_dir", str(request.getfixturevalue(kind))]
+    argv = ["--model_dir", str(request.getfixturevalue(kind))]
     if kind != "sst2":
-        words += ["--question", "Who came?", "--context", "Ada came, and left."]
+        argv += ["--question", "Who came?", "--context", "Ada came, and left."]
     code = (
         "import sys; sys.modules['paddle'] = None\n"
-        f"from deploy.infer import main; main({words!r})\n"
+        f"from deploy.infer import main; main({argv!r})\n"
         "print(*sys.modules)"
     )
     done = subprocess.run(

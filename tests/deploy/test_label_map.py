@@ -35,7 +35,7 @@ def model(tmp_path: Path) -> Path:
     return unnamed(tmp_path)
 
 
-def words(sample: Path, model: Path, *more: str) -> list[str]:
+def argv(sample: Path, model: Path, *more: str) -> list[str]:
     return ["--task_name", "rte", "--ckpt_path", str(model), "--data_dir", str(sample), *more]
 
 
@@ -44,10 +44,10 @@ def test_scores_and_predictions_take_it(
 ) -> None:
     scores = []
     for names in (NAMES, "entailment,not_entailment"):
-        run_eval.main(words(sample_dir, model, "--label_map", names))
+        run_eval.main(argv(sample_dir, model, "--label_map", names))
         scores.append(json.loads(capsys.readouterr().out)["accuracy"])
     assert sum(scores) == pytest.approx(1)  # each row's other label
-    run_predict.main(words(sample_dir, model, "--label_map", NAMES, "--output_dir", str(tmp_path / "out")))
+    run_predict.main(argv(sample_dir, model, "--label_map", NAMES, "--output_dir", str(tmp_path / "out")))
     with np.load(tmp_path / "out" / "RTE.npz") as file:
         logits, labels = file["logits"], file["labels"].tolist()
     assert labels == NAMES.split(",")
@@ -62,7 +62,7 @@ def test_scores_and_predictions_take_it(
 def test_every_engine_takes_it(
     model: Path, sample_dir: Path, engine: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run_eval.main(words(sample_dir, model, "--label_map", NAMES, "--engine", engine))
+    run_eval.main(argv(sample_dir, model, "--label_map", NAMES, "--engine", engine))
     assert 0 <= json.loads(capsys.readouterr().out)["accuracy"] <= 1
 
 
@@ -72,7 +72,7 @@ def test_without_it_the_line_says_what_to_type(
 ) -> None:
     model = unnamed(tmp_path, **settings)
     with pytest.raises(InputError) as caught:
-        run_eval.main(words(sample_dir, model))
+        run_eval.main(argv(sample_dir, model))
     message = str(caught.value)
     assert message.startswith(f"{model}: its labels are LABEL_0, LABEL_1; ")
     assert "--label_map entailment,not_entailment where id 0 means entailment" in message
@@ -93,16 +93,16 @@ def test_exports_take_it_and_say_so_without(
                 *more,
             ]
         )
-    said = capsys.readouterr().err
-    assert said.count("--label_map") == 1
-    assert f"{model}: its labels are LABEL_0, LABEL_1; --label_map A,B,… names them" in said
+    notes = capsys.readouterr().err
+    assert notes.count("--label_map") == 1
+    assert f"{model}: its labels are LABEL_0, LABEL_1; --label_map A,B,… names them" in notes
     assert read_config(tmp_path / "bare").id2label == {0: "LABEL_0", 1: "LABEL_1"}
     assert read_config(tmp_path / "named").id2label == dict(enumerate(NAMES.split(",")))
     infer.main(["--model_dir", str(tmp_path / "named"), "--text", "a", "--text_pair", "b"])
     assert "not_entailment 0." in capsys.readouterr().out
-    run_eval.main(words(sample_dir, tmp_path / "named"))
+    run_eval.main(argv(sample_dir, tmp_path / "named"))
     named = json.loads(capsys.readouterr().out)
-    run_eval.main(words(sample_dir, tmp_path / "bare", "--label_map", NAMES))
+    run_eval.main(argv(sample_dir, tmp_path / "bare", "--label_map", NAMES))
     assert json.loads(capsys.readouterr().out) == named
 
 
@@ -111,12 +111,12 @@ def test_answers_take_it(model: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert "LABEL_0" in capsys.readouterr().out
     predict.main(["--model_path", str(model), "--text", "a", "--text_pair", "b", "--label_map", "no, yes"])
     assert "probabilities: no 0." in capsys.readouterr().out
-    for names, said in (
+    for names, notes in (
         ("no", "has 2 labels, not 1"),
         ("no,no", "a name of its own"),
         ("no,", "a name of its own"),
     ):
-        with pytest.raises(InputError, match=f"--label_map {names}: .*{said}"):
+        with pytest.raises(InputError, match=f"--label_map {names}: .*{notes}"):
             predict.main(["--model_path", str(model), "--label_map", names])
     spans = write_span_model(tmp_path / "spans", "1.1")
     with pytest.raises(InputError, match="answers questions and has no labels"):
@@ -154,7 +154,7 @@ def test_a_model_of_single_texts(
     tensors = safetensors.numpy.load_file(model / "model.safetensors")
     safetensors.numpy.save_file({**tensors, name: tensors[name][:1].copy()}, model / "model.safetensors")
     for refused in (
-        lambda: run_eval.main(words(sample_dir, model, "--label_map", NAMES)),
+        lambda: run_eval.main(argv(sample_dir, model, "--label_map", NAMES)),
         lambda: run_glue.main(
             ["--task_name", "rte", "--model_name_or_path", str(model), "--data_dir", str(sample_dir),
              "--output_dir", str(tmp_path / "run")]
@@ -179,8 +179,8 @@ def test_another_tasks_head_is_not_named(tmp_path: Path, sample_dir: Path) -> No
 
 
 def small(model: Path, data: Path, target: Path, *more: str) -> None:
-    words = ["--model_path", str(model), "--save_inference_dir", str(target), "--data_dir", str(data)]
-    export.main([*words, "--format", "onnx", "--int8", *more])
+    argv = ["--model_path", str(model), "--save_inference_dir", str(target), "--data_dir", str(data)]
+    export.main([*argv, "--format", "onnx", "--int8", *more])
 
 
 def test_8_bits_are_scored_by_what_labels_mean(
@@ -205,7 +205,7 @@ def test_8_bits_are_scored_by_what_labels_mean(
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    ("settings", "fragment"),
     [
         ({"finetuning_task": "rte"}, "--label_map entailment,not_entailment"),
         ({"finetuning_task": "imdb"}, "finetuning_task is 'imdb'"),
@@ -213,21 +213,21 @@ def test_8_bits_are_scored_by_what_labels_mean(
     ],
 )
 def test_8_bits_need_a_task_and_its_labels(
-    tmp_path: Path, sample_dir: Path, settings: dict[str, object], words: str
+    tmp_path: Path, sample_dir: Path, settings: dict[str, object], fragment: str
 ) -> None:
     with pytest.raises(InputError) as caught:
         small(unnamed(tmp_path, **settings), sample_dir, tmp_path / "out")
     assert str(caught.value).startswith(str(tmp_path / "model"))
-    assert words in str(caught.value)
+    assert fragment in str(caught.value)
 
 
 def test_a_model_without_a_head_has_no_labels(tmp_path: Path, sample_dir: Path) -> None:
     write_model_folder(tmp_path / "source")
-    words = ["--task_name", "rte", "--model_name_or_path", str(tmp_path / "source"), "--from_scratch"]
+    argv = ["--task_name", "rte", "--model_name_or_path", str(tmp_path / "source"), "--from_scratch"]
     with pytest.raises(InputError, match=f"--label_map {NAMES}: the model has no head"):
         run_glue.main(
             [
-                *words,
+                *argv,
                 "--data_dir",
                 str(sample_dir),
                 "--output_dir",

@@ -115,9 +115,9 @@ def test_the_command_says_rates_and_faults(
     for file, rows in zip(files, (ROWS, expected(model)), strict=True):
         file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     with running(model) as url:
-        words = ["--url", url, "--input", str(files[0]), "--requests", "30", "--clients", "3", "--expected"]
-        load([*words, str(files[1])])
+        argv = ["--url", url, "--input", str(files[0]), "--requests", "30", "--clients", "3", "--expected"]
+        load([*argv, str(files[1])])
         assert capsys.readouterr().out.startswith("30 right answers in ")
         files[1].write_text("[1]\n", encoding="utf-8")
         with pytest.raises(InputError, match=r"offline\.jsonl:1: expected a JSON object"):
-            load([*words, str(files[1])])
+            load([*argv, str(files[1])])

@@ -19,10 +19,10 @@ from squad.official import score_v11
 PASSAGE = "Ada came in 1907, and nobody knows why she left the old harbour."
 
 
-def export_small(model: Path, target: Path, data: Path, *words: str) -> None:
+def export_small(model: Path, target: Path, data: Path, *argv: str) -> None:
     export(
         ["--model_path", str(model), "--save_inference_dir", str(target), "--format", "onnx", "--int8",
-         "--data_dir", str(data), *words]
+         "--data_dir", str(data), *argv]
     )  # fmt: skip
 
 
@@ -36,9 +36,9 @@ def test_dev_scores_before_and_after_are_those_of_run_eval(
     sst2_model: Path, sst2: Path, sample_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     export_small(sst2_model, tmp_path / "int8", sample_dir)
-    found = printed(capsys.readouterr().out)
-    assert list(found) == ["accuracy"]
-    for folder, score in zip((sst2_model, tmp_path / "int8"), found["accuracy"], strict=True):
+    result = printed(capsys.readouterr().out)
+    assert list(result) == ["accuracy"]
+    for folder, score in zip((sst2_model, tmp_path / "int8"), result["accuracy"], strict=True):
         run_eval.main(["--task_name", "sst-2", "--ckpt_path", str(folder), "--data_dir", str(sample_dir)])
         assert json.loads(capsys.readouterr().out)["accuracy"] == pytest.approx(score, abs=5e-5)
     text = [("a fine film",)]
@@ -64,15 +64,15 @@ def test_of_squad_models_the_official_scores(
 ) -> None:
     data = write_questions(tmp_path / "data")
     export_small(squad_model_folder, tmp_path / "int8", data)
-    found = printed(capsys.readouterr().out)
+    result = printed(capsys.readouterr().out)
     golds = read_squad(data / "dev-v1.1.json").golds
     for number, folder in enumerate((squad, tmp_path / "int8")):
         rows = [(f"Who came {name}?", PASSAGE) for name in range(3)]
         answers = {
-            str(name): found["answer"] for name, found in enumerate(open_exported(folder).answer(rows))
+            str(name): result["answer"] for name, result in enumerate(open_exported(folder).answer(rows))
         }
         official = score_v11(golds, answers)
-        assert {name: score[number] for name, score in found.items()} == pytest.approx(official, abs=1e-4)
+        assert {name: score[number] for name, score in result.items()} == pytest.approx(official, abs=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["sst2_model", "squad_model_folder"])
@@ -85,9 +85,9 @@ def test_missing_dev_files_are_said_first(kind: str, tmp_path: Path, request: py
 
 def test_only_onnx_graphs_are_made_smaller(sst2_model: Path, tmp_path: Path) -> None:
     common = ["--model_path", str(sst2_model), "--save_inference_dir", str(tmp_path / "a")]
-    for words in (["--int8"], ["--int8", "--format", "paddle"], ["--data_dir", "x", "--format", "onnx"]):
+    for argv in (["--int8"], ["--int8", "--format", "paddle"], ["--data_dir", "x", "--format", "onnx"]):
         with pytest.raises(UsageError):
-            export([*common, *words])
+            export([*common, *argv])
 
 
 def test_a_model_with_another_toolkits_names_is_scored(

@@ -27,28 +27,28 @@ def model(squad: Path) -> Model:
 
 @pytest.mark.parametrize("passage", ["Ada came.", PASSAGE, "a", PASSAGE * 5])
 def test_an_answer_is_a_slice_of_the_passage(model: Model, passage: str) -> None:
-    found = model.answer([("Who came?", passage)])[0]
-    assert found["answer"]
-    assert passage[found["start"] : found["end"]] == found["answer"]
-    assert 0 < found["prob"] <= 1
+    result = model.answer([("Who came?", passage)])[0]
+    assert result["answer"]
+    assert passage[result["start"] : result["end"]] == result["answer"]
+    assert 0 < result["prob"] <= 1
 
 
 def test_questions_together_are_answered_as_alone(model: Model) -> None:
     rows = [("Who painted it?", PASSAGE), ("Why?", "Nobody knows why it fell."), ("Where?", PASSAGE)]
     together = model.answer(rows, batch_size=3)
-    for row, found in zip(rows, together, strict=True):
+    for row, result in zip(rows, together, strict=True):
         alone = model.answer([row])[0]
-        assert (found["answer"], found["start"]) == (alone["answer"], alone["start"])
-        assert found["prob"] == pytest.approx(alone["prob"], abs=1e-5)
+        assert (result["answer"], result["start"]) == (alone["answer"], alone["start"])
+        assert result["prob"] == pytest.approx(alone["prob"], abs=1e-5)
 
 
 def test_the_export_answers_as_the_model_folder(model: Model, squad_model_folder: Path) -> None:
     rows = [("Who painted it?", PASSAGE), ("Why?", "Nobody knows why it fell.")]
-    for found, wanted in zip(
+    for result, wanted in zip(
         model.answer(rows), open_model_folder(squad_model_folder).answer(rows), strict=True
     ):
-        assert found["answer"] == wanted["answer"]
-        assert found["prob"] == pytest.approx(wanted["prob"], abs=1e-5)
+        assert result["answer"] == wanted["answer"]
+        assert result["prob"] == pytest.approx(wanted["prob"], abs=1e-5)
     assert model.digest == open_model_folder(squad_model_folder).digest
 
 
@@ -64,17 +64,17 @@ def test_windows_are_cut_as_the_model_was_trained(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr("deploy.question_answering.make_windows", make_windows)
     row = ("Who painted it, and why?", PASSAGE)
-    found, wanted = (
+    result, wanted = (
         opened.answer([row])[0] for opened in (open_exported(tmp_path / "out"), open_model_folder(folder))
     )
     assert cut == [(40, 7, 5), (40, 7, 5)]
-    assert found["answer"] == wanted["answer"]
+    assert result["answer"] == wanted["answer"]
 
 
 def test_the_command_answers(squad: Path, capsys: pytest.CaptureFixture[str]) -> None:
     infer(["--model_dir", str(squad), "--question", "Who?", "--context", "Ada came, and left.", "--json"])
-    found = json.loads(capsys.readouterr().out)
-    assert found["answer"] in "Ada came, and left."
+    result = json.loads(capsys.readouterr().out)
+    assert result["answer"] in "Ada came, and left."
 
 
 def test_an_unanswerable_question_has_no_answer(tmp_path: Path) -> None:
@@ -84,9 +84,9 @@ def test_an_unanswerable_question_has_no_answer(tmp_path: Path) -> None:
     odds = model.answer([row])[0]["null_odds"]
     for threshold, empty in ((odds - 1, True), (odds + 1, False)):
         model.rules = type(model.rules)(nullable=True, threshold=threshold)  # type: ignore[attr-defined]
-        found = model.answer([row])[0]
-        assert (found["answer"] == "") == empty
-        assert (found["start"] < 0) == empty
+        result = model.answer([row])[0]
+        assert (result["answer"] == "") == empty
+        assert (result["start"] < 0) == empty
 
 
 @pytest.mark.parametrize(
@@ -102,15 +102,15 @@ def test_the_answer_is_the_span_of_the_highest_logits(model: Model, passage: str
     start, end = outputs["start"][0][first:-1], outputs["end"][0][first:-1]
     spans = [(low, high) for low in range(len(start)) for high in range(low, min(low + 30, len(start)))]
     low, high = max(spans, key=lambda span: start[span[0]] + end[span[1]])
-    found = model.answer([(question, passage)])[0]
-    assert (found["start"], found["end"]) == (tokens[1][low][0], tokens[1][high][1])
+    result = model.answer([(question, passage)])[0]
+    assert (result["start"], result["end"]) == (tokens[1][low][0], tokens[1][high][1])
 
 
 def test_the_joint_head_answers_as_in_the_model_folder(joint: Path, joint_model_folder: Path) -> None:
     """Passages shorter than the beam too."""
     exported, model = open_exported(joint), open_model_folder(joint_model_folder)
     for row in (("Who painted it?", PASSAGE), ("Why?", "Nobody knows."), ("Why?", "a")):
-        found, wanted = (one.answer([row])[0] for one in (exported, model))
-        assert (found["answer"], found["start"]) == (wanted["answer"], wanted["start"])
-        assert found["null_odds"] == pytest.approx(wanted["null_odds"], abs=1e-5)
-        assert found["prob"] == pytest.approx(wanted["prob"], abs=1e-5)
+        result, wanted = (one.answer([row])[0] for one in (exported, model))
+        assert (result["answer"], result["start"]) == (wanted["answer"], wanted["start"])
+        assert result["null_odds"] == pytest.approx(wanted["null_odds"], abs=1e-5)
+        assert result["prob"] == pytest.approx(wanted["prob"], abs=1e-5)

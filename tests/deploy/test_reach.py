@@ -143,10 +143,10 @@ def test_the_page_in_a_browser(sst2: Path, squad: Path) -> None:
     if browser is None:
         pytest.skip("no Chromium")
     with served(sst2) as (url, _):
-        found = Client(url).predict([("a <b>good</b> film",)])[0]
+        result = Client(url).predict([("a <b>good</b> film",)])[0]
         page = seen(browser, f"{url}/?{urllib.parse.urlencode({'text': 'a <b>good</b> film'})}")
-        assert f'<div class="best">Label {found["label"]}</div>' in page
-        assert f"<span>{100 * found['prob']:.1f} %</span>" in page
+        assert f'<div class="best">Label {result["label"]}</div>' in page
+        assert f"<span>{100 * result['prob']:.1f} %</span>" in page
     with served(squad) as (url, _):
         passage = "😀 Ada came in 1907, <i>and left</i>."
         answer = Client(url).answer("Who came?", passage)

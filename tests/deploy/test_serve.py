@@ -33,11 +33,11 @@ from tests.deploy.running import raw
 
 @contextmanager
 def served(
-    folder: Path, *words: str, token: str = "", start: Sequence[str] = ("-m", "deploy.serve")
+    folder: Path, *argv: str, token: str = "", start: Sequence[str] = ("-m", "deploy.serve")
 ) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """The URL of ``deploy.serve`` on a free port, and its process."""
     process = subprocess.Popen(
-        [sys.executable, *start, "--model_dir", str(folder), "--port", "0", *words],
+        [sys.executable, *start, "--model_dir", str(folder), "--port", "0", *argv],
         cwd=PROJECT,
         env={**os.environ, "CONVBERT_GLUE_TOKEN": token},
         stderr=subprocess.PIPE,
@@ -47,10 +47,10 @@ def served(
     line = process.stderr.readline()
     while line.startswith("note: the limit of open files"):
         line = process.stderr.readline()
-    found = re.fullmatch(r"serving on (http://127\.0\.0\.1:\d+)\n", line)
-    assert found, line + process.stderr.read()
+    result = re.fullmatch(r"serving on (http://127\.0\.0\.1:\d+)\n", line)
+    assert result, line + process.stderr.read()
     try:
-        yield found[1], process
+        yield result[1], process
     finally:
         process.kill()
         process.wait(30)
@@ -61,7 +61,7 @@ def test_sigterm_under_load_loses_nothing(sst2: Path) -> None:
     """Whoever got through to the service gets the right answer; after the end connections are refused."""
     model = open_exported(sst2)
     texts = [f"text number {number}" for number in range(50)]
-    wanted = [found["prob"] for found in model.answer([(text,) for text in texts])]
+    wanted = [result["prob"] for result in model.answer([(text,) for text in texts])]
     problems: list[str] = []
     answered = [0] * 8
 
@@ -70,14 +70,14 @@ def test_sigterm_under_load_loses_nothing(sst2: Path) -> None:
         for turn in range(100_000):
             number = (worker * 7 + turn) % len(texts)
             try:
-                found = client.predict([(texts[number],)])[0]["prob"]
+                result = client.predict([(texts[number],)])[0]["prob"]
             except ConnectionRefusedError:
                 return
             except (OSError, RefusedError) as error:
                 problems.append(repr(error))
                 return
-            if abs(found - wanted[number]) > NEAR_TIE:
-                problems.append(f"{texts[number]}: {found} for {wanted[number]}")
+            if abs(result - wanted[number]) > NEAR_TIE:
+                problems.append(f"{texts[number]}: {result} for {wanted[number]}")
             answered[worker] += 1
 
     with served(sst2) as (url, process):
@@ -112,9 +112,9 @@ def test_more_silent_connections_than_descriptors(sst2: Path, tmp_path: Path) ->
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
         assert process.stderr is not None
-        said = process.stderr.read()
-    assert "silent and slow ones are closed" in said
-    assert len(said) < 1000
+        message = process.stderr.read()
+    assert "silent and slow ones are closed" in message
+    assert len(message) < 1000
 
 
 def test_hosts_are_allowed_by_flag(sst2: Path) -> None:
@@ -190,7 +190,7 @@ def test_an_address_that_is_taken_is_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "status", "said"),
+    ("argv", "status", "message"),
     [
         (["--max_inputs", "9", "--max_queue", "8"], 2, "could never wait"),
         (["--timeout", "0"], 2, "not a number of seconds"),
@@ -200,8 +200,8 @@ def test_an_address_that_is_taken_is_said() -> None:
         (["--model_dir", "nothing"], 1, "nothing: no such folder"),
     ],
 )
-def test_wrong_flags(run_module: RunModule, sst2: Path, words: list[str], status: int, said: str) -> None:
-    done = run_module("deploy.serve", "--model_dir", sst2, "--port", "0", *words, timeout=60)
+def test_wrong_flags(run_module: RunModule, sst2: Path, argv: list[str], status: int, message: str) -> None:
+    done = run_module("deploy.serve", "--model_dir", sst2, "--port", "0", *argv, timeout=60)
     assert done.returncode == status
-    assert said in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr

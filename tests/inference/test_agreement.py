@@ -226,12 +226,12 @@ class Answers(Engine):
         return self.outputs
 
 
-def compared(found: Answers, wanted: Answers, batch: Batch | None = None) -> Comparison:
-    return compare(found, [batch or golden_batch("bert", "full")], [wanted.outputs])
+def compared(ours: Answers, wanted: Answers, batch: Batch | None = None) -> Comparison:
+    return compare(ours, [batch or golden_batch("bert", "full")], [wanted.outputs])
 
 
 @pytest.mark.parametrize(
-    ("found", "wanted", "difference", "changed"),
+    ("ours", "wanted", "difference", "changed"),
     [
         ([[0.5, 0.25]], [[0.5, 0.25]], 0.0, False),
         ([[0.5, 0.25]], [[0.5, 0.375]], 0.125, False),
@@ -245,9 +245,9 @@ def compared(found: Answers, wanted: Answers, batch: Batch | None = None) -> Com
     ],
 )  # fmt: skip
 def test_the_difference_of_logits(
-    found: list[list[float]], wanted: list[list[float]], difference: float, changed: bool
+    ours: list[list[float]], wanted: list[list[float]], difference: float, changed: bool
 ) -> None:
-    result = compared(Answers("sentence", logits=found), Answers("sentence", logits=wanted))
+    result = compared(Answers("sentence", logits=ours), Answers("sentence", logits=wanted))
     assert result.largest == pytest.approx(difference, rel=1e-3)
     assert ("a label" in result.changed) == changed
     assert bool(result.fault({"logits": 1.0})) == (changed or difference > 1)
@@ -305,7 +305,7 @@ def beams(start_at: list[int], second: float, end: float = -0.5, end_at: int = 4
 
 
 @pytest.mark.parametrize(
-    ("found", "wanted", "changed"),
+    ("ours", "wanted", "changed"),
     [
         (beams([3, 5, 7], -1.0), beams([3, 5, 7], -1.0), ""),
         (beams([3, 5, 1], -1.0), beams([3, 5, 7], -1.0), ""),  # where no answer may be
@@ -315,8 +315,8 @@ def beams(start_at: list[int], second: float, end: float = -0.5, end_at: int = 4
         (beams([3, 5, 7], -1.0, end=-1.49999, end_at=5), beams([3, 5, 7], -1.0, end=-1.49999), ""),
     ],
 )  # fmt: skip
-def test_the_best_spans_are_the_same_but_for_ties(found: Answers, wanted: Answers, changed: str) -> None:
-    result = compared(found, wanted)
+def test_the_best_spans_are_the_same_but_for_ties(ours: Answers, wanted: Answers, changed: str) -> None:
+    result = compared(ours, wanted)
     assert (changed in result.changed) if changed else result.changed == ""
     assert result.sizes["start"] == pytest.approx(-float(wanted.outputs["start"][0, 1]))
 

@@ -51,9 +51,9 @@ def features(count: int = ROWS) -> Features:
 def test_every_row_gets_its_own_answer(concurrency: int) -> None:
     engine = Counting(concurrency)
     rows = features()
-    found = predict_logits(engine, rows, 16)
-    np.testing.assert_array_equal(found[:, 0], np.arange(ROWS))
-    np.testing.assert_array_equal(found[:, 1], rows.lengths)
+    result = predict_logits(engine, rows, 16)
+    np.testing.assert_array_equal(result[:, 0], np.arange(ROWS))
+    np.testing.assert_array_equal(result[:, 1], rows.lengths)
     assert engine.most <= concurrency
     assert (engine.most > 1) == (concurrency > 1)
     assert engine.shared == (engine.begun if concurrency > 1 else 0)

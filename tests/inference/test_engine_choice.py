@@ -52,7 +52,7 @@ def test_auto_takes_onnx_where_it_is_installed_and_pays(
 
 
 @pytest.mark.parametrize(
-    ("installed", "engine", "device", "processes", "said"),
+    ("installed", "engine", "device", "processes", "message"),
     [
         (["onnx"], "onnx", "cpu", 1, r"onnxruntime is not installed, .* pip install -e '\.\[onnx\]'"),
         (["onnxruntime"], "onnx", "cpu", 1, "onnx is not installed, which onnx graphs need"),
@@ -63,11 +63,11 @@ def test_auto_takes_onnx_where_it_is_installed_and_pays(
 )  # fmt: skip
 def test_what_cannot_be_had_is_said(
     only: Any, monkeypatch: pytest.MonkeyPatch, installed: list[str], engine: str, device: str,
-    processes: int, said: str,
+    processes: int, message: str,
 ) -> None:  # fmt: skip
     only(*installed)
     monkeypatch.setattr(distributed, "world_size", lambda: processes)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         choose_engine(engine, device, 5)
 
 
@@ -122,10 +122,10 @@ def test_rows_in_doubt_get_the_networks_logits(mask: bool) -> None:
     engine = Fixed([[0.0, 1.0], [0.5, 0.50002], [0.70001, 0.7], [3.0, 0.0]])
     network = Fixed([[9.0, 9.0], [0.5, 0.50001], [0.7, 0.70001], [9.0, 9.0]])
     settled = TieBreakingEngine(engine, lambda: network)
-    found = settled(batch_of([2, 0, 3, 1], mask))["logits"]
+    result = settled(batch_of([2, 0, 3, 1], mask))["logits"]
     wanted = [network.logits[2], engine.logits[0], engine.logits[3], network.logits[1]]
-    np.testing.assert_array_equal(found, wanted)
-    assert found.argmax(axis=1).tolist() == [1, 1, 0, 1]
+    np.testing.assert_array_equal(result, wanted)
+    assert result.argmax(axis=1).tolist() == [1, 1, 0, 1]
     assert (network.asked, settled.unresolved) == ([2], 0)
 
 

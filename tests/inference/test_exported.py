@@ -40,9 +40,9 @@ def test_it_carries_all_that_answering_needs(exported: Path) -> None:
     assert sorted(path.name for path in exported.iterdir()) == [
         "config.json", "export.json", "manifest.json", "model.onnx", "tokenizer_config.json", "vocab.txt",
     ]  # fmt: skip
-    found = read_exported(exported)
-    assert (found.digest, found.format, found.head) == ("a digest", "onnx", "sentence")
-    assert found.config.id2label == load_classifier(GOLDEN / "electra").config.id2label
+    result = read_exported(exported)
+    assert (result.digest, result.format, result.head) == ("a digest", "onnx", "sentence")
+    assert result.config.id2label == load_classifier(GOLDEN / "electra").config.id2label
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "vocab.txt", "config.json", "export.json"])

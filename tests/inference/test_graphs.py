@@ -41,8 +41,8 @@ def test_a_graph_answers_as_transformers(name: str, kind: str, tmp_path: Path, t
     export(network, tokenizer, "0" * 64, tmp_path / "out", kind)
     engine = open_engine(tmp_path / "out")
     for case in CASES:
-        found = engine(golden_batch(name, case))["logits"]
-        assert_close(found, golden[f"{case}.logits"])
+        result = engine(golden_batch(name, case))["logits"]
+        assert_close(result, golden[f"{case}.logits"])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -52,9 +52,9 @@ def test_a_row_in_a_graph_does_not_depend_on_its_batch(
     """Padded among longer rows, each row gives what transformers gives for it alone, unpadded."""
     golden = np.load(GOLDEN / name / "outputs.npz")
     export(load_classifier(GOLDEN / name), tokenizer, "0" * 64, tmp_path / "out", "onnx")
-    found = open_engine(tmp_path / "out")(golden_batch(name, "padded"))["logits"]
+    result = open_engine(tmp_path / "out")(golden_batch(name, "padded"))["logits"]
     for row in range(3):
-        assert_close(found[row], golden[f"alone{row}.logits"][0])
+        assert_close(result[row], golden[f"alone{row}.logits"][0])
 
 
 def test_activations_of_every_kind_are_exported(tmp_path: Path, tokenizer: Tokenizer) -> None:
@@ -76,12 +76,12 @@ def test_span_heads_are_exported(name: str, kind: str, tmp_path: Path, tokenizer
     engine = open_engine(tmp_path / "out")
     assert engine.head == "spans"
     batch = golden_batch(name, "padded")
-    for found, wanted in zip(engine(batch).values(), NetworkEngine(again)(batch).values(), strict=True):
+    for result, wanted in zip(engine(batch).values(), NetworkEngine(again)(batch).values(), strict=True):
         allowed = wanted > -500
         assert allowed.sum() > 3
         assert not allowed.all()
-        assert_close(found[allowed], wanted[allowed])
-        assert (found[~allowed] < -500).all()
+        assert_close(result[allowed], wanted[allowed])
+        assert (result[~allowed] < -500).all()
 
 
 @pytest.mark.parametrize("kind", ["onnx", pytest.param("paddle", marks=slow)])
@@ -101,15 +101,15 @@ def test_the_joint_span_head_is_exported(kind: str, tmp_path: Path, tokenizer: T
     assert engine.head == "beams"
     for case in CASES:
         batch = golden_batch("convbert_small", case)
-        found, wanted = engine(batch), NetworkEngine(again)(batch)
+        result, wanted = engine(batch), NetworkEngine(again)(batch)
         allowed = wanted["start"] > -50
         assert allowed[:, 0].all()
         for name in ("start", "start_at"):
-            assert_close(found[name][allowed], wanted[name][allowed])
+            assert_close(result[name][allowed], wanted[name][allowed])
         both = allowed[:, :, None] & (wanted["end"] > -50)
         for name in ("end", "end_at"):
-            assert_close(found[name][both], wanted[name][both])
-        assert_close(found["impossible"], wanted["impossible"])
+            assert_close(result[name][both], wanted[name][both])
+        assert_close(result["impossible"], wanted["impossible"])
 
 
 @pytest.mark.parametrize("before", [False, True])
