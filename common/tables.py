@@ -29,10 +29,11 @@ def render(table: "DataFrame", form: str = "text", formats: Mapping[str, str] = 
         form: One of ``FORMATS``. In CSV and JSON numbers have up to ten decimals.
         formats: How the other forms write floats, by column, as for ``format``; ``.2f`` where not named.
     """
-    if form == "csv":
-        return str(table.round(_DECIMALS).to_csv(index=False)).rstrip("\n")
-    if form == "json":
-        return str(table.to_json(orient="records", indent=2, double_precision=_DECIMALS, force_ascii=False))
+    if form in ("csv", "json"):
+        plain = table.map(lambda value: escape_unprintable(value) if isinstance(value, str) else value)
+        if form == "json":
+            return str(plain.to_json(orient="records", indent=2, double_precision=_DECIMALS))
+        return str(plain.round(_DECIMALS).to_csv(index=False)).rstrip("\n")
     cells = table.astype(object).apply(
         lambda column: column.map(lambda value: _cell(value, formats.get(str(column.name), ".2f")))
     )
@@ -49,7 +50,8 @@ def render(table: "DataFrame", form: str = "text", formats: Mapping[str, str] = 
     if form == "text":
         return "\n".join("  ".join(row).rstrip() for row in padded)
     rule = ["-" * (size - 1) + (":" if right else "-") for size, right in zip(widths, is_number, strict=True)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (padded[0], rule, *padded[1:]))
+    escaped = [[cell.replace("|", r"\|") for cell in row] for row in padded]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (escaped[0], rule, *escaped[1:]))
 
 
 def _cell(value: Any, form: str) -> str:

@@ -15,14 +15,18 @@ if not __package__:  # started by path: what is importable is the clone, not thi
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from common.command_line import CommandParser, run
-from common.messages import escape_unprintable
+from common.messages import say
+from common.tables import add_format, render
 from glue.runs import read_runs
 from glue.tasks import TASKS
 from metrics.averages import leaderboard_average, missing_scores, paper_average
 from training.run_state import Stage, read_run_state
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 _MARKS = {Stage.LOST: "last/ is missing: perhaps unfinished"}
 
@@ -30,41 +34,59 @@ _MARKS = {Stage.LOST: "last/ is missing: perhaps unfinished"}
 def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m glue.summary", description=__doc__)
     parser.add_argument("runs_dir", metavar="RUNS_DIR", help="a folder with runs in it, at any depth")
+    add_format(parser)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    folder = Path(make_parser().parse_args(argv).runs_dir)
+    flags = make_parser().parse_args(argv)
+    folder = Path(flags.runs_dir)
     runs = read_runs(folder)
-    for line in table(folder, runs):
-        print(line)
+    print(render(summary_table(folder, runs), flags.format))
+    show = say if flags.format in ("csv", "json") else print
+    for line in average_lines([scores for _, scores in runs]):
+        show(line)
 
 
-def table(folder: Path, runs: list[tuple[Path, dict[str, Any]]]) -> list[str]:
-    """The lines to print: a run a line, then the averages over each task's best run, in percent."""
-    chosen: dict[str, dict[str, float]] = {}
-    for _, scores in runs:
-        best = scores["best"]
-        if scores["task"] not in chosen or best["main"] > chosen[scores["task"]]["main"]:
-            chosen[scores["task"]] = best
-    lines = [f"{'task':<7} {'best':>6} {'last':>6} {'step':>7}  {'scores of the best step':<48} run"]
+def summary_table(folder: Path, runs: Sequence[tuple[Path, dict[str, Any]]]) -> "DataFrame":
+    """Tabulate runs and their scores, in percent.
+
+    Args:
+        folder: What the runs' names are relative to.
+        runs: (run's folder, its scores), as ``read_runs`` gives them.
+    """
+    import pandas
+
+    rows = []
     for path, scores in runs:
-        task, best, state = TASKS[scores["task"]], scores["best"], read_run_state(path)
-        parts = "  ".join(f"{key} {100 * best[key]:.2f}" for key in task.score_keys)
-        lines.append(
-            f"{task.name:<7} {100 * best['main']:6.2f} {100 * scores['last']['main']:6.2f} "
-            f"{best['step']:7.0f}  {parts:<48} {escape_unprintable(str(path.relative_to(folder)))}"
-            + ("" if state.is_trained else f" ({_MARKS.get(state.stage, 'unfinished')})")
-        )
-    for name, average, paper in (
+        best, state = scores["best"], read_run_state(path)
+        rows.append({
+            "task": scores["task"], "best": 100.0 * best["main"], "last": 100.0 * scores["last"]["main"],
+            "step": int(best["step"]),
+            "scores of the best step": "  ".join(
+                f"{key} {100 * best[key]:.2f}" for key in TASKS[scores["task"]].score_keys
+            ),
+            "run": str(path.relative_to(folder))
+            + ("" if state.is_trained else f" ({_MARKS.get(state.stage, 'unfinished')})"),
+        })  # fmt: skip
+    return pandas.DataFrame(rows)
+
+
+def average_lines(runs: Sequence[dict[str, Any]]) -> list[str]:
+    """Both averages over the best run of each task, each named, or what they lack."""
+    chosen: dict[str, dict[str, float]] = {}
+    for scores in runs:
+        task, best = scores["task"], scores["best"]
+        if task not in chosen or best["main"] > chosen[task]["main"]:
+            chosen[task] = best
+    lines = []
+    for name, average, is_paper in (
         ("leaderboard average (nine tasks, dev)", leaderboard_average, False),
         ("ConvBERT paper's average (eight tasks, dev)", paper_average, True),
     ):
         value = average(chosen, TASKS)
-        missing = ", ".join(missing_scores(chosen, TASKS, paper))
-        lines.append(
-            f"{name}: " + (f"{100 * value:.2f}" if value is not None else f"none, for lack of {missing}")
-        )
+        missing = ", ".join(missing_scores(chosen, TASKS, is_paper))
+        lines.append(f"{name}: {f'none, for lack of {missing}' if value is None else f'{100 * value:.2f}'}")
     return lines
 
 
