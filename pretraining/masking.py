@@ -13,7 +13,7 @@ from encoders.batching import Batch
 from encoders.tokenizer import Tokenizer
 from pretraining.batches import Key, real_of, tokens_of
 
-SHOWN_AS_MASK = 0.85  # of the masked tokens; the others stay as they are (the authors' replace_with_mask)
+MASK_TOKEN_SHARE = 0.85  # of the masked tokens; the others stay as they are (the authors' replace_with_mask)
 _POSITIONS, _NOISE = 0, 1  # what a generator of random numbers is for
 
 
@@ -21,23 +21,28 @@ _POSITIONS, _NOISE = 0, 1  # what a generator of random numbers is for
 class MaskedBatch:
     """A batch with some tokens to fill in.
 
-    original: the batch itself. ids: (B, T) int64, with [MASK] in most of the masked places. places: (M,)
-    int64, ascending, where in the flattened ids they are. counts: (B,) of each row. key: see ``noise_of``.
+    Attributes:
+        original: The batch itself.
+        ids: (B, T) int64, with [MASK] in most of the masked positions.
+        positions: (M,) int64, ascending, where in the flattened ids they are.
+        counts: (B,) how many each row has.
+        key: What all that is random about the batch follows from.
     """
 
     original: Batch
     ids: np.ndarray
-    places: np.ndarray
+    positions: np.ndarray
     counts: np.ndarray
     key: Key
 
     @property
     def answers(self) -> np.ndarray:
         """(M,) the tokens that were there."""
-        return self.original.ids.reshape(-1)[self.places]
+        return self.original.ids.reshape(-1)[self.positions]
 
     @property
     def tokens(self) -> int:
+        """How many of its tokens are real."""
         return tokens_of(self.original)
 
     def noise_of(self, row: int) -> np.random.Generator:
@@ -62,10 +67,10 @@ class Masking:
             draw = _draws(key, int(number), _POSITIONS)
             candidates = np.flatnonzero(allowed[row])
             count = min(len(candidates), max(1, round(self._share * int(real[row].sum()))))
-            places = np.sort(draw.choice(candidates, count, replace=False))
-            ids[row, places[draw.random(count) < SHOWN_AS_MASK]] = self._mask_id
-            chosen.append(places + row * ids.shape[1])
-        counts = np.array([len(places) for places in chosen])
+            columns = np.sort(draw.choice(candidates, count, replace=False))
+            ids[row, columns[draw.random(count) < MASK_TOKEN_SHARE]] = self._mask_id
+            chosen.append(columns + row * ids.shape[1])
+        counts = np.array([len(positions) for positions in chosen])
         return MaskedBatch(batch, ids, np.concatenate(chosen).astype(np.int64), counts, key)
 
 

@@ -1,4 +1,7 @@
-"""The two texts of an example, each by itself, and how near a teacher sees them. No Paddle."""
+"""The two texts of an example, each by itself, and how near a teacher sees them. No Paddle.
+
+B rows, T tokens; n of the rows are pairs.
+"""
 
 from dataclasses import dataclass
 
@@ -9,51 +12,71 @@ from pretraining.batches import real_of
 
 
 def separate_texts(batch: Batch, pad_id: int) -> tuple[Batch, np.ndarray]:
-    """The texts of the n examples that have two, each as an example of its own: all first ones, then
-    all second ones (2n rows). And which rows of the batch they are of: (n,). n must not be 0."""
+    """Make each text of the pairs an example of its own.
+
+    Args:
+        batch: At least one of its rows must be a pair.
+        pad_id: The padding token.
+
+    Returns:
+        The texts, all first ones, then all second ones (2n rows); and (n,) the rows of the pairs.
+    """
     real = real_of(batch)
     second = real & (batch.token_types == 1)
     rows = np.flatnonzero(second.any(axis=1))
-    opening = batch.ids[0, :1]  # [CLS], which the first text has already
+    cls = batch.ids[0, :1]  # the first text has it already
     texts = [batch.ids[row, real[row] & ~second[row]] for row in rows]
-    texts += [np.concatenate([opening, batch.ids[row, second[row]]]) for row in rows]
+    texts += [np.concatenate([cls, batch.ids[row, second[row]]]) for row in rows]
     return pad(pack([(text.tolist(), len(text)) for text in texts]), np.arange(len(texts)), pad_id), rows
 
 
 def has_pairs(batch: Batch) -> bool:
+    """Whether any row has two texts."""
     return bool((real_of(batch) & (batch.token_types == 1)).any())
 
 
 @dataclass(frozen=True)
-class Nearness:
-    """Of the n pairs of a batch (B, T): rows (n,), and texts (n,), the cosine of each one's two texts;
-    places (m,) in the flattened batch of the tokens between [CLS] and [SEP], and tokens (m,), each one's
-    cosine to the nearest such token of the other text."""
+class PairSimilarity:
+    """How near the texts of a batch's pairs are.
+
+    Attributes:
+        rows: (n,) the rows of the pairs.
+        text_cosines: (n,) the cosine of the two texts of each.
+        positions: (m,) where in the flattened batch (B · T) the tokens between [CLS] and [SEP] are.
+        token_cosines: (m,) the cosine of each of them to the nearest such token of the other text.
+    """
 
     rows: np.ndarray
-    texts: np.ndarray
-    places: np.ndarray
-    tokens: np.ndarray
+    text_cosines: np.ndarray
+    positions: np.ndarray
+    token_cosines: np.ndarray
 
 
-def nearness_of(batch: Batch, rows: np.ndarray, texts: Batch, states: np.ndarray) -> Nearness:
-    """rows, texts: of ``separate_texts``. states: the hidden states (2n, T', W) of the texts."""
+def pair_similarity(batch: Batch, rows: np.ndarray, texts: Batch, states: np.ndarray) -> PairSimilarity:
+    """Compare the two texts of each pair.
+
+    Args:
+        batch: The batch with the pairs.
+        rows: (n,), and
+        texts: 2n rows: what ``separate_texts`` made of it.
+        states: (2n, T', W) the hidden states of the texts.
+    """
     real = real_of(texts)
-    vectors = _unit((states * real[:, :, None]).sum(axis=1))
-    firsts, seconds = np.split(_unit(states), 2)
-    ends = np.split(real.sum(axis=1) - 1, 2)  # where each [SEP] stands
-    places, tokens = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=states.dtype)]
-    for row, first, second, end, last in zip(rows, firsts, seconds, *ends, strict=True):
-        if end > 1 and last > 1:  # neither is empty
-            cosines = first[1:end] @ second[1:last].T
-            begin = row * batch.ids.shape[1]
-            places += [begin + np.arange(1, end), begin + np.arange(end + 1, end + last)]
-            tokens += [cosines.max(axis=1), cosines.max(axis=0)]
-    n = len(rows)
-    return Nearness(
-        rows, (vectors[:n] * vectors[n:]).sum(axis=1), np.concatenate(places), np.concatenate(tokens)
-    )
+    vectors = _normalised((states * real[:, :, None]).sum(axis=1))
+    first_states, second_states = np.split(_normalised(states), 2)
+    first_ends, second_ends = np.split(real.sum(axis=1) - 1, 2)  # where each [SEP] stands
+    positions, token_cosines = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=states.dtype)]
+    for row, first, second, end, second_end in zip(
+        rows, first_states, second_states, first_ends, second_ends, strict=True
+    ):
+        if end > 1 and second_end > 1:  # neither is empty
+            cosines = first[1:end] @ second[1:second_end].T
+            start = row * batch.ids.shape[1]
+            positions += [start + np.arange(1, end), start + np.arange(end + 1, end + second_end)]
+            token_cosines += [cosines.max(axis=1), cosines.max(axis=0)]
+    text_cosines = (vectors[: len(rows)] * vectors[len(rows) :]).sum(axis=1)
+    return PairSimilarity(rows, text_cosines, np.concatenate(positions), np.concatenate(token_cosines))
 
 
-def _unit(vectors: np.ndarray) -> np.ndarray:
+def _normalised(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)

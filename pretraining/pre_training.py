@@ -12,10 +12,10 @@ from encoders.tokenizer import Tokenizer
 from pretraining.batches import epoch_batches, held_out_batches
 from pretraining.config import METRIC_FOR_BEST, DetectionConfig, DistillationConfig, PretrainingRunConfig
 from pretraining.corpus import corpus_path
-from pretraining.distillation import Distillation, distillation_of
+from pretraining.distillation import Distillation, make_distillation
 from pretraining.examples import load_examples
 from pretraining.model_folder import fill_pretrained, write_encoder, write_pretrained
-from pretraining.replaced_tokens import Detection, detection_of
+from pretraining.replaced_tokens import Detection, make_detection
 from pretraining.shards import Shards
 from training.layer_decay import scales
 from training.run import TrainingTask, run_training
@@ -97,11 +97,11 @@ class PretrainingTask(TrainingTask):
             self.encoder, hidden_dropout_prob=rate, attention_probs_dropout_prob=rate
         )
         if isinstance(training, DistillationConfig):
-            return distillation_of(
+            return make_distillation(
                 encoder, training, config.teacher, config.init_from_ckpt, config.embeddings
             )
         assert isinstance(training, DetectionConfig)
-        return detection_of(encoder, training, self.tokenizer, config.init_from_ckpt)
+        return make_detection(encoder, training, self.tokenizer, config.init_from_ckpt)
 
     def load_weights(self, save: Path) -> None:
         fill_pretrained(self.objective.model, save, self.encoder)

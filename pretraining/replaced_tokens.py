@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn import metrics
 
 from encoders import distributed
 from encoders.batching import Batch
@@ -21,7 +22,6 @@ from encoders.tokenizer import Tokenizer
 from inference.network_engine import tensors
 from pretraining.batches import own_share, real_of
 from pretraining.config import DetectionConfig
-from pretraining.detection_scores import detection_scores
 from pretraining.masking import MaskedBatch, Masking
 from pretraining.model_folder import fill_encoder
 from pretraining.network import generator_of
@@ -43,10 +43,10 @@ class MaskedTokenHead(nn.Layer):
         self.norm = nn.LayerNorm(config.embedding_size, epsilon=config.layer_norm_eps)
         self.bias = self.create_parameter([config.vocab_size], is_bias=True)
 
-    def forward(self, states: paddle.Tensor, words: paddle.Tensor) -> paddle.Tensor:
-        """states: (M, G), words: (V, E) → logits (M, V)."""
+    def forward(self, states: paddle.Tensor, embeddings: paddle.Tensor) -> paddle.Tensor:
+        """states: (M, G), word embeddings: (V, E) → logits (M, V)."""
         hidden = self.norm(self.activation(self.dense(states)))
-        return paddle.matmul(hidden, words, transpose_y=True) + self.bias
+        return paddle.matmul(hidden, embeddings, transpose_y=True) + self.bias
 
 
 class Generator(nn.Layer):
@@ -61,10 +61,10 @@ class Generator(nn.Layer):
         self.head = MaskedTokenHead(config)
 
     def forward(self, batch: MaskedBatch) -> paddle.Tensor:
-        """Logits (M, V) of the masked places."""
+        """Logits (M, V) of the masked positions."""
         _, token_types, mask = tensors(batch.original)
         states = self.encoder(paddle.to_tensor(batch.ids), token_types, mask)
-        masked = paddle.gather(states.reshape([-1, states.shape[-1]]), paddle.to_tensor(batch.places))
+        masked = paddle.gather(states.reshape([-1, states.shape[-1]]), paddle.to_tensor(batch.positions))
         return self.head(masked, self.encoder.embeddings.word.weight)
 
 
@@ -93,9 +93,14 @@ class Detector(nn.Layer):
         initialise(self, config.initializer_range)
 
 
-class Answers(NamedTuple):
-    """Of one batch: the generator's logits (M, V) in float32, None where nothing is masked; the network's
-    (B, T) in float32; which tokens were replaced (B, T) bool."""
+class DetectionOutput(NamedTuple):
+    """What the networks say of a batch.
+
+    Attributes:
+        generated: (M, V) float32, the generator's logits; None where nothing is masked.
+        detected: (B, T) float32, the network's logits.
+        replaced: (B, T) bool, which tokens were replaced.
+    """
 
     generated: paddle.Tensor | None
     detected: paddle.Tensor
@@ -103,7 +108,14 @@ class Answers(NamedTuple):
 
 
 class Detection:
-    """The objective. weight: of the detection loss beside the generator's."""
+    """The objective.
+
+    Args:
+        model: The network to train, with the generator.
+        masking: What masks a batch.
+        weight: The weight of the detection loss beside the generator's.
+        share: The share of tokens that is masked.
+    """
 
     def __init__(self, model: Detector, masking: Masking, weight: float, share: float) -> None:
         self.model, self.prepare, self.weight, self.share = model, masking, weight, share
@@ -114,64 +126,71 @@ class Detection:
         self.held_out = [self.prepare(batch, HELD_OUT_KEY) for batch in batches]
 
     def size(self, batch: MaskedBatch) -> int:
+        """How many tokens a batch has."""
         return batch.tokens
 
     def loss(self, batch: MaskedBatch) -> paddle.Tensor:
-        """Of a batch, as a sum over tokens: masked ones' cross-entropy by the share of masked tokens, plus
-        ``weight`` times every real token's. Divided by a step's tokens this is the authors' loss, mean +
-        weight · mean, and it is the same however the step is cut into parts."""
-        answers = self._answers(batch)
-        return self._generator_loss(answers, batch) / self.share + self.weight * self._detector_loss(
-            answers, batch
+        """The loss of a batch, as a sum over tokens.
+
+        The masked tokens' cross-entropy by the share of masked tokens, plus ``weight`` times every real
+        token's. Divided by a step's tokens this is the authors' loss, mean + weight · mean, however the step
+        is cut into parts.
+        """
+        output = self._run(batch)
+        return self._generator_loss(output, batch) / self.share + self.weight * self._detector_loss(
+            output, batch
         )
 
-    def _answers(self, batch: MaskedBatch) -> Answers:
+    def _run(self, batch: MaskedBatch) -> DetectionOutput:
         generated, ids = None, batch.original.ids.copy()
-        if len(batch.places):
+        if len(batch.positions):
             generated = self.model.generator(batch).astype("float32")
-            ids.reshape(-1)[batch.places] = sampled(generated, batch)
+            ids.reshape(-1)[batch.positions] = sample_pieces(generated, batch)
         _, token_types, mask = tensors(batch.original)
         states = self.model.encoder(paddle.to_tensor(ids), token_types, mask)
         detected = self.model.head(states).astype("float32")
-        return Answers(generated, detected, ids != batch.original.ids)
+        return DetectionOutput(generated, detected, ids != batch.original.ids)
 
-    def _generator_loss(self, answers: Answers, batch: MaskedBatch) -> Any:
-        if answers.generated is None:
+    def _generator_loss(self, output: DetectionOutput, batch: MaskedBatch) -> Any:
+        if output.generated is None:
             return 0.0
-        return F.cross_entropy(answers.generated, paddle.to_tensor(batch.answers), reduction="sum")
+        return F.cross_entropy(output.generated, paddle.to_tensor(batch.answers), reduction="sum")
 
-    def _detector_loss(self, answers: Answers, batch: MaskedBatch) -> paddle.Tensor:
-        target = paddle.to_tensor(answers.replaced.astype(np.float32))
-        losses = F.binary_cross_entropy_with_logits(answers.detected, target, reduction="none")
+    def _detector_loss(self, output: DetectionOutput, batch: MaskedBatch) -> paddle.Tensor:
+        target = paddle.to_tensor(output.replaced.astype(np.float32))
+        losses = F.binary_cross_entropy_with_logits(output.detected, target, reduction="none")
         mask = batch.original.mask
         return losses.sum() if mask is None else (losses * paddle.to_tensor(mask)).sum()
 
     def evaluate(self) -> dict[str, float]:
-        """On the held-out examples: the generator's loss and accuracy at masked tokens; the network's loss
-        and ``detection_scores`` at all real ones, of which replaced_share were replaced. main: the AUC,
-        which unlike the accuracy does not reward calling everything original."""
+        """Score the held-out examples.
+
+        Returns:
+            The generator's loss and accuracy at masked tokens; the network's loss and ``detection_scores`` at
+            all real ones, of which replaced_share were replaced. ``main`` is the AUC, which unlike the
+            accuracy does not reward calling everything original.
+        """
         sums, replaced, logits = np.zeros(5), [], []
         for batch in own_share(self.held_out):
-            answers, real = self._answers(batch), real_of(batch.original)
+            output, real = self._run(batch), real_of(batch.original)
             right = 0
-            if answers.generated is not None:
-                right = int((answers.generated.argmax(axis=-1).numpy() == batch.answers).sum())
-            losses = self._generator_loss(answers, batch), self._detector_loss(answers, batch)
-            sums += [len(batch.places), batch.tokens, *map(float, losses), right]
-            replaced.append(answers.replaced[real])
-            logits.append(answers.detected.numpy()[real])
+            if output.generated is not None:
+                right = int((output.generated.argmax(axis=-1).numpy() == batch.answers).sum())
+            losses = self._generator_loss(output, batch), self._detector_loss(output, batch)
+            sums += [len(batch.positions), batch.tokens, *map(float, losses), right]
+            replaced.append(output.replaced[real])
+            logits.append(output.detected.numpy()[real])
         masked, tokens, generator, detector, right = distributed.all_reduce(sums)
         masked = max(masked, 1)
-        found = [np.concatenate([part for own in distributed.all_gather(parts) for part in own])
-                 for parts in (replaced, logits)]  # fmt: skip
-        scores = detection_scores(*found)
+        all_replaced, all_logits = (_concatenated(parts) for parts in (replaced, logits))
+        scores = detection_scores(all_replaced, all_logits)
         return {
             "loss": generator / masked + self.weight * detector / tokens,
             "mlm_loss": generator / masked,
             "mlm_accuracy": right / masked,
             "detection_loss": detector / tokens,
             **scores,
-            "replaced_share": float(found[0].mean()),
+            "replaced_share": float(all_replaced.mean()),
             "main": scores["detection_auc"],
         }
 
@@ -181,11 +200,18 @@ class Detection:
         return depth_rules(self.model.encoder.config) + [(f"generator.{name}", n) for name, n in generator]
 
 
-def detection_of(
+def make_detection(
     config: EncoderConfig, training: DetectionConfig, tokenizer: Tokenizer, init_from_ckpt: str
 ) -> Detection:
-    """The objective with a new network and generator; the encoder (and with it the embeddings of both)
-    begins with the weights in the folder init_from_ckpt, or where that is empty at random."""
+    """Make the objective, with a new network and generator.
+
+    Args:
+        config: The network's.
+        training: The training settings.
+        tokenizer: Says which tokens are special.
+        init_from_ckpt: The model folder whose weights the encoder, and with it the embeddings of both, begins
+            with; empty: random ones.
+    """
     model = Detector(config, generator_of(config, training.generator_ratio))
     if init_from_ckpt:
         fill_encoder(model.encoder, init_from_ckpt, config)
@@ -193,8 +219,8 @@ def detection_of(
     return Detection(model, masking, training.detection_weight, training.mask_prob)
 
 
-def sampled(logits: paddle.Tensor, batch: MaskedBatch) -> np.ndarray:
-    """A piece for every masked place, drawn from the softmax of its logits (M, V) → (M,) int64.
+def sample_pieces(logits: paddle.Tensor, batch: MaskedBatch) -> np.ndarray:
+    """A piece for every masked position, drawn from the softmax of its logits (M, V) → (M,) int64.
 
     By Gumbel noise: argmax(logits − log E), E exponential. Always in float32: in float16 a uniform number
     near 1 becomes 1, whose noise is infinite, and sums of logit and noise tie.
@@ -203,9 +229,11 @@ def sampled(logits: paddle.Tensor, batch: MaskedBatch) -> np.ndarray:
         logits = logits.detach().astype("float32")
         if not logits.place.is_cpu_place():  # not run by the authors' tests
             seed = int(batch.noise_of(0).integers(1, 2**31))
-            even = paddle.uniform(logits.shape, "float32", 0.0, 1.0, seed=seed)
-            race = -paddle.log(even.clip(min=float(_LEAST)))
-            return np.asarray((logits - paddle.log(race.clip(min=float(_LEAST)))).argmax(axis=-1).numpy())
+            uniform = paddle.uniform(logits.shape, "float32", 0.0, 1.0, seed=seed)
+            exponential = -paddle.log(uniform.clip(min=float(_LEAST)))
+            return np.asarray(
+                (logits - paddle.log(exponential.clip(min=float(_LEAST)))).argmax(axis=-1).numpy()
+            )
     values = logits.numpy()
     pieces = np.empty(len(values), dtype=np.int64)
     end = 0
@@ -214,3 +242,29 @@ def sampled(logits: paddle.Tensor, batch: MaskedBatch) -> np.ndarray:
         noise = batch.noise_of(row).standard_exponential((int(count), values.shape[1]), dtype=np.float32)
         pieces[begin:end] = (values[begin:end] - np.log(np.maximum(noise, _LEAST))).argmax(axis=-1)
     return pieces
+
+
+def _concatenated(parts: list[np.ndarray]) -> np.ndarray:
+    """The parts of all processes, one after the other."""
+    return np.concatenate([part for process in distributed.all_gather(parts) for part in process])
+
+
+def detection_scores(replaced: np.ndarray, logits: np.ndarray) -> dict[str, float]:
+    """Score how well replaced tokens are found; each score is from 0 to 1, 1 perfect.
+
+    Args:
+        replaced: (N,) bool, which tokens were.
+        logits: (N,) float, above 0 where the network says so.
+
+    Returns:
+        Among others precision, 0 where nothing is called replaced; recall, 0 where nothing is; and auc, 0.5,
+        as for guessing, where all tokens or none are.
+    """
+    predicted = logits > 0
+    both = len(np.unique(replaced)) == 2
+    return {
+        "detection_accuracy": float(metrics.accuracy_score(replaced, predicted)),
+        "detection_precision": float(metrics.precision_score(replaced, predicted, zero_division=0)),
+        "detection_recall": float(metrics.recall_score(replaced, predicted, zero_division=0)),
+        "detection_auc": float(metrics.roc_auc_score(replaced, logits)) if both else 0.5,
+    }

@@ -15,10 +15,11 @@ from encoders.batching import Batch
 from encoders.framework import paddle
 from encoders.heads import SentenceClassifier
 from encoders.tokenizer import Tokenizer
-from pretraining.distillation import cosine_error, hidden_states, matched_depths, sentences, squared_error
-from pretraining.embeddings import isometry, narrowed
+from pretraining.distillation import cosine_error, squared_error
 from pretraining.model_folder import load_encoder
 from pretraining.run_pretrain import main
+from pretraining.student import isometry, narrowed
+from pretraining.teacher import hidden_states, matched_depths, sentence_vectors
 from tests.pretraining.runs import interrupt_after
 
 
@@ -38,7 +39,7 @@ def test_squared_error_leaves_padding_out() -> None:
 
 def test_sentence_vectors_and_their_cosines() -> None:
     states = paddle.to_tensor([[[3.0, 0.0], [3.0, 8.0]], [[0.0, 2.0], [9.0, 9.0]]])
-    vectors = sentences(states, batch([[1, 1], [1, 0]]))  # sums (6, 8) and (0, 2)
+    vectors = sentence_vectors(states, batch([[1, 1], [1, 0]]))  # sums (6, 8) and (0, 2)
     np.testing.assert_allclose(vectors.numpy(), [[0.6, 0.8], [0.0, 1.0]], rtol=1e-6)
     # Cosine 0.8 here, cos 60° there: the same difference on both sides of the diagonal.
     theirs = paddle.to_tensor([[1.0, 0.0], [0.5, math.sqrt(0.75)]])

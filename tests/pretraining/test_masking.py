@@ -38,7 +38,7 @@ def cut(batch: Batch, rows: slice, width: int) -> Batch:
 
 def places(masked: MaskedBatch, row: int) -> list[int]:
     width = masked.ids.shape[1]
-    return [int(place) % width for place in masked.places if place // width == row]
+    return [int(place) % width for place in masked.positions if place // width == row]
 
 
 def test_fifteen_percent_and_never_a_special_token(batch: Batch, tokenizer: Tokenizer) -> None:
@@ -48,23 +48,23 @@ def test_fifteen_percent_and_never_a_special_token(batch: Batch, tokenizer: Toke
     # The authors' tf.round: halves to the even number.
     wanted = [max(1, int(np.rint(0.15 * length))) for length in lengths]
     assert masked.counts.tolist() == wanted
-    assert len(set(masked.places.tolist())) == masked.counts.sum() == len(masked.places)
-    hidden = batch.ids.reshape(-1)[masked.places]
+    assert len(set(masked.positions.tolist())) == masked.counts.sum() == len(masked.positions)
+    hidden = batch.ids.reshape(-1)[masked.positions]
     never = [tokenizer.vocabulary[piece] for piece in ("[CLS]", "[SEP]", "[MASK]")]
     assert not np.isin(hidden, never).any()
-    assert batch.mask.reshape(-1)[masked.places].all()
+    assert batch.mask.reshape(-1)[masked.positions].all()
     np.testing.assert_array_equal(masked.answers, hidden)
 
 
 def test_eighty_five_percent_of_them_are_shown_as_mask(batch: Batch, tokenizer: Tokenizer) -> None:
     masked = Masking(tokenizer, 0.15)(batch, (1, 2, 3))
-    shown = masked.ids.reshape(-1)[masked.places]
+    shown = masked.ids.reshape(-1)[masked.positions]
     is_mask = shown == tokenizer.vocabulary["[MASK]"]
     # 2000 coins of 0.85: three deviations are 0.024.
     assert is_mask.mean() == pytest.approx(0.85, abs=0.025)
     np.testing.assert_array_equal(shown[~is_mask], masked.answers[~is_mask])
     changed = np.flatnonzero((masked.ids != batch.ids).reshape(-1))
-    assert set(changed) == set(masked.places[is_mask].tolist())
+    assert set(changed) == set(masked.positions[is_mask].tolist())
 
 
 def test_every_place_is_as_likely(tokenizer: Tokenizer) -> None:
@@ -72,7 +72,7 @@ def test_every_place_is_as_likely(tokenizer: Tokenizer) -> None:
     ids[:, 0], ids[:, -1] = tokenizer.vocabulary["[CLS]"], tokenizer.vocabulary["[SEP]"]
     batch = Batch(ids, np.zeros_like(ids), None, None, np.arange(2000))
     masked = Masking(tokenizer, 0.15)(batch, (0,))
-    counts = np.bincount(masked.places % 22, minlength=22)
+    counts = np.bincount(masked.positions % 22, minlength=22)
     assert counts[0] == counts[-1] == 0
     # 3 of 20 places in 2000 rows: 300 each, deviation 16.
     assert abs(counts[1:-1] - 300).max() < 60
@@ -94,5 +94,5 @@ def test_an_example_is_masked_the_same_in_any_batch(batch: Batch, tokenizer: Tok
 def test_an_example_without_words(tokenizer: Tokenizer) -> None:
     ids = np.array([[tokenizer.vocabulary[piece] for piece in ("[CLS]", "[MASK]", "[SEP]")]])
     masked = Masking(tokenizer, 0.15)(Batch(ids, ids * 0, None, None, np.arange(1)), (0,))
-    assert (masked.counts.tolist(), masked.places.tolist()) == ([0], [])
+    assert (masked.counts.tolist(), masked.positions.tolist()) == ([0], [])
     np.testing.assert_array_equal(masked.ids, ids)

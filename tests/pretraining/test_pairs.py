@@ -14,10 +14,11 @@ from encoders.framework import paddle
 from encoders.tokenizer import Tokenizer
 from pretraining.batches import tokens_of
 from pretraining.config import DistillationConfig
-from pretraining.distillation import distillation_of, hidden_states
+from pretraining.distillation import make_distillation
 from pretraining.model_folder import load_encoder
-from pretraining.pairs import has_pairs, nearness_of, separate_texts
+from pretraining.pairs import has_pairs, pair_similarity, separate_texts
 from pretraining.run_pretrain import main
+from pretraining.teacher import hidden_states
 
 TEXTS: list[tuple[str, ...]] = [
     ("a good film", "the film was long"),
@@ -61,18 +62,18 @@ def test_places_of_tokens_and_their_nearest() -> None:
     states = np.zeros((4, 4, 2))
     states[0] = [[1, 0], [2, 0], [0, 3], [0, 0]]  # a along x, b along y; their mean (3, 3)
     states[2, :3] = [[0, 0], [3, 4], [0, 0]]  # c
-    near = nearness_of(batch, rows, texts, states)
+    near = pair_similarity(batch, rows, texts, states)
     np.testing.assert_array_equal(near.rows, [0, 1])
-    np.testing.assert_array_equal(near.places, [1, 2, 4])
-    np.testing.assert_allclose(near.tokens, [0.6, 0.8, 0.8])
-    np.testing.assert_allclose(near.texts, [7 / (5 * np.sqrt(2)), 0.0])
+    np.testing.assert_array_equal(near.positions, [1, 2, 4])
+    np.testing.assert_allclose(near.token_cosines, [0.6, 0.8, 0.8])
+    np.testing.assert_allclose(near.text_cosines, [7 / (5 * np.sqrt(2)), 0.0])
 
 
 def test_the_loss_is_against_the_teachers_cosine_of_each_text_alone(
     tiny_folder: Path, teacher_folder: Path
 ) -> None:
     recipe = DistillationConfig(max_seq_length=32, pair_weight=2.0, geometry_weight=0.0)
-    objective = distillation_of(read_config(tiny_folder), recipe, str(teacher_folder), "", "teacher")
+    objective = make_distillation(read_config(tiny_folder), recipe, str(teacher_folder), "", "teacher")
     objective.model.eval()
     batch = batch_of(TEXTS, tiny_folder)
     objective.hold_out([batch])
@@ -106,7 +107,7 @@ def test_the_loss_is_against_the_teachers_cosine_of_each_text_alone(
 
 def test_pairs_weigh_alike_however_they_fall_into_batches(tiny_folder: Path, teacher_folder: Path) -> None:
     recipe = DistillationConfig(max_seq_length=32, pair_weight=2.0, geometry_weight=0.0)
-    objective = distillation_of(read_config(tiny_folder), recipe, str(teacher_folder), "", "teacher")
+    objective = make_distillation(read_config(tiny_folder), recipe, str(teacher_folder), "", "teacher")
     objective.model.eval()
     texts = [*TEXTS, ("the film", "a good day was seen by no film"), ("dull",), ("a day to see a long film",)]
     found = []

@@ -18,12 +18,11 @@ from encoders.framework import paddle
 from encoders.tokenizer import Tokenizer
 from pretraining.batches import epoch_batches
 from pretraining.config import DetectionConfig, preset_settings
-from pretraining.detection_scores import detection_scores
 from pretraining.examples import load_examples
 from pretraining.masking import MaskedBatch, Masking
 from pretraining.model_folder import fill_pretrained, load_encoder, write_encoder, write_pretrained
 from pretraining.network import NETWORKS, generator_of
-from pretraining.replaced_tokens import Detection, Detector, detection_of, sampled
+from pretraining.replaced_tokens import Detection, Detector, detection_scores, make_detection, sample_pieces
 
 SHARED = ("word.weight", "position.weight", "token_type.weight", "norm.weight", "norm.bias")
 
@@ -36,7 +35,7 @@ def config(tiny_folder: Path) -> EncoderConfig:
 @pytest.fixture
 def objective(config: EncoderConfig, tiny_folder: Path) -> Detection:
     paddle.seed(1)
-    return detection_of(config, DetectionConfig(), Tokenizer(tiny_folder), "")
+    return make_detection(config, DetectionConfig(), Tokenizer(tiny_folder), "")
 
 
 def some_batch(rows: int, width: int = 24) -> Batch:
@@ -156,7 +155,7 @@ def sampling_batch(rows: int, each: int) -> MaskedBatch:
 
 def test_samples_follow_the_softmax() -> None:
     logits = paddle.to_tensor(np.log([[0.1, 0.2, 0.7]]).astype(np.float32)).tile([20_000, 1])
-    counts = np.bincount(sampled(logits, sampling_batch(1000, 20)), minlength=3) / 20_000
+    counts = np.bincount(sample_pieces(logits, sampling_batch(1000, 20)), minlength=3) / 20_000
     np.testing.assert_allclose(counts, [0.1, 0.2, 0.7], atol=0.01)  # three deviations
 
 
@@ -164,17 +163,19 @@ def test_samples_of_half_precision_are_those_of_the_same_numbers_in_full() -> No
     draw = np.random.default_rng(0)
     logits = draw.normal(scale=3, size=(200, 500)).astype(np.float16)
     batch = sampling_batch(20, 10)
-    half, full = (sampled(paddle.to_tensor(logits.astype(kind)), batch) for kind in ("float16", "float32"))
+    half, full = (
+        sample_pieces(paddle.to_tensor(logits.astype(kind)), batch) for kind in ("float16", "float32")
+    )
     np.testing.assert_array_equal(half, full)
     assert len(set(half.tolist())) > 50
     # Largest and smallest float16: the noise neither overflows nor makes a NaN that argmax would take.
     logits[:] = -65504
     logits[:, 123] = 65504
-    assert set(sampled(paddle.to_tensor(logits), batch).tolist()) == {123}
+    assert set(sample_pieces(paddle.to_tensor(logits), batch).tolist()) == {123}
     # One piece has half of the probability, 29 999 others share the rest.
     rare = np.zeros((200, 30_000), dtype=np.float16)
     rare[:, 0] = math.log(30_000)
-    assert 60 < (sampled(paddle.to_tensor(rare), batch) == 0).sum() < 140
+    assert 60 < (sample_pieces(paddle.to_tensor(rare), batch) == 0).sum() < 140
 
 
 # --- one set of embeddings -------------------------------------------------------------------------
