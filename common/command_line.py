@@ -62,23 +62,21 @@ def count_or_0(text: str) -> int:
 
 def tolerance(text: str) -> float:
     """Read a number of at least 0."""
+    return _number(text, "at least 0", lambda value: 0 <= value < math.inf)
+
+
+def seconds(text: str) -> float:
+    """Read a number of seconds above 0."""
+    return _number(text, "seconds above 0", lambda value: 0 < value < 1e6)
+
+
+def _number(text: str, expected: str, is_valid: Callable[[float], bool]) -> float:
     try:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 0")
-    return value
-
-
-def seconds(text: str) -> float:
-    """A number of seconds above 0; anything else is a usage error."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1e6:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    if not is_valid(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of {expected}")
     return value
 
 
@@ -171,7 +169,7 @@ def _one_line(message: Warning | str, *_: Any, **__: Any) -> str:
 def run(main: Callable[[Sequence[str] | None], int | None]) -> NoReturn:
     """Run a command's ``main`` and leave with its exit code; bad input is one line, no traceback."""
     warnings.formatwarning = _one_line
-    if sys.stderr is None:  # closed: what is said goes nowhere, not to stdout
+    if sys.stderr is None:  # closed: messages go nowhere, not to stdout
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (till the end)
     for stream in filter(None, (sys.stdout, sys.stderr)):  # closed ones are None
         if isinstance(stream, io.TextIOWrapper):
@@ -180,28 +178,27 @@ def run(main: Callable[[Sequence[str] | None], int | None]) -> NoReturn:
         code = main(None) or 0
         if sys.stdout:
             sys.stdout.flush()
-    except InputError as error:
-        print(f"error: {one_line(error)}", file=sys.stderr)
-        code = 2 if isinstance(error, UsageError) else 1
     except BrokenPipeError:
         sys.stderr.close()
         code = 1
-    except OSError as error:
-        if "KeyboardInterrupt" in str(error):  # Ctrl-C in an operator of ours that Paddle called
-            print("interrupted", file=sys.stderr)
-            sys.exit(130)
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"error: {one_line(f'{where}{error.strerror or error}')}", file=sys.stderr)
-        code = 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        code = 130
-    except Exception as error:
-        if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop"):  # before Python 3.13
-            print(f"error: {one_line(error)}", file=sys.stderr)
-            sys.exit(1)
-        if "KeyboardInterrupt" not in str(error):  # else Ctrl-C in an operator of ours that Paddle called
+    except (Exception, KeyboardInterrupt) as error:
+        code, message = _explain(error)
+        if not message:
             raise
-        print("interrupted", file=sys.stderr)
-        code = 130
+        print(one_line(message), file=sys.stderr)
     sys.exit(code)
+
+
+def _explain(error: BaseException) -> tuple[int, str]:
+    """The exit code and the message for an error of the user, the system or Ctrl-C; no message for a bug."""
+    if isinstance(error, InputError):
+        return (2 if isinstance(error, UsageError) else 1), f"error: {error}"
+    # Ctrl-C in an operator of ours that Paddle called arrives in the text of another error.
+    if isinstance(error, KeyboardInterrupt) or "KeyboardInterrupt" in str(error):
+        return 130, "interrupted"
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return 1, f"error: {where}{error.strerror or error}"
+    if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop"):  # before Python 3.13
+        return 1, f"error: {error}"
+    return 1, ""

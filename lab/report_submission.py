@@ -18,8 +18,7 @@ from glue.data import find_file, read_split
 from glue.tasks import Split, Task, submission_files
 from metrics.prediction_file import Form, parse_predictions
 from metrics.scores import accuracy, matthews
-from submission.archive_reader import read_archive
-from submission.check import FileReport, check_archive, size_limits
+from submission.check import FileReport, check_archive, read_submission
 from submission.manifest import manifest_path
 
 # The labelled diagnostic set that the benchmark's authors publish: its file, and its columns of categories.
@@ -77,7 +76,7 @@ class Category:
 
 def read_zip(archive: Path, data_dir: Path | None) -> PackedZip:
     """Read what a zip holds, as ``submission.check`` sees it, and what its manifest, if any, says of it."""
-    checks = check_archive(read_archive(archive, size_limits(data_dir)), data_dir)
+    checks = check_archive(read_submission(archive, data_dir), data_dir)
     beside, digest = manifest_path(archive), sha256_of(archive)
     manifest: dict[str, Any] = read_json_object(beside) if beside.is_file() else {}
     note = "" if beside.is_file() else "no manifest beside it"
@@ -140,7 +139,7 @@ def diagnostic_answers(path: Path) -> list[str]:
     if not path.exists():
         return []
     task, split = diagnostic_split()
-    raw = read_archive(path, size_limits()).files.get(split.submission_file)
+    raw = read_submission(path).files.get(split.submission_file)
     if raw is None:
         return []
     file = parse_predictions(raw, Form(task.labels), raw.count(b"\n") - 1)

@@ -184,10 +184,10 @@ def _ensemble(task: Task, sweep: "Sweep", plan: "Plan") -> TaskAnswers:
 def _constant(task: Task, data: Path, note: str) -> TaskAnswers:
     from lab.ensemble_io import constant_predictions, gold_values
     from lab.ensemble_selection import score_splits
-    from submission.check import RowCounts
+    from submission.check import expected_rows
 
     golds = [gold_values(task, split, data) for split in task.of_kind("dev")]
-    counts = [RowCounts(data).of(split)[0] for split in task.of_kind("test")]
+    counts = [expected_rows(split, data)[0] for split in task.of_kind("test")]
     dev = constant_predictions(task, "dev", [len(gold) for gold in golds])
     scores = score_splits(task, golds, [task.values_of(part.values) for part in dev])
     details = {"constant": task.majority, "note": note, "dev": scores}

@@ -75,8 +75,7 @@ class FileReport:
 
 def check_archive(archive: Archive, data_dir: str | Path | None = None) -> list[FileReport]:
     """A report for every submission file, in the table's order, then one for every stray entry."""
-    counts = RowCounts(data_dir)
-    reports = [_check_file(task, split, archive, counts) for task, split in submission_files()]
+    reports = [_check_file(task, split, archive, data_dir) for task, split in submission_files()]
     strays = [FileReport(name, problems=[Problem("stray", 0, why)]) for name, why in archive.strays.items()]
     return reports + strays
 
@@ -86,13 +85,13 @@ def submission_names() -> list[str]:
     return [split.submission_file for _, split in submission_files()]
 
 
-def size_limits(data_dir: str | Path | None = None) -> dict[str, int]:
-    """Submission file → its most bytes, by the official row counts or those in ``data_dir`` if larger."""
-    counts = RowCounts(data_dir)
-    return {
-        split.submission_file: most_bytes(max(split.rows, counts.of(split)[0]))
-        for _, split in submission_files()
-    }
+def read_submission(path: str | Path, data_dir: str | Path | None = None) -> Archive:
+    """Read a folder or a zip, but no file that is far larger than its rows, those in ``data_dir``, can be."""
+    splits = [split for _, split in submission_files()]
+    if data_dir is not None and not any(locate(data_dir, split) for split in splits):
+        find_file(data_dir, splits[0])  # raises an error that names the remedy
+    rows = {split.submission_file: max(split.rows, expected_rows(split, data_dir)[0]) for split in splits}
+    return read_archive(path, {name: most_bytes(count) for name, count in rows.items()})
 
 
 def first_error(path: str | Path, reports: Sequence[FileReport], remark: str = "") -> InputError:
@@ -104,30 +103,23 @@ def first_error(path: str | Path, reports: Sequence[FileReport], remark: str = "
     return InputError(f"{where} {problem}{others}{remark}", path=path, code=problem.kind)
 
 
-class RowCounts:
-    """How many rows a test file has: officially, or below ``data_dir`` where it lies there."""
+def expected_rows(split: Split, data_dir: str | Path | None) -> tuple[int, str]:
+    """How many rows a submission file must have.
 
-    def __init__(self, data_dir: str | Path | None) -> None:
-        self._data_dir = data_dir
-        splits = [split for _, split in submission_files()]
-        if data_dir is not None and not any(map(self._lies_there, splits)):
-            find_file(data_dir, splits[0])  # raises an error that names the remedy
+    Args:
+        split: The test file that it predicts.
+        data_dir: Where that file may be; its rows count then, and else the official ones.
 
-    def of(self, split: Split) -> tuple[int, str]:
-        """The count, and a note if it is not from where the user pointed."""
-        if self._data_dir is None:
-            return split.rows, ""
-        if not self._lies_there(split):
-            return split.rows, f"official row count: no {split.file} below {self._data_dir}"
-        file = find_file(self._data_dir, split)
-        rows = count_lines(file) - (not split.headless)
-        if rows < 1:
-            message = f"no rows; expected the official {split.rows}"
-            raise InputError(message, path=file, code="empty")
-        return rows, ""
-
-    def _lies_there(self, split: Split) -> bool:
-        return self._data_dir is not None and locate(self._data_dir, split) is not None
+    Returns:
+        The count, and a note if it is not from where the user pointed.
+    """
+    file = None if data_dir is None else locate(data_dir, split)
+    if file is None:
+        return split.rows, f"official row count: no {split.file} below {data_dir}" if data_dir else ""
+    rows = count_lines(file) - (not split.headless)
+    if rows < 1:
+        raise InputError(f"no rows; expected the official {split.rows}", path=file, code="empty")
+    return rows, ""
 
 
 def count_lines(path: Path) -> int:
@@ -140,9 +132,9 @@ def count_lines(path: Path) -> int:
     return lines + (last != b"\n")
 
 
-def _check_file(task: Task, split: Split, archive: Archive, counts: RowCounts) -> FileReport:
+def _check_file(task: Task, split: Split, archive: Archive, data_dir: str | Path | None) -> FileReport:
     name = split.submission_file
-    rows, note = counts.of(split)
+    rows, note = expected_rows(split, data_dir)
     notes = [note] if note else []
     why = archive.problems.get(name)
     if why is not None:
@@ -174,7 +166,7 @@ def _parser() -> CommandParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = _parser().parse_args(argv)
-    reports = check_archive(read_archive(args.path, size_limits(args.data_dir)), args.data_dir)
+    reports = check_archive(read_submission(args.path, args.data_dir), args.data_dir)
     is_ok = not any(report.problems for report in reports)
     if args.json:
         files = [report.as_json() for report in reports]

@@ -17,14 +17,13 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from common.command_line import CommandParser, path, run
 from common.errors import InputError
 from glue.tasks import Task, submission_files
 from metrics.prediction_file import Form, parse_predictions
-from submission.archive_reader import MISSING, Archive, read_archive
-from submission.check import size_limits
+from submission.archive_reader import MISSING, Archive
+from submission.check import read_submission
 
 _MAX_TRANSITIONS = 4
 
@@ -71,7 +70,7 @@ def differences(a: str, b: str) -> list[FileDifference]:
     Raises:
         InputError: A file cannot be read or has problems, or the two have different row counts.
     """
-    archives = [(source, read_archive(source, size_limits())) for source in (a, b)]
+    archives = [(source, read_submission(source)) for source in (a, b)]
     result = []
     for task, split in submission_files():
         name = split.submission_file
@@ -116,10 +115,6 @@ def _predictions(task: Task, name: str, path: str, archive: Archive) -> list[str
     return file.predictions
 
 
-def _as_json(difference: FileDifference) -> dict[str, Any]:
-    return {**vars(difference), "transitions": [list(entry) for entry in difference.transitions]}
-
-
 def _parser() -> CommandParser:
     parser = CommandParser(prog="python -m submission.diff", description=__doc__)
     parser.add_argument("a", type=path, metavar="A", help="zip or folder")
@@ -132,7 +127,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = _parser().parse_args(argv)
     files = differences(args.a, args.b)
     if args.json:
-        print(json.dumps({"a": args.a, "b": args.b, "files": [_as_json(each) for each in files]}, indent=2))
+        print(json.dumps({"a": args.a, "b": args.b, "files": [vars(each) for each in files]}, indent=2))
     else:
         print("\n".join(difference.line() for difference in files))
 

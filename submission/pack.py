@@ -24,13 +24,12 @@ from common.files import atomic_write
 from common.messages import say
 from glue.tasks import Task, submission_files
 from metrics.prediction_file import HEADER
-from submission.archive_reader import read_archive
 from submission.check import (
     FileReport,
-    RowCounts,
     check_archive,
+    expected_rows,
     first_error,
-    size_limits,
+    read_submission,
     submission_names,
 )
 from submission.provenance import check_provenance
@@ -68,24 +67,27 @@ def pack(
     if not folder.is_dir():
         message = "no such folder; --predictions names what run_predict wrote into"
         raise InputError(message, path=folder, code="missing")
-    archive = read_archive(folder, size_limits(data_dir))
+    archive = read_submission(folder, data_dir)
     reports = check_archive(archive, data_dir)
-    missing = [report for report in reports if report.is_missing]
+    _refuse_problems(folder, reports, fill_missing)
+    for warning in check_provenance(folder, {r.name: r.predictions for r in reports if not r.is_missing}):
+        say(f"warning: {warning}")
+    for report, (task, split) in zip(reports, submission_files(), strict=True):
+        if report.is_missing:
+            archive.files[report.name] = _fill(task, expected_rows(split, data_dir)[0], report)
+    write_zip(output, archive.files)
+    return reports
+
+
+def _refuse_problems(folder: Path, reports: Sequence[FileReport], fill_missing: bool) -> None:
     faulty = [report for report in reports if report.problems and not report.is_missing]
     for report in faulty:
         print(report.line(), file=sys.stderr)
     if faulty:
         raise first_error(folder, faulty, remark="; nothing was written")
+    missing = [report for report in reports if report.is_missing]
     if missing and not fill_missing:
         raise InputError(_missing_message(missing), path=folder, code="missing")
-    for warning in check_provenance(folder, {r.name: r.predictions for r in reports if not r.is_missing}):
-        say(f"warning: {warning}")
-    counts = RowCounts(data_dir)
-    for report, (task, split) in zip(reports, submission_files(), strict=True):
-        if report.is_missing:
-            archive.files[report.name] = _fill(task, counts.of(split)[0], report)
-    write_zip(output, archive.files)
-    return reports
 
 
 def write_zip(output: str | Path, files: Mapping[str, bytes]) -> None:

@@ -9,8 +9,7 @@ import pytest
 
 from common.errors import InputError
 from glue.tasks import Task, submission_files
-from submission.archive_reader import read_archive
-from submission.check import FileReport, check_archive, size_limits
+from submission.check import FileReport, check_archive, read_submission
 
 FILES = list(submission_files())
 NAMES = [split.submission_file for _, split in FILES]
@@ -71,9 +70,7 @@ def write_logits(
 
 def reports_of(path: Path, data_dir: Path | None) -> dict[str, FileReport]:
     """The check's reports by file name."""
-    return {
-        report.name: report for report in check_archive(read_archive(path, size_limits(data_dir)), data_dir)
-    }
+    return {report.name: report for report in check_archive(read_submission(path, data_dir), data_dir)}
 
 
 def problems_of(path: Path, data_dir: Path | None, name: str) -> list[tuple[int, str]]:

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from common.errors import InputError
 from metrics.prediction_file import most_bytes
 from submission import check
-from submission.archive_reader import read_archive
-from submission.check import check_archive, size_limits
+from submission.check import check_archive, read_submission
 from tests.submission.submission_samples import (
     FILES,
     NAMES,
@@ -191,7 +190,7 @@ def test_a_bomb_of_another_compression_is_not_unpacked(tmp_path, method):
     path.write_bytes(path.read_bytes().replace(size, (1000).to_bytes(4, "little")))
     tracemalloc.start()
     try:
-        contents = read_archive(path, size_limits())
+        contents = read_submission(path)
         assert tracemalloc.get_traced_memory()[1] < 1 << 22
     finally:
         tracemalloc.stop()
@@ -255,7 +254,7 @@ def peak_of_check(path: Path) -> int:
     """The most bytes that Python holds at once while it is checked and refused."""
     tracemalloc.start()
     try:
-        assert any(report.problems for report in check_archive(read_archive(path, size_limits())))
+        assert any(report.problems for report in check_archive(read_submission(path)))
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -358,7 +357,7 @@ def test_one_changed_byte_of_a_zip_never_ends_in_a_traceback(tmp_path_factory, p
     raw[int(place * len(raw))] = byte
     path.write_bytes(raw)
     try:
-        reports = check_archive(read_archive(path, size_limits()))
+        reports = check_archive(read_submission(path))
     except InputError as error:
         said = [str(error)]
     else:

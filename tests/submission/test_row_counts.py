@@ -73,6 +73,6 @@ def test_counting_crosses_its_blocks(tmp_path):
 @pytest.mark.real_data
 @_EACH_FILE
 def test_the_official_test_files_have_the_tables_row_counts(glue_data_dir, task, split):
-    rows, note = check.RowCounts(glue_data_dir).of(split)
+    rows, note = check.expected_rows(split, glue_data_dir)
     assert rows == split.rows
     assert note == "" or not (glue_data_dir / split.file).exists()
