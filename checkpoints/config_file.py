@@ -102,9 +102,9 @@ def _flat(values: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def family_of(architecture: str) -> str:
-    """The model type of a class, such as ``bert`` of ``BertForSequenceClassification``; empty for others'."""
-    family = _CLASS.match(architecture)
+def family_of(values: Mapping[str, Any]) -> str:
+    """The model type that the class implies, such as ``bert`` of ``BertForPreTraining``; empty if none does."""
+    family = _CLASS.match(architecture_of(values))
     return family[1].lower() if family else ""
 
 

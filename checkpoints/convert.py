@@ -128,7 +128,7 @@ def convert(
     arrays, notes = _renamed(weights.path, tensors, config, answers_questions, to)
     if any("pooler" in name for name in arrays) and config.is_conv:
         notes.append(
-            "convbert.pooler goes along: newer PaddleNLP classifies through it, transformers and this "
+            "convbert.pooler is kept: newer PaddleNLP classifies through it, transformers and this "
             "project's network have none, so a classifier fine-tuned there answers differently elsewhere"
         )
     settings = _settings(checkpoint, config, architecture, to)
@@ -181,8 +181,8 @@ def _renamed(
         name = rule.side(to).name
         arrays[name if key in rules else name.removeprefix(prefix)] = (tensor.kind, array)
     if unknown:
-        raise InputError(f"nothing on the other side is called {_first(unknown)}", path=path)
-    notes = [f"left out, made anew from the sizes: {_first(left_out)}"] if left_out else []
+        raise InputError(f"the other layout has no name for {_first(unknown)}", path=path)
+    notes = [f"left out, as they are computed from the sizes: {_first(left_out)}"] if left_out else []
     if generator:
         notes.append(f"left out, the discriminator is the model: the generator ({len(generator)} tensors)")
     return arrays, notes

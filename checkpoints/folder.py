@@ -14,27 +14,11 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 
-from checkpoints.config_file import (
-    CONFIG,
-    architecture_of,
-    check_after_logits,
-    check_settings,
-    config_path,
-    family_of,
-    head_problem,
-    read_values,
-)
+from checkpoints import config_file, mapping
+from checkpoints.config_file import CONFIG, config_path, head_problem
 from checkpoints.formats.tensors import as_float32
 from checkpoints.labels import contradiction, from_weights
-from checkpoints.mapping import (
-    FAMILIES,
-    MAX_PARAMETERS,
-    Shape,
-    expected_shapes,
-    names,
-    to_ours,
-    to_theirs,
-)
+from checkpoints.mapping import Shape, expected_shapes
 from checkpoints.matching import HeadUse, check, lacks_head, match, other_head, unexpected
 from checkpoints.prefixes import model_type_of
 from checkpoints.weight_files import (
@@ -126,7 +110,7 @@ class Checkpoint:
         surplus = unexpected(result, self.config, head != "required" or not has_sentence_head)
         check(weights.path, config_path(self.folder).name, result, surplus)
         arrays = {
-            name.ours: to_ours(as_float32(weights.path, name.theirs, tensor), name.layout)
+            name.ours: mapping.to_ours(as_float32(weights.path, name.theirs, tensor), name.layout)
             for name, tensor in result.tensors.items()
         }
         return StateDict(arrays, result.new_head, _listed(result.unused), weights.notes)
@@ -144,7 +128,7 @@ def open_checkpoint(folder: str | Path, **changes: Any) -> Checkpoint:
         changes: Fields of EncoderConfig that win over the folder's, such as ``reference_padding=True``.
     """
     path = config_path(folder)
-    values = read_values(path)
+    values = config_file.read_values(path)
     weights = open_weights(folder) if has_weights(folder) else None
     try:
         config = _configured(path, values, weights, changes)
@@ -156,7 +140,8 @@ def open_checkpoint(folder: str | Path, **changes: Any) -> Checkpoint:
     for name in (config.finetuning_task, *config.id2label.values()):
         if len(name) > _MAX_NAME or not name.isprintable():
             escaped = escape_unprintable(name, 100)
-            raise InputError(f"{escaped} is no name of a task or a label: write one short line", path=path)
+            message = f"{escaped} is not a valid name of a task or a label: write one short line"
+            raise InputError(message, path=path)
     _check_sizes(path, config, weights)
     return Checkpoint(Path(folder), values, config, weights)
 
@@ -170,21 +155,23 @@ def _configured(
     path: Path, values: dict[str, Any], weights: Weights | None, changes: dict[str, Any]
 ) -> EncoderConfig:
     """The configuration that these values describe, with notes on what they leave out or say besides."""
-    if values.get("model_type") is None and (family := family_of(architecture_of(values))):
+    if values.get("model_type") is None and (
+        family := config_file.family_of(config_file.architecture_of(values))
+    ):
         values["model_type"] = family
     elif values.get("model_type") is None and weights and (family := model_type_of(weights.tensors)):
         values["model_type"] = family
-        note_once(f"{path}: has no model_type; the weights are called as those of {family}, which is taken")
+        note_once(f"{path}: has no model_type; the names of the weights are those of {family}, which is used")
     config = dataclasses.replace(from_json(values), **changes)
-    unknown = check_settings(values, config)
+    unknown = config_file.check_settings(values, config)
     if unknown:
         listed = ", ".join(escape_unprintable(key, 100) for key in unknown[:_MAX_NAMED])
-        note_once(f"{path}: left aside, as nothing here is called so: {listed}")
+        note_once(f"{path}: ignored, as these settings are unknown: {listed}")
     if message := contradiction(values.get("id2label"), values.get("label2id")):
         note_once(f"{path}: {message}")
     if not config.id2label and weights and not head_problem(values):
         config = from_weights(config, weights.tensors)
-    if message := check_after_logits(values, len(config.id2label)):
+    if message := config_file.check_after_logits(values, len(config.id2label)):
         note_once(f"{path}: {message}")
     return config
 
@@ -192,10 +179,10 @@ def _configured(
 def _check_sizes(path: Path, config: EncoderConfig, weights: Weights | None) -> None:
     all_shapes = expected_shapes(config)
     count = sum(map(math.prod, all_shapes.values()))
-    if count > MAX_PARAMETERS:
+    if count > mapping.MAX_PARAMETERS:
         raise InputError(
             f"describes a network of {min(count // 10**9, 10**6)} billion parameters; "
-            f"more than {MAX_PARAMETERS // 10**9} billion are taken for a slip: look at its sizes",
+            f"more than {mapping.MAX_PARAMETERS // 10**9} billion are taken for an error: check its sizes",
             path=path,
         )
     if weights:
@@ -238,16 +225,16 @@ def write_model(
         folder: Where to.
         config: The network's configuration; of an encoder alone, labels and task are left out.
         arrays: Our name → array of every parameter: of an encoder with a sentence head, a span head or none.
-        tokenizer: What goes along.
+        tokenizer: Its files are written too.
         settings: More keys for ``config.json``.
     """
     theirs = {
-        name.theirs: to_theirs(arrays[name.ours], name.layout)
-        for name in names(config)
+        name.theirs: mapping.to_theirs(arrays[name.ours], name.layout)
+        for name in mapping.names(config)
         if name.ours in arrays
     }
     head = next((key.partition(".")[0] for key in arrays if not key.startswith("encoder.")), "")
-    architecture = FAMILIES[config.model_type].class_prefix + _CLASS_SUFFIXES[head]
+    architecture = mapping.FAMILIES[config.model_type].class_prefix + _CLASS_SUFFIXES[head]
     left_out = () if head else _OF_HEADS
     values = {key: value for key, value in to_json(config).items() if key not in left_out}
     write_json(folder / CONFIG, {**values, "architectures": [architecture], **settings})

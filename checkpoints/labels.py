@@ -54,11 +54,11 @@ def contradiction(id2label: Any, label2id: Any) -> str:
         other = label2id.get(str(name))
         if other is not None and str(other) != str(number):
             label, other_id = (escape_unprintable(str(text), 100) for text in (name, other))
-            return f"id2label counts: {label} is {number} there and {other_id} in label2id"
+            return f"id2label is used: {label} is {number} there and {other_id} in label2id"
     labels = _inverted(label2id)
     if not _are_placeholders(labels) and labels.keys() != set(map(str, id2label)):
         first, second = (escape_unprintable(", ".join(map(str, ids)), 100) for ids in (id2label, labels))
-        return f"id2label counts, which names the ids {first}; label2id names {second}"
+        return f"id2label is used, which names the ids {first}; label2id names {second}"
     return ""
 
 
@@ -89,7 +89,7 @@ def split_label_map(label_map: str) -> list[str]:
     """The names in the flag; InputError where one is empty or comes twice."""
     names = [name.strip() for name in label_map.split(",")]
     if not all(names) or len(set(names)) != len(names):
-        raise InputError(f"{FLAG} {label_map}: give each label a name of its own, in the order of its ids")
+        raise InputError(f"{FLAG} {label_map}: give each label its own name, in the order of the ids")
     return names
 
 

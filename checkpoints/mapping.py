@@ -199,7 +199,7 @@ _SPAN_HEADS = [
     ],
 ]
 
-# Parts of published checkpoints that a sentence classifier has no use for.
+# Parts of published checkpoints that a sentence classifier does not use.
 UNUSED = re.compile(
     r"(^|\.)(position_ids|token_type_ids)$"
     r"|^(cls|generator|generator_predictions|generator_lm_head|discriminator|discriminator_predictions"

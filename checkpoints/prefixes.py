@@ -53,12 +53,12 @@ def without_prefixes(tensors: dict[str, T]) -> tuple[dict[str, T], list[str]]:
         }
     renamed = {names[name]: tensor for name, tensor in tensors.items()}
     if len(renamed) != len(tensors):
-        raise InputError("holds two tensors of one name once a wrapper's prefix is taken off")
+        raise InputError("holds two tensors of one name once a wrapper's prefix is removed")
     return renamed, notes
 
 
 def _note(prefix: str, count: int, total: int) -> str:
-    return f"{prefix} is taken off the names of {count} of {total} tensors: a wrapper's"
+    return f"{prefix} is removed from the names of {count} of {total} tensors, as a wrapper's"
 
 
 def _common_prefix(names: Iterable[str]) -> str:

@@ -28,7 +28,7 @@ def tokenizer_of(folder: str | Path, config: EncoderConfig, lower_case: bool | N
     """
     for path in (Path(folder) / name for name in TOKENIZER_FILES):
         if path.is_file() and (size := path.stat().st_size) > _MAX_BYTES:
-            raise InputError(f"has {size} bytes, beyond all vocabularies; fetch it again", path=path)
+            raise InputError(f"has {size} bytes, more than any vocabulary; fetch it again", path=path)
     tokenizer = Tokenizer(folder, **({} if lower_case is None else {"do_lower_case": lower_case}))
     count, size, path = len(tokenizer), config.vocab_size, tokenizer.path
     if count > size:
@@ -51,8 +51,8 @@ def _warnings(tokenizer: Tokenizer, config: EncoderConfig) -> Iterator[str]:
     is_padding = size % 8 == 0 and size - count < _MAX_PADDING
     if count < size and not is_padding:
         yield (
-            f"has {count} pieces, config.json says vocab_size {size}; is it cut short? Words that it lacks "
-            "become [UNK] or fall to letters"
+            f"has {count} pieces, config.json says vocab_size {size}; is it cut short? Missing words "
+            "become [UNK] or are split into letters"
         )
     token = tokenizer.special_tokens.get("pad_token")
     if token and (pad := tokenizer.token_id("pad_token")) != config.pad_token_id:

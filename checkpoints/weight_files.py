@@ -77,7 +77,7 @@ def open_weights(folder: str | Path) -> Weights:
     """Open a folder's weights; InputError if there are none.
 
     Of a generator and a discriminator saved together the discriminator is the model. Names are as the model
-    itself has them: a wrapper's prefix is taken off, which a note says.
+    itself has them: a wrapper's prefix is removed, with a note.
     """
     folder = Path(folder)
     path = weights_path(folder)
@@ -204,6 +204,6 @@ def _shards(index: Path) -> tuple[set[str], list[Path]]:
     for file in table.values():  # in this folder, and of the same kind
         if not isinstance(file, str) or not re.fullmatch(rf"[\w-][\w.-]*{suffix}", file, re.ASCII):
             raise InputError(
-                f"{escape_unprintable(str(file), 100)} is no file of weights in its folder", path=index
+                f"{escape_unprintable(str(file), 100)} is not a file of weights in its folder", path=index
             )
     return set(table), [index.parent / file for file in sorted(set(table.values()))]

@@ -21,7 +21,7 @@ def open_paddle(path: Path) -> dict[str, StoredTensor]:
     with open(path, "rb") as file:
         content = unpickle(file, path, end)
         if file.read(1):
-            raise InputError("goes on behind its end; fetch it again", path=path)
+            raise InputError("has bytes after its end; fetch it again", path=path)
     if isinstance(content, dict):
         content = {key: value for key, value in content.items() if key != _NAMES}
         try:

@@ -50,7 +50,8 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
     except (UnicodeError, InputError):
         header = None
     if not isinstance(header, dict):
-        raise InputError("cannot be read: its header is not JSON, each name once; fetch it again", path=path)
+        message = "cannot be read: its header is not JSON with each name once; fetch it again"
+        raise InputError(message, path=path)
     return header, 8 + length
 
 

@@ -36,9 +36,9 @@ class StoredTensor:
 def count_of(shape: Any) -> int:
     """How many numbers a tensor of this shape, as a file states it, has; ValueError where it is no shape."""
     if not isinstance(shape, tuple) or not all(type(n) is int and n >= 0 for n in shape):
-        raise ValueError("a shape that is none")
+        raise ValueError("a malformed shape")
     if len(shape) > _MAX_DIMENSIONS or math.prod(max(n, 1) for n in shape) > _MAX_NUMBERS:
-        raise ValueError("a shape beyond all weights")
+        raise ValueError("a shape larger than any weights")
     return math.prod(shape)
 
 

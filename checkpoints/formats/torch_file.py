@@ -45,10 +45,10 @@ def _width(kind: str) -> int:
 def _reference(pid: Any, length: int) -> tuple[str, str, int]:
     """Kind, key and how many numbers, from a reference to a storage."""
     if not isinstance(pid, tuple) or len(pid) != length or pid[0] != "storage":
-        raise ValueError("a reference that is none")
+        raise ValueError("a malformed reference")
     kind, key, size = pid[1], pid[2], pid[4]
     if not isinstance(kind, NumberKind) or kind.name not in WIDTHS or type(size) is not int or size < 0:
-        raise ValueError("a storage that is none")
+        raise ValueError("a malformed storage")
     if not isinstance(key, str):
         raise ValueError("a storage without a name")
     return kind.name, key, size
@@ -150,7 +150,7 @@ def _open_pickles(path: Path) -> dict[str, StoredTensor]:
     with open(path, "rb") as file:
         if unpickle(file, path, end) != _MAGIC:
             raise InputError(
-                "is no file of PyTorch's; weights are read from what torch.save wrote", path=path
+                "is not a file of PyTorch; weights are read from what torch.save wrote", path=path
             )
         protocol, system = unpickle(file, path, end), unpickle(file, path, end)
         if protocol != 1001 or not isinstance(system, dict) or system.get("little_endian", True) is not True:

@@ -74,7 +74,7 @@ def pickles() -> Iterator[tuple[str, bytes]]:
     yield "sets", inside(b"\x8f(" + doubled(50) + b"\x90")
     yield "a frozen set", inside(b"(" + doubled(50) + b"\x91")
     yield "an extension", inside(b"\x82\x01")
-    yield "a name without an end", PROTOCOL + b"c" + b"a" * 10_000_000
+    yield "an unterminated name", PROTOCOL + b"c" + b"a" * 10_000_000
     yield "names that are texts of 10 MB", PROTOCOL + text("a" * 10_000_000) + text("b") + b"\x93."
     yield "names of 2**60 nodes", PROTOCOL + doubled(60) + doubled(60) + b"\x93."
     arguments = b"(" + b"N" * (_MANY // 2) + b"tq\x02"

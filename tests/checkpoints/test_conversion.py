@@ -41,7 +41,7 @@ def test_there_and_back_from_paddlenlp_gives_the_same_bytes(name: str, tmp_path:
     notes = convert(PADDLENLP / name, tmp_path / "there", "huggingface")
     convert(tmp_path / "there", tmp_path / "back", "paddlenlp")
     assert bytes_of(tmp_path / "back") == bytes_of(PADDLENLP / name)
-    assert ("convbert.pooler goes along" in " ".join(notes)) == name.startswith("convbert")
+    assert ("convbert.pooler is kept" in " ".join(notes)) == name.startswith("convbert")
     # Once written here, the file too is the same from then on.
     convert(tmp_path / "back", tmp_path / "there2", "huggingface")
     convert(tmp_path / "there2", tmp_path / "back2", "paddlenlp")
@@ -94,8 +94,8 @@ def test_float16_cannot_hold_everything(tmp_path: Path) -> None:
     convert(source, tmp_path / "fits", "huggingface", "float16")
     bias[3] = -1e5
     source = with_extra(tmp_path / "beyond", "bert", {"cls.predictions.bias": bias}, bare=False)
-    said = error_of(lambda: convert(source, tmp_path / "x", "huggingface", "float16"))
-    assert said == (
+    message = error_of(lambda: convert(source, tmp_path / "x", "huggingface", "float16"))
+    assert message == (
         f"{source / 'model.safetensors'}: cls.predictions.bias holds 100000, beyond float16's 65504; "
         "leave out --dtype"
     )
@@ -152,11 +152,11 @@ def test_other_heads_go_along(tmp_path: Path, name: str) -> None:
         tmp_path / "source", name, extra, bare=False, architectures=[here], id2label=None, label2id=None
     )
     convert(source, tmp_path / "there", "paddlenlp")
-    found = open_weights(tmp_path / "there")[1]
+    actual = open_weights(tmp_path / "there")[1]
     for key, shape, theirs, their_shape in rows:
         wanted = numbers(*shape) if shape == their_shape and "transform" not in key else numbers(*shape).T
-        assert found[theirs].shape == their_shape
-        np.testing.assert_array_equal(found[theirs].load(), wanted)
+        assert actual[theirs].shape == their_shape
+        np.testing.assert_array_equal(actual[theirs].load(), wanted)
     config = json.loads((tmp_path / "there" / "config.json").read_text(encoding="utf-8"))
     assert config["architectures"] == [there]
     assert "id2label" not in config
@@ -172,12 +172,12 @@ def test_a_bare_encoder_stays_bare(tmp_path: Path, name: str) -> None:
     position_ids = {"embeddings.position_ids": np.arange(40)[None]}
     source = with_extra(tmp_path / "source", name, position_ids, bare=True)
     notes = convert(source, tmp_path / "there", "paddlenlp")
-    assert notes == ["left out, made anew from the sizes: embeddings.position_ids"]
+    assert notes == ["left out, as they are computed from the sizes: embeddings.position_ids"]
     assert "embeddings.layer_norm.weight" in open_weights(tmp_path / "there")[1]
     convert(tmp_path / "there", tmp_path / "back", "huggingface")
-    wanted, found = theirs_of(source), theirs_of(tmp_path / "back")
+    wanted, actual = theirs_of(source), theirs_of(tmp_path / "back")
     del wanted["embeddings.position_ids"]
-    assert {key: array.tobytes() for key, array in found.items()} == {
+    assert {key: array.tobytes() for key, array in actual.items()} == {
         key: array.tobytes() for key, array in wanted.items()
     }
 
@@ -196,14 +196,14 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert {tensor.kind for tensor in open_weights(tmp_path / "there")[1].values()} == {"F16"}
     out, err = capsys.readouterr()
     assert out == f"{tmp_path / 'there'}\n"
-    assert err.startswith("note: convbert.pooler goes along")
+    assert err.startswith("note: convbert.pooler is kept")
     assert (tmp_path / "there" / "vocab.txt").read_bytes() == vocabulary
 
 
 def test_faults_leave_nothing_behind(tmp_path: Path) -> None:
     odd = with_extra(tmp_path / "odd", "bert", {"adapter.weight": numbers(3)}, bare=False)
     assert error_of(lambda: convert(odd, tmp_path / "x", "paddlenlp")) == (
-        f"{odd / 'model.safetensors'}: nothing on the other side is called adapter.weight"
+        f"{odd / 'model.safetensors'}: the other layout has no name for adapter.weight"
     )
     whole = {"cls.predictions.bias": np.arange(60)}
     odd = with_extra(tmp_path / "odd2", "bert", whole, bare=False)

@@ -136,17 +136,17 @@ def test_a_server_that_always_breaks_off(web: Web, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "digest", "said"),
+    ("size", "digest", "fragment"),
     [
         (0, "sha256:" + "0" * 64, f"has {SHA.replace(':', ' ')}, expected was {'0' * 64}"),
         (0, "md5:" + "0" * 32, f"has md5 {hashlib.md5(CONTENT).hexdigest()}, expected was {'0' * 32}"),
         (2_999_999, SHA, "has 3000000 bytes, expected were 2999999"),
     ],
 )
-def test_a_wrong_file_is_not_kept(web: Web, tmp_path: Path, size: int, digest: str, said: str) -> None:
+def test_a_wrong_file_is_not_kept(web: Web, tmp_path: Path, size: int, digest: str, fragment: str) -> None:
     source = Source(f"{web.url}/file", size, digest)
     assert error_of(lambda: fetch(source, tmp_path / "x", pause=0)) == (
-        f"{source.url}: {said}; it was not kept. Is it the right address, or a newer file?"
+        f"{source.url}: {fragment}; it was not kept. Is it the right address, or a newer file?"
     )
     assert names_in(tmp_path) == []
 
@@ -217,9 +217,9 @@ def test_more_than_was_promised_is_not_taken(web: Web, tmp_path: Path, lengths: 
     web.lengths, web.endless = lengths, not lengths
     source = Source(f"{web.url}/file", size, max_size=2_999_999)
     message = error_of(lambda: fetch(source, tmp_path / "x", pause=0))
-    said = f"has 3000000 bytes, expected were {'' if size else 'at most '}2999999"
+    fragment = f"has 3000000 bytes, expected were {'' if size else 'at most '}2999999"
     assert message.startswith(
-        f"{source.url}: {said if lengths else 'sends more than 2999999 bytes'}; it was not"
+        f"{source.url}: {fragment if lengths else 'sends more than 2999999 bytes'}; it was not"
     )
     assert (names_in(tmp_path), len(web.requests)) == ([], 1)
 

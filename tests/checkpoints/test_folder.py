@@ -27,11 +27,11 @@ def test_tensors_survive_reading_and_writing(name: str, tmp_path: Path) -> None:
     model = SentenceClassifier(config)
     fill(model, checkpoint)
     write_model(tmp_path, config, arrays_of(model), Tokenizer(GOLDEN / "tokenizer"))
-    wanted, found = theirs_of(GOLDEN / name), theirs_of(tmp_path)
-    assert set(found) == set(wanted)
+    wanted, actual = theirs_of(GOLDEN / name), theirs_of(tmp_path)
+    assert set(actual) == set(wanted)
     for key, theirs in wanted.items():
-        assert (key, found[key].dtype, found[key].shape) == (key, theirs.dtype, theirs.shape)
-        assert found[key].tobytes() == theirs.tobytes(), key
+        assert (key, actual[key].dtype, actual[key].shape) == (key, theirs.dtype, theirs.shape)
+        assert actual[key].tobytes() == theirs.tobytes(), key
     assert read_config(tmp_path) == config
     with safetensors.safe_open(tmp_path / "model.safetensors", "numpy") as file:
         assert file.metadata() == {"format": "pt"}  # without it transformers refuses the file
@@ -43,10 +43,10 @@ def test_written_config_is_what_transformers_wrote(name: str, tmp_path: Path) ->
         tmp_path, read_config(GOLDEN / name), read(GOLDEN / name).arrays, Tokenizer(GOLDEN / "tokenizer")
     )
     wanted = json.loads((GOLDEN / name / "config.json").read_text(encoding="utf-8"))
-    found = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
-    for key in set(wanted) & set(found):
-        assert (key, found[key]) == (key, wanted[key])
-    assert found["architectures"] == wanted["architectures"]
+    actual = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    for key in set(wanted) & set(actual):
+        assert (key, actual[key]) == (key, wanted[key])
+    assert actual["architectures"] == wanted["architectures"]
 
 
 @pytest.mark.parametrize("head", HEADS)
@@ -115,14 +115,14 @@ def test_a_bare_encoder_has_no_prefix(name: str, edited: Edited) -> None:
         }
 
     folder = edited(name, bare)
-    found = read(folder, head="optional")
+    actual = read(folder, head="optional")
     wanted = read(GOLDEN / name)
-    assert set(found.arrays) == {
+    assert set(actual.arrays) == {
         key for key in wanted.arrays if not key.startswith("head.") or "pooler" in key
     }
-    for key, array in found.arrays.items():
+    for key, array in actual.arrays.items():
         np.testing.assert_array_equal(array, wanted.arrays[key])
-    assert set(found.new_head) == set(wanted.arrays) - set(found.arrays)
+    assert set(actual.new_head) == set(wanted.arrays) - set(actual.arrays)
     assert "without a head to answer with" in error_of(lambda: read(folder))
 
 
@@ -135,9 +135,9 @@ def test_gamma_and_beta(edited: Edited) -> None:
             for key, array in tensors.items()
         }
 
-    found, wanted = read(edited("bert", old)), read(GOLDEN / "bert")
-    assert set(found.arrays) == set(wanted.arrays)
-    for key, array in found.arrays.items():
+    actual, wanted = read(edited("bert", old)), read(GOLDEN / "bert")
+    assert set(actual.arrays) == set(wanted.arrays)
+    for key, array in actual.arrays.items():
         np.testing.assert_array_equal(array, wanted.arrays[key])
 
 

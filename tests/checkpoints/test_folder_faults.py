@@ -38,7 +38,7 @@ def test_missing_files(edited: Edited) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "fragment"),
     [
         (b"", "not JSON: Expecting value"),
         (b'{"model_type": "bert",', "not JSON: "),
@@ -55,11 +55,11 @@ def test_missing_files(edited: Edited) -> None:
         (b'{"model_type": "convbert", "conv_kernel_size": 4}', "conv_kernel_size must be odd, not 4"),
     ],
 )  # fmt: skip
-def test_bad_config(tmp_path: Path, content: bytes, said: str) -> None:
+def test_bad_config(tmp_path: Path, content: bytes, fragment: str) -> None:
     (tmp_path / "config.json").write_bytes(content)
     message = error_of(lambda: read_config(tmp_path))
     assert message.startswith(str(tmp_path / "config.json"))
-    assert said in message
+    assert fragment in message
 
 
 def test_changes_that_do_not_fit_name_the_file(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ NORM = "bert.embeddings.LayerNorm.bias"
 
 
 @pytest.mark.parametrize(
-    ("change", "settings", "said"),
+    ("change", "settings", "fragment"),
     [
         (without(QUERY), {}, f"{QUERY} is missing"),
         (without("bert.pooler.dense.bias"), {}, "bert.pooler.dense.bias is missing"),
@@ -128,21 +128,21 @@ def test_weights_that_contradict_the_config(
     edited: Edited,
     change: Callable[[Tensors], Tensors] | None,
     settings: dict[str, Any],
-    said: str,
+    fragment: str,
     head: HeadUse,
 ) -> None:
     folder = edited("bert", change, **settings)
-    if head == "optional" and said.startswith(("classifier.", "bert.pooler.")):
+    if head == "optional" and fragment.startswith(("classifier.", "bert.pooler.")):
         assert read(folder, head="optional").new_head
         return
     message = error_of(lambda: read(folder, head=head))
     assert message.startswith(f"{folder / 'model.safetensors'}: does not fit config.json: ")
-    assert said in message
+    assert fragment in message
     assert message.endswith("; take both from one model")
 
 
 @pytest.mark.parametrize(
-    ("name", "settings", "said"),
+    ("name", "settings", "fragment"),
     [
         ("convbert_small", {"conv_kernel_size": 7}, "depthwise.weight should be (32, 1, 7)"),
         ("convbert_small", {"head_ratio": 1}, "conv_kernel_layer.weight should be (36, 16) and is (18, 16)"),
@@ -158,8 +158,10 @@ def test_weights_that_contradict_the_config(
         ("ernie", {"task_type_vocab_size": 4}, "task_type_embeddings.weight should be (4, 32)"),
     ],
 )  # fmt: skip
-def test_weights_of_another_network(edited: Edited, name: str, settings: dict[str, Any], said: str) -> None:
+def test_weights_of_another_network(
+    edited: Edited, name: str, settings: dict[str, Any], fragment: str
+) -> None:
     folder = edited(name, **settings)
     message = error_of(lambda: read(folder))
     assert message.startswith(f"{folder / 'model.safetensors'}: does not fit config.json: ")
-    assert said in message
+    assert fragment in message

@@ -103,7 +103,7 @@ def test_an_old_configuration_of_a_bare_encoder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "fragment"),
     [
         ('{"init_class": "RobertaModel"}', "no model_type; expected one of"),
         ('{"init_args": [1, 2], "init_class": "ErnieMModel"}', "no model_type; expected one of"),
@@ -111,20 +111,20 @@ def test_an_old_configuration_of_a_bare_encoder(tmp_path: Path) -> None:
         ('{"init_class": ["BertModel"]}', "no model_type"),
     ],
 )
-def test_old_configurations_that_say_nothing(tmp_path: Path, content: str, said: str) -> None:
+def test_old_configurations_that_say_nothing(tmp_path: Path, content: str, fragment: str) -> None:
     (tmp_path / "model_config.json").write_text(content, encoding="utf-8")
-    assert error_of(lambda: read_config(tmp_path)).startswith(f"{tmp_path / 'model_config.json'}: {said}")
+    assert error_of(lambda: read_config(tmp_path)).startswith(f"{tmp_path / 'model_config.json'}: {fragment}")
 
 
 def test_pytorch_model_bin(tmp_path: Path) -> None:
     """As PyTorch 2.13.0 saved the golden model's state dict, with a buffer of older transformers."""
     shutil.copy(GOLDEN / "electra" / "config.json", tmp_path)
     shutil.copy(GOLDEN / "torch" / "electra.bin", tmp_path / "pytorch_model.bin")
-    found, wanted = read(tmp_path), read(GOLDEN / "electra")
-    assert found.unused == ["electra.embeddings.position_ids"]
-    assert found.arrays.keys() == wanted.arrays.keys()
+    actual, wanted = read(tmp_path), read(GOLDEN / "electra")
+    assert actual.unused == ["electra.embeddings.position_ids"]
+    assert actual.arrays.keys() == wanted.arrays.keys()
     for key, array in wanted.arrays.items():
-        np.testing.assert_array_equal(found.arrays[key], array)
+        np.testing.assert_array_equal(actual.arrays[key], array)
     convert(tmp_path, tmp_path / "new", "huggingface")
     assert (tmp_path / "new" / "model.safetensors").read_bytes() == (
         GOLDEN / "electra" / "model.safetensors"
@@ -136,10 +136,10 @@ def test_paddlenlp_names_in_safetensors(tmp_path: Path) -> None:
     shutil.copy(PADDLENLP / "bert" / "config.json", tmp_path)
     tensors = {key: tensor.load() for key, tensor in open_weights(PADDLENLP / "bert")[1].items()}
     safetensors.numpy.save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "np"})
-    found, wanted = read(tmp_path).arrays, read(PADDLENLP / "bert").arrays
-    assert found.keys() == wanted.keys()
+    actual, wanted = read(tmp_path).arrays, read(PADDLENLP / "bert").arrays
+    assert actual.keys() == wanted.keys()
     for key, array in wanted.items():
-        np.testing.assert_array_equal(found[key], array)
+        np.testing.assert_array_equal(actual[key], array)
 
 
 def test_a_folder_without_any_weights(tmp_path: Path) -> None:

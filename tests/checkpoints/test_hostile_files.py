@@ -22,7 +22,7 @@ PROJECT = Path(__file__).parents[2]
 MEMORY, SECONDS = 600, 5  # megabytes beyond what an idle process takes; of processor time for one file
 
 # Reads each file as its name says, in a process that the system stops at its limits. A line a file: its
-# name, how long it took, and what was said.
+# name, how long it took, and the message.
 CHILD = """
 import json, resource, sys, time
 from pathlib import Path
@@ -37,14 +37,14 @@ resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 resource.setrlimit(resource.RLIMIT_CPU, (40, 40))
 readers = {".pdparams": open_paddle, ".bin": open_torch, ".safetensors": open_safetensors}
 for path in sorted(Path(sys.argv[1]).iterdir()):
-    begun, said = time.process_time(), "read"
+    begun, message = time.process_time(), "read"
     try:
         for tensor in readers[path.suffix](path).values():
             if tensor.kind in FLOATS:
                 tensor.load()
     except InputError as error:
-        said = str(error)
-    print(json.dumps([path.name, time.process_time() - begun, said]), flush=True)
+        message = str(error)
+    print(json.dumps([path.name, time.process_time() - begun, message]), flush=True)
 """
 
 
@@ -161,10 +161,10 @@ def test_each_is_one_short_line_in_bounded_time_and_memory(tmp_path: Path, form:
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     print(*(f"{s:.2f} s  {t.removeprefix(str(tmp_path))}" for _, s, t in answers), sep="\n")
     assert [name for name, _, _ in answers] == sorted(path.name for path in tmp_path.iterdir())
-    for name, seconds, said in answers:
-        assert said.startswith(f"{tmp_path / name}: "), (name, said)
-        assert len(said) < 400 + len(str(tmp_path))
-        assert "\n" not in said
+    for name, seconds, message in answers:
+        assert message.startswith(f"{tmp_path / name}: "), (name, message)
+        assert len(message) < 400 + len(str(tmp_path))
+        assert "\n" not in message
         assert seconds < SECONDS, name
 
 
@@ -198,9 +198,9 @@ def test_headers_are_refused_where_the_library_refuses_them(tmp_path: Path) -> N
         except safetensors.SafetensorError:
             wanted = None
         try:
-            found = sorted(open_safetensors(path))
+            actual = sorted(open_safetensors(path))
         except InputError:
-            found = None
-        verdicts.append((found, wanted, raw))
+            actual = None
+        verdicts.append((actual, wanted, raw))
     assert [verdict for verdict in verdicts if verdict[0] != verdict[1]] == []
     assert 300 < sum(wanted is None for _, wanted, _ in verdicts) < 800

@@ -44,7 +44,7 @@ def test_a_shard_that_is_a_pointer(edited: Edited) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "fragment"),
     [
         ("tf_model.h5", "tf_model.h5 is not read: save the model with save_pretrained"),
         ("flax_model.msgpack", "flax_model.msgpack is not read"),
@@ -59,13 +59,13 @@ def test_a_shard_that_is_a_pointer(edited: Edited) -> None:
         ("global_step500/mp_rank_00_model_states.pt", "run python zero_to_fp32.py . pytorch_model.bin"),
     ],
 )
-def test_weights_of_other_formats_are_named(tmp_path: Path, name: str, words: str) -> None:
+def test_weights_of_other_formats_are_named(tmp_path: Path, name: str, fragment: str) -> None:
     shutil.copy(GOLDEN / "bert" / "config.json", tmp_path)
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_bytes(b"\0")
     message = error_of(lambda: read(tmp_path, read_config(tmp_path)))
     assert message.startswith(f"{tmp_path / 'model.safetensors'}: no such file; ")
-    assert words in message
+    assert fragment in message
 
 
 def test_the_state_of_a_training_is_not_proposed_for_weights(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_bert_config_json(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    ("settings", "fragment"),
     [
         ({"position_embedding_type": "rotary"}, "position_embedding_type 'rotary'"),
         ({"hidden_act": "quick_gelu"}, "hidden_act 'quick_gelu'"),
@@ -143,12 +143,12 @@ def test_bert_config_json(tmp_path: Path) -> None:
     ],
 )
 def test_settings_that_change_an_answer_are_refused_by_name(
-    edited: Edited, settings: dict[str, Any], words: str
+    edited: Edited, settings: dict[str, Any], fragment: str
 ) -> None:
     folder = edited("bert", **settings)
     message = error_of(lambda: read_config(folder))
     assert message.startswith(f"{folder / 'config.json'}: ")
-    assert words in message
+    assert fragment in message
     assert error_of(lambda: convert(folder, folder.parent / "new", "huggingface")) == message
 
 
@@ -168,8 +168,7 @@ def test_usual_settings_are_not_talked_about(edited: Edited, capsys: pytest.Capt
 def test_settings_of_nobody_are_named(edited: Edited, capsys: pytest.CaptureFixture[str]) -> None:
     read_config(edited("bert", my_setting=1, another=2))
     assert (
-        "config.json: left aside, as nothing here is called so: my_setting, another"
-        in capsys.readouterr().err
+        "config.json: ignored, as these settings are unknown: my_setting, another" in capsys.readouterr().err
     )
 
 
@@ -177,7 +176,7 @@ def test_settings_of_nobody_are_named(edited: Edited, capsys: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    ("settings", "fragment"),
     [
         ({"architectures": ["BertForMultipleChoice"]}, "is a BertForMultipleChoice, whose head does not"),
         ({"architectures": ["BertForTokenClassification"]}, "is a BertForTokenClassification, whose head"),
@@ -186,12 +185,12 @@ def test_settings_of_nobody_are_named(edited: Edited, capsys: pytest.CaptureFixt
     ],
 )
 def test_a_head_of_another_kind_answers_nothing_and_begins_new(
-    edited: Edited, settings: dict[str, Any], words: str
+    edited: Edited, settings: dict[str, Any], fragment: str
 ) -> None:
     folder = edited("bert", **settings)
     message = error_of(lambda: load_classifier(folder))
     assert message.startswith(f"{folder / 'config.json'}: ")
-    assert words in message
+    assert fragment in message
     assert read(folder, head="optional").new_head == ["head.projection.weight", "head.projection.bias"]
 
 

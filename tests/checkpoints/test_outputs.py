@@ -66,4 +66,4 @@ def test_placeholders_in_label2id_say_nothing(edited: Edited, capsys: pytest.Cap
 def test_a_map_that_contradicts_the_other_is_said(edited: Edited, capsys: pytest.CaptureFixture[str]) -> None:
     contrary = {"contradiction": 1, "entailment": 0, "neutral": 2}
     assert read_config(edited("bert", label2id=contrary)) == read_config(GOLDEN / "bert")
-    assert "id2label counts: contradiction is 0 there and 1 in label2id" in capsys.readouterr().err
+    assert "id2label is used: contradiction is 0 there and 1 in label2id" in capsys.readouterr().err

@@ -32,11 +32,11 @@ Open = Callable[[Path], dict[str, StoredTensor]]
 @pytest.mark.parametrize("name", ["zip.bin", "legacy.bin"])
 def test_every_tensor_of_pytorch(name: str) -> None:
     """Shared storages, views, transposes, expanded and empty ones; golden values of PyTorch 2.13.0."""
-    found, wanted = open_torch(TORCH / name), np.load(TORCH / "expected.npz")
-    assert set(found) == set(wanted.files)
+    actual, wanted = open_torch(TORCH / name), np.load(TORCH / "expected.npz")
+    assert set(actual) == set(wanted.files)
     kinds = {"double": "F64", "half": "F16", "brain": "BF16", "position_ids": "I64", "mask": "BOOL"}
     for key in wanted.files:
-        tensor = found[key]
+        tensor = actual[key]
         assert tensor.shape == wanted[key].shape
         assert tensor.kind == {**kinds, "bytes": "U8"}.get(key, "F32")
         if tensor.kind in ("I64", "BOOL", "U8"):
@@ -50,11 +50,11 @@ def test_every_tensor_of_pytorch(name: str) -> None:
 def test_every_tensor_of_paddle(name: str) -> None:
     """As paddle.save of Paddle 3.3.1 wrote them, with NumPy 1.26.4."""
     path = PADDLE / name
-    found = {key: as_float32(path, key, tensor) for key, tensor in open_paddle(path).items()}
-    np.testing.assert_array_equal(found["weight"], np.arange(6, dtype=np.float32).reshape(2, 3) - 2.5)
-    for key in set(found) - {"weight"}:
-        np.testing.assert_array_equal(found[key], [0.5, -1, 200])
-    assert set(found) == {"weight", "bias"} | ({"half", "brain"} if name.startswith("kinds") else set())
+    actual = {key: as_float32(path, key, tensor) for key, tensor in open_paddle(path).items()}
+    np.testing.assert_array_equal(actual["weight"], np.arange(6, dtype=np.float32).reshape(2, 3) - 2.5)
+    for key in set(actual) - {"weight"}:
+        np.testing.assert_array_equal(actual[key], [0.5, -1, 200])
+    assert set(actual) == {"weight", "bias"} | ({"half", "brain"} if name.startswith("kinds") else set())
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4])
@@ -71,10 +71,10 @@ def test_arrays_that_paddle_cut_into_parts(tmp_path: Path) -> None:
     parts = {"w@@.0": array[:8], "w@@.1": array[8:], "b": array[:2]}
     info = {"w": {"OriginShape": (3, 4), "slices": ["w@@.0", "w@@.1"]}}
     (tmp_path / "x").write_bytes(pickle.dumps({**parts, "UnpackBigParamInfor@@": info}, protocol=2))
-    found = open_paddle(tmp_path / "x")
-    assert set(found) == {"w", "b"}
-    assert found["w"].shape == (3, 4)
-    np.testing.assert_array_equal(found["w"].load(), array.reshape(3, 4))
+    actual = open_paddle(tmp_path / "x")
+    assert set(actual) == {"w", "b"}
+    assert actual["w"].shape == (3, 4)
+    np.testing.assert_array_equal(actual["w"].load(), array.reshape(3, 4))
     info["w"]["OriginShape"] = (3, 5)
     (tmp_path / "x").write_bytes(pickle.dumps({**parts, "UnpackBigParamInfor@@": info}, protocol=2))
     assert "of another size" in error_of(lambda: open_paddle(tmp_path / "x"))
@@ -88,11 +88,11 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     }
     with open(tmp_path / "x", "wb") as file:
         write_paddle(file, arrays)
-    found = open_paddle(tmp_path / "x")
-    assert {key: (tensor.kind, tensor.load().tolist()) for key, tensor in found.items()} == {
+    actual = open_paddle(tmp_path / "x")
+    assert {key: (tensor.kind, tensor.load().tolist()) for key, tensor in actual.items()} == {
         key: (kind, array.tolist()) for key, (kind, array) in arrays.items()
     }
-    np.testing.assert_array_equal(as_float32(tmp_path / "x", "brain", found["brain"]), [1, -2])
+    np.testing.assert_array_equal(as_float32(tmp_path / "x", "brain", actual["brain"]), [1, -2])
     # The name of an array's maker that NumPy 1 and 2 both know.
     names = {text for op, text, _ in pickletools.genops((tmp_path / "x").read_bytes()) if op.name == "GLOBAL"}
     assert names == {"numpy.core.multiarray _reconstruct", "numpy ndarray", "numpy dtype"}
@@ -124,9 +124,9 @@ def attacks(trap: Path) -> dict[str, tuple[bytes, str]]:
         "import": (Calls(builtins.__import__, "os"), "builtins.__import__"),
         "socket": (Calls(socket.create_connection, ("127.0.0.1", 9)), "socket.create_connection"),
     }
-    found = {key: (pickle.dumps({"w": call}, protocol=4), name) for key, (call, name) in made.items()}
+    actual = {key: (pickle.dumps({"w": call}, protocol=4), name) for key, (call, name) in made.items()}
     for protocol in (0, 2):
-        found[f"system {protocol}"] = (pickle.dumps(Calls(os.system, touch), protocol), "posix.system")
+        actual[f"system {protocol}"] = (pickle.dumps(Calls(os.system, touch), protocol), "posix.system")
     by_hand = {
         "os.system": b"cos\nsystem\n(S'" + touch.encode() + b"'\ntR.",
         "builtins.getattr": b"cbuiltins\ngetattr\n.",
@@ -138,7 +138,7 @@ def attacks(trap: Path) -> dict[str, tuple[bytes, str]]:
         "checkpoints.formats.unpickling._Maker": b"ccheckpoints.formats.unpickling\n_Maker\n.",
         "posix.system": b"(" + text(touch) + b"iposix\nsystem\n.",  # INST
     }
-    return found | {f"by hand {name}": (raw, name) for name, raw in by_hand.items()}
+    return actual | {f"by hand {name}": (raw, name) for name, raw in by_hand.items()}
 
 
 NAMES = sorted(attacks(Path("trap")))
@@ -167,7 +167,7 @@ def test_a_malicious_pickle_is_refused_by_name_and_runs_nothing(tmp_path: Path, 
         path.write_bytes(content)
     message = error_of(lambda: (open_paddle if form == "pdparams" else open_torch)(path))
     assert message == (
-        f"{path}: refused: it names {refused.replace('nt.', 'posix.')}, which weights have no use for; "
+        f"{path}: refused: it names {refused.replace('nt.', 'posix.')}, which weights do not need; "
         "nothing was run. Take the model from a source you trust, best as model.safetensors"
     )
     assert not trap.exists()
@@ -220,9 +220,9 @@ def test_flipped_bytes_never_raise_anything_else(tmp_path: Path, path: Path) -> 
     content = bytearray(path.read_bytes())
     random = np.random.default_rng(0)
     refused = []
-    for place in random.integers(0, len(content), 300):
+    for position in random.integers(0, len(content), 300):
         changed = bytearray(content)
-        changed[place] ^= int(random.integers(1, 256))
+        changed[position] ^= int(random.integers(1, 256))
         (tmp_path / "x").write_bytes(changed)
         try:
             for key, tensor in open_it(tmp_path / "x").items():
@@ -231,7 +231,9 @@ def test_flipped_bytes_never_raise_anything_else(tmp_path: Path, path: Path) -> 
         except InputError as error:
             refused.append(str(error))
     assert len(refused) > 30  # the flips do hit something
-    assert [said for said in refused if not said.startswith(f"{tmp_path / 'x'}: ") or "\n" in said] == []
+    for message in refused:
+        assert message.startswith(f"{tmp_path / 'x'}: ")
+        assert "\n" not in message
 
 
 def tensor_pickle(shape: tuple[int, ...], strides: tuple[int, ...], offset: int = 0, size: int = 4) -> bytes:
@@ -245,26 +247,26 @@ def tensor_pickle(shape: tuple[int, ...], strides: tuple[int, ...], offset: int 
 
 
 @pytest.mark.parametrize(
-    ("pickled", "said"),
+    ("pickled", "fragment"),
     [
         (tensor_pickle((5,), (1,)), "a tensor beyond its storage"),
         (tensor_pickle((2, 2), (1, 3)), "a tensor beyond its storage"),
         (tensor_pickle((2,), (1,), 3), "a tensor beyond its storage"),
         (tensor_pickle((2,), (-1,), 3), "a tensor of impossible strides"),
-        (tensor_pickle((-2,), (1,)), "a shape that is none"),
+        (tensor_pickle((-2,), (1,)), "a malformed shape"),
         (tensor_pickle((2,), (1,), -1), "a tensor without numbers"),
-        (tensor_pickle((2**60, 2**60), (0, 0), 9), "a shape beyond all weights"),
-        (tensor_pickle((0, 2**60, 2**60), (0, 0, 0)), "a shape beyond all weights"),
-        (tensor_pickle((1,) * 9, (1,) * 9), "a shape beyond all weights"),
+        (tensor_pickle((2**60, 2**60), (0, 0), 9), "a shape larger than any weights"),
+        (tensor_pickle((0, 2**60, 2**60), (0, 0, 0)), "a shape larger than any weights"),
+        (tensor_pickle((1,) * 9, (1,) * 9), "a shape larger than any weights"),
         (tensor_pickle((2**20,), (0,)), "describes 4194304 bytes of tensors and has"),
         (tensor_pickle((2,), (1,), 0, 5), "storage 0 of another size"),
-        (tensor_pickle((2,), (1,), 0, -1), "a storage that is none"),
+        (tensor_pickle((2,), (1,), 0, -1), "a malformed storage"),
         (tensor_pickle((2, 1), (1,)), "a tensor of unequal dimensions"),
     ],
 )
-def test_tensors_that_lie_about_their_size(tmp_path: Path, pickled: bytes, said: str) -> None:
+def test_tensors_that_lie_about_their_size(tmp_path: Path, pickled: bytes, fragment: str) -> None:
     path = as_zip(tmp_path / "x", pickled, **{"data/0": bytes(16)})
-    assert said in error_of(lambda: open_torch(path))
+    assert fragment in error_of(lambda: open_torch(path))
 
 
 def test_a_tensor_by_hand(tmp_path: Path) -> None:
@@ -286,18 +288,18 @@ def test_zip_archives_that_are_no_weights(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "fragment"),
     [
         ([1, 2], "holds a list, not a mapping of names to tensors"),
         ({"model": {"w": 1}}, "model is a dict, not a tensor; save the state dict alone"),
         ({"epoch": 3}, "epoch is a int, not a tensor"),
-        ({"w": np.array(["a"])}, "arrays of U1 are no weights"),
+        ({"w": np.array(["a"])}, "arrays of U1 are not weights"),
         ({"w": np.arange(3, dtype=">f4")}, "not little-endian"),
     ],
 )
-def test_pickles_of_something_else(tmp_path: Path, value: Any, said: str) -> None:
+def test_pickles_of_something_else(tmp_path: Path, value: Any, fragment: str) -> None:
     (tmp_path / "x").write_bytes(pickle.dumps(value, 4))
-    assert said in error_of(lambda: open_paddle(tmp_path / "x"))
+    assert fragment in error_of(lambda: open_paddle(tmp_path / "x"))
 
 
 def test_names_with_control_characters_are_shown_safely(tmp_path: Path) -> None:

@@ -71,8 +71,8 @@ def test_a_name_that_nobody_knows(web: Web) -> None:
 
 def test_a_shipped_model_needs_no_network(web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "__file__", str(tmp_path / "registry.py"))
-    said = error_of(lambda: resolve("convbert-mini"))
-    assert said.startswith(f"{tmp_path / 'convbert-mini'}: convbert-mini ships with the project, but this")
+    message = error_of(lambda: resolve("convbert-mini"))
+    assert message.startswith(f"{tmp_path / 'convbert-mini'}: convbert-mini ships with the project, but this")
     shutil.copytree(GOLDEN / "convbert_small", tmp_path / "convbert-mini")
     assert resolve("convbert-mini") == tmp_path / "convbert-mini"
     (tmp_path / "convbert-mini" / "model.safetensors").unlink()
@@ -127,9 +127,9 @@ def test_a_model_of_the_store(web: Web, monkeypatch: pytest.MonkeyPatch, tmp_pat
     tiny_store(web, monkeypatch)
     folder = resolve("tiny")
     assert folder == tmp_path / "cache" / "models" / "tiny"
-    found = read(folder, head="optional")
+    actual = read(folder, head="optional")
     wanted = read(GOLDEN / "paddlenlp" / "convbert", head="optional")
-    assert {key for key in wanted.arrays if "encoder" in key} <= found.arrays.keys()
+    assert {key for key in wanted.arrays if "encoder" in key} <= actual.arrays.keys()
     # Its labels are counted in the weights.
     assert read_config(folder).id2label == {0: "LABEL_0", 1: "LABEL_1", 2: "LABEL_2"}
     assert read_config(folder).embedding_size == 8
@@ -294,14 +294,14 @@ def test_a_cut_transfer_from_the_hub(web: Web, tmp_path: Path) -> None:
 
 def test_what_the_hub_may_refuse(web: Web, tmp_path: Path) -> None:
     path = f"/{REPOSITORY}/resolve/main/config.json"
-    for code, said in (
+    for code, fragment in (
         ("RepoNotFound", "config.json cannot be fetched: no such folder here, and no such model on the hub"),
         ("RevisionNotFound", "config.json cannot be fetched: the model has no such revision"),
         ("EntryNotFound", "config.json cannot be fetched: the model has no such file"),
     ):
         web.headers[path] = {"X-Error-Code": code}
         answer = run(web, tmp_path)
-        assert answer.startswith(f"error: {REPOSITORY}@main: {said}")
+        assert answer.startswith(f"error: {REPOSITORY}@main: {fragment}")
     put_on_hub(web, COMMIT, GOLDEN / "convbert_small")
     for revision in ("main", COMMIT):
         path = f"/{REPOSITORY}/resolve/{revision}/model.safetensors"

@@ -58,10 +58,10 @@ def edit_index(folder: Path, **entries: Any) -> Path:
 def test_shards_are_one_model(tmp_path: Path, form: str) -> None:
     folder = sharded(tmp_path, form=form)
     assert has_weights(folder)
-    found, wanted = read(folder), read(GOLDEN / "bert")
-    assert found.arrays.keys() == wanted.arrays.keys()
+    actual, wanted = read(folder), read(GOLDEN / "bert")
+    assert actual.arrays.keys() == wanted.arrays.keys()
     for key, array in wanted.arrays.items():
-        np.testing.assert_array_equal(found.arrays[key], array)
+        np.testing.assert_array_equal(actual.arrays[key], array)
     load_classifier(folder)
     convert(folder, tmp_path / "one", "huggingface")
     whole = (GOLDEN / "bert" / "model.safetensors").read_bytes()
@@ -107,20 +107,20 @@ def test_the_digest_is_of_every_shard(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("entries", "said"),
+    ("entries", "fragment"),
     [
         ({"extra": "model-00001-of-00003.safetensors"}, "names extra, which none of its files holds"),
         ({"a": "../model-00001-of-00003.safetensors"}, "../model-00001-of-00003.safetensors is no file of"),
-        ({"a": "/etc/passwd"}, "/etc/passwd is no file of weights in its folder"),
-        ({"a": ".safetensors"}, ".safetensors is no file of weights in its folder"),
-        ({"a": "pytorch_model.bin"}, "pytorch_model.bin is no file of weights in its folder"),
-        ({"a": 3}, "3 is no file of weights in its folder"),
-        ({"a": "x\\n.safetensors"}, "x\\n.safetensors is no file of weights in its folder"),
+        ({"a": "/etc/passwd"}, "/etc/passwd is not a file of weights in its folder"),
+        ({"a": ".safetensors"}, ".safetensors is not a file of weights in its folder"),
+        ({"a": "pytorch_model.bin"}, "pytorch_model.bin is not a file of weights in its folder"),
+        ({"a": 3}, "3 is not a file of weights in its folder"),
+        ({"a": "x\\n.safetensors"}, "x\\n.safetensors is not a file of weights in its folder"),
     ],
 )
-def test_an_index_that_leads_astray(tmp_path: Path, entries: dict[str, Any], said: str) -> None:
+def test_an_index_that_leads_astray(tmp_path: Path, entries: dict[str, Any], fragment: str) -> None:
     path = edit_index(sharded(tmp_path), **entries)
-    assert error_of(lambda: read(tmp_path)).startswith(f"{path}: {said}")
+    assert error_of(lambda: read(tmp_path)).startswith(f"{path}: {fragment}")
 
 
 def test_a_shard_that_is_missing_or_repeats(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_a_shard_that_is_missing_or_repeats(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "fragment"),
     [
         (b"{}", "has no weight_map from tensors to files"),
         (b'{"weight_map": {}}', "has no weight_map from tensors to files"),
@@ -149,11 +149,11 @@ def test_a_shard_that_is_missing_or_repeats(tmp_path: Path) -> None:
         (b"x", "not JSON: "),
     ],
 )
-def test_an_index_that_is_none(tmp_path: Path, content: bytes, said: str) -> None:
+def test_an_index_that_is_none(tmp_path: Path, content: bytes, fragment: str) -> None:
     path = tmp_path / "model.safetensors.index.json"
     path.write_bytes(content)
     for function in (open_weights, weight_files):
-        assert error_of(lambda f=function: f(tmp_path)).startswith(f"{path}: {said}")  # type: ignore[misc]
+        assert error_of(lambda f=function: f(tmp_path)).startswith(f"{path}: {fragment}")  # type: ignore[misc]
 
 
 # --- a generator and a discriminator ---------------------------------------------------------------
@@ -180,10 +180,10 @@ def test_a_pair_is_converted_without_its_generator(tmp_path: Path) -> None:
     assert "left out, the discriminator is the model: the generator (60 tensors)" in notes
     values = json.loads((tmp_path / "there" / "config.json").read_text(encoding="utf-8"))
     assert values["architectures"] == ["ConvBertDiscriminator"]
-    wanted, found = read(PAIR, head="optional").arrays, read(tmp_path / "there", head="optional").arrays
-    assert found.keys() == wanted.keys()
+    wanted, actual = read(PAIR, head="optional").arrays, read(tmp_path / "there", head="optional").arrays
+    assert actual.keys() == wanted.keys()
     for key, array in wanted.items():
-        np.testing.assert_array_equal(found[key], array)
+        np.testing.assert_array_equal(actual[key], array)
 
 
 def test_an_old_configuration_of_a_pair(tmp_path: Path) -> None:
@@ -213,8 +213,8 @@ def test_a_pair_under_hugging_faces_names(tmp_path: Path) -> None:
     pair |= {f"generator.{key}": array[..., ::2] for key, array in tensors.items()}
     pair = {key: np.ascontiguousarray(array) for key, array in pair.items()}
     safetensors.numpy.save_file(pair, tmp_path / "model.safetensors")
-    found, wanted = read(tmp_path), read(GOLDEN / "electra")
-    assert found.unused == [f"the generator ({len(tensors)} tensors)"]
-    assert found.arrays.keys() == wanted.arrays.keys()
+    actual, wanted = read(tmp_path), read(GOLDEN / "electra")
+    assert actual.unused == [f"the generator ({len(tensors)} tensors)"]
+    assert actual.arrays.keys() == wanted.arrays.keys()
     for key, array in wanted.arrays.items():
-        np.testing.assert_array_equal(found.arrays[key], array)
+        np.testing.assert_array_equal(actual.arrays[key], array)

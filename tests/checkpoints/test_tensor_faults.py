@@ -88,19 +88,19 @@ def test_bfloat16_is_read(edited: Edited) -> None:
     upper = {key: array.view(np.uint32) >> 16 for key, array in theirs_of(folder).items()}
     raw = {key: ("BF16", array.shape, array.astype("<u2").tobytes()) for key, array in upper.items()}
     write_raw(folder / "model.safetensors", raw)
-    found, wanted = read(folder), read(GOLDEN / "bert")
-    assert found.arrays.keys() == wanted.arrays.keys()
+    actual, wanted = read(folder), read(GOLDEN / "bert")
+    assert actual.arrays.keys() == wanted.arrays.keys()
     for key, array in wanted.arrays.items():
         cut = (array.view(np.uint32) & 0xFFFF0000).view(np.float32)
-        np.testing.assert_array_equal(found.arrays[key], cut)
-        assert found.arrays[key].dtype == np.float32
+        np.testing.assert_array_equal(actual.arrays[key], cut)
+        assert actual.arrays[key].dtype == np.float32
 
 
 def test_double_precision_is_read(edited: Edited) -> None:
     double = {key: array.astype(np.float64) for key, array in theirs_of(GOLDEN / "electra").items()}
-    found, wanted = read(edited("electra", lambda _: double)), read(GOLDEN / "electra")
+    actual, wanted = read(edited("electra", lambda _: double)), read(GOLDEN / "electra")
     for key, array in wanted.arrays.items():
-        np.testing.assert_array_equal(found.arrays[key], array)
+        np.testing.assert_array_equal(actual.arrays[key], array)
 
 
 def test_tensors_left_aside_may_be_anything(edited: Edited) -> None:
@@ -228,7 +228,7 @@ def test_large_networks_are_within_the_bound(tmp_path: Path, size: tuple[int, in
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "fragment"),
     [
         (b'{"model_type": null}', "no model_type; expected one of convbert, electra, bert, ernie"),
         (b'{"model_type": "bert", "x": ' + b"[" * 100_000, "not JSON: nested too deeply"),
@@ -241,10 +241,10 @@ def test_large_networks_are_within_the_bound(tmp_path: Path, size: tuple[int, in
         (b'{"model_type": "bert", "max_seq_length": 513}', "max_seq_length 513 is beyond max_position_emb"),
     ],
 )  # fmt: skip
-def test_config_that_says_nothing_usable(tmp_path: Path, content: bytes, said: str) -> None:
+def test_config_that_says_nothing_usable(tmp_path: Path, content: bytes, fragment: str) -> None:
     (tmp_path / "config.json").write_bytes(content)
     message = error_of(lambda: read_config(tmp_path))
-    assert message.startswith(f"{tmp_path / 'config.json'}: {said}")
+    assert message.startswith(f"{tmp_path / 'config.json'}: {fragment}")
 
 
 @pytest.mark.parametrize("key", [*SIZES, "embedding_size", "layer_norm_eps", "hidden_act", "finetuning_task"])
@@ -260,7 +260,7 @@ def test_values_without_end_are_one_short_line(edited: Edited, key: str, value: 
 def test_names_that_would_break_a_line(edited: Edited, name: str) -> None:
     for settings in ({"finetuning_task": name}, {"id2label": {"0": name, "1": "b", "2": "c"}}):
         folder = edited("bert", **settings)
-        assert "is no name of a task or a label" in refuses_at_once(lambda f=folder: read_config(f))  # type: ignore[misc]
+        assert "is not a valid name of a task or a label" in refuses_at_once(lambda f=folder: read_config(f))  # type: ignore[misc]
 
 
 def test_written_weights_pass_their_own_checks(tmp_path: Path) -> None:

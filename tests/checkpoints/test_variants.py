@@ -14,7 +14,7 @@ from encoders.framework import paddle
 from tests.checkpoints.golden_folders import GOLDEN, error_of, theirs_of
 
 CASES: list[dict[str, Any]] = json.loads((GOLDEN / "variants.json").read_text(encoding="utf-8"))["cases"]
-# Settings that must be refused, whatever transformers makes of them, with the word that must be said.
+# Settings that must be refused, whatever transformers makes of them, with a word of the message.
 REFUSED = {
     "act_gelu_10": "hidden_act", "act_hardswish": "hidden_act", "act_laplace": "hidden_act",
     "act_leaky_relu": "hidden_act", "act_linear": "hidden_act", "act_mish": "hidden_act",

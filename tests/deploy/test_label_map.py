@@ -113,8 +113,8 @@ def test_answers_take_it(model: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     assert "probabilities: no 0." in capsys.readouterr().out
     for names, notes in (
         ("no", "has 2 labels, not 1"),
-        ("no,no", "a name of its own"),
-        ("no,", "a name of its own"),
+        ("no,no", "its own name"),
+        ("no,", "its own name"),
     ):
         with pytest.raises(InputError, match=f"--label_map {names}: .*{notes}"):
             predict.main(["--model_path", str(model), "--label_map", names])

@@ -73,7 +73,7 @@ class _NumpyType(PickleValue):
     def __init__(self, code: Any, align: Any = False, copy: Any = True) -> None:
         if not isinstance(code, str) or code not in _NUMPY_CODES:
             name = escape_unprintable(code, 100) if isinstance(code, str) else "?"
-            raise ValueError(f"arrays of {name} are no weights")
+            raise ValueError(f"arrays of {name} are not weights")
         self.kind = _NUMPY_CODES[code]
 
     def build(self, state: Any) -> None:
@@ -89,7 +89,7 @@ class _NumpyArray(PickledTensor):
 
     def build(self, state: Any) -> None:
         if not isinstance(state, tuple) or len(state) != 5:
-            raise ValueError("an array in an odd state")
+            raise ValueError("an array with a malformed state")
         _, shape, kind, fortran, raw = state
         if not isinstance(kind, _NumpyType) or not isinstance(raw, bytes | LazyBytes):
             raise ValueError("an array without numbers")
@@ -138,13 +138,13 @@ def _encode(text: Any, encoding: Any) -> bytes | LazyBytes:
     if isinstance(text, str):
         return text.encode("latin1")
     if not isinstance(text, LazyBytes) or not text.encoded:
-        raise ValueError("bytes made from what is no text")
+        raise ValueError("bytes made from something that is not text")
     return text
 
 
 def _same(value: Any, *_: Any) -> Any:
     if not isinstance(value, tuple | PickledTensor):
-        raise ValueError("a copy of what is never copied")
+        raise ValueError("a copy of something that is never copied")
     return value
 
 

@@ -124,7 +124,7 @@ class PickleMachine:
         raw = self._file.readline(_MAX_NAME)
         self._take(len(raw))
         if not raw.endswith(b"\n"):
-            raise ValueError("a name without an end")
+            raise ValueError("an unterminated name")
         return raw[:-1].decode()
 
     def _lazy_bytes(self, length: int, encoded: bool) -> LazyBytes:
@@ -137,18 +137,18 @@ class PickleMachine:
     def _refused(self, code: bytes) -> Exception:
         name = {known.code: known.name for known in pickletools.opcodes}.get(code.decode("latin1"))
         if name is None:
-            return ValueError(f"0x{code.hex()} is no operation of pickles")
+            return ValueError(f"0x{code.hex()} is not an operation of pickles")
         return InputError(
             f"refused: it uses {name}, which pickles of weights do not; {_REMEDY}", path=self._path
         )
 
     def _lookup(self, module: Any, name: Any) -> Any:
         if not isinstance(module, str) or not isinstance(name, str):
-            raise ValueError("a name that is no text")
+            raise ValueError("a name that is not text")
         if (module, name) in self._names:
             return self._names[module, name]
         full_name = escape_unprintable(f"{module}.{name}", 100)
-        reason = f"refused: it names {full_name}, which weights have no use for"
+        reason = f"refused: it names {full_name}, which weights do not need"
         raise InputError(f"{reason}; {_REMEDY}", path=self._path)
 
     # --- operations ---
@@ -203,16 +203,16 @@ class PickleMachine:
     def append(self, items: list[Any]) -> None:
         target = self._stack[-1]
         if not isinstance(target, list):
-            raise ValueError("items of what is no list")
+            raise ValueError("items for something that is not a list")
         target.extend(items)
 
     def set_items(self, items: list[Any]) -> None:
         target, keys = self._stack[-1], items[::2]
         if not isinstance(target, dict) or len(items) % 2:
-            raise ValueError("items of what is no mapping")
+            raise ValueError("items for something that is not a mapping")
         # Anything else could take for ever to be hashed, or collide with all others.
         if not all(type(key) is str for key in keys):
-            raise ValueError("a mapping whose keys are no text")
+            raise ValueError("a mapping whose keys are not text")
         target.update(zip(keys, items[1::2], strict=True))
 
     def put(self, index: int) -> None:
@@ -234,7 +234,7 @@ class PickleMachine:
     def call(self) -> None:
         function, arguments = self._last(2)
         if not isinstance(function, AllowedCallable) or not isinstance(arguments, tuple):
-            raise ValueError("a call of what cannot be called")
+            raise ValueError("a call of something that cannot be called")
         if len(arguments) > _MAX_ARGUMENTS:
             raise ValueError(f"a call with {len(arguments)} arguments")
         self.push(function.make(*arguments))
@@ -242,7 +242,7 @@ class PickleMachine:
     def build(self) -> None:
         (state,), target = self._last(1), self._stack[-1]
         if not isinstance(target, PickleValue):
-            raise ValueError("a state for what has none")
+            raise ValueError("a state for something that has none")
         target.build(state)
 
     def refer(self) -> None:

@@ -18,9 +18,9 @@ from tests.golden.tokenizer_folders import VOCABULARY, write_shape
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c"]
 
 
-def opened(folder: Path, words: list[str], **sizes: int) -> Tokenizer:
+def opened(folder: Path, pieces: list[str], **sizes: int) -> Tokenizer:
     """The tokeniser of a folder with this vocabulary, beside a network of these sizes."""
-    (folder / "vocab.txt").write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
+    (folder / "vocab.txt").write_text("".join(f"{word}\n" for word in pieces), encoding="utf-8")
     return tokenizer_of(folder, EncoderConfig(**{"vocab_size": len(WORDS), **sizes}))
 
 
@@ -43,7 +43,7 @@ def test_a_vocabulary_cut_short(tmp_path: Path, size: int, capsys: pytest.Captur
     assert len(opened(tmp_path, WORDS, vocab_size=size)) == 8
     assert capsys.readouterr().err == (
         f"warning: {tmp_path / 'vocab.txt'}: has 8 pieces, config.json says vocab_size {size}; is it cut "
-        "short? Words that it lacks become [UNK] or fall to letters\n"
+        "short? Missing pieces become [UNK] or are split into letters\n"
     )
 
 
@@ -57,8 +57,8 @@ def test_a_vocabulary_in_another_order(tmp_path: Path, capsys: pytest.CaptureFix
 
 @pytest.mark.parametrize("missing", WORDS[:5])
 def test_special_pieces_are_there(tmp_path: Path, missing: str) -> None:
-    words = [word for word in WORDS if word != missing]
-    assert error_of(lambda: opened(tmp_path, words)) == (
+    pieces = [word for word in WORDS if word != missing]
+    assert error_of(lambda: opened(tmp_path, pieces)) == (
         f"{tmp_path / 'vocab.txt'}: lacks {missing}; is it a BERT WordPiece vocabulary?"
     )
 
@@ -68,7 +68,7 @@ NO_CAPITALS = [*WORDS[:5], *(f"{letter}x" for letter in "abcdefghijklmnopqrstuvw
 
 
 @pytest.mark.parametrize(
-    ("words", "lower", "beginning"),
+    ("pieces", "lower", "beginning"),
     [
         (CAPITALS, None, "note"),
         (CAPITALS, True, "warning"),
@@ -79,10 +79,10 @@ NO_CAPITALS = [*WORDS[:5], *(f"{letter}x" for letter in "abcdefghijklmnopqrstuvw
     ],
 )
 def test_letter_case_that_the_vocabulary_does_not_have(
-    tmp_path: Path, words: list[str], lower: bool | None, beginning: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, pieces: list[str], lower: bool | None, beginning: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "vocab.txt").write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
-    tokenizer = tokenizer_of(tmp_path, EncoderConfig(vocab_size=len(words)), lower)
+    (tmp_path / "vocab.txt").write_text("".join(f"{word}\n" for word in pieces), encoding="utf-8")
+    tokenizer = tokenizer_of(tmp_path, EncoderConfig(vocab_size=len(pieces)), lower)
     err = capsys.readouterr().err
     if beginning:
         assert err.startswith(f"{beginning}: {tmp_path / 'vocab.txt'}: ")
@@ -91,7 +91,7 @@ def test_letter_case_that_the_vocabulary_does_not_have(
         assert "--do_lower_case" in err
     else:
         assert err == ""
-    assert tokenizer.settings["do_lower_case"] is (words is NO_CAPITALS if lower is None else lower)
+    assert tokenizer.settings["do_lower_case"] is (pieces is NO_CAPITALS if lower is None else lower)
 
 
 ACCENTS = [*WORDS[:5], *(f"{letter}é" for letter in "abcdefgh")]
@@ -103,10 +103,10 @@ def test_accents_that_are_stripped(
     tmp_path: Path, settings: dict[str, bool], warns: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """As in German uncased vocabularies, whose folders may not say strip_accents."""
-    words = [*ACCENTS, "Ab"]
-    (tmp_path / "vocab.txt").write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
+    pieces = [*ACCENTS, "Ab"]
+    (tmp_path / "vocab.txt").write_text("".join(f"{word}\n" for word in pieces), encoding="utf-8")
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
-    tokenizer_of(tmp_path, EncoderConfig(vocab_size=len(words)))
+    tokenizer_of(tmp_path, EncoderConfig(vocab_size=len(pieces)))
     err = capsys.readouterr().err
     assert ("8 of its 9 words have accents" in err) is warns
     assert ("strip_accents" in err) is warns

@@ -34,13 +34,13 @@ PREFIXES = [
     [*(("bert", prefix) for prefix in PREFIXES), *((name, "model.") for name in NAMES[1:])],
 )
 def test_a_wrappers_prefix_is_taken_off_and_said(edited: Edited, name: str, prefix: str) -> None:
-    found, wanted = read(edited(name, behind(prefix))), read(GOLDEN / name)
-    assert found.arrays.keys() == wanted.arrays.keys()
+    actual, wanted = read(edited(name, behind(prefix))), read(GOLDEN / name)
+    assert actual.arrays.keys() == wanted.arrays.keys()
     for key, array in wanted.arrays.items():
-        np.testing.assert_array_equal(found.arrays[key], array)
+        np.testing.assert_array_equal(actual.arrays[key], array)
     assert wanted.notes == []
-    assert all("model.safetensors" in note and "a wrapper's" in note for note in found.notes)
-    assert any(part in note for note in found.notes for part in prefix.split("."))
+    assert all("model.safetensors" in note and "a wrapper's" in note for note in actual.notes)
+    assert any(part in note for note in actual.notes for part in prefix.split("."))
 
 
 @pytest.mark.parametrize("prefix", ["module.", "encoder.", "bert_model.", "model.backbone."])
@@ -49,10 +49,10 @@ def test_a_bare_encoder_in_a_wrapper(edited: Edited, prefix: str) -> None:
         bare = {key.removeprefix("bert."): array for key, array in tensors.items() if key.startswith("bert.")}
         return behind(prefix)(bare)
 
-    found = read(edited("bert", change), head="optional")
-    assert found.new_head == ["head.projection.weight", "head.projection.bias"]
+    actual = read(edited("bert", change), head="optional")
+    assert actual.new_head == ["head.projection.weight", "head.projection.bias"]
     np.testing.assert_array_equal(
-        found.arrays["head.pooler.weight"], read(GOLDEN / "bert").arrays["head.pooler.weight"]
+        actual.arrays["head.pooler.weight"], read(GOLDEN / "bert").arrays["head.pooler.weight"]
     )
 
 
@@ -63,12 +63,12 @@ def test_a_bare_encoder_in_a_wrapper(edited: Edited, prefix: str) -> None:
 def test_what_stands_inside_of_names(edited: Edited, before: str, mark: str) -> None:
     """FSDP, DataParallel and torch.compile wrap parts of a model as well."""
     folder = edited("electra", renaming(lambda key: key.replace(before, f"{before}{mark}.", 1)))
-    found = read(folder)
+    actual = read(folder)
     np.testing.assert_array_equal(
-        found.arrays["encoder.layers.1.attention.query.bias"],
+        actual.arrays["encoder.layers.1.attention.query.bias"],
         read(GOLDEN / "electra").arrays["encoder.layers.1.attention.query.bias"],
     )
-    assert f"{mark}. is taken off" in found.notes[0]
+    assert f"{mark}. is taken off" in actual.notes[0]
 
 
 def test_a_head_outside_of_the_wrapped_encoder_is_not_taken_for_the_models_own(edited: Edited) -> None:
@@ -140,9 +140,9 @@ def test_another_familys_name_is_no_wrappers(edited: Edited, family: str) -> Non
 def test_layer_norm_under_its_old_names(edited: Edited, spelling: str) -> None:
     plain = {"gamma": "weight", "beta": "bias"}[spelling]
     rename = renaming(lambda key: key.replace(f"LayerNorm.{plain}", f"LayerNorm.{spelling}"))
-    found = read(edited("bert", lambda tensors: behind("module.")(rename(tensors))))
+    actual = read(edited("bert", lambda tensors: behind("module.")(rename(tensors))))
     for key, array in read(GOLDEN / "bert").arrays.items():
-        np.testing.assert_array_equal(found.arrays[key], array)
+        np.testing.assert_array_equal(actual.arrays[key], array)
 
 
 def test_layer_norm_under_both_names(edited: Edited) -> None:
@@ -156,10 +156,10 @@ def test_every_way_of_opening_says_it_once(tmp_path: Path, capsys: pytest.Captur
     model = load_classifier(folder)
     load_classifier(folder)
     load_encoder(folder)
-    said = capsys.readouterr().err.splitlines()
-    assert len(said) == 1
-    assert said[0].startswith(
-        f"note: {folder / 'model.safetensors'}: module. is taken off the names of 41 of 41"
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith(
+        f"note: {folder / 'model.safetensors'}: module. is removed from the names of 41 of 41"
     )
     np.testing.assert_array_equal(
         arrays_of(model)["head.projection.bias"], read(GOLDEN / "bert").arrays["head.projection.bias"]

@@ -97,8 +97,8 @@ def test_what_vocab_txt_cannot_hold(tmp_path: Path, capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize("to", ["huggingface", "paddlenlp"])
 def test_the_case_that_was_seen_is_said(tmp_path: Path, to: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A cased vocabulary that no file calls so: others would lower-case."""
-    words = [*WORDS, "Gene", "Protein", "Mice", "Cells", "Tumour"]
-    source = source_of(tmp_path / "source", {"vocab.txt": lines(words)})
+    pieces = [*WORDS, "Gene", "Protein", "Mice", "Cells", "Tumour"]
+    source = source_of(tmp_path / "source", {"vocab.txt": lines(pieces)})
     target = converted(source, to)
     assert "do_lower_case false" in capsys.readouterr().err
     assert json.loads((target / "tokenizer_config.json").read_text(encoding="utf-8")) == {
@@ -108,7 +108,7 @@ def test_the_case_that_was_seen_is_said(tmp_path: Path, to: str, capsys: pytest.
 
 
 @pytest.mark.parametrize(
-    ("files", "words"),
+    ("files", "fragments"),
     [
         ({}, ["vocab.txt", "no such file", "tokenizer.json"]),
         ({"vocab.txt": b"a\nb\n"}, ["vocab.txt", "lacks [PAD]"]),
@@ -118,10 +118,12 @@ def test_the_case_that_was_seen_is_said(tmp_path: Path, to: str, capsys: pytest.
          ["do_basic_tokenize"]),
     ],
 )  # fmt: skip
-def test_what_is_not_read_is_not_converted(tmp_path: Path, files: dict[str, Any], words: list[str]) -> None:
+def test_what_is_not_read_is_not_converted(
+    tmp_path: Path, files: dict[str, Any], fragments: list[str]
+) -> None:
     source = source_of(tmp_path / "source", files)
     message = error_of(lambda: converted(source, "huggingface"))
-    assert all(word in message for word in words), message
+    assert all(fragment in message for fragment in fragments), message
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 
