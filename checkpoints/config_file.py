@@ -103,7 +103,7 @@ def _flat(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def family_of(values: Mapping[str, Any]) -> str:
-    """The model type that the class implies, such as ``bert`` of ``BertForPreTraining``; empty if none does."""
+    """The model type that the class implies, such as ``bert`` of ``BertForPreTraining``; else empty."""
     family = _CLASS.match(architecture_of(values))
     return family[1].lower() if family else ""
 

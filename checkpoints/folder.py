@@ -155,9 +155,7 @@ def _configured(
     path: Path, values: dict[str, Any], weights: Weights | None, changes: dict[str, Any]
 ) -> EncoderConfig:
     """The configuration that these values describe, with notes on what they leave out or say besides."""
-    if values.get("model_type") is None and (
-        family := config_file.family_of(config_file.architecture_of(values))
-    ):
+    if values.get("model_type") is None and (family := config_file.family_of(values)):
         values["model_type"] = family
     elif values.get("model_type") is None and weights and (family := model_type_of(weights.tensors)):
         values["model_type"] = family

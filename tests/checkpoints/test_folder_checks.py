@@ -43,7 +43,7 @@ def test_a_vocabulary_cut_short(tmp_path: Path, size: int, capsys: pytest.Captur
     assert len(opened(tmp_path, WORDS, vocab_size=size)) == 8
     assert capsys.readouterr().err == (
         f"warning: {tmp_path / 'vocab.txt'}: has 8 pieces, config.json says vocab_size {size}; is it cut "
-        "short? Missing pieces become [UNK] or are split into letters\n"
+        "short? Missing words become [UNK] or are split into letters\n"
     )
 
 

@@ -27,7 +27,7 @@ def test_what_stands_for_a_file_is_named(edited: Edited, name: str, content: byt
         (folder / "model.safetensors").unlink()
     (folder / name).write_bytes(content)
     message = error_of(lambda: read_config(folder))
-    assert message.startswith(f"{folder / name}: ")
+    assert message.startswith(f"{folder / name}:")
     assert {POINTER: "git lfs pull", PAGE: "is a web page"}.get(content, "gunzip") in message
     assert error_of(lambda: convert(folder, folder.parent / "new", "paddlenlp")) == message
 
@@ -92,7 +92,7 @@ def test_or_of_the_weights_names(
     folder = edited(name, lambda tensors: {prefix + key: array for key, array in tensors.items()})
     without(folder, "model_type", "architectures")
     assert read_config(folder) == read_config(GOLDEN / name)
-    assert f"has no model_type; the weights are called as those of {TYPES[name]}" in capsys.readouterr().err
+    assert f"has no model_type; the names of the weights are those of {TYPES[name]}" in capsys.readouterr().err
 
 
 def test_bare_names_of_several_families_ask_for_the_line(edited: Edited) -> None:

@@ -68,7 +68,7 @@ def test_what_stands_inside_of_names(edited: Edited, before: str, mark: str) -> 
         actual.arrays["encoder.layers.1.attention.query.bias"],
         read(GOLDEN / "electra").arrays["encoder.layers.1.attention.query.bias"],
     )
-    assert f"{mark}. is taken off" in actual.notes[0]
+    assert f"{mark}. is removed" in actual.notes[0]
 
 
 def test_a_head_outside_of_the_wrapped_encoder_is_not_taken_for_the_models_own(edited: Edited) -> None:

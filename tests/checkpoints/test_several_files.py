@@ -110,7 +110,10 @@ def test_the_digest_is_of_every_shard(tmp_path: Path) -> None:
     ("entries", "fragment"),
     [
         ({"extra": "model-00001-of-00003.safetensors"}, "names extra, which none of its files holds"),
-        ({"a": "../model-00001-of-00003.safetensors"}, "../model-00001-of-00003.safetensors is no file of"),
+        (
+            {"a": "../model-00001-of-00003.safetensors"},
+            "../model-00001-of-00003.safetensors is not a file of",
+        ),
         ({"a": "/etc/passwd"}, "/etc/passwd is not a file of weights in its folder"),
         ({"a": ".safetensors"}, ".safetensors is not a file of weights in its folder"),
         ({"a": "pytorch_model.bin"}, "pytorch_model.bin is not a file of weights in its folder"),
