@@ -11,9 +11,9 @@ from deploy.model import Model
 from deploy.rows import TextRow
 from encoders.tokenizer import Tokenizer
 from inference.engine import Engine, run_batches
-from squad.answers import Answers, Rules, best_answers, best_of_beams
+from squad.answers import Answers, Rules, best_answers, best_of_beams, collect_outputs
 from squad.data import Dataset, Question, version_of
-from squad.windows import Windows, make_windows
+from squad.windows import make_windows
 
 _CUTTING = {"doc_stride": 128, "max_query_length": 64}  # tokens; Google's, if a folder says nothing
 MAX_BEAM_ROWS = 8  # windows of a batch with the joint head, which needs much room for each
@@ -60,25 +60,12 @@ class QuestionModel(Model):
         question_length = min(self._cutting["max_query_length"], self.max_length // 2)
         with self.tokenizer_lock:
             windows = make_windows(data, self.tokenizer, self.max_length, stride, question_length)
-        if self.engine.head == "beams":
-            size = min(batch_size, MAX_BEAM_ROWS)
-            batches = run_batches(self.engine, windows.features, size, progress)
-            beams = [(batch.rows, list(outputs.values())) for batch, outputs in batches]
+        size = min(batch_size, MAX_BEAM_ROWS) if self.engine.head == "beams" else batch_size
+        batches = run_batches(self.engine, windows.features, size, progress)
+        (start, end), beams = collect_outputs(batches, windows)
+        if beams:
             return best_of_beams(beams, windows, data, self.rules)
-        start, end = self._logits(windows, batch_size, progress)
         return best_answers(windows, data, start, end, self.rules)
-
-    def _logits(self, windows: Windows, batch_size: int, progress: str) -> tuple[np.ndarray, np.ndarray]:
-        """Start and end logits of all windows' tokens, flat as the features' ids."""
-        features = windows.features
-        flat = {name: np.zeros(len(features.ids), dtype=np.float32) for name in ("start", "end")}
-        for batch, outputs in run_batches(self.engine, features, batch_size, progress):
-            columns = np.arange(batch.ids.shape[1])
-            real = columns < features.lengths[batch.rows][:, None]
-            positions = (features.starts[batch.rows][:, None] + columns)[real]
-            for name, logits in flat.items():
-                logits[positions] = outputs[name][real]
-        return flat["start"], flat["end"]
 
     def _best(self, answers: Answers, number: int) -> dict[str, Any]:
         low, high = int(answers.starts[number]), int(answers.starts[number + 1])

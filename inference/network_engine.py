@@ -1,6 +1,7 @@
 """The dynamic engine: the network itself, batch by batch."""
 
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -41,13 +42,22 @@ def predict_logits(
     if not isinstance(model, SentenceClassifier):
         return engine.predict_logits(model, features, batch_size, progress)
     logits = np.zeros((len(features), model.outputs), dtype=np.float32)
+    for batch, outputs in run_network(model, features, batch_size, progress):
+        logits[batch.rows] = outputs["logits"]
+    return distributed.all_reduce(logits)  # a row is 0 in all processes but one
+
+
+def run_network(
+    model: "paddle.nn.Layer", features: Features, batch_size: int, progress: str = ""
+) -> Iterator[tuple[Batch, Outputs]]:
+    """Run a network over this process's share of the rows, the longest first; arguments as above."""
+    network = NetworkEngine(model)
     hidden = not progress or not sys.stderr.isatty()
-    with paddle.no_grad(), tqdm(total=len(features), unit="row", desc=progress, disable=hidden) as bar:
+    with tqdm(total=len(features), unit="row", desc=progress, disable=hidden) as bar:
         for number, batch in enumerate(by_length(features, batch_size, model.config.pad_token_id)):
             if number % distributed.world_size() == distributed.rank():
-                logits[batch.rows] = model(*tensors(batch)).astype("float32").numpy()
+                yield batch, network(batch)
             bar.update(len(batch))
-    return distributed.all_reduce(logits)  # a row is 0 in all processes but one
 
 
 def head_of(model: "paddle.nn.Layer") -> str:

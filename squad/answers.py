@@ -5,7 +5,7 @@ over spans, and none over windows but to write the files.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 
 from common.errors import InputError
 from common.files import atomic_write, write_through
+from encoders.batching import Batch
 from squad.data import Dataset
 from squad.windows import Windows, max_context, ragged
 
@@ -209,6 +210,34 @@ def _best_of_chunk(s: np.ndarray, e: np.ndarray, rules: Rules, low: int) -> tupl
     first = tops[window, order // longest]
     last = first + order % longest
     return window + low, first, last, s[window, first], e[window, last]
+
+
+def collect_outputs(
+    batches: Iterable[tuple[Batch, Mapping[str, np.ndarray]]], windows: Windows
+) -> tuple[np.ndarray, list[tuple[np.ndarray, list[np.ndarray]]]]:
+    """What a span model, or its graph, answers to batches of windows.
+
+    Args:
+        batches: Each with its outputs by name.
+        windows: What the batches are made of.
+
+    Returns:
+        Start and end logits (2, tokens), flat as the features' ids and 0 where no batch is; of the joint head
+        instead every batch's window numbers and outputs, as ``best_of_beams`` takes them.
+    """
+    features = windows.features
+    logits = np.zeros((2, len(features.ids)), dtype=np.float32)
+    beams = []
+    for batch, outputs in batches:
+        if "impossible" in outputs:
+            beams.append((batch.rows, list(outputs.values())))
+            continue
+        columns = np.arange(batch.ids.shape[1])
+        real = columns < features.lengths[batch.rows][:, None]
+        positions = (features.starts[batch.rows][:, None] + columns)[real]
+        for side, name in zip(logits, ("start", "end"), strict=True):
+            side[positions] = outputs[name][real]
+    return logits, beams
 
 
 def best_of_beams(

@@ -1,20 +1,14 @@
 """A trained model over a file's windows → answers → the official scores."""
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-from tqdm import tqdm
-
 from common.errors import InputError
 from encoders import distributed
-from encoders.batching import by_length
-from encoders.framework import paddle
-from encoders.span_heads import Beams, SpanModel
+from encoders.span_heads import SpanModel
 from encoders.tokenizer import Tokenizer
-from inference.network_engine import tensors
-from squad.answers import Answers, Rules, best_answers, best_of_beams
+from inference.network_engine import run_network
+from squad.answers import Answers, Rules, best_answers, best_of_beams, collect_outputs
 from squad.config import SquadRunConfig, SquadTrainingConfig
 from squad.data import Dataset, read_squad
 from squad.official import always_null, score_v11, score_v20
@@ -37,28 +31,11 @@ def answer(
 ) -> Answers:
     """Run a model, which must be in evaluation mode, over all windows. Of several processes each runs its
     share, and all get all answers. progress: the progress bar's title, where stderr is a terminal."""
-    features = windows.features
-    flat = np.zeros((2, len(features.ids)), dtype=np.float32)
-    beams: list[tuple[np.ndarray, list[np.ndarray]]] = []
-    hidden = not progress or not sys.stderr.isatty()
-    with paddle.no_grad(), tqdm(total=len(windows), unit="window", desc=progress, disable=hidden) as bar:
-        for number, batch in enumerate(by_length(features, batch_size, model.config.pad_token_id)):
-            bar.update(len(batch))
-            if number % distributed.world_size() != distributed.rank():
-                continue
-            out = model(*tensors(batch))
-            if isinstance(out, Beams):
-                beams.append((batch.rows, [part.numpy() for part in out]))
-                continue
-            lengths = features.lengths[batch.rows]
-            real = np.arange(batch.ids.shape[1]) < lengths[:, None]
-            places = (features.starts[batch.rows][:, None] + np.arange(batch.ids.shape[1]))[real]
-            for logits, part in zip(flat, out, strict=True):
-                logits[places] = part.numpy()[real]
+    logits, beams = collect_outputs(run_network(model, windows.features, batch_size, progress), windows)
     gathered = [part for parts in distributed.all_gather(beams) for part in parts]
     if gathered:
         return best_of_beams(gathered, windows, data, rules)
-    start, end = distributed.all_reduce(flat)  # a logit is 0 in all processes but one
+    start, end = distributed.all_reduce(logits)  # a logit is 0 in all processes but one
     return best_answers(windows, data, start, end, rules)
 
 
