@@ -15,7 +15,7 @@ if not __package__:  # started by path: what is importable is the clone, not thi
 
 import statistics
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from common.command_line import CommandParser, run
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pandas import DataFrame
 
     rows = table_rows(read_measured(Path(flags.runs_dir)), flags.size)
-    print(render(DataFrame(rows).fillna("–"), flags.format))
+    print(render(DataFrame(rows), flags.format))
 
 
 def read_measured(folder: Path) -> dict[str, dict[str, float]]:
@@ -65,33 +65,25 @@ def read_measured(folder: Path) -> dict[str, dict[str, float]]:
 
 def table_rows(measured: Scores, size: str) -> list[dict[str, str]]:
     """A row for each score, of GLUE with both averages, and of SQuAD; only of what was run."""
-    rows: list[dict[str, str]] = []
-    if any(name in measured for name in TASKS):
-        published = {f"{row.name}, {row.split}": row.scores for row in glue_published.rows_of(size)}
-        rows += [
-            _row(task.name, key, measured, published) for task in TASKS.values() for key in task.score_keys
-        ]
-        for name, average in (("leaderboard", leaderboard_average), ("ConvBERT paper", paper_average)):
-            means = {column: average(scores, TASKS) for column, scores in published.items()}
-            cells = {
-                "dev": _cell(average(measured, TASKS)),
-                **{key: _cell(mean) for key, mean in means.items()},
-            }
+    published: dict[str, dict[str, Mapping[str, float]]] = defaultdict(dict)
+    for row in (*glue_published.ROWS, *squad_published.ROWS):
+        if row.size == size:
+            published[f"{row.name}, {row.split}"] |= row.scores
+    has_glue = any(name in measured for name in TASKS)
+    keys = {name: task.score_keys for name, task in TASKS.items() if has_glue}
+    rows = [_row(name, key, measured, published) for name, of_task in keys.items() for key in of_task]
+    for name, average in (("leaderboard", leaderboard_average), ("ConvBERT paper", paper_average)):
+        if has_glue:
+            columns = {"dev": measured, **published}
+            cells = {column: _cell(average(scores, TASKS)) for column, scores in columns.items()}
             rows.append({"task": "average", "score": name, **cells})
-    for task_name, (exact, f1) in SQUAD_KEYS.items():
-        if task_name in measured:
-            version = task_name.removeprefix("squad_")
-            published = {
-                f"{row.name}, dev": {task_name: {exact: row.exact, f1: row.f1}}
-                for row in squad_published.rows_of(size, version)
-            }
-            rows += [_row(task_name, key, measured, published) for key in (exact, f1)]
-    return rows
+    squad_keys = {name: of_task for name, of_task in SQUAD_KEYS.items() if name in measured}
+    return rows + [
+        _row(name, key, measured, published) for name, of_task in squad_keys.items() for key in of_task
+    ]
 
 
-def _row(
-    task: str, key: str, measured: Scores, published: dict[str, dict[str, dict[str, float]]]
-) -> dict[str, str]:
+def _row(task: str, key: str, measured: Scores, published: Mapping[str, Scores]) -> dict[str, str]:
     value = measured.get(task, {}).get(key)
     cells = {
         column: _cell(scores.get(task, {}).get(key), value if column.endswith(", dev") else None)
