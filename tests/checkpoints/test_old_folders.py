@@ -92,7 +92,8 @@ def test_or_of_the_weights_names(
     folder = edited(name, lambda tensors: {prefix + key: array for key, array in tensors.items()})
     without(folder, "model_type", "architectures")
     assert read_config(folder) == read_config(GOLDEN / name)
-    assert f"has no model_type; the names of the weights are those of {TYPES[name]}" in capsys.readouterr().err
+    note = f"has no model_type; the names of the weights are those of {TYPES[name]}"
+    assert note in capsys.readouterr().err
 
 
 def test_bare_names_of_several_families_ask_for_the_line(edited: Edited) -> None:
