@@ -29,6 +29,8 @@ def dry_run_lines(sweep: Sweep, workers: int) -> list[str]:
             seconds = _seconds(sweep, trial, speeds)
             total += seconds or 0.0
             line = _describe(trial, seconds)
+            if seconds is not None and (reason := sweep.reason_to_run(sweep.resolver.resolve(trial))):
+                line += f"; begun before: {escape_unprintable(reason)}"
         except InputError as error:
             line = f"cannot be run: {escape_unprintable(str(error))}"
             failed += 1

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 from common.errors import InputError
 from lab.trial_config import TrialConfig, TrialResolver
-from lab.trial_run import is_predicted
+from lab.trial_run import prediction_problem
 from lab.trial_store import (
     DONE,
     FAILED,
@@ -27,7 +27,7 @@ from lab.trial_store import (
     write_record,
 )
 from lab.trials import Trial
-from training.run_state import read_run_state
+from training.run_state import Stage, read_run_state
 
 KEPT = Outcome(DONE, "was done before")
 _REFRESH_SECONDS = 1.0
@@ -113,9 +113,16 @@ class Sweep:
             stays = status == STOPPED and self.resolver.stop_early
             return Outcome(STOPPED, "was stopped early before") if stays else None
         read_trial_scores(folder, config.task.name)  # InputError if they are damaged
-        if not all(is_predicted(config, kind) for kind in config.splits):
+        if any(prediction_problem(config, kind) for kind in config.splits):
             return None
         return KEPT if status == DONE else Outcome(DONE)
+
+    def reason_to_run(self, config: TrialConfig) -> str:
+        """Say why a trial that was begun is run again; empty if none was begun, or nothing is left to do."""
+        state = read_run_state(config.folder)
+        if not state.is_trained:
+            return "" if state.stage is Stage.EMPTY else state.reason
+        return next(filter(None, (prediction_problem(config, kind) for kind in config.splits)), "")
 
     def run(self, runner: Runner, watcher: Watcher) -> dict[str, Outcome]:
         """Run all trials to their ends; trial's name → outcome."""

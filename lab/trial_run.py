@@ -67,7 +67,7 @@ def run_trial(
         if not read_run_state(config.folder).is_trained:
             _train(config, run)
         for kind in config.splits:
-            if not is_predicted(config, kind):
+            if prediction_problem(config, kind):
                 run("glue.run_predict", _prediction_flags(config, kind))
         if not config.keep_saves:
             remove_saves(config.folder)
@@ -103,21 +103,29 @@ def _prediction_flags(config: TrialConfig, kind: str) -> list[str]:
     ]  # fmt: skip
 
 
-def is_predicted(config: TrialConfig, kind: str) -> bool:
-    """Whether all files of ``dev`` or ``test`` are there, predicted by the model that is in ``best/`` now
-    from the official files that are there now."""
+def prediction_problem(config: TrialConfig, kind: str) -> str:
+    """Say why ``dev`` or ``test`` has to be predicted.
+
+    Returns:
+        One line; empty if all its files are there, predicted by the model that is in ``best/`` now from the
+        official files that are there now.
+    """
+    folder = predictions_folder(config.folder, kind)
     try:
-        digest, folder = recorded_digest(config.folder / "best"), predictions_folder(config.folder, kind)
+        digest = recorded_digest(config.folder / "best")
         for split, (data_digest, rows) in zip(config.task.of_kind(kind), config.splits[kind], strict=True):
+            path = folder / split.submission_file
             predicted = SplitPredictions.read(folder, config.task, split)
             expected = Provenance(digest, {split.file: data_digest})
-            if len(predicted.logits) != rows or difference(expected, predicted.provenance):
-                return False
-            if not (folder / split.submission_file).is_file():
-                return False
-    except InputError:
-        return False
-    return True
+            if differences := difference(expected, predicted.provenance):
+                return f"{path}: was made with {differences[0]}"
+            if len(predicted.logits) != rows:
+                return f"{path}: has {len(predicted.logits)} rows, expected {rows}"
+            if not path.is_file():
+                return f"{path}: is missing"
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 def run_module(

@@ -258,8 +258,10 @@ def own_data(sample_dir: Path, tmp_path: Path) -> Path:
 
 
 def test_other_test_rows_are_predicted_anew_and_nothing_is_trained_again(
-    sample_dir: Path, own_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+    sample_dir: Path, own_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # the dry run sets it: to what it was afterwards
     plan, runs = write_plan(tmp_path, sample_dir, FEW + "seeds: [5]\ntasks: {rte: }\n"), tmp_path / "runs"
     run, test = runs / "rte" / "tiny-seed5", own_data / "RTE" / "test.tsv"
     main(words(plan, runs, own_data, "--keep", "best"))
@@ -273,6 +275,10 @@ def test_other_test_rows_are_predicted_anew_and_nothing_is_trained_again(
     header, *rows = whole.splitlines(keepends=True)
     texts = [row.partition(b"\t")[2] for row in rows]  # as many rows, in another order
     test.write_bytes(header + b"".join(b"%d\t%s" % row for row in enumerate(reversed(texts))))
+    capsys.readouterr()
+    main(words(plan, runs, own_data, "--dry_run"))
+    reason = capsys.readouterr().out.splitlines()[0].partition("; begun before: ")[2]
+    assert reason.startswith(f"{run / 'predictions' / 'test' / 'RTE.tsv'}: was made with RTE/test.tsv ")
     main(words(plan, runs, own_data, "--keep", "best"))
     after = (run / "predictions" / "test" / "RTE.tsv").read_bytes()
     assert after.count(b"\n") == before.count(b"\n")
