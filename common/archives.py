@@ -1,4 +1,4 @@
-"""Archives from anybody: what a zip lists is looked at before it is read, an array's header likewise."""
+"""Untrusted archives: the entries of a zip, and the headers of arrays, are checked before they are read."""
 
 import io
 import tokenize
@@ -41,7 +41,7 @@ def has_many_entries(file: IO[bytes]) -> bool:
 def is_read_in_bounds(entry: zipfile.ZipInfo) -> bool:
     """Whether reading n bytes of an entry takes memory for n: stored and deflated ones do.
 
-    ``zipfile`` unpacks bzip2 and LZMA a whole block at a time, whatever it grows to.
+    ``zipfile`` unpacks bzip2 and LZMA a whole block at a time, however large it becomes.
     """
     return entry.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
@@ -49,20 +49,24 @@ def is_read_in_bounds(entry: zipfile.ZipInfo) -> bool:
 def read_arrays(
     path: str | Path, limits: Mapping[str, int], compressed: bool = True
 ) -> "dict[str, np.ndarray[Any, Any]]":
-    """Those of the named arrays that an .npz holds; never a pickle.
+    """Read named arrays of an .npz; never a pickle.
 
     Args:
-        path: the archive.
-        limits: name of an array → the most bytes that it may have. Arrays of other names are left unread.
-        compressed: whether the arrays may be compressed.
+        path: The archive.
+        limits: Name of an array → the most bytes that it may have. Other arrays are not read.
+        compressed: Whether the arrays may be compressed.
+
+    Returns:
+        Name → array, of those that the archive holds.
+
     Raises:
-        InputError: it is no plain file.
-        One of DAMAGED: it is no whole .npz, or an array is not what its header and its limit say. By then
-            nothing larger than the file itself was made.
+        InputError: The path is not a plain file.
+        Exception: One of ``DAMAGED``: it is not a whole .npz, or an array does not fit its header or limit.
+            By then nothing larger than the file itself was allocated.
     """
     arrays = {}
     with open_plain(path) as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of what is odd in a header the error says enough
+        warnings.simplefilter("ignore")  # the error below says enough
         if has_many_entries(file):
             raise ValueError(f"it holds more than {MAX_ENTRIES} arrays")
         largest = max(_MIN_ROOM, _MAX_RATIO * file.seek(0, io.SEEK_END))

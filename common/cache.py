@@ -1,7 +1,7 @@
-"""Where downloads, tokenised features and compiled functions are kept between runs, and whose they are.
+"""The folder of downloads, tokenised features and compiled functions, and who may write it.
 
-What is read back on trust (the compiled library, tokens, notes that name folders) has to belong to this user,
-or to root, and nobody else may write it, nor a folder on the way to it from the cache folder.
+What is trusted when it is read back (the compiled library, tokens, notes that name folders) must belong to
+this user or to root, and no other user may write it or a folder between it and the cache folder.
 """
 
 import os
@@ -27,7 +27,7 @@ def cache_dir() -> Path:
 
 
 def make_dir(name: str) -> Path:
-    """A folder of the cache. What is missing, the cache folder too, is made for this user alone (0700)."""
+    """A folder of the cache; it and the cache folder are created for this user alone (0700) where missing."""
     root = cache_dir()
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
@@ -40,7 +40,7 @@ def make_dir(name: str) -> Path:
 
 
 def private_dir(name: str) -> Path:
-    """The same, for what has to be trusted when it is read back; InputError where others may write there."""
+    """A folder of the cache for files that are trusted later; InputError if others may write there."""
     folder = make_dir(name)
     if reason := distrust(folder):
         raise InputError(reason)
@@ -48,10 +48,10 @@ def private_dir(name: str) -> Path:
 
 
 def distrust(path: Path) -> str:
-    """Why what stands at a path of the cache may be another user's work, and the remedy; empty if it cannot.
+    """Why a file or folder of the cache cannot be trusted, and the remedy; empty if it can.
 
-    Of a folder with the sticky bit, as /tmp has it, it does not matter who else may write: nobody can replace
-    what is not theirs. What is not there is nobody's work.
+    It cannot if another user owns it or may write it. Others may write to a folder with the sticky bit, such
+    as /tmp, for there they cannot replace the files of this user. What does not exist is trusted.
     """
     if os.name != "posix":
         return ""
@@ -67,7 +67,7 @@ def distrust(path: Path) -> str:
 
 
 def _distrust_one(path: Path) -> str:
-    for status in (path.lstat(), path.stat()):  # of a link, and of what it leads to
+    for status in (path.lstat(), path.stat()):  # of a link, and of its target
         if status.st_uid not in (os.geteuid(), 0):
             return f"{path}: belongs to another user (id {status.st_uid}); {_REMEDY}"
     is_sticky = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX
@@ -78,6 +78,6 @@ def _distrust_one(path: Path) -> str:
 
 
 def protect(path: Path) -> None:
-    """Take from others the right to write a file, or a folder's files, whatever the umask gave them."""
+    """Forbid other users to write a file, or a folder and its files, whatever the umask allowed."""
     for each in (path, *path.iterdir()) if path.is_dir() else (path,):
         each.chmod(stat.S_IMODE(each.stat().st_mode) & ~0o022)

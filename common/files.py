@@ -24,8 +24,8 @@ MANIFEST = "manifest.json"
 def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
     """Open a binary file that takes its name only when the block ends without an error.
 
-    The parent folder is created. On an error the half-written file is removed and whatever
-    stood at ``path`` before is untouched.
+    The parent folder is created. On an error the half-written file is removed, and a file that was there
+    before is left as it was.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -82,7 +82,7 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def why_missing(path: Path) -> str:
-    """What there is to say of a file that is not there: a link may lead nowhere, as git-annex leaves them."""
+    """Why a file cannot be found; it may be a link to nothing, as git-annex leaves them."""
     if path.is_symlink():
         target = escape_unprintable(str(path.readlink()))
         return f"is a link to {target}, which is not there; fetch the file itself"
@@ -102,9 +102,14 @@ def sha256_of(path: str | Path) -> str:
 def atomic_folder(path: str | Path, keep_before: str = "") -> Iterator[Path]:
     """Yield a new folder that takes the name ``path`` only when the block ends without an error.
 
-    It gets a manifest of its files. A folder that stood there is replaced, or with keep_before takes
-    that name beside it. After a crash ``settle_folder`` puts things right. Of a link to a folder, which this
-    user or the administrator made, the folder is replaced, where it is; then nothing can be kept before.
+    The new folder gets a manifest of its files. After a crash ``settle_folder`` restores a consistent state.
+
+    Args:
+        path: The folder to create or replace. A link of this user or root is followed.
+        keep_before: The name to give the folder that is replaced; empty: it is removed.
+
+    Raises:
+        InputError: The path is a link of another user, or a link with ``keep_before``.
     """
     if keep_before and Path(path).is_symlink():
         raise InputError(
@@ -134,7 +139,7 @@ def atomic_folder(path: str | Path, keep_before: str = "") -> Iterator[Path]:
 
 
 def settle_folder(path: str | Path) -> None:
-    """Undo what a killed ``atomic_folder`` left: the folder before it is back, half-written ones are gone."""
+    """Clean up after a killed ``atomic_folder``: restore the folder before it, remove a half-written one."""
     path = folder_meant(path)
     beside, before = _neighbours(path)
     _remove(beside)
@@ -144,7 +149,7 @@ def settle_folder(path: str | Path) -> None:
 
 
 def check_replaceable(path: str | Path) -> None:
-    """InputError where ``atomic_folder`` could not replace what stands there: better now than after hours."""
+    """Raise InputError if ``atomic_folder`` could not replace the path, before hours are spent."""
     folder = folder_meant(path)
     if folder.exists() and not folder.is_dir():
         raise InputError("is no folder; remove it, or name another", path=path)
@@ -157,7 +162,7 @@ def check_replaceable(path: str | Path) -> None:
 
 
 def folder_meant(path: str | Path) -> Path:
-    """The folder itself, of an honest link the one it leads to; ``.`` has no name that could be changed."""
+    """The absolute path of a folder; for a link of this user or root, that of the folder it leads to."""
     path = Path(path).absolute()
     if not path.is_symlink():
         return path
@@ -170,7 +175,7 @@ def folder_meant(path: str | Path) -> Path:
 
 
 def _remove(path: Path) -> None:
-    """Take away a folder with all that is in it, of a link the link alone."""
+    """Remove a folder and all that is in it; of a link only the link."""
     if path.is_symlink() or path.is_file():
         path.unlink()
     else:
@@ -188,10 +193,7 @@ def write_manifest(folder: Path) -> None:
 
 
 def damage(folder: Path) -> str:
-    """What is not as the folder's manifest says, in one line; empty if all is well.
-
-    A folder without a manifest is damaged too.
-    """
+    """How a folder differs from its manifest, in one line; empty if it does not. A manifest must be there."""
     try:
         digests = read_json_object(folder / MANIFEST)["sha256"]
         if not all(re.fullmatch(r"[\w.-]+", name, re.ASCII) and name.strip(".") for name in digests):

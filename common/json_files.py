@@ -1,4 +1,4 @@
-"""JSON from anybody: nesting, numbers and repeated keys are refused in one line, whatever a file holds."""
+"""Untrusted JSON: what is nested too deeply, too long a number or a repeated key is an InputError."""
 
 import json
 from collections import Counter

@@ -20,19 +20,23 @@ _UNSUPPORTED = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 class Lock:
-    """Hold a file against other processes; it is free again when this one ends, however it ends.
+    """A lock on a file between processes; it is released when the process ends, in whatever way.
 
-    The system keeps the lock. Where the file system cannot, a second file ``NAME.held`` beside it counts as
-    the lock: it names its holder, and is taken over when that process has ended on the same machine.
+    The operating system keeps the lock. Where the file system does not support that, a second file
+    ``NAME.held`` serves as the lock: it names its holder, and is taken over when that process has ended on
+    the same machine.
     """
 
     def __init__(self, path: Path, seconds: float = 0.0, waiting: str = "") -> None:
-        """Wait for the lock and take it; InputError if another process still holds it then.
+        """Wait for the lock and take it.
 
         Args:
-            path: the lock's file, which is created; a link is refused, not followed.
-            seconds: how long to wait; ``math.inf`` waits for ever.
-            waiting: what to print on stderr, once, if there is something to wait for.
+            path: The lock's file, which is created; a link is refused, not followed.
+            seconds: How long to wait; ``math.inf`` waits for ever.
+            waiting: What to print on stderr, once, if another process holds the lock.
+
+        Raises:
+            InputError: Another process still holds the lock after that time, or the path is not a lock file.
         """
         _refuse_what_is_no_lock(path)
         self._lock = _system_lock(path)
@@ -65,7 +69,7 @@ class Lock:
             ) from None
 
     def free(self) -> None:
-        """Let others have it."""
+        """Release the lock."""
         self._lock.release()
 
     def __enter__(self) -> "Lock":
@@ -78,7 +82,7 @@ class Lock:
 
 
 def _refuse_what_is_no_lock(path: Path) -> None:
-    """InputError for a link, which would be followed, and for what holds text, which could be cut short."""
+    """Raise InputError for a link, which would be followed, and a file with content, which could be lost."""
     try:
         status = path.lstat()
     except OSError:

@@ -1,4 +1,4 @@
-"""Files opened without a surprise: no waiting at a pipe, no endless device, no link that others planted."""
+"""Opening files safely: no waiting for a pipe, no endless device, no link that another user planted."""
 
 import os
 import select
@@ -22,7 +22,7 @@ _KINDS = (
 
 
 def open_plain(path: str | Path) -> BufferedReader:
-    """Open a plain file for reading; InputError at once for a pipe, a device or a folder, else OSError."""
+    """Open a plain file for reading; InputError for a pipe, a device or a folder, else OSError."""
     try:
         file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 (the caller closes it)
     except IsADirectoryError:
@@ -46,8 +46,13 @@ def read_plain(path: str | Path, most: int) -> bytes:
 def read_input(path: str | Path, most: int, patience: float = 5.0) -> bytes:
     """The bytes of a file that a user names, which may be a pipe: ``<(command)``, ``/dev/stdin``.
 
-    Each byte is read once. InputError if there are more than ``most``, or if a pipe is empty or nobody has
-    opened it for writing after ``patience`` seconds.
+    Args:
+        path: The file or pipe; each byte is read once.
+        most: How many bytes there may be.
+        patience: How many seconds to wait for a process to open a pipe for writing.
+
+    Raises:
+        InputError: There are more bytes, or nothing came through a pipe.
     """
     handle = os.open(path, os.O_RDONLY | _NONBLOCK)
     try:
@@ -123,7 +128,7 @@ def _bounded(path: str | Path, content: bytes, most: int) -> bytes:
 
 
 def _read_to_end(handle: int, most: int, patience: float) -> bytes:
-    """At most ``most`` bytes and one. A pipe that nobody has opened yet reads as if it had ended."""
+    """At most ``most`` + 1 bytes. A pipe that no process has opened for writing reads as if it had ended."""
     content, until = bytearray(), time.monotonic() + patience
     while len(content) <= most:
         try:

@@ -74,7 +74,7 @@ def difference(expected: Provenance, actual: Provenance, unknown_may_pass: bool 
 
 
 def of_run(args: Mapping[str, Any]) -> Provenance:
-    """The record in a run's ``args.json``; what is not there or not of its form is unknown."""
+    """The record in a run's ``args.json``; what is missing or malformed counts as unknown."""
     data = args.get("data")
     files = data.items() if isinstance(data, Mapping) else ()
     digests = {str(name): str(entry.get("sha256", "")) for name, entry in files if isinstance(entry, Mapping)}

@@ -1,7 +1,7 @@
-"""Text files as people have them: UTF-8 with or without a byte order mark; anything else is named.
+"""Reading text files and tables: UTF-8 with or without a byte order mark, cut at line feeds.
 
-Every reader of text goes through here, so that a file saved on Windows is read like any other, and one that
-is no UTF-8 text (UTF-16, compressed, a Git LFS pointer, a web page) is refused by what it is.
+All readers of text use this module, so that a file saved on Windows is read like any other, and the error for
+a file that is not UTF-8 text says what it is: UTF-16, compressed, a Git LFS pointer, a web page.
 """
 
 import re
@@ -29,8 +29,7 @@ LONGEST_TEXT = 1_000_000
 
 
 def stand_in(raw: bytes) -> str:
-    """What a file is that begins with these bytes and only stands for another, of any kind, with the remedy;
-    else empty."""
+    """What a file is that only stands for another one, by its first bytes, with the remedy; else empty."""
     for magic, name, command in _COMPRESSED:
         if raw.startswith(magic):
             return f"is compressed with {name}; unpack it first (`{command} FILE`)"
@@ -42,7 +41,7 @@ def stand_in(raw: bytes) -> str:
 
 
 def other_form(raw: bytes) -> str:
-    """What a file is that begins with these bytes and is no UTF-8 text, with the remedy; else empty."""
+    """What a file is that is not UTF-8 text, by its first bytes, with the remedy; empty if it may be text."""
     if form := stand_in(raw):
         return form
     if raw.startswith(b"PK\x03\x04"):
@@ -93,7 +92,7 @@ def read_text(path: str | Path) -> str:
 
 
 def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
-    """Number and text of every line without its end, cut at line feeds only; read as they are asked for."""
+    """Yield number and text of each line, without its end, cut at line feeds only."""
     with open_plain(path) as file:
         if form := other_form(file.peek(_LOOKED_AT)):
             raise InputError(form, path=path, line=1, code="encoding")
@@ -103,7 +102,7 @@ def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
 
 @dataclass(frozen=True)
 class TextTable:
-    """A table as it stands in a file: a row a line, cells parted by TABs, quotes and all.
+    """A table in a text file: each line is a row, TABs separate the cells, and quotes are part of a cell.
 
     Attributes:
         path: The file, for errors.
@@ -124,7 +123,7 @@ class TextTable:
         return cls(path, header or next(rows, (0, ""))[1].split("\t"), rows)
 
     def positions(self, names: Sequence[str], hint: str = "") -> list[int]:
-        """Where these columns are, their names in any case; InputError if one is missing or there twice."""
+        """The positions of columns, named in any case; InputError if one is missing or there twice."""
         header = [name.strip().casefold() for name in self.header]
         if all(name.casefold() in header for name in names):
             names = [name.casefold() for name in names]
@@ -140,7 +139,7 @@ class TextTable:
         return [header.index(name) for name in names]
 
     def cells(self, number: int, line: str) -> list[str]:
-        """The cells of a row; InputError if there are more or fewer than columns."""
+        """The cells of a row; InputError unless there is one for each column."""
         cells = line.split("\t")
         if len(cells) != len(self.header):
             names = " ".join(shortened(name, 60)[1:-1] or "(blank)" for name in self.header[:20])

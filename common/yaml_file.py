@@ -1,7 +1,6 @@
-"""YAML → nodes that know where they stand, so that whatever is wrong is said with file, line and key.
+"""YAML → nodes that know their file, line and key, for errors. It reads config files and plans.
 
-The one reader of what people write: config files and plans. Its time and memory are bounded whatever the file
-holds, and no message shows more than the beginning of a value.
+Time and memory are bounded for any file, and no message shows more than the beginning of a value.
 """
 
 import itertools
@@ -108,11 +107,12 @@ def read_nodes(path: str | Path, display_name: str = "", may_be_pipe: bool = Fal
     """The whole of a YAML file, read once.
 
     Args:
-        path: the file.
-        display_name: how errors name it (default: its path).
-        may_be_pipe: for a file that the user named; others must be plain files.
+        path: The file.
+        display_name: How errors name it (default: its path).
+        may_be_pipe: For a file that the user named; others must be plain files.
+
     Raises:
-        InputError: the file cannot be read, is no YAML or is larger, deeper or longer than any honest one.
+        InputError: The file cannot be read, is not YAML, or is too large or nested too deeply.
     """
     import yaml
 

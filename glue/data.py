@@ -95,7 +95,7 @@ def _index_column(header: Sequence[str]) -> int | None:
 
 
 def _notes(rows: Rows, task: Task, aliases: dict[str, str]) -> list[str]:
-    """What there is to say of a file that was read. aliases: names in it → the labels that they mean."""
+    """Notes on a file that was read. aliases: names in it → the labels that they mean."""
     notes = []
     if aliases:
         pairs = ", ".join(f"{name} is {label}" for name, label in sorted(aliases.items()))

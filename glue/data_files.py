@@ -71,7 +71,7 @@ def _name(split: Split) -> str:
 
 
 def _remedy(root: Path, split: Split) -> str:
-    """What to do where a file is missing: what lies there instead, and the command that fetches it."""
+    """The remedy for a missing file: what is there instead, and the command that fetches it."""
     below = [path for path in sorted(root.iterdir()) if path.is_dir() and not find_task(path.name)]
     deeper = [path for path in below if not path.name.startswith(".") and _below(path, split)]
     if deeper:

@@ -1,8 +1,8 @@
 """TASKS: the one table of the benchmark. A new task is one row here.
 
-Everything else (flags, readers, scores, hand-in files, the results table, the tests) derives from it.
+Everything else (flags, readers, scores, submission files, the results table, the tests) derives from it.
 Row counts are those of the official files; sources: the GLUE paper (arXiv:1804.07461), the
-leaderboard's hand-in rules, and the official files themselves.
+leaderboard's submission rules, and the official files themselves.
 """
 
 import argparse
@@ -106,7 +106,7 @@ class Task:
     def label_meant(self, name: str) -> str | None:
         """The label that a name means, in any case and punctuation; None if it means none of the task's.
 
-        What has no letter in it is a label as it stands or none: -1 is not 1.
+        A name without a letter must be a label exactly: -1 is not 1.
         """
         key = _letters(name)
         if name in self.labels or not re.search("[a-z]", key):

@@ -43,7 +43,7 @@ def paper_average(scores: Scores, tasks: Mapping[str, AveragedTask]) -> float | 
 
 
 def missing_scores(scores: Scores, tasks: Mapping[str, AveragedTask], paper: bool = False) -> list[str]:
-    """What stands between ``scores`` and an average: ``task/key`` for each missing score, in table order."""
+    """The scores that an average lacks, as ``task/key``, in the order of the table."""
     wanted = _paper_keys(tasks) if paper else {name: task.score_keys for name, task in tasks.items()}
     return [
         f"{name}/{key}" for name, keys in wanted.items() for key in keys if key not in scores.get(name, {})

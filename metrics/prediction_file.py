@@ -251,7 +251,7 @@ def _check_header(line: str, problems: _Problems) -> int:
 
 
 def _wrong_cell(cell: str, form: Form) -> tuple[str, str] | None:
-    """Kind and message of what is wrong with a prediction, if anything."""
+    """Kind and message of the problem of a prediction, if it has one."""
     if form.range is None:
         known = cell in form.labels or form.label_meant(cell)
         return None if known else ("label", _wrong_label(cell, form))

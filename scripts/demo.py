@@ -4,7 +4,7 @@ Example:
   python -m scripts.demo
 
 Makes the sample, fine-tunes convbert-mini, which comes with the project, on each task, writes the eleven
-hand-in files, packs and checks submission.zip, prints the table of dev scores and writes report.html. The
+submission files, packs and checks submission.zip, prints the table of dev scores and writes report.html. The
 texts are made up and their rules plain: the scores say that the way from data to zip works, not how good a
 model is.
 """

@@ -4,7 +4,7 @@ Example:
   python -m scripts.reproduction runs --size base
 
 Of several runs of a task the median of each score is taken. The paper's GLUE scores are of the test set,
-whose labels nobody has: they stand there for orientation, and no difference is given.
+whose labels are not public: they are shown for orientation, without a difference.
 """
 
 if not __package__:  # started by path: what is importable is the clone, not this folder

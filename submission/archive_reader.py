@@ -87,7 +87,7 @@ def read_archive(path: str | Path, max_bytes: Mapping[str, int]) -> Archive:
 
 
 def _folder_entries(folder: Path, max_bytes: Mapping[str, int]) -> Iterator[_Entry]:
-    """Hidden files and files that are no TSV (such as the .npz beside a prediction) may lie there."""
+    """Hidden files and files other than TSV, such as the .npz beside a prediction, are passed over."""
     for path in sorted(folder.iterdir()):
         if path.name not in max_bytes and (path.suffix.lower() != ".tsv" or path.name.startswith(".")):
             continue
@@ -149,7 +149,7 @@ def _read_entries(entries: Iterator[_Entry], max_bytes: Mapping[str, int]) -> Ar
 
 
 def _explain_missing(archive: Archive, max_bytes: Mapping[str, int]) -> None:
-    """Where a submission file is missing and a stray is plainly meant to be it, name both in one line."""
+    """Name a missing submission file and the one stray that is probably meant to be it in one line."""
     for name in max_bytes:
         if name in archive.files or name in archive.problems:
             continue
@@ -178,7 +178,7 @@ def _why_stray(name: str, submission_files: Mapping[str, int]) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """The beginning of what a library says of bytes that it cannot read."""
+    """The beginning of a library's message about bytes that it cannot read."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return escape_unprintable(text.splitlines()[0][:_MAX_REASON])
 
