@@ -52,7 +52,7 @@ def _rounded(lengths: np.ndarray) -> np.ndarray:
     return -(-lengths // GRAIN) * GRAIN
 
 
-class EpochBatches:
+class ShardBatches:
     """One epoch over all shards, in a random order of theirs. Of a batch a process gets its share."""
 
     def __init__(
@@ -76,17 +76,17 @@ class EpochBatches:
     def __getitem__(self, wanted: slice) -> list[Any]:
         batches: list[Any] = []
         for number in range(*wanted.indices(len(self))):
-            place = int(np.searchsorted(self._ends, number, side="right"))
-            features, order = self._open(place)
-            rows = distributed.shard(order[number - (self._ends[place - 1] if place else 0)])
+            index = int(np.searchsorted(self._ends, number, side="right"))
+            features, order = self._open(index)
+            rows = distributed.shard(order[number - (self._ends[index - 1] if index else 0)])
             if len(rows):  # a small batch may leave a process without
                 batch = pad(features, rows, self._pad_id)
-                key = (*self._key, self._shards[place][0])
+                key = (*self._key, self._shards[index][0])
                 batches.append(self._prepare(batch, key) if self._prepare else batch)
         return batches
 
-    def _opened(self, place: int) -> tuple[Features, list[np.ndarray]]:
-        number, shard = self._shards[place]
+    def _opened(self, index: int) -> tuple[Features, list[np.ndarray]]:
+        number, shard = self._shards[index]
         features = shard.features()
         draw = np.random.default_rng([*self._key, number])
         return features, batch_order(features.lengths, self._tokens, draw)
@@ -94,13 +94,13 @@ class EpochBatches:
 
 def epoch_batches(
     shards: Sequence[Shard], tokens: int, seed: int, pad_id: int, prepare: Prepare | None = None
-) -> Callable[[int], EpochBatches]:
-    """Epoch → its batches, as ``Job.batches`` wants them. tokens: of a batch, over all processes."""
+) -> Callable[[int], ShardBatches]:
+    """Epoch → its batches, as ``TrainingJob.batches`` wants them. tokens: of a batch, over all processes."""
     counts = [batch_count(shard.lengths(), tokens) for shard in shards]
 
     @functools.lru_cache(maxsize=1)
-    def batches(epoch: int) -> EpochBatches:
-        return EpochBatches(shards, counts, tokens, (seed, epoch), pad_id, prepare)
+    def batches(epoch: int) -> ShardBatches:
+        return ShardBatches(shards, counts, tokens, (seed, epoch), pad_id, prepare)
 
     return batches
 

@@ -33,7 +33,7 @@ from pretraining.teacher import (
 F = paddle.nn.functional
 
 
-class Comparison(NamedTuple):
+class StudentComparison(NamedTuple):
     """What the student makes of a batch beside the teacher.
 
     Attributes:
@@ -94,7 +94,7 @@ class Distillation:
         loss = compared.token_loss + self.geometry_weight * compared.geometry_loss
         return loss * tokens_of(batch) + self.pair_weight * compared.pair_loss
 
-    def _compare(self, batch: Batch) -> Comparison:
+    def _compare(self, batch: Batch) -> StudentComparison:
         targets = self.teacher.states(batch)
         states = hidden_states(self.model.encoder, batch, self.depths_compared)
         projected = [head(state) for head, state in zip(self.model.head, states, strict=True)]
@@ -107,7 +107,7 @@ class Distillation:
         geometry_loss = cosine_error(
             sentence_vectors(states[-1], batch), sentence_vectors(targets[-1], batch)
         )
-        return Comparison(
+        return StudentComparison(
             token_loss, geometry_loss / self.scale.cosines, self._pair_loss(states[-1], batch), projected[-1],
             targets[-1],
         )  # fmt: skip

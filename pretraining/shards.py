@@ -117,12 +117,12 @@ def open_shards(folder: Path) -> Shards | None:
     """The shards of a folder; None if there are none, or a byte of them is not as it was written."""
     if damage(folder):
         return None
-    found = read_json_object(folder / META)
-    if not _fits(folder, found):
+    table = read_json_object(folder / META)
+    if not _fits(folder, table):
         return None
     shards = {
-        name: Shard(folder / name, examples, tokens, found["dtype"])
-        for name, (examples, tokens) in sorted(found["shards"].items())
+        name: Shard(folder / name, examples, tokens, table["dtype"])
+        for name, (examples, tokens) in sorted(table["shards"].items())
     }
     held_out = shards.pop("held_out", None)  # a corpus without any example has none
     return Shards(list(shards.values()), held_out) if held_out else None

@@ -97,11 +97,11 @@ class Answers:
 
     def predictions(self) -> dict[str, str]:
         """Question id → the answer; for SQuAD 2.0 nothing, "", where the odds are above the threshold."""
-        found = self.not_null()
+        answers = self.not_null()
         if not self.rules.nullable:
-            return found
+            return answers
         emptied = self.odds > self.rules.threshold
-        return {name: "" if no else text for (name, text), no in zip(found.items(), emptied, strict=True)}
+        return {name: "" if no else text for (name, text), no in zip(answers.items(), emptied, strict=True)}
 
     def null_odds(self) -> dict[str, float]:
         return {
@@ -166,7 +166,7 @@ def best_spans(windows: Windows, start: np.ndarray, end: np.ndarray, rules: Rule
     begin = windows.features.starts[:-1] + windows.features.first_lengths
     allowed = max_context(windows) if rules.max_context else None
     parts = np.concatenate([[0], np.cumsum(windows.count)])
-    found = []
+    chunks = []
     low = 0
     while low < len(windows):
         width = np.maximum.accumulate(windows.count[low:])
@@ -177,14 +177,14 @@ def best_spans(windows: Windows, start: np.ndarray, end: np.ndarray, rules: Rule
         if not count.max():
             continue
         real = np.arange(count.max()) < count[:, None]
-        places = ragged(begin[rows], count)
+        positions = ragged(begin[rows], count)
         s, e = (np.full(real.shape, -np.inf, dtype=np.float32) for _ in "se")
-        s[real], e[real] = start[places], end[places]
+        s[real], e[real] = start[positions], end[positions]
         if allowed is not None:
             s[real] = np.where(allowed[parts[rows.start] : parts[rows.start + len(count)]], s[real], -np.inf)
-        found.append(_best_of_chunk(s, e, rules, rows.start))
+        chunks.append(_best_of_chunk(s, e, rules, rows.start))
     none = [np.empty(0, dtype=kind) for kind in (np.int64, np.int64, np.int64, np.float32, np.float32)]
-    return Spans(*(np.concatenate(column) for column in zip(none, *found, strict=True)))
+    return Spans(*(np.concatenate(column) for column in zip(none, *chunks, strict=True)))
 
 
 def _best_of_chunk(s: np.ndarray, e: np.ndarray, rules: Rules, low: int) -> tuple[np.ndarray, ...]:
@@ -204,8 +204,8 @@ def _best_of_chunk(s: np.ndarray, e: np.ndarray, rules: Rules, low: int) -> tupl
     )
     score = score.reshape(rows, -1)
     order = np.argsort(-score, axis=1, kind="stable")[:, : rules.n_best]
-    window, place = np.broadcast_to(row, order.shape), np.take_along_axis(score, order, axis=1)
-    kept = np.isfinite(place)
+    window, best_scores = np.broadcast_to(row, order.shape), np.take_along_axis(score, order, axis=1)
+    kept = np.isfinite(best_scores)
     window, order = window[kept], order[kept]
     first = tops[window, order // longest]
     last = first + order % longest
@@ -251,7 +251,7 @@ def best_of_beams(
     question's id; infinite numbers count as ±1e30.
     """
     odds = np.zeros(len(windows), dtype=np.float32)
-    found = []
+    chunks = []
     parts = np.concatenate([[0], np.cumsum(windows.count)])
     allowed = max_context(windows) if rules.max_context else np.ones(int(parts[-1]), dtype=bool)
     for rows, (start, start_at, end, end_at, impossible) in beams:
@@ -267,8 +267,8 @@ def best_of_beams(
         first, last = at - lead, end_at - lead
         good = (first >= 0) & (last < count) & (last >= first) & (last - first < rules.max_length)
         good[good] &= allowed[(parts[window] + first)[good]]
-        found.append([column[good] for column in (window, first, last, chance, end)])
-    spans = Spans(*(np.concatenate(column) for column in zip(*found, strict=True)))
+        chunks.append([column[good] for column in (window, first, last, chance, end)])
+    spans = Spans(*(np.concatenate(column) for column in zip(*chunks, strict=True)))
     return rank(spans, Nulls(odds=odds), windows, data, rules)
 
 
@@ -288,8 +288,8 @@ def rank(spans: Spans, nulls: Nulls, windows: Windows, data: Dataset, rules: Rul
     kept = order[same]
     kept = kept[np.lexsort((behind[kept], first[kept], -score[kept], question[kept]))]
     count = np.bincount(question[kept], minlength=len(data.questions))
-    place = ragged(np.zeros(len(count), np.int64), count)
-    kept = kept[place < rules.n_best]
+    rank_in_question = ragged(np.zeros(len(count), np.int64), count)
+    kept = kept[rank_in_question < rules.n_best]
     starts = np.concatenate([[0], np.cumsum(np.minimum(count, rules.n_best))])
     best = np.full(len(count), -np.inf)
     has = count > 0

@@ -121,12 +121,12 @@ def read_golds(path: str | Path) -> list[tuple[str, list[str]]]:
 
     A repeated id stays, since the scripts let it pass.
     """
-    found = [(entry, entry.answers()) for entry in read_entries(path)]
-    scored = any(answers is not None for _, answers in found)
-    for entry, answers in found:
+    entries = [(entry, entry.answers()) for entry in read_entries(path)]
+    scored = any(answers is not None for _, answers in entries)
+    for entry, answers in entries:
         if answers is None and not (scored and entry.is_null):
             raise without_answers(entry)
-    return [(entry.name, [answer.text for answer in answers or ()]) for entry, answers in found]
+    return [(entry.name, [answer.text for answer in answers or ()]) for entry, answers in entries]
 
 
 class _Reading:
@@ -149,7 +149,9 @@ class _Reading:
     def add(self, entry: Entry) -> None:
         context, name, text = entry.context, entry.name, entry.question
         if name in self._questions:
-            raise InputError(f"{entry.place.removesuffix(': ')}: the id {name!r} stands already further up")
+            raise InputError(
+                f"{entry.location.removesuffix(': ')}: the id {name!r} stands already further up"
+            )
         raw = entry.answers()
         if raw is None:
             self._alone.append(entry)
@@ -168,7 +170,9 @@ class _Reading:
         """An answer, its start put right where that can be done."""
         start = -1 if raw.start is MISSING else raw.start
         if not isinstance(start, int) or isinstance(start, bool):
-            raise InputError(f"{raw.place}.answer_start: expected a whole number, found {shortened(start)}")
+            raise InputError(
+                f"{raw.location}.answer_start: expected a whole number, found {shortened(start)}"
+            )
         if start >= 0 and context.startswith(raw.text, start):
             return Answer(raw.text, start)
         first = context.find(raw.text)
@@ -198,8 +202,10 @@ class _Reading:
         )
 
 
-def _check_version(path: str | Path, found: bool, claimed: bool | None) -> None:
-    if claimed is not None and claimed != found:
-        holds = "is SQuAD 2.0" if found else "is SQuAD 1.1: every question has an answer"
-        remedy = "give --version_2_with_negative or leave it to the data" if found else "leave it out"
+def _check_version(path: str | Path, has_unanswerable: bool, claimed: bool | None) -> None:
+    if claimed is not None and claimed != has_unanswerable:
+        holds = "is SQuAD 2.0" if has_unanswerable else "is SQuAD 1.1: every question has an answer"
+        remedy = "leave it out"
+        if has_unanswerable:
+            remedy = "give --version_2_with_negative or leave it to the data"
         raise InputError(f"{path}: {holds}; --version_2_with_negative {str(claimed).lower()}: {remedy}")

@@ -213,9 +213,9 @@ def _checked(path: str | Path, what: str, is_right: Callable[[object], bool]) ->
         raise InputError(f"{error}; expected one object: question id → {what}") from None
     for name, value in values.items():
         if not is_right(value):
-            shown = json.dumps(value)
-            shown = shown if len(shown) <= 80 else f"{shown[:80]}…"
-            raise InputError(f"{path}: question {name!r}: expected a {what}, found {shown}")
+            text = json.dumps(value)
+            text = text if len(text) <= 80 else f"{text[:80]}…"
+            raise InputError(f"{path}: question {name!r}: expected a {what}, found {text}")
     return values
 
 

@@ -28,41 +28,54 @@ _FOREIGN = {
 }  # fmt: skip
 _LISTS = ("data", "paragraphs", "qas")  # from the outside in
 _MAX_BYTES = 1 << 31
-_SHOWN = 8  # keys in a message
+_MAX_KEYS = 8  # keys in a message
 _ROW = '{"id": …, "context": …, "question": …, "answers": {"text": […], "answer_start": […]}}'
 
 
 @dataclass(frozen=True)
 class RawAnswer:
-    """An answer as it stands in a file. start: what the file gives, MISSING if it gives nothing."""
+    """An answer as it stands in a file.
+
+    Attributes:
+        text: Its text.
+        start: What the file gives as its start; MISSING if it gives nothing.
+        location: Where it stands, for messages.
+    """
 
     text: str
     start: Any
-    place: str
+    location: str
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A question as it stands in a file, at place. paragraph: what has its context, at paragraph_place."""
+    """A question as it stands in a file.
 
-    place: str
+    Attributes:
+        location: Where it stands, for messages.
+        values: Its object.
+        paragraph: The object that has its context.
+        paragraph_location: Where that stands.
+    """
+
+    location: str
     values: dict[str, Any]
     paragraph: dict[str, Any]
-    paragraph_place: str
+    paragraph_location: str
 
     @property
     def context(self) -> str:
-        return text_of(self.paragraph, "context", self.paragraph_place)
+        return text_of(self.paragraph, "context", self.paragraph_location)
 
     @property
     def question(self) -> str:
-        return text_of(self.values, "question", self.place)
+        return text_of(self.values, "question", self.location)
 
     @property
     def name(self) -> str:
         """Its id, which may be a whole number."""
         value = self.values.get("id")
-        return str(value) if type(value) is int else text_of(self.values, "id", self.place)
+        return str(value) if type(value) is int else text_of(self.values, "id", self.location)
 
     @property
     def is_marked(self) -> bool:
@@ -78,26 +91,26 @@ class Entry:
         """Its answers; None if it gives none, not even an empty list."""
         for key in ("answers", "answer"):
             if self.values.get(key) is not None:
-                return _answers(self.values, key, self.place)
+                return _answers(self.values, key, self.location)
         return [] if self.values.get("is_impossible") is True else None
 
 
 def read_entries(path: str | Path) -> Iterator[Entry]:
     """Every question of a file, in its order; InputError for what is in none of the forms."""
-    for place, value in _values(path):
-        yield from _entries(value, place)
+    for location, value in _values(path):
+        yield from _entries(value, location)
 
 
 def without_answers(entry: Entry) -> InputError:
     """The error for a question that has no answers where they are needed."""
     return InputError(
-        f"{_at(entry.place, 'answers')}: expected a list, absent; questions alone can be answered "
+        f"{_at(entry.location, 'answers')}: expected a list, absent; questions alone can be answered "
         "(run_squad --do_predict), not trained on or scored"
     )
 
 
 def _values(path: str | Path) -> Iterator[tuple[str, Any]]:
-    """Place and value of everything in a file of JSON, or of JSON lines."""
+    """Location and value of everything in a file of JSON, or of JSON lines."""
     try:
         text = decode_text(read_plain(path, _MAX_BYTES), path)
     except FileNotFoundError:
@@ -122,16 +135,16 @@ def _is_lines(text: str) -> bool:
     return True
 
 
-def _entries(value: Any, place: str, lists: tuple[str, ...] = _LISTS) -> Iterator[Entry]:
+def _entries(value: Any, location: str, lists: tuple[str, ...] = _LISTS) -> Iterator[Entry]:
     """The questions in a value. lists: the keys that can still lead further in."""
     if isinstance(value, list):
         for number, item in enumerate(value):
-            yield from _entries(_object(item, f"{place}[{number}]"), f"{place}[{number}]", lists)
+            yield from _entries(_object(item, f"{location}[{number}]"), f"{location}[{number}]", lists)
         return
-    values = _object(value, place)
+    values = _object(value, location)
     for depth, key in enumerate(lists, 1):
         if key in values:
-            inner = _at(place, key)
+            inner = _at(location, key)
             if not isinstance(values[key], list):
                 raise InputError(f"{inner}: expected a list, found a {type(values[key]).__name__}")
             if key != "qas":
@@ -141,52 +154,52 @@ def _entries(value: Any, place: str, lists: tuple[str, ...] = _LISTS) -> Iterato
                 at = f"{inner}[{number}]"
                 entry = _object(item, at)
                 _refuse_foreign(entry, at)
-                yield Entry(at, entry, values, place)
+                yield Entry(at, entry, values, location)
             return
-    _refuse_foreign(values, place)
+    _refuse_foreign(values, location)
     if not values.keys() & {"question", "answers", "answer"}:
-        raise _unknown(values, place)
-    yield Entry(place, values, values, place)
+        raise _unknown(values, location)
+    yield Entry(location, values, values, location)
 
 
-def _object(value: Any, place: str) -> dict[str, Any]:
+def _object(value: Any, location: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise InputError(f"{place.removesuffix(': ')}: expected an object, found a {type(value).__name__}")
+        raise InputError(f"{location.removesuffix(': ')}: expected an object, found a {type(value).__name__}")
     return value
 
 
-def _refuse_foreign(values: dict[str, Any], place: str) -> None:
+def _refuse_foreign(values: dict[str, Any], location: str) -> None:
     for key, form in _FOREIGN.items():
         if key in values and not {"question", "id"} <= {*values}:
             raise InputError(
-                f"{place.removesuffix(': ')}: is in the form of {form} ({key!r}), which is not read; write "
-                f"its questions as rows {_ROW}, one a line"
+                f"{location.removesuffix(': ')}: is in the form of {form} ({key!r}), which is not read; "
+                f"write its questions as rows {_ROW}, one a line"
             )
 
 
-def _unknown(values: dict[str, Any], place: str) -> InputError:
-    inside = place.rstrip("0123456789[]")
+def _unknown(values: dict[str, Any], location: str) -> InputError:
+    inside = location.rstrip("0123456789[]")
     wanted = "paragraphs" if inside.endswith("data") else "qas" if inside.endswith("paragraphs") else "data"
-    keys = ", ".join(list(values)[:_SHOWN]) or "nothing"
+    keys = ", ".join(list(values)[:_MAX_KEYS]) or "nothing"
     return InputError(
-        f"{_at(place, wanted)}: expected a list, absent; there is {keys}: neither an official SQuAD file nor "
-        f"rows {_ROW}"
+        f"{_at(location, wanted)}: expected a list, absent; there is {keys}: neither an official SQuAD file "
+        f"nor rows {_ROW}"
     )
 
 
-def _answers(values: dict[str, Any], key: str, place: str) -> list[RawAnswer]:
+def _answers(values: dict[str, Any], key: str, location: str) -> list[RawAnswer]:
     """Answers in any form: a list of objects or texts, two lists, one object, one text."""
-    found, at = values[key], _at(place, key)
-    if isinstance(found, str) and key == "answer":
-        return [RawAnswer(found, values.get("answer_start", MISSING), place)]
-    if isinstance(found, dict) and "text" in found:
-        return _two_lists(found, at)
-    if not isinstance(found, list):
+    value, at = values[key], _at(location, key)
+    if isinstance(value, str) and key == "answer":
+        return [RawAnswer(value, values.get("answer_start", MISSING), location)]
+    if isinstance(value, dict) and "text" in value:
+        return _two_lists(value, at)
+    if not isinstance(value, list):
         raise InputError(
-            f"{at}: expected a list, found a {type(found).__name__}; is it an official SQuAD file?"
+            f"{at}: expected a list, found a {type(value).__name__}; is it an official SQuAD file?"
         )
     answers = []
-    for number, item in enumerate(found):
+    for number, item in enumerate(value):
         inner = f"{at}[{number}]"
         if isinstance(item, str):
             answers.append(RawAnswer(item, MISSING, inner))
@@ -196,30 +209,32 @@ def _answers(values: dict[str, Any], key: str, place: str) -> list[RawAnswer]:
     return answers
 
 
-def _two_lists(found: dict[str, Any], place: str) -> list[RawAnswer]:
-    texts, starts = found["text"], found.get("answer_start", MISSING)
+def _two_lists(columns: dict[str, Any], location: str) -> list[RawAnswer]:
+    texts, starts = columns["text"], columns.get("answer_start", MISSING)
     if isinstance(texts, str):
-        return [RawAnswer(texts, starts, place)]
+        return [RawAnswer(texts, starts, location)]
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise InputError(f"{place}.text: expected a list of texts, found {shortened(texts)}")
+        raise InputError(f"{location}.text: expected a list of texts, found {shortened(texts)}")
     if starts is MISSING:
         starts = [MISSING] * len(texts)
     if not isinstance(starts, list) or len(starts) != len(texts):
-        raise InputError(f"{place}.answer_start: expected a list of {len(texts)} numbers, as there are texts")
+        raise InputError(
+            f"{location}.answer_start: expected a list of {len(texts)} numbers, as there are texts"
+        )
     return [
-        RawAnswer(text, start, f"{place}[{number}]")
+        RawAnswer(text, start, f"{location}[{number}]")
         for number, (text, start) in enumerate(zip(texts, starts, strict=True))
     ]
 
 
-def text_of(values: dict[str, Any], key: str, place: str) -> str:
-    """A text; InputError with its place where it is absent or something else."""
-    found = values.get(key)
-    if not isinstance(found, str):
-        what = "absent" if key not in values else f"found {shortened(found)}"
-        raise InputError(f"{_at(place, key)}: expected a text, {what}")
-    return found
+def text_of(values: dict[str, Any], key: str, location: str) -> str:
+    """A text; InputError with its location where it is absent or something else."""
+    value = values.get(key)
+    if not isinstance(value, str):
+        what = "absent" if key not in values else f"found {shortened(value)}"
+        raise InputError(f"{_at(location, key)}: expected a text, {what}")
+    return value
 
 
-def _at(place: str, key: str) -> str:
-    return f"{place}{key}" if place.endswith(": ") else f"{place}.{key}"
+def _at(location: str, key: str) -> str:
+    return f"{location}{key}" if location.endswith(": ") else f"{location}.{key}"

@@ -69,41 +69,41 @@ class Windows:
 def tokenise(texts: Sequence[str], tokenizer: Tokenizer, title: str = "") -> Tokens:
     """Tokenise texts. title: of the progress bar; none without one."""
     ids: list[np.ndarray] = []
-    places: list[np.ndarray] = []
+    spans: list[np.ndarray] = []
     hidden = not title or len(texts) <= _CHUNK or not sys.stderr.isatty()
     with tqdm(total=len(texts), unit="text", desc=title, disable=hidden) as bar:
         for start in range(0, len(texts), _CHUNK):
             # Half a surrogate pair is no character that could be encoded; U+FFFD keeps its place.
             chunk = [_SURROGATE.sub("\ufffd", text) for text in texts[start : start + _CHUNK]]
-            for text, (found, offsets) in zip(chunk, tokenizer.encode_with_offsets(chunk), strict=True):
-                ids.append(np.array(found, dtype=np.int32))
+            for text, (text_ids, offsets) in zip(chunk, tokenizer.encode_with_offsets(chunk), strict=True):
+                ids.append(np.array(text_ids, dtype=np.int32))
                 flat = itertools.chain.from_iterable(offsets)
-                place = np.fromiter(flat, dtype=np.int32, count=2 * len(offsets)).reshape(-1, 2)
-                places.append(place if text.isascii() else _with_marks(text, place))
+                span = np.fromiter(flat, dtype=np.int32, count=2 * len(offsets)).reshape(-1, 2)
+                spans.append(span if text.isascii() else _with_marks(text, span))
             bar.update(len(chunk))
-    lengths = np.array([len(found) for found in ids], dtype=np.int64)
+    lengths = np.array([len(text_ids) for text_ids in ids], dtype=np.int64)
     starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     none = np.empty((0, 2), dtype=np.int32)
-    together = np.concatenate([none, *places])
+    together = np.concatenate([none, *spans])
     return Tokens(np.concatenate([none[:, 0], *ids]), together[:, 0], together[:, 1], starts)
 
 
-def _with_marks(text: str, places: np.ndarray) -> np.ndarray:
+def _with_marks(text: str, spans: np.ndarray) -> np.ndarray:
     """Let a token have the combining marks and variation selectors behind it, which the normaliser drops.
 
     Else the answer "café", its accent a character of its own, would come back as "cafe".
     """
     for number, character in enumerate(text):
-        if unicodedata.category(character)[0] == "M" and number not in places[:, 0]:
-            places[places[:, 1] == number, 1] += 1
-    return places
+        if unicodedata.category(character)[0] == "M" and number not in spans[:, 0]:
+            spans[spans[:, 1] == number, 1] += 1
+    return spans
 
 
 def saved_cutting(folder: str | Path) -> dict[str, int]:
     """``doc_stride`` and ``max_query_length`` that a folder's model was trained with, where it says so."""
     values = read_values(config_path(folder))
-    found = {name: values.get(f"qa_{name}") for name in CUTTING}
-    return {name: value for name, value in found.items() if type(value) is int and value > 0}
+    saved = {name: values.get(f"qa_{name}") for name in CUTTING}
+    return {name: value for name, value in saved.items() if type(value) is int and value > 0}
 
 
 def make_windows(
