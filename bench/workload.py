@@ -88,7 +88,7 @@ class Setup:
         if folder.exists():
             return folder
         if layout == "paddlenlp":
-            from checkpoints.convert import convert
+            from checkpoints.conversion import convert
 
             convert(self.model(size), folder, layout)
             return folder

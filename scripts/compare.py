@@ -111,7 +111,7 @@ def compare(folder: Path, peer: str, python: str, scratch: Path) -> tuple[list[D
     """The differences between a peer's hidden states of a folder and ours, and the peer's versions."""
     import numpy as np
 
-    from checkpoints.convert import convert
+    from checkpoints.conversion import convert
     from checkpoints.folder import check_manifest, read_config
     from checkpoints.weight_files import PADDLE, weight_files
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from checkpoints.convert import convert, main
+from checkpoints.conversion import convert
+from checkpoints.convert import main
 from checkpoints.folder import read_config
 from checkpoints.weight_files import open_weights
 from encoders.tokenizer import SPECIALS

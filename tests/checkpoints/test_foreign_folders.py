@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from checkpoints.convert import convert
+from checkpoints.conversion import convert
 from checkpoints.folder import digest_of, read_config
 from checkpoints.network import fill, load_classifier
 from checkpoints.weight_files import has_weights, open_weights

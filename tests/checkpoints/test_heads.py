@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from checkpoints.convert import convert
+from checkpoints.conversion import convert
 from checkpoints.folder import open_checkpoint, read_config, save_checkpoint
 from checkpoints.mapping import FAMILIES
 from checkpoints.network import arrays_of

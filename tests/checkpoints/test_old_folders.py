@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from checkpoints.convert import convert
+from checkpoints.conversion import convert
 from checkpoints.folder import read_config
 from checkpoints.network import load_classifier
 from checkpoints.weight_files import INDEX, WEIGHT_FILES

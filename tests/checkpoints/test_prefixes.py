@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from checkpoints.convert import convert
+from checkpoints.conversion import convert
 from checkpoints.folder import read_config
 from checkpoints.network import arrays_of, load_classifier
 from checkpoints.weight_files import open_weights

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from checkpoints.convert import convert
+from checkpoints.conversion import convert
 from checkpoints.folder import digest_of, read_config
 from checkpoints.formats.paddle_file import write_paddle
 from checkpoints.network import fill, load_classifier

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from checkpoints.convert import convert
+from checkpoints.conversion import convert
 from common.errors import InputError
 from scripts import compare
 

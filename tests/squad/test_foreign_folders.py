@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from checkpoints.convert import convert
+from checkpoints.conversion import convert
 from checkpoints.folder import open_checkpoint
 from common.errors import InputError
 from deploy.model_loading import open_model_folder
