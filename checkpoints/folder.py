@@ -30,7 +30,7 @@ from checkpoints.weight_files import (
     weight_files,
 )
 from common.errors import InputError
-from common.files import MANIFEST, atomic_folder, atomic_write, damage, sha256_of, write_json
+from common.files import MANIFEST, atomic_folder, atomic_write, sha256_of, verify_manifest, write_json
 from common.messages import escape_unprintable, note_once
 from common.model_files import ID_FILES
 from common.provenance import model_digest
@@ -254,7 +254,7 @@ def digest_of(folder: str | Path) -> str:
 
 def check_manifest(folder: str | Path) -> None:
     """InputError if a folder of ours has been damaged; foreign folders have no manifest."""
-    if (Path(folder) / MANIFEST).is_file() and (problem := damage(Path(folder))):
+    if (Path(folder) / MANIFEST).is_file() and (problem := verify_manifest(Path(folder))):
         raise InputError(f"{problem}; damaged? take another copy, or remove {MANIFEST} if you changed it")
 
 

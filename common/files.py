@@ -102,7 +102,7 @@ def sha256_of(path: str | Path) -> str:
 def atomic_folder(path: str | Path, keep_before: str = "") -> Iterator[Path]:
     """Yield a new folder that takes the name ``path`` only when the block ends without an error.
 
-    The new folder gets a manifest of its files. After a crash ``settle_folder`` restores a consistent state.
+    The new folder gets a manifest of its files. After a crash ``recover_folder`` restores a consistent state.
 
     Args:
         path: The folder to create or replace. A link of this user or root is followed.
@@ -117,7 +117,7 @@ def atomic_folder(path: str | Path, keep_before: str = "") -> Iterator[Path]:
         )
     path = folder_meant(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    settle_folder(path)
+    recover_folder(path)
     beside, before = _neighbours(path)
     kept = path.with_name(keep_before) if keep_before else before
     beside.mkdir()
@@ -138,7 +138,7 @@ def atomic_folder(path: str | Path, keep_before: str = "") -> Iterator[Path]:
     _remove(before)
 
 
-def settle_folder(path: str | Path) -> None:
+def recover_folder(path: str | Path) -> None:
     """Clean up after a killed ``atomic_folder``: restore the folder before it, remove a half-written one."""
     path = folder_meant(path)
     beside, before = _neighbours(path)
@@ -192,7 +192,7 @@ def write_manifest(folder: Path) -> None:
     write_json(folder / MANIFEST, {"sha256": digests})
 
 
-def damage(folder: Path) -> str:
+def verify_manifest(folder: Path) -> str:
     """How a folder differs from its manifest, in one line; empty if it does not. A manifest must be there."""
     try:
         digests = read_json_object(folder / MANIFEST)["sha256"]

@@ -18,7 +18,7 @@ from typing import Literal
 from checkpoints.folder import read_config
 from checkpoints.tokenizer import tokenizer_of
 from common.errors import InputError
-from common.files import damage, write_json
+from common.files import verify_manifest, write_json
 from common.json_files import read_json_object
 from encoders.config import EncoderConfig
 from encoders.tokenizer import Tokenizer
@@ -103,7 +103,7 @@ def read_exported(folder: str | Path) -> ExportedModel:
         raise InputError(f"no such folder; deploy.export makes one{kept}", path=folder)
     if not is_exported(folder):
         raise InputError(f"holds no {DESCRIPTION}; make an exported folder with deploy.export", path=folder)
-    if fault := damage(folder):
+    if fault := verify_manifest(folder):
         raise InputError(f"{fault}; export the model again")
     path = folder / DESCRIPTION
     values = read_json_object(path)

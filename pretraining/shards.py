@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from common.files import damage, write_json
+from common.files import verify_manifest, write_json
 from common.json_files import read_json_object
 from encoders.batching import Features
 
@@ -115,7 +115,7 @@ class _Writer:
 
 def open_shards(folder: Path) -> Shards | None:
     """The shards of a folder; None if there are none, or a byte of them is not as it was written."""
-    if damage(folder):
+    if verify_manifest(folder):
         return None
     table = read_json_object(folder / META)
     if not _fits(folder, table):

@@ -20,9 +20,9 @@ from common.files import (
     atomic_folder,
     atomic_write,
     check_replaceable,
-    damage,
     folder_meant,
-    settle_folder,
+    recover_folder,
+    verify_manifest,
     write_json,
     write_text,
 )
@@ -166,8 +166,8 @@ class RunFolder:
 
     def _recover(self) -> None:
         """Put right what a killed run left behind."""
-        settle_folder(self.path / "best")
-        settle_folder(self.path / LAST)
+        recover_folder(self.path / "best")
+        recover_folder(self.path / LAST)
         for name in _FILES:
             for half_written in self.path.glob(f".{name}.*.part"):
                 half_written.unlink()
@@ -188,7 +188,7 @@ class RunFolder:
         if save.folder.name != LAST:
             reason = save.problem or f"{self.path / LAST} is missing"
             say(f"warning: {reason}; going on from {save.folder}")
-        if fault := damage(self.path / "best"):  # it was there before this save
+        if fault := verify_manifest(self.path / "best"):  # it was there before this save
             raise InputError(f"{fault}; {_BEGIN_ANEW}")
         return save.folder
 

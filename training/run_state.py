@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import InputError
-from common.files import damage, write_text
+from common.files import verify_manifest, write_text
 from common.json_files import parse_json, read_json_object
 from common.plain_files import read_plain
 
@@ -123,7 +123,7 @@ def latest_valid_checkpoint(folder: Path) -> Save:
     problem = ""
     for save in (folder / name for name in _SAVES):
         if save.is_dir():
-            fault = damage(save)
+            fault = verify_manifest(save)
             if not fault:
                 return Save(save, problem)
             problem = problem or fault

@@ -16,9 +16,9 @@ from common.files import (
     atomic_folder,
     atomic_write,
     check_replaceable,
-    damage,
-    settle_folder,
+    recover_folder,
     sha256_of,
+    verify_manifest,
     write_text,
 )
 from common.json_files import read_json_object, read_json_objects
@@ -112,9 +112,9 @@ def test_killed_at_any_rename_one_whole_folder_is_left(
         except KeyboardInterrupt:
             finished = False
         monkeypatch.setattr(files.os, "replace", replace)
-        settle_folder(folder)
+        recover_folder(folder)
         left = folder if folder.is_dir() else folder.with_name(keep_before)
-        assert damage(left) == ""
+        assert verify_manifest(left) == ""
         assert (left / "b").read_text(encoding="utf-8") == ("22" if finished else "11")
     assert finished  # the last round was not stopped any more
 
@@ -150,9 +150,9 @@ def test_killed_at_any_rename_one_whole_folder_is_left(
 )
 def test_damage_is_named(tmp_path: Path, harm, said: str) -> None:  # type: ignore[no-untyped-def]
     fill(tmp_path / "d", "1")
-    assert damage(tmp_path / "d") == ""
+    assert verify_manifest(tmp_path / "d") == ""
     harm(tmp_path / "d")
-    assert damage(tmp_path / "d").startswith(f"{tmp_path / 'd'}/{said}")
+    assert verify_manifest(tmp_path / "d").startswith(f"{tmp_path / 'd'}/{said}")
 
 
 def replaced(path: Path, make: Callable[[Path], object]) -> None:
@@ -177,7 +177,7 @@ def test_what_is_no_plain_file_is_damage_at_once(
 ) -> None:
     fill(tmp_path / "d", "1")
     replaced(tmp_path / "d" / name, make)
-    assert damage(tmp_path / "d") == f"{tmp_path / 'd' / name}: {said}"
+    assert verify_manifest(tmp_path / "d") == f"{tmp_path / 'd' / name}: {said}"
 
 
 @pytest.mark.parametrize("read", [sha256_of, read_json_object, read_json_objects, read_text, read_history_of])
@@ -231,7 +231,7 @@ def test_of_a_link_the_folder_is_replaced_where_it_is(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("disk/d")
     for text in "123":
         fill(tmp_path / "link", text)
-    settle_folder(tmp_path / "link")
+    recover_folder(tmp_path / "link")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "disk" / "d" / "a").read_text(encoding="utf-8") == "3"
     assert (names(tmp_path), names(tmp_path / "disk")) == (["disk", "link"], ["d"])
@@ -250,7 +250,7 @@ def test_the_link_of_another_user_is_not_followed(tmp_path: Path) -> None:
     fill(tmp_path / "d", "1")
     (tmp_path / "link").symlink_to("d")
     os.lchown(tmp_path / "link", 12345, 12345)
-    for call in (fill, lambda path, _: check_replaceable(path), lambda path, _: settle_folder(path)):
+    for call in (fill, lambda path, _: check_replaceable(path), lambda path, _: recover_folder(path)):
         with pytest.raises(InputError, match="link: is a link that another user made"):
             call(tmp_path / "link", "2")
     assert (tmp_path / "d" / "a").read_text(encoding="utf-8") == "1"
@@ -266,14 +266,14 @@ def test_planted_links_beside_a_folder_are_removed_not_followed(
         fill(tmp_path / "d", "0")
     for target in ("victim", "victim/a", "nowhere"):
         (tmp_path / name).symlink_to(tmp_path / target)
-        settle_folder(tmp_path / "d")
+        recover_folder(tmp_path / "d")
         assert (tmp_path / "d").exists() == is_there
         (tmp_path / name).symlink_to(tmp_path / target)
         fill(tmp_path / "d", "2")
         assert names(tmp_path) == ["d", "victim"]
         if not is_there:
             shutil.rmtree(tmp_path / "d")
-    assert damage(tmp_path / "victim") == ""
+    assert verify_manifest(tmp_path / "victim") == ""
 
 
 def test_what_cannot_be_replaced_is_said_before(tmp_path: Path) -> None:
