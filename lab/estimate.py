@@ -7,10 +7,10 @@ from collections.abc import Hashable
 from common.errors import InputError
 from common.messages import escape_unprintable
 from encoders.runtime import thread_count
+from lab.plan import Trial
 from lab.scheduling import Sweep
 from lab.speed import Speed, measure
 from lab.trial_config import TrialConfig
-from lab.trials import Trial
 
 _COMMAND_SECONDS = 5.0  # from nothing to the first step or batch: imports, reading, tokenising
 

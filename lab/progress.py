@@ -13,9 +13,9 @@ from rich.text import Text
 from common.messages import escape_unprintable
 from glue.tasks import TASKS
 from lab.early_stop import read_curve
+from lab.plan import Trial
 from lab.scheduling import KEPT
 from lab.trial_store import DONE, FAILED, Outcome, readable_results
-from lab.trials import Trial
 
 
 class Progress:

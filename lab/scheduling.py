@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from common.errors import InputError
+from lab.plan import Trial
 from lab.trial_config import TrialConfig, TrialResolver
 from lab.trial_run import prediction_problem
 from lab.trial_store import (
@@ -26,7 +27,6 @@ from lab.trial_store import (
     record_path,
     write_record,
 )
-from lab.trials import Trial
 from training.run_state import Stage, read_run_state
 
 KEPT = Outcome(DONE, "was done before")

@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from common.errors import InputError
-from lab.plan import Range
+from lab.plan import Range, Trial
 from lab.trial_store import Result
-from lab.trials import Trial
 
 _SEED = 42
 

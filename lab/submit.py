@@ -89,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from common.files import atomic_folder, sha256_of
     from common.json_files import read_json_object
     from glue.predictions import write_predictions
-    from lab.plan import read_plan
+    from lab.plan_file import read_plan
     from submission.manifest import write_manifest
     from submission.pack import pack
 
@@ -121,10 +121,10 @@ def _answer_tasks(flags: Namespace, plan: "Plan", data: Path) -> list[TaskAnswer
     Raises:
         InputError: There is no run of the plan, or one task has none and is not to be filled.
     """
+    from lab.plan import trials_of
     from lab.scheduling import Sweep
     from lab.search import suggest
     from lab.trial_config import TrialResolver
-    from lab.trials import trials_of
 
     runs = Path(flags.runs).resolve()
     if not runs.is_dir():

@@ -108,7 +108,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         _take_the_threads_of_a_worker(flags)
     from common.locks import Lock
     from glue.arguments import data_folder
-    from lab.plan import read_plan
+    from lab.plan import trials_of
+    from lab.plan_file import read_plan
     from lab.progress import Progress
     from lab.results import trials_table
     from lab.scheduling import Sweep
@@ -116,7 +117,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     from lab.selection import print_summary
     from lab.trial_config import TrialResolver
     from lab.trial_store import readable_results
-    from lab.trials import trials_of
 
     plan = read_plan(flags.plan)
     trials, data = trials_of(plan), data_folder(flags.data_dir).resolve()

@@ -15,7 +15,7 @@ from common.provenance import Provenance, difference, of_run
 from glue.config import GlueRunConfig, resolve_glue_run
 from glue.data import find_file
 from glue.tasks import TASKS, Task
-from lab.trials import Trial
+from lab.plan import Trial
 from submission.check import count_lines
 from training.run_state import ARGS
 

@@ -16,7 +16,7 @@ from common.json_files import read_json_object
 from common.messages import escape_unprintable, shortened
 from glue.runs import read_run_scores
 from glue.tasks import TASKS
-from lab.trials import Trial
+from lab.plan import Trial
 from metrics.run_scores import SCORES
 from training.run_state import ARGS, PREDICTIONS
 

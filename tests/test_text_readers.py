@@ -11,7 +11,7 @@ from common.json_files import read_json_object, read_json_objects
 from deploy.rows import read_rows
 from glue.data import read_gold, read_split
 from glue.tasks import TASKS
-from lab.plan import read_plan
+from lab.plan_file import read_plan
 from metrics.prediction_file import Form, read_predictions
 from pretraining.corpus import read_passages
 from squad.data import read_squad

@@ -19,9 +19,8 @@ from glue.predictions import SplitPredictions
 from glue.tasks import TASKS, Split, Task
 from lab import report
 from lab.ensemble_io import gold_values
-from lab.plan import PlannedCheckpoint
+from lab.plan import PlannedCheckpoint, Trial
 from lab.trial_config import TrialResolver
-from lab.trials import Trial
 from metrics.task_scores import score_task
 from submission import pack
 from submission.manifest import write_manifest

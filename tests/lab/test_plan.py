@@ -6,8 +6,8 @@ import pytest
 
 from common.errors import InputError
 from glue.tasks import TASKS
-from lab.plan import Range, read_plan, shipped_plans
-from lab.trials import trials_of
+from lab.plan import Range, trials_of
+from lab.plan_file import read_plan, shipped_plans
 
 HEAD = "checkpoints: {base: models/base}\n"
 

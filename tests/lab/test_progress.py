@@ -7,10 +7,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from lab.plan import PlannedCheckpoint
+from lab.plan import PlannedCheckpoint, Trial
 from lab.progress import Progress
 from lab.trial_store import Outcome
-from lab.trials import Trial
 from tests.lab.conftest import FakeTrial
 
 TRIALS = [Trial("rte", PlannedCheckpoint("base", "x"), "", seed) for seed in (1, 2, 3)]

@@ -13,11 +13,11 @@ from checkpoints.folder import digest_of
 from common.errors import InputError
 from common.files import sha256_of, write_manifest
 from glue.tasks import TASKS
-from lab.plan import read_plan
+from lab.plan import Trial, trials_of
+from lab.plan_file import read_plan
 from lab.scheduling import Sweep
 from lab.trial_config import TrialConfig, TrialResolver
 from lab.trial_store import DONE, FAILED, SKIPPED, STOPPED, Outcome, Result, read_results, read_status
-from lab.trials import Trial, trials_of
 from training.run_state import FINISHED
 
 PLAN = """

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from lab.plan import PlannedCheckpoint, Range, Search
+from lab.plan import PlannedCheckpoint, Range, Search, Trial
 from lab.search import suggest
 from lab.trial_store import Result
-from lab.trials import Trial
 
 pytest.importorskip("optuna")
 
