@@ -19,13 +19,17 @@ def add_task(parser: CommandParser) -> None:
     )
 
 
-def add_common(parser: CommandParser) -> None:
+def add_data_dir(
+    parser: CommandParser, help_text: str = "folder that holds the official CoLA/, SST-2/, …"
+) -> None:
+    """Add ``--data_dir``; ``data_folder`` gives the folder it means."""
     parser.add_argument(
-        "--data_dir",
-        type=path,
-        metavar="DIR",
-        help="folder that holds the official CoLA/, SST-2/, … (default: the download cache)",
+        "--data_dir", type=path, metavar="DIR", help=f"{help_text} (default: the download cache)"
     )
+
+
+def add_common(parser: CommandParser) -> None:
+    add_data_dir(parser)
     add_label_map(parser)
     add_machine_flags(parser)
 

@@ -16,16 +16,16 @@ _PR_SET_PDEATHSIG, _SIGKILL = 1, 9  # names and numbers from Linux's prctl.h and
 _POLL_SECONDS = 0.5
 
 
-def main(parent: int, cores: str, words: list[str]) -> None:
+def main(parent: int, cores: str, command: list[str]) -> None:
     _bind(cores)
     is_watched = _system_watches()
     if os.getppid() != parent:  # it ended before it could be watched
         sys.exit("the process that wanted this is gone")
     if not hasattr(os, "fork"):  # Windows, whose exec would leave the caller without a child to wait for
-        sys.exit(subprocess.call(words))
+        sys.exit(subprocess.call(command))
     if not is_watched and os.fork() == 0:
         _watch(parent, os.getppid())
-    os.execv(words[0], words)
+    os.execv(command[0], command)
 
 
 def _bind(cores: str) -> None:
@@ -48,20 +48,20 @@ def _system_watches() -> bool:
         return False
 
 
-def _watch(parent: int, command: int) -> None:
+def _watch(parent: int, child: int) -> None:
     """Kill the command when its parent is gone; end with the command. Does not return."""
     try:
         for stream in (0, 1, 2):  # pipes must not stay open for this process
             os.close(stream)
-        while os.getppid() == command:
-            if not _lives(parent):
-                os.kill(command, signal.SIGKILL)
+        while os.getppid() == child:
+            if not _is_alive(parent):
+                os.kill(child, signal.SIGKILL)
             time.sleep(_POLL_SECONDS)
     finally:
         os._exit(0)
 
 
-def _lives(process: int) -> bool:
+def _is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)
     except PermissionError:

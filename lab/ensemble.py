@@ -22,7 +22,7 @@ from pathlib import Path
 
 from common.command_line import CommandParser, count, path, run
 from common.errors import InputError
-from glue.arguments import add_task, data_folder
+from glue.arguments import add_data_dir, add_task, data_folder
 from glue.tasks import TASKS
 
 
@@ -31,12 +31,7 @@ def make_parser() -> CommandParser:
     add_task(parser)
     parser.add_argument("--runs", required=True, type=path, metavar="DIR", help="what lab.sweep wrote into")
     parser.add_argument("--output_dir", required=True, type=path, metavar="DIR", help="where the files go")
-    parser.add_argument(
-        "--data_dir",
-        type=path,
-        metavar="DIR",
-        help="the folder of the official CoLA/, … (default: the download cache)",
-    )
+    add_data_dir(parser)
     parser.add_argument("--size", type=count, default=5, metavar="K", help="runs at most (default: 5)")
     parser.add_argument(
         "--methods", nargs="+", choices=("mean", "vote"), default=["mean", "vote"], metavar="METHOD",

@@ -35,7 +35,7 @@ from common.json_files import read_json_lines, read_json_object
 from common.locks import Lock
 from common.messages import say
 from common.tables import add_format, render
-from glue.arguments import data_folder
+from glue.arguments import add_data_dir, data_folder
 from glue.tasks import TASKS, find_task, known_tasks
 
 _LINES, _MANIFEST = "history.jsonl", "submission.manifest.json"
@@ -61,12 +61,7 @@ def make_parser() -> CommandParser:
         metavar="TASK=N",
         help="with --answer: the site's scores of tasks, in percent",
     )
-    parser.add_argument(
-        "--data_dir",
-        type=path,
-        metavar="DIR",
-        help="with --add: the official files (default: the download cache)",
-    )
+    add_data_dir(parser, "with --add: the folder of the official files")
     add_format(parser)
     return parser
 

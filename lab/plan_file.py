@@ -259,7 +259,7 @@ def _init_from(node: Node | None) -> str:
 
 
 def _check_sources(tasks: Mapping[str, TaskPlan], node: Node) -> None:
-    """InputError where a task begins with one that is not run, or not from its checkpoints, or with itself."""
+    """InputError where a task begins with one that is not run or not from its checkpoints, or with itself."""
     nodes = {task_named(key).name: entry for key, entry in node.entries().items()}
     for name, plan in tasks.items():
         if not plan.init_from:

@@ -92,12 +92,12 @@ def _short_names(configurations: "Series", against: str) -> "Series":
 def _t_test(differences: "Series") -> dict[str, Any]:
     from scipy.stats import ttest_1samp
 
-    found = {"pairs": len(differences), "mean": differences.mean()}
+    row = {"pairs": len(differences), "mean": differences.mean()}
     if differences.max() - differences.min() <= _ROUNDING:
-        return found
+        return row
     test = ttest_1samp(differences, 0.0)
     low, high = test.confidence_interval()
-    return {**found, "low": float(low), "high": float(high), "p": float(test.pvalue)}
+    return {**row, "low": float(low), "high": float(high), "p": float(test.pvalue)}
 
 
 def holm(chances: "Series") -> "Series":

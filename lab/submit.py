@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from common.command_line import CommandParser, path, run
 from common.errors import InputError, UsageError
 from common.tables import render
-from glue.arguments import data_folder
+from glue.arguments import add_data_dir, data_folder
 from glue.data import find_file
 from glue.tasks import TASKS, Task
 
@@ -63,12 +63,7 @@ def make_parser() -> CommandParser:
     parser.add_argument("--runs", required=True, type=path, metavar="DIR", help="what lab.sweep wrote into")
     parser.add_argument("--plan", required=True, type=path, metavar="PLAN", help="the plan that was swept")
     parser.add_argument("--output", required=True, type=path, metavar="FILE.zip", help="the zip to write")
-    parser.add_argument(
-        "--data_dir",
-        type=path,
-        metavar="DIR",
-        help="the folder of the official CoLA/, … (default: the download cache)",
-    )
+    add_data_dir(parser)
     for task in _AGAINST_TRAINING:
         parser.add_argument(
             f"--{task.name}", choices=("zeros", "trained"), default="zeros",

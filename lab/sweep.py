@@ -46,6 +46,7 @@ from typing import TYPE_CHECKING
 from common.command_line import CommandParser, count, path, run
 from common.errors import InputError
 from common.messages import say
+from glue.arguments import add_data_dir, data_folder
 
 if TYPE_CHECKING:
     from lab.scheduling import Runner
@@ -62,12 +63,7 @@ def make_parser() -> CommandParser:
         help="a YAML file, or a shipped plan: quick, reference, paper, leaderboard, options",
     )
     parser.add_argument("--runs", required=True, type=path, metavar="DIR", help="where the runs go")
-    parser.add_argument(
-        "--data_dir",
-        type=path,
-        metavar="DIR",
-        help="the folder of the official CoLA/, … (default: the download cache)",
-    )
+    add_data_dir(parser)
     parser.add_argument(
         "--workers",
         type=count,
@@ -105,9 +101,8 @@ def make_parser() -> CommandParser:
 def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
     if flags.dry_run:
-        _take_the_threads_of_a_worker(flags)
+        _set_threads(flags)
     from common.locks import Lock
-    from glue.arguments import data_folder
     from lab.plan import trials_of
     from lab.plan_file import read_plan
     from lab.progress import Progress
@@ -123,7 +118,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     runs = Path(flags.runs).resolve()
     resolver = TrialResolver(runs, data, flags.device, plan.stop_early, flags.keep == "all")
     sweep = Sweep(trials, resolver, suggest)
-    _say_what_is_missing([trial.task for trial in trials], data)
+    _report_missing_files([trial.task for trial in trials], data)
     if flags.dry_run:
         from lab.estimate import dry_run_lines
 
@@ -136,11 +131,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         outcomes = sweep.run(runner, progress)
     if results := readable_results(runs, [trial.name for trial in trials]):
         print_summary(trials_table(results))
-    _complain(outcomes)
+    _raise_for_failures(outcomes)
 
 
-def _take_the_threads_of_a_worker(flags: Namespace) -> None:
-    """What is measured is to take as long as there. Before Paddle is imported, which reads it once."""
+def _set_threads(flags: Namespace) -> None:
+    """Take the threads of a worker, as a trial will; before Paddle is imported, which reads them once."""
     from lab.local import worker_slots
 
     slot = worker_slots(flags.workers or 1, flags.device)[0]
@@ -148,8 +143,8 @@ def _take_the_threads_of_a_worker(flags: Namespace) -> None:
     os.environ["OMP_NUM_THREADS"] = str(threads)
 
 
-def _say_what_is_missing(tasks: Sequence[str], data: Path) -> None:
-    """Test files that are not there do not stop a sweep, which needs the others; but say so."""
+def _report_missing_files(tasks: Sequence[str], data: Path) -> None:
+    """Say which test files are missing; a sweep goes on without them."""
     from glue.data import find_file
     from glue.tasks import TASKS
 
@@ -171,7 +166,7 @@ def _runner(flags: Namespace) -> "Runner":
     return LocalRunner(worker_slots(flags.workers or 1, flags.device))
 
 
-def _complain(outcomes: Mapping[str, "Outcome"]) -> None:
+def _raise_for_failures(outcomes: Mapping[str, "Outcome"]) -> None:
     from lab.trial_store import FAILED, SKIPPED
 
     failed = {name: outcome for name, outcome in outcomes.items() if outcome.status == FAILED}

@@ -24,9 +24,9 @@ from lab.trial_config import TrialResolver
 from metrics.task_scores import score_task
 from submission import pack
 from submission.manifest import write_manifest
-from tests.lab.hand_ins import PLAN, WritePlan
 from tests.lab.page_reader import Element, read_page
 from tests.lab.report_samples import NASTY, NLI, gold_rows, write_predictions, write_run
+from tests.lab.submissions import PLAN, WritePlan
 from training.run_state import FINISHED
 
 FakeTrial = Callable[..., Path]
@@ -37,9 +37,9 @@ def _logits(task: Task, gold: np.ndarray, right: float, draw: np.random.Generato
     if task.is_regression:
         return (gold + draw.normal(size=len(gold)) * (1 - right) * 2)[:, None].astype(np.float32)
     wrong = draw.integers(1, len(task.labels), len(gold))
-    said = np.where(draw.random(len(gold)) < right, gold, (gold + wrong) % len(task.labels))
+    predicted = np.where(draw.random(len(gold)) < right, gold, (gold + wrong) % len(task.labels))
     logits = draw.normal(size=(len(gold), len(task.labels))).astype(np.float32)
-    logits[np.arange(len(gold)), said] = logits.max(axis=1) + 1
+    logits[np.arange(len(gold)), predicted] = logits.max(axis=1) + 1
     return logits
 
 
@@ -73,7 +73,7 @@ def _args(task: str, data: Path) -> dict[str, Any]:
 
 
 def fake(runs: Path, name: str, data: Path, right: float = 0.8, seed: int = 0) -> Path:
-    """A trial that is done, ``TASK/CONFIGURATION-seedN``; returns its folder. seed: of what is drawn."""
+    """A trial that is done, ``TASK/CONFIGURATION-seedN``; returns its folder. seed: of the random draws."""
     task_name, _, rest = name.partition("/")
     task, folder = TASKS[task_name], runs / name
     draw = np.random.default_rng([seed, *map(ord, name)])
@@ -100,8 +100,8 @@ def fake(runs: Path, name: str, data: Path, right: float = 0.8, seed: int = 0) -
     args["recipe"] = {**args["recipe"], "seed": int(rest.rpartition("-seed")[2])}
     (folder / "args.json").write_text(json.dumps(args), encoding="utf-8")
     record = {"trial": name, "task": task_name, "configuration": f"{task_name}/{rest.rpartition('-')[0]}"}
-    about = {**record, "status": "done", "message": "", "seconds": 1.0}
-    folder.with_name(folder.name + ".trial.json").write_text(json.dumps(about), encoding="utf-8")
+    trial_record = {**record, "status": "done", "message": "", "seconds": 1.0}
+    folder.with_name(folder.name + ".trial.json").write_text(json.dumps(trial_record), encoding="utf-8")
     return folder
 
 

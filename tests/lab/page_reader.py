@@ -15,8 +15,8 @@ class Element:
 
     @property
     def classes(self) -> set[str]:
-        own = set(self.attributes.get("class", "").split())
-        return own | (self.parent.classes if self.parent else set())
+        names = set(self.attributes.get("class", "").split())
+        return names | (self.parent.classes if self.parent else set())
 
     @property
     def text(self) -> str:
@@ -24,44 +24,44 @@ class Element:
 
     def all(self, tag: str = "", **attributes: str) -> "list[Element]":
         """Elements below, in order, of that tag and with those attributes (class_: one of the classes)."""
-        found = []
+        elements = []
         for child in self.children:
             if isinstance(child, Element):
                 kind = attributes.get("class_")
                 if (not tag or child.tag == tag) and (
                     kind is None or kind in child.attributes.get("class", "").split()
                 ):
-                    found.append(child)
-                found += child.all(tag, **attributes)
-        return found
+                    elements.append(child)
+                elements += child.all(tag, **attributes)
+        return elements
 
     def texts(self) -> "list[tuple[str, Element]]":
-        found = []
+        texts = []
         for child in self.children:
-            found += [(child, self)] if isinstance(child, str) else child.texts()
-        return found
+            texts += [(child, self)] if isinstance(child, str) else child.texts()
+        return texts
 
 
 class _Reader(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
-        self.root = self.place = Element("", {})
+        self.root = self.current = Element("", {})
 
     def handle_starttag(self, tag, attrs):
-        element = Element(tag, {name: value or "" for name, value in attrs}, self.place)
-        self.place.children.append(element)
+        element = Element(tag, {name: value or "" for name, value in attrs}, self.current)
+        self.current.children.append(element)
         if tag not in _VOID:
-            self.place = element
+            self.current = element
 
     def handle_startendtag(self, tag, attrs):
-        self.place.children.append(Element(tag, {name: value or "" for name, value in attrs}, self.place))
+        self.current.children.append(Element(tag, {name: value or "" for name, value in attrs}, self.current))
 
     def handle_endtag(self, tag):
-        assert self.place.tag == tag, f"</{tag}> closes <{self.place.tag}>"
-        self.place = self.place.parent
+        assert self.current.tag == tag, f"</{tag}> closes <{self.current.tag}>"
+        self.current = self.current.parent
 
     def handle_data(self, data):
-        self.place.children.append(data)
+        self.current.children.append(data)
 
 
 def read_page(html: str) -> Element:
@@ -69,5 +69,5 @@ def read_page(html: str) -> Element:
     reader = _Reader()
     reader.feed(html)
     reader.close()
-    assert reader.place is reader.root
+    assert reader.current is reader.root
     return reader.root

@@ -18,13 +18,13 @@ NLI = ["contradiction", "entailment", "neutral"]
 
 def write_run(runs: Path, name: str, task: str, seed: int, scores: list[dict[str, float]]) -> None:
     """A run's files. scores: of its evaluations, one every 10 steps; main is added."""
-    evaluations = [{"step": 10 * i, **found, "main": statistics.fmean(found.values()), "loss": 0.5 / i}
-                   for i, found in enumerate(scores, 1)]  # fmt: skip
+    evaluations = [{"step": 10 * i, **values, "main": statistics.fmean(values.values()), "loss": 0.5 / i}
+                   for i, values in enumerate(scores, 1)]  # fmt: skip
     best = max(evaluations, key=lambda line: line["main"])
     recipe = {"recipe": {"seed": seed}}
     write_json(runs / name / "args.json", recipe)
-    about = {"task": task, "main": TASKS[task].main, "best": best, "last": evaluations[-1]}
-    write_json(runs / name / "scores.json", about)
+    run_scores = {"task": task, "main": TASKS[task].main, "best": best, "last": evaluations[-1]}
+    write_json(runs / name / "scores.json", run_scores)
     write_text(runs / name / FINISHED, "")
     draw = np.random.default_rng(seed)
     lines: list[dict[str, Any]] = []

@@ -10,7 +10,7 @@ import pytest
 
 from lab.cluster import RayRunner
 from lab.sweep import main
-from tests.lab.test_sweep import TRANSFER, contents, words, write_plan
+from tests.lab.test_sweep import TRANSFER, argv, contents, write_plan
 
 
 def wait_for(condition, seconds: float = 300) -> None:
@@ -45,7 +45,7 @@ def test_a_lost_node_changes_nothing(
     runs = tmp_path / "cluster"
     sweep = subprocess.Popen(
         [
-            sys.executable, "-m", "lab.sweep", *words(plan, runs, sample_dir),
+            sys.executable, "-m", "lab.sweep", *argv(plan, runs, sample_dir),
             "--engine", "ray", "--ray_address", cluster.address,
         ],
         cwd=project_dir, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8",
@@ -53,8 +53,8 @@ def test_a_lost_node_changes_nothing(
     try:
         wait_for(lambda: sweep.poll() is not None or len(list(runs.glob("mnli/*/last"))) == 2)
         cluster.remove_node(second, allow_graceful=False)
-        said = sweep.stderr.read() if sweep.stderr else ""
-        assert sweep.wait() == 0, said
+        stderr = sweep.stderr.read() if sweep.stderr else ""
+        assert sweep.wait() == 0, stderr
     finally:
         sweep.kill()
         cluster.shutdown()
@@ -62,7 +62,7 @@ def test_a_lost_node_changes_nothing(
         path.read_text(encoding="utf-8").count("resuming after step") for path in runs.glob("*/*/train.log")
     ]
     assert sorted(logs) == [0, 0, 0, 1]  # one trial was lost with its node, and went on from its last save
-    main(words(plan, tmp_path / "local", sample_dir, "--workers", 2))
+    main(argv(plan, tmp_path / "local", sample_dir, "--workers", 2))
     assert contents(runs) == contents(tmp_path / "local")
 
 
@@ -103,4 +103,4 @@ def test_a_cluster_that_cannot_be_reached(sample_dir: Path, tmp_path: Path) -> N
 
     plan = write_plan(tmp_path, sample_dir, TRANSFER)
     with pytest.raises(InputError, match=r"--ray_address 127\.0\.0\.1:9: no cluster answers there"):
-        main(words(plan, tmp_path / "runs", sample_dir, "--engine", "ray", "--ray_address", "127.0.0.1:9"))
+        main(argv(plan, tmp_path / "runs", sample_dir, "--engine", "ray", "--ray_address", "127.0.0.1:9"))

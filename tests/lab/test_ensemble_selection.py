@@ -37,8 +37,11 @@ def test_options_are_those_that_make_sense() -> None:
 
 def labelled(draw: np.random.Generator, gold: np.ndarray, rights: list[float]) -> np.ndarray:
     """(runs, N, 2): runs that are right so often, each by its own chance."""
-    said = np.array([np.where(draw.random(len(gold)) < right, gold, 1 - gold) for right in rights])
-    return np.eye(2, dtype=np.float32)[said] + draw.normal(size=(*said.shape, 2)).astype(np.float32) * 0.1
+    predicted = np.array([np.where(draw.random(len(gold)) < right, gold, 1 - gold) for right in rights])
+    return (
+        np.eye(2, dtype=np.float32)[predicted]
+        + draw.normal(size=(*predicted.shape, 2)).astype(np.float32) * 0.1
+    )
 
 
 def test_independent_equals_are_joined_and_gain_what_binomials_say() -> None:

@@ -13,13 +13,13 @@ from glue.tasks import TASKS
 from lab import history
 from lab.significance import expected_gain
 from tests.lab.conftest import FakeTrial
-from tests.lab.hand_ins import ALL, WritePlan, submitted
+from tests.lab.submissions import ALL, WritePlan, submitted
 
 
-def run(kept: Path, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[str, str]:
+def run(kept: Path, capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[str, str]:
     """What the command prints: stdout, stderr."""
     capsys.readouterr()
-    history.main(["--history", str(kept), *words])
+    history.main(["--history", str(kept), *argv])
     captured = capsys.readouterr()
     return captured.out, captured.err
 
@@ -97,8 +97,8 @@ def test_what_the_site_answered_and_what_is_not_taken(
 
 
 def test_the_expected_gain_is_that_of_the_tasks_answered_otherwise(tmp_path: Path) -> None:
-    told = {"then": (0.5, 0.6, "a"), "now": (0.68, 0.9, "b")}
-    for name, (rte, cola, answer) in told.items():
+    cases = {"then": (0.5, 0.6, "a"), "now": (0.68, 0.9, "b")}
+    for name, (rte, cola, answer) in cases.items():
         folder = tmp_path / name
         folder.mkdir()
         for task in TASKS.values():

@@ -59,7 +59,7 @@ POSIX = pytest.mark.skipif(os.name != "posix", reason="processes of another kind
 
 
 def launcher(project_dir: Path, lack: str, parent: object, cores: str) -> list[str]:
-    """The beginning of a command's words, as trial_run has them, on a system that lacks something."""
+    """The beginning of a command's command, as trial_run has them, on a system that lacks something."""
     path = str(project_dir / "lab" / "child_process.py")
     if lack == "nothing":
         return [sys.executable, "-I", path, str(parent), cores]
@@ -68,11 +68,11 @@ def launcher(project_dir: Path, lack: str, parent: object, cores: str) -> list[s
 
 
 def launch(
-    project_dir: Path, parent: int, *words: str, lack: str = "nothing"
+    project_dir: Path, parent: int, *command: str, lack: str = "nothing"
 ) -> "subprocess.CompletedProcess[str]":
     core = str(min(os.sched_getaffinity(0)))
     started = launcher(project_dir, lack, parent, core)
-    return subprocess.run([*started, sys.executable, *words], capture_output=True, encoding="utf-8")
+    return subprocess.run([*started, sys.executable, *command], capture_output=True, encoding="utf-8")
 
 
 @LINUX
@@ -102,12 +102,12 @@ def test_a_command_that_nobody_wants_any_more_does_not_start(project_dir: Path, 
 @pytest.mark.parametrize("lack", ["nothing", "prctl", "libraries", "ctypes", "Linux"])
 def test_a_command_ends_with_who_wanted_it(project_dir: Path, lack: str) -> None:
     """A parent that is killed; the pipe they share closes when the child is gone too."""
-    words = launcher(project_dir, lack, "PARENT", "-")
+    command = launcher(project_dir, lack, "PARENT", "-")
     code = (
         "import os, subprocess, sys, time\n"
-        f"words = [str(os.getpid()) if word == 'PARENT' else word for word in {words!r}]\n"
+        f"command = [str(os.getpid()) if word == 'PARENT' else word for word in {command!r}]\n"
         "child = 'import time; print(1, flush=True); time.sleep(600)'\n"
-        "subprocess.Popen([*words, sys.executable, '-c', child]).wait()\n"
+        "subprocess.Popen([*command, sys.executable, '-c', child]).wait()\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, encoding="utf-8")
     assert parent.stdout is not None

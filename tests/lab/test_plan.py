@@ -1,4 +1,4 @@
-"""Plans: what they mean, and that everything wrong is said with file, line and key."""
+"""Plans: what they mean, and that everything wrong is message with file, line and key."""
 
 from pathlib import Path
 
@@ -231,9 +231,9 @@ def test_what_is_wrong_is_said_with_its_line(text: str, tmp_path: Path) -> None:
     path = plan_of(tmp_path, text)
     with pytest.raises(InputError) as raised:
         read_plan(path)
-    said = str(raised.value)
-    assert said.removeprefix(f"{tmp_path}/").startswith(FAULTS[text]), said
-    assert "\n" not in said
+    message = str(raised.value)
+    assert message.removeprefix(f"{tmp_path}/").startswith(FAULTS[text]), message
+    assert "\n" not in message
 
 
 @pytest.mark.parametrize("text", ["token hunter2 is secret\n", "- hunter2\n", "hunter2\n", "'hunter2'\n"])

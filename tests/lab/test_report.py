@@ -56,7 +56,7 @@ def test_averages_name_what_they_lack_and_are_there_where_nothing_is(
     assert len(lacking) == 2
     assert "cola/matthews" in lacking[0]
     for number, task in enumerate(TASKS.values()):
-        keys = {key: 0.5 + number / 100 + place / 1000 for place, key in enumerate(task.score_keys)}
+        keys = {key: 0.5 + number / 100 + index / 1000 for index, key in enumerate(task.score_keys)}
         write_run(tmp_path, task.name, task.name, 1, [keys])
     leaderboard, paper = (
         100 * row.value for row in averages(done_runs(read_runs_table(tmp_path)), "base") if row.value
@@ -76,9 +76,9 @@ def answers_of(run: Path, file: str) -> list[str]:
 
 def read_dev_rows(runs: Path, data: Path, task: str) -> list[DevRows]:
     done = done_runs(read_runs_table(runs))
-    found = dev_rows(TASKS[task], done[done["task"] == task], data)
-    assert not isinstance(found, str), found
-    return found
+    parts = dev_rows(TASKS[task], done[done["task"] == task], data)
+    assert not isinstance(parts, str), parts
+    return parts
 
 
 @pytest.mark.parametrize(("task", "run"), [("rte", "rte/base-seed0"), ("mnli", "mnli")])
@@ -235,10 +235,10 @@ def test_the_diagnostic_set_by_category(report_runs: Path, report_data: Path) ->
     answers = diagnostic_answers(report_runs / "submission.zip")
     header, *rows = read_tsv(report_data / "diagnostic" / "diagnostic-full.tsv")
     lines = [dict(zip(header, row, strict=True)) for row in rows]
-    found = categories(answers, report_data)
+    parts = categories(answers, report_data)
     names = ["Negation", "Quantifiers"]
-    assert [part.name for part in found if part.group == "Lexical Semantics"] == ["", *names]
-    for part in found:
+    assert [part.name for part in parts if part.group == "Lexical Semantics"] == ["", *names]
+    for part in parts:
         tags = [set(filter(None, line.get(part.group, "").split(";"))) for line in lines]
         inside = [row for row, tag in enumerate(tags)
                   if part.group == "all" or (part.name in tag if part.name else tag)]  # fmt: skip

@@ -20,9 +20,9 @@ from training.run_state import FINISHED
 
 def test_trials_of_a_sweep_that_came_to_nothing_are_named(report_runs: Path, tmp_path: Path) -> None:
     write_run(tmp_path, "rte/base-seed1", "rte", 1, [{"accuracy": 0.5}])
-    about = {"task": "rte", "configuration": "rte/base", "seconds": 1.0}
+    common = {"task": "rte", "configuration": "rte/base", "seconds": 1.0}
     for seed, status, message in ((1, "done", ""), (2, "failed", "the loss became nan <2>")):
-        record = {**about, "trial": f"rte/base-seed{seed}", "status": status, "message": message}
+        record = {**common, "trial": f"rte/base-seed{seed}", "status": status, "message": message}
         write_json(tmp_path / "rte" / f"base-seed{seed}.trial.json", record)
     page = read_page(report.page(tmp_path, None, None))
     (line,) = page.all("li")
@@ -97,16 +97,18 @@ def test_predictions_of_another_checkpoint_are_left_out(report_data: Path, tmp_p
 
 
 def test_predictions_of_other_rows_are_left_out(report_data: Path, sample_dir: Path, tmp_path: Path) -> None:
-    """As many rows of another file: shown, they would be errors of a model that never saw them."""
+    """As many rows of another file: on the page they would be errors of a model that never saw them."""
     write_run(tmp_path, "rte-1", "rte", 1, [{"accuracy": 0.5}])
     folder, labels = tmp_path / "rte-1" / "predictions" / "dev", list(TASKS["rte"].labels)
     write_predictions(folder, "RTE.tsv", labels, len(gold_rows(report_data, "RTE.tsv")), 1)
     arrays = dict(np.load(folder / "RTE.npz"))
-    for data, shown in ((sample_dir, 0), (report_data, 4)):
+    for data, cell_count in ((sample_dir, 0), (report_data, 4)):
         np.savez(folder / "RTE.npz", **arrays, data_digest=sha256_of(report_data / "RTE" / "dev.tsv"))
         page = read_page(report.page(tmp_path, data, None))
-        assert ("the dev predictions of rte-1 are of another RTE/dev.tsv than" in page.text) == (not shown)
-        assert len(page.all(class_="cell")) == shown
+        assert ("the dev predictions of rte-1 are of another RTE/dev.tsv than" in page.text) == (
+            not cell_count
+        )
+        assert len(page.all(class_="cell")) == cell_count
 
 
 def test_files_of_an_odd_form_leave_gaps_and_no_more(
@@ -125,12 +127,12 @@ def test_files_of_an_odd_form_leave_gaps_and_no_more(
         history.write(b'{"step": 30, "lo')
     archive = tmp_path / "a.zip"
     archive.write_bytes((report_runs / "submission.zip").read_bytes())
-    about = {"sha256": sha256_of(archive)}
+    manifest = {"sha256": sha256_of(archive)}
     tasks: list[Any] = [[], {"rte": 5}, {"rte": {"members": 5}}, {"rte": {"dev": {"main": "y"}, "seed": "x"}}]
     args = [{"recipe": 5, "data": 5}, {"data": {"RTE/dev.tsv": 5}}]
     for number, odd in enumerate(tasks):
         write_json(tmp_path / "rte-1" / "args.json", args[number % 2])
-        write_json(tmp_path / "a.manifest.json", {**about, "tasks": odd, "expected": 5})
+        write_json(tmp_path / "a.manifest.json", {**manifest, "tasks": odd, "expected": 5})
         assert "rte-1" in read_page(report.page(tmp_path, report_data, archive)).text
 
 

@@ -153,9 +153,9 @@ def test_a_trial_that_was_stopped_early_stays_so(tmp_path: Path, sample_dir: Pat
         folder = tmp_path / becomes
         record = folder / "runs" / "cola" / "tiny-seed1.trial.json"
         record.parent.mkdir(parents=True)
-        about = {"trial": "cola/tiny-seed1", "task": "cola", "configuration": "cola/tiny", "seconds": 3.0}
+        details = {"trial": "cola/tiny-seed1", "task": "cola", "configuration": "cola/tiny", "seconds": 3.0}
         record.write_text(
-            json.dumps({**about, "status": STOPPED, "message": "below the median"}), encoding="utf-8"
+            json.dumps({**details, "status": STOPPED, "message": "below the median"}), encoding="utf-8"
         )
         runner = FakeRunner(lambda config: 0.5)
         outcomes = make_sweep(folder, sample_dir, PLAN + rule).run(runner, Silent())
@@ -260,10 +260,10 @@ def real_args(sweep: Sweep) -> Callable[[TrialConfig], Mapping[str, Any]]:
 
 def test_what_a_searchs_trials_have_begun_with_stays_theirs(tmp_path: Path, sample_dir: Path) -> None:
     """One that failed is done at last: what is suggested now is otherwise, for those that have not begun."""
-    said = {"batch_size": 8}
+    settings = {"batch_size": 8}
 
     def suggest(trial: Trial, earlier: Sequence[tuple[Trial, Result | None]]) -> Mapping[str, Any]:
-        return dict(said)
+        return dict(settings)
 
     def swept(bad: set[str]) -> FakeRunner:
         sweep = make_sweep(tmp_path, sample_dir, SEARCH, suggest)
@@ -275,7 +275,7 @@ def test_what_a_searchs_trials_have_begun_with_stays_theirs(tmp_path: Path, samp
     first = {"cola/tiny-search1-seed1"}
     both = {"cola/tiny-search4-seed1", "cola/tiny-search4-seed2"}
     swept(first | both)
-    said["batch_size"] = 16
+    settings["batch_size"] = 16
     again = swept(set())
     sizes = {
         config.name: config.run.training.batch_size for config in again.configs if config.name in first | both

@@ -24,37 +24,37 @@ def trial_of(number: int, seed: int = 1, at_once: int = 1) -> Trial:
     return Trial("rte", PlannedCheckpoint("base", "x"), "", seed, search=search, number=number)
 
 
-def result_of(trial: Trial, main: float, drawn: Mapping[str, Any]) -> Result:
-    scores, recipe = {"best": {"main": main}}, {**drawn, "seed": trial.seed}
+def result_of(trial: Trial, main: float, settings: Mapping[str, Any]) -> Result:
+    scores, recipe = {"best": {"main": main}}, {**settings, "seed": trial.seed}
     return Result(trial.name, "rte", trial.configuration, "done", "", 0.0, Path(), scores, recipe)
 
 
 SOME = {"learning_rate": 1e-4, "batch_size": 8, "warmup_steps": 3}
 
 
-def quality(drawn: dict) -> float:
+def quality(settings: dict) -> float:
     """Best near a learning rate of 3e-4, and with batches of 16."""
     import math
 
-    return 1 - abs(math.log10(drawn["learning_rate"] / 3e-4)) / 3 - 0.1 * (drawn["batch_size"] != 16)
+    return 1 - abs(math.log10(settings["learning_rate"] / 3e-4)) / 3 - 0.1 * (settings["batch_size"] != 16)
 
 
 def played(count: int, at_once: int = 1) -> list[dict]:
     known: Known = []
-    drawn = []
+    settings = []
     for number in range(1, count + 1):
         trial = trial_of(number, at_once=at_once)
         entitled = [entry for entry in known if entry[0].number <= number - at_once]
-        drawn.append(dict(suggest(trial, entitled)))
-        known.append((trial, result_of(trial, quality(drawn[-1]), drawn[-1])))
-    return drawn
+        settings.append(dict(suggest(trial, entitled)))
+        known.append((trial, result_of(trial, quality(settings[-1]), settings[-1])))
+    return settings
 
 
 def test_within_the_space_and_the_same_again() -> None:
-    drawn = played(8)
-    assert drawn == played(8)
-    assert len({entry["learning_rate"] for entry in drawn}) == 8
-    for entry in drawn:
+    settings = played(8)
+    assert settings == played(8)
+    assert len({entry["learning_rate"] for entry in settings}) == 8
+    for entry in settings:
         assert 1e-5 <= entry["learning_rate"] <= 1e-2
         assert entry["batch_size"] in (8, 16, 32)
         assert isinstance(entry["warmup_steps"], int)
@@ -62,8 +62,8 @@ def test_within_the_space_and_the_same_again() -> None:
 
 
 def test_it_learns() -> None:
-    drawn = played(30)
-    early, late = drawn[:10], drawn[20:]
+    settings = played(30)
+    early, late = settings[:10], settings[20:]
     assert sum(map(quality, late)) / 10 > sum(map(quality, early)) / 10 + 0.1
 
 

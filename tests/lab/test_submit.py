@@ -17,7 +17,7 @@ from glue.tasks import TASKS
 from lab import ensemble
 from submission import check, diff
 from tests.lab.conftest import FakeTrial
-from tests.lab.hand_ins import ALL, WritePlan, submitted
+from tests.lab.submissions import ALL, WritePlan, submitted
 
 
 def test_the_zip_is_what_the_manifest_says(
@@ -76,12 +76,12 @@ def test_a_single_run_is_handed_in_as_it_predicted(
 ) -> None:
     output = submitted(runs, write_plan(tmp_path, ALL, size=1), sample_dir, "one.zip")
     manifest = json.loads((tmp_path / "one.manifest.json").read_text(encoding="utf-8"))
-    for name, about in manifest["tasks"].items():
-        for split in TASKS[name].of_kind("test") if "run" in about else []:
-            theirs = runs / about["run"] / "predictions" / "test" / split.submission_file
+    for name, entry in manifest["tasks"].items():
+        for split in TASKS[name].of_kind("test") if "run" in entry else []:
+            theirs = runs / entry["run"] / "predictions" / "test" / split.submission_file
             ours = tmp_path / "one.predictions" / "test" / split.submission_file
             assert ours.read_bytes() == theirs.read_bytes()
-    assert sum("run" in about for about in manifest["tasks"].values()) == 8
+    assert sum("run" in entry for entry in manifest["tasks"].values()) == 8
     assert output.is_file()
 
 
@@ -97,9 +97,9 @@ def test_a_task_without_a_run_is_named(
     assert "missing: cola (no run of the plan is done); add --fill_missing majority" in str(raised.value)
     assert not (tmp_path / "a.zip").exists()
     submitted(runs, plan, sample_dir, "a.zip", "--fill_missing", "majority")
-    about = json.loads((tmp_path / "a.manifest.json").read_text(encoding="utf-8"))["tasks"]["cola"]
-    assert about["note"] == "no run of the plan is done: every row is 1"
-    assert about["dev"]["matthews"] == 0.0
+    entry = json.loads((tmp_path / "a.manifest.json").read_text(encoding="utf-8"))["tasks"]["cola"]
+    assert entry["note"] == "no run of the plan is done: every row is 1"
+    assert entry["dev"]["matthews"] == 0.0
 
 
 def test_a_task_without_test_files_can_be_filled(
@@ -114,7 +114,7 @@ def test_a_task_without_test_files_can_be_filled(
     submitted(runs, plan, data, "a.zip", "--fill_missing", "majority")
     tasks = json.loads((tmp_path / "a.manifest.json").read_text(encoding="utf-8"))["tasks"]
     assert tasks["qqp"]["note"] == "there is no QQP/test.tsv: every row is 0"
-    assert [name for name, about in tasks.items() if "constant" in about] == ["qqp", "wnli"]
+    assert [name for name, entry in tasks.items() if "constant" in entry] == ["qqp", "wnli"]
     (data / "diagnostic" / "diagnostic.tsv").unlink()
     with pytest.raises(InputError, match=r"diagnostic/diagnostic\.tsv: no such file"):
         submitted(runs, plan, data, "b.zip", "--fill_missing", "majority")
@@ -142,13 +142,13 @@ def test_the_ensemble_command_writes_what_metrics_score_scores(
 ) -> None:
     where = ["--runs", str(runs), "--data_dir", str(sample_dir), "--output_dir", str(tmp_path / "e")]
     ensemble.main(["--task_name", "sts-b", "--size", "2", *where])
-    said = json.loads(capsys.readouterr().out)
+    output = json.loads(capsys.readouterr().out)
     gold = str(sample_dir / "STS-B" / "dev.tsv")
     predicted = str(tmp_path / "e" / "dev" / "STS-B.tsv")
     score.main(["--task_name", "sts-b", "--predictions", predicted, "--gold", gold])
     scores = json.loads(capsys.readouterr().out)
-    assert said["dev"] == pytest.approx({key: scores[key] for key in said["dev"]})
-    members = [runs / member["run"] for member in said["members"]]
+    assert output["dev"] == pytest.approx({key: scores[key] for key in output["dev"]})
+    members = [runs / member["run"] for member in output["members"]]
     logits = [np.load(run / "predictions" / "test" / "STS-B.npz")["logits"] for run in members]
     joined = np.load(tmp_path / "e" / "test" / "STS-B.npz")["logits"]
     np.testing.assert_allclose(joined, np.mean(logits, axis=0), rtol=1e-6)

@@ -34,7 +34,7 @@ def write_plan(folder: Path, sample: Path, text: str) -> Path:
     return path
 
 
-def words(plan: Path, runs: Path, data: Path, *more: object) -> list[str]:
+def argv(plan: Path, runs: Path, data: Path, *more: object) -> list[str]:
     return ["--plan", str(plan), "--runs", str(runs), "--data_dir", str(data), *map(str, more)]
 
 
@@ -62,7 +62,7 @@ def test_failures_are_told_and_the_rest_is_done_once(
     with pytest.raises(
         InputError, match=r"^1 of 3 trials failed, and 1 skipped for want of them; sweep again"
     ):
-        main(words(plan, runs, broken_data))
+        main(argv(plan, runs, broken_data))
     out, err = capsys.readouterr()
     reason = f"glue.run_glue: exit 1: {broken_data}/MNLI/train.tsv:5: "
     assert f"[1/3] mnli/tiny: failed: {reason}" in err
@@ -79,14 +79,19 @@ def test_failures_are_told_and_the_rest_is_done_once(
     assert not (run / "predictions" / "test").exists()  # there is no such file
     digest = digest_of(run / "best")
     assert recorded_digest(run / "best") == digest
-    about = {"checkpoint_digest": digest, "run": "qqp/tiny-seed7", "seed": 7, "step": scores["best"]["step"]}
-    about["dev"] = {key: scores["best"][key] for key in ("main", "f1", "accuracy")}
-    about["began_with"] = {"model_sha256": digest_of(sample_dir / "tiny-convbert")}
-    assert provenance_of(run / "predictions" / "dev", runs) == {"qqp": about}
+    expected = {
+        "checkpoint_digest": digest,
+        "run": "qqp/tiny-seed7",
+        "seed": 7,
+        "step": scores["best"]["step"],
+    }
+    expected["dev"] = {key: scores["best"][key] for key in ("main", "f1", "accuracy")}
+    expected["began_with"] = {"model_sha256": digest_of(sample_dir / "tiny-convbert")}
+    assert provenance_of(run / "predictions" / "dev", runs) == {"qqp": expected}
 
     stamp = (run / "scores.json").stat().st_mtime_ns
     with pytest.raises(InputError, match="1 of 3 trials failed"):
-        main(words(plan, runs, broken_data, "--keep", "best"))
+        main(argv(plan, runs, broken_data, "--keep", "best"))
     err = capsys.readouterr().err
     assert f"qqp/tiny-seed7: f1_accuracy_mean {scores['best']['main']:.4f} at step" in err
     assert "(was done before)" in err
@@ -101,7 +106,7 @@ def test_two_sweeps_do_not_share_a_folder(sample_dir: Path, tmp_path: Path) -> N
     lock = Lock(tmp_path / "runs" / ".lock")
     try:
         with pytest.raises(InputError, match="another run is at work there"):
-            main(words(plan, tmp_path / "runs", sample_dir))
+            main(argv(plan, tmp_path / "runs", sample_dir))
     finally:
         lock.free()
 
@@ -111,13 +116,13 @@ def test_a_dry_run_names_the_trials_and_runs_none(
 ) -> None:
     """As many workers as cores: what is measured has one thread, as each of them will."""
     plan = write_plan(tmp_path, sample_dir, FEW + "seeds: [1, 2]\ntasks: {sts-b: }\n")
-    dry = words(plan, tmp_path / "runs", sample_dir, "--dry_run", "--workers", os.cpu_count())
+    dry = argv(plan, tmp_path / "runs", sample_dir, "--dry_run", "--workers", os.cpu_count())
     done = run_module("lab.sweep", *dry, env={"OMP_NUM_THREADS": "7"})
     assert done.returncode == 0, done.stderr
     first, second, total = done.stdout.splitlines()
-    assert first.split()[:3] == ["1", "sts-b/tiny-seed1", "about"]
-    assert second.split()[:3] == ["2", "sts-b/tiny-seed2", "about"]
-    assert total.startswith("2 trials: about ")
+    assert first.split()[:3] == ["1", "sts-b/tiny-seed1", "expected"]
+    assert second.split()[:3] == ["2", "sts-b/tiny-seed2", "expected"]
+    assert total.startswith("2 trials: expected ")
     assert "1 short measurements with 1 thread, " in total
     assert not (tmp_path / "runs").exists()
 
@@ -131,14 +136,14 @@ def test_a_dry_run_names_what_cannot_be_run_and_goes_on(
     (data / "RTE" / "train.tsv").write_text("index\tsentence1\n", encoding="utf-8")
     (data / "STS-B" / "test.tsv").unlink()
     plan = write_plan(tmp_path, sample_dir, FEW + "tasks: {rte: , sts-b: }\n")
-    main(words(plan, tmp_path / "runs", data, "--dry_run"))
+    main(argv(plan, tmp_path / "runs", data, "--dry_run"))
     out, err = capsys.readouterr()
     first, second, total = out.splitlines()
-    assert total.startswith("2 trials, 1 of them cannot be run: about ")
+    assert total.startswith("2 trials, 1 of them cannot be run: expected ")
     assert "rte/tiny  " in first
     assert "cannot be run: " in first
     assert "RTE/train.tsv:1: " in first
-    assert "sts-b/tiny  about " in second
+    assert "sts-b/tiny  expected " in second
     assert err == (
         f"note: {data}/STS-B/test.tsv: no such file; put the official GLUE files below {data} (the folder "
         "holds dev.tsv, train.tsv; only the official TSV files are read); "
@@ -154,7 +159,7 @@ def test_transfer_takes_the_encoder_and_never_the_head(sample_dir: Path, tmp_pat
         "tasks: {qnli: , rte: {init_from: best of qnli, seeds: [5]}, sts-b: {init_from: best of qnli}}\n"
     )
     plan, runs = write_plan(tmp_path, sample_dir, text), tmp_path / "runs"
-    main(words(plan, runs, sample_dir))
+    main(argv(plan, runs, sample_dir))
     folders = {
         "qnli": runs / "qnli/tiny", "rte": runs / "rte/tiny-from-qnli-seed5",
         "sts-b": runs / "sts-b/tiny-from-qnli",
@@ -188,12 +193,12 @@ FILES = (
 
 def contents(runs: Path) -> dict[str, bytes]:
     """What may not depend on how often a sweep was killed, or on its engine."""
-    found = {}
+    files = {}
     for trial in runs.glob("*/*.trial.json"):
         run = trial.with_name(trial.name.removesuffix(".trial.json"))
         for path in (path for pattern in FILES for path in run.glob(pattern)):
-            found[str(path.relative_to(runs))] = path.read_bytes()
-    return found
+            files[str(path.relative_to(runs))] = path.read_bytes()
+    return files
 
 
 @pytest.mark.long
@@ -203,14 +208,14 @@ def test_a_sweep_killed_ten_times_ends_as_one_that_was_left_alone(
 ) -> None:
     plan = write_plan(tmp_path, sample_dir, TRANSFER)
     started = time.monotonic()
-    main(words(plan, tmp_path / "whole", sample_dir, "--workers", 2))
+    main(argv(plan, tmp_path / "whole", sample_dir, "--workers", 2))
     wanted, seconds = contents(tmp_path / "whole"), time.monotonic() - started
     assert len(wanted) == 4 * 4 + 2 * (2 + 3 + 3) + 2 * (1 + 1 + 1)
 
     draw, kills, runs = random.Random(0), 0, tmp_path / "killed"
     while True:
         sweep = subprocess.Popen(
-            [sys.executable, "-m", "lab.sweep", *words(plan, runs, sample_dir, "--workers", 2)],
+            [sys.executable, "-m", "lab.sweep", *argv(plan, runs, sample_dir, "--workers", 2)],
             cwd=project_dir, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8",
         )  # fmt: skip
         if kills < 10:
@@ -237,13 +242,13 @@ def test_a_hopeless_trial_is_stopped_on_its_way(
         "tasks: {cola: }\n"
     )
     plan, runs = write_plan(tmp_path, sample_dir, text), tmp_path / "runs"
-    main(words(plan, runs, sample_dir))
+    main(argv(plan, runs, sample_dir))
     assert "stopped early: below the median of 5 trials at step" in capsys.readouterr().err
     record = json.loads((runs / "cola" / "tiny-lr1e-9.trial.json").read_text(encoding="utf-8"))
     assert record["status"] == "stopped early"
     history = (runs / "cola" / "tiny-lr1e-9" / "history.jsonl").read_text(encoding="utf-8").splitlines()
     assert json.loads(history[-1])["step"] < 120
-    main(words(plan, runs, sample_dir))
+    main(argv(plan, runs, sample_dir))
     assert "tiny-lr1e-9: stopped early: was stopped early before" in capsys.readouterr().err
 
 
@@ -264,22 +269,22 @@ def test_other_test_rows_are_predicted_anew_and_nothing_is_trained_again(
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # the dry run sets it: to what it was afterwards
     plan, runs = write_plan(tmp_path, sample_dir, FEW + "seeds: [5]\ntasks: {rte: }\n"), tmp_path / "runs"
     run, test = runs / "rte" / "tiny-seed5", own_data / "RTE" / "test.tsv"
-    main(words(plan, runs, own_data, "--keep", "best"))
+    main(argv(plan, runs, own_data, "--keep", "best"))
     trained = (run / "history.jsonl").stat().st_mtime_ns
     assert not (run / "last").exists()
     before = (run / "predictions" / "test" / "RTE.tsv").read_bytes()
     whole = test.read_bytes()
     test.write_bytes(whole[:40] + b"\xff" + whole[41:])
     with pytest.raises(InputError, match="1 of 1 trials failed"):
-        main(words(plan, runs, own_data, "--keep", "best"))
+        main(argv(plan, runs, own_data, "--keep", "best"))
     header, *rows = whole.splitlines(keepends=True)
     texts = [row.partition(b"\t")[2] for row in rows]  # as many rows, in another order
     test.write_bytes(header + b"".join(b"%d\t%s" % row for row in enumerate(reversed(texts))))
     capsys.readouterr()
-    main(words(plan, runs, own_data, "--dry_run"))
+    main(argv(plan, runs, own_data, "--dry_run"))
     reason = capsys.readouterr().out.splitlines()[0].partition("; begun before: ")[2]
     assert reason.startswith(f"{run / 'predictions' / 'test' / 'RTE.tsv'}: was made with RTE/test.tsv ")
-    main(words(plan, runs, own_data, "--keep", "best"))
+    main(argv(plan, runs, own_data, "--keep", "best"))
     after = (run / "predictions" / "test" / "RTE.tsv").read_bytes()
     assert after.count(b"\n") == before.count(b"\n")
     with np.load(run / "predictions" / "test" / "RTE.npz") as stored:
@@ -287,7 +292,7 @@ def test_other_test_rows_are_predicted_anew_and_nothing_is_trained_again(
         logits = stored["logits"]
     (run / "predictions" / "test" / "RTE.npz").write_bytes(b"")
     test.write_bytes(whole)
-    main(words(plan, runs, own_data))
+    main(argv(plan, runs, own_data))
     with np.load(run / "predictions" / "test" / "RTE.npz") as stored:
         np.testing.assert_allclose(stored["logits"][::-1], logits, atol=1e-5)
     assert (run / "history.jsonl").stat().st_mtime_ns == trained
@@ -295,7 +300,7 @@ def test_other_test_rows_are_predicted_anew_and_nothing_is_trained_again(
     capsys.readouterr()
     moved = tmp_path / "moved"  # with the runs that others may have begun from
     runs.rename(moved)
-    main(words(plan, moved, own_data))
+    main(argv(plan, moved, own_data))
     assert "(was done before)" in capsys.readouterr().err
 
 
@@ -303,7 +308,7 @@ def test_what_is_damaged_or_removed_concerns_its_trial_alone(
     sample_dir: Path, own_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan, runs = write_plan(tmp_path, sample_dir, FEW + "seeds: [1, 2]\ntasks: {rte: }\n"), tmp_path / "runs"
-    main(words(plan, runs, own_data))
+    main(argv(plan, runs, own_data))
     first, second = runs / "rte" / "tiny-seed1", runs / "rte" / "tiny-seed2"
     shutil.rmtree(second)
     for name in ("scores.json", "args.json", "last/state.json", "../tiny-seed1.trial.json"):
@@ -312,18 +317,18 @@ def test_what_is_damaged_or_removed_concerns_its_trial_alone(
         path.write_bytes(kept[:20])
         capsys.readouterr()
         with pytest.raises(InputError, match="1 of 2 trials failed"):
-            main(words(plan, runs, own_data))
+            main(argv(plan, runs, own_data))
         out, err = capsys.readouterr()
-        (said,) = [line for line in err.splitlines() if line.startswith("[") and "failed" in line]
-        assert "not JSON" in said
-        assert f"remove {first} and tiny-seed1.trial.json" in said, name
+        (message,) = [line for line in err.splitlines() if line.startswith("[") and "failed" in line]
+        assert "not JSON" in message
+        assert f"remove {first} and tiny-seed1.trial.json" in message, name
         assert "rte/tiny-seed2: accuracy" in err  # the one that was removed is there again
         assert "rte/tiny" in out
         path.write_bytes(kept)
-    main(words(plan, runs, own_data))
+    main(argv(plan, runs, own_data))
     assert capsys.readouterr().err.count("(was done before)") == 2
     with pytest.raises(InputError, match="nowhere: no such folder"):
-        main(words(plan, runs, tmp_path / "nowhere"))
+        main(argv(plan, runs, tmp_path / "nowhere"))
 
 
 def test_other_weights_at_the_same_place_are_another_checkpoint(
@@ -338,9 +343,9 @@ def test_other_weights_at_the_same_place_are_another_checkpoint(
         encoding="utf-8",
     )
     (own_data / "RTE" / "test.tsv").unlink()  # training and dev are enough
-    main(words(plan, tmp_path / "runs", own_data))
+    main(argv(plan, tmp_path / "runs", own_data))
     config = json.loads((model / "config.json").read_text(encoding="utf-8"))
     (model / "config.json").write_text(json.dumps({**config, "layer_norm_eps": 1e-6}), encoding="utf-8")
     for dry in ((), ("--dry_run",)):
         with pytest.raises(InputError, match=r"was made with model .*take another --runs"):
-            main(words(plan, tmp_path / "runs", own_data, *dry))
+            main(argv(plan, tmp_path / "runs", own_data, *dry))
