@@ -21,18 +21,18 @@ def looks_cased(pieces: Iterable[str]) -> bool:
 
     BERT's uncased vocabulary has none, its cased one has them in two words of five.
     """
-    words, capitals = capitalised(pieces)
-    return capitals >= _FEWEST and capitals >= _SHARE * words
+    count, capitals = capitalised(pieces)
+    return capitals >= _FEWEST and capitals >= _SHARE * count
 
 
 def unreachable(pieces: Iterable[str], lower_case: bool) -> str:
     """What part of a vocabulary no text can give, in words; empty where there is no such part."""
     pieces = list(pieces)
-    words, capitals = capitalised(pieces)
-    if lower_case and capitals >= _FEWEST and capitals >= _NOTEWORTHY * words:
-        return f"{capitals} of its {words} words have capital letters, which no lower-cased text gives"
+    count, capitals = capitalised(pieces)
+    if lower_case and capitals >= _FEWEST and capitals >= _NOTEWORTHY * count:
+        return f"{capitals} of its {count} words have capital letters, which no lower-cased text gives"
     has_capital = any(piece != piece.lower() for piece in pieces if piece.strip("#").isalpha())
-    if not lower_case and words >= _ALPHABET and not has_capital:
+    if not lower_case and count >= _ALPHABET and not has_capital:
         return "it has no capital letters, so words that have one become [UNK]"
     return ""
 

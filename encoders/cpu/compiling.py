@@ -157,9 +157,9 @@ def _compiled(compiler: _Compiler, flags: list[str], threads: Path, folder: Path
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         compiled, linked = Path(scratch, "kernels.o"), Path(scratch, "kernels.so")
         extra = shlex.split(os.environ.get("CONVBERT_KERNELS_CFLAGS", ""))
-        for words in (
+        for arguments in (
             [*flags, "-c", str(SOURCE), "-o", str(compiled)],
             ["-shared", *extra, str(compiled), str(threads), "-lm", "-o", str(linked)],
         ):
-            subprocess.run([*compiler.command, *words], capture_output=True, check=True)
+            subprocess.run([*compiler.command, *arguments], capture_output=True, check=True)
         return linked.read_bytes()

@@ -39,17 +39,17 @@ def assert_same(
     monkeypatch: pytest.MonkeyPatch, function: Callable[..., paddle.Tensor], *tensors: paddle.Tensor
 ) -> list[np.ndarray] | str:
     """With and without the compiled functions; the outcome."""
-    found = outcome(function, *tensors)
+    actual = outcome(function, *tensors)
     with monkeypatch.context() as patch:
         patch.setattr(kernels, "library", lambda: None)
         plain = outcome(function, *tensors)
-    if isinstance(plain, str) or isinstance(found, str):
-        assert found == plain
+    if isinstance(plain, str) or isinstance(actual, str):
+        assert actual == plain
     else:
-        for ours, theirs in zip(found, plain, strict=True):
+        for ours, theirs in zip(actual, plain, strict=True):
             scale = max(1.0, np.abs(theirs).max(initial=0.0))
             np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5 * scale)
-    return found
+    return actual
 
 
 def linear_of(*shape: int, bias: int | None = None) -> Linear:

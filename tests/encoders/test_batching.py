@@ -44,13 +44,13 @@ def assert_shows_its_rows(batch: Batch, features: Features, pad_id: int = 0) -> 
     assert batch.targets.tolist() == [7 * row for row in batch.rows]
     width = max(features.lengths[row] for row in batch.rows)
     mask = np.ones_like(batch.ids) if batch.mask is None else batch.mask
-    for place, row in enumerate(batch.rows):
+    for position, row in enumerate(batch.rows):
         length, first = features.lengths[row], features.first_lengths[row]
         spare = width - length
         real = [1000 * row + column + 1 for column in range(length)]
-        assert batch.ids[place].tolist() == real + [pad_id] * spare
-        assert batch.token_types[place].tolist() == [0] * first + [1] * (length - first) + [0] * spare
-        assert mask[place].tolist() == [1] * length + [0] * spare
+        assert batch.ids[position].tolist() == real + [pad_id] * spare
+        assert batch.token_types[position].tolist() == [0] * first + [1] * (length - first) + [0] * spare
+        assert mask[position].tolist() == [1] * length + [0] * spare
 
 
 def test_a_padded_batch_by_hand() -> None:
@@ -171,14 +171,14 @@ def test_no_other_parts_cost_less(lengths: list[int], part_cost: float) -> None:
     def cost(cuts: list[slice]) -> float:
         return sum((cut.stop - cut.start) * int(ordered[cut.stop - 1]) + part_cost for cut in cuts)
 
-    found = parts(ordered, part_cost)
-    assert [row for cut in found for row in range(cut.start, cut.stop)] == list(range(len(lengths)))
+    actual = parts(ordered, part_cost)
+    assert [row for cut in actual for row in range(cut.start, cut.stop)] == list(range(len(lengths)))
     count = len(lengths)
     every = itertools.chain.from_iterable(
         itertools.combinations(range(1, count), cuts) for cuts in range(count)
     )
     least = min(cost([slice(a, b) for a, b in itertools.pairwise([0, *cuts, count])]) for cuts in every)
-    assert cost(found) == pytest.approx(least)
+    assert cost(actual) == pytest.approx(least)
 
 
 def test_the_parts_of_a_batch_hold_its_rows_and_waste_little() -> None:

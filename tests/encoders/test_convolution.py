@@ -40,8 +40,10 @@ def test_span_equals_its_definition(length: int, kernel_size: int) -> None:
         )
 
     plain = value_and_gradients(definition, *arrays)
-    found = value_and_gradients(lambda *parts: ops.append_span_convolution(*parts, linear, UNPADDED), *arrays)
-    for fast, wanted in zip(found, plain, strict=True):
+    actual = value_and_gradients(
+        lambda *parts: ops.append_span_convolution(*parts, linear, UNPADDED), *arrays
+    )
+    for fast, wanted in zip(actual, plain, strict=True):
         np.testing.assert_allclose(fast, wanted, atol=1e-12)
 
 
@@ -85,7 +87,7 @@ def test_what_the_mask_hides_counts_as_zero(length: int) -> None:
     seen[1, 1:] = 0
     mask, column = paddle.to_tensor(seen), paddle.to_tensor(seen[..., None])
     kernels = softmax(scores, axis=-1)
-    for found, wanted, unmasked in (
+    for actual, wanted, unmasked in (
         (
             ops.depthwise_convolution(x, weight, Padding(mask)),
             convolution.depthwise_convolution(x * column, weight),
@@ -97,5 +99,5 @@ def test_what_the_mask_hides_counts_as_zero(length: int) -> None:
             convolution.span_convolution(kernels, linear(x)),
         ),
     ):
-        np.testing.assert_allclose(found.numpy(), wanted.numpy(), atol=1e-12)
+        np.testing.assert_allclose(actual.numpy(), wanted.numpy(), atol=1e-12)
         assert length == 1 or not np.allclose(wanted.numpy(), unmasked.numpy())

@@ -63,9 +63,9 @@ def test_the_parts_of_a_batch_give_the_gradient_of_the_whole(name: str, golden_d
                 logits, paddle.to_tensor(batch.targets), reduction="sum"
             )
             loss.backward()
-        found = {key: parameter.grad.numpy() for key, parameter in model.named_parameters()}
+        actual = {key: parameter.grad.numpy() for key, parameter in model.named_parameters()}
         model.clear_gradients()
-        return len(batches), found
+        return len(batches), actual
 
     (one, whole), (several, cut) = gradients(math.inf), gradients(2.0)
     assert (one, several) == (1, 3)

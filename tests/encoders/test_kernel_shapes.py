@@ -132,9 +132,9 @@ NETWORK_CASES = [
 
 @pytest.fixture(scope="module")
 def model(golden_dir: Path) -> paddle.nn.Layer:
-    found = load_classifier(golden_dir / "convbert_small")
-    found.eval()
-    return found
+    network = load_classifier(golden_dir / "convbert_small")
+    network.eval()
+    return network
 
 
 @pytest.mark.parametrize(
@@ -173,9 +173,9 @@ def test_a_mask_of_another_shape_is_named(model: paddle.nn.Layer, monkeypatch: p
 
 
 def unpadding() -> Unpadding:
-    found = unpad_input(paddle.to_tensor(np.array([[1, 1, 1, 0], [1, 0, 0, 0]], dtype="float32")))
-    assert found is not None
-    return found
+    layout = unpad_input(paddle.to_tensor(np.array([[1, 1, 1, 0], [1, 0, 0, 0]], dtype="float32")))
+    assert layout is not None
+    return layout
 
 
 @pytest.mark.parametrize(

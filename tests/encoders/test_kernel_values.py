@@ -38,9 +38,9 @@ def as_before() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def model(golden_dir: Path) -> paddle.nn.Layer:
-    found = load_classifier(golden_dir / "convbert_small")
-    found.eval()
-    return found
+    network = load_classifier(golden_dir / "convbert_small")
+    network.eval()
+    return network
 
 
 def test_transposed_tensors_with_stride_kernels(
@@ -95,9 +95,9 @@ def test_an_optimisers_step_on_transposed_tensors(turned: str, monkeypatch: pyte
         optimizer.step()
         return layer.weight.numpy()
 
-    found = stepped()
+    actual = stepped()
     monkeypatch.setattr(kernels, "library", lambda: None)
-    np.testing.assert_allclose(found, stepped(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(actual, stepped(), rtol=1e-5, atol=1e-6)
 
 
 ENDS = [np.nan, np.inf, -np.inf, 1e38, -1e38, 3e30, -3e30, 100.0, -100.0, 1e-45]
@@ -114,11 +114,11 @@ def with_value(x: paddle.Tensor, value: float) -> paddle.Tensor:
 def test_gelu_at_the_ends_of_float32(value: float) -> None:
     x, zeros = with_value(tensor(2, 70), value), paddle.zeros([70])
     zeros.stop_gradient = False
-    found, wanted = (
+    actual, wanted = (
         outcome(compiled.Gelu.apply, x, zeros),
         outcome(lambda y, bias: F.gelu(y + bias), x, zeros),
     )
-    for ours, theirs in zip(found, wanted, strict=True):
+    for ours, theirs in zip(actual, wanted, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
@@ -131,8 +131,8 @@ def test_softmax_at_the_ends_of_float32(value: float, monkeypatch: pytest.Monkey
 
     scores = with_value(tensor(2, 7, 3, 5, seed=1), value)
     query, key = with_value(tensor(2, 3, 7, 4), value), tensor(2, 3, 7, 4, seed=1)
-    for found in (
+    for actual in (
         assert_same(monkeypatch, alone(span), tensor(2, 7, 4), scores, tensor(2, 7, 5)),
         assert_same(monkeypatch, alone(attention), query, key),
     ):
-        assert np.isnan(found[0]).any() or not np.isnan(value)
+        assert np.isnan(actual[0]).any() or not np.isnan(value)

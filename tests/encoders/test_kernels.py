@@ -41,9 +41,9 @@ def value_and_gradients(
     return [out.numpy(), *(tensor.grad.numpy() for tensor in tensors)]
 
 
-def assert_equal(found: list[np.ndarray], wanted: list[np.ndarray], names: str = "") -> None:
+def assert_equal(actual: list[np.ndarray], wanted: list[np.ndarray], names: str = "") -> None:
     """Within 1e-5 of the largest: which sums are rounded how depends on processor and compiler."""
-    for number, (ours, theirs) in enumerate(zip(found, wanted, strict=True)):
+    for number, (ours, theirs) in enumerate(zip(actual, wanted, strict=True)):
         limit = 1e-5 * max(1.0, np.abs(theirs).max())
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=limit, err_msg=f"{names} {number}")
 
@@ -130,8 +130,8 @@ def test_span(length: int, kernel_size: int, width: int, real: Real, monkeypatch
 
     def run(kind: str, function: Callable[..., paddle.Tensor]) -> list[np.ndarray]:
         linear = linear_of(weight, bias, kind)
-        found = value_and_gradients(lambda *parts: function(linear, *parts), kind, *arrays)
-        return [*found, *(parameter.grad.numpy() for parameter in linear.parameters())]
+        actual = value_and_gradients(lambda *parts: function(linear, *parts), kind, *arrays)
+        return [*actual, *(parameter.grad.numpy() for parameter in linear.parameters())]
 
     wanted = run("float64", plain)
     monkeypatch.delattr(autograd, "ShiftedSpan")
@@ -153,8 +153,8 @@ def test_a_span_of_huge_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     x = paddle.to_tensor([[[3.0], [7.0]]], stop_gradient=False)
     linear = linear_of(np.ones((1, 1)), np.ones(1), "float32")  # values 4 and 8
     monkeypatch.delattr(autograd, "ShiftedSpan")
-    found = ops.append_span_convolution(x, scores, x, linear, UNPADDED)
-    np.testing.assert_allclose(found.numpy(), [[[3.0, 2.0], [7.0, 4.0]]], rtol=1e-6)
+    actual = ops.append_span_convolution(x, scores, x, linear, UNPADDED)
+    np.testing.assert_allclose(actual.numpy(), [[[3.0, 2.0], [7.0, 4.0]]], rtol=1e-6)
 
 
 @needs_compiler
@@ -201,8 +201,8 @@ def test_add_norm(rate: float, rows: tuple[int, int], monkeypatch: pytest.Monkey
 
     def run(kind: str) -> list[np.ndarray]:
         linear, norm, drop = layers(kind, rate)
-        found = value_and_gradients(lambda x, y: ops.add_norm(x, y, linear, drop, norm), kind, *arrays)
-        return [*found, *(p.grad.numpy() for p in (*linear.parameters(), *norm.parameters()))]
+        actual = value_and_gradients(lambda x, y: ops.add_norm(x, y, linear, drop, norm), kind, *arrays)
+        return [*actual, *(p.grad.numpy() for p in (*linear.parameters(), *norm.parameters()))]
 
     plain = run("float64")
     monkeypatch.setattr(Dropout, "forward", None)  # the plain form's
@@ -215,10 +215,10 @@ def test_gelu(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def run(kind: str) -> list[np.ndarray]:
         linear = layers(kind, 0.0)[0]
-        found = value_and_gradients(
+        actual = value_and_gradients(
             lambda x: ops.linear_activation(x, linear, ACTIVATIONS["gelu"]), kind, *arrays
         )
-        return [*found, *(p.grad.numpy() for p in linear.parameters())]
+        return [*actual, *(p.grad.numpy() for p in linear.parameters())]
 
     plain = run("float64")
     monkeypatch.setattr(Linear, "forward", None)
@@ -231,9 +231,9 @@ def test_gelu_over_its_whole_range() -> None:
     x = np.concatenate([np.linspace(-12, 12, 40_001), [-1e4, 1e4, 0.0]])[:, None]
     zero = np.zeros(1)
 
-    found = value_and_gradients(compiled.Gelu.apply, "float32", x, zero)[:2]
+    actual = value_and_gradients(compiled.Gelu.apply, "float32", x, zero)[:2]
     wanted = value_and_gradients(lambda y, bias: F.gelu(y + bias), "float64", x, zero)[:2]
-    for ours, theirs in zip(found, wanted, strict=True):
+    for ours, theirs in zip(actual, wanted, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=2e-6)
 
 
@@ -283,12 +283,12 @@ def test_a_network_with_and_without(
         (logits * logits).sum().backward()
         return {"logits": logits.numpy(), **{k: p.grad.numpy() for k, p in model.named_parameters()}}
 
-    found = run()
+    actual = run()
     assert len(unpadded_masks) == padded
     monkeypatch.setattr(kernels, "library", lambda: None)
     for key, wanted in run().items():
         np.testing.assert_allclose(
-            found[key], wanted, rtol=1e-4, atol=1e-5 * max(1.0, np.abs(wanted).max()), err_msg=key
+            actual[key], wanted, rtol=1e-4, atol=1e-5 * max(1.0, np.abs(wanted).max()), err_msg=key
         )
     assert len(unpadded_masks) == padded
 
@@ -340,15 +340,15 @@ def test_the_number_of_threads_changes_no_bit() -> None:
     """Of what C computes; the bits of Paddle's products may depend on it."""
     threads = ctypes.CDLL(str(Path(paddle.__file__).with_name("libs") / "libiomp5.so"))
     before = threads.omp_get_max_threads()
-    found = set()
+    actual = set()
     try:
         for count in (1, 2, 3, 7):
             threads.omp_set_num_threads(count)
             assert threads.omp_get_max_threads() == count
-            found.add(digest_of_all_functions())
+            actual.add(digest_of_all_functions())
     finally:
         threads.omp_set_num_threads(before)
-    assert len(found) == 1
+    assert len(actual) == 1
 
 
 def test_every_array_of_c_has_a_count() -> None:

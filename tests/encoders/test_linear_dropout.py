@@ -50,9 +50,9 @@ def value_and_gradients(layer: paddle.nn.Linear, x: np.ndarray) -> list[np.ndarr
 def test_linear_equals_paddles(shape: tuple[int, ...], width_out: int) -> None:
     ours, theirs = linear_pair(5, width_out)
     x = np.random.default_rng(1).normal(size=shape)
-    for found, wanted in zip(value_and_gradients(ours, x), value_and_gradients(theirs, x), strict=True):
-        assert found.shape == wanted.shape
-        np.testing.assert_allclose(found, wanted, atol=1e-12, rtol=0)
+    for actual, wanted in zip(value_and_gradients(ours, x), value_and_gradients(theirs, x), strict=True):
+        assert actual.shape == wanted.shape
+        np.testing.assert_allclose(actual, wanted, atol=1e-12, rtol=0)
 
 
 def test_linear_by_hand() -> None:
@@ -108,8 +108,8 @@ def test_linear_with_frozen_parameters(frozen: str) -> None:
             getattr(layer, name).stop_gradient = frozen in (name, "both")
         tensor = paddle.to_tensor(x, stop_gradient=False)
         (layer(tensor) ** 2).sum().backward()
-        found = [tensor.grad, layer.weight.grad, layer.bias.grad]
-        gradients.append([None if gradient is None else gradient.numpy() for gradient in found])
+        actual = [tensor.grad, layer.weight.grad, layer.bias.grad]
+        gradients.append([None if gradient is None else gradient.numpy() for gradient in actual])
     for ours_gradient, theirs_gradient in zip(*gradients, strict=True):
         assert (ours_gradient is None) == (theirs_gradient is None)
         if theirs_gradient is not None:

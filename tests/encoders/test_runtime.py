@@ -26,8 +26,10 @@ class Machine:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.environ, self.cores = folder, dict[str, str](), 8
-        self.told: list[tuple[int, int]] = []
-        self.mallopt: Callable[..., int] | None = lambda name, value: self.told.append((name, value)) or 1
+        self.mallopt_calls: list[tuple[int, int]] = []
+        self.mallopt: Callable[..., int] | None = lambda name, value: (
+            self.mallopt_calls.append((name, value)) or 1
+        )
         (folder / "cpuinfo").write_text("vendor_id\t: GenuineIntel\n", encoding="utf-8")
 
     def quota(self, text: str) -> None:
@@ -102,7 +104,7 @@ def test_without_glibcs_malloc_all_else_is_set(
         monkeypatch.setattr(ctypes, "CDLL", lambda _: os.close(-1))
     runtime.set_up()
     assert machine.environ["OMP_NUM_THREADS"] == "8"
-    assert machine.told == []
+    assert machine.mallopt_calls == []
 
 
 @pytest.mark.parametrize(("given", "threads"), [("3", 3), ("4,2", 4), ("", 8)])
@@ -147,14 +149,14 @@ def test_stride_kernels(machine: Machine, given: dict[str, str], wanted: str) ->
 def test_malloc_keeps_what_is_freed(machine: Machine) -> None:
     runtime.set_up()
     # glibc's malloc.h: M_MMAP_MAX is -4, M_TRIM_THRESHOLD -1.
-    assert machine.told == [(-4, 0), (-1, 2**31 - 1)]
+    assert machine.mallopt_calls == [(-4, 0), (-1, 2**31 - 1)]
 
 
 @pytest.mark.parametrize("name", ["MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_"])
 def test_malloc_settings_of_ones_own(machine: Machine, name: str) -> None:
     machine.environ[name] = "65536"
     runtime.set_up()
-    assert machine.told == []
+    assert machine.mallopt_calls == []
 
 
 def test_malloc_elsewhere(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +167,7 @@ def test_malloc_elsewhere(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(ctypes, "CDLL", None)  # never asked for on other systems
     monkeypatch.setattr(sys, "platform", "darwin")
     runtime.set_up()
-    assert machine.told == []
+    assert machine.mallopt_calls == []
     assert machine.environ["FLAGS_use_stride_kernel"] == "0"  # the other settings still apply
 
 

@@ -56,8 +56,8 @@ def sanitized(tmp_path: Path) -> dict[str, str]:
     }
 
 
-def run(sanitized: dict[str, str], folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, *words]
+def run(sanitized: dict[str, str], folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *arguments]
     return subprocess.run(
         command, cwd=folder, env=sanitized, capture_output=True, encoding="utf-8", timeout=600
     )

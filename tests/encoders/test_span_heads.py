@@ -104,11 +104,11 @@ def test_beams_are_the_best_of_all_pairs(joint):
         count = len(best)
         assert beams[1][row, :count].tolist() == best.tolist()
         np.testing.assert_allclose(beams[0][row, :count], share[best], rtol=1e-4)
-        for place, first in enumerate(best):
+        for rank, first in enumerate(best):
             given = np.log(softmax(end[row, first]) + 1e-300)
             ends = np.argsort(-given)[:count]
-            assert beams[3][row, place, :count].tolist() == ends.tolist()
-            np.testing.assert_allclose(beams[2][row, place, :count], given[ends], rtol=1e-4, atol=1e-6)
+            assert beams[3][row, rank, :count].tolist() == ends.tolist()
+            np.testing.assert_allclose(beams[2][row, rank, :count], given[ends], rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(beams[4], doubt, rtol=1e-4)
 
 

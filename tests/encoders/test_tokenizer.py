@@ -60,9 +60,9 @@ def test_equals_transformers(folder: Path, lower: bool, max_length: int | None) 
     # transformers, given one pair at a time, takes an empty second text for none; in a batch it does not.
     texts = [tuple(case["texts"][: 1 if case["texts"][-1] == "" else 2]) for case in cases]
     encoded = tokenizer.encode(texts, max_length or UNCUT)
-    for case, (found, first_length) in zip(cases, encoded, strict=True):
-        assert (case["texts"], found) == (case["texts"], case["input_ids"])
-        token_types = [int(column >= first_length) for column in range(len(found))]
+    for case, (actual, first_length) in zip(cases, encoded, strict=True):
+        assert (case["texts"], actual) == (case["texts"], case["input_ids"])
+        token_types = [int(column >= first_length) for column in range(len(actual))]
         assert (case["texts"], token_types) == (case["texts"], case["token_type_ids"])
 
 
@@ -175,7 +175,7 @@ def test_vocabulary_that_is_not_utf8(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "fragment"),
     [
         (b"{", "not JSON"),
         (b"\xff", "not UTF-8"),
@@ -185,11 +185,11 @@ def test_vocabulary_that_is_not_utf8(tmp_path: Path) -> None:
         (b'{"tokenize_chinese_chars": null}', "tokenize_chinese_chars must be true or false, not None"),
     ],
 )
-def test_damaged_settings(folder: Path, content: bytes, said: str) -> None:
+def test_damaged_settings(folder: Path, content: bytes, fragment: str) -> None:
     (folder / "tokenizer_config.json").write_bytes(content)
     message = fault(folder)
     assert message.startswith(str(folder / "tokenizer_config.json"))
-    assert said in message
+    assert fragment in message
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_piece(tmp_path: Path) -> None:

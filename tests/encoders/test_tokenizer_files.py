@@ -58,7 +58,7 @@ def entry(content: str, number: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    ("settings", "fragments"),
     [
         ({"tokenizer_class": "RobertaTokenizer"}, ["RobertaTokenizer", "WordPiece"]),
         ({"tokenizer_class": "BertJapaneseTokenizer"}, ["BertJapaneseTokenizer"]),
@@ -79,15 +79,15 @@ def entry(content: str, number: int) -> dict[str, Any]:
         ({"tokenizer_class": "PreTrainedTokenizerFast"}, ["tokenizer.json: no such file"]),
     ],
 )
-def test_settings_that_are_refused(tmp_path: Path, settings: dict[str, Any], words: list[str]) -> None:
+def test_settings_that_are_refused(tmp_path: Path, settings: dict[str, Any], fragments: list[str]) -> None:
     write(tmp_path, vocab=PLAIN, tokenizer_config=settings)
     message = fault(tmp_path)
-    assert all(word in message for word in words), message
+    assert all(word in message for word in fragments), message
     assert message.startswith(str(tmp_path))
 
 
 @pytest.mark.parametrize(
-    ("files", "words"),
+    ("files", "fragments"),
     [
         ({"added_tokens": {"<ent>": SIZE + 1}}, ["added_tokens.json", "'<ent>'", f"{SIZE + 1}", f"{SIZE}"]),
         ({"added_tokens": {"<ent>": "first"}}, ["added_tokens.json", "'first'"]),
@@ -112,13 +112,13 @@ def test_settings_that_are_refused(tmp_path: Path, settings: dict[str, Any], wor
         ({"tokenizer": b"\xff\xfe{\0}\0"}, ["tokenizer.json", "UTF-16"]),
     ],
 )
-def test_files_that_are_refused(tmp_path: Path, files: dict[str, Any], words: list[str]) -> None:
+def test_files_that_are_refused(tmp_path: Path, files: dict[str, Any], fragments: list[str]) -> None:
     message = fault(write(tmp_path, **{"vocab": PLAIN, **files}))
-    assert all(word in message for word in words), message
+    assert all(word in message for word in fragments), message
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "fragments"),
     [
         ({"model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}}, ["BPE", "WordPiece"]),
         ({"model": {"type": "Unigram", "vocab": [["a", 0.0]], "unk_id": 0}}, ["Unigram"]),
@@ -137,11 +137,13 @@ def test_files_that_are_refused(tmp_path: Path, files: dict[str, Any], words: li
         ({"model__vocab__[SEP]": None, "added_tokens": []}, ["[SEP]"]),
     ],
 )
-def test_what_tokenizer_json_may_not_say(tmp_path: Path, change: dict[str, Any], words: list[str]) -> None:
+def test_what_tokenizer_json_may_not_say(
+    tmp_path: Path, change: dict[str, Any], fragments: list[str]
+) -> None:
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", "unk_token": "[UNK]", "cls_token": "[CLS]"}
     message = fault(write(tmp_path, tokenizer=changed(**change), tokenizer_config=settings))
     assert message.startswith(str(tmp_path / "tokenizer.json")), message
-    assert all(word in message for word in words), message
+    assert all(word in message for word in fragments), message
 
 
 def test_token_types_of_another_kind_are_refused(tmp_path: Path) -> None:
@@ -183,7 +185,7 @@ def test_white_space_that_only_one_file_keeps_is_no_difference(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("files", "words"),
+    ("files", "fragments"),
     [
         ({"tokenizer_config": {"truncation_side": "left"}}, ["truncation_side", "'left'"]),
         ({"tokenizer_config": {"tokenizer_class": "DistilBertTokenizer"}}, ["token_type_ids"]),
@@ -207,10 +209,10 @@ def test_white_space_that_only_one_file_keeps_is_no_difference(tmp_path: Path) -
           "tokenizer_config": {"added_tokens_decoder": {}}}, ["the added token '<e>'"]),
     ],
 )  # fmt: skip
-def test_what_is_noted(tmp_path: Path, files: dict[str, Any], words: list[str]) -> None:
+def test_what_is_noted(tmp_path: Path, files: dict[str, Any], fragments: list[str]) -> None:
     vocabulary = {} if "tokenizer" in files else {"vocab": PLAIN}
     (note,) = Tokenizer(write(tmp_path, **{**vocabulary, **files})).notes
-    assert all(word in note for word in words), note
+    assert all(word in note for word in fragments), note
 
 
 def test_tokenizer_json_is_taken_with_all_it_says(tmp_path: Path) -> None:
