@@ -1,4 +1,4 @@
-"""Self-attention (Vaswani et al. 2017, arXiv:1706.03762).
+"""Self-attention (Vaswani et al. 2017, arXiv:1706.03762), the first half of a layer.
 
 B rows, T tokens, H hidden size, A attention width (H, in ConvBERT H/2), h heads of d = A/h.
 """

@@ -1,11 +1,10 @@
-"""The layers of ConvBERT (Jiang et al. 2020, arXiv:2008.02496): attention mixed with convolution.
+"""ConvBERT (Jiang et al. 2020, arXiv:2008.02496): attention mixed with convolution.
 
 B rows, T tokens, H hidden size, A = H/2 attention width, h heads, K kernel size.
 """
 
 from encoders import ops
 from encoders.attention import attend
-from encoders.bert import FeedForward
 from encoders.config import EncoderConfig
 from encoders.framework import paddle
 from encoders.layers import Dropout, Linear
@@ -78,16 +77,3 @@ class MixedAttention(nn.Layer):
         if first_only:
             x, context = padding.first_token(x), padding.first_token(context)
         return ops.add_norm(x, context, self.output, self.dropout, self.norm)
-
-
-class ConvBertLayer(nn.Layer):
-    """Mixed attention, then feed-forward."""
-
-    def __init__(self, config: EncoderConfig) -> None:
-        super().__init__()
-        self.attention = MixedAttention(config)
-        self.feed_forward = FeedForward(config)
-
-    def forward(self, x: paddle.Tensor, padding: Padding, first_only: bool = False) -> paddle.Tensor:
-        """x: (B, T, H) → (B, T, H), with first_only (B, 1, H), the first token's."""
-        return self.feed_forward(self.attention(x, padding, first_only))

@@ -1,4 +1,4 @@
-"""The encoder: embeddings and the layers of a family. It also says how deep each of its parameters lies.
+"""The encoder: embeddings, then layers of attention and feed-forward; and how deep its parameters lie.
 
 B rows, T tokens, H hidden size.
 """
@@ -6,21 +6,35 @@ B rows, T tokens, H hidden size.
 from collections.abc import Sequence
 
 from encoders import ops
-from encoders.bert import BertLayer
+from encoders.attention import Attention
 from encoders.config import EncoderConfig
-from encoders.convbert import ConvBertLayer
+from encoders.convbert import MixedAttention
 from encoders.embeddings import Embeddings
+from encoders.feed_forward import FeedForward
 from encoders.framework import paddle
+from encoders.padding import Padding
 
 nn = paddle.nn
 
-# model_type → the embeddings and the layer of its family.
+# model_type → the parts that its family is made of.
 FAMILIES = {
-    "convbert": (Embeddings, ConvBertLayer),
-    "electra": (Embeddings, BertLayer),
-    "bert": (Embeddings, BertLayer),
-    "ernie": (Embeddings, BertLayer),
+    "convbert": (Embeddings, MixedAttention, FeedForward),  # arXiv:2008.02496
+    "electra": (Embeddings, Attention, FeedForward),  # arXiv:2003.10555
+    "bert": (Embeddings, Attention, FeedForward),  # arXiv:1810.04805
+    "ernie": (Embeddings, Attention, FeedForward),  # arXiv:1907.12412
 }
+
+
+class EncoderLayer(nn.Layer):
+    """Attention, then feed-forward; each adds to x and normalises."""
+
+    def __init__(self, attention: nn.Layer, feed_forward: nn.Layer) -> None:
+        super().__init__()
+        self.attention, self.feed_forward = attention, feed_forward
+
+    def forward(self, x: paddle.Tensor, padding: Padding, first_only: bool = False) -> paddle.Tensor:
+        """x: (B, T, H) → (B, T, H), with first_only (B, 1, H), the first token's."""
+        return self.feed_forward(self.attention(x, padding, first_only))
 
 
 class Encoder(nn.Layer):
@@ -29,9 +43,12 @@ class Encoder(nn.Layer):
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.config = config
-        embeddings, layer = FAMILIES[config.model_type]
+        embeddings, attention, feed_forward = FAMILIES[config.model_type]
         self.embeddings = embeddings(config)
-        self.layers = nn.LayerList([layer(config) for _ in range(config.num_hidden_layers)])
+        layers = [
+            EncoderLayer(attention(config), feed_forward(config)) for _ in range(config.num_hidden_layers)
+        ]
+        self.layers = nn.LayerList(layers)
 
     def forward(
         self,

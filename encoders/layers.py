@@ -57,13 +57,13 @@ class Dropout(nn.Layer):
     """In training sets a share of the elements to 0 and scales the others up; else the identity.
 
     Args:
-        rate: The share, 0 to below 1. Other rates are a ValueError, and so is one so close to 1 that
-            less than one element of 65536 would be kept.
+        rate: The share, 0 to below 1; ValueError for others, and where less than 1 in 65536 would be kept.
     """
 
     def __init__(self, rate: float) -> None:
         super().__init__()
-        ops.check_dropout(rate)
+        if not 0 <= rate < 1 - 2**-17:  # in 65536ths less than all
+            raise ValueError(f"dropout: expected a rate from 0 to below 1, found {rate}")
         self.rate = rate
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:

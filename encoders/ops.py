@@ -104,22 +104,16 @@ def linear_activation(
     return compiled.Gelu.apply(y, linear.bias) if fits else activation(linear(x))
 
 
-def check_dropout(rate: float) -> None:
-    """ValueError where nothing would be kept, or the rate is below 0."""
-    dropout_masks.threshold_of(rate)
-
-
 def dropout(x: paddle.Tensor, rate: float) -> paddle.Tensor:
     """Each element of x (any shape) is 0 with the probability ``rate``, else x / (1 − rate).
 
     On a CPU the rate is rounded to a multiple of 2**-16.
     """
-    threshold = dropout_masks.threshold_of(rate)
-    if threshold == 0:
+    if dropout_masks.threshold_of(rate) == 0:
         return x
     if not paddle.get_device().startswith("cpu"):
         return F.dropout(x, rate)
-    return x * paddle.to_tensor(dropout_masks.factors(threshold, x.shape))
+    return x * paddle.to_tensor(dropout_masks.factors(rate, x.shape))
 
 
 def _draw(dropout: "Dropout", count: int) -> dropout_masks.DropoutBits:

@@ -78,17 +78,7 @@ class AddNorm(PyLayer):
 
 
 class AttentionWeights(PyLayer):
-    """dropout(softmax(scale · scores, padding masked)).
-
-    Args:
-        scores: (B, h, T, T)
-        scale: A number.
-        mask: (B, T), 0 at padding, or None.
-        dropout: The DropoutBits of the scores.
-
-    Returns:
-        (B, h, T, T)
-    """
+    """dropout(softmax(scale · scores, padding masked)); scores: (B, h, T, T), mask: (B, T) or None."""
 
     @staticmethod
     def forward(ctx, scores, scale, mask, dropout):  # type: ignore[no-untyped-def]
@@ -132,16 +122,8 @@ class Depthwise(PyLayer):
 class Span(PyLayer):
     """[attended; ``convolution.span_convolution(softmax(scores), values + bias)``], row by row of ``bounds``.
 
+    scores: (B, T, h, K), values: (B, T, h·d), bias: (h·d,), attended: (B, T, A) → (B, T, A + h·d).
     Both halves are written into one tensor, which saves joining them, and their gradients are read from one.
-
-    Args:
-        scores: (B, T, h, K)
-        values: (B, T, h·d)
-        bias: (h·d,)
-        attended: (B, T, A), the first columns of the result.
-
-    Returns:
-        (B, T, A + h·d)
     """
 
     @staticmethod

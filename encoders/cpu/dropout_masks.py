@@ -37,11 +37,8 @@ def set_state(value: Mapping[str, Any]) -> None:
 
 
 def threshold_of(rate: float) -> int:
-    """The rate in 65536ths, rounded; ValueError unless it is 0 to 65535."""
-    threshold = round(rate * _STEPS)
-    if not 0 <= threshold < _STEPS:
-        raise ValueError(f"dropout: expected a rate from 0 to below 1, found {rate}")
-    return threshold
+    """The rate in 65536ths, rounded."""
+    return round(rate * _STEPS)
 
 
 def draw(rate: float, count: int) -> DropoutBits:
@@ -50,11 +47,12 @@ def draw(rate: float, count: int) -> DropoutBits:
     return DropoutBits(_bits(count) if threshold else None, threshold)
 
 
-def factors(threshold: int, shape: list[int]) -> np.ndarray:
+def factors(rate: float, shape: list[int]) -> np.ndarray:
     """The next mask as float32 factors of this shape: 0, or what scales the kept elements up.
 
     The scale is that of the rounded rate, so the expectation is exact.
     """
+    threshold = threshold_of(rate)
     scale = np.float32(_STEPS / (_STEPS - threshold))
     kept = _bits(int(np.prod(shape))) >= threshold
     return np.multiply(kept, scale, dtype=np.float32).reshape(shape)
