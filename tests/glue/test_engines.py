@@ -16,7 +16,7 @@ from deploy.export import main as export
 from encoders.batching import Batch
 from encoders.cpu import kernels
 from encoders.tokenizer import Tokenizer
-from glue import checkpoint, run_eval, run_predict
+from glue import run_eval, run_predict, task_model
 from glue.tasks import TASKS
 from inference import engine_choice, onnx_engine
 from tests.deploy.tiny_models import write_classifier, write_span_model
@@ -38,11 +38,11 @@ def write_model(folder: Path, name: str, spread: float = 1.0) -> Path:
     return model
 
 
-def predict(model: Path, name: str, sample: Path, target: Path, *words: str) -> list[tuple[str, np.ndarray]]:
+def predict(model: Path, name: str, sample: Path, target: Path, *argv: str) -> list[tuple[str, np.ndarray]]:
     """File by file the text of the .tsv, and the logits beside it."""
     run_predict.main(
         ["--task_name", name, "--ckpt_path", str(model), "--data_dir", str(sample), "--output_dir",
-         str(target), *words]
+         str(target), *argv]
     )  # fmt: skip
     files = [target / part.submission_file for part in TASKS[name].of_kind("test")]
     assert sorted(target.glob("*.tsv")) == sorted(files)
@@ -53,8 +53,8 @@ def predict(model: Path, name: str, sample: Path, target: Path, *words: str) -> 
 def test_labels_are_those_of_the_network(name: str, sample_dir: Path, tmp_path: Path) -> None:
     model = write_model(tmp_path, name)
     wanted = predict(model, name, sample_dir, tmp_path / "dynamic", "--engine", "dynamic")
-    found = predict(model, name, sample_dir, tmp_path / "onnx", "--engine", "onnx")
-    for (text, logits), (other, others) in zip(wanted, found, strict=True):
+    answered = predict(model, name, sample_dir, tmp_path / "onnx", "--engine", "onnx")
+    for (text, logits), (other, others) in zip(wanted, answered, strict=True):
         assert other == text
         assert len(set(text.splitlines())) > 3
         assert_close(others, logits)
@@ -75,18 +75,18 @@ def test_labels_are_those_of_the_network_where_logits_are_close(
 
     graph_engine = engine_choice.graph_engine
 
-    def rough_graph_of(*words: object) -> object:
+    def rough_graph_of(*argv: object) -> object:
         monkeypatch.setattr(onnx_engine._LazySession, "__call__", run)
-        engine = graph_engine(*words)  # type: ignore[arg-type]
+        engine = graph_engine(*argv)  # type: ignore[arg-type]
         monkeypatch.setattr(onnx_engine._LazySession, "__call__", run_roughly)  # when it has been compared
         return engine
 
-    monkeypatch.setattr(checkpoint, "graph_engine", rough_graph_of)
-    found = predict(model, name, sample_dir, tmp_path / "settled", "--engine", "onnx")
-    assert [text for text, _ in found] == [text for text, _ in wanted]
+    monkeypatch.setattr(task_model, "graph_engine", rough_graph_of)
+    answered = predict(model, name, sample_dir, tmp_path / "settled", "--engine", "onnx")
+    assert [text for text, _ in answered] == [text for text, _ in wanted]
     monkeypatch.setattr("inference.tie_breaking.NEAR_TIE", 0.0)
-    found = predict(model, name, sample_dir, tmp_path / "alone", "--engine", "onnx")
-    assert [text for text, _ in found] != [text for text, _ in wanted]
+    answered = predict(model, name, sample_dir, tmp_path / "alone", "--engine", "onnx")
+    assert [text for text, _ in answered] != [text for text, _ in wanted]
 
 
 def test_numbers_are_those_of_the_network_to_the_fourth_decimal(sample_dir: Path, tmp_path: Path) -> None:
@@ -105,8 +105,8 @@ def test_labels_are_those_of_the_network_on_paddles_graph(sample_dir: Path, tmp_
     for spread, number in ((1.0, "far"), (CLOSE, "close")):
         model = write_model(tmp_path / number, "rte", spread)
         wanted = predict(model, "rte", sample_dir, tmp_path / number / "a", "--engine", "dynamic")
-        found = predict(model, "rte", sample_dir, tmp_path / number / "b", "--engine", "paddle")
-        assert [text for text, _ in found] == [text for text, _ in wanted]
+        answered = predict(model, "rte", sample_dir, tmp_path / number / "b", "--engine", "paddle")
+        assert [text for text, _ in answered] == [text for text, _ in wanted]
 
 
 @pytest.fixture(scope="module")
@@ -137,19 +137,19 @@ def test_dev_scores_are_the_same(
              "--engine", engine]
         )  # fmt: skip
         scores.append(json.loads(capsys.readouterr().out))
-    losses = [found.pop("loss") for found in scores]
+    losses = [answered.pop("loss") for answered in scores]
     assert scores[0] == scores[1] == scores[2]
     assert losses == pytest.approx([losses[0]] * 3, rel=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("engine", "said"),
+    ("engine", "message"),
     [("paddle", "exported onnx graph; leave --engine out"), ("dynamic", "graph; name the model folder")],
 )
 def test_an_exported_folder_has_the_engine_it_is_for(
-    exported: Path, sample_dir: Path, tmp_path: Path, engine: str, said: str
+    exported: Path, sample_dir: Path, tmp_path: Path, engine: str, message: str
 ) -> None:
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         predict(exported / "onnx", "rte", sample_dir, tmp_path, "--engine", engine)
 
 
@@ -181,6 +181,6 @@ def test_auto_goes_on_where_the_graph_is_refused(
     assert "note: runs on --engine onnx" in capsys.readouterr().err
     monkeypatch.setattr("inference.limits.MAX_EPSILONS", 0.0)
     monkeypatch.setattr("inference.limits.MAX_ROUNDINGS", 0.0)
-    found = predict(exported / "model", "rte", sample_dir, tmp_path / "b")
+    answered = predict(exported / "model", "rte", sample_dir, tmp_path / "b")
     assert "note: runs on --engine dynamic: " in capsys.readouterr().err
-    assert [text for text, _ in found] == [text for text, _ in wanted]
+    assert [text for text, _ in answered] == [text for text, _ in wanted]
