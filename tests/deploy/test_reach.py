@@ -72,7 +72,7 @@ def test_sigterm_under_load_again_and_again(sst2: Path) -> None:
     for turn in range(10):
         with served(sst2) as (url, process):
             load = load_of(sst2, url)
-            thread = threading.Thread(target=load.run, args=(100_000, 32))
+            thread = threading.Thread(target=load.run, args=(20_000, 32))
             thread.start()
             time.sleep(0.5 + 0.05 * turn)
             process.send_signal(signal.SIGTERM)
