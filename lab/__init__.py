@@ -1,1 +1,1 @@
-"""Many runs, one best submission: plans, sweeps, selection, ensembles, hand-ins."""
+"""Many runs, one best submission: plans, sweeps, selection, ensembles, submissions."""

@@ -1,4 +1,4 @@
-"""Start a command bound to cores, and to the life of the process that wanted it.
+"""Start a command bound to cores, and to the life of its parent process.
 
 ``python child_process.py PARENT CORES WORD…``: CORES is ``0,1,…`` or ``-``. The command is killed when
 process PARENT ends, however that ends: a sweep that was killed leaves nobody at work in a run's folder. Linux
@@ -20,7 +20,7 @@ def main(parent: int, cores: str, command: list[str]) -> None:
     _bind(cores)
     is_watched = _system_watches()
     if os.getppid() != parent:  # it ended before it could be watched
-        sys.exit("the process that wanted this is gone")
+        sys.exit("the parent process is gone")
     if not hasattr(os, "fork"):  # Windows, whose exec would leave the caller without a child to wait for
         sys.exit(subprocess.call(command))
     if not is_watched and os.fork() == 0:

@@ -1,13 +1,13 @@
-"""Join a task's best runs to one answer, and write it as hand-in files for the dev and the test split.
+"""Combine a task's best runs, and write their predictions of the dev and the test split as submission files.
 
 Example:
   python -m lab.ensemble --runs runs --task_name rte --data_dir glue_data --output_dir ensemble
 
-How many runs, and whether by mean logits or by votes, is chosen by cross-validation on the dev rows; one run
-alone is taken unless joining beats it there. Prints one JSON object: the members, the dev scores (which
-flatter: the choice was made on them) and the expected ones (cross-validated, choice included; but each run's
-best step was chosen on all of them). Writes
-DIR/dev and DIR/test, each with the task's files and the .npz beside them.
+Cross-validation on the dev rows decides how many runs are combined, and whether by mean logits or by votes.
+A single run is taken unless an ensemble beats it there. Prints one JSON object: the members, their dev
+scores (too high: the choice was made on them), and the expected scores (cross-validated, the choice
+included; but the best step of each run was chosen on all rows). Writes DIR/dev and DIR/test: the task's
+files with their .npz.
 """
 
 if not __package__:  # started by path: what is importable is the clone, not this folder
@@ -29,8 +29,8 @@ from glue.tasks import TASKS
 def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m lab.ensemble", description=__doc__)
     add_task(parser)
-    parser.add_argument("--runs", required=True, type=path, metavar="DIR", help="what lab.sweep wrote into")
-    parser.add_argument("--output_dir", required=True, type=path, metavar="DIR", help="where the files go")
+    parser.add_argument("--runs", required=True, type=path, metavar="DIR", help="--runs of lab.sweep")
+    parser.add_argument("--output_dir", required=True, type=path, metavar="DIR", help="folder for the files")
     add_data_dir(parser)
     parser.add_argument("--size", type=count, default=5, metavar="K", help="runs at most (default: 5)")
     parser.add_argument(

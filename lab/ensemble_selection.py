@@ -183,7 +183,7 @@ def score_splits(task: Task, golds: Sequence[np.ndarray], values: Sequence[np.nd
 
 
 def predicted_values(task: Task, logits: np.ndarray) -> np.ndarray:
-    """(…, N, L) logits → (…, N) label ids, or numbers as a hand-in file has them."""
+    """(…, N, L) logits → (…, N) label ids, or numbers as a submission file has them."""
     if task.target_range is None:
         return np.asarray(logits.argmax(axis=-1))
     return np.asarray(np.clip(logits[..., 0].astype(np.float64), *task.target_range).round(5))

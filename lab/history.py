@@ -1,15 +1,15 @@
-"""Keep count of what was handed in and what the site answered; say when a gain is within noise.
+"""Keep a history of submissions and of the site's answers; say when a gain is within noise.
 
 Examples:
   python -m lab.history --history history --add submission.zip --data_dir glue_data
   python -m lab.history --history history --answer submission.zip --score 84.1 --task_scores rte=70.2
   python -m lab.history --history history
 
---add takes a zip that lab.submit wrote (its manifest and its predictions lie beside it), keeps a copy, and
-compares it with the best one before. The gain is the difference of the leaderboard averages that their
-manifests expect, for dev scores also hold the luck of the choice made on them. Its 95 % interval is as wide
-as that of a paired bootstrap over all tasks' dev rows (as glue.compare does it for one task); what other
-training seeds would change is not in it. Without --add and --answer: the list.
+--add takes a zip that lab.submit wrote, with its manifest and predictions beside it, keeps a copy, and
+compares it with the best one before. The gain is the difference of the leaderboard averages that the
+manifests expect; dev scores would include the luck of the choice that was made on them. Its 95 % interval
+is as wide as that of a paired bootstrap over the dev rows of all tasks (glue.compare does the same for one
+task). It says nothing about other training seeds. Without --add and --answer the history is printed.
 """
 
 if not __package__:  # started by path: what is importable is the clone, not this folder
@@ -45,11 +45,9 @@ _SHORT = 12  # characters of a digest that name a folder
 
 def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m lab.history", description=__doc__)
-    parser.add_argument(
-        "--history", required=True, type=path, metavar="DIR", help="where the history is kept"
-    )
-    parser.add_argument("--add", type=path, metavar="FILE.zip", help="a zip that is handed in now")
-    parser.add_argument("--answer", type=path, metavar="FILE.zip", help="a zip that the site has answered")
+    parser.add_argument("--history", required=True, type=path, metavar="DIR", help="folder of the history")
+    parser.add_argument("--add", type=path, metavar="FILE.zip", help="a zip that is submitted now")
+    parser.add_argument("--answer", type=path, metavar="FILE.zip", help="a zip that the site has scored")
     parser.add_argument(
         "--score", type=_average, metavar="N", help="with --answer: the site's score, in percent"
     )
@@ -151,13 +149,12 @@ def _write(folder: Path, events: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _add(flags: Namespace, folder: Path, events: list[dict[str, Any]]) -> None:
-    from lab.submit import predictions_path
-    from submission.manifest import manifest_path
+    from submission.manifest import manifest_path, predictions_path
 
     archive, digest = Path(flags.add), sha256_of(flags.add)
     manifest = read_json_object(manifest_path(archive))
     if not _is_expected(manifest.get("expected")) or not isinstance(manifest.get("dev"), dict):
-        raise InputError(f"{manifest_path(archive)}: not the manifest of a hand-in")
+        raise InputError(f"{manifest_path(archive)}: not the manifest of a submission")
     if manifest.get("sha256") != digest:
         raise InputError(f"{manifest_path(archive)}: is of another {archive.name}; submit again")
     if any(event["event"] == "handed in" and event["sha256"] == digest for event in events):
@@ -176,7 +173,7 @@ def _add(flags: Namespace, folder: Path, events: list[dict[str, Any]]) -> None:
     with atomic_folder(kept) as copy:
         shutil.copyfile(archive, copy / "submission.zip")
         shutil.copyfile(manifest_path(archive), copy / _MANIFEST)
-        for name in names:  # whatever else lies there is no part of the hand-in
+        for name in names:  # other files there are no part of the submission
             shutil.copyfile(predicted / name, copy / f"dev-{name}")
     before = _best(events)
     event = {"event": "handed in", "date": _now(), "sha256": digest, "zip": archive.name}
@@ -190,7 +187,7 @@ def _add(flags: Namespace, folder: Path, events: list[dict[str, Any]]) -> None:
 
 
 def _best(events: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """Of what was handed in, that with the best answer by the site, or where it never answered the latest."""
+    """The submission with the best score by the site; the latest one if it never scored any."""
     handed_in = {event["sha256"]: event for event in events if event["event"] == "handed in"}
     answers = {event["sha256"]: event["score"] for event in events if event["event"] == "answered"}
     answered = [digest for digest in answers if digest in handed_in]  # of several answers the last counts

@@ -50,7 +50,7 @@ def read_plan(path: str) -> Plan:
         if task is None:
             raise node.refused(f"no such task; known: {known_tasks(key)}")
         if task.name in tasks:
-            raise node.refused("stands twice")
+            raise node.refused("is listed twice")
         tasks[task.name] = _task_plan(task.name, node, top, checkpoints)
     if not tasks:
         raise top["tasks"].wrong("at least one task")
@@ -154,7 +154,7 @@ def _choose_checkpoints(
 
 def _refuse_twice(node: Node, noun: str, values: Sequence[Any]) -> None:
     if len(set(values)) < len(values):
-        raise node.refused(f"{noun} stands twice")
+        raise node.refused(f"{noun} is listed twice")
 
 
 def _preset(node: Node | None) -> str:
@@ -190,7 +190,7 @@ def _grid(node: Node) -> tuple[dict[str, Any], ...]:
         cells += [dict(zip(values, cell, strict=True)) for cell in itertools.product(*values.values())]
     for number, cell in enumerate(cells):
         if cell in cells[:number]:
-            raise node.refused(f"{cell or 'the plain recipe'} stands in two grids")
+            raise node.refused(f"{cell or 'the plain recipe'} is in two grids")
     return tuple(cells)
 
 

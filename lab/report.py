@@ -1,11 +1,11 @@
-"""Write a page about runs and a hand-in: one HTML file that needs no network and no script.
+"""Write a page about runs and a submission: one HTML file that needs no network and no script.
 
 Example:
   python -m lab.report --runs runs --data_dir glue_data --output report.html
 
-Shows scores beside published ones, both averages, curves, the spread over seeds; with --data_dir and dev
-predictions in the runs (glue.run_predict --split dev) also who is taken for whom, the worst errors and length
-against score; the diagnostic set by category where diagnostic/diagnostic-full.tsv is there; what a zip holds.
+Shows scores beside published ones, both averages, curves and the spread over seeds. With --data_dir, and
+dev predictions in the runs (glue.run_predict --split dev), also confusions, the worst errors and scores by
+length. With diagnostic/diagnostic-full.tsv the diagnostic set by category. With a zip what it contains.
 """
 
 if not __package__:  # started by path: what is importable is the clone, not this folder
@@ -47,7 +47,7 @@ def make_parser() -> CommandParser:
         "--zip",
         type=path,
         metavar="FILE.zip",
-        help="a hand-in (default: submission.zip in --runs, if it is there)",
+        help="a submission (default: submission.zip in --runs, if it is there)",
     )
     parser.add_argument(
         "--size", choices=SIZES, default="base", help="whose published scores to show (default: base)"

@@ -126,7 +126,7 @@ def _answers(task: Task, predictions: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def diagnostic_split() -> tuple[Task, Split]:
-    """The split of the benchmark that is handed in but has no dev file."""
+    """The split of the benchmark that is submitted but has no dev file."""
     return next(
         (task, split)
         for task, split in submission_files()

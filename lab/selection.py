@@ -35,7 +35,7 @@ _SCORES = ["best", "median", "mean", "deviation"]
 
 def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m lab.selection", description=__doc__)
-    parser.add_argument("runs", type=path, metavar="RUNS_DIR", help="what lab.sweep wrote into (--runs)")
+    parser.add_argument("runs", type=path, metavar="RUNS_DIR", help="the --runs folder of lab.sweep")
     parser.add_argument(
         "--against",
         metavar="NAME",

@@ -1,16 +1,16 @@
-"""From a plan's runs to the leaderboard's zip: choose, join, check, pack, and say where all of it came from.
+"""Make the leaderboard's zip from the runs of a plan: choose, combine, check, pack, record the sources.
 
 Example:
   python -m lab.submit --runs runs --plan leaderboard --data_dir glue_data --output submission.zip
 
-For each task the plan's runs are joined as lab.ensemble does it (the plan's ensemble: says how many at most).
-Runs made with other settings than the plan's, or predictions made from other files than those below
---data_dir, are refused. Writes FILE.zip; beside it FILE.manifest.json, which says of each task the run or
-runs, seeds, steps, dev scores and digests, and both averages (dev: on the rows that chose; expected:
-cross-validated); and FILE.predictions/dev and /test, the answers with their .npz.
+The runs of each task are combined as by lab.ensemble; the plan's "ensemble:" limits their number. Runs made
+with other settings than the plan's, and predictions of other files than those below --data_dir, are
+refused. Writes FILE.zip; FILE.manifest.json with the runs, seeds, steps, dev scores and digests of each
+task and with both averages (dev: on the rows that chose; expected: cross-validated); and
+FILE.predictions/dev and /test.
 
-WNLI is all 0 unless told otherwise: its test set is made against its training labels, and no model trained
-on these beats the constant answer there.
+WNLI is all 0 by default: its test set was made against its training labels, and no model trained on these
+beats the constant answer.
 """
 
 if not __package__:  # started by path: what is importable is the clone, not this folder
@@ -60,7 +60,7 @@ class TaskAnswers:
 
 def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m lab.submit", description=__doc__)
-    parser.add_argument("--runs", required=True, type=path, metavar="DIR", help="what lab.sweep wrote into")
+    parser.add_argument("--runs", required=True, type=path, metavar="DIR", help="--runs of lab.sweep")
     parser.add_argument("--plan", required=True, type=path, metavar="PLAN", help="the plan that was swept")
     parser.add_argument("--output", required=True, type=path, metavar="FILE.zip", help="the zip to write")
     add_data_dir(parser)
@@ -85,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from common.json_files import read_json_object
     from glue.predictions import write_predictions
     from lab.plan_file import read_plan
-    from submission.manifest import write_manifest
+    from submission.manifest import predictions_path, write_manifest
     from submission.pack import pack
 
     data = data_folder(flags.data_dir)
@@ -103,11 +103,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"{flags.output}\n{manifest}")
     print("\n".join(report.line() for report in reports))
     print("\n".join(_summary_lines(answers, read_json_object(manifest))))
-
-
-def predictions_path(archive: str | Path) -> Path:
-    """``submission.zip`` → ``submission.predictions`` beside it."""
-    return Path(archive).with_suffix(".predictions")
 
 
 def _answer_tasks(flags: Namespace, plan: "Plan", data: Path) -> list[TaskAnswers]:

@@ -1,4 +1,4 @@
-"""Run all trials of a plan; begin where an earlier sweep of the same plan was stopped.
+"""Run all trials of a plan, or go on where an earlier sweep of it was stopped.
 
 Examples:
   python -m lab.sweep --plan leaderboard --runs runs --data_dir glue_data --dry_run
@@ -12,21 +12,21 @@ A plan in full:
   seeds: [42, 43]                      # without them: the preset's
   settings: {batch_size: 32}
   grid: {learning_rate: [1e-4, 5e-5]}  # every combination; or of each of several: [{}, {fgm: [1]}]
-  stop_early: median                   # a trial that is worse half-way than most were is stopped
+  stop_early: median                   # stop a trial that is worse half-way than most were
   ensemble: {size: 5, methods: [mean, vote]}      # for lab.submit
   tasks:
     mnli:
     rte: {init_from: best of mnli, settings: {num_train_epochs: 10}}
     cola: {search: {trials: 20, space: {learning_rate: {low: 1e-5, high: 1e-3, log: true}}}}
 
-Below a task its own preset, seeds, grid or search take the place of those at the top ('grid: {}' is none),
-its settings are laid over them, and 'checkpoints: [base]' names some of those at the top. A search's space
-may list choices ('batch_size: [16, 32]'); 'at_once: 2' is how many of its trials may run at the same time.
-The shipped plan options asks whether the training options help; lab.selection --against tells.
+A task's preset, seeds, grid or search replace those at the top ('grid: {}' is none), its settings are added
+to those at the top, and 'checkpoints: [base]' selects some of those at the top. A search's space may list
+choices ('batch_size: [16, 32]'); 'at_once: 2' is how many of its trials may run at the same time. The
+shipped plan "options" asks whether the training options help; lab.selection --against answers.
 
-Each trial is an ordinary run in RUNS/TASK/NAME with its predictions of the dev and test files in it, and
-NAME.trial.json beside it says what became of it. A trial that is done is never run again; one that failed
-is tried again by the next sweep. Exit 1 if any failed.
+Each trial is an ordinary run in RUNS/TASK/NAME that includes its dev and test predictions. NAME.trial.json
+beside it records how it ended. Finished trials are not run again; a failed one is tried again by the next
+sweep, and blocks only those that begin with it. Exit 1 if any failed.
 """
 
 if not __package__:  # started by path: what is importable is the clone, not this folder
@@ -62,7 +62,7 @@ def make_parser() -> CommandParser:
         metavar="PLAN",
         help="a YAML file, or a shipped plan: quick, reference, paper, leaderboard, options",
     )
-    parser.add_argument("--runs", required=True, type=path, metavar="DIR", help="where the runs go")
+    parser.add_argument("--runs", required=True, type=path, metavar="DIR", help="folder of the runs")
     add_data_dir(parser)
     parser.add_argument(
         "--workers",

@@ -22,6 +22,11 @@ def manifest_path(archive: str | Path) -> Path:
     return Path(archive).with_suffix(".manifest.json")
 
 
+def predictions_path(archive: str | Path) -> Path:
+    """``submission.zip`` → ``submission.predictions`` beside it: its dev and test predictions."""
+    return Path(archive).with_suffix(".predictions")
+
+
 def write_manifest(
     archive: str | Path,
     reports: Sequence[FileReport],
