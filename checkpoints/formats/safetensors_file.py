@@ -11,7 +11,7 @@ from typing import IO, Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from checkpoints.formats.tensors import FLOATS, StoredTensor, count_of, read_exactly
+from checkpoints.formats.tensors import DTYPES, StoredTensor, count_of, read_exactly
 from common.errors import InputError
 from common.json_files import parse_json
 from common.messages import escape_unprintable
@@ -81,7 +81,7 @@ def _tensor(path: Path, row: dict[str, Any], begin: int) -> StoredTensor:
 
     def load() -> np.ndarray:
         raw = read_exactly(path, begin + first, end - first)
-        return np.frombuffer(raw, np.dtype(FLOATS[row["dtype"]])).reshape(shape)
+        return np.frombuffer(raw, DTYPES[row["dtype"]]).reshape(shape)
 
     return StoredTensor(row["dtype"], shape, load)
 

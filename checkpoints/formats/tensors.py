@@ -12,7 +12,12 @@ from common.errors import InputError
 
 # Kinds of numbers, under safetensors' names. NumPy has no bfloat16: it is the upper half of a float32,
 # and its array holds these 16 bits.
-FLOATS = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "F64": "<f8"}
+DTYPES: dict[str, np.dtype[Any]] = {
+    "F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2"),
+    "I64": np.dtype("<i8"), "I32": np.dtype("<i4"), "I16": np.dtype("<i2"), "I8": np.dtype("i1"),
+    "U8": np.dtype("u1"), "BOOL": np.dtype("?"),
+}  # fmt: skip
+FLOATS = ("F64", "F32", "F16", "BF16")  # those that weights are read from
 # NumPy takes more dimensions and more numbers, but no weights have them.
 _MAX_DIMENSIONS, _MAX_NUMBERS = 8, 2**40
 _REMEDY = "the weights are damaged: take an earlier checkpoint, or fetch them again"
@@ -25,7 +30,7 @@ class StoredTensor:
     Attributes:
         kind: Its kind of numbers, under safetensors' names: F32, BF16, I64, …
         shape: As it is stored.
-        load: Reads its array, with FLOATS' data type where the kind is one of them.
+        load: Reads its array, of the data type that DTYPES names.
     """
 
     kind: str

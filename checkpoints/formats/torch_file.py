@@ -12,17 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
-
-from checkpoints.formats.pickles.allowed import (
-    WIDTHS,
-    NumberKind,
-    Storage,
-    raise_damaged,
-    tensors_in,
-    unpickle,
-)
-from checkpoints.formats.tensors import StoredTensor, read_exactly
+from checkpoints.formats.pickles.allowed import NumberKind, Storage, raise_damaged, tensors_in, unpickle
+from checkpoints.formats.tensors import DTYPES, StoredTensor, read_exactly
 from common.errors import InputError
 from common.messages import escape_unprintable
 
@@ -38,16 +29,12 @@ def open_torch(path: Path) -> dict[str, StoredTensor]:
         return _open_zip(path) if file.read(2) == b"PK" else _open_pickles(path)
 
 
-def _width(kind: str) -> int:
-    return np.dtype(WIDTHS[kind]).itemsize
-
-
 def _reference(pid: Any, length: int) -> tuple[str, str, int]:
     """Kind, key and how many numbers, from a reference to a storage."""
     if not isinstance(pid, tuple) or len(pid) != length or pid[0] != "storage":
         raise ValueError("a malformed reference")
     kind, key, size = pid[1], pid[2], pid[4]
-    if not isinstance(kind, NumberKind) or kind.name not in WIDTHS or type(size) is not int or size < 0:
+    if not isinstance(kind, NumberKind) or kind.name not in DTYPES or type(size) is not int or size < 0:
         raise ValueError("a malformed storage")
     if not isinstance(key, str):
         raise ValueError("a storage without a name")
@@ -107,7 +94,7 @@ def _open_zip(path: Path) -> dict[str, StoredTensor]:
             def storage(pid: Any) -> Storage:
                 kind, key, size = _reference(pid, 5)
                 info = members[f"{root}data/{key}"]
-                if info.file_size < size * _width(kind):
+                if info.file_size < size * DTYPES[kind].itemsize:
                     raise ValueError(f"storage {key} of another size")
                 if key not in offsets:
                     position = file.tell()
@@ -164,9 +151,9 @@ def _open_pickles(path: Path) -> dict[str, StoredTensor]:
             if int.from_bytes(file.read(8), "little") != size:
                 raise_damaged(path, ValueError(f"storage {key} of another size"))
             offsets[key] = file.tell()
-            if size * _width(kind) > end - offsets[key]:
+            if size * DTYPES[kind].itemsize > end - offsets[key]:
                 raise InputError(f"is cut short: {end} bytes; fetch it again", path=path)
-            file.seek(size * _width(kind), io.SEEK_CUR)
+            file.seek(size * DTYPES[kind].itemsize, io.SEEK_CUR)
     if sizes.keys() != offsets.keys():
         raise_damaged(path, ValueError("storages are missing"))
     return tensors

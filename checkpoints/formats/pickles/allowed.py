@@ -10,7 +10,7 @@ from typing import IO, Any, NoReturn
 import numpy as np
 
 from checkpoints.formats.pickles.machine import AllowedCallable, LazyBytes, PickleMachine, PickleValue
-from checkpoints.formats.tensors import StoredTensor, count_of
+from checkpoints.formats.tensors import DTYPES, StoredTensor, count_of
 from common.errors import InputError
 from common.messages import escape_unprintable
 
@@ -18,15 +18,9 @@ from common.messages import escape_unprintable
 # says what is wrong.
 _WITHOUT_REASON = (TypeError, AttributeError, LookupError, MemoryError, OverflowError, UnicodeError)
 _DAMAGED = (ValueError, *_WITHOUT_REASON)
-WIDTHS = {
-    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2",
-    "I8": "i1", "U8": "u1", "BOOL": "?",
-}  # fmt: skip
-# NumPy's codes of kinds. Paddle keeps a bfloat16 in an array of uint16, which no parameter is otherwise.
-_NUMPY_CODES = {
-    "f8": "F64", "f4": "F32", "f2": "F16", "u2": "BF16", "i8": "I64", "i4": "I32", "i2": "I16", "i1": "I8",
-    "u1": "U8", "b1": "BOOL",
-}  # fmt: skip
+# NumPy's codes of kinds, such as f4. Paddle keeps a bfloat16 in an array of uint16, which no parameter is
+# otherwise.
+_NUMPY_CODES = {dtype.str.lstrip("<|"): kind for kind, dtype in DTYPES.items()}
 _MAX_REPEATED = 4  # tied weights are stored once and read by each of their names
 
 
@@ -93,7 +87,7 @@ class _NumpyArray(PickledTensor):
         _, shape, kind, fortran, raw = state
         if not isinstance(kind, _NumpyType) or not isinstance(raw, bytes | LazyBytes):
             raise ValueError("an array without numbers")
-        dtype = np.dtype(WIDTHS[kind.kind])
+        dtype = DTYPES[kind.kind]
         size = count_of(shape) * dtype.itemsize
         if not (raw.may_hold(size) if isinstance(raw, LazyBytes) else len(raw) == size):
             raise ValueError(f"an array of shape {shape} that holds more or fewer bytes")
@@ -118,7 +112,7 @@ def _torch_tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) 
     last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
     if count and last >= storage.size:
         raise ValueError("a tensor beyond its storage")
-    kind, dtype = storage.kind, np.dtype(WIDTHS[storage.kind])
+    kind, dtype = storage.kind, DTYPES[storage.kind]
     width = dtype.itemsize
 
     def load() -> np.ndarray:
@@ -208,7 +202,7 @@ def tensors_in(path: Path, content: Any) -> dict[str, StoredTensor]:
                 path=path,
             )
         tensors[name] = value.stored
-        size += count_of(value.stored.shape) * np.dtype(WIDTHS[value.stored.kind]).itemsize
+        size += count_of(value.stored.shape) * DTYPES[value.stored.kind].itemsize
     length = path.stat().st_size
     if size > _MAX_REPEATED * length:
         raise InputError(
