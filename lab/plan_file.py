@@ -50,7 +50,7 @@ def read_plan(path: str) -> Plan:
         if task is None:
             raise node.refused(f"no such task; known: {known_tasks(key)}")
         if task.name in tasks:
-            raise node.refused("is listed twice")
+            raise node.refused("stands twice")
         tasks[task.name] = _task_plan(task.name, node, top, checkpoints)
     if not tasks:
         raise top["tasks"].wrong("at least one task")
@@ -154,7 +154,7 @@ def _choose_checkpoints(
 
 def _refuse_twice(node: Node, noun: str, values: Sequence[Any]) -> None:
     if len(set(values)) < len(values):
-        raise node.refused(f"{noun} is listed twice")
+        raise node.refused(f"{noun} stands twice")
 
 
 def _preset(node: Node | None) -> str:

@@ -58,7 +58,7 @@ def read_tsv(path: Path) -> list[list[str]]:
 
 
 def gold_rows(data: Path, submission_file: str) -> list[tuple[str, list[str]]]:
-    """(label, texts) of the dev rows behind a hand-in file."""
+    """(label, texts) of the dev rows behind a submission file."""
     file, label, texts = {
         "RTE.tsv": ("RTE/dev.tsv", "label", ["sentence1", "sentence2"]),
         "STS-B.tsv": ("STS-B/dev.tsv", "score", ["sentence1", "sentence2"]),

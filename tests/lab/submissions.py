@@ -1,4 +1,4 @@
-"""A plan for made-up trials of all tasks, and its hand-in."""
+"""A plan for made-up trials of all tasks, and its submission."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -132,8 +132,8 @@ FAULTS = {
     "tasks: {rte: }\n": "plan.yaml: no 'checkpoints:'; a plan names checkpoints and tasks",
     HEAD + "tasks: {rte: }\nseed: [1]\n": "plan.yaml:3: unknown key 'seed'; known: extends, ",
     HEAD + "tasks:\n  rta:\n": "plan.yaml:3: tasks.rta: no such task; known: cola, ",
-    HEAD + "tasks:\n  rte:\n  RTE:\n": "plan.yaml:4: tasks.RTE: is listed twice",
-    HEAD + "tasks:\n  rte:\n  rte:\n": "plan.yaml:4: 'rte' is listed twice",
+    HEAD + "tasks:\n  rte:\n  RTE:\n": "plan.yaml:4: tasks.RTE: stands twice",
+    HEAD + "tasks:\n  rte:\n  rte:\n": "plan.yaml:4: 'rte' stands twice",
     HEAD + "tasks:\n": "plan.yaml:2: tasks: expected at least one task, found nothing",
     HEAD + "tasks: [rte]\n": "plan.yaml:2: tasks: expected lines 'key: value', found a list",
     HEAD + "tasks:\n  cola: {search: {trials: 2, space: {both_orders: [true, false]}}}\n":
@@ -153,7 +153,7 @@ FAULTS = {
     HEAD + "tasks: {rte: }\ngrid: {learning_rate: 1e-4}\n":
         "plan.yaml:3: grid.learning_rate: expected a list with something in it, such as [1, 2], found '1e-4'",
     HEAD + "tasks: {rte: }\ngrid: {learning_rate: [1e-4, 0.0001]}\n":
-        "plan.yaml:3: grid.learning_rate: a value is listed twice",
+        "plan.yaml:3: grid.learning_rate: a value stands twice",
     HEAD + "tasks: {rte: }\ngrid:\n  - {fgm: [0.5]}\n  - {fgm: [1, 0.5]}\n":
         "plan.yaml:3: grid: {'fgm': 0.5} is in two grids",
     HEAD + "tasks: {rte: }\ngrid: [{}, {fgm: [0.5]}, {}]\n":
@@ -164,7 +164,7 @@ FAULTS = {
         "plan.yaml:3: grid: expected lines 'key: value', found 'fgm'",
     HEAD + "tasks: {rte: {grid: [{}, {fgm: [1]}], search: {trials: 2, space: {ema: [0.9]}}}}\n":
         "plan.yaml:2: tasks.rte.search: a grid and a search exclude each other",
-    HEAD + "tasks: {rte: }\nseeds: [1, 1]\n": "plan.yaml:3: seeds: a seed is listed twice",
+    HEAD + "tasks: {rte: }\nseeds: [1, 1]\n": "plan.yaml:3: seeds: a seed stands twice",
     HEAD + "tasks: {rte: }\nseeds: [-1]\n":
         "plan.yaml:3: seeds: expected a number from 0 to 4294967295, found -1",
     HEAD + "tasks: {rte: }\nseeds: [4294967296]\n":
@@ -185,7 +185,7 @@ FAULTS = {
     HEAD + f"tasks: {{rte: }}\ngrid: {{batch_size: {list(range(1, 99))}, warmup_steps: {list(range(99))}}}\n":
         "plan.yaml:3: grid: more than 1000 combinations",
     HEAD + "tasks: {rte: {checkpoints: [base, base]}}\n":
-        "plan.yaml:2: tasks.rte.checkpoints: a checkpoint is listed twice",
+        "plan.yaml:2: tasks.rte.checkpoints: a checkpoint stands twice",
     HEAD + "tasks: {rte: }\npreset: author\n":
         "plan.yaml:3: preset: expected one of authors, reference, found 'author'",
     HEAD + "tasks:\n  rte: {init_from: mnli}\n":
@@ -253,7 +253,7 @@ def test_a_plan_takes_every_usual_spelling_of_a_task(tmp_path: Path) -> None:
         "sst-2/base-seed1",
     ]
     twice = plan_of(tmp_path, HEAD + "tasks:\n  sst-2:\n  SST2:\n", "twice.yaml")
-    with pytest.raises(InputError, match=r"twice\.yaml:4: tasks\.SST2: is listed twice"):
+    with pytest.raises(InputError, match=r"twice\.yaml:4: tasks\.SST2: stands twice"):
         read_plan(twice)
 
 
