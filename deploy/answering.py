@@ -110,7 +110,7 @@ def single_row(model: "Model", flags: Namespace) -> TextRow:
     """The row that --text and --text_pair make, checked; a wrong number of texts is a UsageError."""
     given = flags.text is not None
     row = tuple(text for text in (flags.text if given else DEFAULT_TEXT, flags.text_pair) if text is not None)
-    check_row(row, ("--text", "--text_pair")[: len(row)], "the command line")
+    check_row(row, ("--text", "--text_pair")[: len(row)])
     if len(row) not in model.texts:
         if model.kind == "question":
             raise UsageError("this model answers questions: give --question and --context")

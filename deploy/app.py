@@ -33,12 +33,12 @@ from deploy.schemas import (
 )
 
 _REFUSALS = {
-    400: "The body is no JSON, or Host is missing",
+    400: "The body is not JSON, or the Host header is missing",
     401: "The token is missing or wrong",
     408: "The request did not arrive in time",
     413: "The body is too large",
-    415: "The body is not called JSON",
-    421: "The service does not answer for this host",
+    415: "The Content-Type is not application/json",
+    421: "The service does not answer requests for this host",
     422: "The inputs cannot be answered",
     429: "Too many inputs wait already",
     504: "The answer took too long",

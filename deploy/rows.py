@@ -37,11 +37,13 @@ def fault_of(text: str) -> str:
     return ""
 
 
-def check_row(row: TextRow, names: Sequence[str], where: str) -> TextRow:
-    """The row itself; InputError names the text that cannot be answered."""
+def check_row(
+    row: TextRow, names: Sequence[str], path: str | Path | None = None, line: int | None = None
+) -> TextRow:
+    """The row itself; InputError names the text that cannot be answered, in a file with path and line."""
     for name, text in zip(names, row, strict=True):
         if fault := fault_of(text):
-            raise InputError(f"{where}: {name} {fault}")
+            raise InputError(f"{name} {fault}", path=path, line=line)
     return row
 
 
@@ -87,7 +89,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 def _read_txt(path: Path, choices: Sequence[Sequence[str]]) -> Iterator[tuple[int, TextRow]]:
     for number, line in _lines(path):
-        yield number, check_row((line,), ("the line",), f"{path}:{number}")
+        yield number, check_row((line,), ("the line",), path, number)
 
 
 def _read_tsv(path: Path, choices: Sequence[Sequence[str]]) -> Iterator[tuple[int, TextRow]]:
@@ -100,39 +102,40 @@ def _read_tsv(path: Path, choices: Sequence[Sequence[str]]) -> Iterator[tuple[in
             raise InputError("columns are counted from 1", path=path)
     else:
         header = next(lines)[1].split("\t")
-        names = _choose(f"{path}:1", header, choices, "the header has")
+        names = _choose(header, choices, path, 1)
         columns, width = [header.index(name) for name in names], len(header)
     for number, line in lines:
         cells = line.split("\t")
         if len(cells) < width or (len(cells) > width and not by_number):
             raise InputError(f"expected {width} columns, found {len(cells)}", path=path, line=number)
-        yield number, check_row(tuple(cells[column] for column in columns), names, f"{path}:{number}")
+        yield number, check_row(tuple(cells[column] for column in columns), names, path, number)
 
 
 def _read_jsonl(path: Path, choices: Sequence[Sequence[str]]) -> Iterator[tuple[int, TextRow]]:
     for number, line in _lines(path):
         if not line.strip():
             continue
-        where = f"{path}:{number}"
-        values = parse_json(line, where)
+        values = parse_json(line, path, number)
         if not isinstance(values, dict):
-            raise InputError(f"{where}: expected a JSON object, found a {type(values).__name__}")
-        names = _choose(where, list(values), choices, "the object has")
+            reason = f"expected a JSON object, found a {type(values).__name__}"
+            raise InputError(reason, path=path, line=number)
+        names = _choose(list(values), choices, path, number)
         for name in names:
             if not isinstance(values[name], str):
-                raise InputError(f"{where}: {name} should be a text, not {shortened(values[name], 60)}")
-        yield number, check_row(tuple(values[name] for name in names), names, where)
+                reason = f"{name} should be a text, not {shortened(values[name], 60)}"
+                raise InputError(reason, path=path, line=number)
+        yield number, check_row(tuple(values[name] for name in names), names, path, number)
 
 
 _READERS = {".txt": _read_txt, ".tsv": _read_tsv, ".jsonl": _read_jsonl}
 
 
-def _choose(
-    where: str, present: Sequence[str], choices: Sequence[Sequence[str]], holder: str
-) -> Sequence[str]:
+def _choose(present: Sequence[str], choices: Sequence[Sequence[str]], path: Path, line: int) -> Sequence[str]:
+    """The first set of names that are all present."""
     for names in choices:
         if all(name in present for name in names):
             return names
     expected = " or ".join(" and ".join(names) for names in choices)
     listed = ", ".join(shortened(name, 60) for name in present[:8])
-    raise InputError(f"{where}: expected {expected}; {holder} {listed}; name the columns with --columns")
+    reason = f"expected the columns {expected}; there are {listed}; name the columns with --columns"
+    raise InputError(reason, path=path, line=line)

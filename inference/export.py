@@ -59,30 +59,33 @@ def export(
     check_packages(kind)
     config = model.config
     batches = list(probe_batches(tokenizer, config.max_position_embeddings, config.pad_token_id, rows))
-    expected = [NetworkEngine(model)(batch) for batch in batches]
     with _locked(target), atomic_folder(target) as folder:
         graph = _write_graph(folder, model, kind)
         write_json(folder / "config.json", {**to_json(config), **settings})
         tokenizer.save(folder)
         exported = ExportedModel(folder, config, kind, head_of(model), graph, digest)
-        comparison, limits = check_graph(open_engine(exported), model, batches, expected, target)
-        more = {"largest_difference": comparison.largest, "limits": limits}
-        write_description(exported, paddle.__version__, {**more, **(finish(exported) if finish else {})})
+        comparison, limits = check_graph(open_engine(exported), model, batches, target)
+        write_description(
+            exported,
+            {
+                "paddle_version": paddle.__version__,
+                "largest_difference": comparison.largest,
+                "limits": limits,
+                **(finish(exported) if finish else {}),
+            },
+        )
     return comparison.largest
 
 
 def check_graph(
-    engine: Engine,
-    model: "paddle.nn.Layer",
-    batches: Sequence[Batch],
-    expected: Sequence[Outputs],
-    target: Path,
+    engine: Engine, model: "paddle.nn.Layer", batches: Sequence[Batch], target: Path
 ) -> tuple[Comparison, dict[str, float]]:
     """Compare a graph with its network: the comparison and its limits.
 
     Raises:
         InputError: They differ by more than rounding.
     """
+    expected = [NetworkEngine(model)(batch) for batch in batches]
     comparison = compare(engine, batches, expected)
     limits = comparison.limits()
     if comparison.fault(limits):  # a network of many layers, or large numbers within: measure its rounding

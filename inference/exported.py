@@ -77,14 +77,13 @@ def is_exported(folder: str | Path) -> bool:
     return (Path(folder) / DESCRIPTION).is_file()
 
 
-def write_description(model: ExportedModel, paddle_version: str, more: Mapping[str, object]) -> None:
+def write_description(model: ExportedModel, more: Mapping[str, object]) -> None:
     """Write ``export.json``."""
     values = {
         "format": model.format,
         "head": model.head,
         "graph": model.graph,
         "checkpoint_digest": model.digest,
-        "paddle_version": paddle_version,
         **more,
     }
     write_json(model.folder / DESCRIPTION, values)

@@ -143,7 +143,7 @@ def test_contradicting_flags_are_wrong_usage(sst2: Path, argv: list[str]) -> Non
 
 @pytest.mark.parametrize("text", ["", "  ", "a\0b", "\ud800"])
 def test_a_text_that_cannot_be_answered_is_an_error(sst2: Path, text: str) -> None:
-    with pytest.raises(InputError, match="the command line: --text "):
+    with pytest.raises(InputError, match=r"--text (is|holds) "):
         infer(["--model_dir", str(sst2), "--text", text])
 
 
