@@ -15,8 +15,11 @@ import numpy as np
 class Features:
     """Tokenised rows, flat: row i is ``ids[starts[i]:starts[i + 1]]``.
 
-    ids: int32; starts: (N + 1,) int64; first_lengths: (N,) int32, tokens of the first segment;
-    targets: (N,) int64 label ids or float32 scores, or None.
+    Attributes:
+        ids: (all tokens,) int32
+        starts: (N + 1,) int64
+        first_lengths: (N,) int32, tokens of the first segment.
+        targets: (N,) int64 label ids or float32 scores, or None.
     """
 
     ids: np.ndarray
@@ -35,8 +38,14 @@ class Features:
 
 @dataclass(frozen=True)
 class Batch:
-    """ids, token_types: (B, T) int64; mask: (B, T) float32, 1 real and 0 padding, or None if nothing
-    is padded; targets: (B,) or None; rows: (B,) the rows' numbers in the features."""
+    """A padded batch.
+
+    Attributes:
+        ids, token_types: (B, T) int64
+        mask: (B, T) float32, 1 at real tokens and 0 at padding; None where nothing is padded.
+        targets: (B,) or None
+        rows: (B,) the rows' numbers in the features.
+    """
 
     ids: np.ndarray
     token_types: np.ndarray
@@ -88,7 +97,14 @@ def training_order(
 
 
 def parts(lengths: np.ndarray, part_cost: float) -> list[slice]:
-    """Cut a batch of ascending lengths (B,) where that costs least: padded tokens + part_cost a part.
+    """Cut a batch where that costs least: padded tokens + part_cost a part.
+
+    Args:
+        lengths: (B,) ascending.
+        part_cost: In tokens.
+
+    Returns:
+        Slices of the batch, which together are all of it.
 
     The network gives a row the same in any batch and a step's loss is a sum over rows, so the parts of a
     batch, their gradients added, are one step on the whole batch, with less padding.
@@ -109,7 +125,11 @@ def parts(lengths: np.ndarray, part_cost: float) -> list[slice]:
 class EpochBatches:
     """An epoch's batches in training order. A slice gives the batches in it, each padded when asked for.
 
-    part_cost: cut every batch into ``parts``; infinite: leave it whole.
+    Args:
+        features: All rows.
+        order: The row numbers of each batch.
+        pad_id: What padding is filled with.
+        part_cost: Cut every batch into ``parts`` of this cost; infinite: leave it whole.
     """
 
     def __init__(
@@ -120,9 +140,9 @@ class EpochBatches:
     def __len__(self) -> int:
         return len(self._order)
 
-    def __getitem__(self, wanted: slice) -> list[Batch]:
+    def __getitem__(self, numbers: slice) -> list[Batch]:
         batches = []
-        for rows in self._order[wanted]:
+        for rows in self._order[numbers]:
             if not len(rows):  # more processes than rows
                 continue
             lengths = self._features.lengths[rows]

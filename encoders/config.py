@@ -28,15 +28,21 @@ MAX_LAYERS = 1000  # far beyond every such network: a slip, or somebody's malice
 class EncoderConfig:
     """The shape of a network. Field names are those of Hugging Face's ``config.json``.
 
-    embedding_size: width of the embedding tables; projected to hidden_size where they differ
-    (bert and ernie: always hidden_size). head_ratio: by how much ConvBERT divides the attention
-    heads. num_groups: groups of the feed-forward's linear layers. classifier_head: ``linear`` (the
-    ConvBERT authors': one layer on the first token), ``dense`` (Hugging Face's ConvBERT and ELECTRA:
-    dense, gelu, projection) or ``pooler`` (BERT, ERNIE: through the pretrained dense + tanh).
-    reference_padding: let padding reach real tokens through the convolution as published code does.
-    target_scale: a regression head's output times this is the score (STS-B on [0, 1]: 5).
-    finetuning_task, max_seq_length: what the head was trained for, and on how long inputs; empty and 0
-    in a pretrained model.
+    Attributes:
+        embedding_size: Width of the embedding tables, which are projected to hidden_size where that differs.
+        classifier_dropout: Of the head; None: hidden_dropout_prob.
+        head_ratio: By how much ConvBERT divides the attention heads.
+        num_groups: Groups of the feed-forward's linear layers.
+        classifier_head: ``linear`` (the ConvBERT authors': one layer on the first token), ``dense`` (Hugging
+            Face's ConvBERT and ELECTRA: dense, gelu, projection) or ``pooler`` (BERT, ERNIE: through the
+            pretrained dense + tanh). Empty: that of the model type.
+        reference_padding: Let padding reach real tokens through the convolution, as published code does.
+        target_scale: A regression head's output times this is the score (STS-B on [0, 1]: 5).
+        finetuning_task: What the head was trained for; empty in a pretrained model.
+        max_seq_length: On how many tokens; 0 in a pretrained model.
+
+    Raises:
+        InputError: It names the first value that no network can have.
     """
 
     model_type: str = "convbert"
@@ -68,7 +74,6 @@ class EncoderConfig:
     max_seq_length: int = 0
 
     def __post_init__(self) -> None:
-        """InputError names the first value that no network can have."""
         if not self.classifier_head:
             head = "pooler" if self.model_type in ("bert", "ernie") else "dense"
             object.__setattr__(self, "classifier_head", head)

@@ -48,11 +48,16 @@ _TOKEN_TYPES = "token_type_ids"
 class TokenizerSettings:
     """What the small files say.
 
-    path: ``tokenizer_config.json``, whether or not it is there. takes_file_whole: whether the class takes
-    tokenizer.json as it stands; the others are BERT's. normaliser: of ``NORMALISER_DEFAULTS`` what is
-    given. roles: of ``ROLES`` what is given. extras: other special tokens. declared: added tokens by the id
-    they should have; declared_in: the file that lists them, None where none does. notes: what a user should
-    know.
+    Attributes:
+        path: ``tokenizer_config.json``, whether or not it is there.
+        takes_file_whole: Whether the class takes tokenizer.json as it stands; other classes are BERT's.
+        normaliser: Of ``NORMALISER_DEFAULTS`` what is given.
+        roles: Of ``ROLES`` what is given.
+        extras: Other special tokens.
+        declared: Added tokens by the id they should have.
+        declared_in: The file that lists them, None where none does.
+        splits_special_tokens: Whether special tokens in a text are cut like other text.
+        notes: What a user should know, a line each.
     """
 
     path: Path

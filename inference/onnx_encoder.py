@@ -12,7 +12,7 @@ import numpy as np
 from encoders.config import EncoderConfig
 from inference.onnx_graph import GraphWriter
 
-_MASKED = -10000.0  # as in encoders/attention.py, which this module cannot import without Paddle
+_MASKED = -10000.0  # as in encoders/ops.py, which this module cannot import without Paddle
 
 
 class EncoderGraph:
