@@ -31,10 +31,8 @@ ATTEMPTS = 5
 _ATTEMPTS_WITHOUT_CONNECTION = 2  # attempts, where not one has reached the server
 _BLOCK = 1 << 20
 _TIMEOUT = 20  # seconds without a byte
-_MIN_SPEED, _SLOW_SECONDS = (
-    1000,
-    60.0,
-)  # bytes a second, over so many seconds; else it is begun anew
+# Bytes a second, over so many seconds; a slower transfer is begun anew.
+_MIN_SPEED, _SLOW_SECONDS = 1000, 60.0
 MAX_BYTES = 4 << 30  # bytes of a file whose size nobody knows; the largest published model has 1.4 GB
 _MAX_ETAG = 4096
 
@@ -107,15 +105,14 @@ def fetch(source: Source, path: Path, pause: float = 1.0) -> Path:
 
 def _fetch_part(source: Source, part: Path, pause: float) -> None:
     """Fill the part file and check it; on a wrong digest once more from the beginning if it was resumed."""
-    resumed = _size_of(part) > 0
-    _transfer_with_retries(source, part, pause)
-    problem = _problem_with(source, part)
-    if problem and resumed:
-        _discard(part)
+    problem = ""
+    for _ in range(2 if _size_of(part) else 1):
         _transfer_with_retries(source, part, pause)
         problem = _problem_with(source, part)
-    if problem:
-        raise _not_kept(source, part, problem)
+        if not problem:
+            return
+        _discard(part)
+    raise _not_kept(source, part, problem)
 
 
 def _not_kept(source: Source, part: Path, problem: str) -> InputError:
