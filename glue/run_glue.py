@@ -22,7 +22,7 @@ from common.flags import set_workers
 from glue.arguments import add_common, add_task
 from glue.config import PRESETS, GlueRunConfig, GlueTrainingConfig, preset_lines, preset_settings
 from glue.tasks import find_task, task_named
-from training.flags import add_run_flags, add_training_flags, parse_flags, resolve_flags
+from training.flags import add_output_flags, add_run_flags, add_training_flags, parse_flags, resolve_flags
 
 
 def make_parser() -> CommandParser:
@@ -39,13 +39,7 @@ def make_parser() -> CommandParser:
         "PaddleNLP's files are read too), or the name of a published model, such as YituTech/conv-bert-base "
         "or convbert-base",
     )
-    parser.add_argument(
-        "--output_dir",
-        required=True,
-        type=path,
-        metavar="DIR",
-        help="the run's folder; must be empty or new, or go with --resume or --overwrite_output_dir",
-    )
+    add_output_flags(parser)
     add_common(parser)
     add_run_flags(parser, PRESETS)
     add_training_flags(parser, GlueTrainingConfig)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from common.errors import UsageError
 from encoders.config import EncoderConfig
 from training.config import TrainingConfig, field, field_names
+from training.published import help_lines
 from training.run_config import RunConfig
 
 
@@ -98,7 +99,11 @@ def preset_settings(objective: str, config: EncoderConfig) -> dict[str, Any]:
 
 def preset_lines() -> list[str]:
     """The same for people."""
-    lines = [f"{name} sets: {_listed(settings)}" for name, settings in _PRESETS.items()]
+    lines = [
+        line
+        for name, settings in _PRESETS.items()
+        for line in help_lines(f"{name} sets: {_listed(settings)}")
+    ]
     return lines + [f"  rtd, convbert-{size}: {_listed(row)}" for size, row in _SIZES.items()]
 
 

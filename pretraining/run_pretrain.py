@@ -21,7 +21,7 @@ if not __package__:  # started by path: what is importable is the clone, not thi
 
 import argparse
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from common.command_line import CommandParser, path, run
 from common.errors import UsageError
@@ -35,12 +35,14 @@ from pretraining.config import (
     preset_settings,
     refuse_foreign,
 )
-from training.config import field_names, read_config_file, resolve
-from training.flags import add_resume_flags, add_training_flags, check_model_type, parse_flags
-from training.run_config import settings_begun_with
-
-if TYPE_CHECKING:
-    from encoders.config import EncoderConfig
+from training.flags import (
+    add_config_flags,
+    add_output_flags,
+    add_training_flags,
+    check_model_type,
+    parse_flags,
+)
+from training.run_config import resolve_run
 
 
 def make_parser() -> CommandParser:
@@ -55,21 +57,9 @@ def make_parser() -> CommandParser:
         help="rtd: tell which tokens a small generator replaced; distill: match --teacher's hidden states "
         "and the geometry of its sentences (default: rtd)",
     )
-    parser.add_argument(
-        "--output_dir",
-        required=True,
-        type=path,
-        metavar="DIR",
-        help="the run's folder; must be empty or new, or go with --resume or --overwrite_output_dir",
-    )
+    add_output_flags(parser)
     add_device(parser)
-    parser.add_argument(
-        "--config",
-        type=path,
-        metavar="FILE.yaml",
-        help="training settings (the lists below) as lines 'name: value'; may be a pipe",
-    )
-    add_resume_flags(parser)
+    add_config_flags(parser)
     add_training_flags(parser, PretrainingConfig)
     for name, config in OBJECTIVES.items():
         add_training_flags(parser, config, f"settings of --objective {name}", without=PretrainingConfig)
@@ -93,11 +83,6 @@ def _add_sources(parser: CommandParser) -> None:
         metavar="NAME_OR_FOLDER",
         help="the network: convbert-small, -medium-small, -base or -mini, electra-mini, or a model folder or "
         "published model, whose configuration and vocabulary are taken; its weights with --init_from_ckpt",
-    )
-    parser.add_argument(
-        "--model_type",
-        choices=("convbert", "bert", "electra", "ernie"),
-        help="what the network should be; a contradiction is an error",
     )
     parser.add_argument(
         "--init_from_ckpt",
@@ -135,40 +120,24 @@ def main(argv: Sequence[str] | None = None) -> None:
     sources = resolve_sources(flags.model_name_or_path, flags.init_from_ckpt, flags.tokenizer, flags.teacher)
     encoder, tokenizer = network_of(**sources, lower_case=flags.do_lower_case)
     check_model_type(flags.model_type, encoder, sources["model_name_or_path"])
-    run_config = _run_config(flags, encoder, sources)
+    config = resolve_run(
+        PretrainingRunConfig,
+        {**vars(flags), **sources, "embeddings": flags.embeddings or ""},
+        encoder,
+        lambda _, network: preset_settings(flags.objective, network),
+        flags.begun,
+        OBJECTIVES[flags.objective],
+    )
     from encoders import distributed
     from pretraining.pre_training import pre_train
 
-    state = pre_train(run_config, encoder, tokenizer)
+    state = pre_train(config, encoder, tokenizer)
     if distributed.is_first():
         best, last = state.best, state.last
         print(
             f"{flags.objective}: {METRIC_FOR_BEST[flags.objective]} best {best['main']:.4f} at step "
             f"{best['step']:.0f}, last {last['main']:.4f}; the encoder is in {flags.output_dir}/best"
         )
-
-
-def _run_config(
-    flags: argparse.Namespace, encoder: "EncoderConfig", sources: dict[str, str]
-) -> PretrainingRunConfig:
-    """What the flags, the config file and the objective say together."""
-    kind = OBJECTIVES[flags.objective]
-    if flags.begun:
-        base = settings_begun_with(kind, flags.begun, vars(flags))
-    else:
-        base = preset_settings(flags.objective, encoder)
-    training = resolve(kind, vars(flags), read_config_file(flags.config, field_names(kind)), base)
-    kept = (
-        "objective",
-        "input_dir",
-        "output_dir",
-        "device",
-        "resume",
-        "overwrite_output_dir",
-        "do_lower_case",
-    )
-    values: dict[str, Any] = {**{name: getattr(flags, name) for name in kept}, **sources}
-    return PretrainingRunConfig(training=training, embeddings=flags.embeddings or "", **values)
 
 
 def _check_usage(given: dict[str, Any]) -> None:

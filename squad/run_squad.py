@@ -39,7 +39,14 @@ from squad.config import (
     preset_settings,
 )
 from training.config import field_names, read_config_file, resolve
-from training.flags import add_run_flags, add_training_flags, check_model_type, parse_flags, resolve_flags
+from training.flags import (
+    add_output_flags,
+    add_run_flags,
+    add_training_flags,
+    check_model_type,
+    parse_flags,
+    resolve_flags,
+)
 
 if TYPE_CHECKING:
     pass
@@ -58,13 +65,7 @@ def make_parser() -> CommandParser:
         metavar="NAME_OR_FOLDER",
         help="a model folder or a published model's name; for answering also a run's folder, for its best/",
     )
-    parser.add_argument(
-        "--output_dir",
-        required=True,
-        type=path,
-        metavar="DIR",
-        help="where results go; for training empty or new, or with --resume or --overwrite_output_dir",
-    )
+    add_output_flags(parser, "where results go; for training it")
     parser.add_switch("--do_train", help="fine-tune, and score on --predict_file meanwhile")
     parser.add_switch("--do_predict", help="answer --predict_file, after training with the best checkpoint")
     for part in ("train", "predict"):

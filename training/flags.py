@@ -69,30 +69,42 @@ def _parser_of(setting: Any) -> Callable[[str], Any]:
     return parse
 
 
-def add_resume_flags(parser: CommandParser) -> None:
-    """Add ``--resume`` and ``--overwrite_output_dir``."""
+def add_output_flags(parser: CommandParser, use: str = "the run's folder; it") -> None:
+    """Add ``--output_dir`` and what to do where a run is in it already."""
+    parser.add_argument(
+        "--output_dir",
+        required=True,
+        type=path,
+        metavar="DIR",
+        help=f"{use} must be empty or new, or go with --resume or --overwrite_output_dir",
+    )
     parser.add_switch("--resume", help="go on where the run in --output_dir stopped; no other flag is needed")
     parser.add_switch("--overwrite_output_dir", help="begin anew: remove the run in --output_dir first")
 
 
-def add_run_flags(parser: CommandParser, presets: Iterable[str]) -> None:
-    """Add the flags that every fine-tuning command has beside its training settings."""
+def add_config_flags(parser: CommandParser) -> None:
+    """Add ``--model_type`` and ``--config``."""
     parser.add_argument(
         "--model_type",
         choices=("convbert", "bert", "electra", "ernie"),
         help="what config.json should say; a contradiction is an error",
     )
     parser.add_argument(
-        "--preset",
-        choices=tuple(presets),
-        help="a published recipe (default: authors for convbert and electra, else none)",
-    )
-    parser.add_argument(
         "--config",
         type=path,
         metavar="FILE.yaml",
-        help="training settings (the list below) as lines 'name: value', such as 'learning_rate: 1e-4'; "
-        "may be a pipe",
+        help="training settings (listed below) as lines 'name: value', such as 'learning_rate: 1e-4'; may be "
+        "a pipe",
+    )
+
+
+def add_run_flags(parser: CommandParser, presets: Iterable[str]) -> None:
+    """Add the flags that every fine-tuning command has beside its training settings."""
+    add_config_flags(parser)
+    parser.add_argument(
+        "--preset",
+        choices=tuple(presets),
+        help="a published recipe (default: authors for convbert and electra, else none)",
     )
     parser.add_argument(
         "--eval_batch_size",
@@ -101,7 +113,6 @@ def add_run_flags(parser: CommandParser, presets: Iterable[str]) -> None:
         metavar="N",
         help="rows of an evaluation batch; of shorter rows more fill it (default: 32)",
     )
-    add_resume_flags(parser)
     parser.add_switch("--from_scratch", help="the model folder has no weights: begin with random ones")
     add_lower_case(parser)
 

@@ -5,6 +5,7 @@
 learning rate for all sizes.
 """
 
+import textwrap
 from typing import Any
 
 from encoders.config import EncoderConfig
@@ -33,7 +34,7 @@ def default_preset(model_type: str) -> str:
 
 def describe_preset(name: str, settings: dict[str, Any]) -> list[str]:
     """Describe a preset in lines: what it sets, and the learning rate where that depends on the size."""
-    lines = [f"preset {name}: {join_settings(settings)}"]
+    lines = help_lines(f"preset {name}: {join_settings(settings)}")
     if "learning_rate" not in settings:
         lines.append(f"  learning_rate {NARROW_RATE:g} up to hidden size {NARROW}, {WIDE_RATE:g} above")
     return lines
@@ -42,3 +43,8 @@ def describe_preset(name: str, settings: dict[str, Any]) -> list[str]:
 def join_settings(settings: dict[str, Any]) -> str:
     """Settings in one line, ``NAME VALUE, …``."""
     return ", ".join(f"{key} {value}" for key, value in settings.items())
+
+
+def help_lines(text: str) -> list[str]:
+    """A paragraph of ``--help`` in lines of at most 100 columns."""
+    return textwrap.wrap(text, width=100, subsequent_indent="  ")

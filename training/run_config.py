@@ -3,11 +3,10 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from common.errors import InputError
 from training.config import (
-    ConfigType,
     FineTuningConfig,
     TrainingConfig,
     field_names,
@@ -60,8 +59,8 @@ class FineTuningRunConfig(RunConfig):
     saved: str | None = None
 
 
-RunConfigType = TypeVar("RunConfigType", bound=FineTuningRunConfig)
-# Preset's name, network's shape → the settings that the preset sets.
+RunConfigType = TypeVar("RunConfigType", bound=RunConfig)
+# Preset's name, empty for none, and network's shape → the settings that the preset sets.
 PresetSettings = Callable[[str, "EncoderConfig"], Mapping[str, Any]]
 _NOT_FLAGS = ("training", "model_sha256", "saved")
 
@@ -72,6 +71,7 @@ def resolve_run(
     encoder: "EncoderConfig",
     preset_settings: PresetSettings,
     begun: Mapping[str, Any] | None = None,
+    training: type[TrainingConfig] | None = None,
 ) -> RunConfigType:
     """Resolve everything a run is asked to do: flag over config file over preset over default.
 
@@ -81,31 +81,27 @@ def resolve_run(
         encoder: The shape of the network it starts with.
         preset_settings: What a preset sets.
         begun: What a resumed run's ``args.json`` says; its settings take the place of the preset's.
+        training: The class of its training settings, where it is narrower than the field's.
 
     Raises:
         InputError: A setting is wrong, or contradicts the run that is resumed.
     """
-    training = type_of_training(config)
+    fields = {field.name: field for field in dataclasses.fields(config)}
+    training = training or cast("type[TrainingConfig]", fields["training"].type)
     config_file = read_config_file(values.get("config"), field_names(training))
     preset = values.get("preset") or default_preset(encoder.model_type)
-    if begun and preset != begun.get("preset"):
+    if begun and "preset" in fields and preset != begun.get("preset"):
         raise InputError(
             f"--preset {preset}: this run was begun with {begun.get('preset') or 'none'}; "
             "leave the flag out, or take another --output_dir"
         )
-    base = settings_begun_with(training, begun, values) if begun else preset_settings(preset, encoder)
-    names = {field.name for field in dataclasses.fields(config)}
-    given = {name: value for name, value in values.items() if name in names}
-    return config(**{**given, "preset": preset, "training": resolve(training, values, config_file, base)})
+    base = _settings_begun_with(training, begun, values) if begun else preset_settings(preset, encoder)
+    resolved = {**values, "preset": preset, "training": resolve(training, values, config_file, base)}
+    return config(**{name: value for name, value in resolved.items() if name in fields})
 
 
-def type_of_training(config: type[RunConfig]) -> Any:
-    """The class of a run config's ``training``."""
-    return next(field.type for field in dataclasses.fields(config) if field.name == "training")
-
-
-def settings_begun_with(
-    training: type[ConfigType], begun: Mapping[str, Any], values: Mapping[str, Any]
+def _settings_begun_with(
+    training: type[TrainingConfig], begun: Mapping[str, Any], values: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The training settings that a run was begun with, of what its ``args.json`` says."""
     path = f"{values['output_dir']}/args.json"
