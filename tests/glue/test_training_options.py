@@ -127,8 +127,8 @@ def test_the_scores_are_those_of_the_averaged_weights(
         run_eval.main(
             ["--task_name", "rte", "--ckpt_path", str(tmp_path / "run" / name), "--data_dir", str(sample_dir)]
         )
-        found = json.loads(capsys.readouterr().out)
-        assert found["loss"] == pytest.approx(scores[name]["loss"], rel=1e-6)
+        actual = json.loads(capsys.readouterr().out)
+        assert actual["loss"] == pytest.approx(scores[name]["loss"], rel=1e-6)
 
 
 def test_a_resumed_run_with_all_of_them_is_the_uninterrupted_one(

@@ -20,8 +20,8 @@ SHORT = "--max_seq_length 32 --batch_size 16 --max_steps 12 --save_steps 4 --log
 
 
 def arguments(corpus: Path, model: Path | str, output: Path, more: str = SHORT) -> list[str]:
-    words = ["--input_dir", str(corpus), "--model_name_or_path", str(model), "--output_dir", str(output)]
-    return [*words, *more.split()]
+    argv = ["--input_dir", str(corpus), "--model_name_or_path", str(model), "--output_dir", str(output)]
+    return [*argv, *more.split()]
 
 
 def lines_of(run: Path, key: str) -> list[dict[str, float]]:
@@ -33,7 +33,7 @@ def contents(run: Path) -> dict[str, bytes]:
     return {name: (run / name).read_bytes() for name in SAME}
 
 
-def start(project_dir: Path, words: list[str], cwd: Path, processes: int = 1) -> subprocess.Popen[str]:
+def start(project_dir: Path, argv: list[str], cwd: Path, processes: int = 1) -> subprocess.Popen[str]:
     program = ["-m", "pretraining.run_pretrain"]
     if processes > 1:
         logs = cwd / f"log{time.monotonic_ns()}"
@@ -41,12 +41,12 @@ def start(project_dir: Path, words: list[str], cwd: Path, processes: int = 1) ->
         program += ["--log_dir", str(logs), str(project_dir / "pretraining" / "run_pretrain.py")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(project_dir)}
     return subprocess.Popen(
-        [sys.executable, *program, *words], cwd=cwd, env=environment, encoding="utf-8",
+        [sys.executable, *program, *argv], cwd=cwd, env=environment, encoding="utf-8",
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
 
 
-def interrupt_after(steps: int, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def interrupt_after(steps: int, argv: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Call the command, and end it by Ctrl-C when it has taken so many steps."""
     left, real = iter(range(steps)), trainer.Trainer.step
 
@@ -58,4 +58,4 @@ def interrupt_after(steps: int, words: list[str], monkeypatch: pytest.MonkeyPatc
     with monkeypatch.context() as patch:
         patch.setattr(trainer.Trainer, "step", stopped)
         with pytest.raises(KeyboardInterrupt):
-            main(words)
+            main(argv)

@@ -26,7 +26,7 @@ def test_passages_pairs_and_ends_of_documents(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"fine\nab\xff\n", ":2: byte 0xff is not UTF-8"),
         (b"fine\nfine\na\0b\n", ":3: holds a NUL byte"),
@@ -35,11 +35,11 @@ def test_passages_pairs_and_ends_of_documents(tmp_path: Path) -> None:
         (b"fine\na\t \n", ":2: one text of the pair is empty"),
     ],
 )
-def test_what_is_no_text_is_named_with_its_line(tmp_path: Path, content: bytes, said: str) -> None:
+def test_what_is_no_text_is_named_with_its_line(tmp_path: Path, content: bytes, message: str) -> None:
     path = corpus(tmp_path, content)
     with pytest.raises(InputError) as caught:
         list(read_passages(path))
-    assert str(caught.value).startswith(f"{path}{said}")
+    assert str(caught.value).startswith(f"{path}{message}")
 
 
 def test_a_line_of_exactly_the_longest_length_is_read(tmp_path: Path) -> None:

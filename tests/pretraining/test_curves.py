@@ -42,11 +42,11 @@ def test_what_is_drawn_is_what_was_measured(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["curves.svg", "curves.png", "curves.PDF"])
 def test_the_same_history_gives_the_same_bytes(tmp_path: Path, name: str) -> None:
     folder = run_folder(tmp_path / "a")
-    found = []
+    actual = []
     for _ in range(2):
         main([str(folder), "--output", str(tmp_path / name)])
-        found.append((tmp_path / name).read_bytes())
-    assert found[0] == found[1] != b""
+        actual.append((tmp_path / name).read_bytes())
+    assert actual[0] == actual[1] != b""
 
 
 def test_a_single_evaluation_is_a_dot_and_every_run_is_named(tmp_path: Path) -> None:

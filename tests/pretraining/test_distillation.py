@@ -72,8 +72,8 @@ def test_teachers_of_all_types(model_type: str, corpus_dir: Path, tiny_folder: P
     whole = teacher(*(paddle.to_tensor(part) for part in (some.ids, some.token_types, some.mask)))
     np.testing.assert_array_equal(last.numpy(), whole.numpy())
     assert not np.allclose(first.numpy(), whole.numpy())
-    words = arguments(corpus_dir, tiny_folder, tmp_path / "teacher", tmp_path / "out")
-    main([*words, "--max_steps", "1", "--eval_examples", "2", "--matched_layers", "1"])
+    argv = arguments(corpus_dir, tiny_folder, tmp_path / "teacher", tmp_path / "out")
+    main([*argv, "--max_steps", "1", "--eval_examples", "2", "--matched_layers", "1"])
     (scores,) = evaluations(tmp_path / "out")
     assert -1 <= scores["token_cosine"] <= 1
 
@@ -82,25 +82,25 @@ def test_narrowed_embeddings_keep_the_distances_that_lie_in_their_directions() -
     # Words in a plane of a space of 6 dimensions, off the origin: 2 columns hold all there is.
     draw = np.random.default_rng(3)
     plane, _ = np.linalg.qr(draw.normal(size=(6, 2)))
-    words = draw.normal(size=(40, 2)) @ plane.T + 5.0
-    tables = {"word": words, "position": words[:4] * 0.5, "token_type": np.zeros((2, 6))}
+    embeddings = draw.normal(size=(40, 2)) @ plane.T + 5.0
+    tables = {"word": embeddings, "position": embeddings[:4] * 0.5, "token_type": np.zeros((2, 6))}
     narrow = narrowed({f"encoder.embeddings.{name}.weight": table for name, table in tables.items()}, 2)
-    found = narrow["encoder.embeddings.word.weight"]
-    assert found.shape == (40, 2)
-    before = np.linalg.norm(words[:, None] - words, axis=-1)
-    np.testing.assert_allclose(np.linalg.norm(found[:, None] - found, axis=-1), before, atol=1e-5)
+    actual = narrow["encoder.embeddings.word.weight"]
+    assert actual.shape == (40, 2)
+    before = np.linalg.norm(embeddings[:, None] - embeddings, axis=-1)
+    np.testing.assert_allclose(np.linalg.norm(actual[:, None] - actual, axis=-1), before, atol=1e-5)
     # What all words share moved into the token types: sums of word and type are turned as a whole.
-    turned = found + narrow["encoder.embeddings.token_type.weight"][0]
+    turned = actual + narrow["encoder.embeddings.token_type.weight"][0]
     position = narrow["encoder.embeddings.position.weight"][1]
     np.testing.assert_allclose(
-        turned @ position, words @ (words[1] * 0.5) - _outside(words, plane), atol=1e-4
+        turned @ position, embeddings @ (embeddings[1] * 0.5) - _outside(embeddings, plane), atol=1e-4
     )
 
 
-def _outside(words: np.ndarray, plane: np.ndarray) -> np.ndarray:
+def _outside(embeddings: np.ndarray, plane: np.ndarray) -> np.ndarray:
     """The part of each word's product with half the second word that lies outside the plane."""
     rest = np.eye(6) - plane @ plane.T
-    return words @ rest @ (words[1] * 0.5)
+    return embeddings @ rest @ (embeddings[1] * 0.5)
 
 
 @pytest.mark.parametrize("shape", [(3, 7), (5, 5)])
@@ -112,8 +112,8 @@ def test_isometry_keeps_lengths(shape: tuple[int, int]) -> None:
 
 
 def arguments(corpus: Path, student: Path | str, teacher: Path, output: Path, *more: str) -> list[str]:
-    words = {"input_dir": corpus, "model_name_or_path": student, "teacher": teacher, "output_dir": output}
-    flags = [word for name, value in words.items() for word in (f"--{name}", str(value))]
+    values = {"input_dir": corpus, "model_name_or_path": student, "teacher": teacher, "output_dir": output}
+    flags = [word for name, value in values.items() for word in (f"--{name}", str(value))]
     fixed = "--max_seq_length 32 --batch_size 16 --max_steps 24 --save_steps 8 --logging_steps 4 --seed 3"
     return ["--objective", "distill", *flags, *fixed.split(), *more]
 
@@ -143,9 +143,9 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
     corpus_dir: Path, tiny_folder: Path, teacher_folder: Path, finished: Path, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    words = arguments(corpus_dir, tiny_folder, teacher_folder, tmp_path / "out", "--dropout", "0.1")
-    interrupt_after(13, words, monkeypatch)
-    main([*words, "--resume"])
+    argv = arguments(corpus_dir, tiny_folder, teacher_folder, tmp_path / "out", "--dropout", "0.1")
+    interrupt_after(13, argv, monkeypatch)
+    main([*argv, "--resume"])
     for name in ("model.safetensors", "objective.safetensors", "optimizer.safetensors", "state.json"):
         assert (tmp_path / "out/last" / name).read_bytes() == (finished / "last" / name).read_bytes(), name
     assert (tmp_path / "out/history.jsonl").read_text(encoding="utf-8") == (
@@ -165,8 +165,8 @@ def test_the_encoder_is_a_model_folder(finished: Path, tiny_folder: Path) -> Non
 def test_a_named_network_takes_the_teachers_vocabulary_and_embeddings(
     corpus_dir: Path, teacher_folder: Path, tmp_path: Path
 ) -> None:
-    words = arguments(corpus_dir, "electra-mini", teacher_folder, tmp_path / "out")
-    main([*words, "--max_steps", "1", "--learning_rate", "0", "--eval_examples", "2"])
+    argv = arguments(corpus_dir, "electra-mini", teacher_folder, tmp_path / "out")
+    main([*argv, "--max_steps", "1", "--learning_rate", "0", "--eval_examples", "2"])
     assert (tmp_path / "out/best/vocab.txt").read_bytes() == (teacher_folder / "vocab.txt").read_bytes()
     config = read_config(tmp_path / "out/best")
     assert (config.model_type, config.hidden_size) == ("electra", 256)

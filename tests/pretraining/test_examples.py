@@ -46,12 +46,12 @@ def rows_of(shard: Shard) -> list[tuple[list[int], int]]:
 def test_every_line_becomes_what_the_tokenizer_gives(tmp_path: Path, tokenizer: Tokenizer) -> None:
     # The tokenizer's own encode() adds the special tokens; the shards put them in by themselves.
     lines = ["a1 b2 c3", "", "d4 e5\tf6 g7 h8", "x"]
-    found = load_examples(corpus(tmp_path, lines), tokenizer, 64, "lines")
+    actual = load_examples(corpus(tmp_path, lines), tokenizer, 64, "lines")
     wanted = tokenizer.encode([("a1 b2 c3",), ("d4 e5", "f6 g7 h8"), ("x",)], 64)
-    assert rows_of(found.held_out) == wanted[:1]
-    (shard,) = found.train
+    assert rows_of(actual.held_out) == wanted[:1]
+    (shard,) = actual.train
     assert rows_of(shard) == wanted[1:]
-    assert (found.examples, found.tokens) == (2, len(wanted[1][0]) + len(wanted[2][0]))
+    assert (actual.examples, actual.tokens) == (2, len(wanted[1][0]) + len(wanted[2][0]))
 
 
 def test_a_long_passage_goes_on_and_a_long_pair_is_cut(tmp_path: Path, tokenizer: Tokenizer) -> None:
@@ -83,35 +83,35 @@ def test_a_pair_loses_no_more_than_it_must_and_from_the_longer_text(a: int, b: i
 def test_many_shards_hold_every_example_once(
     tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = [f"{a}{b}" for a in "abcdefghij" for b in "klmnopqrst"]
+    passages = [f"{a}{b}" for a in "abcdefghij" for b in "klmnopqrst"]
     monkeypatch.setattr(shards_module, "SHARD_BYTES", 100)
-    found = load_examples(corpus(tmp_path, words), tokenizer, 16, "lines")
-    assert len(found.train) == 3
-    rows = [row for shard in (*found.train, found.held_out) for row in rows_of(shard)]
-    assert sorted(rows) == sorted(tokenizer.encode([(word,) for word in words], 16))
-    assert found.held_out.examples == 2
-    batches = epoch_batches(found.train, 48, seed=1, pad_id=0)
+    actual = load_examples(corpus(tmp_path, passages), tokenizer, 16, "lines")
+    assert len(actual.train) == 3
+    rows = [row for shard in (*actual.train, actual.held_out) for row in rows_of(shard)]
+    assert sorted(rows) == sorted(tokenizer.encode([(word,) for word in passages], 16))
+    assert actual.held_out.examples == 2
+    batches = epoch_batches(actual.train, 48, seed=1, pad_id=0)
     counted = [
         tuple(i for i in row if i) for batch in batches(3)[:] for row in batch.ids.tolist()
     ]  # 0: padding
-    assert sorted(counted) == sorted(tuple(ids) for shard in found.train for ids, _ in rows_of(shard))
+    assert sorted(counted) == sorted(tuple(ids) for shard in actual.train for ids, _ in rows_of(shard))
 
 
 def test_an_epoch_repeats_itself_and_any_part_of_it_can_be_asked_for(
     tmp_path: Path, tokenizer: Tokenizer
 ) -> None:
     lines = [" ".join("ab" for _ in range(1 + number % 20)) + f" {number}" for number in range(300)]
-    found = load_examples(corpus(tmp_path, lines), tokenizer, 64, "lines")
+    actual = load_examples(corpus(tmp_path, lines), tokenizer, 64, "lines")
 
     def ids(epoch: int, wanted: slice) -> list[list[list[int]]]:
-        return [batch.ids.tolist() for batch in epoch_batches(found.train, 256, 5, 0)(epoch)[wanted]]
+        return [batch.ids.tolist() for batch in epoch_batches(actual.train, 256, 5, 0)(epoch)[wanted]]
 
     whole = ids(1, slice(None))
-    assert len(epoch_batches(found.train, 256, 5, 0)(1)) == len(whole)
+    assert len(epoch_batches(actual.train, 256, 5, 0)(1)) == len(whole)
     assert ids(1, slice(7, 9)) == whole[7:9]
     assert ids(2, slice(None)) != whole
     assert max(np.size(batch) for batch in whole) <= 256
-    held_out = held_out_batches(found.held_out, 4, 256, 0)
+    held_out = held_out_batches(actual.held_out, 4, 256, 0)
     assert sum(map(len, held_out)) == 4
 
 

@@ -58,11 +58,11 @@ def test_fifteen_percent_and_never_a_special_token(batch: Batch, tokenizer: Toke
 
 def test_eighty_five_percent_of_them_are_shown_as_mask(batch: Batch, tokenizer: Tokenizer) -> None:
     masked = Masking(tokenizer, 0.15)(batch, (1, 2, 3))
-    shown = masked.ids.reshape(-1)[masked.positions]
-    is_mask = shown == tokenizer.vocabulary["[MASK]"]
+    visible = masked.ids.reshape(-1)[masked.positions]
+    is_mask = visible == tokenizer.vocabulary["[MASK]"]
     # 2000 coins of 0.85: three deviations are 0.024.
     assert is_mask.mean() == pytest.approx(0.85, abs=0.025)
-    np.testing.assert_array_equal(shown[~is_mask], masked.answers[~is_mask])
+    np.testing.assert_array_equal(visible[~is_mask], masked.answers[~is_mask])
     changed = np.flatnonzero((masked.ids != batch.ids).reshape(-1))
     assert set(changed) == set(masked.positions[is_mask].tolist())
 

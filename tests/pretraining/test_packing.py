@@ -53,17 +53,17 @@ def test_no_example_reaches_over_a_blank_line_or_into_a_pair(
             parts[-1].append([filled[0]])
         else:
             parts += [[filled], []] if filled else [[]]
-    found = [joined(example) for example in packed(rows, room(length))]
+    actual = [joined(example) for example in packed(rows, room(length))]
     for part in parts:
         wanted = [i for text in part for i in text[0]]
         if part and len(part[0]) == 2:
             (pair,) = lines(part, room(length))
             wanted = joined(pair)
         while wanted:
-            piece = found.pop(0)
+            piece = actual.pop(0)
             assert piece == wanted[: len(piece)]
             wanted = wanted[len(piece) :]
-    assert not found
+    assert not actual
 
 
 def test_the_first_segment_goes_beyond_half_as_often_as_not() -> None:

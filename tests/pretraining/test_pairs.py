@@ -72,8 +72,8 @@ def test_places_of_tokens_and_their_nearest() -> None:
 def test_the_loss_is_against_the_teachers_cosine_of_each_text_alone(
     tiny_folder: Path, teacher_folder: Path
 ) -> None:
-    recipe = DistillationConfig(max_seq_length=32, pair_weight=2.0, geometry_weight=0.0)
-    objective = make_distillation(read_config(tiny_folder), recipe, str(teacher_folder), "", "teacher")
+    training = DistillationConfig(max_seq_length=32, pair_weight=2.0, geometry_weight=0.0)
+    objective = make_distillation(read_config(tiny_folder), training, str(teacher_folder), "", "teacher")
     objective.model.eval()
     batch = batch_of(TEXTS, tiny_folder)
     objective.hold_out([batch])
@@ -106,20 +106,20 @@ def test_the_loss_is_against_the_teachers_cosine_of_each_text_alone(
 
 
 def test_pairs_weigh_alike_however_they_fall_into_batches(tiny_folder: Path, teacher_folder: Path) -> None:
-    recipe = DistillationConfig(max_seq_length=32, pair_weight=2.0, geometry_weight=0.0)
-    objective = make_distillation(read_config(tiny_folder), recipe, str(teacher_folder), "", "teacher")
+    training = DistillationConfig(max_seq_length=32, pair_weight=2.0, geometry_weight=0.0)
+    objective = make_distillation(read_config(tiny_folder), training, str(teacher_folder), "", "teacher")
     objective.model.eval()
     texts = [*TEXTS, ("the film", "a good day was seen by no film"), ("dull",), ("a day to see a long film",)]
-    found = []
+    actual = []
     for cuts in ((0, 6), (0, 1, 6), (0, 2, 4, 6)):
         batches = [batch_of(texts[start:end], tiny_folder) for start, end in itertools.pairwise(cuts)]
         objective.hold_out(batches)
         scores = objective.evaluate()
         summed = sum(float(objective.loss(batch)) for batch in batches) / sum(map(tokens_of, batches))
         assert summed == pytest.approx(scores["loss"], rel=1e-5)
-        found.append((scores["pair_loss"], scores["token_loss"]))
-    for other in found[1:]:
-        assert other == pytest.approx(found[0], rel=1e-5)
+        actual.append((scores["pair_loss"], scores["token_loss"]))
+    for other in actual[1:]:
+        assert other == pytest.approx(actual[0], rel=1e-5)
 
 
 def arguments(corpus: Path, tiny_folder: Path, teacher: Path, output: Path, *more: str) -> list[str]:

@@ -81,10 +81,10 @@ def test_the_loss_is_that_worked_out_by_hand() -> None:
 
 def test_evaluation_is_that_worked_out_by_hand() -> None:
     three = math.log(3)
-    found = by_hand([[-three, 0.0, three, -three], [-1.0, -2.0, 99.0, 99.0]],
+    actual = by_hand([[-three, 0.0, three, -three], [-1.0, -2.0, 99.0, 99.0]],
                     [[30.0, 0.0], [0.0, 30.0]], 50.0)  # fmt: skip
-    found.held_out = [masked_by_hand(), masked_by_hand()]
-    scores = found.evaluate()
+    actual.held_out = [masked_by_hand(), masked_by_hand()]
+    scores = actual.evaluate()
     assert scores["mlm_loss"] == pytest.approx(15.0, rel=1e-5)
     assert scores["mlm_accuracy"] == 0.5
     losses = [four := math.log(4), math.log(2), four, math.log(4 / 3)]
@@ -186,10 +186,10 @@ def embeddings_of(model: Detector) -> tuple[Any, Any]:
 
 
 def assert_shared(model: Detector) -> None:
-    own, generators = (dict(part.named_parameters()) for part in embeddings_of(model))
+    ours, generators = (dict(part.named_parameters()) for part in embeddings_of(model))
     for name in SHARED:
-        assert own[name] is generators[name], name
-    assert own["projection.weight"].shape != generators["projection.weight"].shape
+        assert ours[name] is generators[name], name
+    assert ours["projection.weight"].shape != generators["projection.weight"].shape
 
 
 def test_both_learn_the_same_embeddings(objective: Detection) -> None:
@@ -202,9 +202,9 @@ def test_both_learn_the_same_embeddings(objective: Detection) -> None:
     batch = objective.prepare(some_batch(4), (0,))
     objective.weight = 0.0  # the generator's loss alone
     objective.loss(batch).backward()
-    own = dict(objective.model.encoder.embeddings.named_parameters())
+    ours = dict(objective.model.encoder.embeddings.named_parameters())
     for name in SHARED:
-        assert np.abs(own[name].grad.numpy()).max() > 0, name
+        assert np.abs(ours[name].grad.numpy()).max() > 0, name
 
 
 def test_new_weights_are_small_in_both(config: EncoderConfig) -> None:
@@ -255,9 +255,9 @@ def test_the_encoder_alone_is_exported(
     [("small", 64, 1, 3e-4, 128), ("medium-small", 96, 1, 5e-4, 128), ("base", 256, 4, 2e-4, 256)],
 )
 def test_the_authors_sizes(size: str, width: int, heads: int, rate: float, batch: int) -> None:
-    recipe = DetectionConfig(**preset_settings("rtd", named(size)))
-    generator = generator_of(named(size), recipe.generator_ratio)
-    assert (recipe.learning_rate, recipe.batch_size) == (rate, batch)
+    training = DetectionConfig(**preset_settings("rtd", named(size)))
+    generator = generator_of(named(size), training.generator_ratio)
+    assert (training.learning_rate, training.batch_size) == (rate, batch)
     assert (generator.hidden_size, generator.num_attention_heads) == (width, heads)
     assert generator.intermediate_size == 4 * width
     kept = ("embedding_size", "num_hidden_layers", "num_groups", "vocab_size", "conv_kernel_size")
@@ -305,9 +305,9 @@ def test_processes_read_disjoint_parts_masked_alike(
         batches = epoch_batches(shards, 96, 7, 0, Masking(tokenizer, 0.15))(2)
         assert len(batches) > 5
         parts = [batches[n : n + 1] for n in range(len(batches))]
-        return [{int(row): tuple(filter(None, ids)) for part in found  # without padding
+        return [{int(row): tuple(filter(None, ids)) for part in actual  # without padding
                  for row, ids in zip(part.original.rows, part.ids.tolist(), strict=True)}
-                for found in parts]  # fmt: skip
+                for actual in parts]  # fmt: skip
 
     alone, first, second = seen(0, 1), seen(0, 2), seen(1, 2)
     for whole, one, two in zip(alone, first, second, strict=True):

@@ -16,9 +16,9 @@ from tests.pretraining.runs import SHORT, arguments, contents, interrupt_after, 
 def test_a_stopped_run_goes_on_to_the_same_bytes(
     corpus_dir: Path, tiny_folder: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = arguments(corpus_dir, tiny_folder, tmp_path / "out")
-    interrupt_after(7, words, monkeypatch)
-    main([*words, "--resume"])
+    argv = arguments(corpus_dir, tiny_folder, tmp_path / "out")
+    interrupt_after(7, argv, monkeypatch)
+    main([*argv, "--resume"])
     assert contents(tmp_path / "out") == contents(finished)
 
 
@@ -43,18 +43,18 @@ def test_another_teacher_at_the_same_place_is_noticed(
 ) -> None:
     teacher = tmp_path / "teacher"
     shutil.copytree(teacher_folder, teacher)
-    words = arguments(
+    argv = arguments(
         corpus_dir, tiny_folder, tmp_path / "out", f"{SHORT} --objective distill --teacher {teacher}"
     )
-    main(words)
+    main(argv)
     moved = tmp_path / "moved"
     teacher.rename(moved)  # wherever it lies, it is the same
-    main([*words, "--resume", "--teacher", str(moved)])
+    main([*argv, "--resume", "--teacher", str(moved)])
     config = json.loads((moved / "config.json").read_text(encoding="utf-8"))
     (moved / "config.json").write_text(json.dumps({**config, "layer_norm_eps": 1e-5}), encoding="utf-8")
     (moved / "manifest.json").unlink()
     with pytest.raises(InputError, match="begun with teacher_sha256"):
-        main([*words, "--resume", "--teacher", str(moved)])
+        main([*argv, "--resume", "--teacher", str(moved)])
 
 
 def test_a_run_that_saved_nothing_begins_anew_and_says_so(
@@ -64,10 +64,10 @@ def test_a_run_that_saved_nothing_begins_anew_and_says_so(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    words = arguments(corpus_dir, tiny_folder, tmp_path / "out")
-    interrupt_after(0, words, monkeypatch)
+    argv = arguments(corpus_dir, tiny_folder, tmp_path / "out")
+    interrupt_after(0, argv, monkeypatch)
     assert "begins anew" not in capsys.readouterr().err
-    main([*words, "--resume"])
+    main([*argv, "--resume"])
     assert "out: nothing was saved yet, so this run begins anew" in capsys.readouterr().err
 
 
@@ -78,15 +78,15 @@ def test_killed_runs_go_on_to_the_same_bytes(
 ) -> None:
     settings = SHORT.replace("--max_steps 12 --save_steps 4", "--max_steps 60 --save_steps 3")
 
-    def words(name: str) -> list[str]:
+    def argv(name: str) -> list[str]:
         return [*arguments(corpus_dir, tiny_folder, tmp_path / name, settings), "--resume"]
 
-    whole = start(project_dir, words("whole"), tmp_path)
-    said, _ = whole.communicate(timeout=600)
-    assert whole.returncode == 0, said
+    whole = start(project_dir, argv("whole"), tmp_path)
+    message, _ = whole.communicate(timeout=600)
+    assert whole.returncode == 0, message
     kills = 0
     for _ in range(40):
-        killed = start(project_dir, words("killed"), tmp_path)
+        killed = start(project_dir, argv("killed"), tmp_path)
         assert killed.stdout is not None
         for line in killed.stdout:  # four evaluations and saves, and it is killed somewhere in the next
             if "dev " in line and f"step {3 * (4 * kills + 4)} " in line:

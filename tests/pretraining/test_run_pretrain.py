@@ -44,8 +44,8 @@ def test_two_hundred_steps_lower_both_losses_and_beat_chance(
     assert last["detection_recall"] == 0 or last["detection_precision"] > 2 * last["replaced_share"]
     from glue.run_glue import main as run_glue
 
-    words = f"--task_name rte --data_dir {sample_dir} --max_steps 2 --output_dir {tmp_path / 'rte'}"
-    run_glue([*words.split(), "--model_name_or_path", str(tmp_path / "out" / "best")])
+    argv = f"--task_name rte --data_dir {sample_dir} --max_steps 2 --output_dir {tmp_path / 'rte'}"
+    run_glue([*argv.split(), "--model_name_or_path", str(tmp_path / "out" / "best")])
     assert "accuracy" in json.loads((tmp_path / "rte" / "scores.json").read_text(encoding="utf-8"))["best"]
 
 
@@ -54,9 +54,9 @@ def test_batches_of_one_accumulation_and_mixed_precision(
 ) -> None:
     corpus = tmp_path / "corpus"
     corpus.mkdir()
-    words = (corpus_dir / "train.data").read_text(encoding="utf-8").splitlines()[:8]
+    argv = (corpus_dir / "train.data").read_text(encoding="utf-8").splitlines()[:8]
     (corpus / "train.data").write_text(
-        "\n".join(["[MASK]", *words, "[SEP]", "[MASK] [MASK]"]), encoding="utf-8"
+        "\n".join(["[MASK]", *argv, "[SEP]", "[MASK] [MASK]"]), encoding="utf-8"
     )
     settings = (
         "--train_batch_size 1 --gradient_accumulation_steps 2 --use_amp --max_seq_length 16 --max_steps 10 "
@@ -123,8 +123,8 @@ def test_two_processes_learn_as_one(
         for n in (1, 2)
     ]
     for run in runs:
-        said, _ = run.communicate(timeout=600)
-        assert run.returncode == 0, said
+        message, _ = run.communicate(timeout=600)
+        assert run.returncode == 0, message
     one, two = ([line["loss"] for line in lines_of(tmp_path / name, "loss")] for name in ("1", "2"))
     np.testing.assert_allclose(two, one, rtol=1e-4)
     assert len({round(loss, 2) for loss in one}) > 6
@@ -144,19 +144,19 @@ def same_weights(a: Path, b: Path) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("words", "begins_there"),
+    ("argv", "begins_there"),
     [("--init_from_ckpt", True), ("--init_from_ckpt True", True), ("--init_from_ckpt {folder}", True),
      ("--init_from_ckpt false", False), ("", False)],
 )  # fmt: skip
 def test_weights_to_begin_with(
-    corpus_dir: Path, finished: Path, tmp_path: Path, words: str, begins_there: bool
+    corpus_dir: Path, finished: Path, tmp_path: Path, argv: str, begins_there: bool
 ) -> None:
     """At a rate of 0 what is saved is what was begun with."""
-    settings = f"{ONE_STEP} {words.format(folder=finished)}"  # a run's folder stands for its best/
+    settings = f"{ONE_STEP} {argv.format(folder=finished)}"  # a run's folder stands for its best/
     main(arguments(corpus_dir, finished / "best", tmp_path / "out", settings))
     assert same_weights(tmp_path / "out" / "best", finished / "best") == begins_there
-    said = json.loads((tmp_path / "out" / "args.json").read_text(encoding="utf-8"))["init_from_ckpt"]
-    assert said == (str(finished / "best") if begins_there else "")
+    message = json.loads((tmp_path / "out" / "args.json").read_text(encoding="utf-8"))["init_from_ckpt"]
+    assert message == (str(finished / "best") if begins_there else "")
 
 
 def test_convbert_mini_names_a_shape_or_with_init_from_ckpt_the_shipped_weights(
@@ -220,7 +220,7 @@ def test_a_vocabulary_of_tokenizer_json_and_its_case(
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("argv", "message"),
     [
         ("--geometry_weight 2", "--geometry_weight: goes with --objective distill, this is rtd"),
         ("--teacher x", "--teacher: goes with --objective distill, this is rtd"),
@@ -232,11 +232,11 @@ def test_a_vocabulary_of_tokenizer_json_and_its_case(
     ],
 )  # fmt: skip
 def test_flags_that_would_be_ignored(
-    corpus_dir: Path, tiny_folder: Path, tmp_path: Path, words: str, said: str
+    corpus_dir: Path, tiny_folder: Path, tmp_path: Path, argv: str, message: str
 ) -> None:
     with pytest.raises(UsageError) as caught:
-        main(arguments(corpus_dir, tiny_folder, tmp_path / "out", words))
-    assert str(caught.value).startswith(said)
+        main(arguments(corpus_dir, tiny_folder, tmp_path / "out", argv))
+    assert str(caught.value).startswith(message)
 
 
 @pytest.mark.parametrize("flag", ["--length_pool", "--r_drop"])
@@ -255,7 +255,7 @@ def test_the_model_type_is_checked(corpus_dir: Path, tiny_folder: Path, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"", "train.data: is empty"),
         (b"\n \n\n", "train.data: is too small"),
@@ -263,9 +263,9 @@ def test_the_model_type_is_checked(corpus_dir: Path, tiny_folder: Path, tmp_path
         (b"fine\nfine\n" + b"word " * 2**18, "train.data:3: is longer than 524288 bytes"),
     ],
 )
-def test_what_is_no_corpus(tiny_folder: Path, tmp_path: Path, content: bytes, said: str) -> None:
+def test_what_is_no_corpus(tiny_folder: Path, tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "train.data").write_bytes(content)
     with pytest.raises(InputError) as caught:
         main(arguments(tmp_path, tiny_folder, tmp_path / "out"))
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert not (tmp_path / "out").exists()

@@ -17,23 +17,24 @@ def make_data(path, count, version_2, seed):
     draw = random.Random(seed)
     paragraphs = []
     for number in range(count):
-        words = [draw.choice(WORDS[:6]) for _ in range(draw.randrange(4, 24))]
+        tokens = [draw.choice(WORDS[:6]) for _ in range(draw.randrange(4, 24))]
         answers = []
         if not version_2 or number % 3:
-            place = draw.randrange(len(words))
-            words[place] = draw.choice(COLOURS)
-            answers = [{"text": words[place], "answer_start": len("".join(f"{w}  " for w in words[:place]))}]
+            position = draw.randrange(len(tokens))
+            tokens[position] = draw.choice(COLOURS)
+            start = len("".join(f"{token}  " for token in tokens[:position]))
+            answers = [{"text": tokens[position], "answer_start": start}]
         entry = {"id": f"q{number}", "question": "which colour", "answers": answers}
         if version_2:
             entry["is_impossible"] = not answers
-        paragraphs.append({"context": "  ".join(words), "qas": [entry]})
+        paragraphs.append({"context": "  ".join(tokens), "qas": [entry]})
     write_json(path, {"version": "x", "data": [{"title": "t", "paragraphs": paragraphs}]})
     return path
 
 
 def words_of(files, version, *more):
     train, dev = files[version]
-    words = [
+    argv = [
         "--model_name_or_path",
         files["model"],
         "--train_file",
@@ -43,7 +44,7 @@ def words_of(files, version, *more):
         *TINY,
         *more,
     ]
-    return [str(word) for word in words]
+    return [str(word) for word in argv]
 
 
 def predict_words(files, folder, version, output):

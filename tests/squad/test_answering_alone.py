@@ -52,8 +52,8 @@ def test_answering_alone_says_what_it_reads_and_how(files, trained, tmp_path, ca
     data = json.loads(files["2.0"][1].read_text(encoding="utf-8"))
     data["data"][0]["paragraphs"][1]["qas"][0]["answers"][0]["answer_start"] += 1  # a wrong start
     write_json(tmp_path / "dev.json", data)
-    words = predict_words(files, trained, "2.0", tmp_path / "out")
-    run_squad.main([*words, "--predict_file", str(tmp_path / "dev.json")])
+    argv = predict_words(files, trained, "2.0", tmp_path / "out")
+    run_squad.main([*argv, "--predict_file", str(tmp_path / "dev.json")])
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].endswith("dev.json: SQuAD 2.0, 40 questions (14 unanswerable) on 40 texts")
     assert "1 questions: their answer's start was wrong" in lines[1]
@@ -62,17 +62,17 @@ def test_answering_alone_says_what_it_reads_and_how(files, trained, tmp_path, ca
 
 
 def test_answering_cuts_as_in_training_unless_told_otherwise(files, trained):
-    def recipe(*words):
+    def recipe(*argv):
         flags = run_squad.make_parser().parse_args(
             ["--do_predict", "--model_name_or_path", str(trained), "--output_dir", "x", "--predict_file",
-             str(files["2.0"][1]), *words]
+             str(files["2.0"][1]), *argv]
         )  # fmt: skip
         return run_squad.answering_config(flags).training
 
-    found = recipe()
-    assert (found.max_seq_length, found.doc_stride, found.max_query_length) == (24, 6, 4)
-    found = recipe("--doc_stride", "9", "--max_answer_length", "3")
-    assert (found.max_seq_length, found.doc_stride, found.max_answer_length) == (24, 9, 3)
+    actual = recipe()
+    assert (actual.max_seq_length, actual.doc_stride, actual.max_query_length) == (24, 6, 4)
+    actual = recipe("--doc_stride", "9", "--max_answer_length", "3")
+    assert (actual.max_seq_length, actual.doc_stride, actual.max_answer_length) == (24, 9, 3)
 
 
 def test_where_answers_may_go(files, trained, tmp_path, capsys):
@@ -84,11 +84,11 @@ def test_where_answers_may_go(files, trained, tmp_path, capsys):
     with pytest.raises(InputError, match="is the folder of another model's run"):
         run_squad.main(predict_words(files, trained, "2.0", tmp_path / "other"))
     run = trained.parent
-    words = predict_words(files, run, "2.0", run)
+    argv = predict_words(files, run, "2.0", run)
     before = (run / "scores.json").read_bytes()
-    run_squad.main(words)
+    run_squad.main(argv)
     assert "warning" not in capsys.readouterr().err
-    run_squad.main([*words, "--null_score_diff_threshold=-1e9"])
+    run_squad.main([*argv, "--null_score_diff_threshold=-1e9"])
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith(f"warning: {run / 'scores.json'}: are the scores of the run's best model")
     assert (run / "scores.json").read_bytes() == before
@@ -96,18 +96,18 @@ def test_where_answers_may_go(files, trained, tmp_path, capsys):
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
 def test_the_threshold_is_finite(files, trained, tmp_path, value, capsys):
-    words = predict_words(files, trained, "2.0", tmp_path / "out")
+    argv = predict_words(files, trained, "2.0", tmp_path / "out")
     with pytest.raises(SystemExit):
-        run_squad.main([*words, f"--null_score_diff_threshold={value}"])
+        run_squad.main([*argv, f"--null_score_diff_threshold={value}"])
     assert f"expected a finite number, found {value}" in capsys.readouterr().err
     yaml = value.replace("nan", ".nan").replace("inf", ".inf")
     write_text(tmp_path / "a.yaml", f"null_score_diff_threshold: {yaml}")
     with pytest.raises(InputError, match=f"a.yaml:1: .* expected a finite number, found {value}"):
-        run_squad.main([*words, "--config", str(tmp_path / "a.yaml")])
+        run_squad.main([*argv, "--config", str(tmp_path / "a.yaml")])
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("argv", "message"),
     [
         (["--learning_rate", "1e-4"], "--learning_rate: of training"),
         (["--batch_size", "8"], "--batch_size: of training.*--eval_batch_size is for answering"),
@@ -121,18 +121,20 @@ def test_the_threshold_is_finite(files, trained, tmp_path, value, capsys):
         (["--qa_head", "joint"], "--qa_head: of training"),
     ],
 )
-def test_flags_of_training_are_wrong_usage_for_answering_alone(files, trained, tmp_path, capsys, words, said):
+def test_flags_of_training_are_wrong_usage_for_answering_alone(
+    files, trained, tmp_path, capsys, argv, message
+):
     with pytest.raises(SystemExit) as left:
-        run_squad.main([*predict_words(files, trained, "2.0", tmp_path / "out"), *words])
+        run_squad.main([*predict_words(files, trained, "2.0", tmp_path / "out"), *argv])
     assert left.value.code == 2
-    assert re.search(said, capsys.readouterr().err.splitlines()[-1])
+    assert re.search(message, capsys.readouterr().err.splitlines()[-1])
     assert not (tmp_path / "out").exists()
 
 
 def test_a_config_file_may_hold_settings_of_training_too(files, trained, tmp_path, capsys):
     write_text(tmp_path / "both.yaml", "learning_rate: 1e-4\nn_best_size: 2\n")
-    words = predict_words(files, trained, "2.0", tmp_path / "out")
-    run_squad.main([*words, "--config", str(tmp_path / "both.yaml")])
+    argv = predict_words(files, trained, "2.0", tmp_path / "out")
+    run_squad.main([*argv, "--config", str(tmp_path / "both.yaml")])
     assert "both.yaml: of training, and has no part here: learning_rate" in capsys.readouterr().err
     best = json.loads((tmp_path / "out" / "nbest_predictions.json").read_text(encoding="utf-8"))
     assert max(len(rows) for rows in best.values()) == 3  # two, and nothing

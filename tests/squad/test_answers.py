@@ -103,7 +103,7 @@ def definition(data, windows, s, e, rules):
     """Every span of every window, one by one."""
     best = max_context(windows)
     parts = np.concatenate([[0], np.cumsum(windows.count)])
-    found = {number: {} for number in range(len(data.questions))}
+    actual = {number: {} for number in range(len(data.questions))}
     nulls = {}
     for window in range(len(windows)):
         question = int(windows.question[window])
@@ -117,10 +117,10 @@ def definition(data, windows, s, e, rules):
                 token = windows.token[window]
                 place = int(windows.texts.first[token + i]), int(windows.texts.behind[token + j])
                 score = float(s[row + i]) + float(e[row + j])
-                found[question][place] = max(score, found[question].get(place, -np.inf))
+                actual[question][place] = max(score, actual[question].get(place, -np.inf))
     ranked = {
         question: sorted((-score, *place) for place, score in spans.items())[: rules.n_best]
-        for question, spans in found.items()
+        for question, spans in actual.items()
     }
     return ranked, {question: min(values) for question, values in nulls.items()}
 
@@ -149,12 +149,12 @@ def test_exactly_the_n_best_by_definition(
     for number in range(len(data.questions)):
         rows = range(*answers.starts[number : number + 2])
         scores = answers.start + answers.end
-        found = [(-float(scores[row]), int(answers.first[row]), int(answers.behind[row])) for row in rows]
-        assert found == ranked[number]
-        if found:
-            assert answers.odds[number] == nulls[number] + found[0][0]
+        actual = [(-float(scores[row]), int(answers.first[row]), int(answers.behind[row])) for row in rows]
+        assert actual == ranked[number]
+        if actual:
+            assert answers.odds[number] == nulls[number] + actual[0][0]
             assert answers.not_null()[f"q{number}"] == data.contexts[data.questions[number].context][
-                found[0][1] : found[0][2]
+                actual[0][1] : actual[0][2]
             ]  # fmt: skip
 
 
@@ -242,7 +242,7 @@ def test_what_several_windows_of_the_joint_head_say(letters, tmp_path_factory):
     # room for 4, step 2: abcd cdef; [CLS] x [SEP] and the text from position 3 on
     data = dataset(tmp_path_factory, ["a b c d e f"], [0])
     windows = make_windows(data, letters, 8, 2, 1)
-    found = best_of_beams(
+    actual = best_of_beams(
         beams(
             (1, 0),
             start=[[-1, -1], [-1, -2]], start_at=[[3, 4], [3, 6]],  # c and d; a and d
@@ -252,8 +252,8 @@ def test_what_several_windows_of_the_joint_head_say(letters, tmp_path_factory):
         windows, data, Rules(nullable=True),
     )  # fmt: skip
     # d begins in the window that shows more around it, which is not the first; c not in the second
-    assert n_best(found) == [("d", -4), ("a", -5)]
-    assert found.null_odds() == {"q0": -2}  # where the classifier says least
+    assert n_best(actual) == [("d", -4), ("a", -5)]
+    assert actual.null_odds() == {"q0": -2}  # where the classifier says least
 
 
 @pytest.mark.parametrize("name", ["start", "end", "impossible"])

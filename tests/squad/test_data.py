@@ -59,7 +59,7 @@ def test_the_version_is_told_by_the_data(write, questions, version):
 
 
 @pytest.mark.parametrize(
-    ("start", "text", "found"),
+    ("start", "text", "actual"),
     [
         (4, "cat", 4),
         (5, "dog", TEXT.index("dog")),  # elsewhere, once
@@ -70,13 +70,13 @@ def test_the_version_is_told_by_the_data(write, questions, version):
         (0, "Cat", None),
     ],
 )
-def test_wrong_starts_are_mended_where_the_text_occurs_once(write, start, text, found):
+def test_wrong_starts_are_mended_where_the_text_occurs_once(write, start, text, actual):
     data = read_squad(write(question("a", [(start, text)]), question("b", [(4, "cat")])))
-    assert data.questions[0].answers[0].start == found
-    assert data.mended == (["a"] if found not in (None, start) else [])
-    assert data.not_found == (["a"] if found is None else [])
+    assert data.questions[0].answers[0].start == actual
+    assert data.mended == (["a"] if actual not in (None, start) else [])
+    assert data.not_found == (["a"] if actual is None else [])
     notes = "\n".join(data.notes())
-    assert ("1 questions" in notes and notes.endswith(": a")) == (found != start)
+    assert ("1 questions" in notes and notes.endswith(": a")) == (actual != start)
 
 
 def test_overlapping_occurrences_are_two(write):

@@ -72,9 +72,9 @@ def test_answerable_is_what_has_answers_whatever_is_impossible_says(files, capsy
 
 
 def test_out_file_and_thresholds(files, tmp_path, capsys):
-    words = files(data=data(), predictions=PREDICTIONS, chances=CHANCES)
+    argv = files(data=data(), predictions=PREDICTIONS, chances=CHANCES)
     out = tmp_path / "new" / "eval.json"
-    evaluate.main([*words[:2], "--na-prob-file", words[2], "--na_prob_thresh", "0.5", "-o", str(out)])
+    evaluate.main([*argv[:2], "--na-prob-file", argv[2], "--na_prob_thresh", "0.5", "-o", str(out)])
     assert capsys.readouterr().out == ""
     scores = json.loads(out.read_text(encoding="utf-8"))
     assert (scores["f1"], scores["NoAns_f1"], scores["best_f1"]) == (75, 100, 75)
@@ -83,9 +83,9 @@ def test_out_file_and_thresholds(files, tmp_path, capsys):
 
 def test_without_matplotlib_pictures_are_one_clear_line(files, tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
-    words = files(data=data(), predictions=PREDICTIONS, chances=CHANCES)
+    argv = files(data=data(), predictions=PREDICTIONS, chances=CHANCES)
     with pytest.raises(InputError, match=r"matplotlib is not installed: pip install -e '\.\[plots\]'"):
-        evaluate.main([*words[:2], "-n", words[2], "-p", str(tmp_path / "images")])
+        evaluate.main([*argv[:2], "-n", argv[2], "-p", str(tmp_path / "images")])
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("matplotlib"), reason="matplotlib is not installed")
@@ -101,9 +101,9 @@ def test_without_matplotlib_pictures_are_one_clear_line(files, tmp_path, monkeyp
     ],
 )
 def test_pictures(files, tmp_path, capsys, chances):
-    words = files(data=data(), predictions=PREDICTIONS, chances=chances)
+    argv = files(data=data(), predictions=PREDICTIONS, chances=chances)
     folder = tmp_path / "images"
-    evaluate.main([*words[:2], "-n", words[2], "-p", str(folder)])
+    evaluate.main([*argv[:2], "-n", argv[2], "-p", str(folder)])
     scores = json.loads(capsys.readouterr().out)
     assert list(scores)[-3:] == ["pr_exact_ap", "pr_f1_ap", "pr_oracle_ap"]
     assert scores["pr_f1_ap"] == 25  # after a precision ½ at recall ½, b adds no recall
@@ -129,9 +129,9 @@ def test_pictures(files, tmp_path, capsys, chances):
     ],
 )
 def test_a_bad_file_is_one_clear_line(files, contents, message):
-    words = files(**contents)
+    argv = files(**contents)
     with pytest.raises(InputError, match=message) as caught:
-        evaluate.main([*words[:2], *(["-n", words[2]] if len(words) > 2 else [])])
+        evaluate.main([*argv[:2], *(["-n", argv[2]] if len(argv) > 2 else [])])
     assert "\n" not in str(caught.value)
 
 
@@ -152,35 +152,35 @@ def test_a_bad_file_is_one_clear_line(files, contents, message):
 )
 @pytest.mark.parametrize("pictures", [False, True])
 def test_a_bad_no_answer_score_is_one_line_with_file_and_id(files, tmp_path, content, message, pictures):
-    words = files(data=data(), predictions=PREDICTIONS, na=content)
+    argv = files(data=data(), predictions=PREDICTIONS, na=content)
     with pytest.raises(InputError, match=message) as caught:
-        evaluate.main([*words[:2], "-n", words[2], *(["-p", str(tmp_path / "images")] if pictures else [])])
-    assert str(caught.value).startswith(f"{words[2]}: ")
+        evaluate.main([*argv[:2], "-n", argv[2], *(["-p", str(tmp_path / "images")] if pictures else [])])
+    assert str(caught.value).startswith(f"{argv[2]}: ")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "images").exists()
 
 
 def test_large_scores_are_compared_exactly(files, capsys):
     """Whole numbers beyond what a float can hold, and a threshold between two of them."""
-    words = files(data=data(), predictions={"a": "red cat", "b": "x"}, na={"a": 10**17, "b": 10**17 + 1})
-    evaluate.main([*words[:2], "-n", words[2], "-t", "1e17"])
+    argv = files(data=data(), predictions={"a": "red cat", "b": "x"}, na={"a": 10**17, "b": 10**17 + 1})
+    evaluate.main([*argv[:2], "-n", argv[2], "-t", "1e17"])
     scores = json.loads(capsys.readouterr().out)
     assert (scores["exact"], scores["best_exact"], scores["best_exact_thresh"]) == (100, 100, 10**17)
 
 
 def test_what_is_for_no_question_is_said(files, tmp_path, capsys):
     more = {"zz": 1, "a": 0.1, "b": 0.2}
-    words = files(data=data(), predictions={**PREDICTIONS, "yy": "x"}, na=more)
-    evaluate.main([*words[:2], "-n", words[2]])
+    argv = files(data=data(), predictions={**PREDICTIONS, "yy": "x"}, na=more)
+    evaluate.main([*argv[:2], "-n", argv[2]])
     lines = capsys.readouterr().err.splitlines()
     for line, name in zip(lines, ("yy", "zz"), strict=False):
         assert line.endswith(f"1 of 3 are for no question of the data and do not count, first '{name}'")
     with pytest.raises(InputError, match=r"na\.json: no-answer score for 'zz', which is no question"):
-        evaluate.main([*words[:2], "-n", words[2], "-p", str(tmp_path / "images")])
+        evaluate.main([*argv[:2], "-n", argv[2], "-p", str(tmp_path / "images")])
 
 
 @pytest.mark.parametrize(
-    "words",
+    "argv",
     [
         ["--script", "v1.1", "-n", "x"],
         ["--script", "v1.1", "-t", "1.0"],
@@ -192,9 +192,9 @@ def test_what_is_for_no_question_is_said(files, tmp_path, capsys):
         ["-t", "high"],
     ],
 )
-def test_flags_that_would_do_nothing_are_wrong_usage(files, words):
+def test_flags_that_would_do_nothing_are_wrong_usage(files, argv):
     with pytest.raises(SystemExit) as left:
-        evaluate.main([*files(data=data(), predictions=PREDICTIONS), *words])
+        evaluate.main([*files(data=data(), predictions=PREDICTIONS), *argv])
     assert left.value.code == 2
 
 

@@ -37,8 +37,8 @@ def answers(folder: Path) -> list[np.ndarray]:
 def test_paddlenlp_calls_the_span_head_a_classifier(ours: Path, tmp_path: Path) -> None:
     convert(ours, tmp_path / "theirs", "paddlenlp")
     assert not (tmp_path / "theirs" / "model.safetensors").exists()
-    for found, wanted in zip(answers(tmp_path / "theirs"), answers(ours), strict=True):
-        np.testing.assert_array_equal(found, wanted)
+    for actual, wanted in zip(answers(tmp_path / "theirs"), answers(ours), strict=True):
+        np.testing.assert_array_equal(actual, wanted)
 
 
 def test_and_it_begins_a_run(ours: Path, tmp_path: Path) -> None:

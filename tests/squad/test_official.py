@@ -172,12 +172,12 @@ def test_where_the_originals_die_there_is_a_clear_error(call, message):
         call()
 
 
-def same(found, expected):
-    assert list(found) == list(expected)
+def same(actual, expected):
+    assert list(actual) == list(expected)
     if SAME_SUM:
-        assert found == expected
+        assert actual == expected
     else:
-        assert found == pytest.approx(expected, rel=1e-13, abs=1e-11)
+        assert actual == pytest.approx(expected, rel=1e-13, abs=1e-11)
 
 
 def test_the_generated_pairs_are_those_of_the_golden_values():
@@ -198,11 +198,11 @@ def test_equal_to_the_original_script(version):
         def score(pair=pair):
             if version == "v1.1":
                 return score_v11(pair.golds, pair.predictions)
-            found = score_v20(pair.golds, pair.predictions, pair.no_answer, pair.threshold)
+            actual = score_v20(pair.golds, pair.predictions, pair.no_answer, pair.threshold)
             if pair.curves:
                 curves = precision_recall(pair.golds, pair.predictions, pair.no_answer)
-                found.update({f"{name}_ap": curve.average_precision for name, curve in curves.items()})
-            return found
+                actual.update({f"{name}_ap": curve.average_precision for name, curve in curves.items()})
+            return actual
 
         if isinstance(expected, str):  # the exception that the original died of
             with pytest.raises(InputError):

@@ -80,26 +80,26 @@ def offset_faults(tokenizer, texts):
     """
     lower = tokenizer.settings["do_lower_case"]
     tokens = tokenise(texts, tokenizer)
-    found = []
+    actual = []
     for text, low, high in zip(texts, tokens.starts[:-1], tokens.starts[1:], strict=True):
         first, behind = tokens.first[low:high].tolist(), tokens.behind[low:high].tolist()
         if first != sorted(first) or behind != sorted(behind):
-            found.append((text, "do not ascend"))
+            actual.append((text, "do not ascend"))
         if not all(0 <= a < b <= len(text) for a, b in zip(first, behind, strict=True)):
-            found.append((text, "outside of the text"))
+            actual.append((text, "outside of the text"))
         names = [tokenizer.pieces[number] for number in tokens.ids[low:high].tolist()]
         grouped = itertools.groupby(zip(first, behind, names, strict=True), key=lambda row: row[:2])
         for (a, b), rows in grouped:
             joined = "".join(row[2].removeprefix("##") if len(row[2]) > 2 else row[2] for row in rows)
             whole = text[a:b] if text[a:b] in SPECIALS else normal(text[a:b], lower)
             if settled(joined) != settled(whole) and len(whole) <= 100:
-                found.append((text, f"{joined!r} is not {text[a:b]!r}"))
+                actual.append((text, f"{joined!r} is not {text[a:b]!r}"))
         # what stands between tokens is dropped or space
         covered = set(itertools.chain.from_iterable(map(range, first, behind)))
         between = settled("".join(c for i, c in enumerate(text) if i not in covered))
         if any(normal(c, lower) for c in between if not c.isspace()):
-            found.append((text, f"{between!r} is lost"))
-    return found
+            actual.append((text, f"{between!r} is lost"))
+    return actual
 
 
 @pytest.mark.parametrize("case", ["uncased", "cased", "tokenizer.json"])

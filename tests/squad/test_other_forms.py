@@ -31,10 +31,10 @@ def changed(source, target, change):
 
 
 def trained_on(files, folder, train, dev):
-    words = words_of(
+    argv = words_of(
         files, "2.0", "--do_train", "--do_predict", "--output_dir", folder / "run", "--max_steps", 1
     )
-    run_squad.main([*words, "--train_file", str(train), "--predict_file", str(dev)])
+    run_squad.main([*argv, "--train_file", str(train), "--predict_file", str(dev)])
     run = folder / "run"
     names = ("best/model.safetensors", "predictions.json", "null_odds.json")
     return [(run / name).read_bytes() for name in names], json.loads(
@@ -82,16 +82,16 @@ def test_questions_alone_are_answered_and_not_scored(files, trained, tmp_path, c
     names = ("predictions.json", "nbest_predictions.json", "null_odds.json", "predictions_not_null.json")
     expected = {name: (out / name).read_bytes() for name in names}
     run_squad.main([*predict_words(files, trained, "2.0", out), "--predict_file", str(alone)])
-    printed, said = capsys.readouterr()
+    printed, message = capsys.readouterr()
     assert printed == ""
-    assert f"{alone}: holds questions alone: there is nothing to score" in said
+    assert f"{alone}: holds questions alone: there is nothing to score" in message
     assert {path.name: path.read_bytes() for path in out.iterdir()} == expected  # no scores.json of before
 
 
 def test_questions_alone_are_not_trained_on(files, tmp_path):
     alone = changed(files["1.1"][1], tmp_path / "alone.json", lambda entry: entry.pop("answers"))
     for flag, use in (("--train_file", "train on"), ("--predict_file", "score a training by")):
-        words = words_of(files, "1.1", "--do_train", "--output_dir", tmp_path / "run", flag, alone)
+        argv = words_of(files, "1.1", "--do_train", "--output_dir", tmp_path / "run", flag, alone)
         with pytest.raises(InputError, match=rf"alone\.json: holds questions alone.*nothing to {use}"):
-            run_squad.main(words)
+            run_squad.main(argv)
     assert not (tmp_path / "run").exists()

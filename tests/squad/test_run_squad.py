@@ -89,8 +89,8 @@ def test_the_folder_is_hugging_faces(files, tmp_path):
 @pytest.mark.parametrize("alone", [True, False])
 def test_a_stopped_run_goes_on_to_the_same_bits(files, tmp_path, monkeypatch, alone):
     """With the same flags, and with none but ``--resume``."""
-    words = words_of(files, "2.0", "--do_train", "--do_predict", "--max_steps", 8, "--save_steps", 3)
-    run_squad.main([*words, "--output_dir", str(tmp_path / "whole")])
+    argv = words_of(files, "2.0", "--do_train", "--do_predict", "--max_steps", 8, "--save_steps", 3)
+    run_squad.main([*argv, "--output_dir", str(tmp_path / "whole")])
     loss, calls = SpanModel.loss, [0]
 
     def stopping(self, *inputs):
@@ -101,9 +101,9 @@ def test_a_stopped_run_goes_on_to_the_same_bits(files, tmp_path, monkeypatch, al
 
     monkeypatch.setattr(SpanModel, "loss", stopping)
     with pytest.raises(KeyboardInterrupt):
-        run_squad.main([*words, "--output_dir", str(tmp_path / "stopped")])
+        run_squad.main([*argv, "--output_dir", str(tmp_path / "stopped")])
     monkeypatch.setattr(SpanModel, "loss", loss)
-    run_squad.main([*([] if alone else words), "--output_dir", str(tmp_path / "stopped"), "--resume"])
+    run_squad.main([*([] if alone else argv), "--output_dir", str(tmp_path / "stopped"), "--resume"])
     whole, stopped = (tmp_path / name for name in ("whole", "stopped"))
     for part in (
         "last/model.safetensors",
@@ -114,13 +114,13 @@ def test_a_stopped_run_goes_on_to_the_same_bits(files, tmp_path, monkeypatch, al
     ):
         assert (whole / part).read_bytes() == (stopped / part).read_bytes(), part
     with pytest.raises(InputError, match="recipe: max_answer_length 30, not 5"):
-        run_squad.main([*words, "--max_answer_length", "5", "--output_dir", str(stopped), "--resume"])
+        run_squad.main([*argv, "--max_answer_length", "5", "--output_dir", str(stopped), "--resume"])
 
 
 def test_presets_are_the_papers(files):
-    def recipe(*words):
+    def recipe(*argv):
         flags = run_squad.make_parser().parse_args(
-            [*map(str, words), "--do_train", "--model_name_or_path", str(files["model"]), "--output_dir", "x"]
+            [*map(str, argv), "--do_train", "--model_name_or_path", str(files["model"]), "--output_dir", "x"]
         )
         return resolve_run(SquadRunConfig, vars(flags), config, preset_settings).training
 
@@ -128,20 +128,20 @@ def test_presets_are_the_papers(files):
 
     for size, rate in (("small", 3e-4), ("medium-small", 3e-4), ("base", 1e-4)):
         config = named(size, **({"num_groups": 2} if size == "medium-small" else {}))
-        found = recipe()
-        assert (found.learning_rate, found.num_train_epochs, found.max_seq_length) == (rate, 2, 512)
-        assert (found.layer_lr_decay, found.bias_correction, found.max_grad_norm) == (0.8, False, 1.0)
-        assert (found.weight_decay, found.adam_epsilon, found.warmup_proportion) == (0.01, 1e-6, 0.1)
+        actual = recipe()
+        assert (actual.learning_rate, actual.num_train_epochs, actual.max_seq_length) == (rate, 2, 512)
+        assert (actual.layer_lr_decay, actual.bias_correction, actual.max_grad_norm) == (0.8, False, 1.0)
+        assert (actual.weight_decay, actual.adam_epsilon, actual.warmup_proportion) == (0.01, 1e-6, 0.1)
         assert recipe("--preset", "reference").learning_rate == 1e-4
         assert recipe("--learning_rate", "7e-5").learning_rate == 7e-5
 
 
 def test_lower_casing_can_be_chosen_and_is_kept(files, tmp_path):
     run = tmp_path / "run"
-    words = words_of(
+    argv = words_of(
         files, "1.1", "--do_train", "--do_lower_case", False, "--output_dir", run, "--max_steps", 1
     )
-    run_squad.main(words)
+    run_squad.main(argv)
     assert (
         json.loads((run / "best" / "tokenizer_config.json").read_text(encoding="utf-8"))["do_lower_case"]
         is False
@@ -149,38 +149,38 @@ def test_lower_casing_can_be_chosen_and_is_kept(files, tmp_path):
 
 
 def test_a_trained_head_is_kept_for_more_training(files, trained, tmp_path):
-    words = words_of(files, "2.0", "--do_train", "--output_dir", tmp_path / "run", "--max_steps", 1)
-    words[1] = str(trained)
-    words.remove("--from_scratch")
-    run_squad.main([*words, "--learning_rate", "0"])
+    argv = words_of(files, "2.0", "--do_train", "--output_dir", tmp_path / "run", "--max_steps", 1)
+    argv[1] = str(trained)
+    argv.remove("--from_scratch")
+    run_squad.main([*argv, "--learning_rate", "0"])
     before, after = (
         safetensors.numpy.load_file(folder / "model.safetensors")
         for folder in (trained, tmp_path / "run" / "best")
     )
     assert all(np.array_equal(before[name], after[name]) for name in before)
-    run_squad.main([*words[:-3], str(tmp_path / "joint"), "--max_steps", "1", "--qa_head", "joint"])
+    run_squad.main([*argv[:-3], str(tmp_path / "joint"), "--max_steps", "1", "--qa_head", "joint"])
     assert "begins new: span_head.start.weight" in (tmp_path / "joint" / "train.log").read_text(
         encoding="utf-8"
     )
 
 
 def test_the_training_options_go_with_the_linear_head(files, trained, tmp_path):
-    words = words_of(files, "2.0", "--do_train", "--max_steps", 2)
-    words[1] = str(trained)
-    words.remove("--from_scratch")
+    argv = words_of(files, "2.0", "--do_train", "--max_steps", 2)
+    argv[1] = str(trained)
+    argv.remove("--from_scratch")
     options = ["--r_drop", "0.5", "--fgm", "0.4", "--ema", "0.9", "--reinit_layers", "1"]
     first = {}
     for name, more in (("plain", []), ("r_drop", options[:2]), ("fgm", options[2:4]), ("all", options)):
-        run_squad.main([*words, *more, "--output_dir", str(tmp_path / name)])
+        run_squad.main([*argv, *more, "--output_dir", str(tmp_path / name)])
         first[name] = next(line["loss"] for line in history(tmp_path / name) if "loss" in line)
     assert first["r_drop"] > 1.5 * first["plain"]  # both passes' losses, and their disagreement
     assert first["fgm"] > 2 * first["plain"]  # the perturbed loss is the larger one
     last = safetensors.numpy.load_file(tmp_path / "all" / "last" / "optimizer.safetensors")
     assert "span_head.projection.weight:weight" in last
     with pytest.raises(UsageError, match="--r_drop: goes with --qa_head linear"):
-        run_squad.main([*words, "--r_drop", "1", "--qa_head", "joint", "--output_dir", str(tmp_path / "no")])
+        run_squad.main([*argv, "--r_drop", "1", "--qa_head", "joint", "--output_dir", str(tmp_path / "no")])
     with pytest.raises(InputError, match="--reinit_layers 2: the model has 1 layers"):
-        run_squad.main([*words, "--reinit_layers", "2", "--output_dir", str(tmp_path / "no")])
+        run_squad.main([*argv, "--reinit_layers", "2", "--output_dir", str(tmp_path / "no")])
     assert not (tmp_path / "no").exists()
 
 
@@ -189,9 +189,9 @@ def test_texts_that_hold_no_answer_leave_nothing_to_train_on(files, tmp_path):
     for paragraph in data["data"][0]["paragraphs"]:
         paragraph["qas"][0]["answers"][0]["text"] = "mouse"
     write_json(tmp_path / "train.json", data)
-    words = words_of(files, "1.1", "--do_train", "--output_dir", tmp_path / "run")
+    argv = words_of(files, "1.1", "--do_train", "--output_dir", tmp_path / "run")
     with pytest.raises(InputError, match="no window is left to train on: 96 of 96 questions"):
-        run_squad.main([*words, "--train_file", str(tmp_path / "train.json")])
+        run_squad.main([*argv, "--train_file", str(tmp_path / "train.json")])
 
 
 @pytest.mark.parametrize(
@@ -212,36 +212,36 @@ def test_texts_that_hold_no_answer_leave_nothing_to_train_on(files, tmp_path):
     ],
 )
 def test_a_contradiction_stops_before_anything_is_written(files, tmp_path, change, message):
-    words = words_of(files, "1.1", "--do_train", "--output_dir", tmp_path / "run")
+    argv = words_of(files, "1.1", "--do_train", "--output_dir", tmp_path / "run")
     for flag, value in change.items():
-        words += [flag, str(files[value][1]) if value in files else value]
+        argv += [flag, str(files[value][1]) if value in files else value]
     with pytest.raises(InputError if message else SystemExit, match=message):
-        run_squad.main(words)
+        run_squad.main(argv)
     assert not (tmp_path / "run").exists()
 
 
 def test_help_shows_what_the_presets_set(capsys):
     with pytest.raises(SystemExit):
         run_squad.main(["--help"])
-    shown = capsys.readouterr().out
-    assert "preset authors: batch_size 32" in shown
-    assert "learning_rate 0.0003 up to hidden size 384, 0.0001 above" in shown
+    text = capsys.readouterr().out
+    assert "preset authors: batch_size 32" in text
+    assert "learning_rate 0.0003 up to hidden size 384, 0.0001 above" in text
 
 
 @pytest.mark.parametrize(("more", "version"), [([], "1.1"), (["--version_2_with_negative"], "2.0")])
 def test_without_files_the_download_caches_are_taken(files, tmp_path, monkeypatch, more, version):
     monkeypatch.setenv("CONVBERT_GLUE_CACHE", str(tmp_path))
     cache = tmp_path / "squad"
-    words = ["--do_train", "--output_dir", str(tmp_path / "run"), "--max_steps", "1"]
-    words += ["--model_name_or_path", str(files["model"]), *map(str, TINY), *more]
+    argv = ["--do_train", "--output_dir", str(tmp_path / "run"), "--max_steps", "1"]
+    argv += ["--model_name_or_path", str(files["model"]), *map(str, TINY), *more]
     with pytest.raises(
         InputError, match=rf"train-v{version}.json: no such file; fetch .* name one with --tr"
     ):
-        run_squad.main(words)
+        run_squad.main(argv)
     cache.mkdir()
     for path in files[version]:
         (cache / path.name).write_bytes(path.read_bytes())
-    run_squad.main(words)
+    run_squad.main(argv)
     assert (
         json.loads((tmp_path / "run" / "scores.json").read_text(encoding="utf-8"))["task"]
         == f"squad_{version}"

@@ -123,10 +123,10 @@ TEXT10 = "a b c d e f g h i j"
 def test_labels(letters, answer, start, targets):
     data = dataset([TEXT10], [(0, "x", [(answer, start), ("a", 0)]), (0, "y", [])])
     windows = make_windows(data, letters, 8, 2, 2)
-    found = label(windows, data)
-    assert found.windows.features.targets.tolist() == [list(pair) for pair in targets + [(0, 0)] * 4]
-    assert found.impossible.tolist() == [False] * 4 + [True] * 4
-    assert found.skipped == []
+    actual = label(windows, data)
+    assert actual.windows.features.targets.tolist() == [list(pair) for pair in targets + [(0, 0)] * 4]
+    assert actual.impossible.tolist() == [False] * 4 + [True] * 4
+    assert actual.skipped == []
     dropped = label(windows, data, drop=True)
     whole = [number for number, pair in enumerate(targets) if pair != (0, 0)] + [4, 5, 6, 7]
     assert rows(dropped.windows) == [rows(windows)[number] for number in whole]
@@ -138,10 +138,10 @@ def test_labels(letters, answer, start, targets):
 @pytest.mark.parametrize("answer", [(" ", 1), ("a", None)])
 def test_an_answer_without_a_token_is_left_out_and_named(letters, answer):
     data = dataset([TEXT10], [(0, "x", [answer]), (0, "y", [("b", 2)])])
-    found = label(make_windows(data, letters, 20, 8, 2), data)
-    assert found.skipped == ["q0"]
-    assert found.windows.question.tolist() == [1]
-    assert found.windows.features.targets.tolist() == [[4, 4]]
+    actual = label(make_windows(data, letters, 20, 8, 2), data)
+    assert actual.skipped == ["q0"]
+    assert actual.windows.question.tolist() == [1]
+    assert actual.windows.features.targets.tolist() == [[4, 4]]
 
 
 def test_an_answer_inside_a_word_takes_the_whole_token(tokenizers):
@@ -163,12 +163,12 @@ def test_span_to_answer_to_span_is_stable(tokenizers, case, text, room, step, pi
     last = pick.draw(st.integers(first, min(count - 1, first + 8)))
     start, end = int(tokens.first[first]), int(tokens.behind[last])
     data = dataset([text], [(0, "?", [(text[start:end], start)])])
-    found = label(make_windows(data, tokenizers[case], room + 4, step, 1), data).windows
-    shift = found.token - found.features.first_lengths
-    for (a, b), offset in zip(found.features.targets, shift, strict=True):
+    actual = label(make_windows(data, tokenizers[case], room + 4, step, 1), data).windows
+    shift = actual.token - actual.features.first_lengths
+    for (a, b), offset in zip(actual.features.targets, shift, strict=True):
         if b:
             assert (tokens.first[a + offset], tokens.behind[b + offset]) == (start, end)
-    assert found.features.targets.any() or count > room
+    assert actual.features.targets.any() or count > room
 
 
 class TestRealData:
@@ -177,9 +177,9 @@ class TestRealData:
     @pytest.mark.parametrize("file", ["train-v1.1.json", "train-v2.0.json", "dev-v1.1.json", "dev-v2.0.json"])
     def test_the_first_gold_answer_lies_in_its_labels(self, tokenizers, file):
         data = read_squad(FOLDER / file)
-        found = label(make_windows(data, tokenizers["uncased"], 512, 128), data)
-        assert found.skipped == []
-        windows, answered = found.windows, set()
+        actual = label(make_windows(data, tokenizers["uncased"], 512, 128), data)
+        assert actual.skipped == []
+        windows, answered = actual.windows, set()
         shift = windows.token - windows.features.first_lengths
         for (a, b), offset, number in zip(windows.features.targets, shift, windows.question, strict=True):
             if b:

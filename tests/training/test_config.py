@@ -30,10 +30,10 @@ class Small(TrainingConfig):
     slow: bool = field(True, "tarry")
 
 
-def parse(*words: str) -> dict[str, Any]:
+def parse(*argv: str) -> dict[str, Any]:
     parser = CommandParser(prog="test")
     add_training_flags(parser, Small)
-    return vars(parser.parse_args(words))
+    return vars(parser.parse_args(argv))
 
 
 def fault(function: Any, *arguments: Any, **settings: Any) -> str:
@@ -111,12 +111,12 @@ def test_every_flag_in_both_spellings(setting: Any, dashes: bool, equals: bool) 
     value = {bool: "false", int: "7", float: "7e-3", str: str(setting.default)}[type(setting.default)]
     wanted: Any = {bool: False, int: 7, float: 0.007, str: setting.default}[type(setting.default)]
     flag = "--" + (setting.name.replace("_", "-") if dashes else setting.name)
-    words = [f"{flag}={value}"] if equals else [flag, value]
-    assert vars(parser.parse_args(words)) == {setting.name: wanted}
+    argv = [f"{flag}={value}"] if equals else [flag, value]
+    assert vars(parser.parse_args(argv)) == {setting.name: wanted}
 
 
 @pytest.mark.parametrize(
-    ("words", "found"),
+    ("argv", "actual"),
     [
         (["--quick"], {"quick": True}),
         (["--slow"], {"slow": True}),
@@ -131,35 +131,35 @@ def test_every_flag_in_both_spellings(setting: Any, dashes: bool, equals: bool) 
         (["--num_train_epochs", "3"], {"num_train_epochs": 3.0}),
     ],
 )  # fmt: skip
-def test_words_as_values(words: list[str], found: dict[str, Any]) -> None:
-    assert parse(*words) == found
+def test_words_as_values(argv: list[str], actual: dict[str, Any]) -> None:
+    assert parse(*argv) == actual
 
 
 @pytest.mark.parametrize(
-    "words",
+    "argv",
     [
         ["--quick", "perhaps"], ["--batch_size", "1.5"], ["--batch_size"], ["--learning_rate", "fast"],
         ["--kind", "c"], ["--batch", "3"], ["--use_am"], ["--no_such", "1"],
     ],
 )  # fmt: skip
-def test_wrong_words_are_wrong_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_words_are_wrong_usage(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        parse(*words)
+        parse(*argv)
     assert caught.value.code == 2
-    assert words[0] in capsys.readouterr().err
+    assert argv[0] in capsys.readouterr().err
 
 
 def test_help_shows_every_setting_once_with_its_default() -> None:
     parser = CommandParser(prog="test", formatter_class=argparse.RawTextHelpFormatter)
     add_training_flags(parser, GlueTrainingConfig)
-    shown = " ".join(parser.format_help().partition("training settings:")[2].split())
+    output = " ".join(parser.format_help().partition("training settings:")[2].split())
     for setting in FIELDS:
         default = str(setting.default).lower() if isinstance(setting.default, bool) else str(setting.default)
-        assert len(re.findall(rf"--{setting.name} [\[{{A-Z]", shown)) == 1, setting.name
+        assert len(re.findall(rf"--{setting.name} [\[{{A-Z]", output)) == 1, setting.name
         help_text = " ".join(setting.metadata["help"].split())
-        assert f"{help_text} (default: {default})" in shown
+        assert f"{help_text} (default: {default})" in output
         for choice in setting.metadata["choices"]:
-            assert choice in shown
+            assert choice in output
 
 
 def test_help_with_a_percent_sign() -> None:
@@ -252,18 +252,18 @@ def test_numbers_as_people_write_them(tmp_path: Path) -> None:
     text = (
         "learning_rate: 1e-4\nadam_epsilon: 1E-6\nweight_decay: .01\nnum_train_epochs: 3\nmax_steps: 1_000\n"
     )
-    found = read_config_file(config_file(tmp_path, text), NAMES)
-    assert found == {
+    actual = read_config_file(config_file(tmp_path, text), NAMES)
+    assert actual == {
         "learning_rate": 1e-4, "adam_epsilon": 1e-6, "weight_decay": 0.01, "num_train_epochs": 3,
         "max_steps": 1000,
     }  # fmt: skip
-    assert resolve(GlueTrainingConfig, {}, found, {}).learning_rate == 1e-4
+    assert resolve(GlueTrainingConfig, {}, actual, {}).learning_rate == 1e-4
 
 
 def test_words_and_switches(tmp_path: Path) -> None:
     text = "# a comment\n\nscheduler_type: cosine  # as published\nuse_amp: true\nbias_correction: no\n"
-    found = read_config_file(config_file(tmp_path, text), NAMES)
-    assert found == {"scheduler_type": "cosine", "use_amp": True, "bias_correction": False}
+    actual = read_config_file(config_file(tmp_path, text), NAMES)
+    assert actual == {"scheduler_type": "cosine", "use_amp": True, "bias_correction": False}
 
 
 @pytest.mark.parametrize("text", ["", "\n", "# nothing\n", "---\n", "{}\n", "null\n"])
@@ -273,7 +273,7 @@ def test_empty_config_file(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected_message"),
     [
         ("seed: 1\nbatchsize: 8\n", ":2: unknown setting 'batchsize'; --help lists them"),
         ("\n# a\nseed: 1\nuse_amp: true\nseed: 2\n", ":5: 'seed' stands twice"),
@@ -296,13 +296,13 @@ def test_empty_config_file(tmp_path: Path, text: str) -> None:
         ("a: 1\nseed: \x01\n", ":2: not YAML: the character U+0001 "),
     ],
 )
-def test_bad_config_files(tmp_path: Path, text: str, said: str) -> None:
+def test_bad_config_files(tmp_path: Path, text: str, expected_message: str) -> None:
     path = config_file(tmp_path, text)
-    assert fault(read_config_file, path, NAMES).startswith(f"{path}{said}")
+    assert fault(read_config_file, path, NAMES).startswith(f"{path}{expected_message}")
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected_message"),
     [
         ("seed: 1\nbatch_size: 0\n", ":2: batch_size: expected a number at least 1, found 0"),
         ("seed: 1\n\nbatch_size: 8.0\n", ":3: batch_size: expected int, found 8.0"),
@@ -317,12 +317,12 @@ def test_bad_config_files(tmp_path: Path, text: str, said: str) -> None:
         ("scheduler_type: step\n", ":1: scheduler_type: expected one of linear, cosine, found 'step'"),
     ],
 )
-def test_bad_values_in_a_config_file(tmp_path: Path, text: str, said: str) -> None:
+def test_bad_values_in_a_config_file(tmp_path: Path, text: str, expected_message: str) -> None:
     """Named with file and line, also where a flag gives the setting."""
     path = config_file(tmp_path, text)
     values = read_config_file(path, NAMES)
     for flags in ({}, {"batch_size": 4, "learning_rate": 1e-4, "seed": 3}):
-        assert fault(resolve, GlueTrainingConfig, flags, values, {}) == f"{path}{said}"
+        assert fault(resolve, GlueTrainingConfig, flags, values, {}) == f"{path}{expected_message}"
 
 
 def test_config_files_that_cannot_be_read(tmp_path: Path) -> None:

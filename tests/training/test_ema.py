@@ -15,7 +15,7 @@ from training.run_folder import RunFolder
 from training.trainer import TrainingJob, fit
 
 DECAY = 0.9
-RECIPE = FineTuningConfig(
+CONFIG = FineTuningConfig(
     learning_rate=0.1, warmup_proportion=0.0, weight_decay=0.0, max_grad_norm=0.0, save_steps=2, max_steps=5,
     ema=DECAY,
 )  # fmt: skip
@@ -56,7 +56,7 @@ def train(the_job: TrainingJob, folder: Path, resume: bool = False, ema: float =
     with RunFolder(folder, resume=resume) as run:
         if not run.resumes:
             run.write_args({})
-        fit(the_job, replace(RECIPE, ema=ema), run)
+        fit(the_job, replace(CONFIG, ema=ema), run)
 
 
 def raw_weights(steps: int) -> list[np.ndarray]:
@@ -65,15 +65,15 @@ def raw_weights(steps: int) -> list[np.ndarray]:
     from training.schedule import factor
 
     model = Point()
-    optimizer = make_optimizer(model, RECIPE, {"place": 1.0})
-    found = []
+    optimizer = make_optimizer(model, CONFIG, {"place": 1.0})
+    weights = []
     for step in range(steps):
-        optimizer.set_lr(RECIPE.learning_rate * factor(step, 0, RECIPE.max_steps, "linear"))
+        optimizer.set_lr(CONFIG.learning_rate * factor(step, 0, CONFIG.max_steps, "linear"))
         (model.place**2).sum().backward()
         optimizer.step()
         optimizer.clear_grad()
-        found.append(model.place.numpy())
-    return found
+        weights.append(model.place.numpy())
+    return weights
 
 
 def test_what_is_evaluated_and_saved_is_the_average_and_training_goes_on_from_the_raw(tmp_path: Path) -> None:
@@ -81,8 +81,8 @@ def test_what_is_evaluated_and_saved_is_the_average_and_training_goes_on_from_th
     train(job(model, evaluated), tmp_path)
     raw = raw_weights(5)
     assert np.array_equal(model.place.numpy(), raw[-1])  # the average changed nothing in training
-    for found, steps in zip(evaluated, (2, 4, 5), strict=True):
-        np.testing.assert_allclose(found, averaged(raw[:steps]), rtol=1e-6)
+    for actual, steps in zip(evaluated, (2, 4, 5), strict=True):
+        np.testing.assert_allclose(actual, averaged(raw[:steps]), rtol=1e-6)
     assert np.array_equal(np.load(tmp_path / "best" / "place.npy"), evaluated[0])
     assert np.array_equal(np.load(tmp_path / "last" / "place.npy"), evaluated[-1])
     kept = safetensors.numpy.load_file(tmp_path / "last" / "optimizer.safetensors")
@@ -136,6 +136,6 @@ def test_raw_weights_that_do_not_fit_are_refused(fault: str) -> None:
 
 def test_a_run_without_an_average_cannot_be_resumed_with_one(tmp_path: Path) -> None:
     train(job(Point(), []), tmp_path, ema=0.0)
-    said = r"is not the state of this run: .*place:weight is missing"
-    with pytest.raises(InputError, match=said):
+    message = r"is not the state of this run: .*place:weight is missing"
+    with pytest.raises(InputError, match=message):
         train(job(Point(), []), tmp_path, resume=True)

@@ -54,29 +54,29 @@ def by_formula(model: Scorer, rows: Rows) -> tuple[float, np.ndarray, np.ndarray
     table, weight = model.word.weight.numpy().astype(float), model.weight.numpy().astype(float)
     total, d_table, d_weight = 0.0, np.zeros_like(table), np.zeros_like(weight)
     for ids, sign in zip(rows.ids, rows.signs, strict=True):
-        words = table[ids]  # (T, E)
-        slope = -sign / (1 + np.exp(sign * (words @ weight).sum()))
+        embedded = table[ids]  # (T, E)
+        slope = -sign / (1 + np.exp(sign * (embedded @ weight).sum()))
         gradient = slope * np.tile(weight, (len(ids), 1))
         shift = EPSILON * gradient / np.sqrt((gradient**2).sum())
-        for place in (words, words + shift):
-            score = (place @ weight).sum()
+        for point in (embedded, embedded + shift):
+            score = (point @ weight).sum()
             slope = -sign / (1 + np.exp(sign * score))
             total += np.log1p(np.exp(-sign * score))
-            d_weight += slope * place.sum(axis=0)
+            d_weight += slope * point.sum(axis=0)
             np.add.at(d_table, ids, slope * weight)
     return total, d_table, d_weight
 
 
 def test_losses_and_gradients_are_those_of_the_formula() -> None:
     model = Scorer()
-    for found, expected in zip(backward(model, BATCH), by_formula(model, BATCH), strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    for actual, expected in zip(backward(model, BATCH), by_formula(model, BATCH), strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_parts_of_a_batch_give_what_the_whole_gives() -> None:
     parts = [Rows(BATCH.ids[cut], BATCH.signs[cut]) for cut in (slice(0, 1), slice(1, 3))]
-    for found, expected in zip(backward(Scorer(), *parts), backward(Scorer(), BATCH), strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    for actual, expected in zip(backward(Scorer(), *parts), backward(Scorer(), BATCH), strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_the_perturbation_raises_the_loss_and_is_gone_afterwards() -> None:

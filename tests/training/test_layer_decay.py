@@ -36,9 +36,9 @@ def sized(request: pytest.FixtureRequest) -> tuple[EncoderConfig, list[str]]:
 def test_every_parameter_of_every_size(sized: tuple[EncoderConfig, list[str]], mode: str) -> None:
     config, parameters = sized
     training = TrainingConfig(layer_lr_decay=0.8, layer_lr_decay_mode=mode)
-    found = scales(parameters, depth_rules(config), 12, training)
-    assert sorted(found) == sorted(parameters)
-    for name, value in found.items():
+    actual = scales(parameters, depth_rules(config), 12, training)
+    assert sorted(actual) == sorted(parameters)
+    for name, value in actual.items():
         (wanted,) = [v for prefix, v in BY_HAND_12_LAYERS.items() if name.startswith(prefix)]
         if mode == "fixed" and not name.startswith("head."):
             wanted /= 0.8  # the last layer gets 0.8, the one below 0.64, …
@@ -49,8 +49,8 @@ def test_the_projection_of_small_embeddings_has_their_depth(
     sized: tuple[EncoderConfig, list[str]],
 ) -> None:
     config, parameters = sized
-    found = depths(parameters, depth_rules(config))
-    projections = {found[name] for name in parameters if "embeddings.projection" in name}
+    actual = depths(parameters, depth_rules(config))
+    projections = {actual[name] for name in parameters if "embeddings.projection" in name}
     assert projections == (set() if config.embedding_size == config.hidden_size else {0})
 
 

@@ -42,15 +42,15 @@ def test_the_new_weights_are_berts_initial_ones() -> None:
     paddle.seed(1)
     model = SentenceClassifier(CONFIG)
     fresh = initial_arrays(model, depth_rules(CONFIG), LAYERS, 3)
-    drawn = []
+    sampled_values = []
     for name, array in fresh.items():
         if ".norm." in name:
             assert (array == (1.0 if name.endswith("weight") else 0.0)).all(), name
         elif name.endswith("bias"):
             assert (array == 0.0).all(), name
         else:
-            drawn.append(array.ravel())
-    weights = np.concatenate(drawn)
+            sampled_values.append(array.ravel())
+    weights = np.concatenate(sampled_values)
     assert 0.0172 < weights.std() < 0.0205  # 0.0176 where Paddle cuts at two deviations, else 0.02
     assert abs(weights.mean()) < 0.0005
 

@@ -86,8 +86,8 @@ def test_the_compiled_step_is_paddles(
             (layer(paddle.to_tensor(draw.normal(size=(4, 300)).astype(np.float32))) ** 2).mean().backward()
             optimizer.step()
             optimizer.clear_grad()
-        found = {name: parameter.numpy() for name, parameter in layer.named_parameters()}
-        return {**found, **optimizer_arrays(layer, optimizer)}
+        actual = {name: parameter.numpy() for name, parameter in layer.named_parameters()}
+        return {**actual, **optimizer_arrays(layer, optimizer)}
 
     steps = []
     compiled_step = AdamW._compiled_step

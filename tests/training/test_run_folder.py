@@ -81,9 +81,9 @@ def test_a_damaged_save_is_noticed_and_the_one_before_is_used(
         flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
         path.write_bytes(content[:-2] if harm == "cut" else flipped)
     assert resumed_step(folder) == 1
-    said = capsys.readouterr().err
-    assert said.startswith(f"warning: {folder / 'last'}/")
-    assert said.endswith(f"going on from {folder / 'previous'}\n")
+    message = capsys.readouterr().err
+    assert message.startswith(f"warning: {folder / 'last'}/")
+    assert message.endswith(f"going on from {folder / 'previous'}\n")
 
 
 def test_nothing_is_begun_anew_over_two_damaged_saves(folder: Path) -> None:
@@ -272,9 +272,9 @@ with RunFolder(sys.argv[1], overwrite=True):
 
 
 def test_two_runs_never_share_a_folder(tmp_path: Path, project_dir: Path) -> None:
-    words = [sys.executable, "-c", HOLDER, str(tmp_path)]
+    argv = [sys.executable, "-c", HOLDER, str(tmp_path)]
     first = subprocess.Popen(
-        words, cwd=project_dir, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        argv, cwd=project_dir, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
     assert first.stdout is not None
     assert first.stdout.readline() == b"held\n"

@@ -115,8 +115,8 @@ def log_of(folder: Path) -> str:
 @pytest.mark.parametrize(("warmup", "warned"), [(5, False), (6, True), (7, True)])
 def test_a_warm_up_that_takes_the_whole_run_is_said(tmp_path: Path, warmup: int, warned: bool) -> None:
     train(job(Line(), rows(2, 2, 2)), replace(PLAIN, warmup_steps=warmup), tmp_path)
-    said = f"the warm-up of {warmup} steps takes the whole run"
-    assert log_of(tmp_path).count("warning") == log_of(tmp_path).count(said) == warned
+    message = f"the warm-up of {warmup} steps takes the whole run"
+    assert log_of(tmp_path).count("warning") == log_of(tmp_path).count(message) == warned
 
 
 def test_the_log_has_the_scores_as_the_job_says_them(tmp_path: Path) -> None:
