@@ -11,7 +11,7 @@ from encoders.heads import SentenceClassifier
 from glue.model import config_for_task, naming_notes
 from glue.tasks import Task
 from inference.engine import Engine
-from inference.engine_choice import choose_engine, graph_engine
+from inference.engine_choice import choose_engine, exported_engine
 from inference.exported import ExportedModel, is_exported, read_exported
 from inference.graph_engine import open_engine
 from inference.network_engine import NetworkEngine
@@ -67,7 +67,7 @@ class TaskModel:
         if kind == "dynamic":
             return network
         try:
-            graph = graph_engine(network, self.tokenizer, kind, device)
+            graph = exported_engine(network, self.tokenizer, kind, device)
         except InputError as error:
             if wanted != "auto":
                 raise

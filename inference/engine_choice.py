@@ -46,7 +46,7 @@ def choose_engine(requested: str, device: str, tokens: int) -> str:
     return requested
 
 
-def graph_engine(network: "paddle.nn.Layer", tokenizer: Tokenizer, kind: str, device: str) -> Engine:
+def exported_engine(network: "paddle.nn.Layer", tokenizer: Tokenizer, kind: str, device: str) -> Engine:
     """Export a network to a temporary folder and open the graph's engine."""
     with tempfile.TemporaryDirectory(prefix="convbert-glue-") as folder:
         export(network, tokenizer, "", Path(folder) / kind, kind)

@@ -73,15 +73,15 @@ def test_labels_are_those_of_the_network_where_logits_are_close(
         logits = run(session, batch)["logits"]
         return {"logits": logits + noise.choice([-5e-5, 5e-5], logits.shape).astype(np.float32)}
 
-    graph_engine = engine_choice.graph_engine
+    exported_engine = engine_choice.exported_engine
 
-    def rough_graph_of(*argv: object) -> object:
+    def rough_engine(*argv: object) -> object:
         monkeypatch.setattr(onnx_engine._LazySession, "__call__", run)
-        engine = graph_engine(*argv)  # type: ignore[arg-type]
+        engine = exported_engine(*argv)  # type: ignore[arg-type]
         monkeypatch.setattr(onnx_engine._LazySession, "__call__", run_roughly)  # when it has been compared
         return engine
 
-    monkeypatch.setattr(task_model, "graph_engine", rough_graph_of)
+    monkeypatch.setattr(task_model, "exported_engine", rough_engine)
     answered = predict(model, name, sample_dir, tmp_path / "settled", "--engine", "onnx")
     assert [text for text, _ in answered] == [text for text, _ in wanted]
     monkeypatch.setattr("inference.tie_breaking.NEAR_TIE", 0.0)
