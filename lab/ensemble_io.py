@@ -22,7 +22,7 @@ from lab.ensemble_selection import (
     predicted_values,
     score_splits,
 )
-from lab.trial_store import Result, predictions_folder
+from lab.trial_store import TrialResult, predictions_folder
 from submission.manifest import run_details
 
 SPLITS = ("dev", "test")
@@ -43,13 +43,13 @@ class Ensemble:
 
     task: Task
     choice: Choice
-    members: tuple[Result, ...]
+    members: tuple[TrialResult, ...]
     digest: str
     predictions: dict[str, list[SplitPredictions]]
 
 
 def build_ensemble(
-    task: Task, results: Sequence[Result], data_dir: Path, size: int, methods: Sequence[str]
+    task: Task, results: Sequence[TrialResult], data_dir: Path, size: int, methods: Sequence[str]
 ) -> Ensemble:
     """Choose among the done trials of a task and combine them.
 
@@ -65,19 +65,10 @@ def build_ensemble(
             by another checkpoint than its ``best/`` or from other files.
     """
     results = sorted(results, key=lambda result: result.trial)  # of equal ones always the same is taken
-    for split in [*task.of_kind("dev"), *task.of_kind("test")]:
-        find_file(data_dir, split)  # where one is missing, the trials predicted none of its kind
+    parts = _read_parts(task, results, data_dir)
     golds = [gold_values(task, split, data_dir) for split in task.of_kind("dev")]
-    parts = {
-        kind: [_read_split(task, results, split, data_dir) for split in task.of_kind(kind)] for kind in SPLITS
-    }
-    for gold, dev in zip(golds, parts["dev"], strict=True):
-        if len(dev[0].logits) != len(gold):
-            message = f"{len(dev[0].logits)} rows, expected {len(gold)}; sweep again"
-            raise InputError(message, path=_npz(results[0], dev[0].split))
     logits = {kind: [_stack(task, part) for part in of_kind] for kind, of_kind in parts.items()}
-    for number, result in enumerate(results):
-        _check_scores(task, golds, [part[number] for part in logits["dev"]], result)
+    _check_scores(task, golds, logits["dev"], results)
     options = options_for(task, len(results), size, methods)
     choice = EnsembleSelector(task, golds, logits["dev"]).choose(options)
     members, method = list(choice.members), choice.option.method
@@ -98,8 +89,19 @@ def build_ensemble(
     return Ensemble(task, choice, tuple(results[number] for number in members), digest, predictions)
 
 
+def _read_parts(
+    task: Task, results: Sequence[TrialResult], data_dir: Path
+) -> dict[str, list[list[SplitPredictions]]]:
+    """``dev`` or ``test`` → for each of its files the predictions of each run."""
+    for split in [*task.of_kind("dev"), *task.of_kind("test")]:
+        find_file(data_dir, split)  # where one is missing, the trials predicted none of its kind
+    return {
+        kind: [_read_split(task, results, split, data_dir) for split in task.of_kind(kind)] for kind in SPLITS
+    }
+
+
 def _read_split(
-    task: Task, results: Sequence[Result], split: Split, data_dir: Path
+    task: Task, results: Sequence[TrialResult], split: Split, data_dir: Path
 ) -> list[SplitPredictions]:
     """A file's predictions by each run, made by its best model from the official file that is there now."""
     file, parts = find_file(data_dir, split), []
@@ -119,7 +121,7 @@ def _read_split(
     return parts
 
 
-def _npz(result: Result, split: Split) -> Path:
+def _npz(result: TrialResult, split: Split) -> Path:
     return npz_path(predictions_folder(result.folder, split.kind), split)
 
 
@@ -135,16 +137,19 @@ def _stack(task: Task, parts: Sequence[SplitPredictions]) -> np.ndarray:
 
 
 def _check_scores(
-    task: Task, golds: Sequence[np.ndarray], logits: Sequence[np.ndarray], result: Result
+    task: Task, golds: Sequence[np.ndarray], logits: Sequence[np.ndarray], results: Sequence[TrialResult]
 ) -> None:
-    """InputError unless a run's dev predictions score what the run says that its best evaluation did."""
-    main = score_splits(task, golds, [predicted_values(task, part) for part in logits])["main"]
-    if abs(main - result.main) > _ROUNDING:
-        raise InputError(
-            f"score {100 * main:.2f}, but scores.json says {100 * result.main:.2f}; "
-            f"remove {result.folder / 'predictions'} and sweep again",
-            path=predictions_folder(result.folder, "dev"),
-        )
+    """InputError unless each run's dev predictions score what the run says that its best evaluation did."""
+    for number, result in enumerate(results):
+        folder = predictions_folder(result.folder, "dev")
+        for gold, part, split in zip(golds, logits, task.of_kind("dev"), strict=True):
+            if part.shape[1] != len(gold):
+                message = f"{part.shape[1]} rows, expected {len(gold)}; sweep again"
+                raise InputError(message, path=npz_path(folder, split))
+        main = score_splits(task, golds, [predicted_values(task, part[number]) for part in logits])["main"]
+        if abs(main - result.main) > _ROUNDING:
+            message = f"score {100 * main:.2f}, but scores.json says {100 * result.main:.2f}"
+            raise InputError(f"{message}; remove {folder.parent} and sweep again", path=folder)
 
 
 def describe_ensemble(ensemble: Ensemble, runs: Path) -> dict[str, Any]:

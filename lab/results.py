@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from common.json_files import read_json_object
 from glue.runs import read_runs
 from glue.tasks import TASKS
-from lab.trial_store import DONE, FAILED, SKIPPED, STOPPED, Result, read_results
+from lab.trial_store import DONE, FAILED, SKIPPED, STOPPED, TrialResult, read_results
 from training.run_state import read_run_state
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def read_runs_table(runs: Path) -> "DataFrame":
     return _table(rows)
 
 
-def trials_table(trials: Sequence[Result]) -> "DataFrame":
+def trials_table(trials: Sequence[TrialResult]) -> "DataFrame":
     """The table of a sweep's trials, in their order."""
     return _table([_trial_row(trial) for trial in trials])
 
@@ -55,7 +55,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> "DataFrame":
     return table.astype({"main": float, "step": float})
 
 
-def _trial_row(trial: Result) -> dict[str, Any]:
+def _trial_row(trial: TrialResult) -> dict[str, Any]:
     keys = ("task", "configuration", "seed", "folder", "status", "message", "model")
     row = {key: getattr(trial, key) for key in keys}
     return {**row, "run": trial.trial, **_score_columns(trial.task, trial.scores or {})}

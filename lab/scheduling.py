@@ -17,7 +17,7 @@ from lab.trial_store import (
     SKIPPED,
     STOPPED,
     Outcome,
-    Result,
+    TrialResult,
     forget,
     read_begun_model,
     read_begun_settings,
@@ -55,7 +55,7 @@ class Watcher(Protocol):
     def refresh(self) -> None: ...
 
 
-Suggest = Callable[[Trial, Sequence[tuple[Trial, Result | None]]], Mapping[str, Any]]
+Suggest = Callable[[Trial, Sequence[tuple[Trial, TrialResult | None]]], Mapping[str, Any]]
 
 
 class _Source(NamedTuple):

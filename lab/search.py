@@ -10,12 +10,12 @@ from typing import Any
 
 from common.errors import InputError
 from lab.plan import Range, Trial
-from lab.trial_store import Result
+from lab.trial_store import TrialResult
 
 _SEED = 42
 
 
-def suggest(trial: Trial, earlier: Sequence[tuple[Trial, Result | None]]) -> Mapping[str, Any]:
+def suggest(trial: Trial, earlier: Sequence[tuple[Trial, TrialResult | None]]) -> Mapping[str, Any]:
     """The settings of a search's trial. earlier: the trials that it may know, with the results of those
     that are done. Of several seeds a suggestion's score is the mean; one without any tells nothing.
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from glue.predictions import SplitPredictions
     from lab.plan import Plan
     from lab.scheduling import Sweep
-    from lab.trial_store import Result
+    from lab.trial_store import TrialResult
 
 # The tasks that the paper leaves out, for the reason above: one, in the table as it is.
 _AGAINST_TRAINING = [task for task in TASKS.values() if not task.paper_score]
@@ -138,7 +138,7 @@ def _answer_tasks(flags: Namespace, plan: "Plan", data: Path) -> list[TaskAnswer
     return answers
 
 
-def _done_results(task: Task, sweep: "Sweep") -> list["Result"]:
+def _done_results(task: Task, sweep: "Sweep") -> list["TrialResult"]:
     from lab.trial_store import DONE, read_results
 
     names = [trial.name for trial in sweep.trials if trial.task == task.name]

@@ -56,12 +56,9 @@ if TYPE_CHECKING:
 def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m lab.sweep", description=__doc__)
     parser.add_argument(
-        "--plan",
-        required=True,
-        type=path,
-        metavar="PLAN",
+        "--plan", required=True, type=path, metavar="PLAN",
         help="a YAML file, or a shipped plan: quick, reference, paper, leaderboard, options",
-    )
+    )  # fmt: skip
     parser.add_argument("--runs", required=True, type=path, metavar="DIR", help="folder of the runs")
     add_data_dir(parser)
     parser.add_argument(
@@ -83,7 +80,7 @@ def make_parser() -> CommandParser:
     parser.add_argument(
         "--ray_address",
         metavar="ADDRESS",
-        help="of the cluster (default: one that runs here, else a new one)",
+        help="the cluster (default: one that runs here, else a new one)",
     )
     parser.add_argument(
         "--device", choices=("cpu", "gpu", "xpu"), default="cpu", help="where to compute (default: cpu)"

@@ -147,19 +147,12 @@ def run_module(
     Raises:
         InputError: It failed; with the last line it wrote to stderr.
     """
-    paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(paths),
-        "OMP_NUM_THREADS": str(slot.threads),
-        **({"CUDA_VISIBLE_DEVICES": slot.gpu} if slot.gpu else {}),
-    }
     cores = ",".join(map(str, slot.cores)) or "-"
     starter = [sys.executable, "-I", str(PROJECT / "lab" / "child_process.py"), str(os.getpid()), cores]
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
             [*starter, sys.executable, "-m", module, *flags, f"--num_workers={slot.threads}"],
-            env=environment,
+            env=_environment(slot),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=output,
@@ -172,6 +165,17 @@ def run_module(
             process.wait()
         if process.returncode:
             raise InputError(f"{module}: {_last_line(output, process.returncode)}")
+
+
+def _environment(slot: WorkerSlot) -> dict[str, str]:
+    """The environment of a command that computes in a slot."""
+    paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(paths),
+        "OMP_NUM_THREADS": str(slot.threads),
+        **({"CUDA_VISIBLE_DEVICES": slot.gpu} if slot.gpu else {}),
+    }
 
 
 def _wait(

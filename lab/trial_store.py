@@ -35,7 +35,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Result:
+class TrialResult:
     """A trial as its record says. Only a done one has the last three.
 
     Attributes:
@@ -93,7 +93,7 @@ def read_status(folder: Path) -> str:
     return str(read_json_object(path).get("status", "")) if path.is_file() else ""
 
 
-def read_results(runs: str | Path, names: list[str] | None = None) -> list[Result]:
+def read_results(runs: str | Path, names: list[str] | None = None) -> list[TrialResult]:
     """All trials below a folder of runs, or those named, that have a record; in the order of the task
     table, then of configurations and seeds. A done one whose run was removed counts as having none.
     InputError if a record or the scores of a done trial cannot be read."""
@@ -108,7 +108,7 @@ def read_results(runs: str | Path, names: list[str] | None = None) -> list[Resul
     return list(filter(None, (_read(path) for path in paths if path.is_file())))
 
 
-def readable_results(runs: Path, names: list[str]) -> list[Result]:
+def readable_results(runs: Path, names: list[str]) -> list[TrialResult]:
     """The results of those of the named trials that have a record that can be read."""
     results = []
     for name in names:
@@ -122,7 +122,7 @@ def _record_files(runs: Path) -> Iterator[Path]:
         yield from sorted((runs / task).glob(f"*{_SUFFIX}"))
 
 
-def _read(path: Path) -> Result | None:
+def _read(path: Path) -> TrialResult | None:
     record = read_json_object(path)
     folder = path.with_name(path.name.removesuffix(_SUFFIX))
     try:
@@ -138,11 +138,11 @@ def _read(path: Path) -> Result | None:
         message = f"not a trial's record ({shortened(error)}); remove it and sweep again"
         raise InputError(message, path=path) from None
     if common["status"] != DONE:
-        return Result(**common)
+        return TrialResult(**common)
     if not folder.is_dir():
         return None
     recipe, model = read_begun_settings(folder)
-    return Result(**common, scores=read_trial_scores(folder, common["task"]), recipe=recipe, model=model)
+    return TrialResult(**common, scores=read_trial_scores(folder, common["task"]), recipe=recipe, model=model)
 
 
 def read_begun_settings(folder: Path) -> tuple[dict[str, Any], str]:

@@ -17,7 +17,7 @@ from lab.plan import Trial, trials_of
 from lab.plan_file import read_plan
 from lab.scheduling import Sweep
 from lab.trial_config import TrialConfig, TrialResolver
-from lab.trial_store import DONE, FAILED, SKIPPED, STOPPED, Outcome, Result, read_results, read_status
+from lab.trial_store import DONE, FAILED, SKIPPED, STOPPED, Outcome, TrialResult, read_results, read_status
 from training.run_state import FINISHED
 
 PLAN = """
@@ -72,7 +72,7 @@ class Silent:
     def refresh(self) -> None: ...
 
 
-def no_search(trial: Trial, earlier: Sequence[tuple[Trial, Result | None]]) -> Mapping[str, Any]:
+def no_search(trial: Trial, earlier: Sequence[tuple[Trial, TrialResult | None]]) -> Mapping[str, Any]:
     raise AssertionError
 
 
@@ -221,7 +221,7 @@ tasks: {cola: {search: {trials: 4, at_once: 2, space: {batch_size: [8, 16]}}}}
 def test_a_suggestion_knows_what_its_place_entitles_it_to(tmp_path: Path, sample_dir: Path) -> None:
     known: dict[str, dict[str, float | None]] = {}
 
-    def suggest(trial: Trial, earlier: Sequence[tuple[Trial, Result | None]]) -> Mapping[str, Any]:
+    def suggest(trial: Trial, earlier: Sequence[tuple[Trial, TrialResult | None]]) -> Mapping[str, Any]:
         known[trial.name] = {other.name: result.main if result else None for other, result in earlier}
         return {"batch_size": trial.number}
 
@@ -262,7 +262,7 @@ def test_what_a_searchs_trials_have_begun_with_stays_theirs(tmp_path: Path, samp
     """One that failed is done at last: what is suggested now is otherwise, for those that have not begun."""
     settings = {"batch_size": 8}
 
-    def suggest(trial: Trial, earlier: Sequence[tuple[Trial, Result | None]]) -> Mapping[str, Any]:
+    def suggest(trial: Trial, earlier: Sequence[tuple[Trial, TrialResult | None]]) -> Mapping[str, Any]:
         return dict(settings)
 
     def swept(bad: set[str]) -> FakeRunner:

@@ -8,7 +8,7 @@ import pytest
 
 from lab.plan import PlannedCheckpoint, Range, Search, Trial
 from lab.search import suggest
-from lab.trial_store import Result
+from lab.trial_store import TrialResult
 
 pytest.importorskip("optuna")
 
@@ -16,7 +16,7 @@ SPACE = {
     "learning_rate": Range(1e-5, 1e-2, log=True), "batch_size": Range(choices=(8, 16, 32)),
     "warmup_steps": Range(0, 100),
 }  # fmt: skip
-Known = list[tuple[Trial, Result | None]]
+Known = list[tuple[Trial, TrialResult | None]]
 
 
 def trial_of(number: int, seed: int = 1, at_once: int = 1) -> Trial:
@@ -24,9 +24,9 @@ def trial_of(number: int, seed: int = 1, at_once: int = 1) -> Trial:
     return Trial("rte", PlannedCheckpoint("base", "x"), "", seed, search=search, number=number)
 
 
-def result_of(trial: Trial, main: float, settings: Mapping[str, Any]) -> Result:
+def result_of(trial: Trial, main: float, settings: Mapping[str, Any]) -> TrialResult:
     scores, recipe = {"best": {"main": main}}, {**settings, "seed": trial.seed}
-    return Result(trial.name, "rte", trial.configuration, "done", "", 0.0, Path(), scores, recipe)
+    return TrialResult(trial.name, "rte", trial.configuration, "done", "", 0.0, Path(), scores, recipe)
 
 
 SOME = {"learning_rate": 1e-4, "batch_size": 8, "warmup_steps": 3}
