@@ -243,14 +243,14 @@ def make_rows(task: str, part: str, number: int, dice: Dice, used: set[Texts]) -
 
     task: a name in PATTERNS. part: as in ``glue.tasks.Split``. used: texts of the task's earlier files,
     added to; no row repeats one (unless very many rows are asked for). Length and decoration go by a
-    row's place, which says nothing of its label.
+    row's number, which says nothing of its label.
     """
     if task not in PATTERNS:
         raise InputError(f"the sample has no texts for {task}: add a pattern to PATTERNS", path=__file__)
     pattern = PATTERNS[task]
     rows = []
     repeats_left = number + _REPEATS
-    for place, (label, cell) in enumerate(_plan(pattern, number, dice)):
+    for row, (label, cell) in enumerate(_plan(pattern, number, dice)):
         for _ in range(100):
             words = {str(position): word for position, word in enumerate(cell)}
             if pattern.nouns:
@@ -260,17 +260,17 @@ def make_rows(task: str, part: str, number: int, dice: Dice, used: set[Texts]) -
                 break
             repeats_left -= 1
         used.add(texts)
-        rows.append((_varied(texts, place, dice, lower=task == "sst-2"), label))
+        rows.append((_varied(texts, row, dice, lower=task == "sst-2"), label))
     return rows
 
 
-def _varied(texts: Texts, place: int, dice: Dice, lower: bool) -> Texts:
+def _varied(texts: Texts, row: int, dice: Dice, lower: bool) -> Texts:
     varied = [text if lower else text[0].upper() + text[1:] for text in texts]
-    if place % _LONG == 5:
-        aside = " ".join(_fill(aside, {}, dice) for aside in ASIDES[place % 3 :])
+    if row % _LONG == 5:
+        aside = " ".join(_fill(aside, {}, dice) for aside in ASIDES[row % 3 :])
         varied[0] += " " + (aside.lower() if lower else aside)
-    if place % _DECORATED == 3:
-        turn, kind = divmod(place // _DECORATED, len(DECORATIONS))
+    if row % _DECORATED == 3:
+        turn, kind = divmod(row // _DECORATED, len(DECORATIONS))
         side = turn % len(varied)
         varied[side] = DECORATIONS[kind].format(varied[side])
     return tuple(varied)

@@ -12,7 +12,7 @@ from common.messages import note_once
 
 
 @pytest.mark.parametrize(
-    ("own", "everyones", "wanted"),
+    ("ours", "everyones", "wanted"),
     [
         ("", "", "/home/me/.cache/convbert-glue"),
         ("", "/fast", "/fast/convbert-glue"),
@@ -22,10 +22,10 @@ from common.messages import note_once
     ],
 )
 def test_the_nearest_wish_wins(
-    own: str, everyones: str, wanted: str, monkeypatch: pytest.MonkeyPatch
+    ours: str, everyones: str, wanted: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", "/home/me")
-    monkeypatch.setenv("CONVBERT_GLUE_CACHE", own)
+    monkeypatch.setenv("CONVBERT_GLUE_CACHE", ours)
     monkeypatch.setenv("XDG_CACHE_HOME", everyones)
     assert cache_dir() == Path(wanted)
 

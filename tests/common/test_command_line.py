@@ -11,7 +11,7 @@ from common.command_line import CommandParser, count
 
 
 @pytest.mark.parametrize(
-    ("words", "wanted"),
+    ("argv", "wanted"),
     [
         (["p"], (False, "p")),
         (["--as-json", "p"], (True, "p")),
@@ -21,12 +21,12 @@ from common.command_line import CommandParser, count
         (["--as-json", "on", "p"], (True, "p")),
     ],
 )
-def test_switches(words: list[str], wanted: tuple[bool, str]) -> None:
+def test_switches(argv: list[str], wanted: tuple[bool, str]) -> None:
     parser = CommandParser()
     parser.add_argument("path")
     parser.add_switch("--as_json")
-    found = parser.parse_args(words)
-    assert (found.as_json, found.path) == wanted
+    result = parser.parse_args(argv)
+    assert (result.as_json, result.path) == wanted
 
 
 def test_wrong_usage_is_two_lines_the_reason_last(capsys: pytest.CaptureFixture[str]) -> None:

@@ -120,7 +120,7 @@ def test_killed_at_any_rename_one_whole_folder_is_left(
 
 
 @pytest.mark.parametrize(
-    ("harm", "said"),
+    ("harm", "message"),
     [
         (
             lambda d: (d / "b").write_text("1x", encoding="utf-8"),
@@ -148,11 +148,11 @@ def test_killed_at_any_rename_one_whole_folder_is_left(
         ),
     ],
 )
-def test_damage_is_named(tmp_path: Path, harm, said: str) -> None:  # type: ignore[no-untyped-def]
+def test_damage_is_named(tmp_path: Path, harm, message: str) -> None:  # type: ignore[no-untyped-def]
     fill(tmp_path / "d", "1")
     assert verify_manifest(tmp_path / "d") == ""
     harm(tmp_path / "d")
-    assert verify_manifest(tmp_path / "d").startswith(f"{tmp_path / 'd'}/{said}")
+    assert verify_manifest(tmp_path / "d").startswith(f"{tmp_path / 'd'}/{message}")
 
 
 def replaced(path: Path, make: Callable[[Path], object]) -> None:
@@ -162,7 +162,7 @@ def replaced(path: Path, make: Callable[[Path], object]) -> None:
 
 @pytest.mark.parametrize("name", ["manifest.json", "b"])
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (os.mkfifo, "is a pipe; expected a plain file"),
         (lambda path: path.symlink_to("/dev/zero"), "is a device; expected a plain file"),
@@ -173,11 +173,11 @@ def replaced(path: Path, make: Callable[[Path], object]) -> None:
     ],
 )
 def test_what_is_no_plain_file_is_damage_at_once(
-    tmp_path: Path, name: str, make: Callable[[Path], object], said: str
+    tmp_path: Path, name: str, make: Callable[[Path], object], message: str
 ) -> None:
     fill(tmp_path / "d", "1")
     replaced(tmp_path / "d" / name, make)
-    assert verify_manifest(tmp_path / "d") == f"{tmp_path / 'd' / name}: {said}"
+    assert verify_manifest(tmp_path / "d") == f"{tmp_path / 'd' / name}: {message}"
 
 
 @pytest.mark.parametrize("read", [sha256_of, read_json_object, read_json_objects, read_text, read_history_of])
@@ -191,7 +191,7 @@ def test_no_reader_waits(tmp_path: Path, read: Callable[[Path], object]) -> None
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ('{"a": 1, "b": {"a": 2, "c": 1, "c": 2}}', "not JSON: the key 'c' stands twice in one object"),
         (f'{{"a": {"9" * 309}}}', "not JSON: a whole number of 309 digits"),
@@ -203,12 +203,12 @@ def test_no_reader_waits(tmp_path: Path, read: Callable[[Path], object]) -> None
         ("", "not JSON: "),
     ],
 )
-def test_bad_json_is_one_short_line(tmp_path: Path, text: str, said: str) -> None:
+def test_bad_json_is_one_short_line(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "a.json"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InputError) as caught:
         read_json_object(path)
-    assert str(caught.value).startswith(f"{path}: {said}")
+    assert str(caught.value).startswith(f"{path}: {message}")
     assert len(str(caught.value)) < 400
 
 
@@ -281,12 +281,12 @@ def test_what_cannot_be_replaced_is_said_before(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("nowhere")
     check_replaceable(tmp_path / "new")
     check_replaceable(tmp_path / "no parent" / "new")
-    for path, said in (
+    for path, message in (
         (tmp_path / "file", "is no folder"),
         (tmp_path / "link", "is a link to what is no"),
         ("/proc", "mounted"),
     ):
-        with pytest.raises(InputError, match=said):
+        with pytest.raises(InputError, match=message):
             check_replaceable(path)
 
 
@@ -297,7 +297,7 @@ def test_json_lines(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("", "holds no rows"),
         ("\n\n", "holds no rows"),
@@ -306,13 +306,13 @@ def test_json_lines(tmp_path: Path) -> None:
         ("[" * 200_000, ":1: not JSON: nested too deeply"),
     ],
 )
-def test_bad_json_lines_are_named(tmp_path: Path, content: str, said: str) -> None:
+def test_bad_json_lines_are_named(tmp_path: Path, content: str, message: str) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text(content, encoding="utf-8")
     with pytest.raises(InputError) as caught:
         read_json_objects(path)
     assert str(caught.value).startswith(str(path))
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -71,9 +71,9 @@ def rows_of(table: TextTable) -> list[list[str]]:
 
 
 def test_a_table_has_its_first_line_as_header_unless_that_is_known() -> None:
-    found = table('Index\tText\n0\t"a"\n1\t')
-    assert found.positions(["text", "INDEX"]) == [1, 0]
-    assert rows_of(found) == [["0", '"a"'], ["1", ""]]
+    result = table('Index\tText\n0\t"a"\n1\t')
+    assert result.positions(["text", "INDEX"]) == [1, 0]
+    assert rows_of(result) == [["0", '"a"'], ["1", ""]]
     assert rows_of(table("0\ta", ("index", "text"))) == [["0", "a"]]
 
 

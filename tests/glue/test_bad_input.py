@@ -88,10 +88,10 @@ def workplace(sample_dir: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def stopped(main: Callable, capsys: pytest.CaptureFixture[str], *words: object) -> str:
+def stopped(main: Callable, capsys: pytest.CaptureFixture[str], *argv: object) -> str:
     """Run a command as from a shell; it must exit with 1, print nothing, and say why in the line returned."""
     with pytest.raises(SystemExit) as left:
-        run(lambda _: main([str(word) for word in words]))
+        run(lambda _: main([str(word) for word in argv]))
     out, err = capsys.readouterr()
     assert (left.value.code, out, err.count("\n")) == (1, "", 1), err
     assert err.startswith("error: ")

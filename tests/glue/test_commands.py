@@ -145,7 +145,7 @@ def test_the_rest_is_filled_and_packed(runs: Path, sample_dir: Path, tmp_path: P
             ["--task_name", name, "--ckpt_path", str(runs / name), "--data_dir", str(sample_dir),
              "--output_dir", str(tmp_path / "p")]
         )  # fmt: skip
-    words = [
+    argv = [
         "--predictions",
         str(tmp_path / "p"),
         "--output",
@@ -153,7 +153,7 @@ def test_the_rest_is_filled_and_packed(runs: Path, sample_dir: Path, tmp_path: P
         "--data_dir",
         str(sample_dir),
     ]
-    assert not pack.main([*words, "--fill_missing", "majority"])
+    assert not pack.main([*argv, "--fill_missing", "majority"])
     assert (tmp_path / "s.zip").stat().st_size > 1000
 
 
@@ -195,17 +195,19 @@ def test_config_file_stands_between_flag_and_preset(sample_dir: Path, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
         (["--weight_decay", "0.5"], "recipe: weight_decay 0.01, not 0.5"),
         (["--seed", "7"], "recipe: seed 42, not 7"),
     ],
 )
 def test_resuming_with_other_settings_is_refused(
-    sample_dir: Path, tmp_path: Path, flags: list[str], said: str
+    sample_dir: Path, tmp_path: Path, flags: list[str], message: str
 ) -> None:
     fine_tune(sample_dir, "rte", tmp_path, "--max_steps", "1")
-    with pytest.raises(InputError, match=re.escape(f"this run was begun with {said}; resume it as it was")):
+    with pytest.raises(
+        InputError, match=re.escape(f"this run was begun with {message}; resume it as it was")
+    ):
         fine_tune(sample_dir, "rte", tmp_path, "--max_steps", "1", "--resume", *flags)
 
 
@@ -251,15 +253,15 @@ def test_a_full_disk_leaves_none_of_a_tasks_files(
         through(file, content)
 
     monkeypatch.setattr(predictions, "write_through", full_at_the_fourth)
-    words = ["--task_name", "mnli", "--ckpt_path", str(runs / "mnli"), "--data_dir", str(sample_dir)]
+    argv = ["--task_name", "mnli", "--ckpt_path", str(runs / "mnli"), "--data_dir", str(sample_dir)]
     with pytest.raises(OSError, match="No space left") as raised:
-        run_predict.main([*words, "--output_dir", str(tmp_path / "p")])
+        run_predict.main([*argv, "--output_dir", str(tmp_path / "p")])
     assert raised.value.filename == str(tmp_path / "p" / "MNLI-mm.npz")
     assert list((tmp_path / "p").iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
         (["--batch_size", "0"], "argument --batch_size: expected a number at least 1, found 0"),
         (["--learning_rate", "nan"], "argument --learning_rate: expected a number at least 0, found nan"),
@@ -269,38 +271,38 @@ def test_a_full_disk_leaves_none_of_a_tasks_files(
     ],
 )
 def test_values_out_of_range_are_wrong_usage(
-    flags: list[str], said: str, capsys: pytest.CaptureFixture[str]
+    flags: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as left:
         run_glue.main(["--task_name", "rte", "--model_name_or_path", "m", "--output_dir", "o", *flags])
     assert left.value.code == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("flag", "said"),
+    ("flag", "message"),
     [
         ("--overwrite_output_dir", "run: holds .*best, which this run starts from"),
         ("--resume", "best: this run was begun with another model, .*tiny-convbert; leave the flag out"),
     ],
 )
 def test_a_run_never_lies_over_what_it_starts_from(
-    runs: Path, sample_dir: Path, tmp_path: Path, flag: str, said: str
+    runs: Path, sample_dir: Path, tmp_path: Path, flag: str, message: str
 ) -> None:
     shutil.copytree(runs / "cola", tmp_path / "run")
-    words = ["--task_name", "cola", "--model_name_or_path", str(tmp_path / "run" / "best")]
+    argv = ["--task_name", "cola", "--model_name_or_path", str(tmp_path / "run" / "best")]
     more = ["--data_dir", str(sample_dir), "--output_dir", str(tmp_path / "run")]
-    with pytest.raises(InputError, match=said):
-        run_glue.main([*words, *more, *FEW_STEPS, flag])
+    with pytest.raises(InputError, match=message):
+        run_glue.main([*argv, *more, *FEW_STEPS, flag])
     assert (tmp_path / "run" / "best" / "model.safetensors").is_file()
 
 
 def test_help_shows_what_the_presets_set(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         run_glue.main(["--help"])
-    said = capsys.readouterr().out
-    assert "learning_rate 0.0003 up to hidden size 384, 0.0001 above" in said
-    assert "  mrpc: both_orders True\n" in said
+    message = capsys.readouterr().out
+    assert "learning_rate 0.0003 up to hidden size 384, 0.0001 above" in message
+    assert "  mrpc: both_orders True\n" in message
 
 
 def test_what_can_be_predicted_without_the_diagnostic_set_is(

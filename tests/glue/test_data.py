@@ -55,18 +55,18 @@ def test_every_cell_is_read_as_it_stands(sample_dir, task, split):
     ]
     if task.name == "sts-b" and label_column is not None:
         expected = [(texts, float(label)) for texts, label in expected]
-    found = read_split(task, split, sample_dir)
-    assert [(example.texts, example.label) for example in found.examples] == expected
-    assert len(found.examples) == row_counts()[split.file]
-    assert found.path == sample_dir / split.file
+    result = read_split(task, split, sample_dir)
+    assert [(example.texts, example.label) for example in result.examples] == expected
+    assert len(result.examples) == row_counts()[split.file]
+    assert result.path == sample_dir / split.file
 
 
 def test_the_skipped_lines_of_qqp_are_told(sample_dir):
     task, split = split_of("QQP/train.tsv")
     lines = (sample_dir / split.file).read_text(encoding="utf-8").split("\n")
     defective = [number for number, line in enumerate(lines, 1) if line in QQP_DEFECTS]
-    found = read_split(task, split, sample_dir)
-    assert found.skipped_lines == defective
+    result = read_split(task, split, sample_dir)
+    assert result.skipped_lines == defective
     assert len(defective) == 4
 
 
@@ -111,12 +111,12 @@ def test_gold_of_a_dev_file_by_path(sample_dir, task):
         assert read_gold(task, split, sample_dir / split.file) == labels
 
 
-@pytest.mark.parametrize("place", ["diagnostic/AX.tsv", "AX/AX.tsv", "AX.tsv"])
-def test_ax_in_its_other_places(tmp_path, sample_dir, place):
-    (tmp_path / place).parent.mkdir(exist_ok=True)
-    shutil.copy(sample_dir / "diagnostic" / "diagnostic.tsv", tmp_path / place)
+@pytest.mark.parametrize("position", ["diagnostic/AX.tsv", "AX/AX.tsv", "AX.tsv"])
+def test_ax_in_its_other_places(tmp_path, sample_dir, position):
+    (tmp_path / position).parent.mkdir(exist_ok=True)
+    shutil.copy(sample_dir / "diagnostic" / "diagnostic.tsv", tmp_path / position)
     _, split = split_of("diagnostic/diagnostic.tsv")
-    assert find_file(tmp_path, split) == tmp_path / place
+    assert find_file(tmp_path, split) == tmp_path / position
 
 
 @pytest.mark.parametrize(("task", "split"), FILES)
@@ -140,8 +140,8 @@ def test_any_text_comes_back_unchanged(tmp_path_factory, rows):
     lines += [f"{number}\t{one}\t{two}\t{label}" for number, (one, two, label) in enumerate(rows)]
     (folder / "RTE" / "train.tsv").write_bytes("".join(f"{line}\n" for line in lines).encode("utf-8"))
     task, split = split_of("RTE/train.tsv")
-    found = read_split(task, split, folder).examples
-    assert [(*example.texts, example.label) for example in found] == rows
+    result = read_split(task, split, folder).examples
+    assert [(*example.texts, example.label) for example in result] == rows
 
 
 # Labelled subsets of the large training files are measured with; their row count is their own.
@@ -153,14 +153,14 @@ _MAY_BE_SUBSETS = {"MNLI/train.tsv", "QNLI/train.tsv", "QQP/train.tsv"}
 def test_the_official_files(glue_data_dir, task, split):
     if split.file == "QQP/test.tsv" and not (glue_data_dir / split.file).exists():
         pytest.skip("QQP/test.tsv is not there")
-    found = read_split(task, split, glue_data_dir)
-    if split.file in _MAY_BE_SUBSETS and len(found.examples) < split.rows:
+    result = read_split(task, split, glue_data_dir)
+    if split.file in _MAY_BE_SUBSETS and len(result.examples) < split.rows:
         lines = (glue_data_dir / split.file).read_bytes().count(b"\n") - 1
-        assert len(found.examples) + len(found.skipped_lines) == lines
+        assert len(result.examples) + len(result.skipped_lines) == lines
     else:
-        assert len(found.examples) == split.rows
+        assert len(result.examples) == split.rows
     labelled = split.kind != "test"
-    assert all((example.label is not None) == labelled for example in found.examples)
+    assert all((example.label is not None) == labelled for example in result.examples)
 
 
 @pytest.mark.real_data

@@ -219,9 +219,9 @@ def test_too_many_defects_in_qqp_train(damaged, tmp_path, defects):
     lines = row_counts()[split.file] + 1 + 4
     if defects == 96:
         damaged.write(split.file, cut)
-        found = read_split(task, split, tmp_path)
-        assert len(found.skipped_lines) == 100
-        assert found.skipped_lines[-96:] == list(range(lines - 95, lines + 1))
+        result = read_split(task, split, tmp_path)
+        assert len(result.skipped_lines) == 100
+        assert result.skipped_lines[-96:] == list(range(lines - 95, lines + 1))
     else:
         fault = damaged.fault(split.file, cut)
         assert fault.startswith(f"QQP/train.tsv:{lines}: expected 6 columns ")
@@ -250,13 +250,13 @@ def test_labels_by_names_that_mean_them_are_read_and_said(damaged, tmp_path, fil
     assert rows.notes == [f"{tmp_path / file}: labels of rte: {name} is {label}"]
 
 
-@pytest.mark.parametrize(("name", "said"), [
+@pytest.mark.parametrize(("name", "message"), [
     ("0", "numbers are another copy's ids"), ("-1", "withheld"), ("neutral", "one of"), ("", "one of"),
 ])  # fmt: skip
-def test_labels_that_names_alone_do_not_tell_are_refused(damaged, name, said):
+def test_labels_that_names_alone_do_not_tell_are_refused(damaged, name, message):
     fault = damaged.fault("RTE/train.tsv", lambda _: _rte(name))
     assert fault.startswith(f"RTE/train.tsv:2: unknown label {name!r}")
-    assert said in fault
+    assert message in fault
 
 
 @pytest.mark.parametrize(("header", "order"), [
@@ -268,14 +268,14 @@ def test_columns_are_taken_by_name_in_any_order_and_case(damaged, tmp_path, head
     assert texts == tuple(("A cat sat.", "A cat.")[number] for number in order)
 
 
-@pytest.mark.parametrize(("header", "said"), [
+@pytest.mark.parametrize(("header", "message"), [
     ("sentence1,sentence2,label,idx", "parted by commas"),
     ("premise\thypothesis\tlabel\tidx", "datasets library"),
 ])  # fmt: skip
-def test_files_of_another_form_are_named(damaged, header, said):
+def test_files_of_another_form_are_named(damaged, header, message):
     fault = damaged.fault("RTE/train.tsv", lambda _: f"{header}\na\tb\t0\t0\n".encode())
     assert fault.startswith("RTE/train.tsv:1: no column 'sentence1'; ")
-    assert said in fault
+    assert message in fault
 
 
 def test_texts_in_the_quotes_of_csv_are_a_note(damaged, tmp_path):

@@ -35,7 +35,7 @@ def workplace(sample_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 def start(
-    project_dir: Path, workplace: Path, module: str, processes: int, *words: object
+    project_dir: Path, workplace: Path, module: str, processes: int, *argv: object
 ) -> subprocess.Popen[str]:
     common = ("--task_name", "rte", "--data_dir", workplace, "--num_workers", "1")
     program = ["-m", f"glue.{module}"]
@@ -51,16 +51,16 @@ def start(
         ]
         program.append(str(project_dir / "glue" / f"{module}.py"))
     return subprocess.Popen(
-        [sys.executable, *program, *map(str, [*common, *words])],
+        [sys.executable, *program, *map(str, [*common, *argv])],
         cwd=workplace, env={**os.environ, "OMP_NUM_THREADS": "1"}, encoding="utf-8", start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
 
 
 def done(process: subprocess.Popen[str]) -> str:
-    said, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, said
-    return said
+    message, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, message
+    return message
 
 
 def training(workplace: Path, output: str, batch_size: int) -> list[object]:
@@ -98,26 +98,28 @@ def test_two_halves_learn_as_one_whole(pair: Path) -> None:
 def test_predictions_of_two_are_those_of_one(pair: Path, project_dir: Path) -> None:
     """The rows do not divide among batches of 7 and two processes; none is lost or doubled."""
     for name, processes in (("p1", 1), ("p2", 2)):
-        words = ["--ckpt_path", pair / "one", "--output_dir", pair / name, "--batch_size", 7]
-        done(start(project_dir, pair, "run_predict", processes, *words))
+        argv = ["--ckpt_path", pair / "one", "--output_dir", pair / name, "--batch_size", 7]
+        done(start(project_dir, pair, "run_predict", processes, *argv))
     (split,) = TASKS["rte"].of_kind("test")
     files = [(pair / name / split.submission_file) for name in ("p1", "p2")]
     assert files[0].read_bytes() == files[1].read_bytes()
     logits = [np.load(file.with_suffix(".npz"))["logits"] for file in files]
     np.testing.assert_array_equal(*logits)
-    words = ["--ckpt_path", pair / "one"]
-    scores = [done(start(project_dir, pair, "run_eval", n, *words)) for n in (1, 2)]
-    found = [json.loads(next(line for line in said.splitlines() if line.startswith("{"))) for said in scores]
-    assert found[0] == found[1]
+    argv = ["--ckpt_path", pair / "one"]
+    scores = [done(start(project_dir, pair, "run_eval", n, *argv)) for n in (1, 2)]
+    result = [
+        json.loads(next(line for line in message.splitlines() if line.startswith("{"))) for message in scores
+    ]
+    assert result[0] == result[1]
 
 
 @pytest.mark.long
 def test_bad_input_ends_all_processes(pair: Path, project_dir: Path) -> None:
     process = start(project_dir, pair, "run_glue", 2, *training(pair, "two", 8))  # its folder is filled
-    said, _ = process.communicate(timeout=120)
+    message, _ = process.communicate(timeout=120)
     assert process.returncode != 0
-    assert "two: is not empty; give --resume to go on" in said
-    assert "Traceback" not in said
+    assert "two: is not empty; give --resume to go on" in message
+    assert "Traceback" not in message
 
 
 def worker_of(process: subprocess.Popen[str], rank: int) -> int:
@@ -144,9 +146,9 @@ def test_a_killed_process_ends_the_job_which_then_resumes(pair: Path, project_di
             break
         time.sleep(0.05)
     os.kill(worker_of(process, rank), signal.SIGKILL)
-    said, _ = process.communicate(timeout=120)  # it does not hang
+    message, _ = process.communicate(timeout=120)  # it does not hang
     assert process.returncode != 0
-    assert "exit" in said.lower()
+    assert "exit" in message.lower()
     done(start(project_dir, pair, "run_glue", 2, *training(pair, output, 8), "--resume"))
     for name in ("last/model.safetensors", "last/optimizer.safetensors", "history.jsonl"):
         assert (pair / output / name).read_bytes() == (pair / "two" / name).read_bytes(), name

@@ -47,8 +47,8 @@ def fine_tune(workplace: Path, run: str, *more: str) -> dict[str, Any]:
 
 
 def of(workplace: Path, model: Path | str, *more: object) -> list[str]:
-    words = ["--task_name", "rte", "--ckpt_path", workplace / model, "--data_dir", workplace, *more]
-    return [str(word) for word in words]
+    argv = ["--task_name", "rte", "--ckpt_path", workplace / model, "--data_dir", workplace, *more]
+    return [str(word) for word in argv]
 
 
 @pytest.mark.parametrize("model", ["best", "last"])

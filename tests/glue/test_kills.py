@@ -18,13 +18,13 @@ SAME = ("last/model.safetensors", "last/optimizer.safetensors", "best/model.safe
 
 
 def start(project_dir: Path, sample_dir: Path, run: Path) -> subprocess.Popen[str]:
-    words = [
+    argv = [
         "--task_name", "rte", "--model_name_or_path", sample_dir / "tiny-convbert", "--from_scratch",
         "--data_dir", sample_dir, "--output_dir", run, "--max_steps", STEPS, "--save_steps", SAVE_STEPS,
         "--logging_steps", 3, "--learning_rate", 1e-3, "--resume",
     ]  # fmt: skip
     return subprocess.Popen(
-        [sys.executable, "-m", "glue.run_glue", *map(str, words)],
+        [sys.executable, "-m", "glue.run_glue", *map(str, argv)],
         cwd=project_dir, env={**os.environ, "OMP_NUM_THREADS": "2"},
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8",
     )  # fmt: skip
@@ -33,12 +33,12 @@ def start(project_dir: Path, sample_dir: Path, run: Path) -> subprocess.Popen[st
 def until_it_trains(process: subprocess.Popen[str]) -> str:
     """Wait for the first step; returns what was said until then."""
     assert process.stderr is not None
-    said = ""
+    message = ""
     for line in process.stderr:
-        said += line
+        message += line
         if "of them warm-up" in line:
             break
-    return said
+    return message
 
 
 def saved_step(run: Path) -> int:
@@ -79,13 +79,13 @@ def test_killed_thirty_times(project_dir: Path, sample_dir: Path, tmp_path: Path
         for _ in range(10 * KILLS):
             before = saved_step(run)
             process = start(project_dir, sample_dir, run)
-            said = until_it_trains(process)
+            message = until_it_trains(process)
             time.sleep(draw.uniform(0, patience))
             process.kill()
-            said += process.stderr.read() if process.stderr else ""
+            message += process.stderr.read() if process.stderr else ""
             if process.wait() == 0:
                 break
-            assert process.returncode == -signal.SIGKILL, said
+            assert process.returncode == -signal.SIGKILL, message
             moments.append(moment_of(run))
             patience *= 1.2 if saved_step(run) == before else 1.0
         assert {name: (run / name).read_bytes() for name in SAME} == wanted, moments
@@ -101,12 +101,12 @@ def test_a_file_that_cannot_be_written_is_one_line(
     """A real error of the system in the first save: the file size is limited to less than the weights."""
     limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000)); "
     code = limited + "from common.command_line import run; from glue.run_glue import main; run(main)"
-    words = [
+    argv = [
         "--task_name", "rte", "--model_name_or_path", sample_dir / "tiny-convbert", "--from_scratch",
         "--data_dir", sample_dir, "--output_dir", tmp_path / "run", "--max_steps", 1,
     ]  # fmt: skip
     done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, words)], cwd=project_dir, capture_output=True, encoding="utf-8"
+        [sys.executable, "-c", code, *map(str, argv)], cwd=project_dir, capture_output=True, encoding="utf-8"
     )
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]

@@ -33,7 +33,7 @@ def test_the_authors_recipe(size: str, rate: float, task: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("task", "own"),
+    ("task", "ours"),
     [
         ("cola", {"seed": 6666, "save_steps": 40}), ("mrpc", {"save_steps": 40}),
         ("rte", {"num_train_epochs": 10.0, "save_steps": 40}),
@@ -43,7 +43,7 @@ def test_the_authors_recipe(size: str, rate: float, task: str) -> None:
         ("mnli", {"save_steps": 1000}), ("qqp", {"save_steps": 1000}),
     ],
 )  # fmt: skip
-def test_the_reference_recipe(task: str, own: dict) -> None:
+def test_the_reference_recipe(task: str, ours: dict) -> None:
     """JunnYu/paddle_convbert: one rate for all sizes, corrected AdamW, no clipping, dense + gelu head."""
     wanted = dataclasses.replace(
         GlueTrainingConfig(),
@@ -52,7 +52,7 @@ def test_the_reference_recipe(task: str, own: dict) -> None:
         classifier_head="dense", num_train_epochs=3.0, seed=42,
     )  # fmt: skip
     for size in ("small", "base"):
-        assert in_force("reference", named(size), task) == dataclasses.replace(wanted, **own)
+        assert in_force("reference", named(size), task) == dataclasses.replace(wanted, **ours)
 
 
 @pytest.mark.parametrize(("width", "rate"), [(128, 3e-4), (384, 3e-4), (512, 1e-4), (1024, 1e-4)])

@@ -28,9 +28,9 @@ OUTCOME = ("last/model.safetensors", "last/optimizer.safetensors", "best/model.s
            "scores.json", "args.json")  # fmt: skip
 
 
-def begin(place: Path, sample: Path, output: Path) -> None:
+def begin(position: Path, sample: Path, output: Path) -> None:
     run_glue.main(
-        ["--task_name", "RTE", "--model_name_or_path", str(place / "model"), "--data_dir", str(sample),
+        ["--task_name", "RTE", "--model_name_or_path", str(position / "model"), "--data_dir", str(sample),
          "--output_dir", str(output), *SETTINGS]
     )  # fmt: skip
 
@@ -42,12 +42,12 @@ def resume(output: Path, *more: str) -> None:
 @pytest.fixture(scope="module")
 def begun(sample_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model with weights; ``whole``, a run of it left alone; ``cut``, one stopped after its first save."""
-    place = tmp_path_factory.mktemp("resuming")
+    position = tmp_path_factory.mktemp("resuming")
     paddle.seed(3)
     config = read_config(sample_dir / "tiny-convbert")
     network = SentenceClassifier(config)
-    save_checkpoint(place / "model", config, arrays_of(network), Tokenizer(sample_dir / "tiny-convbert"))
-    begin(place, sample_dir, place / "whole")
+    save_checkpoint(position / "model", config, arrays_of(network), Tokenizer(sample_dir / "tiny-convbert"))
+    begin(position, sample_dir, position / "whole")
     step = trainer.Trainer.step
 
     def cut_in_step_five(self: Any, batches: Any) -> int:
@@ -58,8 +58,8 @@ def begun(sample_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trainer.Trainer, "step", cut_in_step_five)
         with pytest.raises(KeyboardInterrupt):
-            begin(place, sample_dir, place / "cut")
-    return place
+            begin(position, sample_dir, position / "cut")
+    return position
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_another_model_is_refused(begun: Path, cut: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
         (["--seed", "8"], "begun with recipe: seed 7, not 8"),
         (["--preset", "authors"], "--preset authors: this run was begun with reference"),
@@ -131,11 +131,11 @@ def test_another_model_is_refused(begun: Path, cut: Path, tmp_path: Path) -> Non
         (["--overwrite_output_dir"], "--resume and --overwrite_output_dir exclude each other"),
     ],
 )
-def test_flags_that_contradict_the_run(cut: Path, flags: list[str], said: str) -> None:
+def test_flags_that_contradict_the_run(cut: Path, flags: list[str], message: str) -> None:
     before = (cut / "last" / "model.safetensors").read_bytes()
     with pytest.raises(InputError) as raised:
         resume(cut, *flags)
-    assert said in str(raised.value)
+    assert message in str(raised.value)
     assert "\n" not in str(raised.value)
     assert (cut / "last" / "model.safetensors").read_bytes() == before
 
@@ -184,7 +184,7 @@ def test_where_there_is_no_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("{", "args.json: not JSON"),
         ("[]", "args.json: expected a JSON object"),
@@ -200,14 +200,14 @@ def test_where_there_is_no_run(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_settings_that_were_damaged(cut: Path, content: Any, said: str) -> None:
+def test_settings_that_were_damaged(cut: Path, content: Any, message: str) -> None:
     args = json.loads((cut / "args.json").read_text(encoding="utf-8"))
     (cut / "args.json").write_text(
         content if isinstance(content, str) else json.dumps({**args, **content}), encoding="utf-8"
     )
     with pytest.raises(InputError) as raised:
         resume(cut)
-    assert said in str(raised.value)
+    assert message in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
@@ -216,8 +216,8 @@ def test_a_run_is_resumed_from_any_folder(
 ) -> None:
     """Begun with relative paths in one folder, it goes on in another with no flag but its own folder."""
     monkeypatch.chdir(begun)
-    words = ["--task_name", "rte", "--model_name_or_path", "model", "--data_dir", os.path.relpath(sample_dir)]
-    run_glue.main([*words, "--output_dir", str(tmp_path / "run"), "--max_steps", "1"])
+    argv = ["--task_name", "rte", "--model_name_or_path", "model", "--data_dir", os.path.relpath(sample_dir)]
+    run_glue.main([*argv, "--output_dir", str(tmp_path / "run"), "--max_steps", "1"])
     args = json.loads((tmp_path / "run" / "args.json").read_text(encoding="utf-8"))
     assert (args["data_dir"], args["model_name_or_path"]) == (str(sample_dir), str(begun / "model"))
     monkeypatch.chdir(tmp_path)

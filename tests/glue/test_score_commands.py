@@ -103,21 +103,21 @@ def test_one_of_two_dev_files_is_told_by_its_name(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("rows", "key", "said"),
+    ("rows", "key", "message"),
     [
         (9832, "accuracy_mismatched", "taken for the mismatched dev file by its row count"),
         (9815, "accuracy_matched", "taken for the matched dev file by its row count"),
         (10, "accuracy", "neither name nor row count tells"),
     ],
 )
-def test_one_of_two_dev_files_under_another_name(tmp_path, capsys, rows, key, said):
+def test_one_of_two_dev_files_under_another_name(tmp_path, capsys, rows, key, message):
     task = TASKS["mnli"]
     gold = write_gold(tmp_path / "gold.tsv", task, task.of_kind("dev")[0], _labels(task, rows))
     predictions = write_predictions(tmp_path / "p.tsv", _labels(task, rows))
     score.main(["--task_name", "mnli", "--predictions", predictions, "--gold", gold])
     out, err = capsys.readouterr()
     assert json.loads(out)[key] == 1.0
-    assert said in err
+    assert message in err
 
 
 def test_the_same_dev_file_twice_is_refused(tmp_path):
@@ -149,12 +149,12 @@ def test_a_wrong_prediction_stops_with_file_and_line(task, tmp_path):
 def test_a_constant_prediction_is_zero_with_one_warning(tmp_path, run_module):
     golds, _ = _files(tmp_path, TASKS["cola"])
     predictions = write_predictions(tmp_path / "p.tsv", ["1"] * _ROWS)
-    said = "warning: matthews is undefined here: every prediction is 1; it counts as 0.0\n"
+    message = "warning: matthews is undefined here: every prediction is 1; it counts as 0.0\n"
     done = run_module("metrics.score", "--task_name=cola", "--predictions", predictions, "--gold", *golds)
-    assert (done.returncode, json.loads(done.stdout)["matthews"], done.stderr) == (0, 0.0, said)
+    assert (done.returncode, json.loads(done.stdout)["matthews"], done.stderr) == (0, 0.0, message)
     both = ("--a", predictions, "--b", predictions, "--resamples", 100)
     done = run_module("metrics.compare", "--task_name=cola", *both, "--gold", *golds)
-    assert done.stderr == said + "main: no difference shown (p 1)\n"
+    assert done.stderr == message + "main: no difference shown (p 1)\n"
 
 
 def test_constant_numbers_are_zero_with_a_line_for_each_score(tmp_path, run_module):
@@ -221,15 +221,15 @@ def test_mcnemar_is_a_toss_of_fair_coins(only_a, only_b, p):
     gold = np.zeros(both + neither + only_a + only_b)
     a = np.repeat([0, 1, 0, 1], [both, neither, only_a, only_b])
     b = np.repeat([0, 1, 1, 0], [both, neither, only_a, only_b])
-    found = compare.mcnemar([(gold[:9], a[:9], b[:9]), (gold[9:], a[9:], b[9:])])  # two dev files
-    assert found == {"only_a": only_a, "only_b": only_b, "p": pytest.approx(p)}
+    result = compare.mcnemar([(gold[:9], a[:9], b[:9]), (gold[9:], a[9:], b[9:])])  # two dev files
+    assert result == {"only_a": only_a, "only_b": only_b, "p": pytest.approx(p)}
 
 
 _FILES_OF = {score: ["--predictions", "x"], compare: ["--a", "x", "--b", "x"]}
 
 
 @pytest.mark.parametrize(
-    ("command", "words", "said"),
+    ("command", "argv", "message"),
     [
         (score, ["--task_name", "sst3"], "argument --task_name: unknown task 'sst3': choose from "),
         (compare, ["--task_name", "sst3"], "argument --task_name: unknown task 'sst3': choose from "),
@@ -247,15 +247,15 @@ _FILES_OF = {score: ["--predictions", "x"], compare: ["--a", "x", "--b", "x"]}
         (compare, ["--seed", "-1"], "argument --seed: '-1' is not a whole number of at least 0"),
     ],
 )
-def test_a_value_that_cannot_be_is_wrong_usage(command, words, said, capsys):
+def test_a_value_that_cannot_be_is_wrong_usage(command, argv, message, capsys):
     with pytest.raises(SystemExit) as left:
-        command.main(["--task_name", "rte", *_FILES_OF[command], "--gold", "x", *words])
+        command.main(["--task_name", "rte", *_FILES_OF[command], "--gold", "x", *argv])
     assert left.value.code == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("args", "code", "said"),
+    ("args", "code", "message"),
     [
         (["--task_name=rte", "--predictions=x.tsv", "--gold=none.tsv"], 1, "error: none.tsv: no such file"),
         (
@@ -266,10 +266,10 @@ def test_a_value_that_cannot_be_is_wrong_usage(command, words, said, capsys):
         (["--task_name=rte"], 2, "--predictions"),
     ],
 )
-def test_exit_codes_and_one_line_on_stderr(args, code, said, run_module):
+def test_exit_codes_and_one_line_on_stderr(args, code, message, run_module):
     done = run_module("metrics.score", *args)
     assert done.returncode == code
-    assert said in done.stderr
+    assert message in done.stderr
     assert code == 2 or done.stderr.count("\n") == 1
     assert done.stdout == ""
 

@@ -65,7 +65,7 @@ def with_best(**values: object) -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("{", "scores.json: not JSON"),
         ("[]", "scores.json: expected a JSON object, found a list"),
@@ -89,12 +89,12 @@ def with_best(**values: object) -> str:
         (with_best(main=[[1e308]]), "best: main is [[1e+308]]"),
     ],
 )
-def test_a_damaged_file_is_named(tmp_path: Path, text: str, said: str) -> None:
+def test_a_damaged_file_is_named(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "scores.json").write_text(text, encoding="utf-8")
     with pytest.raises(InputError) as raised:
         summary.main([str(tmp_path)])
     assert str(raised.value).startswith(str(tmp_path / "scores.json"))
-    assert said in str(raised.value)
+    assert message in str(raised.value)
     assert len(str(raised.value)) < 500
 
 

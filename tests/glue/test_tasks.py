@@ -46,7 +46,7 @@ def test_the_nine_tasks_and_no_other():
 def test_a_row_of_the_table(name):
     task = TASKS[name]
     rows = tuple(sum(split.rows for split in task.of_kind(kind)) for kind in ("train", "dev", "test"))
-    found = (
+    result = (
         task.folder,
         rows,
         list(task.text_columns),
@@ -55,7 +55,7 @@ def test_a_row_of_the_table(name):
         list(task.score_keys),
         task.main,
     )
-    assert found == BENCHMARK[name]
+    assert result == BENCHMARK[name]
     assert task.name == name
 
 
@@ -72,8 +72,8 @@ def test_rows_of_each_mnli_file():
 
 
 def test_the_hand_in_is_the_eleven_official_files():
-    found = {split.submission_file: (split.file, split.rows) for _, split in submission_files()}
-    assert found == HAND_IN
+    result = {split.submission_file: (split.file, split.rows) for _, split in submission_files()}
+    assert result == HAND_IN
     assert len(list(submission_files())) == 11  # no name twice
 
 

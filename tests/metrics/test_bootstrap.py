@@ -61,13 +61,13 @@ def test_draws_are_n_of_n_rows():
 def test_resampled_accuracies_have_the_exact_distribution():
     gold, a, b = np.array([1, 1, 1]), np.array([1, 1, 0]), np.array([1, 0, 0])
     exact = Counter(
-        (a[list(drawn)].sum(), b[list(drawn)].sum()) for drawn in itertools.product(range(3), repeat=3)
+        (a[list(sampled)].sum(), b[list(sampled)].sum()) for sampled in itertools.product(range(3), repeat=3)
     )
     pairs = resampled_scores(("accuracy",), gold, (a, b), 40_000, np.random.default_rng(1))["accuracy"]
-    found = Counter(map(tuple, np.rint(pairs * 3).astype(int)))
-    assert set(found) == set(exact)
+    actual = Counter(map(tuple, np.rint(pairs * 3).astype(int)))
+    assert set(actual) == set(exact)
     for pair, ways in exact.items():
-        assert found[pair] / 40_000 == pytest.approx(ways / 27, abs=0.01)
+        assert actual[pair] / 40_000 == pytest.approx(ways / 27, abs=0.01)
 
 
 def test_p_and_interval_against_all_resamples_of_five_rows():

@@ -89,8 +89,8 @@ def test_a_file_that_cannot_be_read_as_rows(raw, line, message):
     ],
 )
 def test_a_regressions_faults(cell, message):
-    [(line, found)] = _faults(f"index\tprediction\n0\t2.5\n1\t{cell}\n2\t0\n3\t5\n", SCORES)
-    assert (line, found[: len(message)]) == (3, message)
+    [(line, result)] = _faults(f"index\tprediction\n0\t2.5\n1\t{cell}\n2\t0\n3\t5\n", SCORES)
+    assert (line, result[: len(message)]) == (3, message)
 
 
 @pytest.mark.parametrize("cell", ["0", "5", "5.000", "4.", ".5", "1e-3", "-0.0", "+2.1"])
@@ -188,9 +188,9 @@ def test_what_is_written_is_read_and_any_change_of_a_byte_to_another_character_i
     raw = ("index\tprediction\n" + "".join(f"{row}\t{cell}\n" for row, cell in enumerate(cells))).encode()
     file = parse_predictions(raw, DIGITS, len(cells))
     assert (file.predictions, file.problems, file.warnings) == (cells, [], [])
-    place = data.draw(st.integers(0, len(raw) - 1))
-    byte = data.draw(st.integers(0, 255).filter(lambda byte: byte != raw[place]))
-    changed = raw[:place] + bytes([byte]) + raw[place + 1 :]
+    position = data.draw(st.integers(0, len(raw) - 1))
+    byte = data.draw(st.integers(0, 255).filter(lambda byte: byte != raw[position]))
+    changed = raw[:position] + bytes([byte]) + raw[position + 1 :]
     file = parse_predictions(changed, DIGITS, len(cells))
     assert file.problems or file.warnings or file.predictions != cells
 

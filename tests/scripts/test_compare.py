@@ -101,7 +101,7 @@ def test_rows_without_padding_must_agree(model: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(
-    ("python", "said"),
+    ("python", "message"),
     [
         ("/nowhere/python", "No such file or directory"),
         (sys.executable, "No module named '(torch|transformers)'"),
@@ -109,8 +109,8 @@ def test_rows_without_padding_must_agree(model: Path, monkeypatch: pytest.Monkey
         ("/bin/echo", "does not answer as a Python with huggingface would"),
     ],
 )
-def test_an_environment_without_the_peer_is_one_line(model: Path, python: str, said: str) -> None:
-    with pytest.raises(InputError, match=rf"--huggingface_python {python}: .*{said}") as raised:
+def test_an_environment_without_the_peer_is_one_line(model: Path, python: str, message: str) -> None:
+    with pytest.raises(InputError, match=rf"--huggingface_python {python}: .*{message}") as raised:
         compare.main(["--model", str(model), "--against", "huggingface", "--huggingface_python", python])
     assert "\n" not in str(raised.value)
 
@@ -145,8 +145,8 @@ def test_a_python_given_relative_is_where_the_user_stands(
     python.write_text("#!/bin/sh\necho started\n", encoding="utf-8")
     python.chmod(0o755)
     monkeypatch.chdir(tmp_path)
-    words = ["--model", os.path.relpath(model), "--against", "huggingface", "--huggingface_python"]
+    argv = ["--model", os.path.relpath(model), "--against", "huggingface", "--huggingface_python"]
     with pytest.raises(InputError, match="env/bin/python: does not answer as a Python with huggingface"):
-        compare.main([*words, "env/bin/python"])
+        compare.main([*argv, "env/bin/python"])
     with pytest.raises(InputError, match="nowhere/python: No such file or directory"):
-        compare.main([*words, "nowhere/python"])
+        compare.main([*argv, "nowhere/python"])

@@ -31,8 +31,8 @@ def main_scores(folder):
     }
 
 
-def run_demo(run_module, folder, *words):
-    done = run_module("scripts.demo", "--output_dir", folder, *words, timeout=1800)
+def run_demo(run_module, folder, *argv):
+    done = run_module("scripts.demo", "--output_dir", folder, *argv, timeout=1800)
     assert done.returncode == 0, done.stderr
     return done, main_scores(folder)
 
@@ -80,8 +80,8 @@ def test_all_tasks_and_their_control(run_module, tmp_path):
 def test_runs_that_are_no_demo_are_never_replaced(run_module, tmp_path):
     (tmp_path / "wnli" / "best").mkdir(parents=True)
     done = run_module("scripts.demo", "--output_dir", tmp_path, "--tasks", "wnli")
-    said = f"error: {tmp_path}: holds something else than a demo; take another --output_dir\n"
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
+    expected_text = f"error: {tmp_path}: holds something else than a demo; take another --output_dir\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", expected_text)
     assert [entry.name for entry in tmp_path.iterdir()] == ["wnli"]
 
 

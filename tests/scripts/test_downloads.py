@@ -174,9 +174,9 @@ def test_mrpc_is_the_official_one_byte_for_byte(tmp_path: Path, glue_data_dir: P
     assert {part: len(content) for part, content in parts.items()} == {
         part: size for part, (_, size, _) in PLAIN["MRPC"].items()
     }
-    found = mrpc(tmp_path, **parts)
+    result = mrpc(tmp_path, **parts)
     for name in ("train.tsv", "dev.tsv", "test.tsv"):
-        assert found[name] == (glue_data_dir / "MRPC" / name).read_bytes()
+        assert result[name] == (glue_data_dir / "MRPC" / name).read_bytes()
 
 
 @pytest.mark.real_data

@@ -175,14 +175,14 @@ def test_a_file_that_is_not_the_samples_own_is_never_written_over_unasked(tmp_pa
     path = tmp_path / "data" / name
     path.parent.mkdir(parents=True)
     path.write_text("mine", encoding="utf-8")
-    words = ("--output_dir", tmp_path / "data", "--rows", 40)
-    done = run_module("scripts.make_sample", *words)
+    argv = ("--output_dir", tmp_path / "data", "--rows", 40)
+    done = run_module("scripts.make_sample", *argv)
     assert done.returncode == 1
     assert done.stderr == (
         f"error: {path}: is no file of this sample; give an empty folder, or write over it with --overwrite\n"
     )
     assert files_of(tmp_path) == {path: b"mine"}
-    assert run_module("scripts.make_sample", *words, "--overwrite").returncode == 0
+    assert run_module("scripts.make_sample", *argv, "--overwrite").returncode == 0
     assert len(examples(tmp_path / "data", "CoLA/train.tsv")) == 40
     if name in ("CoLA/train.csv", "notes.txt"):
         assert path.read_text(encoding="utf-8") == "mine"
@@ -239,7 +239,7 @@ def test_shuffled_labels_keep_texts_and_shares(sample_dir, tmp_path_factory, tas
         assert unrelated
 
 
-def words(text):
+def argv(text):
     return re.findall(r"\w+", text.lower())
 
 
@@ -273,10 +273,10 @@ PAIRS = [
 @pytest.mark.parametrize(("task", "file"), PAIRS, ids=[file for _, file in PAIRS])
 def test_a_pairs_label_needs_both_sentences(sample_dir, task, file):
     def first(example):
-        return words(example.texts[0])
+        return argv(example.texts[0])
 
     def second(example):
-        return words(example.texts[1])
+        return argv(example.texts[1])
 
     def crossed(example):
         return [f"{one} {two}" for one in set(first(example)) for two in second(example)]
@@ -290,10 +290,10 @@ def test_a_pairs_label_needs_both_sentences(sample_dir, task, file):
 
 def test_the_single_sentences_have_their_signal(sample_dir):
     def one_word(example):
-        return words(example.texts[0])
+        return argv(example.texts[0])
 
     def two_words(example):
-        cut = words(example.texts[0])
+        cut = argv(example.texts[0])
         return [f"{a} {b}" for a, b in pairwise(cut)]
 
     assert score_of_linear_model(TASKS["sst-2"], sample_dir, "SST-2/dev.tsv", [one_word]) > 0.9
@@ -303,9 +303,9 @@ def test_the_single_sentences_have_their_signal(sample_dir):
 
 
 def test_mismatched_nouns_are_new(sample_dir):
-    train = {word for e in examples(sample_dir, "MNLI/train.tsv") for text in e.texts for word in words(text)}
+    train = {word for e in examples(sample_dir, "MNLI/train.tsv") for text in e.texts for word in argv(text)}
     other = {
-        word for e in examples(sample_dir, "MNLI/dev_mismatched.tsv") for t in e.texts for word in words(t)
+        word for e in examples(sample_dir, "MNLI/dev_mismatched.tsv") for t in e.texts for word in argv(t)
     }
     assert {"ship", "library", "tank"} <= other - train
 

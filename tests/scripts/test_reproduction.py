@@ -42,9 +42,9 @@ def calls(tmp_path: Path):
     fake.write_text(f"#!{sys.executable}\n{program}", encoding="utf-8")
     fake.chmod(0o755)
 
-    def run(script: str, *words: str, **environment: str) -> list[list[str]]:
+    def run(script: str, *argv: str, **environment: str) -> list[list[str]]:
         subprocess.run(
-            [SCRIPTS / script, *words], check=True, cwd=tmp_path,
+            [SCRIPTS / script, *argv], check=True, cwd=tmp_path,
             env={"PATH": os.environ["PATH"], "PYTHON": str(fake), **environment},
         )  # fmt: skip
         return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
@@ -52,14 +52,14 @@ def calls(tmp_path: Path):
     return run
 
 
-def glue_recipe(words: list[str], size: str) -> GlueTrainingConfig:
-    flags = run_glue.make_parser().parse_args(words)
+def glue_recipe(argv: list[str], size: str) -> GlueTrainingConfig:
+    flags = run_glue.make_parser().parse_args(argv)
     return resolve_glue_run(vars(flags), named(size)).training
 
 
 def test_every_task_has_its_script() -> None:
-    found = {path.name for path in SCRIPTS.glob("train_*.sh")}
-    assert found == set(ONE_TASK)
+    result = {path.name for path in SCRIPTS.glob("train_*.sh")}
+    assert result == set(ONE_TASK)
 
 
 @pytest.mark.parametrize("script", sorted(path.name for path in SCRIPTS.glob("*.sh")))
@@ -74,35 +74,35 @@ def test_a_script_can_be_started_and_its_shell_can_read_it(script: str) -> None:
 def test_a_tasks_script_trains_with_the_published_settings(
     calls, script: str, task: str, preset: str
 ) -> None:
-    ((dash, module, *words),) = calls(script, **({"PRESET": preset} if preset else {}))
+    ((dash, module, *argv),) = calls(script, **({"PRESET": preset} if preset else {}))
     assert (dash, module) == ("-m", "glue.run_glue")
-    flags = run_glue.make_parser().parse_args(words)
+    flags = run_glue.make_parser().parse_args(argv)
     assert (flags.task_name, flags.resume) == (task, True)
     assert (flags.output_dir, flags.data_dir) == (f"runs/{task}", "glue_data")
     assert flags.model_name_or_path == "YituTech/conv-bert-base"
     for size in ("small", "medium-small", "base"):
         settings = preset_settings(preset or "authors", named(size), TASKS[task])
-        assert glue_recipe(words, size) == dataclasses.replace(GlueTrainingConfig(), **settings)
+        assert glue_recipe(argv, size) == dataclasses.replace(GlueTrainingConfig(), **settings)
 
 
 def test_what_the_user_says_wins(calls) -> None:
     named_by = {"MODEL": "my model", "DATA_DIR": "/d", "RUNS": "/r"}
-    ((_, _, *words),) = calls("train_rte.sh", "--seed", "7", "--learning_rate", "5e-5", **named_by)
-    flags = run_glue.make_parser().parse_args(words)
+    ((_, _, *argv),) = calls("train_rte.sh", "--seed", "7", "--learning_rate", "5e-5", **named_by)
+    flags = run_glue.make_parser().parse_args(argv)
     assert (flags.model_name_or_path, flags.data_dir, flags.output_dir) == ("my model", "/d", "/r/rte")
-    assert (glue_recipe(words, "base").seed, glue_recipe(words, "base").learning_rate) == (7, 5e-5)
+    assert (glue_recipe(argv, "base").seed, glue_recipe(argv, "base").learning_rate) == (7, 5e-5)
 
 
 def test_the_glue_table_is_made_of_all_tasks(calls) -> None:
     made = calls("reproduce_glue.sh", "--device", "gpu", PRESET="reference", SIZE="small")
     trained = [
-        run_glue.make_parser().parse_args(words) for _, module, *words in made if module == "glue.run_glue"
+        run_glue.make_parser().parse_args(argv) for _, module, *argv in made if module == "glue.run_glue"
     ]
     assert [flags.task_name for flags in trained] == list(TASKS)
     assert {flags.preset for flags in trained} == {"reference"}
     assert {flags.device for flags in trained} == {"gpu"}
-    predicted = [words for _, module, *words in made if module == "glue.run_predict"]
-    assert [words[words.index("--ckpt_path") + 1] for words in predicted] == [
+    predicted = [argv for _, module, *argv in made if module == "glue.run_predict"]
+    assert [argv[argv.index("--ckpt_path") + 1] for argv in predicted] == [
         f"{flags.output_dir}/best" for flags in trained
     ]
     assert made[-2][1:] == ["submission.pack", "--predictions", "runs/glue-reference/predictions", "--output",
@@ -111,39 +111,44 @@ def test_the_glue_table_is_made_of_all_tasks(calls) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "device"),
+    ("argv", "device"),
     [(["--device", "gpu"], "gpu"), (["--device=xpu", "--seed", "1"], "xpu"), (["--seed", "1"], "cpu")],
 )
-def test_what_trains_on_a_device_predicts_there(calls, words: list[str], device: str) -> None:
-    predicted = [said for _, module, *said in calls("reproduce_glue.sh", *words) if "run_predict" in module]
+def test_what_trains_on_a_device_predicts_there(calls, argv: list[str], device: str) -> None:
+    predicted = [
+        message for _, module, *message in calls("reproduce_glue.sh", *argv) if "run_predict" in module
+    ]
     assert len(predicted) == len(TASKS)
-    assert {run_predict.make_parser().parse_args(said).device for said in predicted} == {device}
+    assert {run_predict.make_parser().parse_args(message).device for message in predicted} == {device}
 
 
 @pytest.mark.parametrize(("preset", "head"), [("authors", "joint"), ("reference", "linear")])
 def test_the_squad_table_is_made_of_both_versions(calls, preset: str, head: str) -> None:
     made = calls("reproduce_squad.sh", PRESET=preset, MODEL="m", DATA_DIR="d", RUNS="r")
-    modules = [words[1] for words in made]
+    modules = [argv[1] for argv in made]
     assert modules == ["squad.run_squad", "squad.evaluate"] * 2 + ["scripts.reproduction"]
-    for (_, _, *words), version in zip(made[0:4:2], ("1.1", "2.0"), strict=True):
-        flags = run_squad.make_parser().parse_args(words)
+    for (_, _, *argv), version in zip(made[0:4:2], ("1.1", "2.0"), strict=True):
+        flags = run_squad.make_parser().parse_args(argv)
         files = (flags.train_file, flags.predict_file, flags.output_dir)
         assert tuple(map(str, files)) == (
             f"d/train-v{version}.json",
             f"d/dev-v{version}.json",
             f"r/{version}",
         )
-        found = named("base")
-        recipe = resolve_run(SquadRunConfig, vars(flags), found, squad_settings).training
-        settings = squad_settings(preset, found)
+        result = named("base")
+        recipe = resolve_run(SquadRunConfig, vars(flags), result, squad_settings).training
+        settings = squad_settings(preset, result)
         assert recipe == dataclasses.replace(SquadTrainingConfig(), qa_head=head, **settings)
     assert made[-1][2:] == ["r", "--size", "base"]
 
 
 def test_the_estimates_are_what_their_assumptions_give() -> None:
     """Training rows × orders × epochs at the rate that the script names."""
-    said = (SCRIPTS / "reproduce_glue.sh").read_text(encoding="utf-8")
-    hours, rate = int(re.search(r"GPU: (\d+) hours", said)[1]), int(re.search(r"at (\d+) rows", said)[1])
+    message = (SCRIPTS / "reproduce_glue.sh").read_text(encoding="utf-8")
+    hours, rate = (
+        int(re.search(r"GPU: (\d+) hours", message)[1]),
+        int(re.search(r"at (\d+) rows", message)[1]),
+    )
     for preset in ("authors", "reference"):
         rows = 0.0
         for task in TASKS.values():
@@ -151,9 +156,12 @@ def test_the_estimates_are_what_their_assumptions_give() -> None:
             orders = 2 if settings.get("both_orders") else 1
             rows += task.of_kind("train")[0].rows * orders * settings["num_train_epochs"]
         assert hours == round(rows / rate / 3600)
-    said = (SCRIPTS / "reproduce_squad.sh").read_text(encoding="utf-8")
-    hours, rate = int(re.search(r"GPU: (\d+) hours", said)[1]), int(re.search(r"at (\d+) windows", said)[1])
-    windows = sum(int(number.replace(" ", "")) for number in re.findall(r"\d+ 000", said))
+    message = (SCRIPTS / "reproduce_squad.sh").read_text(encoding="utf-8")
+    hours, rate = (
+        int(re.search(r"GPU: (\d+) hours", message)[1]),
+        int(re.search(r"at (\d+) windows", message)[1]),
+    )
+    windows = sum(int(number.replace(" ", "")) for number in re.findall(r"\d+ 000", message))
     assert hours == round(
         windows * squad_settings("authors", named("base"))["num_train_epochs"] / rate / 3600
     )
@@ -162,21 +170,21 @@ def test_the_estimates_are_what_their_assumptions_give() -> None:
 def test_convbert_mini_is_made_as_its_log_says(calls) -> None:
     """The settings in force when the shipped weights were made, and each run from the one before."""
     made = calls("make_convbert_mini.sh", "--device", "cpu", CORPUS="corpus", TEACHER="t", RUNS="r")
-    *runs, (_, module, *words) = made
-    assert (module, words[:2]) == ("checkpoints.convert", ["r/mini-replaced-tokens/best", "r/convbert-mini"])
+    *runs, (_, module, *argv) = made
+    assert (module, argv[:2]) == ("checkpoints.convert", ["r/mini-replaced-tokens/best", "r/convbert-mini"])
     folders = sorted((SCRIPTS.parent / "docs" / "convbert_mini" / "training").iterdir())
     begun_from = ["", "r/mini-states/best", "r/mini-pairs/best"]
-    for (_, module, *words), folder, start in zip(runs, folders, begun_from, strict=True):
+    for (_, module, *argv), folder, start in zip(runs, folders, begun_from, strict=True):
         assert module == "pretraining.run_pretrain"
-        flags = run_pretrain.make_parser().parse_args(words)
-        told = json.loads((folder / "args.json").read_text(encoding="utf-8"))
+        flags = run_pretrain.make_parser().parse_args(argv)
+        output = json.loads((folder / "args.json").read_text(encoding="utf-8"))
         preset = pretraining_settings(flags.objective, NETWORKS["convbert-mini"])
         recipe = resolve(OBJECTIVES[flags.objective], vars(flags), {}, preset)
-        found = dataclasses.asdict(recipe)
-        assert {name: found[name] for name in told["recipe"]} == told["recipe"]
-        assert (flags.init_from_ckpt, flags.teacher or "") == (start, told["teacher"] and "t")
-        assert told["objective"] == flags.objective
-        assert told["data"]["train.data"]["sha256"] in (
+        result = dataclasses.asdict(recipe)
+        assert {name: result[name] for name in output["recipe"]} == output["recipe"]
+        assert (flags.init_from_ckpt, flags.teacher or "") == (start, output["teacher"] and "t")
+        assert output["objective"] == flags.objective
+        assert output["data"]["train.data"]["sha256"] in (
             SCRIPTS.parent / "docs" / "convbert_mini_sources.md"
         ).read_text("utf-8")
         assert (
@@ -277,11 +285,11 @@ def test_paths_given_to_a_script_are_seen_from_where_the_user_stands(
     calls, tmp_path: Path, script: str
 ) -> None:
     given = {"DATA_DIR": "my/data", "MODEL": "my/model", "RUNS": "my/runs"}
-    words = [
+    argv = [
         word for call in calls(script, "--config", "my.yaml", **given, PYTHON="./python") for word in call
     ]
-    assert "my.yaml" in words
-    paths = [word for word in words if "my/" in word]
+    assert "my.yaml" in argv
+    paths = [word for word in argv if "my/" in word]
     assert len(paths) > 2
     assert all(word.startswith("my/") for word in paths)
     where = {line.strip() for line in (tmp_path / "cwd").read_text(encoding="utf-8").splitlines()}

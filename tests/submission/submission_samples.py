@@ -14,7 +14,7 @@ from submission.check import FileReport, check_archive, read_submission
 FILES = list(submission_files())
 NAMES = [split.submission_file for _, split in FILES]
 CLASSIFIED = [(task, split) for task, split in FILES if task.labels]
-ROWS = {name: 6 + place for place, name in enumerate(NAMES)}  # each file another count
+ROWS = {name: 6 + position for position, name in enumerate(NAMES)}  # each file another count
 
 
 def predictions(task: Task, rows: int) -> list[str]:

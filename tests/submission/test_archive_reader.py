@@ -86,15 +86,15 @@ _ODD_NAMES = {
 }
 
 
-@pytest.mark.parametrize(("name", "shown"), _ODD_NAMES.values(), ids=_ODD_NAMES)
+@pytest.mark.parametrize(("name", "printed"), _ODD_NAMES.values(), ids=_ODD_NAMES)
 @pytest.mark.parametrize("zipped", [False, True])
-def test_a_name_is_shown_without_its_control_characters(folder, data_dir, tmp_path, zipped, name, shown):
+def test_a_name_is_shown_without_its_control_characters(folder, data_dir, tmp_path, zipped, name, printed):
     if zipped:
         path = write_zip(folder, tmp_path / "s.zip", extra=[(name, "")])
     else:
         path = folder
         (folder / name).write_bytes(b"")
-    assert problems_of(path, data_dir, shown) == [(0, "does not belong into the submission; remove it")]
+    assert problems_of(path, data_dir, printed) == [(0, "does not belong into the submission; remove it")]
 
 
 def test_a_name_of_a_folder_that_is_no_utf8(folder, data_dir, run_module):
@@ -137,8 +137,8 @@ def test_files_in_a_folder_of_the_zip(folder, data_dir, tmp_path):
 )
 def test_an_entry_too_many_in_the_zip(folder, data_dir, tmp_path, name, message):
     path = write_zip(folder, tmp_path / "s.zip", extra=[(name, "")])
-    [(line, said)] = problems_of(path, data_dir, name)
-    assert (line, said[: len(message)]) == (0, message)
+    [(line, expected_text)] = problems_of(path, data_dir, name)
+    assert (line, expected_text[: len(message)]) == (0, message)
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
@@ -235,12 +235,12 @@ def test_a_zip_without_its_middle(folder, data_dir, tmp_path, capsys):
     assert "ERROR    CoLA.tsv" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("place", ["/{}", "../{}", "C:\\{}", "/tmp/../{}"])
-def test_absolute_names_and_names_that_climb(folder, data_dir, tmp_path, place):
-    path = write_zip(folder, tmp_path / "s.zip", rename=place.format)
+@pytest.mark.parametrize("position", ["/{}", "../{}", "C:\\{}", "/tmp/../{}"])
+def test_absolute_names_and_names_that_climb(folder, data_dir, tmp_path, position):
+    path = write_zip(folder, tmp_path / "s.zip", rename=position.format)
     why = "lies in a folder; the zip must be flat, without folders"
-    said = [str(report.problems[0]) for report in reports_of(path, data_dir).values()]
-    assert said == [f"is missing; found {place.format(name)}: {why}" for name in NAMES]
+    expected_text = [str(report.problems[0]) for report in reports_of(path, data_dir).values()]
+    assert expected_text == [f"is missing; found {position.format(name)}: {why}" for name in NAMES]
 
 
 def test_a_zip_bomb_is_not_unpacked(folder, data_dir, tmp_path):
@@ -346,21 +346,21 @@ def test_a_zip_cut_short(folder, tmp_path):
 
 
 @given(
-    place=st.floats(0, 1, exclude_max=True),
+    position=st.floats(0, 1, exclude_max=True),
     byte=st.integers(0, 255),
     method=st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]),
 )
-def test_one_changed_byte_of_a_zip_never_ends_in_a_traceback(tmp_path_factory, place, byte, method):
+def test_one_changed_byte_of_a_zip_never_ends_in_a_traceback(tmp_path_factory, position, byte, method):
     folder = tmp_path_factory.mktemp("bytes")
     path = write_zip(write_hand_in(folder / "predictions"), folder / "s.zip", method=method)
     raw = bytearray(path.read_bytes())
-    raw[int(place * len(raw))] = byte
+    raw[int(position * len(raw))] = byte
     path.write_bytes(raw)
     try:
         reports = check_archive(read_submission(path))
     except InputError as error:
-        said = [str(error)]
+        expected_text = [str(error)]
     else:
-        said = [str(report.problems[0]) for report in reports if report.problems]
-    assert said
-    assert all(len(line.splitlines()) == 1 for line in said)
+        expected_text = [str(report.problems[0]) for report in reports if report.problems]
+    assert expected_text
+    assert all(len(line.splitlines()) == 1 for line in expected_text)

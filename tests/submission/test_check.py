@@ -93,7 +93,9 @@ def test_a_fault_in_the_rows_is_named_with_its_line(folder, data_dir, task, spli
         message = "'maybe' is no number" if task.is_regression else "unknown label 'maybe'"
     number = {"last": rows, "next": rows + 2}.get(line, line)
     wanted = message.format(less=rows - 1, more=rows + 1, rows=rows)
-    assert [at for at, said in problems_of(folder, data_dir, name) if wanted in said] == [number]
+    assert [at for at, expected_text in problems_of(folder, data_dir, name) if wanted in expected_text] == [
+        number
+    ]
 
 
 @_EACH_FILE
@@ -205,7 +207,7 @@ def test_a_file_with_many_kinds_of_fault_shows_the_first_three(folder, data_dir,
 
 
 @pytest.mark.parametrize(
-    ("module", "words"),
+    ("module", "argv"),
     [
         ("submission.check", [""]),
         ("submission.check", [".", "--data_dir", ""]),
@@ -214,8 +216,8 @@ def test_a_file_with_many_kinds_of_fault_shows_the_first_three(folder, data_dir,
         ("submission.pack", ["--predictions", ".", "--output", "s.zip", "--data_dir="]),
     ],
 )
-def test_an_empty_path_as_an_unset_variable_gives_is_wrong_usage(module, words, run_module):
-    done = run_module(module, *words)
+def test_an_empty_path_as_an_unset_variable_gives_is_wrong_usage(module, argv, run_module):
+    done = run_module(module, *argv)
     assert (done.returncode, done.stdout) == (2, "")
     assert "is empty; name a path" in done.stderr
 

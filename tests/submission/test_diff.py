@@ -57,7 +57,7 @@ def test_nothing_changed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "said"),
+    ("name", "text", "message"),
     [
         ("RTE.tsv", text_of(["entailment"]), "b: RTE.tsv has 1 rows, but 3 in "),
         ("RTE.tsv", text_of(["entailment", "yes", "entailment"]), "b: RTE.tsv:3: unknown label 'yes'"),
@@ -65,12 +65,12 @@ def test_nothing_changed(tmp_path: Path) -> None:
         ("STS-B.tsv", text_of(["1", "2", "nan"]), "b: STS-B.tsv:4: nan is not finite"),
     ],
 )
-def test_files_that_cannot_be_compared(name: str, text: str, said: str, tmp_path: Path) -> None:
+def test_files_that_cannot_be_compared(name: str, text: str, message: str, tmp_path: Path) -> None:
     a, b = (write(tmp_path / folder, BEFORE) for folder in "ab")
     (tmp_path / "b" / name).write_text(text, encoding="utf-8")
     with pytest.raises(InputError) as raised:
         differences(a, b)
-    assert str(raised.value).startswith(f"{tmp_path}/{said}")
+    assert str(raised.value).startswith(f"{tmp_path}/{message}")
 
 
 def test_a_damaged_file_is_not_an_absent_one(tmp_path: Path) -> None:

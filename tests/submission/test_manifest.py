@@ -24,7 +24,7 @@ def test_it_says_what_is_in_the_zip(folder, packed, capsys):
     assert capsys.readouterr().out.splitlines()[:2] == [str(output), str(path)]
     manifest = json.loads(path.read_text(encoding="utf-8"))
     assert (manifest["zip"], manifest["sha256"]) == (output.name, sha256_of(output))
-    assert {name: about["rows"] for name, about in manifest["files"].items()} == ROWS
+    assert {name: entry["rows"] for name, entry in manifest["files"].items()} == ROWS
     assert manifest["files"]["CoLA.tsv"]["notes"] == ["was missing: every row filled with 1"]
     assert manifest["tasks"]["mnli"] == {"checkpoint_digest": "mnli"}
     assert manifest["tasks"]["cola"] == {}
@@ -70,9 +70,9 @@ def test_runs_that_predicted_nothing_of_it_are_left_out(folder, tmp_path: Path):
     (run / "best" / "manifest.json").write_text(json.dumps({"sha256": digests}), encoding="utf-8")
     assert provenance_of(folder, tmp_path / "runs") == {"rte": {"checkpoint_digest": "a" * 64}}
     write_logits(folder, TASKS["rte"], "RTE.tsv", recorded_digest(run / "best"))
-    about = provenance_of(folder, tmp_path / "runs")["rte"]
-    assert (about["run"], about["seed"], about["step"]) == ("rte", 9, 3)
-    assert about["dev"] == dict.fromkeys(("main", *TASKS["rte"].score_keys), 0.5)
+    entry = provenance_of(folder, tmp_path / "runs")["rte"]
+    assert (entry["run"], entry["seed"], entry["step"]) == ("rte", 9, 3)
+    assert entry["dev"] == dict.fromkeys(("main", *TASKS["rte"].score_keys), 0.5)
     (run / "best" / "manifest.json").write_text(
         json.dumps({"sha256": {"config.json": "2"}}), encoding="utf-8"
     )
@@ -108,10 +108,10 @@ def test_what_a_run_began_with_is_named_where_it_is_here(
             (best / file).write_text(name, encoding="utf-8")
         write_folder_manifest(best)
     digest = recorded_digest(tmp_path / digest_of / "best")
-    own = tmp_path / "rte" / "base-seed1"
-    own.mkdir(parents=True)
+    ours = tmp_path / "rte" / "base-seed1"
+    ours.mkdir(parents=True)
     args = {"recipe": {"seed": 1}, "model_name_or_path": model, "model_sha256": digest}
-    (own / "args.json").write_text(json.dumps(args), encoding="utf-8")
+    (ours / "args.json").write_text(json.dumps(args), encoding="utf-8")
     scores = {"task": "rte", "best": {"step": 3, "main": 0.5, "accuracy": 0.5}}
-    about = run_details(tmp_path, own, scores)["began_with"]
-    assert about == {"model_sha256": digest, **({"run": run} if run else {})}
+    entry = run_details(tmp_path, ours, scores)["began_with"]
+    assert entry == {"model_sha256": digest, **({"run": run} if run else {})}

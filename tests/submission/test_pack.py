@@ -44,12 +44,12 @@ def test_the_zip_holds_the_files_as_they_are_and_passes_the_check(folder, packed
 
 def test_the_same_files_give_the_same_bytes_whenever_and_however_they_were_written(folder, packed):
     first = packed().read_bytes()
-    for place, name in enumerate(reversed(NAMES)):
+    for position, name in enumerate(reversed(NAMES)):
         raw = (folder / name).read_bytes()
         (folder / name).unlink()
         (folder / name).write_bytes(raw)
         (folder / name).chmod(0o600)
-        os.utime(folder / name, (time.time() - 86400 * place,) * 2)
+        os.utime(folder / name, (time.time() - 86400 * position,) * 2)
     (folder / "notes.txt").write_text("not part of it", encoding="utf-8")
     assert packed().read_bytes() == first
 
@@ -192,8 +192,8 @@ def test_the_output_must_be_named_as_a_zip(folder, data_dir, name):
 
 
 def test_a_wrong_name_is_wrong_usage(folder, data_dir, run_module):
-    words = ("--predictions", folder, "--output", folder / "CoLA.tsv", "--data_dir", data_dir)
-    done = run_module("submission.pack", *words)
+    argv = ("--predictions", folder, "--output", folder / "CoLA.tsv", "--data_dir", data_dir)
+    done = run_module("submission.pack", *argv)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"error: --output {folder}/CoLA.tsv: give a name that ends in .zip\n"
 

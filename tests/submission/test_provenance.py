@@ -48,12 +48,12 @@ def test_files_of_one_task_must_come_from_one_checkpoint(folder, packed, tmp_pat
 
 
 def test_tasks_may_come_from_different_checkpoints(folder, packed):
-    for place, (task, split) in enumerate(FILES):
+    for position, (task, split) in enumerate(FILES):
         write_logits(
             folder,
             task,
             split.submission_file,
-            digest="d" if split.submission_file in _OF_ONE_TASK else str(place),
+            digest="d" if split.submission_file in _OF_ONE_TASK else str(position),
         )
     assert packed().exists()
 
@@ -62,8 +62,8 @@ def test_a_file_without_logits_beside_siblings_that_have_them_is_pointed_out(fol
     _write_all_logits(folder)
     (folder / "AX.npz").unlink()
     packed()
-    said = "warning: AX.tsv has no .npz beside it: is it of the checkpoint that wrote MNLI-m.npz?\n"
-    assert capsys.readouterr().err == said
+    expected_text = "warning: AX.tsv has no .npz beside it: is it of the checkpoint that wrote MNLI-m.npz?\n"
+    assert capsys.readouterr().err == expected_text
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ _EACH_FILE = pytest.mark.parametrize(("task", "split"), FILES, ids=NAMES)
 def test_without_data_the_official_counts_hold(folder):
     reports = reports_of(folder, None)
     for _, split in FILES:
-        found = str(reports[split.submission_file].problems[0])
-        assert found == f"the file ends after {ROWS[split.submission_file]} rows; expected {split.rows}"
+        result = str(reports[split.submission_file].problems[0])
+        assert result == f"the file ends after {ROWS[split.submission_file]} rows; expected {split.rows}"
 
 
 @_EACH_FILE
@@ -31,21 +31,21 @@ def test_a_test_file_that_is_not_there_falls_back_to_the_official_count_and_says
 
 
 @pytest.mark.parametrize(
-    ("split", "place"),
-    [pytest.param(split, place, id=place) for _, split in FILES for place in split.other_files],
+    ("split", "position"),
+    [pytest.param(split, position, id=position) for _, split in FILES for position in split.other_files],
 )
-def test_a_test_file_in_another_known_place_is_counted(folder, tmp_path, split, place):
+def test_a_test_file_in_another_known_place_is_counted(folder, tmp_path, split, position):
     data_dir = write_data(tmp_path / "data")
-    (data_dir / place).parent.mkdir(exist_ok=True)
-    (data_dir / split.file).rename(data_dir / place)
+    (data_dir / position).parent.mkdir(exist_ok=True)
+    (data_dir / split.file).rename(data_dir / position)
     report = reports_of(folder, data_dir)[split.submission_file]
     assert (report.status, report.notes) == ("OK", [])
 
 
-@pytest.mark.parametrize(("name", "said"), [("nowhere", "no such folder"), ("empty", "no such file")])
-def test_a_data_folder_without_any_test_file_is_an_error(folder, tmp_path, name, said):
+@pytest.mark.parametrize(("name", "message"), [("nowhere", "no such folder"), ("empty", "no such file")])
+def test_a_data_folder_without_any_test_file_is_an_error(folder, tmp_path, name, message):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         check.main([str(folder), "--data_dir", str(tmp_path / name)])
 
 
