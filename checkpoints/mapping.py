@@ -276,7 +276,7 @@ def expected_shapes(config: EncoderConfig) -> dict[str, Shape]:
 
 # --- layouts -----------------------------------------------------------------------------------------
 
-# Our array → theirs, and back. C channels, K taps of a kernel.
+# Our array → theirs, and back. C channels, K kernel size.
 _LAYOUTS: dict[str, tuple[_Change, _Change]] = {
     "same": (lambda ours: ours, lambda theirs: theirs),
     "transposed": (lambda ours: ours.T, lambda theirs: theirs.T),  # (in, out) ↔ (out, in)

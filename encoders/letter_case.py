@@ -3,7 +3,9 @@
 import unicodedata
 from collections.abc import Iterable
 
-_FEWEST, _SHARE, _NOTEWORTHY = 5, 0.1, 0.01
+_MIN_WORDS = 5  # with capital letters or accents; fewer tell nothing
+_MIN_CASED_SHARE = 0.1  # of a cased vocabulary's words
+_MIN_NOTED_SHARE = 0.01  # of the words, to be worth a note
 _ALPHABET = 26
 
 
@@ -12,8 +14,8 @@ def capitalised(pieces: Iterable[str]) -> tuple[int, int]:
 
     Neither [PAD] and its like nor single letters count: lower-case vocabularies have them too.
     """
-    words = [piece for piece in pieces if len(piece) > 1 and piece.isalpha()]
-    return len(words), sum(word != word.lower() for word in words)
+    whole_words = [piece for piece in pieces if len(piece) > 1 and piece.isalpha()]
+    return len(whole_words), sum(word != word.lower() for word in whole_words)
 
 
 def looks_cased(pieces: Iterable[str]) -> bool:
@@ -22,14 +24,14 @@ def looks_cased(pieces: Iterable[str]) -> bool:
     BERT's uncased vocabulary has none, its cased one has them in two words of five.
     """
     count, capitals = capitalised(pieces)
-    return capitals >= _FEWEST and capitals >= _SHARE * count
+    return capitals >= _MIN_WORDS and capitals >= _MIN_CASED_SHARE * count
 
 
 def unreachable(pieces: Iterable[str], lower_case: bool) -> str:
     """What part of a vocabulary no text can give, in words; empty where there is no such part."""
     pieces = list(pieces)
     count, capitals = capitalised(pieces)
-    if lower_case and capitals >= _FEWEST and capitals >= _NOTEWORTHY * count:
+    if lower_case and capitals >= _MIN_WORDS and capitals >= _MIN_NOTED_SHARE * count:
         return f"{capitals} of its {count} words have capital letters, which no lower-cased text gives"
     has_capital = any(piece != piece.lower() for piece in pieces if piece.strip("#").isalpha())
     if not lower_case and count >= _ALPHABET and not has_capital:
@@ -39,11 +41,11 @@ def unreachable(pieces: Iterable[str], lower_case: bool) -> str:
 
 def stripped(pieces: Iterable[str]) -> str:
     """What part of a vocabulary no text without accents can give, in words; empty where there is none."""
-    words = [piece for piece in pieces if len(piece) > 1 and piece.isalpha()]
-    accented = sum(map(_has_accent, words))
-    if accented < _FEWEST or accented < _NOTEWORTHY * len(words):
+    whole_words = [piece for piece in pieces if len(piece) > 1 and piece.isalpha()]
+    accented = sum(map(_has_accent, whole_words))
+    if accented < _MIN_WORDS or accented < _MIN_NOTED_SHARE * len(whole_words):
         return ""
-    return f"{accented} of its {len(words)} words have accents"
+    return f"{accented} of its {len(whole_words)} words have accents"
 
 
 def _has_accent(word: str) -> bool:

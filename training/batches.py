@@ -11,7 +11,7 @@ from training.config import FineTuningConfig
 
 # What one more part of a batch costs on a CPU, in tokens of padding: a pass over the embeddings' gradient and
 # the operators' overhead. Where padding is left out (encoders/cpu/unpadding.py) it costs little itself.
-_PART_COST, _PACKED_PART_COST = 100.0, 1000.0
+_PART_COST, _UNPADDED_PART_COST = 100.0, 1000.0
 
 
 def part_cost(config: EncoderConfig, device: str) -> float:
@@ -19,7 +19,7 @@ def part_cost(config: EncoderConfig, device: str) -> float:
     # With the published padding a row does see its batch.
     if device != "cpu" or config.reference_padding:
         return math.inf
-    return _PART_COST if kernels.library() is None else _PACKED_PART_COST
+    return _PART_COST if kernels.library() is None else _UNPADDED_PART_COST
 
 
 def epoch_batches(
