@@ -20,9 +20,10 @@ import numpy as np
 from bench.protocol import peak_memory
 from bench.workload import Setup
 from scripts.sample_language import all_words
-from squad.answers import Rules, best_answers, write_answers
+from squad.answers import Rules, write_answers
 from squad.data import Dataset, read_squad
 from squad.official import score_v11
+from squad.spans import best_answers
 from squad.windows import Windows, make_windows
 
 T = TypeVar("T")

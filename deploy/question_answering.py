@@ -11,8 +11,9 @@ from deploy.model import Model
 from deploy.rows import TextRow
 from encoders.tokenizer import Tokenizer
 from inference.engine import Engine, run_batches
-from squad.answers import Answers, Rules, best_answers, best_of_beams, collect_outputs
+from squad.answers import Answers, Rules
 from squad.data import Dataset, Question, version_of
+from squad.spans import best_answers, best_of_beams, collect_outputs
 from squad.windows import make_windows
 
 _CUTTING = {"doc_stride": 128, "max_query_length": 64}  # tokens; Google's, if a folder says nothing

@@ -16,7 +16,12 @@ LONGEST_LINE = 2**19  # bytes; beyond that somebody's line ends are missing
 
 
 class Passage(NamedTuple):
-    """A line of the corpus: one text, two, or none where a document ends."""
+    """A line of the corpus.
+
+    Attributes:
+        line: Its number.
+        texts: One text, two, or none where a document ends.
+    """
 
     line: int
     texts: tuple[str, ...]

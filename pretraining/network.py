@@ -60,7 +60,7 @@ def _folder(name: str) -> str:
     return str(model_folder(resolve(name)).resolve()) if name else ""
 
 
-def network_of(
+def read_network(
     model_name_or_path: str, init_from_ckpt: str, tokenizer: str, teacher: str, lower_case: bool | None = None
 ) -> tuple[EncoderConfig, Tokenizer]:
     """Read the network's shape and its tokenizer, of what ``resolve_sources`` gave.
@@ -109,7 +109,7 @@ def _difference(ours: Tokenizer, theirs: Tokenizer) -> str:
     return f"id {number} is {piece!r}, in {other} it is {there}"
 
 
-def generator_of(config: EncoderConfig, ratio: float) -> EncoderConfig:
+def generator_config(config: EncoderConfig, ratio: float) -> EncoderConfig:
     """The generator beside a network: ``ratio`` of its width, as deep, with its embeddings.
 
     As the authors' ``get_generator_config``: the feed-forward four times as wide, a head for every 64

@@ -17,7 +17,13 @@ SHORTEST = 5  # tokens of an example of random length, at the least
 
 @dataclass(frozen=True)
 class Room:
-    """What an example is made of: the special tokens, and how long it may be with them."""
+    """What an example is made of.
+
+    Attributes:
+        first: The token that it begins with.
+        separator: The token behind each text.
+        length: How long it may be with these.
+    """
 
     first: int
     separator: int

@@ -24,7 +24,7 @@ from pretraining.batches import own_share, real_of
 from pretraining.config import DetectionConfig
 from pretraining.masking import MaskedBatch, Masking
 from pretraining.model_folder import fill_encoder
-from pretraining.network import generator_of
+from pretraining.network import generator_config
 
 nn = paddle.nn
 F = paddle.nn.functional
@@ -212,7 +212,7 @@ def make_detection(
         init_from_ckpt: The model folder whose weights the encoder, and with it the embeddings of both, begins
             with; empty: random ones.
     """
-    model = Detector(config, generator_of(config, training.generator_ratio))
+    model = Detector(config, generator_config(config, training.generator_ratio))
     if init_from_ckpt:
         fill_encoder(model.encoder, init_from_ckpt, config)
     masking = Masking(tokenizer, training.mask_prob)

@@ -115,10 +115,10 @@ def _add_sources(parser: CommandParser) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     flags = parse_flags(make_parser(), argv, OBJECTIVES.__contains__)
     _check_usage(vars(flags))
-    from pretraining.network import network_of, resolve_sources
+    from pretraining.network import read_network, resolve_sources
 
     sources = resolve_sources(flags.model_name_or_path, flags.init_from_ckpt, flags.tokenizer, flags.teacher)
-    encoder, tokenizer = network_of(**sources, lower_case=flags.do_lower_case)
+    encoder, tokenizer = read_network(**sources, lower_case=flags.do_lower_case)
     check_model_type(flags.model_type, encoder, sources["model_name_or_path"])
     config = resolve_run(
         PretrainingRunConfig,

@@ -30,7 +30,14 @@ Example = tuple[Sequence[int], int]  # token ids, and how many of them belong to
 
 @dataclass(frozen=True)
 class Shard:
-    """One shard's files. lengths is read anew at every call, ids are mapped."""
+    """One shard's files.
+
+    Attributes:
+        path: Their common name, without the suffixes.
+        examples: How many examples it has.
+        tokens: How many tokens these have.
+        dtype: The type of the token ids on disk.
+    """
 
     path: Path
     examples: int
@@ -50,11 +57,17 @@ class Shard:
 
 @dataclass(frozen=True)
 class Shards:
-    """All examples of a corpus: those to train on, and those held out (one in HELD_OUT_EVERY)."""
+    """All examples of a corpus.
+
+    Attributes:
+        train: The shards to train on.
+        held_out: The examples to evaluate on, one in HELD_OUT_EVERY.
+        corpus_digest: SHA-256 of ``train.data``.
+    """
 
     train: list[Shard]
     held_out: Shard
-    corpus_digest: str = ""  # SHA-256 of train.data
+    corpus_digest: str = ""
 
     @property
     def examples(self) -> int:
@@ -66,10 +79,16 @@ class Shards:
 
 
 def write_shards(folder: Path, examples: Iterable[Example], text_bytes: int, vocab_size: int) -> None:
-    """Deal examples out to the shards of a new folder. text_bytes: the corpus's size, for their number.
+    """Deal examples out to the shards of a new folder.
 
     The first example and every HELD_OUT_EVERY-th after it are held out. Which shard an example falls to
     follows from its number alone.
+
+    Args:
+        folder: The new folder.
+        examples: The examples, in order.
+        text_bytes: The size of the corpus, which decides how many shards there are.
+        vocab_size: How many tokens there are, which decides the type on disk.
     """
     dtype = "<u2" if vocab_size <= 2**16 else "<i4"
     count = math.ceil(text_bytes / SHARD_BYTES)

@@ -16,7 +16,7 @@ from squad import model as span_model
 from squad.answers import Answers, write_answers
 from squad.config import SquadRunConfig
 from squad.data import Dataset
-from squad.prediction import answer_windows, dev_scores, read_questions, windows_of
+from squad.prediction import answer_windows, cut_windows, dev_scores, read_questions
 from training.run_state import ARGS, SCORES
 
 
@@ -35,7 +35,7 @@ def predict(config: SquadRunConfig) -> Answers:
     data = _read_as_trained(config, span_model.trained_head(checkpoint).version, folder)
     target = Path(config.output_dir)
     _refuse_target(target, folder)
-    windows = windows_of(training, data, tokenizer)
+    windows = cut_windows(training, data, tokenizer)
     select_device(config.device)
     distributed.init()
     model = span_model.load(checkpoint)

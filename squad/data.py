@@ -14,7 +14,12 @@ from squad.forms import MISSING, Entry, RawAnswer, read_entries, without_answers
 
 @dataclass(frozen=True)
 class Answer:
-    """A gold answer. start: number of its first character in the text; None: it is not there."""
+    """A gold answer.
+
+    Attributes:
+        text: Its text.
+        start: The number of its first character in the question's text; None: it is not there.
+    """
 
     text: str
     start: int | None
@@ -27,9 +32,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class Question:
-    """name: its id. context: number of its text among the file's. answers: none if unanswerable or not known.
+    """A question of a file.
 
-    golds: the answers' texts as the file has them, where some are empty and so no answers; else None.
+    Attributes:
+        name: Its id.
+        text: What is asked.
+        context: The number of its text among the file's.
+        answers: None if it is unanswerable, or they are not known.
+        golds: The answers' texts as the file has them, where some are empty and so no answers; else None.
     """
 
     name: str
@@ -41,12 +51,19 @@ class Question:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A file's questions in its order. contexts: every text once, however many questions it has.
+    """A file's questions in its order.
 
-    has_unanswerable: whether this is SQuAD 2.0. mended, not_found: ids of questions with an answer whose
-    start in the file is wrong, where its text occurs once (that place is taken) or not once (no start).
-    emptied: of those whose answers are empty texts. contradictory: of those with answers that are marked
-    impossible. has_answers: false for questions alone, which nobody can score.
+    Attributes:
+        path: The file.
+        contexts: Every text once, however many questions it has.
+        questions: The questions.
+        has_unanswerable: Whether this is SQuAD 2.0.
+        mended: Ids of questions with an answer whose start in the file is wrong, but whose text occurs just
+            once, and is taken from there.
+        not_found: The same where its text does not occur just once.
+        emptied: Ids of questions whose answers are empty texts.
+        contradictory: Ids of questions with answers that are marked impossible.
+        has_answers: False for questions alone, which nobody can score.
     """
 
     path: Path
@@ -104,11 +121,17 @@ def version_of(task: str) -> str:
 
 
 def read_squad(path: str | Path, version_2: bool | None = None) -> Dataset:
-    """Read a file. version_2: what it is claimed to be (None: no claim); a wrong claim is an InputError.
+    """Read a file of questions.
 
-    It is SQuAD 2.0 if a question has no answer or says ``is_impossible``. Whether a question is answerable
-    is told by its answers, as in the official script; an empty text is none. A repeated id,
-    a missing or wrong field: InputError with its place in the JSON.
+    It is SQuAD 2.0 if a question has no answer or says ``is_impossible``. Whether a question is answerable is
+    decided by its answers, as in the official script; an empty text is none.
+
+    Args:
+        path: The file.
+        version_2: Whether it is claimed to be SQuAD 2.0; None: no claim.
+
+    Raises:
+        InputError: The claim is wrong, an id stands twice, or a field is missing or wrong; says where.
     """
     reading = _Reading(path)
     for entry in read_entries(path):

@@ -15,7 +15,7 @@ from squad import model as span_model
 from squad.answers import ANSWER_FILES, write_answers
 from squad.config import SquadRunConfig
 from squad.data import Dataset
-from squad.prediction import answer_windows, dev_scores, format_scores, read_questions, windows_of
+from squad.prediction import answer_windows, cut_windows, dev_scores, format_scores, read_questions
 from squad.windows import label
 from training.regularization.r_drop import doubled, symmetric_kl
 from training.run import FineTuningTask, run_training
@@ -50,7 +50,7 @@ class SpanTask(FineTuningTask):
         )
         _check_files(self.train, self.dev)
         self.labelled = label(
-            windows_of(training, self.train, self.tokenizer), self.train, training.drop_partial_windows
+            cut_windows(training, self.train, self.tokenizer), self.train, training.drop_partial_windows
         )
         if not len(self.labelled.windows):
             raise InputError(
@@ -58,7 +58,7 @@ class SpanTask(FineTuningTask):
                 f"{len(self.train.questions)} questions have no answer in their text"
                 + (", --drop_partial_windows leaves out the others" if training.drop_partial_windows else "")
             )
-        self.windows = windows_of(training, self.dev, self.tokenizer)
+        self.windows = cut_windows(training, self.dev, self.tokenizer)
         self.encoder = span_model.config_for(
             self.checkpoint.config, self.train.version, training.max_seq_length
         )

@@ -8,10 +8,11 @@ from encoders import distributed
 from encoders.span_heads import SpanModel
 from encoders.tokenizer import Tokenizer
 from inference.network_engine import run_network
-from squad.answers import Answers, Rules, best_answers, best_of_beams, collect_outputs
+from squad.answers import Answers, Rules
 from squad.config import SquadRunConfig, SquadTrainingConfig
 from squad.data import Dataset, read_squad
 from squad.official import always_null, score_v11, score_v20
+from squad.spans import best_answers, best_of_beams, collect_outputs
 from squad.windows import Windows, make_windows
 
 
@@ -51,7 +52,7 @@ def read_questions(config: SquadRunConfig, path: str) -> Dataset:
     return data
 
 
-def windows_of(training: SquadTrainingConfig, data: Dataset, tokenizer: Tokenizer) -> Windows:
+def cut_windows(training: SquadTrainingConfig, data: Dataset, tokenizer: Tokenizer) -> Windows:
     """Cut a file's texts as the settings say."""
     return make_windows(
         data, tokenizer, training.max_seq_length, training.doc_stride, training.max_query_length

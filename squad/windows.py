@@ -29,10 +29,13 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True)
 class Tokens:
-    """Tokenised texts, flat: text i has the tokens ``starts[i]:starts[i + 1]``.
+    """Tokenised texts, flat.
 
-    ids, first, behind: int32; a token's characters are ``text[first:behind]``; both ascend within a text.
-    starts: (texts + 1,) int64.
+    Attributes:
+        ids: int32, the tokens of all texts.
+        first: int32, where each token begins in its text; ascends within a text.
+        behind: int32, where it ends: its characters are ``text[first:behind]``.
+        starts: (texts + 1,) int64; text i has the tokens ``starts[i]:starts[i + 1]``.
     """
 
     ids: np.ndarray
@@ -50,10 +53,13 @@ class Tokens:
 class Windows:
     """All windows of a file, those of a question one after the other.
 
-    features: the rows; with targets (N, 2) int64, the positions of an answer's first and last token in the
-    row. The text's part begins at position ``features.first_lengths``.
-    question: (N,) number of the question. token: (N,) number in ``texts`` of the part's first token.
-    count: (N,) tokens of the part. texts: the tokenised texts.
+    Attributes:
+        features: The rows; with targets (N, 2) int64, the positions of an answer's first and last token in
+            the row. The text's part begins at position ``features.first_lengths``.
+        question: (N,) the number of the question.
+        token: (N,) the number in ``texts`` of the part's first token.
+        count: (N,) how many tokens the part has.
+        texts: The tokenised texts.
     """
 
     features: Features
@@ -67,7 +73,7 @@ class Windows:
 
 
 def tokenise(texts: Sequence[str], tokenizer: Tokenizer, title: str = "") -> Tokens:
-    """Tokenise texts. title: of the progress bar; none without one."""
+    """Tokenise texts; with a title there is a progress bar."""
     ids: list[np.ndarray] = []
     spans: list[np.ndarray] = []
     hidden = not title or len(texts) <= _CHUNK or not sys.stderr.isatty()
@@ -109,11 +115,19 @@ def saved_cutting(folder: str | Path) -> dict[str, int]:
 def make_windows(
     data: Dataset, tokenizer: Tokenizer, max_length: int, step: int, max_query_length: int = 64
 ) -> Windows:
-    """Cut every question's text into windows of at most ``max_length`` tokens.
+    """Cut every question's text into windows.
 
-    step: by how many tokens of the text a window begins after the one before it, as ``doc_stride`` in
-    Google's and PaddleNLP's scripts; Hugging Face's stride is the overlap instead. A larger step than the
-    room there is leaves no gap. max_query_length: a question is cut to so many tokens.
+    Args:
+        data: The questions and their texts.
+        tokenizer: The model's.
+        max_length: The longest window in tokens.
+        step: By how many tokens of the text a window begins after the one before it, as ``doc_stride`` in
+            Google's and PaddleNLP's scripts; Hugging Face's stride is the overlap instead. A larger step than
+            there is room for leaves no gap.
+        max_query_length: A question is cut to so many tokens.
+
+    Raises:
+        InputError: There is no room for the text beside the question.
     """
     if max_length - max_query_length - _SPECIALS < 1:
         raise InputError(
@@ -195,8 +209,13 @@ def max_context(windows: Windows) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Labelled:
-    """Windows with targets. impossible: (N,) bool, those of unanswerable questions. skipped: ids of
-    questions left out, since their answer is not in the text or has no token."""
+    """Windows with targets.
+
+    Attributes:
+        windows: The windows.
+        impossible: (N,) bool, those of unanswerable questions.
+        skipped: The ids of questions left out, since their answer is not in the text or has no token.
+    """
 
     windows: Windows
     impossible: np.ndarray
@@ -207,7 +226,12 @@ def label(windows: Windows, data: Dataset, drop: bool = False) -> Labelled:
     """Give every window the positions of its question's first gold answer, found by its characters.
 
     A window without the whole answer, or of an unanswerable question, is labelled with the first token,
-    (0, 0). drop: leave out windows without the whole answer of an answerable question.
+    (0, 0).
+
+    Args:
+        windows: Those of ``data``.
+        data: The questions.
+        drop: Leave out windows without the whole answer of an answerable question.
     """
     spans = np.array([_answer_tokens(windows.texts, data, number) for number in range(len(data.questions))])
     first, last = spans.reshape(-1, 2)[windows.question].T

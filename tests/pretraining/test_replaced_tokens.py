@@ -21,7 +21,7 @@ from pretraining.config import DetectionConfig, preset_settings
 from pretraining.examples import load_examples
 from pretraining.masking import MaskedBatch, Masking
 from pretraining.model_folder import fill_pretrained, load_encoder, write_encoder, write_pretrained
-from pretraining.network import NETWORKS, generator_of
+from pretraining.network import NETWORKS, generator_config
 from pretraining.replaced_tokens import Detection, Detector, detection_scores, make_detection, sample_pieces
 
 SHARED = ("word.weight", "position.weight", "token_type.weight", "norm.weight", "norm.bias")
@@ -209,7 +209,7 @@ def test_both_learn_the_same_embeddings(objective: Detection) -> None:
 
 def test_new_weights_are_small_in_both(config: EncoderConfig) -> None:
     config = dataclasses.replace(config, initializer_range=0.01)
-    for name, array in arrays_of(Detector(config, generator_of(config, 0.25))).items():
+    for name, array in arrays_of(Detector(config, generator_config(config, 0.25))).items():
         if ".norm." not in name:
             deviation = 0.0 if name.endswith("bias") else 0.01
             assert np.std(array) == pytest.approx(deviation, rel=0.5), name
@@ -227,7 +227,7 @@ def test_embeddings_are_shared_after_saving_and_loading(
     objective: Detection, config: EncoderConfig, tiny_folder: Path, tmp_path: Path
 ) -> None:
     write_pretrained(tmp_path, config, objective.model, Tokenizer(tiny_folder))
-    again = Detector(config, generator_of(config, 0.25))
+    again = Detector(config, generator_config(config, 0.25))
     fill_pretrained(again, tmp_path, config)
     assert_shared(again)
     wanted = arrays_of(objective.model)
@@ -256,7 +256,7 @@ def test_the_encoder_alone_is_exported(
 )
 def test_the_authors_sizes(size: str, width: int, heads: int, rate: float, batch: int) -> None:
     training = DetectionConfig(**preset_settings("rtd", named(size)))
-    generator = generator_of(named(size), training.generator_ratio)
+    generator = generator_config(named(size), training.generator_ratio)
     assert (training.learning_rate, training.batch_size) == (rate, batch)
     assert (generator.hidden_size, generator.num_attention_heads) == (width, heads)
     assert generator.intermediate_size == 4 * width
@@ -273,7 +273,7 @@ def test_any_width_has_a_generator(model_type: str) -> None:
             num_attention_heads=heads, num_groups=groups, intermediate_size=hidden * 4,
         )  # fmt: skip
         for ratio in (0.01, 0.25, 1 / 3, 0.77, 1.0):
-            generator = generator_of(config, ratio)  # which checks itself
+            generator = generator_config(config, ratio)  # which checks itself
             assert abs(generator.hidden_size - hidden * ratio) <= 2 * groups
 
 

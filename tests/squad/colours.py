@@ -32,7 +32,7 @@ def make_data(path, count, version_2, seed):
     return path
 
 
-def words_of(files, version, *more):
+def make_argv(files, version, *more):
     train, dev = files[version]
     argv = [
         "--model_name_or_path",
@@ -47,7 +47,7 @@ def words_of(files, version, *more):
     return [str(word) for word in argv]
 
 
-def predict_words(files, folder, version, output):
+def predict_argv(files, folder, version, output):
     return [
         "--do_predict", "--model_name_or_path", str(folder), "--predict_file", str(files[version][1]),
         "--output_dir", str(output),

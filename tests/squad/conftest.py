@@ -5,7 +5,7 @@ import pytest
 from common.files import write_json, write_text
 from encoders.tokenizer import SPECIALS
 from squad import run_squad
-from tests.squad.colours import COLOURS, WORDS, make_data, words_of
+from tests.squad.colours import COLOURS, WORDS, make_argv, make_data
 from tests.squad.vocabularies import PIECES, is_assigned, normal, write_tokenizer_json, write_vocabulary
 
 
@@ -31,7 +31,7 @@ def files(tmp_path_factory):
 @pytest.fixture(scope="session")
 def trained(files, tmp_path_factory):
     run = tmp_path_factory.mktemp("trained") / "run"
-    run_squad.main(words_of(files, "2.0", "--do_train", "--output_dir", run, "--max_steps", 1))
+    run_squad.main(make_argv(files, "2.0", "--do_train", "--output_dir", run, "--max_steps", 1))
     return run / "best"
 
 

@@ -10,14 +10,14 @@ import safetensors.numpy
 from common.errors import InputError
 from common.files import write_json, write_text
 from squad import run_squad
-from tests.squad.colours import predict_words
+from tests.squad.colours import predict_argv
 
 
 def test_answering_needs_a_span_head_of_that_version(files, trained, tmp_path):
     with pytest.raises(InputError, match=r"is SQuAD 1\.1, but .* was trained on SQuAD 2\.0"):
-        run_squad.main(predict_words(files, trained, "1.1", tmp_path / "out"))
+        run_squad.main(predict_argv(files, trained, "1.1", tmp_path / "out"))
     with pytest.raises(InputError, match="no span head"):
-        run_squad.main(predict_words(files, files["model"], "2.0", tmp_path / "out"))
+        run_squad.main(predict_argv(files, files["model"], "2.0", tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 
@@ -28,10 +28,10 @@ def test_weights_of_another_head_are_named(files, trained, tmp_path):
     config = json.loads((trained / "config.json").read_text(encoding="utf-8"))
     write_json(tmp_path / "config.json", {**config, "qa_head": "joint"})
     with pytest.raises(InputError, match=r"qa_outputs.joint.start.weight is missing"):
-        run_squad.main(predict_words(files, tmp_path, "2.0", tmp_path / "out"))
+        run_squad.main(predict_argv(files, tmp_path, "2.0", tmp_path / "out"))
     write_json(tmp_path / "config.json", {**config, "qa_head": "round"})
     with pytest.raises(InputError, match="qa_head 'round' is neither linear nor joint"):
-        run_squad.main(predict_words(files, tmp_path, "2.0", tmp_path / "out"))
+        run_squad.main(predict_argv(files, tmp_path, "2.0", tmp_path / "out"))
 
 
 def test_damaged_weights_do_not_pass_for_answers(files, trained, tmp_path):
@@ -41,10 +41,10 @@ def test_damaged_weights_do_not_pass_for_answers(files, trained, tmp_path):
     tensors["qa_outputs.bias"][:] = np.nan
     safetensors.numpy.save_file(tensors, tmp_path / "model.safetensors")
     with pytest.raises(InputError, match="manifest"):
-        run_squad.main(predict_words(files, tmp_path, "2.0", tmp_path / "out"))
+        run_squad.main(predict_argv(files, tmp_path, "2.0", tmp_path / "out"))
     (tmp_path / "manifest.json").unlink()
     with pytest.raises(InputError, match=r"model\.safetensors: qa_outputs\.bias"):
-        run_squad.main(predict_words(files, tmp_path, "2.0", tmp_path / "out"))
+        run_squad.main(predict_argv(files, tmp_path, "2.0", tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 
@@ -52,7 +52,7 @@ def test_answering_alone_says_what_it_reads_and_how(files, trained, tmp_path, ca
     data = json.loads(files["2.0"][1].read_text(encoding="utf-8"))
     data["data"][0]["paragraphs"][1]["qas"][0]["answers"][0]["answer_start"] += 1  # a wrong start
     write_json(tmp_path / "dev.json", data)
-    argv = predict_words(files, trained, "2.0", tmp_path / "out")
+    argv = predict_argv(files, trained, "2.0", tmp_path / "out")
     run_squad.main([*argv, "--predict_file", str(tmp_path / "dev.json")])
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].endswith("dev.json: SQuAD 2.0, 40 questions (14 unanswerable) on 40 texts")
@@ -79,12 +79,12 @@ def test_where_answers_may_go(files, trained, tmp_path, capsys):
     """Not over a file or into another run; what differs from the scores of the model's own run is said."""
     write_text(tmp_path / "file", "")
     with pytest.raises(InputError, match="file: is a file; --output_dir names a folder"):
-        run_squad.main(predict_words(files, trained, "2.0", tmp_path / "file"))
+        run_squad.main(predict_argv(files, trained, "2.0", tmp_path / "file"))
     write_json(tmp_path / "other" / "args.json", {})
     with pytest.raises(InputError, match="is the folder of another model's run"):
-        run_squad.main(predict_words(files, trained, "2.0", tmp_path / "other"))
+        run_squad.main(predict_argv(files, trained, "2.0", tmp_path / "other"))
     run = trained.parent
-    argv = predict_words(files, run, "2.0", run)
+    argv = predict_argv(files, run, "2.0", run)
     before = (run / "scores.json").read_bytes()
     run_squad.main(argv)
     assert "warning" not in capsys.readouterr().err
@@ -96,7 +96,7 @@ def test_where_answers_may_go(files, trained, tmp_path, capsys):
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
 def test_the_threshold_is_finite(files, trained, tmp_path, value, capsys):
-    argv = predict_words(files, trained, "2.0", tmp_path / "out")
+    argv = predict_argv(files, trained, "2.0", tmp_path / "out")
     with pytest.raises(SystemExit):
         run_squad.main([*argv, f"--null_score_diff_threshold={value}"])
     assert f"expected a finite number, found {value}" in capsys.readouterr().err
@@ -125,7 +125,7 @@ def test_flags_of_training_are_wrong_usage_for_answering_alone(
     files, trained, tmp_path, capsys, argv, message
 ):
     with pytest.raises(SystemExit) as left:
-        run_squad.main([*predict_words(files, trained, "2.0", tmp_path / "out"), *argv])
+        run_squad.main([*predict_argv(files, trained, "2.0", tmp_path / "out"), *argv])
     assert left.value.code == 2
     assert re.search(message, capsys.readouterr().err.splitlines()[-1])
     assert not (tmp_path / "out").exists()
@@ -133,7 +133,7 @@ def test_flags_of_training_are_wrong_usage_for_answering_alone(
 
 def test_a_config_file_may_hold_settings_of_training_too(files, trained, tmp_path, capsys):
     write_text(tmp_path / "both.yaml", "learning_rate: 1e-4\nn_best_size: 2\n")
-    argv = predict_words(files, trained, "2.0", tmp_path / "out")
+    argv = predict_argv(files, trained, "2.0", tmp_path / "out")
     run_squad.main([*argv, "--config", str(tmp_path / "both.yaml")])
     assert "both.yaml: of training, and has no part here: learning_rate" in capsys.readouterr().err
     best = json.loads((tmp_path / "out" / "nbest_predictions.json").read_text(encoding="utf-8"))

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from common.errors import InputError
 from common.files import write_text
 from encoders.tokenizer import SPECIALS, Tokenizer
-from squad import answers as module
-from squad.answers import Nulls, Rules, Spans, best_answers, best_of_beams, rank, write_answers
+from squad import spans as module
+from squad.answers import Rules, write_answers
 from squad.data import Dataset, Question
+from squad.spans import Nulls, Spans, best_answers, best_of_beams, rank
 from squad.windows import make_windows, max_context
 
 

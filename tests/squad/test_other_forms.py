@@ -7,7 +7,7 @@ import pytest
 from common.errors import InputError
 from common.files import write_json
 from squad import run_squad
-from tests.squad.colours import predict_words, words_of
+from tests.squad.colours import make_argv, predict_argv
 
 
 def rows_of(path):
@@ -31,7 +31,7 @@ def changed(source, target, change):
 
 
 def trained_on(files, folder, train, dev):
-    argv = words_of(
+    argv = make_argv(
         files, "2.0", "--do_train", "--do_predict", "--output_dir", folder / "run", "--max_steps", 1
     )
     run_squad.main([*argv, "--train_file", str(train), "--predict_file", str(dev)])
@@ -77,11 +77,11 @@ def test_questions_alone_are_answered_and_not_scored(files, trained, tmp_path, c
         lambda entry: (entry.pop("answers"), entry.pop("is_impossible", 0)),
     )
     out = tmp_path / "out"
-    run_squad.main(predict_words(files, trained, "2.0", out))
+    run_squad.main(predict_argv(files, trained, "2.0", out))
     assert json.loads(capsys.readouterr().out)["total"] == 40
     names = ("predictions.json", "nbest_predictions.json", "null_odds.json", "predictions_not_null.json")
     expected = {name: (out / name).read_bytes() for name in names}
-    run_squad.main([*predict_words(files, trained, "2.0", out), "--predict_file", str(alone)])
+    run_squad.main([*predict_argv(files, trained, "2.0", out), "--predict_file", str(alone)])
     printed, message = capsys.readouterr()
     assert printed == ""
     assert f"{alone}: holds questions alone: there is nothing to score" in message
@@ -91,7 +91,7 @@ def test_questions_alone_are_answered_and_not_scored(files, trained, tmp_path, c
 def test_questions_alone_are_not_trained_on(files, tmp_path):
     alone = changed(files["1.1"][1], tmp_path / "alone.json", lambda entry: entry.pop("answers"))
     for flag, use in (("--train_file", "train on"), ("--predict_file", "score a training by")):
-        argv = words_of(files, "1.1", "--do_train", "--output_dir", tmp_path / "run", flag, alone)
+        argv = make_argv(files, "1.1", "--do_train", "--output_dir", tmp_path / "run", flag, alone)
         with pytest.raises(InputError, match=rf"alone\.json: holds questions alone.*nothing to {use}"):
             run_squad.main(argv)
     assert not (tmp_path / "run").exists()

@@ -4,9 +4,10 @@ import numpy as np
 
 from common.files import write_text
 from encoders.tokenizer import SPECIALS, Tokenizer
-from squad.answers import Rules, best_answers
+from squad.answers import Rules
 from squad.data import Answer, Dataset, Question
 from squad.prediction import dev_scores, format_scores
+from squad.spans import best_answers
 from squad.windows import make_windows
 
 

@@ -13,7 +13,7 @@ from squad import evaluate, run_squad
 from squad.config import SquadRunConfig, preset_settings
 from squad.data import read_squad
 from squad.official import score_v11, score_v20
-from tests.squad.colours import TINY, words_of
+from tests.squad.colours import TINY, make_argv
 from training.run_config import resolve_run
 
 
@@ -27,7 +27,7 @@ def test_it_learns_and_says_what_the_official_script_says(files, tmp_path, capsy
     run, dev = tmp_path / "run", files[version][1]
     steps = ["--num_train_epochs", 12, "--save_steps", 25, "--qa_head", head]
     more = ["--do_train", "--do_predict", "--output_dir", run, *steps]
-    run_squad.main(words_of(files, version, *more))
+    run_squad.main(make_argv(files, version, *more))
     capsys.readouterr()
     scores = json.loads((run / "scores.json").read_text(encoding="utf-8"))
     assert scores["task"] == f"squad_{version}"
@@ -75,7 +75,7 @@ def test_it_learns_and_says_what_the_official_script_says(files, tmp_path, capsy
 
 def test_the_folder_is_hugging_faces(files, tmp_path):
     run = tmp_path / "run"
-    run_squad.main(words_of(files, "1.1", "--do_train", "--output_dir", run, "--max_steps", 1))
+    run_squad.main(make_argv(files, "1.1", "--do_train", "--output_dir", run, "--max_steps", 1))
     tensors = safetensors.numpy.load_file(run / "best" / "model.safetensors")
     assert tensors["qa_outputs.weight"].shape == (2, 32)
     assert tensors["qa_outputs.bias"].shape == (2,)
@@ -89,7 +89,7 @@ def test_the_folder_is_hugging_faces(files, tmp_path):
 @pytest.mark.parametrize("alone", [True, False])
 def test_a_stopped_run_goes_on_to_the_same_bits(files, tmp_path, monkeypatch, alone):
     """With the same flags, and with none but ``--resume``."""
-    argv = words_of(files, "2.0", "--do_train", "--do_predict", "--max_steps", 8, "--save_steps", 3)
+    argv = make_argv(files, "2.0", "--do_train", "--do_predict", "--max_steps", 8, "--save_steps", 3)
     run_squad.main([*argv, "--output_dir", str(tmp_path / "whole")])
     loss, calls = SpanModel.loss, [0]
 
@@ -138,7 +138,7 @@ def test_presets_are_the_papers(files):
 
 def test_lower_casing_can_be_chosen_and_is_kept(files, tmp_path):
     run = tmp_path / "run"
-    argv = words_of(
+    argv = make_argv(
         files, "1.1", "--do_train", "--do_lower_case", False, "--output_dir", run, "--max_steps", 1
     )
     run_squad.main(argv)
@@ -149,7 +149,7 @@ def test_lower_casing_can_be_chosen_and_is_kept(files, tmp_path):
 
 
 def test_a_trained_head_is_kept_for_more_training(files, trained, tmp_path):
-    argv = words_of(files, "2.0", "--do_train", "--output_dir", tmp_path / "run", "--max_steps", 1)
+    argv = make_argv(files, "2.0", "--do_train", "--output_dir", tmp_path / "run", "--max_steps", 1)
     argv[1] = str(trained)
     argv.remove("--from_scratch")
     run_squad.main([*argv, "--learning_rate", "0"])
@@ -165,7 +165,7 @@ def test_a_trained_head_is_kept_for_more_training(files, trained, tmp_path):
 
 
 def test_the_training_options_go_with_the_linear_head(files, trained, tmp_path):
-    argv = words_of(files, "2.0", "--do_train", "--max_steps", 2)
+    argv = make_argv(files, "2.0", "--do_train", "--max_steps", 2)
     argv[1] = str(trained)
     argv.remove("--from_scratch")
     options = ["--r_drop", "0.5", "--fgm", "0.4", "--ema", "0.9", "--reinit_layers", "1"]
@@ -189,7 +189,7 @@ def test_texts_that_hold_no_answer_leave_nothing_to_train_on(files, tmp_path):
     for paragraph in data["data"][0]["paragraphs"]:
         paragraph["qas"][0]["answers"][0]["text"] = "mouse"
     write_json(tmp_path / "train.json", data)
-    argv = words_of(files, "1.1", "--do_train", "--output_dir", tmp_path / "run")
+    argv = make_argv(files, "1.1", "--do_train", "--output_dir", tmp_path / "run")
     with pytest.raises(InputError, match="no window is left to train on: 96 of 96 questions"):
         run_squad.main([*argv, "--train_file", str(tmp_path / "train.json")])
 
@@ -212,7 +212,7 @@ def test_texts_that_hold_no_answer_leave_nothing_to_train_on(files, tmp_path):
     ],
 )
 def test_a_contradiction_stops_before_anything_is_written(files, tmp_path, change, message):
-    argv = words_of(files, "1.1", "--do_train", "--output_dir", tmp_path / "run")
+    argv = make_argv(files, "1.1", "--do_train", "--output_dir", tmp_path / "run")
     for flag, value in change.items():
         argv += [flag, str(files[value][1]) if value in files else value]
     with pytest.raises(InputError if message else SystemExit, match=message):
@@ -250,5 +250,5 @@ def test_without_files_the_download_caches_are_taken(files, tmp_path, monkeypatc
 
 def test_nothing_to_do_is_wrong_usage(files, tmp_path):
     with pytest.raises(SystemExit) as left:
-        run_squad.main(words_of(files, "1.1", "--output_dir", tmp_path / "run"))
+        run_squad.main(make_argv(files, "1.1", "--output_dir", tmp_path / "run"))
     assert left.value.code == 2
