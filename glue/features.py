@@ -23,9 +23,9 @@ from glue.tasks import Split, Task
 
 _FORMAT = 2  # of the cached file; a new number leaves old files unread
 _ARRAYS = ("ids", "starts", "first_lengths")
-_LARGEST = 1 << 32  # bytes of an array
+_MAX_BYTES = 1 << 32  # bytes of an array
 _CHUNK = 10_000
-_LEAST_OF_PAIR = 5  # [CLS] a [SEP] b [SEP]
+_MIN_PAIR_LENGTH = 5  # [CLS] a [SEP] b [SEP]
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ def load_split(
 
     InputError if the length leaves a pair's texts no token.
     """
-    if task.is_pair and max_length < _LEAST_OF_PAIR:
+    if task.is_pair and max_length < _MIN_PAIR_LENGTH:
         raise InputError(
-            f"--max_seq_length {max_length}: the pairs of {task.name} need at least {_LEAST_OF_PAIR}, "
+            f"--max_seq_length {max_length}: the pairs of {task.name} need at least {_MIN_PAIR_LENGTH}, "
             "for three special tokens and one of each text"
         )
     rows = read_split(task, split, data_dir)
@@ -102,13 +102,12 @@ def _tokenised(rows: Rows, tokenizer: Tokenizer, max_length: int) -> Features:
     """The rows' tokens. They follow from texts, tokeniser and length, so these are the cache's key."""
     parts = [_FORMAT, tokenizers.__version__, len(rows.examples), tokenizer.digest, max_length]
     key = hashlib.sha256(repr(parts).encode())
-    key.update(
-        "\n".join("\t".join(example.texts) for example in rows.examples).encode()
-    )  # no cell holds either
+    # No cell holds a TAB or a line feed.
+    key.update("\n".join("\t".join(example.texts) for example in rows.examples).encode())
     try:
         path = private_dir("features") / f"{key.hexdigest()}.npz"
     except InputError as error:
-        print(f"note: tokens are not cached: {error}", file=sys.stderr)
+        say(f"note: tokens are not cached: {error}")
         return _encode(rows, tokenizer, max_length)
     reason = distrust(path)
     cached = None if reason else _read_cache(path)
@@ -129,7 +128,7 @@ def _tokenised(rows: Rows, tokenizer: Tokenizer, max_length: int) -> Features:
 
 def _read_cache(path: Path) -> Features | None:
     try:
-        return Features(**read_arrays(path, dict.fromkeys(_ARRAYS, _LARGEST), compressed=False))
+        return Features(**read_arrays(path, dict.fromkeys(_ARRAYS, _MAX_BYTES), compressed=False))
     except DAMAGED:  # absent, out of reach or damaged: it is made again
         return None
     except InputError:
