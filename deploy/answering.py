@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.command_line import CommandParser, count_or_0, path
 from common.errors import InputError, UsageError
+from common.files import atomic_write
 from common.flags import add_batches, add_label_map, add_lower_case, add_machine_flags, set_workers
 from common.messages import escape_unprintable, say
 from deploy.rows import DEFAULT_TEXT, TextRow, check_row, column_choices, read_rows
@@ -151,8 +152,6 @@ def _chunks(rows: Iterable[TextRow]) -> Iterator[list[TextRow]]:
 def answer_file(model: "Model", flags: Namespace) -> None:
     """Stream --input through the model into --output, which takes its name when all of it is there."""
     from tqdm import tqdm
-
-    from common.files import atomic_write
 
     started, total = time.monotonic(), 0
     hidden = not sys.stderr.isatty()

@@ -33,6 +33,7 @@ from typing import Any
 
 from common.command_line import CommandParser, count, path, run, seconds
 from common.errors import InputError, UsageError
+from common.files import atomic_write
 from common.json_files import read_json_objects
 from common.messages import escape_unprintable, shortened
 from deploy.open_files import room_for
@@ -224,8 +225,6 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def ask_file(connect: Callable[[], Client], route: str, source: str, target: str, clients: int) -> None:
     """A request a line, several at once, the answers in the order of the lines."""
-    from common.files import atomic_write
-
     thread = local()
 
     def ask(numbered: tuple[int, dict[str, Any]]) -> dict[str, Any]:

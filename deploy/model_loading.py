@@ -3,12 +3,18 @@ or a model folder, which runs in Paddle as it is."""
 
 from pathlib import Path
 
+from checkpoints.folder import check_manifest, digest_of, open_checkpoint
+from checkpoints.registry import model_folder
+from checkpoints.tokenizer import tokenizer_of
 from common.errors import InputError
+from deploy.classification import ClassificationModel
 from deploy.model import Model
+from deploy.question_answering import QuestionModel
 from encoders.tokenizer import Tokenizer
 from inference.engine import Engine
 from inference.exported import is_exported, read_exported
 from inference.graph_engine import open_engine
+from squad.windows import saved_cutting
 
 
 def open_exported(
@@ -48,7 +54,6 @@ def open_model_folder(
     """
     if is_exported(path):
         raise InputError("is an exported folder; deploy.infer answers with it", path=path)
-    from checkpoints.folder import digest_of
     from encoders.framework import select_device
     from inference.network_engine import NetworkEngine
 
@@ -61,10 +66,7 @@ def load_network(  # type: ignore[no-untyped-def]
     path: str | Path, lower_case: bool | None = None, label_map: str | None = None
 ):
     """A fine-tuned model's folder, its network in evaluation mode, and its tokeniser."""
-    from checkpoints.folder import check_manifest, open_checkpoint
     from checkpoints.network import load_classifier
-    from checkpoints.registry import model_folder
-    from checkpoints.tokenizer import tokenizer_of
     from glue.model import named_labels
     from squad import model as squad_model
 
@@ -82,10 +84,5 @@ def load_network(  # type: ignore[no-untyped-def]
 
 def _model(engine: Engine, folder: Path, tokenizer: Tokenizer, digest: str, max_length: int | None) -> Model:
     if engine.head == "sentence":
-        from deploy.classification import ClassificationModel
-
         return ClassificationModel(engine, tokenizer, digest, max_length)
-    from deploy.question_answering import QuestionModel
-    from squad.windows import saved_cutting
-
     return QuestionModel(engine, tokenizer, digest, max_length, saved_cutting(folder))
