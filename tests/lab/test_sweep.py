@@ -120,9 +120,9 @@ def test_a_dry_run_names_the_trials_and_runs_none(
     done = run_module("lab.sweep", *dry, env={"OMP_NUM_THREADS": "7"})
     assert done.returncode == 0, done.stderr
     first, second, total = done.stdout.splitlines()
-    assert first.split()[:3] == ["1", "sts-b/tiny-seed1", "expected"]
-    assert second.split()[:3] == ["2", "sts-b/tiny-seed2", "expected"]
-    assert total.startswith("2 trials: expected ")
+    assert first.split()[:3] == ["1", "sts-b/tiny-seed1", "about"]
+    assert second.split()[:3] == ["2", "sts-b/tiny-seed2", "about"]
+    assert total.startswith("2 trials: about ")
     assert "1 short measurements with 1 thread, " in total
     assert not (tmp_path / "runs").exists()
 
@@ -139,11 +139,11 @@ def test_a_dry_run_names_what_cannot_be_run_and_goes_on(
     main(argv(plan, tmp_path / "runs", data, "--dry_run"))
     out, err = capsys.readouterr()
     first, second, total = out.splitlines()
-    assert total.startswith("2 trials, 1 of them cannot be run: expected ")
+    assert total.startswith("2 trials, 1 of them cannot be run: about ")
     assert "rte/tiny  " in first
     assert "cannot be run: " in first
     assert "RTE/train.tsv:1: " in first
-    assert "sts-b/tiny  expected " in second
+    assert "sts-b/tiny  about " in second
     assert err == (
         f"note: {data}/STS-B/test.tsv: no such file; put the official GLUE files below {data} (the folder "
         "holds dev.tsv, train.tsv; only the official TSV files are read); "
