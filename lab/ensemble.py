@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     task = TASKS[flags.task_name]
     results = [r for r in read_results(flags.runs) if r.task == task.name and r.status == DONE]
     if not results:
-        raise InputError(f"{flags.runs}: no {task.name} run of a sweep is done")
+        raise InputError(f"no {task.name} run of a sweep is done", path=flags.runs)
     ensemble = build_ensemble(task, results, data_folder(flags.data_dir), flags.size, flags.methods)
     for split, parts in ensemble.predictions.items():
         write_predictions(Path(flags.output_dir) / split, parts)

@@ -101,12 +101,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UsageError("--task_scores belong to --answer FILE.zip")
     folder = Path(flags.history)
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder}: is no folder; --history names the one where the history is kept")
+        raise InputError("is no folder; --history names the one where the history is kept", path=folder)
     if not flags.add and not flags.answer:
         _print_list(read_events(folder), flags.format)
         return
     if not Path(flags.add or flags.answer).is_file():
-        raise InputError(f"{flags.add or flags.answer}: no such file; lab.submit writes it")
+        raise InputError("no such file; lab.submit writes it", path=flags.add or flags.answer)
     folder.mkdir(parents=True, exist_ok=True)
     with Lock(folder / ".lock"):  # two at once would forget one of them
         (_add if flags.add else _answer)(flags, folder, read_events(folder))
@@ -116,11 +116,11 @@ def read_events(folder: Path) -> list[dict[str, Any]]:
     """The history's lines, oldest first: ``{"event": "handed in" or "answered", "date", "sha256", …}``."""
     path = folder / _LINES
     if path.exists() and not path.is_file():
-        raise InputError(f"{path}: is no file; move it away")
+        raise InputError("is no file; move it away", path=path)
     events = list(read_json_lines(path)) if path.is_file() else []
     for number, event in enumerate(events, 1):
         if not _is_event(event):
-            raise InputError(f"{path}:{number}: not a line of a history; mend or remove it")
+            raise InputError("not a line of a history; mend or remove it", path=path, line=number)
     return events
 
 
@@ -154,18 +154,18 @@ def _add(flags: Namespace, folder: Path, events: list[dict[str, Any]]) -> None:
     archive, digest = Path(flags.add), sha256_of(flags.add)
     manifest = read_json_object(manifest_path(archive))
     if not _is_expected(manifest.get("expected")) or not isinstance(manifest.get("dev"), dict):
-        raise InputError(f"{manifest_path(archive)}: not the manifest of a submission")
+        raise InputError("not the manifest of a submission", path=manifest_path(archive))
     if manifest.get("sha256") != digest:
-        raise InputError(f"{manifest_path(archive)}: is of another {archive.name}; submit again")
+        raise InputError(f"is of another {archive.name}; submit again", path=manifest_path(archive))
     if any(event["event"] == "handed in" and event["sha256"] == digest for event in events):
-        raise InputError(f"{archive}: was handed in before; {folder / _LINES} says when")
+        raise InputError(f"was handed in before; {folder / _LINES} says when", path=archive)
     kept, predicted = folder / digest[:_SHORT], predictions_path(archive) / "dev"
     known = manifest.get("dev_predictions")
     names = [split.submission_file for task in TASKS.values() for split in task.of_kind("dev")]
     for name in names:
         file = predicted / name
         if not file.is_file():
-            raise InputError(f"{file}: is missing; later ones are compared by it: submit again")
+            raise InputError("is missing; later ones are compared by it: submit again", path=file)
         if isinstance(known, dict) and known.get(name) != sha256_of(file):
             raise InputError(
                 f"{file}: is not what {manifest_path(archive).name} says (SHA-256); submit again"
@@ -224,7 +224,7 @@ def _answer(flags: Namespace, folder: Path, events: list[dict[str, Any]]) -> Non
     digest = sha256_of(flags.answer)
     known = [event for event in events if event["event"] == "handed in" and event["sha256"] == digest]
     if not known:
-        raise InputError(f"{flags.answer}: is not in the history; --add it first")
+        raise InputError("is not in the history; --add it first", path=flags.answer)
     event = {"event": "answered", "date": _now(), "sha256": digest, "score": flags.score}
     _write(folder, [*events, {**event, "task_scores": dict(flags.task_scores)}])
     expected = known[0]["expected"].get("leaderboard_average")

@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     runs = Path(flags.runs)
     data = None if flags.data_dir is None else Path(flags.data_dir)
     if data is not None and not data.is_dir():
-        raise InputError(f"{data}: no such folder; --data_dir names the folder that holds CoLA/, SST-2/, …")
+        raise InputError("no such folder; --data_dir names the folder that holds CoLA/, SST-2/, …", path=data)
     packed = runs / "submission.zip"
     archive = Path(flags.zip) if flags.zip else packed if packed.is_file() else None
     target = Path(flags.output or runs / "report.html")
@@ -102,7 +102,7 @@ def contents(runs: Path, data_dir: Path | None, archive: Path | None, size: str)
     table = read_runs_table(runs)
     done = done_runs(table)
     if done.empty:
-        raise InputError(f"{runs}: no run below it is done yet")
+        raise InputError("no run below it is done yet", path=runs)
     unfinished = table[table["status"] != "done"]
     answers, source = _diagnostic_answers(done, archive)
     return {

@@ -186,15 +186,16 @@ def _read_diagnostic(path: Path, expected: int) -> list[dict[str, str]]:
     names = header.rstrip("\r").split("\t")
     missing = [name for name in (*GROUPS, *TEXTS, "Label") if name not in names]
     if missing:
-        raise InputError(f"{path}:1: no column {missing[0]!r}; expected the labelled diagnostic set")
+        raise InputError(f"no column {missing[0]!r}; expected the labelled diagnostic set", path=path, line=1)
     if len(lines) != expected:
-        raise InputError(f"{path}: {len(lines)} rows, but {expected} predictions; take both of one set")
+        raise InputError(f"{len(lines)} rows, but {expected} predictions; take both of one set", path=path)
     rows = []
     for number, line in enumerate(lines, 2):
         cells = line.rstrip("\r").split("\t")
         row = dict(zip(names, cells, strict=False))
         if len(cells) != len(names) or row["Label"] not in task.labels:
-            raise InputError(f"{path}:{number}: not a row with one of {', '.join(task.labels)} as its label")
+            message = f"not a row with one of {', '.join(task.labels)} as its label"
+            raise InputError(message, path=path, line=number)
         rows.append(row)
     return rows
 

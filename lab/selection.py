@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     results = read_results(flags.runs)
     if not results:
-        raise InputError(f"{flags.runs}: no trials of a sweep; python -m lab.sweep makes some")
+        raise InputError("no trials of a sweep; python -m lab.sweep makes some", path=flags.runs)
     trials = trials_table(results)
     if flags.against is None:
         print_summary(trials, flags.format)

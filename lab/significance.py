@@ -173,6 +173,6 @@ def _values(folder: Path, task: Task, golds: Sequence[np.ndarray]) -> list[np.nd
     for split, gold in zip(task.of_kind("dev"), golds, strict=True):
         path = folder / f"dev-{split.submission_file}"
         if not path.is_file():
-            raise InputError(f"{path}: is missing: these answers cannot be compared")
+            raise InputError("is missing: these answers cannot be compared", path=path)
         values.append(task.values_of(read_predictions(path, form, len(gold))))
     return values

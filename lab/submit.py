@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     data = data_folder(flags.data_dir)
     answers = _answer_tasks(flags, read_plan(flags.plan), data)
     if Path(flags.output).is_dir():
-        raise InputError(f"{flags.output}: is a folder; name a file")
+        raise InputError("is a folder; name a file", path=flags.output)
     folder, details = predictions_path(flags.output), {each.task.name: each.details for each in answers}
     with atomic_folder(folder / "dev") as dev, atomic_folder(folder / "test") as test:
         for each in answers:
@@ -118,7 +118,7 @@ def _answer_tasks(flags: Namespace, plan: "Plan", data: Path) -> list[TaskAnswer
 
     runs = Path(flags.runs).resolve()
     if not runs.is_dir():
-        raise InputError(f"{runs}: no such folder of runs; python -m lab.sweep makes one")
+        raise InputError("no such folder of runs; python -m lab.sweep makes one", path=runs)
     sweep = Sweep(trials_of(plan), TrialResolver(runs, data), suggest)
     answers, missing = [], []
     for task in TASKS.values():
@@ -131,10 +131,10 @@ def _answer_tasks(flags: Namespace, plan: "Plan", data: Path) -> list[TaskAnswer
         else:
             answers.append(_ensemble(task, sweep, plan))
     if all("constant" in each.details for each in answers):
-        raise InputError(f"{runs}: no run of the plan {flags.plan} is done; python -m lab.sweep runs it")
+        raise InputError(f"no run of the plan {flags.plan} is done; python -m lab.sweep runs it", path=runs)
     if missing and not flags.fill_missing:
-        raise InputError(f"{runs}: missing: {', '.join(missing)}; add --fill_missing majority to answer "
-                         "these with the most frequent training label; nothing was written")  # fmt: skip
+        message = f"missing: {', '.join(missing)}; add --fill_missing majority to answer these with the most "
+        raise InputError(f"{message}frequent training label; nothing was written", path=runs)
     return answers
 
 

@@ -100,7 +100,7 @@ def read_results(runs: str | Path, names: list[str] | None = None) -> list[Trial
     runs = Path(runs)
     if names is None:
         if not runs.is_dir():
-            raise InputError(f"{runs}: no such folder of runs; python -m lab.sweep makes one")
+            raise InputError("no such folder of runs; python -m lab.sweep makes one", path=runs)
         order = list(TASKS)
         results = list(filter(None, map(_read, _record_files(runs))))
         return sorted(results, key=lambda r: (order.index(r.task), r.configuration, r.seed or 0, r.trial))

@@ -165,6 +165,7 @@ def points_of(chart: str, run: str) -> list[tuple[float, float]]:
 
 
 def test_lines_lie_as_their_values_do() -> None:
+    pytest.importorskip("matplotlib")
     chart = line_chart([
         ChartLine("best", [(0, 50.0), (10, 80.0)], True), ChartLine("other", [(0, 50.0), (20, 65.0)], False),
         ChartLine("empty", [], False),
@@ -179,6 +180,7 @@ def test_lines_lie_as_their_values_do() -> None:
 
 
 def test_dots_stand_in_the_row_of_their_configuration() -> None:
+    pytest.importorskip("matplotlib")
     chart = dot_chart([("a<b", "r1", 50.0, False), ("a<b", "r2", 60.0, True), ("c", "r3", 55.0, False)])
     spots = dict(re.findall(r'<title>(r\d)</title>.*?<use [^>]*?x="([\d.]+)"', chart, re.DOTALL))
     heights = dict(re.findall(r'<title>(r\d)</title>.*?<use [^>]*?y="([\d.]+)"', chart, re.DOTALL))
