@@ -1,4 +1,4 @@
-"""Plans: what they mean, and that everything wrong is message with file, line and key."""
+"""Plans: what they mean, and that everything wrong is reported with file, line and key."""
 
 from pathlib import Path
 
