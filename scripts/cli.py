@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import NoReturn
 
 from common import command_line
-from common.command_line import run
 from common.errors import UsageError
 
 NAME = "convbert-glue"
@@ -140,7 +139,7 @@ def _nearest(name: str) -> str:
 
 def entry() -> NoReturn:
     """The console script: ``main`` with the exit codes of every command."""
-    run(main)
+    command_line.run(main)
 
 
 if __name__ == "__main__":
