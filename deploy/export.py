@@ -22,14 +22,11 @@ from argparse import Namespace
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from common.command_line import CommandParser, path, run
 from common.errors import UsageError
 from deploy.answering import add_model_path
-
-if TYPE_CHECKING:
-    from deploy.rows import TextRow
+from deploy.rows import TextRow, column_choices, read_rows
 
 MAX_INPUT_ROWS = 256  # of --input, that a graph is compared on
 
@@ -87,9 +84,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"{target}: {flags.format} graph; largest difference from the model {difference:.1e}")
 
 
-def _rows(flags: Namespace) -> "list[TextRow]":
-    from deploy.rows import column_choices, read_rows
-
+def _rows(flags: Namespace) -> list[TextRow]:
     if not flags.input:
         return []
     names = [*column_choices("sentence"), *column_choices("question")]
