@@ -233,7 +233,7 @@ def test_a_sweep_killed_ten_times_ends_as_one_that_was_left_alone(
 
 
 @pytest.mark.long
-def test_a_hopeless_trial_is_stopped_on_its_way(
+def test_a_trial_below_the_median_is_stopped_on_its_way(
     sample_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = (
