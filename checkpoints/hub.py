@@ -47,9 +47,9 @@ def snapshot(repository: str, revision: str) -> tuple[str, Path]:
         InputError: Why there is none.
     """
     unreachable = "" if is_offline() else _unreachable(constants.ENDPOINT)
-    folder = _Model(repository, revision, unreachable).fetch("config.json").parent
+    folder = _HubModel(repository, revision, unreachable).fetch("config.json").parent
     commit = folder.name
-    model = _Model(repository, commit, unreachable)
+    model = _HubModel(repository, commit, unreachable)
     for name in WEIGHT_FILES:
         if model.fetch_if_there(name):
             break
@@ -86,7 +86,7 @@ def _unreachable(url: str) -> str:
 
 
 @dataclass(frozen=True)
-class _Model:
+class _HubModel:
     """A repository's files of one revision. unreachable: why the hub does not answer; empty if it does."""
 
     repository: str

@@ -9,15 +9,11 @@ out (``Unpadding``) has one row of all its real tokens where (B, T) is written.
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from encoders.cpu import autograd, compiled, dropout_masks, kernels
 from encoders.cpu.unpadding import Unpadding, unpad_input
 from encoders.framework import paddle
 from encoders.padding import Padding
-
-if TYPE_CHECKING:
-    from encoders.layers import Dropout, Linear
 
 F = paddle.nn.functional
 
@@ -116,7 +112,7 @@ def dropout(x: paddle.Tensor, rate: float) -> paddle.Tensor:
     return x * paddle.to_tensor(dropout_masks.factors(rate, x.shape))
 
 
-def _draw(dropout: "Dropout", count: int) -> dropout_masks.DropoutBits:
+def _draw(dropout: paddle.nn.Layer, count: int) -> dropout_masks.DropoutBits:
     return dropout_masks.draw(dropout.rate if dropout.training else 0.0, count)
 
 
@@ -124,7 +120,7 @@ def add_norm(
     x: paddle.Tensor,
     y: paddle.Tensor,
     linear: paddle.nn.Layer,
-    dropout: "Dropout",
+    dropout: paddle.nn.Layer,
     norm: paddle.nn.Layer,
 ) -> paddle.Tensor:
     """norm(x + dropout(linear(y))), the second half of attention and of feed-forward.
@@ -153,7 +149,7 @@ def attention_weights(
     key: paddle.Tensor,
     scale: float,
     mask: paddle.Tensor | None,
-    dropout: "Dropout",
+    dropout: paddle.nn.Layer,
 ) -> paddle.Tensor:
     """dropout(softmax(scale · query keyᵀ + (1 − mask) · MASKED)).
 
@@ -212,7 +208,7 @@ def depthwise_convolution(x: paddle.Tensor, weight: paddle.Tensor, padding: Padd
 
 
 def append_span_convolution(
-    attended: paddle.Tensor, scores: paddle.Tensor, x: paddle.Tensor, value: "Linear", padding: Padding
+    attended: paddle.Tensor, scores: paddle.Tensor, x: paddle.Tensor, value: paddle.nn.Layer, padding: Padding
 ) -> paddle.Tensor:
     """[attended; ``convolution.span_convolution(softmax(scores), value(x))``].
 

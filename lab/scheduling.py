@@ -58,7 +58,7 @@ class Watcher(Protocol):
 Suggest = Callable[[Trial, Sequence[tuple[Trial, TrialResult | None]]], Mapping[str, Any]]
 
 
-class _Source(NamedTuple):
+class _TransferSource(NamedTuple):
     """The model that a transfer begins with.
 
     Attributes:
@@ -184,7 +184,7 @@ class Sweep:
         is_its_own = str(record) in message or f"{folder}/" in message
         return Outcome(FAILED, message + (f"; remove {folder} and {record.name}" if is_its_own else ""))
 
-    def _resolve(self, trial: Trial, source: _Source) -> TrialConfig:
+    def _resolve(self, trial: Trial, source: _TransferSource) -> TrialConfig:
         peers = [other for other in self.trials if other.task == trial.task]
         return self.resolver.resolve(trial, source.model, self._suggested(trial), peers, source.is_known)
 
@@ -192,19 +192,19 @@ class Sweep:
         before = [*self._sources(trial), *self._earlier(trial)]
         return all(other.name in self.outcomes for other in before)
 
-    def _source(self, trial: Trial) -> _Source:
+    def _source(self, trial: Trial) -> _TransferSource:
         """What a trial begins with: a transfer with the best run so far, but one that has begun with what it
         began with, as long as that is there."""
         if not trial.init_from:
-            return _Source(None)
+            return _TransferSource(None)
         runs, begun = self.resolver.runs, read_begun_model(trial.folder(self.resolver.runs))
         is_of_run = begun is not None and begun.name == "best" and bool(begun.parent.name)
         if begun is not None and is_of_run:  # all runs may have been moved together
             kept = runs / trial.init_from / begun.parent.name / "best"
             if kept.is_dir():
-                return _Source(kept)
+                return _TransferSource(kept)
         best = best_folder(runs, self._sources(trial))
-        return _Source(best and best / "best", is_known=best is not None and not is_of_run)
+        return _TransferSource(best and best / "best", is_known=best is not None and not is_of_run)
 
     def _sources(self, trial: Trial) -> list[Trial]:
         """The trials that a transfer chooses from."""

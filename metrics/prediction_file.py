@@ -92,7 +92,7 @@ def parse_predictions(raw: bytes, form: Form, rows: int) -> PredictionFile:
                 Problem("unfinished", total, "the last line has no line end; is it cut short?")
             )
         first = _check_header(lines[0], problems)
-        predictions = _Rows(form, problems).read(lines[first - 1 :], first)
+        predictions = _PredictionRows(form, problems).read(lines[first - 1 :], first)
         if rest is None:
             file.rows = len(predictions)
             _check_count(lines, first, file.rows, rows, problems)
@@ -138,7 +138,7 @@ class _Problems:
         return sorted(counted, key=lambda problem: problem.line)
 
 
-class _Rows:
+class _PredictionRows:
     """Walks the rows; keeps in step after a gap or a repeat, so that one slip is one problem."""
 
     def __init__(self, form: Form, problems: _Problems) -> None:

@@ -45,7 +45,7 @@ class Archive:
 
 
 @dataclass(frozen=True)
-class _Entry:
+class _ZipEntry:
     """A file in a folder or zip. problem: why it is not read, if so. read: gives at most so many bytes."""
 
     name: str
@@ -86,7 +86,7 @@ def read_archive(path: str | Path, max_bytes: Mapping[str, int]) -> Archive:
             return _read_entries(_zip_entries(archive), max_bytes)
 
 
-def _folder_entries(folder: Path, max_bytes: Mapping[str, int]) -> Iterator[_Entry]:
+def _folder_entries(folder: Path, max_bytes: Mapping[str, int]) -> Iterator[_ZipEntry]:
     """Hidden files and files other than TSV, such as the .npz beside a prediction, are passed over."""
     for path in sorted(folder.iterdir()):
         if path.name not in max_bytes and (path.suffix.lower() != ".tsv" or path.name.startswith(".")):
@@ -103,10 +103,10 @@ def _folder_entries(folder: Path, max_bytes: Mapping[str, int]) -> Iterator[_Ent
             with open_plain(path) as file:
                 return file.read(most)
 
-        yield _Entry(path.name, 0 if problem else path.stat().st_size, problem, read)
+        yield _ZipEntry(path.name, 0 if problem else path.stat().st_size, problem, read)
 
 
-def _zip_entries(archive: zipfile.ZipFile) -> Iterator[_Entry]:
+def _zip_entries(archive: zipfile.ZipFile) -> Iterator[_ZipEntry]:
     times = Counter(entry.filename for entry in archive.infolist())
     for entry in archive.infolist():
         problem = ""
@@ -121,10 +121,10 @@ def _zip_entries(archive: zipfile.ZipFile) -> Iterator[_Entry]:
             with archive.open(entry) as file:
                 return file.read(most)
 
-        yield _Entry(entry.filename, entry.file_size, problem, read)
+        yield _ZipEntry(entry.filename, entry.file_size, problem, read)
 
 
-def _read_entries(entries: Iterator[_Entry], max_bytes: Mapping[str, int]) -> Archive:
+def _read_entries(entries: Iterator[_ZipEntry], max_bytes: Mapping[str, int]) -> Archive:
     archive = Archive()
     for entry in entries:
         name = entry.name

@@ -35,7 +35,7 @@ class _Paragraphs(HTMLParser):
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
-        self.found: Document = []
+        self.texts: Document = []
         self._pieces: list[str] = []
         self._hidden: list[str] = []
 
@@ -63,7 +63,7 @@ class _Paragraphs(HTMLParser):
     def flush(self) -> None:
         text = " ".join("".join(self._pieces).split())
         if text and not self._hidden:
-            self.found.append(text)
+            self.texts.append(text)
         if not self._hidden:
             self._pieces.clear()
 
@@ -74,7 +74,7 @@ def read_markup(raw: bytes) -> Iterator[Document]:
     parser.feed(_decoded(raw))
     parser.close()
     parser.flush()
-    yield parser.found
+    yield parser.texts
 
 
 def read_plain(raw: bytes) -> Iterator[Document]:
@@ -144,24 +144,24 @@ def read_sword(raw: bytes) -> Iterator[Document]:
 
 def _strings(item: bytes) -> Iterator[str]:
     """The CHARSXPs of a serialised character vector (R Internals, 1.8: flags, length, bytes, big-endian)."""
-    place = item.find(b"\0\0\0\x10") + 8
-    while place + 8 <= len(item) and item[place + 3] == 9:
-        size = int.from_bytes(item[place + 4 : place + 8], "big")
-        yield item[place + 8 : place + 8 + size].decode("utf-8", "replace")
-        place += 8 + size
+    offset = item.find(b"\0\0\0\x10") + 8
+    while offset + 8 <= len(item) and item[offset + 3] == 9:
+        size = int.from_bytes(item[offset + 4 : offset + 8], "big")
+        yield item[offset + 8 : offset + 8 + size].decode("utf-8", "replace")
+        offset += 8 + size
 
 
 def read_wml(raw: bytes) -> Iterator[Document]:
     """A Wesnoth scenario: the story and what people say, ``_ "…"``."""
-    told = re.findall(r'_\s*"((?:[^"]|"")*)"', _decoded(raw))
+    texts = re.findall(r'_\s*"((?:[^"]|"")*)"', _decoded(raw))
     # Up to a ^ stands what tells one translation from another.
-    yield [re.sub(r"<[^>]*>|^[^^]*\^", "", text.replace('""', '"')) for text in told]
+    yield [re.sub(r"<[^>]*>|^[^^]*\^", "", text.replace('""', '"')) for text in texts]
 
 
 def read_endless_sky(raw: bytes) -> Iterator[Document]:
     """Endless Sky's data: conversations within back quotes, descriptions within either quotes."""
-    told = re.findall(r'`([^`\n]+)`|description "([^"\n]+)"', _decoded(raw))
-    yield [first or second for first, second in told]
+    texts = re.findall(r'`([^`\n]+)`|description "([^"\n]+)"', _decoded(raw))
+    yield [first or second for first, second in texts]
 
 
 def read_gettext(raw: bytes) -> Iterator[Document]:

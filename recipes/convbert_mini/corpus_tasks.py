@@ -33,10 +33,11 @@ def squad_lines(data_dir: Path) -> Iterator[str]:
         groups = [_groups(context) for context in dataset.contexts]
         for question in dataset.questions:
             yield one_line(question.text)
-            found = groups[question.context]
-            yield f"{one_line(question.text)}\t{found[_place(question, dataset, found)]}"
-        for found in groups:
-            yield from found
+            passage_groups = groups[question.context]
+            number = _group_number(question, dataset, passage_groups)
+            yield f"{one_line(question.text)}\t{passage_groups[number]}"
+        for passage_groups in groups:
+            yield from passage_groups
 
 
 def held_out(glue_dir: Path | None, squad_dir: Path | None) -> set[str]:
@@ -46,13 +47,13 @@ def held_out(glue_dir: Path | None, squad_dir: Path | None) -> set[str]:
         for task in TASKS.values():
             for split in (*task.of_kind("dev"), *task.of_kind("test")):
                 try:
-                    found = read_split(task, split, glue_dir).examples
+                    examples = read_split(task, split, glue_dir).examples
                 except InputError as error:
                     if split.kind == "dev" or locate(glue_dir, split):
                         raise
                     print(f"not held out: {error}", file=sys.stderr)  # some collections lack QQP's test set
                     continue
-                texts += [text for row in found for text in row.texts]
+                texts += [text for row in examples for text in row.texts]
     for dataset in _datasets(squad_dir, _SQUAD_DEV) if squad_dir else ():
         texts += [question.text for question in dataset.questions]
         for context in dataset.contexts:
@@ -80,14 +81,14 @@ def _groups(context: str) -> list[str]:
     return groups
 
 
-def _place(question: Question, dataset: Dataset, groups: list[str]) -> int:
+def _group_number(question: Question, dataset: Dataset, groups: list[str]) -> int:
     starts = [answer.start for answer in question.answers if answer.start is not None]
     if not starts:
         return 0
     # Groups and passage differ in white space only, so the words before the answer say where it is.
     before = len(dataset.contexts[question.context][: starts[0]].split())
-    for place, group in enumerate(groups):
+    for number, group in enumerate(groups):
         before -= len(group.split())
         if before < 0:
-            return place
+            return number
     return len(groups) - 1

@@ -72,16 +72,16 @@ def sentences(text: str) -> list[str]:
     >>> sentences("Mr. Bennet made no answer. J. Smith came (at last!) by 5 p.m. in vain. Why? 3 left.")
     ['Mr. Bennet made no answer.', 'J. Smith came (at last!) by 5 p.m. in vain.', 'Why?', '3 left.']
     """
-    found, start = [], 0
+    complete, start = [], 0
     text = one_line(text.translate(_AS_ASCII))
     for end in _END.finditer(text):
         last = _LAST_WORD.search(text, start, end.start() + 1)
         word = last.group(1) if last else ""
         if word.lower() in _ABBREVIATIONS or re.fullmatch(r"([A-Z]\.)*[A-Z]", word):
             continue
-        found.append(text[start : end.end()])
+        complete.append(text[start : end.end()])
         start = end.end()
-    return [whole for part in (*found, text[start:]) if (whole := _without_half_a_quotation(part.strip()))]
+    return [whole for part in (*complete, text[start:]) if (whole := _without_half_a_quotation(part.strip()))]
 
 
 def _without_half_a_quotation(sentence: str) -> str:
@@ -133,15 +133,15 @@ def passages(kept: Sequence[str]) -> list[str]:
     return grown
 
 
-def lines(found: Sequence[str]) -> Iterator[str]:
+def lines(texts: Sequence[str]) -> Iterator[str]:
     """The lines of one document's passages: singles, and pairs of neighbours with a TAB between them."""
-    place = 0
-    while place < len(found):
-        pair = found[place : place + 2]
+    start = 0
+    while start < len(texts):
+        pair = texts[start : start + 2]
         fits = len(pair) == 2 and sum(len(text.split()) for text in pair) <= MOST_WORDS
-        if fits and chance(found[place], "pair") < _PAIRED:
+        if fits and chance(texts[start], "pair") < _PAIRED:
             yield "\t".join(pair)
-            place += 2
+            start += 2
         else:
-            yield found[place]
-            place += 1
+            yield texts[start]
+            start += 1

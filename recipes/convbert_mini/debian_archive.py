@@ -19,7 +19,7 @@ def files_of(deb: Path, wanted: Sequence[str], without: Sequence[str] = ()) -> I
 
     Patterns are globs in which ``*`` also stands for slashes. InputError for what is no package.
     """
-    found: dict[str, bytes] = {}
+    contents: dict[str, bytes] = {}
     with open(deb, "rb") as file:
         try:
             _seek_data(file)
@@ -32,10 +32,10 @@ def files_of(deb: Path, wanted: Sequence[str], without: Sequence[str] = ()) -> I
                         else None
                     )
                     if content is not None:
-                        found[path] = content.read()
-            for path in sorted(found):
+                        contents[path] = content.read()
+            for path in sorted(contents):
                 packed = path.endswith((".gz", ".dz"))
-                yield path, gzip.decompress(found[path]) if packed else found[path]
+                yield path, gzip.decompress(contents[path]) if packed else contents[path]
         except (tarfile.TarError, EOFError, ValueError, gzip.BadGzipFile) as error:
             raise InputError(f"{deb}: not a whole Debian package ({error}); fetch it again") from None
 

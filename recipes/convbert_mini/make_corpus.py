@@ -66,8 +66,8 @@ class Corpus:
         """Take the plain English of running text: every sentence the first time it is said anywhere."""
         count = self.counts.setdefault(source, Counter())
         for document in documents:
-            found = [part for text in document for part in passages(list(self._fresh(text, count)))]
-            for line in lines(found):
+            texts = [part for text in document for part in passages(list(self._fresh(text, count)))]
+            for line in lines(texts):
                 self.add(source, line)
 
     def _fresh(self, paragraph: str, count: Counter[str]) -> Iterator[str]:
@@ -86,23 +86,23 @@ class Corpus:
                 yield sentence
 
 
-def shuffled(found: Iterable[str], seed: int) -> list[str]:
+def shuffled(lines: Iterable[str], seed: int) -> list[str]:
     """The lines in an order that depends on them and the seed alone, not on the order they came in."""
     key = seed.to_bytes(8, "big")
-    return sorted(found, key=lambda line: (blake2b(line.encode(), key=key, digest_size=16).digest(), line))
+    return sorted(lines, key=lambda line: (blake2b(line.encode(), key=key, digest_size=16).digest(), line))
 
 
 def _package_file(folder: Path, package: Package) -> Path:
     """The package's .deb, checked; apt writes an epoch's colon as %3a."""
     start = f"{package.name}_{package.version.replace(':', '%3a')}_"
-    (*found,) = sorted(folder.glob(f"{start.replace('[', '')}*.deb"))
-    if not found:
+    (*packages,) = sorted(folder.glob(f"{start.replace('[', '')}*.deb"))
+    if not packages:
         raise InputError(
             f"{folder}: no {start}*.deb; there: apt-get download {package.name}={package.version}"
         )
-    if sha256_of(found[0]) != package.sha256:
-        raise InputError(f"{found[0]}: not the bytes this corpus is made of (SHA-256); fetch it again")
-    return found[0]
+    if sha256_of(packages[0]) != package.sha256:
+        raise InputError(f"{packages[0]}: not the bytes this corpus is made of (SHA-256); fetch it again")
+    return packages[0]
 
 
 def _documents(package: Package, folder: Path) -> Iterator[Document]:
