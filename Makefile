@@ -10,8 +10,8 @@ RUN26 := .venv-paddle26/bin/python
 READY := .venv/.ready
 READY26 := .venv-paddle26/.ready
 READYNLP := .venv-paddlenlp/.ready
-# A process a core, four at most, each with one thread; the tests of a file stay together.
-TEST = OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile
+# A process a core, four at most, each with one thread; the tests of a file stay together, and slow files do not come last.
+TEST = OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # Twice quiet: errors only.
 PIP := -m pip install --quiet --quiet --disable-pip-version-check
 

@@ -223,10 +223,17 @@ def test_no_row_of_dev_or_test_stands_in_train(sample_dir, task):
     assert not {texts for other in others for texts in other} & set(train)
 
 
-@pytest.mark.parametrize("task", TASKS.values(), ids=list(TASKS))
-def test_shuffled_labels_keep_texts_and_shares(sample_dir, tmp_path_factory, task):
+@pytest.fixture(scope="module")
+def control_dir(tmp_path_factory):
+    """The sample with shuffled training labels."""
     folder = tmp_path_factory.mktemp("control")
     write_sample(folder, shuffle_train_labels=True)
+    return folder
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=list(TASKS))
+def test_shuffled_labels_keep_texts_and_shares(sample_dir, control_dir, task):
+    folder = control_dir
     for split in task.splits:
         if split.kind != "train":
             assert (folder / split.file).read_bytes() == (sample_dir / split.file).read_bytes()
