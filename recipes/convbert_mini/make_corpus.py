@@ -7,7 +7,7 @@ Example:
       --package_dir debs --descriptions Translation-en --output_dir corpus
 
 The training texts of GLUE and SQuAD (no labels), and plain English from packages of Debian 12 under free
-licences (docs/convbert_mini_sources.md). Two texts of a pair have a TAB between them. Leaves out every line
+licences (sources.md in this folder). Two texts of a pair have a TAB between them. Leaves out every line
 that equals a dev or test text of either benchmark. The same inputs give the same bytes. Any of the inputs
 can be left out; DIR/sources.json says what came from where.
 """

@@ -160,7 +160,7 @@ def test_the_table_of_packages(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_every_package_is_in_the_document_of_sources(project_dir: Path) -> None:
-    rows = (project_dir / "docs" / "convbert_mini_sources.md").read_text("utf-8")
+    rows = (project_dir / "recipes/convbert_mini/sources.md").read_text("utf-8")
     for package in PACKAGES:
         assert re.search(rf"^\| {re.escape(package.name)} \| {re.escape(package.version)} \|", rows, re.M), (
             package.name

@@ -169,10 +169,17 @@ def test_the_estimates_are_what_their_assumptions_give() -> None:
 
 def test_convbert_mini_is_made_as_its_log_says(calls) -> None:
     """The settings in force when the shipped weights were made, and each run from the one before."""
-    made = calls("make_convbert_mini.sh", "--device", "cpu", CORPUS="corpus", TEACHER="t", RUNS="r")
+    made = calls(
+        "../recipes/convbert_mini/make_convbert_mini.sh",
+        "--device",
+        "cpu",
+        CORPUS="corpus",
+        TEACHER="t",
+        RUNS="r",
+    )
     *runs, (_, module, *argv) = made
     assert (module, argv[:2]) == ("checkpoints.convert", ["r/mini-replaced-tokens/best", "r/convbert-mini"])
-    folders = sorted((SCRIPTS.parent / "docs" / "convbert_mini" / "training").iterdir())
+    folders = sorted((SCRIPTS.parent / "recipes/convbert_mini/training").iterdir())
     begun_from = ["", "r/mini-states/best", "r/mini-pairs/best"]
     for (_, module, *argv), folder, start in zip(runs, folders, begun_from, strict=True):
         assert module == "pretraining.run_pretrain"
@@ -185,7 +192,7 @@ def test_convbert_mini_is_made_as_its_log_says(calls) -> None:
         assert (flags.init_from_ckpt, flags.teacher or "") == (start, output["teacher"] and "t")
         assert output["objective"] == flags.objective
         assert output["data"]["train.data"]["sha256"] in (
-            SCRIPTS.parent / "docs" / "convbert_mini_sources.md"
+            SCRIPTS.parent / "recipes/convbert_mini/sources.md"
         ).read_text("utf-8")
         assert (
             len((folder / "history.jsonl").read_text(encoding="utf-8").splitlines()) > recipe.max_steps / 50
@@ -196,7 +203,9 @@ def test_convbert_mini_is_not_made_over_a_folder(calls, tmp_path: Path) -> None:
     target = tmp_path / "mini"
     target.mkdir()
     with pytest.raises(subprocess.CalledProcessError) as failed:
-        calls("make_convbert_mini.sh", CORPUS="corpus", TEACHER="t", TARGET=str(target))
+        calls(
+            "../recipes/convbert_mini/make_convbert_mini.sh", CORPUS="corpus", TEACHER="t", TARGET=str(target)
+        )
     assert failed.value.returncode == 1
     assert not (tmp_path / "calls.jsonl").exists()  # said before hours of training, not after
 

