@@ -121,7 +121,7 @@ def read_token(flags: Namespace) -> str | None:
         if not token:
             return None
     if not token or not token.isascii() or not token.isprintable() or " " in token:
-        raise InputError(f"{source}: a token is a line of visible ASCII characters")
+        raise InputError("a token is a line of visible ASCII characters", path=source)
     return token
 
 

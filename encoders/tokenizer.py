@@ -66,7 +66,7 @@ class Tokenizer:
     def token_id(self, role: str) -> int:
         """The id of the token that has a role, such as ``cls_token``; InputError if none has."""
         if role not in self._pipeline.roles:
-            raise InputError(f"{self.path}: has no {role}; {TOKENIZER_SETTINGS} may name one")
+            raise InputError(f"has no {role}; {TOKENIZER_SETTINGS} may name one", path=self.path)
         return self.vocabulary[self._pipeline.roles[role]]
 
     @cached_property
@@ -146,6 +146,7 @@ def _build(folder: Path, changes: dict[str, bool]) -> Pipeline:
         return from_json(folder, settings, changes)
     if settings.takes_file_whole:
         raise InputError(
-            f"{folder / TOKENIZER_JSON}: no such file; {settings.path.name} says that the tokeniser is in it"
+            f"no such file; {settings.path.name} says that the tokeniser is in it",
+            path=folder / TOKENIZER_JSON,
         )
     return from_vocabulary(folder, settings, changes)

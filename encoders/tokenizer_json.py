@@ -70,21 +70,23 @@ def _check_kind(path: Path, values: dict[str, Any]) -> None:
     model = values.get("model")
     if not isinstance(model, dict) or not isinstance(model.get("vocab"), dict | list):
         raise InputError(
-            f"{path}: has no model with a vocabulary; is it a tokeniser of the tokenizers library?"
+            "has no model with a vocabulary; is it a tokeniser of the tokenizers library?", path=path
         )
     kind = model.get("type") or (
         "BPE" if "merges" in model else "Unigram" if "unk_id" in model else "WordPiece"
     )
     if kind != "WordPiece" or isinstance(model["vocab"], list):
-        raise InputError(f"{path}: its model is {str(kind)[:40]}; this project reads BERT's WordPiece alone")
+        raise InputError(
+            f"its model is {str(kind)[:40]}; this project reads BERT's WordPiece alone", path=path
+        )
     for key in ("normalizer", "pre_tokenizer", "post_processor"):
         if not isinstance(values.get(key) or {}, dict):
-            raise InputError(f"{path}: {key} must be an object, not {str(values[key])[:60]!r}")
+            raise InputError(f"{key} must be an object, not {str(values[key])[:60]!r}", path=path)
     tokens = values.get("added_tokens") or []
     if not isinstance(tokens, list) or not all(
         isinstance(t, dict) and isinstance(t.get("content"), str) for t in tokens
     ):
-        raise InputError(f"{path}: added_tokens must be a list of objects with a content")
+        raise InputError("added_tokens must be a list of objects with a content", path=path)
 
 
 def _load(path: Path, values: dict[str, Any]) -> RustTokenizer:
@@ -93,12 +95,12 @@ def _load(path: Path, values: dict[str, Any]) -> RustTokenizer:
         backend = RustTokenizer.from_str(json.dumps({**values, "truncation": None, "padding": None}))
     except Exception as error:  # the library raises nothing more special
         reason = str(error).split("\n")[0][:200]
-        raise InputError(f"{path}: the tokenizers library cannot read it: {reason}") from None
+        raise InputError(f"the tokenizers library cannot read it: {reason}", path=path) from None
     for token in values.get("added_tokens") or []:
         number = backend.token_to_id(token["content"])
         if number != token.get("id", number):
             raise InputError(
-                f"{path}: added_tokens gives {token['content']!r} the id {token['id']}, but it is {number}"
+                f"added_tokens gives {token['content']!r} the id {token['id']}, but it is {number}", path=path
             )
     return backend
 
@@ -165,8 +167,9 @@ def _roles(
     roles = special_tokens_by_role(path, settings, defaults, ids)
     if roles["unk_token"] != unknown:
         raise InputError(
-            f"{path}: its model's unk_token is {unknown!r}, {settings.path.name} says "
-            f"{roles['unk_token']!r}; write the same in both"
+            f"its model's unk_token is {unknown!r}, {settings.path.name} says "
+            f"{roles['unk_token']!r}; write the same in both",
+            path=path,
         )
     if backend.post_processor is None and not settings.takes_file_whole:
         add_bert_processor(backend, roles, ids)
@@ -192,8 +195,9 @@ def _check_processor(path: Path, backend: RustTokenizer, roles: Mapping[str, str
         or any(one.type_ids)
     ):
         raise InputError(
-            f"{path}: its post_processor makes {' '.join(two.tokens)} of a pair (types {two.type_ids}); this "
-            f"project reads BERT's form alone: {' '.join(map(str, [*whole, *bare, last]))} (types {types})"
+            f"its post_processor makes {' '.join(two.tokens)} of a pair (types {two.type_ids}); this "
+            f"project reads BERT's form alone: {' '.join(map(str, [*whole, *bare, last]))} (types {types})",
+            path=path,
         )
 
 
@@ -223,7 +227,7 @@ def _check_same_ids(
         if known.get(piece) != number:
             other = "lacks it" if piece not in known else f"gives it the id {known[piece]}"
             raise InputError(
-                f"{vocabulary}:{number + 1}: {piece!r} has the id {number}, {path} {other}; {remedy}"
+                f"{piece!r} has the id {number}, {path} {other}; {remedy}", path=vocabulary, line=number + 1
             )
     if absent := next((piece for piece in pieces if piece and piece not in ids), None):
-        raise InputError(f"{vocabulary}: lacks {absent!r}, which is {pieces[absent]} in {path}; {remedy}")
+        raise InputError(f"lacks {absent!r}, which is {pieces[absent]} in {path}; {remedy}", path=vocabulary)

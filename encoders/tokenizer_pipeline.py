@@ -65,7 +65,7 @@ def special_tokens_by_role(
         if others := sorted(piece for piece in ids if piece.startswith("<") and piece.endswith(">"))[:5]:
             remedy = f" If {', '.join(others)} stand for them, {settings.path.name} must say which is which"
             remedy += f" ({', '.join(absent)})"
-        raise InputError(f"{path}: lacks {names}; is it a BERT WordPiece vocabulary?{remedy}")
+        raise InputError(f"lacks {names}; is it a BERT WordPiece vocabulary?{remedy}", path=path)
     return roles
 
 
@@ -102,13 +102,15 @@ def add_tokens(
         assert number is not None
         if number != wanted.get(content, number):
             raise InputError(
-                f"{settings.declared_in}: {content!r} should be {wanted[content]}, but with {path.name} it "
-                f"is {number} (transformers takes that); are both files of one model?"
+                f"{content!r} should be {wanted[content]}, but with {path.name} it "
+                f"is {number} (transformers takes that); are both files of one model?",
+                path=settings.declared_in,
             )
         if content not in ids and number in taken:
             raise InputError(
-                f"{path}: lacks {content!r}, and its id would be {number}, which another piece has, since "
-                "some lines repeat others; add it as the last line"
+                f"lacks {content!r}, and its id would be {number}, which another piece has, since "
+                "some lines repeat others; add it as the last line",
+                path=path,
             )
         ids[content] = number
 
@@ -118,6 +120,7 @@ def _check_blank(path: Path, backend: RustTokenizer) -> None:
     for token in backend.get_added_tokens_decoder().values():
         if token.content.isspace() and (token.lstrip or token.rstrip):
             raise InputError(
-                f"{path}: the added token {token.content!r} is white space and has lstrip or rstrip; take it "
-                "off the folder's added tokens"
+                f"the added token {token.content!r} is white space and has lstrip or rstrip; take it "
+                "off the folder's added tokens",
+                path=path,
             )

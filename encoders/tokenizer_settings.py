@@ -80,7 +80,7 @@ def read_settings(folder: Path) -> TokenizerSettings:
     normaliser = {key: values[key] for key in NORMALISER_DEFAULTS if key in values}
     for key, value in normaliser.items():
         if not isinstance(value, bool) and not (key == "strip_accents" and value is None):
-            raise InputError(f"{path}: {key} must be true or false, not {repr(value)[:60]}")
+            raise InputError(f"{key} must be true or false, not {repr(value)[:60]}", path=path)
     special_tokens = _special_tokens(folder, path, values, notes)
     contents = {key: {token.content for token in tokens} for key, tokens in special_tokens.items()}
     _check_old_settings(path, values, set().union(*contents.values()))
@@ -93,7 +93,7 @@ def read_settings(folder: Path) -> TokenizerSettings:
     extras = [token for tokens in [*ends, *special_tokens.values(), *lists] for token in tokens]
     splits = values.get("split_special_tokens", False)
     if not isinstance(splits, bool):
-        raise InputError(f"{path}: split_special_tokens must be true or false, not {splits!r}")
+        raise InputError(f"split_special_tokens must be true or false, not {splits!r}", path=path)
     for side in ("truncation_side", "padding_side"):
         if values.get(side, "right") != "right":
             end = "are cut at their end" if side == "truncation_side" else "are padded at their end"
@@ -114,8 +114,9 @@ def _check_class(folder: Path, path: Path, values: dict[str, Any], notes: list[s
     bare = name.removesuffix("Fast") if isinstance(name, str) else ""
     if name not in _TAKE_FILE_WHOLE and bare not in (*_BERTS, _WITHOUT_TOKEN_TYPES):
         raise InputError(
-            f"{source}: tokenizer_class is {str(name)[:60]!r}, and only BERT's WordPiece is read here; "
-            "if the vocabulary is of that kind, write BertTokenizer there"
+            f"tokenizer_class is {str(name)[:60]!r}, and only BERT's WordPiece is read here; "
+            "if the vocabulary is of that kind, write BertTokenizer there",
+            path=source,
         )
     default = [] if name in _TAKE_FILE_WHOLE or bare == _WITHOUT_TOKEN_TYPES else [_TOKEN_TYPES]
     inputs = values.get("model_input_names")
@@ -167,7 +168,7 @@ def _tokens(path: Path, key: str, value: Any) -> list[AddedToken]:
         return [_token(path, key, value)]
     listed = list(value.values()) if isinstance(value, dict) else value
     if not isinstance(listed, list):
-        raise InputError(f"{path}: {key} must be a list of tokens, not {str(value)[:60]!r}")
+        raise InputError(f"{key} must be a list of tokens, not {str(value)[:60]!r}", path=path)
     return [_token(path, key, token) for token in listed]
 
 
@@ -176,13 +177,13 @@ def _token(path: Path, key: str, value: Any) -> AddedToken:
     content = _contents(value)
     if not _is_token(content):
         raise InputError(
-            f"{path}: {key} must be a token, a text or an object with a content, not {str(value)[:60]!r}"
+            f"{key} must be a token, a text or an object with a content, not {str(value)[:60]!r}", path=path
         )
     if isinstance(value, str):
         return AddedToken(content, special=True)
     flags = {name: value[name] for name in _FLAGS if name in value}
     if wrong := [name for name, flag in flags.items() if not isinstance(flag, bool)]:
-        raise InputError(f"{path}: {key}: {wrong[0]} must be true or false, not {flags[wrong[0]]!r}")
+        raise InputError(f"{key}: {wrong[0]} must be true or false, not {flags[wrong[0]]!r}", path=path)
     if key != "added_tokens_decoder":  # a special token is one, whatever is written
         flags["special"] = True
     return AddedToken(content, **flags)
@@ -202,7 +203,7 @@ def _declared(
     if "added_tokens_decoder" in values:
         key, listed = "added_tokens_decoder", values["added_tokens_decoder"]
         if not isinstance(listed, dict):
-            raise InputError(f"{path}: {key} must be an object, id by id, not {str(listed)[:60]!r}")
+            raise InputError(f"{key} must be an object, id by id, not {str(listed)[:60]!r}", path=path)
         return {_id(path, key, number): _token(path, key, token) for number, token in listed.items()}, path
     older = folder / ADDED_TOKENS
     if not older.is_file():
@@ -210,7 +211,7 @@ def _declared(
     declared = {}
     for content, number in read_json_object(older).items():
         if not _is_token(content):
-            raise InputError(f"{older}: {content!r} is no text for a token")
+            raise InputError(f"{content!r} is no text for a token", path=older)
         is_special = content in special_tokens
         token = AddedToken(content, normalized=not is_special, special=is_special)
         declared[_id(older, repr(content), number)] = token
@@ -220,7 +221,7 @@ def _declared(
 def _id(path: Path, key: str, value: Any) -> int:
     text = str(value)
     if isinstance(value, bool) or not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise InputError(f"{path}: {key}: {text[:60]!r} is not an id, a whole number from 0")
+        raise InputError(f"{key}: {text[:60]!r} is not an id, a whole number from 0", path=path)
     return int(text)
 
 
@@ -229,14 +230,16 @@ def _check_old_settings(path: Path, values: dict[str, Any], special_tokens: set[
     for key, harmless in _OBEYED_BY_FEW.items():
         if values.get(key) not in (harmless, None):
             raise InputError(
-                f"{path}: {key} is {repr(values[key])[:60]}, which this project and transformers 5 cannot "
+                f"{key} is {repr(values[key])[:60]}, which this project and transformers 5 cannot "
                 "do; remove the line if the model was trained with a fast tokeniser, which has no such "
-                "setting"
+                "setting",
+                path=path,
             )
     never_split = values.get("never_split") or []
     never_split = never_split if isinstance(never_split, list) else [never_split]
     if others := sorted({str(token) for token in never_split} - special_tokens - set(ROLES.values())):
         raise InputError(
-            f"{path}: never_split names {others[0][:60]!r}, which this project and transformers 5 would "
-            "split; list it among additional_special_tokens, or remove it"
+            f"never_split names {others[0][:60]!r}, which this project and transformers 5 would "
+            "split; list it among additional_special_tokens, or remove it",
+            path=path,
         )

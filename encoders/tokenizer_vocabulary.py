@@ -41,8 +41,9 @@ def read_vocabulary(path: Path) -> tuple[list[str], list[str]]:
             f" ({', '.join(others)}: of another kind of tokeniser, which is not read here)" if others else ""
         )
         raise InputError(
-            f"{path}: no such file, nor {TOKENIZER_JSON}{kind}; a model folder holds its WordPiece "
-            "vocabulary in one of them"
+            f"no such file, nor {TOKENIZER_JSON}{kind}; a model folder holds its WordPiece "
+            "vocabulary in one of them",
+            path=path,
         )
     text = read_text(path)
     lines = [line.rstrip(WHITE_SPACE) for line in text.removesuffix("\n").split("\n")]  # as the library does

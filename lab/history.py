@@ -168,7 +168,7 @@ def _add(flags: Namespace, folder: Path, events: list[dict[str, Any]]) -> None:
             raise InputError("is missing; later ones are compared by it: submit again", path=file)
         if isinstance(known, dict) and known.get(name) != sha256_of(file):
             raise InputError(
-                f"{file}: is not what {manifest_path(archive).name} says (SHA-256); submit again"
+                f"is not what {manifest_path(archive).name} says (SHA-256); submit again", path=file
             )
     with atomic_folder(kept) as copy:
         shutil.copyfile(archive, copy / "submission.zip")

@@ -216,5 +216,5 @@ def _check_texts(path: Path, rows: Sequence[Mapping[str, str]], data_dir: Path) 
     if 10 * len(other) > len(rows):
         official = find_file(data_dir, split)
         raise InputError(
-            f"{path}:{other[0]}: not the texts that stand there in {official}; take both of one set"
+            f"not the texts that stand there in {official}; take both of one set", path=path, line=other[0]
         )

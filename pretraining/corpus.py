@@ -31,9 +31,11 @@ def corpus_path(input_dir: str | Path) -> Path:
     """``train.data`` in a folder; InputError where it is missing or empty."""
     path = Path(input_dir) / FILE
     if not path.is_file():
-        raise InputError(f"{path}: no such file; --input_dir names the folder of {FILE}, one passage a line")
+        raise InputError(
+            f"no such file; --input_dir names the folder of {FILE}, one passage a line", path=path
+        )
     if not path.stat().st_size:
-        raise InputError(f"{path}: is empty; expected UTF-8 text, one passage a line")
+        raise InputError("is empty; expected UTF-8 text, one passage a line", path=path)
     return path
 
 
@@ -49,26 +51,30 @@ def read_passages(path: Path) -> Iterator[Passage]:
             number += 1
             if len(raw) > LONGEST_LINE:
                 raise InputError(
-                    f"{path}:{number}: is longer than {LONGEST_LINE} bytes; expected one passage a line: "
-                    "are the line ends missing?"
+                    f"is longer than {LONGEST_LINE} bytes; expected one passage a line: "
+                    "are the line ends missing?",
+                    path=path,
+                    line=number,
                 )
             yield Passage(number, _texts(path, number, raw))
 
 
 def _texts(path: Path, number: int, raw: bytes) -> tuple[str, ...]:
     if number == 1 and (form := other_form(raw)):
-        raise InputError(f"{path}: {form}")
+        raise InputError(f"{form}", path=path)
     if b"\0" in raw:
-        raise InputError(f"{path}:{number}: holds a NUL byte, so it is no text; expected UTF-8 text")
+        raise InputError("holds a NUL byte, so it is no text; expected UTF-8 text", path=path, line=number)
     line = decode_part(raw, number, path)
     if not line.strip():
         return ()
     texts = tuple(text.strip() for text in line.rstrip("\r\n").split("\t"))
     if len(texts) > 2:
         raise InputError(
-            f"{path}:{number}: holds {len(texts) - 1} TABs; a line is one passage, or two with one TAB "
-            "between them: make the others spaces"
+            f"holds {len(texts) - 1} TABs; a line is one passage, or two with one TAB "
+            "between them: make the others spaces",
+            path=path,
+            line=number,
         )
     if not all(texts):
-        raise InputError(f"{path}:{number}: one text of the pair is empty; leave out its TAB")
+        raise InputError("one text of the pair is empty; leave out its TAB", path=path, line=number)
     return texts

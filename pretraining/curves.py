@@ -54,7 +54,7 @@ def curves_of(folder: Path) -> dict[str, Points]:
     """
     history = folder / "history.jsonl"
     if not history.is_file():
-        raise InputError(f"{history}: no such file; name a folder that run_pretrain left")
+        raise InputError("no such file; name a folder that run_pretrain left", path=history)
     curves: dict[str, Points] = {}
     for line in read_history(folder):
         evaluation = line.get("evaluation")
@@ -66,7 +66,7 @@ def curves_of(folder: Path) -> dict[str, Points]:
                 points.append(value)
     if not curves:
         raise InputError(
-            f"{history}: nothing was measured yet; let the run go on to its first --logging_steps"
+            "nothing was measured yet; let the run go on to its first --logging_steps", path=history
         )
     return curves
 

@@ -49,7 +49,7 @@ def load_examples(path: Path, tokenizer: Tokenizer, max_length: int, packing: st
             protect(folder)
             shards = open_shards(folder)
     if shards is None or not shards.train:
-        raise InputError(f"{path}: is too small: one example to train on and one to evaluate are the least")
+        raise InputError("is too small: one example to train on and one to evaluate are the least", path=path)
     return dataclasses.replace(shards, corpus_digest=digest)
 
 

@@ -61,16 +61,16 @@ def _read_as_trained(config: SquadRunConfig, trained_for: str, folder: Path) -> 
         data = dataclasses.replace(data, has_unanswerable=trained_for == "2.0")
     if trained_for not in ("", data.version):
         raise InputError(
-            f"{data.path}: is SQuAD {data.version}, but {folder} was trained on SQuAD {trained_for}"
+            f"is SQuAD {data.version}, but {folder} was trained on SQuAD {trained_for}", path=data.path
         )
     return data
 
 
 def _refuse_target(target: Path, model: Path) -> None:
     if target.exists() and not target.is_dir():
-        raise InputError(f"{target}: is a file; --output_dir names a folder")
+        raise InputError("is a file; --output_dir names a folder", path=target)
     if (target / ARGS).exists() and not model.resolve().is_relative_to(target.resolve()):
-        raise InputError(f"{target}: is the folder of another model's run; take another --output_dir")
+        raise InputError("is the folder of another model's run; take another --output_dir", path=target)
 
 
 def _write_scores(target: Path, answers: Answers) -> None:

@@ -208,7 +208,7 @@ class _Reading:
         """The whole, and its version checked against what is claimed."""
         questions = list(self._questions.values())
         if not questions:
-            raise InputError(f"{self._path}: there is no question in it")
+            raise InputError("there is no question in it", path=self._path)
         has_answers = self._says_something  # empty lists alone are how a test set withholds its answers
         for entry in self._alone if has_answers else ():
             if not entry.is_null:
@@ -231,4 +231,4 @@ def _check_version(path: str | Path, has_unanswerable: bool, claimed: bool | Non
         remedy = "leave it out"
         if has_unanswerable:
             remedy = "give --version_2_with_negative or leave it to the data"
-        raise InputError(f"{path}: {holds}; --version_2_with_negative {str(claimed).lower()}: {remedy}")
+        raise InputError(f"{holds}; --version_2_with_negative {str(claimed).lower()}: {remedy}", path=path)

@@ -150,7 +150,7 @@ def _draw(
     try:
         curves = precision_recall(golds, predictions, no_answer)
     except InputError as error:
-        raise InputError(f"{flags.na_prob_file}: {error}") from None
+        raise InputError(f"{error}", path=flags.na_prob_file) from None
     draw(Path(flags.out_image_dir), golds, curves, no_answer)
     return {f"{name}_ap": curve.average_precision for name, curve in curves.items()}
 
@@ -191,8 +191,9 @@ def read_no_answer_scores(path: str | Path, golds: Golds) -> dict[str, float]:
     missing = [name for name, _ in golds if name not in scores]
     if missing:
         raise InputError(
-            f"{path}: has no score of question {missing[0]!r} ({len(missing)} of {len(golds)} are missing); "
-            "the official script needs one for every question"
+            f"has no score of question {missing[0]!r} ({len(missing)} of {len(golds)} are missing); "
+            "the official script needs one for every question",
+            path=path,
         )
     return scores
 
@@ -215,7 +216,7 @@ def _checked(path: str | Path, what: str, is_right: Callable[[object], bool]) ->
         if not is_right(value):
             text = json.dumps(value)
             text = text if len(text) <= 80 else f"{text[:80]}…"
-            raise InputError(f"{path}: question {name!r}: expected a {what}, found {text}")
+            raise InputError(f"question {name!r}: expected a {what}, found {text}", path=path)
     return values
 
 

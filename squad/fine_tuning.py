@@ -54,9 +54,10 @@ class SpanTask(FineTuningTask):
         )
         if not len(self.labelled.windows):
             raise InputError(
-                f"{self.train.path}: no window is left to train on: {len(self.labelled.skipped)} of "
+                f"no window is left to train on: {len(self.labelled.skipped)} of "
                 f"{len(self.train.questions)} questions have no answer in their text"
-                + (", --drop_partial_windows leaves out the others" if training.drop_partial_windows else "")
+                + (", --drop_partial_windows leaves out the others" if training.drop_partial_windows else ""),
+                path=self.train.path,
             )
         self.windows = cut_windows(training, self.dev, self.tokenizer)
         self.encoder = span_model.config_for(
@@ -144,7 +145,7 @@ def _check_files(train: Dataset, dev: Dataset) -> None:
     """Raise InputError unless both files have answers, of one version."""
     for data, use in ((train, "to train on"), (dev, "to score a training by")):
         if not data.has_answers:
-            raise InputError(f"{data.path}: holds questions alone, without answers: nothing {use}")
+            raise InputError(f"holds questions alone, without answers: nothing {use}", path=data.path)
     if train.has_unanswerable != dev.has_unanswerable:
         raise InputError(
             f"{train.path} is SQuAD {train.version}, but {dev.path} is SQuAD {dev.version}; take both of one"

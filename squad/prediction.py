@@ -46,8 +46,9 @@ def read_questions(config: SquadRunConfig, path: str) -> Dataset:
     threshold = config.training.null_score_diff_threshold
     if threshold and not data.has_unanswerable:
         raise InputError(
-            f"{path}: is SQuAD 1.1, where every question has an answer; "
-            f"--null_score_diff_threshold {threshold:g} is for SQuAD 2.0, leave it out"
+            f"is SQuAD 1.1, where every question has an answer; "
+            f"--null_score_diff_threshold {threshold:g} is for SQuAD 2.0, leave it out",
+            path=path,
         )
     return data
 
@@ -72,7 +73,7 @@ def dev_scores(answers: Answers) -> dict[str, float]:
     text is no answer there), and what answering nothing, always, would. InputError where there is no gold.
     """
     if not answers.data.has_answers:
-        raise InputError(f"{answers.data.path}: holds questions alone: there is nothing to score")
+        raise InputError("holds questions alone: there is nothing to score", path=answers.data.path)
     golds, predictions = answers.data.golds, answers.predictions()
     if not answers.rules.nullable:
         scores = score_v11(golds, predictions)

@@ -175,7 +175,7 @@ def official_file(flags: Namespace, part: str) -> str:
     path = cache_dir() / "squad" / f"{'train' if part == 'train_file' else 'dev'}-v{version}.json"
     if not path.is_file():
         fetching = "fetch the official files with `python -m scripts.download_squad`"
-        raise InputError(f"{path}: no such file; {fetching}, or name one with --{part}")
+        raise InputError(f"no such file; {fetching}, or name one with --{part}", path=path)
     return str(path)
 
 

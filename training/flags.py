@@ -140,16 +140,18 @@ def parse_flags(
     if known.resume and known.output_dir:
         begun = read_json_object(args_file) if args_file.is_file() else {}
         if (task := str(begun.get("task_name") or "")) and not is_task(task):
-            raise InputError(f"{args_file}: the run is one of {task!r}: `{parser.prog}` does not resume it")
+            raise InputError(
+                f"the run is one of {task!r}: `{parser.prog}` does not resume it", path=args_file
+            )
         try:
             missing = parser.fall_back_on({k: v for k, v in begun.items() if k not in _NEVER_KEPT})
         except ValueError as error:
-            raise InputError(f"{args_file}: {error}; name the flag itself") from None
+            raise InputError(f"{error}; name the flag itself", path=args_file) from None
     flags = parser.parse_args(argv)
     if absent := [name for name in missing if getattr(flags, name) is None]:
         names = ", ".join(f"--{name}" for name in absent)
         reason = "is of no run" if begun else "no such file, so there is no run to resume"
-        raise InputError(f"{args_file}: {reason}; a new one needs {names}")
+        raise InputError(f"{reason}; a new one needs {names}", path=args_file)
     flags.begun = begun
     return flags
 

@@ -122,7 +122,7 @@ def refuse_own_sources(output_dir: str | Path, sources: Iterable[str | Path | No
     for source in sources:
         if source and Path(source).resolve().is_relative_to(target):
             raise InputError(
-                f"{output_dir}: holds {source}, which this run starts from; take another --output_dir"
+                f"holds {source}, which this run starts from; take another --output_dir", path=output_dir
             )
 
 

@@ -108,9 +108,9 @@ def _settings_begun_with(
     try:
         return dataclasses.asdict(training(**begun["recipe"]))
     except InputError as error:
-        raise InputError(f"{path}: recipe: {error}") from None
+        raise InputError(f"recipe: {error}", path=path) from None
     except (KeyError, TypeError):
-        raise InputError(f"{path}: holds no settings of this version; this run cannot be resumed") from None
+        raise InputError("holds no settings of this version; this run cannot be resumed", path=path) from None
 
 
 def as_flags(config: RunConfig) -> list[str]:

@@ -77,13 +77,13 @@ def check_target(path: Path, resume: bool, overwrite: bool, extra_files: Sequenc
     if resume and overwrite:
         raise UsageError("--resume and --overwrite_output_dir exclude each other")
     if path.exists() and not path.is_dir():
-        raise InputError(f"{path}: is a file; --output_dir names a folder")
+        raise InputError("is a file; --output_dir names a folder", path=path)
     if path.is_symlink() and not path.exists():
-        raise InputError(f"{path}: is a link to nothing; --output_dir names a folder")
+        raise InputError("is a link to nothing; --output_dir names a folder", path=path)
     if is_empty(path):
         return False
     if not (resume or overwrite):
-        raise InputError(f"{path}: is not empty; give --resume to go on, or --overwrite_output_dir")
+        raise InputError("is not empty; give --resume to go on, or --overwrite_output_dir", path=path)
     _refuse_what_is_no_run(path, extra_files)
     return True
 
@@ -94,13 +94,15 @@ def _refuse_what_is_no_run(path: Path, extra_files: Sequence[str]) -> None:
     folders = [entry.name for entry in entries if entry.is_dir()]
     if folders and not (path / ARGS).is_file():
         raise InputError(
-            f"{path}: holds {folders[0]!r} but no args.json, so it is no run's; take another --output_dir"
+            f"holds {folders[0]!r} but no args.json, so it is no run's; take another --output_dir", path=path
         )
     hidden = (f"{LOCK}.", ".best.", ".last.", *(f".{name}." for name in _FILES))
     for entry in entries:
         known = entry.name in (_FOLDERS if entry.is_dir() else (*_FILES, *extra_files))
         if not known and not entry.name.startswith(hidden):
-            raise InputError(f"{path}: holds {entry.name!r}, which no run writes; take another --output_dir")
+            raise InputError(
+                f"holds {entry.name!r}, which no run writes; take another --output_dir", path=path
+            )
 
 
 class RunFolder:
@@ -151,18 +153,23 @@ class RunFolder:
         for name in (LAST, PREVIOUS):
             if (self.path / name).is_symlink():
                 raise InputError(
-                    f"{self.path / name}: is a link, but each save renames this folder: put the folder "
-                    "itself there, or move the whole run and link that"
+                    "is a link, but each save renames this folder: put the folder "
+                    "itself there, or move the whole run and link that",
+                    path=self.path / name,
                 )
         best = self.path / "best"
         if best.is_symlink() and best.resolve().is_relative_to(self.path.resolve()):
-            raise InputError(f"{best}: is a link into the run's own folder, which a save replaces; remove it")
+            raise InputError(
+                "is a link into the run's own folder, which a save replaces; remove it", path=best
+            )
         check_replaceable(best)
         for name in ("visualdl", PREDICTIONS):
             folder_meant(self.path / name)
         for name in _APPENDED:
             if fault := why_not_written(self.path / name):
-                raise InputError(f"{self.path / name}: {fault}; a run writes only to a file of its own there")
+                raise InputError(
+                    f"{fault}; a run writes only to a file of its own there", path=self.path / name
+                )
 
     def _recover(self) -> None:
         """Put right what a killed run left behind."""
@@ -210,8 +217,9 @@ class RunFolder:
         for key in must_match:
             if difference := _difference(key, begun.get(key), now.get(key)):
                 raise InputError(
-                    f"{path}: this run was begun with {difference}; "
-                    "resume it as it was begun, or take another --output_dir"
+                    f"this run was begun with {difference}; "
+                    "resume it as it was begun, or take another --output_dir",
+                    path=path,
                 )
         for key in should_match:
             if key not in begun:  # of an older version, which did not record it
@@ -259,7 +267,7 @@ class RunFolder:
         try:
             return state, safetensors.numpy.load_file(self.source / _MOMENTS)
         except (OSError, safetensors.SafetensorError) as error:
-            raise InputError(f"{self.source / _MOMENTS}: cannot be read: {error}") from None
+            raise InputError(f"cannot be read: {error}", path=self.source / _MOMENTS) from None
 
 
 def _difference(key: str, old: Any, new: Any) -> str:

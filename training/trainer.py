@@ -251,8 +251,9 @@ class Trainer:
         values, arrays = self.run.read_state()
         if values.get("total") != self.total_steps:
             raise InputError(
-                f"{self.run.source}: that run was to take {values.get('total')} steps, this one "
-                f"{self.total_steps}; resume with the settings it was begun with"
+                f"that run was to take {values.get('total')} steps, this one "
+                f"{self.total_steps}; resume with the settings it was begun with",
+                path=self.run.source,
             )
         try:
             if self.ema:
@@ -265,7 +266,7 @@ class Trainer:
             if not 0 <= self.state.step <= self.total_steps or not self.state.last:
                 raise ValueError(f"step {self.state.step}")
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise InputError(f"{self.run.source}: is not the state of this run: {error!r}") from None
+            raise InputError(f"is not the state of this run: {error!r}", path=self.run.source) from None
         self.run.cut_history(self.state.step)
         self._write_scores()
         LOG.info(f"resuming after step {self.state.step}")
