@@ -113,10 +113,11 @@ def summary(module: str) -> str:
 
 def versions() -> list[str]:
     """This project's version, those of the packages that decide results, and the processor."""
+    from common.provenance import code_version
     from encoders.runtime import processor
 
-    lines = []
-    for package in (NAME, *_PACKAGES):
+    lines = [f"{NAME} {code_version()}"]
+    for package in _PACKAGES:
         try:
             lines.append(f"{package} {version(package)}")
         except PackageNotFoundError:

@@ -11,13 +11,11 @@ from typing import Any
 
 import pytest
 
-from deploy import middleware
-
 pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
 pytest.importorskip("prometheus_client")
 
-from deploy import connections, log_filter, server
+from deploy import connections, log_filter, middleware, server
 from deploy.client import Client
 from deploy.schemas import Limits
 from tests.deploy.running import CONFIG, Slow, connect, exchange, raw, running

@@ -2,6 +2,7 @@
 labels' names, and even their number, out of config.json."""
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,9 @@ from scripts.tiny_model import write_model_folder
 from tests.deploy.tiny_models import write_classifier, write_span_model
 
 NAMES = "not_entailment,entailment"
+needs_onnx = pytest.mark.skipif(
+    not (find_spec("onnx") and find_spec("onnxruntime")), reason="onnx and onnxruntime are an extra"
+)
 
 
 def unnamed(folder: Path, **settings: object) -> Path:
@@ -58,7 +62,7 @@ def test_scores_and_predictions_take_it(
     assert answers == [labels[number] for number in logits.argmax(axis=1)]
 
 
-@pytest.mark.parametrize("engine", ["dynamic", "onnx"])
+@pytest.mark.parametrize("engine", ["dynamic", pytest.param("onnx", marks=needs_onnx)])
 def test_every_engine_takes_it(
     model: Path, sample_dir: Path, engine: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -78,6 +82,7 @@ def test_without_it_the_line_says_what_to_type(
     assert "--label_map entailment,not_entailment where id 0 means entailment" in message
 
 
+@needs_onnx
 def test_exports_take_it_and_say_so_without(
     model: Path, sample_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -183,6 +188,7 @@ def small(model: Path, data: Path, target: Path, *more: str) -> None:
     export.main([*argv, "--format", "onnx", "--int8", *more])
 
 
+@needs_onnx
 def test_8_bits_are_scored_by_what_labels_mean(
     tmp_path: Path, sample_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -204,6 +210,7 @@ def test_8_bits_are_scored_by_what_labels_mean(
     assert f"accuracy: {accuracy:.4f} before" in capsys.readouterr().out
 
 
+@needs_onnx
 @pytest.mark.parametrize(
     ("settings", "fragment"),
     [

@@ -54,6 +54,8 @@ def test_the_export_answers_as_the_model_folder(model: Model, squad_model_folder
 
 def test_windows_are_cut_as_the_model_was_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the model folder and in what is exported from it, questions and steps are as training had them."""
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
     folder = write_span_model(tmp_path, "1.1", doc_stride=7, max_query_length=5)
     export(["--model_path", str(folder), "--save_inference_dir", str(tmp_path / "out"), "--format", "onnx"])
     cut: list[tuple[int, ...]] = []
