@@ -11,12 +11,6 @@ the machine's own has no effect here, and the table says so; a combination witho
 Prints a Markdown table; the log of each combination stands in --output_dir. Exit 1 if a test failed.
 """
 
-if not __package__:  # started by path: what is importable is the clone, not this folder
-    import sys
-    from pathlib import Path
-
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 import functools
 import os
 import subprocess

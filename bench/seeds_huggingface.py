@@ -3,14 +3,12 @@
 Usage: python bench/seeds_huggingface.py TASK MODEL DATA_DIR SEED. Prints the dev rows' outputs as JSON.
 """
 
-if not __package__:  # started by path: what is importable is the clone, not this folder
-    import sys
-    from pathlib import Path
+import sys
 
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
+if not __package__:  # started by path: import from this clone
+    sys.path[0] = sys.path[0].rpartition("/")[0]
 
 import json
-import sys
 
 import numpy as np
 import torch

@@ -1,10 +1,9 @@
 """Worker: PaddleNLP 2.8.1 as it is installed, a training step as its GLUE example makes it."""
 
-if not __package__:  # started by path: what is importable is the clone, not this folder
-    import sys
-    from pathlib import Path
+import sys
 
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
+if not __package__:  # started by path: import from this clone
+    sys.path[0] = sys.path[0].rpartition("/")[0]
 
 import numpy as np
 import paddle

@@ -8,12 +8,6 @@ them to half the size: this project computes with them in float32, transformers 
 dtype=torch.float32. Heads of pre-training are converted too. Prints the new folder's path.
 """
 
-if not __package__:  # started by path: what is importable is the clone, not this folder
-    import sys
-    from pathlib import Path
-
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 from collections.abc import Sequence
 from pathlib import Path
 

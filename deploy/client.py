@@ -12,12 +12,6 @@ A file is .jsonl; each line goes as one request, and the answers are written in 
 a token in $CONVBERT_GLUE_TOKEN requests carry it.
 """
 
-if not __package__:  # started by path: what is importable is the clone, not this folder
-    import sys
-    from pathlib import Path
-
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 import http.client
 import json
 import os
@@ -27,7 +21,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
-from pathlib import Path
 from threading import Event, Timer, local
 from typing import Any
 

@@ -8,12 +8,6 @@ beyond 1 by that part of it; everything else must be equal, but where two labels
 the tolerance either may be the answer. The first difference is named, and exit is 1.
 """
 
-if not __package__:  # started by path: what is importable is the clone, not this folder
-    import sys
-    from pathlib import Path
-
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 import itertools
 import math
 from collections.abc import Iterator, Sequence

@@ -11,12 +11,6 @@ error, as is another label or span. --int8 keeps the weights of ONNX graphs in 8
 scores before and after.
 """
 
-if not __package__:  # started by path: what is importable is the clone, not this folder
-    import sys
-    from pathlib import Path
-
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 import os
 from argparse import Namespace
 from collections.abc import Sequence

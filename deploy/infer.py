@@ -10,12 +10,6 @@ line), .tsv (a header with the task's columns, or text and text_pair, or questio
 (objects with these names).
 """
 
-if not __package__:  # started by path: what is importable is the clone, not this folder
-    import sys
-    from pathlib import Path
-
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 from collections.abc import Sequence
 
 from common.command_line import SWITCH, CommandParser, path, run

@@ -10,12 +10,6 @@ Prints requests a second and latency percentiles. Refusals with 429 are counted 
 lost one and any other refusal are counted, the first is printed, and exit is 1.
 """
 
-if not __package__:  # started by path: what is importable is the clone, not this folder
-    import sys
-    from pathlib import Path
-
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence

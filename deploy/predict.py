@@ -5,12 +5,6 @@ Example:
   python -m deploy.predict --model_path runs/rte --input rows.jsonl --output answers.jsonl
 """
 
-if not __package__:  # started by path: what is importable is the clone, not this folder
-    import sys
-    from pathlib import Path
-
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 from collections.abc import Sequence
 
 from common.command_line import CommandParser, run

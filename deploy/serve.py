@@ -11,16 +11,9 @@ service under a name of its own; --allowed_hosts names more. SIGTERM and Ctrl-C 
 answered the requests it accepted. With --token_file (or $CONVBERT_GLUE_TOKEN) requests need that token.
 """
 
-if not __package__:  # started by path: what is importable is the clone, not this folder
-    import sys
-    from pathlib import Path
-
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 import os
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from common.command_line import CommandParser, count, count_or_0, path, run, seconds
 from common.errors import InputError, UsageError

@@ -15,12 +15,6 @@ accuracy: of the rows that only one of the two has right, over all dev files, wo
 Both speak of these checkpoints on other rows of the same kind, not of other training seeds.
 """
 
-if not __package__:  # started by path: what is importable is the clone, not this folder
-    import sys
-    from pathlib import Path
-
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 import argparse
 import json
 import sys

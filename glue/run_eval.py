@@ -4,11 +4,10 @@ Example:
   python -m glue.run_eval --task_name rte --ckpt_path runs/rte/best --data_dir glue_data
 """
 
-if not __package__:  # started by path: what is importable is the clone, not this folder
-    import sys
-    from pathlib import Path
+import sys
 
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
+if not __package__:  # started by path: import from this clone
+    sys.path[0] = sys.path[0].rpartition("/")[0]
 
 import json
 from collections.abc import Sequence

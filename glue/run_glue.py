@@ -8,11 +8,10 @@ Leaves in --output_dir: args.json, train.log, history.jsonl, scores.json, best/ 
 Precedence of the settings: flag, --config file, preset of model size and task, default.
 """
 
-if not __package__:  # started by path: what is importable is the clone, not this folder
-    import sys
-    from pathlib import Path
+import sys
 
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
+if not __package__:  # started by path: import from this clone
+    sys.path[0] = sys.path[0].rpartition("/")[0]
 
 from collections.abc import Sequence
 from functools import partial

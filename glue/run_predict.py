@@ -10,11 +10,10 @@ the others named. STS-B's numbers are clipped to [0, 5]. Labels are those of the
 order), ``checkpoint_digest``, ``data_digest`` (of the file that was predicted) and ``code_version``.
 """
 
-if not __package__:  # started by path: what is importable is the clone, not this folder
-    import sys
-    from pathlib import Path
+import sys
 
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
+if not __package__:  # started by path: import from this clone
+    sys.path[0] = sys.path[0].rpartition("/")[0]
 
 from argparse import Namespace
 from collections.abc import Sequence

@@ -5,14 +5,7 @@ signature that says how they were computed. A task with two dev files takes both
 (--predictions A B --gold A B); with one of them there is no main.
 """
 
-if not __package__:  # started by path: what is importable is the clone, not this folder
-    import sys
-    from pathlib import Path
-
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

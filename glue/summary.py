@@ -7,12 +7,6 @@ Of several runs of a task the averages count the one with the best main score. B
 run: its best evaluation and its last one. Dev scores of the best of many evaluations flatter.
 """
 
-if not __package__:  # started by path: what is importable is the clone, not this folder
-    import sys
-    from pathlib import Path
-
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

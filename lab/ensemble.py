@@ -10,12 +10,6 @@ included; but the best step of each run was chosen on all rows). Writes DIR/dev 
 files with their .npz.
 """
 
-if not __package__:  # started by path: what is importable is the clone, not this folder
-    import sys
-    from pathlib import Path
-
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 import json
 from collections.abc import Sequence
 from pathlib import Path

@@ -12,12 +12,6 @@ is as wide as that of a paired bootstrap over the dev rows of all tasks (glue.co
 task). It says nothing about other training seeds. Without --add and --answer the history is printed.
 """
 
-if not __package__:  # started by path: what is importable is the clone, not this folder
-    import sys
-    from pathlib import Path
-
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 import argparse
 import datetime
 import json

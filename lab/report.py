@@ -8,12 +8,6 @@ dev predictions in the runs (glue.run_predict --split dev), also confusions, the
 length. With diagnostic/diagnostic-full.tsv the diagnostic set by category. With a zip what it contains.
 """
 
-if not __package__:  # started by path: what is importable is the clone, not this folder
-    import sys
-    from pathlib import Path
-
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

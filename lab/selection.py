@@ -13,12 +13,6 @@ with its 95 % interval (Student's t), within each task and over all tasks. "bett
 after Holm's correction for the number of lines, is below 0.05. As CSV and JSON only this table is printed.
 """
 
-if not __package__:  # started by path: what is importable is the clone, not this folder
-    import sys
-    from pathlib import Path
-
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 

@@ -13,12 +13,6 @@ WNLI is all 0 by default: its test set was made against its training labels, and
 beats the constant answer.
 """
 
-if not __package__:  # started by path: what is importable is the clone, not this folder
-    import sys
-    from pathlib import Path
-
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from contextlib import suppress

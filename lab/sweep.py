@@ -29,14 +29,7 @@ beside it records how it ended. Finished trials are not run again; a failed one 
 sweep, and blocks only those that begin with it. Exit 1 if any failed.
 """
 
-if not __package__:  # started by path: what is importable is the clone, not this folder
-    import sys
-    from pathlib import Path
-
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 import os
-import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from contextlib import closing

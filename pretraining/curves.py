@@ -4,12 +4,6 @@ Example, of two runs of which the second began where the first ended:
   python -m pretraining.curves runs/mini runs/mini-pairs --output curves.svg
 """
 
-if not __package__:  # started by path: what is importable is the clone, not this folder
-    import sys
-    from pathlib import Path
-
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

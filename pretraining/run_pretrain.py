@@ -13,11 +13,10 @@ glue.run_glue and squad.run_squad take; last/, all that resuming needs.
 Precedence of the settings: flag, --config file, what the objective sets, default.
 """
 
-if not __package__:  # started by path: what is importable is the clone, not this folder
-    import sys
-    from pathlib import Path
+import sys
 
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
+if not __package__:  # started by path: import from this clone
+    sys.path[0] = sys.path[0].rpartition("/")[0]
 
 import argparse
 from collections.abc import Sequence

@@ -144,6 +144,4 @@ def entry() -> NoReturn:
 
 
 if __name__ == "__main__":
-    if not __package__:  # started by path: what is importable is the clone, not this folder
-        sys.path[0] = str(_PROJECT)
     entry()

@@ -13,12 +13,6 @@ Exit 1 if rows without padding, or padded ones computed as the peer pads, differ
 of the largest number (at least of 1), which rounding does not reach on any processor.
 """
 
-if not __package__:  # started by path: what is importable is the clone, not this folder
-    import sys
-    from pathlib import Path
-
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 import json
 import subprocess
 import sys

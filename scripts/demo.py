@@ -9,12 +9,6 @@ texts are made up and their rules plain: the scores say that the way from data t
 model is.
 """
 
-if not __package__:  # started by path: what is importable is the clone, not this folder
-    import sys
-    from pathlib import Path
-
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 import os
 import subprocess
 import sys

@@ -7,12 +7,6 @@ Every file is checked against a known size and SHA-256. What is there already is
 folder of each task.
 """
 
-if not __package__:  # started by path: what is importable is the clone, not this folder
-    import sys
-    from pathlib import Path
-
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path

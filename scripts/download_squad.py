@@ -6,12 +6,6 @@ Example:
 Every file is checked against its published MD5. Prints each file's path.
 """
 
-if not __package__:  # started by path: what is importable is the clone, not this folder
-    import sys
-    from pathlib import Path
-
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 from collections.abc import Sequence
 from pathlib import Path
 

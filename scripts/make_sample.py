@@ -9,12 +9,6 @@ The texts are the project's own; layout, headers and quirks are those of the off
 --rows and --seed give the same bytes on every machine and Python.
 """
 
-if not __package__:  # started by path: what is importable is the clone, not this folder
-    import sys
-    from pathlib import Path
-
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 import sys
 from collections.abc import Iterator, Sequence
 from hashlib import sha256

@@ -7,12 +7,6 @@ Of several runs of a task the median of each score is taken. The paper's GLUE sc
 whose labels are not public: they are shown for orientation, without a difference.
 """
 
-if not __package__:  # started by path: what is importable is the clone, not this folder
-    import sys
-    from pathlib import Path
-
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

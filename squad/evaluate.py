@@ -8,15 +8,13 @@ thresholds, which are right only for predictions that were not emptied before, a
 the precision-recall analysis. On stderr: what answering nothing, always, would score.
 """
 
-if not __package__:  # started by path: what is importable is the clone, not this folder
-    import sys
-    from pathlib import Path
+import sys
 
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
+if not __package__:  # started by path: import from this clone
+    sys.path[0] = sys.path[0].rpartition("/")[0]
 
 import json
 import math
-import sys
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

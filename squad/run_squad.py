@@ -13,17 +13,14 @@ nbest_predictions.json and for SQuAD 2.0 null_odds.json and predictions_not_null
 settings: flag, --config file, preset, default.
 """
 
-if not __package__:  # started by path: what is importable is the clone, not this folder
-    import sys
-    from pathlib import Path
+import sys
 
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
+if not __package__:  # started by path: import from this clone
+    sys.path[0] = sys.path[0].rpartition("/")[0]
 
 import json
-import sys
 from argparse import Namespace
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.cache import cache_dir

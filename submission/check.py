@@ -5,12 +5,6 @@ Row counts are the official ones, or with --data_dir those of the test files the
 Exit 1 on any error. Format: the GLUE leaderboard's submission rules (gluebenchmark.com/faq).
 """
 
-if not __package__:  # started by path: what is importable is the clone, not this folder
-    import sys
-    from pathlib import Path
-
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -7,12 +7,6 @@ Either may be a zip or a folder. A line a file: rows, how many changed, and from
 how far on average and at most).
 """
 
-if not __package__:  # started by path: what is importable is the clone, not this folder
-    import sys
-    from pathlib import Path
-
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 import json
 from collections import Counter
 from collections.abc import Sequence

@@ -6,12 +6,6 @@ submission.check. A missing file is an error; --fill_missing majority writes the
 label in its place and says so.
 """
 
-if not __package__:  # started by path: what is importable is the clone, not this folder
-    import sys
-    from pathlib import Path
-
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 import sys
 import zipfile
 from collections.abc import Mapping, Sequence

@@ -42,6 +42,12 @@ def test_every_package_is_listed_everywhere():
         assert re.search(r"\((.*)\)", line)[1].split("|") == [*roots, "tests"]
 
 
+@pytest.mark.parametrize("folder", sorted(path.parent.name for path in PROJECT.glob("[a-z]*/__init__.py")))
+def test_no_module_hides_another_when_its_neighbour_is_started_by_path(folder):
+    modules = {path.stem for path in (PROJECT / folder).iterdir() if path.suffix in ("", ".py")}
+    assert not modules & (sys.stdlib_module_names | set(PACKAGES))
+
+
 @pytest.mark.parametrize("file", LOCKS)
 def test_locked_lines_are_names_and_versions_only(file):
     for line in (PROJECT / file).read_text(encoding="ascii").splitlines():

@@ -12,12 +12,6 @@ that equals a dev or test text of either benchmark. The same inputs give the sam
 can be left out; DIR/sources.json says what came from where.
 """
 
-if not __package__:  # started by path: what is importable is the clone, not this folder
-    import sys
-    from pathlib import Path
-
-    sys.path[0] = str(Path(__file__).resolve().parents[2])
-
 import re
 import sys
 from collections import Counter
