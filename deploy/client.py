@@ -184,7 +184,7 @@ def make_parser() -> CommandParser:
 
 
 def add_service(parser: CommandParser) -> None:
-    """--url and --timeout, which deploy.load_test has too."""
+    """--url and --timeout."""
     parser.add_argument("--url", default="http://127.0.0.1:18080", help="(default: http://127.0.0.1:18080)")
     parser.add_argument(
         "--timeout", type=seconds, default=60.0, metavar="N", help="seconds for an answer (default: 60)"

@@ -110,7 +110,7 @@ for _ in $(seq 600); do
 done
 step request "$PYTHON" -m deploy.client --url "${url:-http://nowhere}" --input "$DIR/rows.jsonl" \
   --output "$DIR/served.jsonl"
-step agree "$PYTHON" -m deploy.compare_outputs "$DIR/dynamic.jsonl" "$DIR/paddle.jsonl" "$DIR/onnx.jsonl" "$DIR/served.jsonl"
+step agree "$PYTHON" -m bench.compare_outputs "$DIR/dynamic.jsonl" "$DIR/paddle.jsonl" "$DIR/onnx.jsonl" "$DIR/served.jsonl"
 cat "$DIR/agree.log"
 ended() { kill "$server" && wait "$server"; }
 log_as="${serving[*]}" step stop ended

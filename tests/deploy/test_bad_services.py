@@ -1,4 +1,4 @@
-"""deploy.client and deploy.load_test against a foreign server: no wait is endless."""
+"""deploy.client and bench.load_test against a foreign server: no wait is endless."""
 
 import contextlib
 import itertools
@@ -14,12 +14,12 @@ pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
 pytest.importorskip("prometheus_client")
 
+from bench import load_test as load_module
+from bench.load_test import LoadTest
 from common.errors import InputError
 from deploy import client as client_module
-from deploy import load_test as load_module
 from deploy.client import Client
 from deploy.client import main as ask
-from deploy.load_test import LoadTest
 
 OK = b"HTTP/1.1 200 OK\r\n"
 Behaviour = Callable[[], Iterator[bytes]]

@@ -1,4 +1,4 @@
-"""deploy.load_test against services that answer well, wrongly, or not at all."""
+"""bench.load_test against services that answer well, wrongly, or not at all."""
 
 import contextlib
 import json
@@ -14,9 +14,9 @@ pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
 pytest.importorskip("prometheus_client")
 
+from bench.load_test import LoadTest
+from bench.load_test import main as load
 from common.errors import InputError
-from deploy.load_test import LoadTest
-from deploy.load_test import main as load
 from deploy.model import Model
 from deploy.model_loading import open_exported
 from tests.deploy.running import running

@@ -21,8 +21,8 @@ pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
 pytest.importorskip("prometheus_client")
 
+from bench.load_test import LoadTest
 from deploy.client import Client, RefusedError
-from deploy.load_test import LoadTest
 from deploy.model_loading import open_exported
 from tests.deploy.test_serve import served
 

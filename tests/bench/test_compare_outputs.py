@@ -1,4 +1,4 @@
-"""deploy.compare_outputs says whether files of answers are the same; scripts/chain.sh ends by it."""
+"""bench.compare_outputs says whether files of answers are the same; scripts/chain.sh ends by it."""
 
 import json
 import os
@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from bench.compare_outputs import main as compare
 from common.errors import InputError
-from deploy.compare_outputs import main as compare
 
 ROW = {"index": 0, "label_id": 1, "label": "1", "prob": 0.75, "probabilities": {"0": 0.25, "1": 0.75}}
 

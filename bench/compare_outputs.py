@@ -1,7 +1,7 @@
 """Are these files of answers the same? Each is compared with the first, number by number.
 
 Example:
-  python -m deploy.compare_outputs dynamic.jsonl paddle.jsonl onnx.jsonl served.jsonl
+  python -m bench.compare_outputs dynamic.jsonl paddle.jsonl onnx.jsonl served.jsonl
 
 The files are what deploy.predict, deploy.infer and deploy.client wrote. A number may differ by --tolerance,
 beyond 1 by that part of it; everything else must be equal, but where two labels are equally likely to within
@@ -20,7 +20,7 @@ from inference.limits import NEAR_TIE
 
 
 def make_parser() -> CommandParser:
-    parser = CommandParser(prog="python -m deploy.compare_outputs", description=__doc__)
+    parser = CommandParser(prog="python -m bench.compare_outputs", description=__doc__)
     parser.add_argument("first", type=path, metavar="FILE.jsonl", help="what the others are compared with")
     parser.add_argument("others", type=path, metavar="FILE.jsonl", nargs="+")
     add_tolerance(parser)
@@ -28,7 +28,7 @@ def make_parser() -> CommandParser:
 
 
 def add_tolerance(parser: CommandParser) -> None:
-    """--tolerance, which deploy.load_test has too."""
+    """--tolerance, which bench.load_test has too."""
     parser.add_argument(
         "--tolerance", type=tolerance, default=NEAR_TIE, metavar="X", help=f"(default: {NEAR_TIE:g})"
     )

@@ -2,7 +2,7 @@
 
 Example:
   python -m deploy.infer --model_dir exported --input rows.jsonl --output offline.jsonl
-  python -m deploy.load_test --url http://127.0.0.1:18080 --input rows.jsonl --expected offline.jsonl \\
+  python -m bench.load_test --url http://127.0.0.1:18080 --input rows.jsonl --expected offline.jsonl \\
       --requests 20000 --clients 32
 
 Each client has a connection of its own and asks one row at a time, taking the next row of the file in turn.
@@ -18,6 +18,7 @@ from functools import partial
 from threading import Lock
 from typing import Any
 
+from bench.compare_outputs import add_tolerance, largest_difference
 from common.command_line import CommandParser, count, path, run
 from common.errors import InputError
 from common.json_files import read_json_objects
@@ -31,13 +32,12 @@ from deploy.client import (
     service_at,
     token_from_environment,
 )
-from deploy.compare_outputs import add_tolerance, largest_difference
 from deploy.open_files import room_for
 from inference.limits import NEAR_TIE
 
 
 def make_parser() -> CommandParser:
-    parser = CommandParser(prog="python -m deploy.load_test", description=__doc__)
+    parser = CommandParser(prog="python -m bench.load_test", description=__doc__)
     add_service(parser)
     parser.add_argument("--input", required=True, type=path, metavar="FILE.jsonl", help="rows to ask")
     parser.add_argument(
