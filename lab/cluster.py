@@ -13,8 +13,9 @@ from concurrent.futures import Future
 from typing import Any
 
 from common.errors import InputError
+from lab.command_chain import chain_environment
 from lab.trial_config import TrialConfig
-from lab.trial_run import PROJECT, WorkerSlot, run_trial
+from lab.trial_run import WorkerSlot, run_trial
 from lab.trial_store import FAILED, Outcome
 
 _REACH_SECONDS = 10.0
@@ -42,9 +43,8 @@ class RayRunner:
             raise InputError("--engine ray: needs Ray: pip install '.[cluster]'") from None
         self._ray, self._most, self._threads, self._gpus = ray, workers, threads, int(device == "gpu")
         self._has_complained = False
-        path = os.pathsep.join([str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])])
         try:
-            _join(ray, address, {"env_vars": {"PYTHONPATH": path}})
+            _join(ray, address, {"env_vars": {"PYTHONPATH": chain_environment(threads)["PYTHONPATH"]}})
         except ConnectionError as error:
             reason = str(error).partition("\n")[0]
             raise InputError(f"--ray_address {address}: no cluster answers there ({reason})") from None

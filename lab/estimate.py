@@ -12,7 +12,7 @@ from lab.scheduling import Sweep
 from lab.speed import Speed, measure
 from lab.trial_config import TrialConfig
 
-_COMMAND_SECONDS = 5.0  # from nothing to the first step or batch: imports, reading, tokenising
+_START_SECONDS = 6.0  # of a trial: imports, reading, tokenising, opening the model to train and to predict
 
 
 def dry_run_lines(sweep: Sweep, workers: int) -> list[str]:
@@ -69,14 +69,14 @@ def _seconds(sweep: Sweep, trial: Trial, speeds: dict[Hashable, Speed]) -> float
 
 
 def estimate_seconds(config: TrialConfig, speed: Speed) -> float:
-    """Of one trial: its steps, evaluations and predictions, and what each of its commands takes to start."""
+    """Of one trial: its start, steps, evaluations and predictions."""
     training, test_rows = config.run.training, sum(rows for _, rows in config.splits.get("test", ()))
     batch_rows = training.batch_size * training.gradient_accumulation_steps
     epoch_steps = math.ceil(speed.rows / training.batch_size / training.gradient_accumulation_steps)
     steps = training.max_steps or math.ceil(epoch_steps * training.num_train_epochs)
     evaluations = math.ceil(steps / (training.save_steps or epoch_steps))
     predicted = (evaluations + 1) * speed.dev_rows + test_rows
-    return steps * batch_rows / speed.training + predicted / speed.evaluation + 3 * _COMMAND_SECONDS
+    return steps * batch_rows / speed.training + predicted / speed.evaluation + _START_SECONDS
 
 
 def _duration(seconds: float) -> str:

@@ -9,7 +9,6 @@ texts are made up and their rules plain: the scores say that the way from data t
 model is.
 """
 
-import os
 import subprocess
 import sys
 import time
@@ -19,11 +18,15 @@ from pathlib import Path
 
 from common.command_line import CommandParser, path, run, tolerance
 from common.errors import InputError
+from common.files import write_text
 from encoders.runtime import usable_cores
+from glue import summary
 from glue.tasks import TASKS, task_name
+from lab import report
+from lab.command_chain import chain_command, chain_environment, last_line
 from scripts.make_sample import MODEL_FOLDER, write_sample
+from submission import check, pack
 
-PROJECT = Path(__file__).resolve().parents[1]
 MODEL = "convbert-mini"
 # 600 rows are few: more epochs, and a higher rate below, than the authors' recipe has for thousands.
 RECIPE = ("--both_orders", "False", "--layer_lr_decay", "0.9", "--save_steps", "76")
@@ -62,18 +65,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     _say(f"sample written to {folder / 'data'}")
     tasks = flags.tasks or list(TASKS)
     train_all(folder, tasks, "--seed", flags.seed, "--num_train_epochs", flags.num_train_epochs)
+    data, predictions, archive = folder / "data", folder / "predictions", folder / "submission.zip"
     if not flags.tasks:
-        archive = folder / "submission.zip"
-        data = ("--data_dir", folder / "data")
-        manifest = ("--manifest", "--runs", folder)
-        command(
-            "submission.pack", "--predictions", folder / "predictions", "--output", archive, *manifest, *data
-        )
-        print(command("submission.check", archive, *data), end="\n\n")
-    print(command("glue.summary", folder))
-    print(
-        f"\n{command('lab.report', '--runs', folder, '--data_dir', folder / 'data')}: all of it on one page"
-    )
+        from submission import manifest
+
+        reports = pack.pack(predictions, archive, data)
+        manifest.write_manifest(archive, reports, manifest.provenance_of(predictions, folder))
+        check.main([str(archive), "--data_dir", str(data)])
+        print()
+    summary.main([str(folder)])
+    page = folder / "report.html"
+    write_text(page, report.page(folder, data, archive if archive.is_file() else None))
+    print(f"\n{page}: all of it on one page")
     if not flags.tasks:
         print(f"{archive} is packed and checked")
     _say(f"{time.monotonic() - started:.0f} s in all")
@@ -95,32 +98,21 @@ def train_all(folder: Path, tasks: Sequence[str], *flags: object) -> None:
 def _train_and_predict(folder: Path, task: str, *flags: object) -> str:
     started = time.monotonic()
     common = ("--task_name", task, "--data_dir", folder / "data", "--num_workers", 1)
-    run_folder = folder / task
-    result = command(
-        "glue.run_glue", *common, "--model_name_or_path", MODEL, "--output_dir", run_folder,
+    train = (
+        "glue.run_glue", *common, "--model_name_or_path", MODEL, "--output_dir", folder / task,
         "--overwrite_output_dir", *flags, *RECIPE,
     )  # fmt: skip
-    command(
-        "glue.run_predict", *common, "--ckpt_path", run_folder / "best",
-        "--output_dir", folder / "predictions",
-    )  # fmt: skip
-    command("glue.run_predict", *common, "--ckpt_path", run_folder / "best", "--split", "dev")  # for the page
-    return f"{result.partition(';')[0]} ({time.monotonic() - started:.0f} s)"
-
-
-def command(module: str, *flags: object) -> str:
-    """What ``python -m MODULE WORDS`` prints; InputError with its last message when it fails."""
-    paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    predict = ("glue.run_predict", *common, "--ckpt_path", folder / task / "best")
+    test, dev = ("--output_dir", folder / "predictions"), ("--split", "dev")  # dev for the page
     done = subprocess.run(
-        [sys.executable, "-m", module, *map(str, flags)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
+        chain_command([train, (*predict, *test), (*predict, *dev)]),
+        env=chain_environment(threads=1),
         capture_output=True,
         encoding="utf-8",
     )
     if done.returncode:
-        last_line = (done.stderr or done.stdout).strip().rsplit("\n", 1)[-1]
-        raise InputError(f"{module} {' '.join(map(str, flags))}: exit {done.returncode}: {last_line}")
-    return done.stdout.strip()
+        raise InputError(f"{task}: exit {done.returncode}: {last_line(done.stderr)}")
+    return f"{done.stdout.partition(';')[0]} ({time.monotonic() - started:.0f} s)"
 
 
 def _say(message: str) -> None:

@@ -3,8 +3,6 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import pytest
 
 from common.errors import InputError
 from glue.config import GlueRunConfig, GlueTrainingConfig
+from lab.command_chain import chain_command, chain_environment, last_line
 from lab.estimate import estimate_seconds
 from lab.local import worker_slots
 from lab.speed import Speed
@@ -128,39 +127,59 @@ def config_of(folder: Path, peers: tuple[Path, ...] = (), **settings: Any) -> Tr
 
 def test_the_time_of_a_trial_by_hand() -> None:
     """3 epochs of 32 steps of 32 rows at 64 rows/s: 48 s. Three evaluations
-    and the prediction of 150 dev rows, 75 test rows, at 135 rows/s: 5 s. Three commands of 5 s."""
+    and the prediction of 150 dev rows, 75 test rows, at 135 rows/s: 5 s. A start of 6 s."""
     config = config_of(Path("run"), batch_size=32, num_train_epochs=3.0)
     speed = Speed(training=64.0, evaluation=135.0, rows=1000, dev_rows=150)
-    assert estimate_seconds(config, speed) == pytest.approx(48 + 5 + 15)
+    assert estimate_seconds(config, speed) == pytest.approx(48 + 5 + 6)
     settings = {"batch_size": 16, "max_steps": 100, "save_steps": 30, "gradient_accumulation_steps": 2}
-    wanted = 100 * 32 / 64 + (5 * 150 + 75) / 135 + 15  # four evaluations
+    wanted = 100 * 32 / 64 + (5 * 150 + 75) / 135 + 6  # four evaluations
     assert estimate_seconds(config_of(Path("run"), **settings), speed) == pytest.approx(wanted)
 
 
 @pytest.mark.parametrize("is_through", [False, True])
 def test_what_was_trained_when_the_median_rule_stopped_it_is_kept(tmp_path: Path, is_through: bool) -> None:
-    config = replace(config_of(tmp_path / "run", (tmp_path / "peer",)), splits={})
+    """What is through is predicted, without another training."""
+    config = config_of(tmp_path / "run", (tmp_path / "peer",))
+    modules = []
 
-    def run_command(module: str, flags: Sequence[str], on_poll: Callable[[], None], **_: object) -> None:
+    def run_commands(commands: list[list[str]], *_: object) -> None:
+        modules.append([module for module, *_ in commands])
         if is_through:
             (tmp_path / "run" / FINISHED).touch()
             (tmp_path / "run" / "scores.json").write_text("{}", encoding="utf-8")
-        raise _StoppedError("below the median")
+        if len(modules) == 1:
+            raise _StoppedError("below the median")
 
-    outcome = run_trial(config, WorkerSlot((), 1), run_command=run_command)
+    outcome = run_trial(config, WorkerSlot((), 1), run_commands=run_commands)
     assert outcome.status == (DONE if is_through else STOPPED)
+    assert modules == [["glue.run_glue", "glue.run_predict"], ["glue.run_predict"]][: 1 + is_through]
 
 
-def test_a_command_is_the_config_as_flags_and_its_failure_the_last_line(tmp_path: Path) -> None:
+def test_commands_are_the_config_as_flags_and_their_failure_one_line(tmp_path: Path) -> None:
     config = config_of(tmp_path / "run", seed=7)
-    commands = []
+    ran = []
 
-    def run_command(module: str, flags: Sequence[str], **_: object) -> None:
-        commands.append((module, list(flags)))
+    def run_commands(commands: list[list[str]], *_: object) -> None:
+        ran.extend(commands)
         raise InputError("no\nluck")
 
-    outcome = run_trial(config, WorkerSlot((), 1), run_command=run_command)
+    outcome = run_trial(config, WorkerSlot((), 2), run_commands=run_commands)
     assert (outcome.status, outcome.message) == (FAILED, "no luck")
-    ((module, flags),) = commands
-    assert module == "glue.run_glue"
-    assert {"--seed=7", "--task_name=cola", f"--output_dir={tmp_path / 'run'}"} <= set(flags)
+    (train, *flags), (predict, *others) = ran
+    assert (train, predict) == ("glue.run_glue", "glue.run_predict")
+    run = tmp_path / "run"
+    assert {"--seed=7", "--task_name=cola", f"--output_dir={run}", "--num_workers=2"} <= set(flags)
+    assert {f"--ckpt_path={run / 'best'}", "--split=test", "--num_workers=2"} <= set(others)
+
+
+def test_commands_run_in_one_process_until_one_fails(tmp_path: Path) -> None:
+    sample, no_zip = tmp_path / "sample", tmp_path / "no.zip"
+    fine = ["scripts.make_sample", "--rows", 40, "--output_dir"]
+    command = chain_command([[*fine, sample], ["submission.check", no_zip], [*fine, tmp_path / "more"]])
+    done = subprocess.run(
+        command, cwd=tmp_path, env=chain_environment(1), capture_output=True, encoding="utf-8", check=False
+    )
+    assert done.returncode == 1
+    assert [folder.name for folder in tmp_path.iterdir()] == ["sample"]
+    assert last_line(done.stderr).startswith(f"submission.check: {no_zip}: ")
+    assert last_line(" \n") == "it wrote nothing"

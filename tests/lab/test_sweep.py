@@ -18,6 +18,7 @@ from checkpoints.folder import digest_of
 from common.errors import InputError
 from common.files import sha256_of
 from common.provenance import recorded_digest
+from lab.command_chain import _run_chain
 from lab.sweep import main
 from submission.manifest import provenance_of
 from tests.conftest import RunModule
@@ -36,6 +37,14 @@ def write_plan(folder: Path, sample: Path, text: str) -> Path:
 
 def argv(plan: Path, runs: Path, data: Path, *more: object) -> list[str]:
     return ["--plan", str(plan), "--runs", str(runs), "--data_dir", str(data), *map(str, more)]
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands of trials run in this process, where a start takes no seconds; their threads are set."""
+    for name in ("OMP_NUM_THREADS", "RAYON_NUM_THREADS"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setattr("lab.trial_run._run_process", lambda commands, *_: _run_chain([json.dumps(commands)]))
 
 
 @pytest.fixture
@@ -64,7 +73,7 @@ def test_failures_are_told_and_the_rest_is_done_once(
     ):
         main(argv(plan, runs, broken_data))
     out, err = capsys.readouterr()
-    reason = f"glue.run_glue: exit 1: {broken_data}/MNLI/train.tsv:5: "
+    reason = f"exit 1: glue.run_glue: {broken_data}/MNLI/train.tsv:5: "
     assert f"[1/3] mnli/tiny: failed: {reason}" in err
     assert "[2/3] rte/tiny-from-mnli: skipped: no mnli run to begin with is done" in err
     assert [line.split()[:2] for line in out.splitlines()[1:]] == [
@@ -152,6 +161,7 @@ def test_a_dry_run_names_what_cannot_be_run_and_goes_on(
     )
 
 
+@pytest.mark.usefixtures("in_process")
 def test_transfer_takes_the_encoder_and_never_the_head(sample_dir: Path, tmp_path: Path) -> None:
     """From QNLI too, whose labels are named as those of RTE: they answer another question."""
     text = (
@@ -262,11 +272,10 @@ def own_data(sample_dir: Path, tmp_path: Path) -> Path:
     return folder.parent
 
 
+@pytest.mark.usefixtures("in_process")
 def test_other_test_rows_are_predicted_anew_and_nothing_is_trained_again(
-    sample_dir: Path, own_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # the dry run sets it: to what it was afterwards
+    sample_dir: Path, own_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     plan, runs = write_plan(tmp_path, sample_dir, FEW + "seeds: [5]\ntasks: {rte: }\n"), tmp_path / "runs"
     run, test = runs / "rte" / "tiny-seed5", own_data / "RTE" / "test.tsv"
     main(argv(plan, runs, own_data, "--keep", "best"))
@@ -304,6 +313,7 @@ def test_other_test_rows_are_predicted_anew_and_nothing_is_trained_again(
     assert "(was done before)" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("in_process")
 def test_what_is_damaged_or_removed_concerns_its_trial_alone(
     sample_dir: Path, own_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -331,10 +341,10 @@ def test_what_is_damaged_or_removed_concerns_its_trial_alone(
         main(argv(plan, runs, tmp_path / "nowhere"))
 
 
+@pytest.mark.usefixtures("in_process")
 def test_other_weights_at_the_same_place_are_another_checkpoint(
-    sample_dir: Path, own_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sample_dir: Path, own_data: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # the dry run sets it: to what it was afterwards
     model = tmp_path / "model"
     shutil.copytree(sample_dir / "tiny-convbert", model)
     plan = tmp_path / "plan.yaml"

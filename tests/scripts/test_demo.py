@@ -93,6 +93,6 @@ def test_a_failing_step_is_one_line(run_module, tmp_path):
     assert done.returncode == 1
     assert done.stdout == ""
     *progress, message = done.stderr.splitlines()
-    assert message.startswith("error: glue.run_glue --task_name rte ")
+    assert message.startswith("error: rte: exit 1: glue.run_glue: ")
     assert str(tmp_path / "rte") in message
     assert "Traceback" not in "\n".join(progress)
