@@ -1,4 +1,4 @@
-"""A model folder: configuration, weights, vocabulary and tokeniser settings, read, written and checked.
+"""A model folder: configuration, weights, vocabulary and tokenizer settings, read, written and checked.
 
 Nothing in a folder can run code: what is written is safetensors, JSON and text; of others' folders pickles
 are read too, but never run (see formats/pickles). No Paddle.

@@ -34,7 +34,7 @@ _TIMEOUT = 10  # seconds for the hub to say anything at all
 
 
 def snapshot(repository: str, revision: str) -> tuple[str, Path]:
-    """Fetch a model's configuration, weights and tokeniser.
+    """Fetch a model's configuration, weights and tokenizer.
 
     Args:
         repository: Its name on the hub, such as ``YituTech/conv-bert-base``.

@@ -1,4 +1,4 @@
-"""A model folder's tokeniser: opened, compared with the network, copied when converting. No Paddle."""
+"""A model folder's tokenizer: opened, compared with the network, copied when converting. No Paddle."""
 
 import shutil
 from collections.abc import Iterable, Iterator
@@ -20,7 +20,7 @@ _MAX_NAMED = 6
 
 
 def tokenizer_of(folder: str | Path, config: EncoderConfig, lower_case: bool | None = None) -> Tokenizer:
-    """A model folder's tokeniser; lower_case wins over what its files say.
+    """A model folder's tokenizer; lower_case wins over what its files say.
 
     InputError if it has more pieces than the network has embeddings. A vocabulary that may be cut short or
     another model's, or of which lower_case makes a part useless, is a warning: every id it gives has an
@@ -76,7 +76,7 @@ def _warnings(tokenizer: Tokenizer, config: EncoderConfig) -> Iterator[str]:
 
 
 def copy_tokenizer(tokenizer: Tokenizer, target: Path, layout: str) -> list[str]:
-    """Copy the files that a tokeniser was read from; returns what a user should know.
+    """Copy the files that a tokenizer was read from; returns what a user should know.
 
     PaddleNLP reads vocab.txt and never tokenizer.json: where only that is there, vocab.txt is made from it if
     it can hold all.
@@ -119,7 +119,7 @@ def _write_vocabulary(tokenizer: Tokenizer, target: Path, has_vocabulary: bool) 
     lacking = "some of its settings and tokens" if has_vocabulary else f"what {VOCABULARY} cannot hold"
     consequence = "gives other ids there" if has_vocabulary else "has no vocabulary there"
     return [
-        f"PaddleNLP does not read {TOKENIZER_JSON}, which alone says {lacking}: the tokeniser {consequence}"
+        f"PaddleNLP does not read {TOKENIZER_JSON}, which alone says {lacking}: the tokenizer {consequence}"
     ]
 
 

@@ -1,11 +1,9 @@
 """What ``deploy.infer`` and ``deploy.predict`` share: flags, answers to a row or a file, the benchmark."""
 
-import io
 import json
-import sys
 import time
 from argparse import Namespace
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -143,26 +141,18 @@ def _rows(model: "Model", flags: Namespace) -> Iterator[TextRow]:
         yield row
 
 
-def _chunks(rows: Iterable[TextRow]) -> Iterator[list[TextRow]]:
-    rows = iter(rows)
-    while chunk := list(islice(rows, CHUNK_ROWS)):
-        yield chunk
-
-
 def answer_file(model: "Model", flags: Namespace) -> None:
     """Stream --input through the model into --output, which takes its name when all of it is there."""
     from tqdm import tqdm
 
     started, total = time.monotonic(), 0
-    hidden = not sys.stderr.isatty()
-    with atomic_write(flags.output) as raw, tqdm(unit="row", desc="answering", disable=hidden) as bar:
-        file = io.TextIOWrapper(raw, encoding="utf-8", newline="\n", write_through=True)
-        for chunk in _chunks(_rows(model, flags)):
+    rows = _rows(model, flags)
+    with atomic_write(flags.output) as file, tqdm(unit="row", desc="answering", disable=None) as bar:
+        while chunk := list(islice(rows, CHUNK_ROWS)):
             for result in model.answer(chunk, flags.batch_size):
-                file.write(_line(total, result, Path(flags.output).suffix))
+                file.write(_line(total, result, Path(flags.output).suffix).encode())
                 total += 1
             bar.update(len(chunk))
-        file.detach()
         if not total:
             raise InputError("no rows", path=flags.input)
     seconds = time.monotonic() - started
@@ -177,35 +167,29 @@ def _line(index: int, answer: dict[str, Any], suffix: str) -> str:
     cells: dict[str, Any] = {"index": index, **answer}
     for label, value in cells.pop("probabilities", {}).items():
         cells[f"prob_{label}"] = value
-    line = "\t".join(_cell(value) for value in cells.values()) + "\n"
-    return "\t".join(cells) + "\n" + line if index == 0 else line
-
-
-def _cell(value: Any) -> str:
-    """A value's text; an answer's may hold what separates cells and lines, which is escaped."""
-    text = str(value)
-    return json.dumps(text)[1:-1] if "\t" in text or "\n" in text else text
+    texts = map(str, cells.values())  # an answer may hold what separates cells and lines, which is escaped
+    row = (json.dumps(text)[1:-1] if "\t" in text or "\n" in text else text for text in texts)
+    return ("\t".join(cells) + "\n" if index == 0 else "") + "\t".join(row) + "\n"
 
 
 def benchmark(model: "Model", rows: Sequence[TextRow], batch_size: int, warmup: int) -> str:
     """Two lines: latency percentiles of rows one by one, and throughput of all of them in batches."""
     import numpy as np
 
+    def milliseconds(rows: Sequence[TextRow], batch_size: int) -> float:
+        start = time.perf_counter()
+        model.answer(rows, batch_size)
+        return 1000 * (time.perf_counter() - start)
+
     for row in islice(cycle(rows), warmup):
         model.answer([row])
-    times: list[float] = []  # milliseconds
-    begun = time.perf_counter()
+    times: list[float] = []
     for row in islice(cycle(rows), MAX_TIMED_ROWS):
-        start = time.perf_counter()
-        model.answer([row])
-        times.append(1000 * (time.perf_counter() - start))
-        if time.perf_counter() - begun > MAX_TIMED_SECONDS:
+        times.append(milliseconds([row], 1))
+        if sum(times) > 1000 * MAX_TIMED_SECONDS:
             break
-    repeats = max(1, -(-MIN_TIMED_BATCHES * batch_size // len(rows)))
-    many = list(rows) * repeats
-    start = time.perf_counter()
-    model.answer(many, batch_size)
-    speed = len(many) / (time.perf_counter() - start)
+    many = list(rows) * max(1, -(-MIN_TIMED_BATCHES * batch_size // len(rows)))
+    speed = 1000 * len(many) / milliseconds(many, batch_size)
     latencies = ", ".join(f"p{share} {np.percentile(times, share):.2f}" for share in PERCENTILES)
     return (
         f"latency of one row in ms ({len(times)} times): {latencies}, mean {np.mean(times):.2f}\n"

@@ -13,9 +13,10 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
+from checkpoints.labels import label_names
 from deploy.batcher import Batcher, Batching, QueueFullError, RowAnswer
 from deploy.hosts import AllowedHosts
-from deploy.middleware import REFERENCE_PATH, Metrics, RequestMiddleware, error_body
+from deploy.middleware import REFERENCE_PATH, Metrics, RequestMiddleware, refusal
 from deploy.model import Model
 from deploy.pages import documentation_page, try_page
 from deploy.rows import TextRow
@@ -45,29 +46,16 @@ _REFUSALS = {
 }
 
 
-def _responses(
-    refusal: type[BaseModel], answer: type[BaseModel] | None = None
-) -> dict[int | str, dict[str, Any]]:
+def _responses(refused: type[BaseModel], answer: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
     """What a route's documentation says of its answers."""
-    responses: dict[int | str, dict[str, Any]] = {200: {"model": answer}} if answer else {}
-    return responses | {
-        status: {"model": refusal, "description": reason} for status, reason in _REFUSALS.items()
-    }
+    responses: dict[int | str, dict[str, Any]] = {200: {"model": answer}}
+    for status, reason in _REFUSALS.items():
+        responses[status] = {"model": refused, "description": reason}
+    return responses
 
 
 class Service:
-    """A model that answers over HTTP.
-
-    Args:
-        model: Answers the rows.
-        limits: What is accepted.
-        batching: How rows of several requests are answered together.
-        token: What requests need, if anything.
-        hosts: The hosts that requests may name.
-
-    Attributes:
-        app: The ASGI application, with its middleware.
-    """
+    """A model that answers over HTTP; ``app`` is the ASGI application with its middleware."""
 
     def __init__(
         self,
@@ -143,7 +131,7 @@ class Service:
         texts = ("text", "text_pair")[: min(self.model.texts)]
         body = reference_request_type(texts, self.limits)
 
-        @self.routes.post(REFERENCE_PATH, responses=_responses(ReferenceResponse))
+        @self.routes.post(REFERENCE_PATH, responses=_responses(ReferenceResponse, ReferenceResponse))
         async def prediction(request: body) -> ReferenceResponse:  # type: ignore[valid-type]
             """One input, asked and answered as the reference service did."""
             try:
@@ -168,16 +156,12 @@ class Service:
         @self.routes.get("/model")
         async def describe_model() -> dict[str, Any]:
             """What the model is."""
-            config = self.model.config
+            model, config = self.model, self.model.config
             return {
-                "digest": self.model.digest,
-                "task": config.finetuning_task,
-                "model_type": config.model_type,
-                "kind": self.model.kind,
-                "texts": list(self.model.texts),
-                "labels": [config.id2label[key] for key in sorted(config.id2label)],
-                "max_length": self.model.max_length,
-            }
+                "digest": model.digest, "task": config.finetuning_task, "model_type": config.model_type,
+                "kind": model.kind, "texts": list(model.texts), "labels": label_names(config),
+                "max_length": model.max_length,
+            }  # fmt: skip
 
     def _add_state(self, metrics: Metrics) -> None:
         @self.routes.head("/health", include_in_schema=False)
@@ -202,7 +186,7 @@ class Service:
     def _add_error_handlers(self) -> None:
         @self.routes.exception_handler(RequestValidationError)
         async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-            return _refusal(request, *_first_fault(error))
+            return refusal(request.url.path, *_first_fault(error))
 
         @self.routes.exception_handler(StarletteHTTPException)
         async def refused(request: Request, error: StarletteHTTPException) -> JSONResponse:
@@ -214,17 +198,11 @@ class Service:
                 reason = f"{request.url.path} takes {(error.headers or {}).get('Allow', 'another method')}"
             elif error.status_code == 400:  # FastAPI's, for whatever Python's reader of JSON raises
                 reason = "not JSON: it is not UTF-8, nested too deeply, or has a number of too many digits"
-            return _refusal(request, error.status_code, reason, dict(error.headers or {}))
+            return refusal(request.url.path, error.status_code, reason, dict(error.headers or {}))
 
         @self.routes.exception_handler(Exception)
         async def failed(request: Request, error: Exception) -> JSONResponse:
-            return _refusal(request, 500, "the service failed; its log says why")
-
-
-def _refusal(
-    request: Request, status: int, reason: str, headers: dict[str, str] | None = None
-) -> JSONResponse:
-    return JSONResponse(error_body(request.url.path, status, reason), status, headers)
+            return refusal(request.url.path, 500, "the service failed; its log says why")
 
 
 def _checked(schema: type[BaseModel], values: dict[str, Any]) -> Response:

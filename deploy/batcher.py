@@ -33,21 +33,13 @@ class QueueFullError(Exception):
 
 @dataclass(frozen=True)
 class Batching:
-    """How rows become batches.
+    """How rows become batches."""
 
-    Attributes:
-        max_batch: Rows of a batch.
-        max_wait: Seconds that a row waits for others while a worker is idle.
-        max_queue: Rows that may wait.
-        workers: Batches computed at once.
-        max_delay: Seconds that the last waiting row may be expected to wait.
-    """
-
-    max_batch: int = 32
-    max_wait: float = 0.004
-    max_queue: int = 1024
-    workers: int = 1
-    max_delay: float = math.inf
+    max_batch: int = 32  # rows
+    max_wait: float = 0.004  # seconds that a row waits for others while a worker is idle
+    max_queue: int = 1024  # rows that may wait
+    workers: int = 1  # batches computed at once
+    max_delay: float = math.inf  # seconds that the last waiting row may be expected to wait
 
 
 class _Waiting(NamedTuple):
@@ -60,10 +52,7 @@ class _Waiting(NamedTuple):
 class Batcher:
     """Answers rows in batches on threads of its own, while requests come in.
 
-    Args:
-        answer: Rows → their answers; called from several threads.
-        batching: The bounds.
-        on_batch: Called with the rows of every batch that was answered.
+    ``answer`` is called from several threads, ``on_batch`` with the number of rows of every answered batch.
     """
 
     def __init__(
@@ -92,11 +81,7 @@ class Batcher:
         self._workers = [loop.create_task(self._work()) for _ in range(self._batching.workers)]
 
     async def submit(self, rows: Sequence[TextRow]) -> list[RowAnswer]:
-        """Answer rows, in their order.
-
-        Raises:
-            QueueFullError: So many cannot wait.
-        """
+        """Answer rows, in their order; QueueFullError if so many cannot wait."""
         self._check_room(len(rows))
         loop = asyncio.get_running_loop()
         waiting = [_Waiting(row, loop.create_future()) for row in rows]

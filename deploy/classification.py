@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 
 from checkpoints.folder import check_pairs
+from checkpoints.labels import label_names
 from common.errors import InputError
 from deploy.model import Model
 from deploy.rows import TextRow
 from encoders.batching import pack
 from encoders.tokenizer import Tokenizer
-from glue.tasks import Task, find_task
+from glue.tasks import find_task
 from inference.engine import Engine, predict_logits
 
 
@@ -25,21 +26,13 @@ class ClassificationModel(Model):
         self, engine: Engine, tokenizer: Tokenizer, digest: str, max_length: int | None = None
     ) -> None:
         super().__init__(engine, tokenizer, digest, max_length)
-        self.task: Task | None = find_task(self.config.finetuning_task)
-        self.labels = [self.config.id2label[number] for number in sorted(self.config.id2label)]
+        self.task, self.labels = find_task(self.config.finetuning_task), label_names(self.config)
+        self.texts = (1, 2) if self.config.type_vocab_size > 1 else (1,)
+        if self.task is not None:
+            self.text_columns = tuple(self.task.text_columns)
+            self.texts = (len(self.text_columns),)
         if 1 not in self.texts:
             check_pairs(self.config)
-
-    @property
-    def text_columns(self) -> tuple[str, ...]:
-        return tuple(self.task.text_columns) if self.task else ()
-
-    @property
-    def texts(self) -> tuple[int, ...]:
-        """As many texts as the task has, else 1 or, if the model reads pairs, 2."""
-        if self.task is None:
-            return (1, 2) if self.config.type_vocab_size > 1 else (1,)
-        return (len(self.text_columns),)
 
     def answer(
         self, rows: Sequence[TextRow], batch_size: int = 64, progress: str = ""

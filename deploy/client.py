@@ -212,8 +212,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             ask_file(connect, route, flags.input, flags.output, flags.clients)
             return
         names = ("question", "context") if route == "/answer" else ("text", "text_pair")
-        texts = [text for text in (flags.text, flags.text_pair) if text is not None]
-        print(json.dumps(only_answer(client.post(route, dict(zip(names, texts, strict=False))))))
+        texts = zip(names, (flags.text, flags.text_pair), strict=True)
+        row = {name: text for name, text in texts if text is not None}
+        print(json.dumps(only_answer(client.post(route, row))))
 
 
 def ask_file(connect: Callable[[], Client], route: str, source: str, target: str, clients: int) -> None:

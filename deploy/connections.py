@@ -6,7 +6,6 @@ connection that says nothing, or reads nothing, stays for ever.
 """
 
 import asyncio
-import json
 import math
 import sys
 from enum import IntEnum
@@ -15,7 +14,7 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from deploy.middleware import error_body
+from deploy.middleware import refusal
 
 MAX_HEAD_BYTES = 32 * 1024  # of request line and headers; of what frames a body as well
 MAX_TARGET_BYTES = 16 * 1024  # of the request line's address
@@ -43,29 +42,20 @@ class Wait(IntEnum):
 class Connection(HttpToolsProtocol):
     """uvicorn's protocol with bounds. Its server calls ``end_late`` when a deadline is over.
 
-    Args:
-        seconds: For what follows an answer, and for taking one off us.
-        settings: uvicorn's.
-
-    Attributes:
-        waits_for: What must come next, unless a request is being answered.
-        since: The loop's time when that wait began.
-        deadline: The loop's time when the connection is to be ended.
-        write_deadline: The same for what is written to it.
+    seconds: for what follows an answer, and for taking one off us. Times are the loop's.
     """
 
     def __init__(self, seconds: float, **settings: Any) -> None:
         super().__init__(**settings)
         self._seconds = seconds
-        self.waits_for: Wait | None = None
-        self.since, self.deadline, self.write_deadline = 0.0, math.inf, math.inf
+        self.waits_for: Wait | None = None  # what must come next, unless a request is being answered
+        self.since = 0.0  # when that wait began
+        self.deadline = self.write_deadline = math.inf  # when to end the connection, also if it is not read
         self._has_answered = False
         self._in_head, self._in_body = False, False  # of a request
         self._received, self._body, self._chunks = 0, 0, 0  # bytes since the head began or ended; of body
         self._head, self._thrown_away = 0, 0  # bytes
         self._refusal, self._refused = (0, ""), False
-
-    # Time
 
     def _wait(self, kind: Wait | None = None) -> None:
         """From now, for a request unless another kind is given."""
@@ -117,8 +107,6 @@ class Connection(HttpToolsProtocol):
     def resume_writing(self) -> None:
         super().resume_writing()
         self.write_deadline = math.inf
-
-    # What comes
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
@@ -221,8 +209,6 @@ class Connection(HttpToolsProtocol):
         else:
             self._wait_for_request(IDLE_SECONDS)
 
-    # Refusals
-
     def send_400_response(self, msg: str) -> None:
         status, reason = self._refusal
         if "Content-Length overflow" in str(sys.exc_info()[1]):  # the parser's, where 64 bits do not hold it
@@ -247,11 +233,9 @@ class Connection(HttpToolsProtocol):
         if pending:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        body = json.dumps(error_body("", status, reason)).encode()
-        self.transport.write(
-            STATUS_LINE[status] + b"content-type: application/json\r\nconnection: close\r\n"
-            b"content-length: %d\r\n\r\n" % len(body) + body
-        )
+        answer = refusal("", status, reason, {"connection": "close"})
+        head = b"".join(b"%s: %s\r\n" % header for header in answer.raw_headers)
+        self.transport.write(STATUS_LINE[status] + head + b"\r\n" + bytes(answer.body))
         # Let it be read: closing at once, with more on its way to us, could take it back.
         self._wait()
         self._end_within(LINGER_SECONDS)

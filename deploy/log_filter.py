@@ -10,10 +10,7 @@ MAX_KINDS = 1000  # of messages that are remembered
 
 
 class OncePerMinute(logging.Filter):
-    """Let one record of each kind through a minute, and say how many were held back before it.
-
-    clock: Returns seconds that never go back.
-    """
+    """Let one record of each kind through a minute, and say how many were held back before it."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()

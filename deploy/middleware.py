@@ -2,12 +2,12 @@
 
 import asyncio
 import hmac
-import json
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from starlette.responses import JSONResponse
 
 from deploy.hosts import AllowedHosts, host_of
 from deploy.schemas import Limits
@@ -27,12 +27,7 @@ _ROWS = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
 class Metrics:
-    """Counters of one service, for ``/metrics``.
-
-    Args:
-        waiting: How many rows wait, now.
-        digest: Of the model.
-    """
+    """Counters of one service, for ``/metrics``. waiting: how many rows wait, now."""
 
     def __init__(self, waiting: Callable[[], int], digest: str) -> None:
         self.registry = to = CollectorRegistry()
@@ -52,30 +47,23 @@ class Refusal(Exception):  # noqa: N818 (an answer, not an error of ours)
 
     def __init__(self, status: int, reason: str, **headers: str) -> None:
         super().__init__(reason)
-        self.status, self.reason, self.headers = status, reason, headers
+        self.status, self.headers = status, headers
 
 
-def error_body(path: str, status: int, reason: str) -> dict[str, Any]:
-    """A refusal's body; on the reference's route in the reference's form."""
+def refusal(path: str, status: int, reason: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    """Why a request is refused; on the reference's route in the reference's form."""
     reason = reason.encode("utf-8", "backslashreplace").decode()[:500]
+    body: dict[str, Any] = {"detail": reason}
     if path == REFERENCE_PATH:
-        return {"err_no": status, "err_msg": reason, "key": [], "value": [], "tensors": []}
-    return {"detail": reason}
+        body = {"err_no": status, "err_msg": reason, "key": [], "value": [], "tensors": []}
+    return JSONResponse(body, status, headers)
 
 
 class RequestMiddleware:
     """ASGI middleware that checks a request and receives its body before the application sees it.
 
-    Args:
-        app: The application.
-        limits: What is accepted.
-        metrics: Counts the answers.
-        paths: Those that are counted by name.
-        token: What requests need, if anything.
-        hosts: The hosts that requests may name.
-
-    Attributes:
-        draining: Set while the service shuts down, when every answer ends its connection.
+    Requests for ``paths`` are counted by name. While the service shuts down ``draining`` is set, and every
+    answer ends its connection.
     """
 
     def __init__(
@@ -113,8 +101,8 @@ class RequestMiddleware:
             self._check(scope)
             if await self._receive_body(body, receive):
                 await self._answer(scope, bytes(body), receive, counted_send)
-        except Refusal as refusal:
-            await _send_refusal(path, refusal, counted_send)
+        except Refusal as reason:
+            await refusal(path, reason.status, str(reason), reason.headers)(scope, receive, counted_send)
         finally:
             self._running -= 1
             self._held -= len(body)
@@ -217,11 +205,3 @@ def _replayed(body: bytes) -> Receive:
         return messages.pop()
 
     return receive
-
-
-async def _send_refusal(path: str, refusal: Refusal, send: Send) -> None:
-    body = json.dumps(error_body(path, refusal.status, refusal.reason)).encode()
-    headers = {"content-type": "application/json", "content-length": str(len(body)), **refusal.headers}
-    encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": refusal.status, "headers": encoded})
-    await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -19,14 +19,12 @@ class Model(ABC):
         tokenizer: Of the network.
         digest: Of the model folder.
         max_length: Of an input in tokens; None: as trained.
-
-    Attributes:
-        kind: ``sentence`` or ``question``.
-        config: Of the network.
     """
 
-    kind: str
+    kind: str  # ``sentence`` or ``question``
     default_length: int  # where neither the caller nor the checkpoint says
+    text_columns: tuple[str, ...] = ()  # the texts' names in the files of the model's task, if known
+    texts: tuple[int, ...]  # how many texts a row may have
 
     def __init__(
         self, engine: Engine, tokenizer: Tokenizer, digest: str, max_length: int | None = None
@@ -36,17 +34,7 @@ class Model(ABC):
         default = min(self.default_length, config.max_position_embeddings)
         self.max_length = max_length or config.max_seq_length or default
         check_length(self.max_length, config)
-        self.tokenizer_lock = threading.Lock()  # of the tokeniser's settings; graphs run side by side
-
-    @property
-    @abstractmethod
-    def texts(self) -> tuple[int, ...]:
-        """How many texts a row may have."""
-
-    @property
-    def text_columns(self) -> tuple[str, ...]:
-        """What the texts are called in the files of the model's task; empty if that is not known."""
-        return ()
+        self.tokenizer_lock = threading.Lock()  # of the tokenizer's settings; graphs run side by side
 
     @abstractmethod
     def answer(

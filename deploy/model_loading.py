@@ -32,9 +32,6 @@ def open_exported(
         max_length: Of an input in tokens; None: as trained.
         threads: Threads to compute with; 0: as the environment says.
         lower_case: Whether texts are lower-cased; None: as the folder says.
-
-    Raises:
-        InputError: What is wrong with the folder.
     """
     exported = read_exported(folder)
     engine = open_engine(exported, device, threads)
@@ -65,7 +62,7 @@ def open_model_folder(
 def load_network(  # type: ignore[no-untyped-def]
     path: str | Path, lower_case: bool | None = None, label_map: str | None = None
 ):
-    """A fine-tuned model's folder, its network in evaluation mode, and its tokeniser."""
+    """A fine-tuned model's folder, its network in evaluation mode, and its tokenizer."""
     from checkpoints.network import load_classifier
     from glue.model import named_labels
     from squad import model as squad_model

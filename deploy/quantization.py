@@ -37,13 +37,8 @@ def quantizer(
 ) -> Callable[[ExportedModel], dict[str, object]]:
     """What ``inference.export.export`` is to finish with: it scores, quantizes, scores again and prints both.
 
-    Args:
-        folder: The model's.
-        config: Of the model.
-        data_dir: The official data; None: the download cache.
-
-    Raises:
-        InputError: Task, labels or dev files are not there; before anything is done.
+    InputError, before anything is done, where task, labels or dev files are not there. Without ``data_dir``
+    they are the download cache's.
     """
     task, score = config.finetuning_task, _scorer(folder, config, data_dir)
 

@@ -21,12 +21,7 @@ MAX_BEAM_ROWS = 8  # windows of a batch with the joint head, which needs much ro
 
 
 class QuestionModel(Model):
-    """A span model.
-
-    Args:
-        engine, tokenizer, digest, max_length: As of every model; the length is a window's.
-        cutting: How passages are cut, as ``squad.windows.saved_cutting`` returns it.
-    """
+    """A span model. cutting: how passages are cut, as ``squad.windows.saved_cutting`` returns it."""
 
     kind = "question"
     texts = (2,)

@@ -18,21 +18,13 @@ _EXAMPLES = {
 
 @dataclass(frozen=True)
 class Limits:
-    """What a service accepts.
+    """What a service accepts."""
 
-    Attributes:
-        inputs: Of a request.
-        characters: Of a text.
-        body: Bytes of a request's body.
-        requests: At once.
-        seconds: For an answer, and for sending a request's body.
-    """
-
-    inputs: int = 256
-    characters: int = 20_000
-    body: int = 1 << 20
-    requests: int = 1024
-    seconds: float = 30.0
+    inputs: int = 256  # of a request
+    characters: int = 20_000  # of a text
+    body: int = 1 << 20  # bytes of a request's
+    requests: int = 1024  # at once
+    seconds: float = 30.0  # for an answer, and for sending a request's body
 
 
 class StrictModel(BaseModel):
@@ -121,16 +113,14 @@ def request_type(fields: dict[str, bool], limits: Limits) -> Any:
     fields: Name → whether it is required. An input of several may be a bare text if one text is enough.
     """
     text = text_type(limits)
-    one: Any = create_model(
-        "Input",
-        __base__=StrictModel,
-        **{
-            name: (text, Field(examples=[_EXAMPLES[name]]))
-            if required
-            else (text | None, Field(None, examples=[_EXAMPLES[name]]))
-            for name, required in fields.items()
-        },  # type: ignore[call-overload]
-    )
+    types: dict[str, Any] = {
+        name: (
+            text if required else text | None,
+            Field(... if required else None, examples=[_EXAMPLES[name]]),
+        )
+        for name, required in fields.items()
+    }
+    one: Any = create_model("Input", __base__=StrictModel, **types)
     item: Any = one | text if sum(fields.values()) == 1 else one
     inputs: Any = Annotated[list[item], Field(min_length=1, max_length=limits.inputs)]
     many: Any = create_model("Inputs", __base__=StrictModel, inputs=(inputs, ...))

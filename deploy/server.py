@@ -6,6 +6,8 @@ import logging
 import socket
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from operator import itemgetter
 from types import FrameType
 
@@ -45,11 +47,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def connections_allowed(requested: int) -> int:
-    """How many connections a service can hold, with a note if they are fewer than requested.
-
-    Raises:
-        InputError: Not one can be held.
-    """
+    """How many connections a service can hold, with a note if they are fewer than requested."""
     room = room_for(requested)
     if room < 1:
         raise InputError("the limit of open files is too low for any connection; raise it: ulimit -n 4096")
@@ -65,17 +63,11 @@ class Server(uvicorn.Server):
     """Serves an application on a bound socket until SIGTERM or SIGINT.
 
     Then it takes no more connections; requests on those it has are answered, each with
-    ``Connection: close``.
+    ``Connection: close``. At the end an idle connection is closed after ``idle`` seconds, any other after
+    ``patience`` seconds.
 
     No more than ``connections`` are open at once. If one more comes, the one that has waited longest without
     a whole request is closed for it; if all are being answered, it waits to be accepted.
-
-    Args:
-        app: The application.
-        bound: The socket.
-        idle: Seconds after which an idle connection is closed at the end.
-        patience: Seconds after which any connection is closed at the end.
-        connections: The most at once.
     """
 
     def __init__(
@@ -141,10 +133,10 @@ class Server(uvicorn.Server):
     def _resume_accepting(self) -> None:
         asyncio.get_running_loop().add_reader(self._bound.fileno(), self._accept)
 
-    def _pause_accepting(self, seconds: float) -> None:
+    def _pause_accepting(self, seconds: float, then: Callable[[], None] | None = None) -> None:
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._bound.fileno())
-        self._pause = loop.call_later(seconds, self._resume_accepting)
+        self._pause = loop.call_later(seconds, then or self._resume_accepting)
 
     def _accept(self) -> None:
         """Take connections that wait, a few at a time, as long as there is room for them.
@@ -168,35 +160,28 @@ class Server(uvicorn.Server):
     def _connect(self, accepted: socket.socket) -> None:
         accepted.setblocking(False)
         loop = asyncio.get_running_loop()
-        connecting = loop.create_task(loop.connect_accepted_socket(self._protocol, accepted))
+        state = {"server_state": self.server_state, "app_state": self.lifespan.state}
+        protocol = partial(Connection, self._patience / 2, config=self.config, **state)
+        connecting = loop.create_task(loop.connect_accepted_socket(protocol, accepted))
         self._connecting.add(connecting)
         connecting.add_done_callback(self._connecting.discard)
 
-    def _protocol(self) -> asyncio.Protocol:
-        state = {"server_state": self.server_state, "app_state": self.lifespan.state}
-        return Connection(self._patience / 2, config=self.config, **state)
-
     def _make_room(self) -> None:
         """Close the connection that has waited longest for a request or its body, or wait for one to end."""
-        loop, most = asyncio.get_running_loop(), self._max_connections
-        silent = self._longest_waiting()
-        if silent is None:
-            _LOG.warning("all %d connections are in use (--max_connections); others wait", most)
-            self._pause_accepting(POLL_SECONDS)
-            return
-        loop.remove_reader(self._bound.fileno())
-        self._pause = loop.call_later(0, self._close, silent, silent.since)  # after reading what it has sent
-
-    def _longest_waiting(self) -> Connection | None:
-        """The connection to be closed first, of those that have waited for longer than the grace."""
-        now = asyncio.get_running_loop().time()
-        grace = [GRACE_SECONDS, IDLE_GRACE_SECONDS, GRACE_SECONDS]  # by Wait
+        now, grace = asyncio.get_running_loop().time(), [GRACE_SECONDS, IDLE_GRACE_SECONDS, GRACE_SECONDS]
         waiting = [
             (each.waits_for, each.since, each)
             for each in self._connections()
             if each.waits_for is not None and now - each.since >= grace[each.waits_for]
         ]
-        return min(waiting, key=itemgetter(0, 1))[2] if waiting else None
+        if not waiting:
+            _LOG.warning(
+                "all %d connections are in use (--max_connections); others wait", self._max_connections
+            )
+            self._pause_accepting(POLL_SECONDS)
+            return
+        _, since, silent = min(waiting, key=itemgetter(0, 1))
+        self._pause_accepting(0, partial(self._close, silent, since))  # after reading what it has sent
 
     def _close(self, silent: Connection, since: float) -> None:
         if silent.waits_for is not None and silent.since == since:

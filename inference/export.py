@@ -39,7 +39,7 @@ def export(
 
     Args:
         model: The network, in evaluation mode.
-        tokenizer: Its tokeniser, which is kept in the folder.
+        tokenizer: Its tokenizer, which is kept in the folder.
         digest: Of the model folder.
         target: The folder to write; new, empty, or an earlier export.
         kind: ``paddle`` or ``onnx``.

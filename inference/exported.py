@@ -4,7 +4,7 @@
 ``model.onnx``             the graph, or ``model.json`` (Paddle 2: ``model.pdmodel``) and
                            ``model.pdiparams``
 ``config.json``            the model's: sizes, label map, task, longest input
-``vocab.txt``              or ``tokenizer.json``, and ``tokenizer_config.json``: the tokeniser
+``vocab.txt``              or ``tokenizer.json``, and ``tokenizer_config.json``: the tokenizer
 ``export.json``            format, head, digest of the model folder, the largest difference found
 ``manifest.json``          the SHA-256 of every other file
 ========================== ==================================================================
@@ -65,7 +65,7 @@ class ExportedModel:
         return self.folder / self.graph
 
     def tokenizer(self, lower_case: bool | None = None) -> Tokenizer:
-        """The folder's tokeniser; InputError if it does not fit the network.
+        """The folder's tokenizer; InputError if it does not fit the network.
 
         lower_case: Whether texts are lower-cased; None: as the folder says.
         """

@@ -19,7 +19,7 @@ WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c"]
 
 
 def opened(folder: Path, pieces: list[str], **sizes: int) -> Tokenizer:
-    """The tokeniser of a folder with this vocabulary, beside a network of these sizes."""
+    """The tokenizer of a folder with this vocabulary, beside a network of these sizes."""
     (folder / "vocab.txt").write_text("".join(f"{word}\n" for word in pieces), encoding="utf-8")
     return tokenizer_of(folder, EncoderConfig(**{"vocab_size": len(WORDS), **sizes}))
 

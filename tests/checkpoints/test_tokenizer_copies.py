@@ -1,4 +1,4 @@
-"""What becomes of a tokeniser where a model folder is converted, and which files a model's digest is of."""
+"""What becomes of a tokenizer where a model folder is converted, and which files a model's digest is of."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ def library() -> Any:
 
 
 def source_of(folder: Path, files: dict[str, Any]) -> Path:
-    """The golden BERT with these files of a tokeniser."""
+    """The golden BERT with these files of a tokenizer."""
     shutil.copytree(GOLDEN / "bert", folder)
     (folder / "outputs.npz").unlink()
     for name, content in files.items():

@@ -1,4 +1,4 @@
-"""Export, inference and serving of models whose tokeniser is tokenizer.json, and --do_lower_case on each."""
+"""Export, inference and serving of models whose tokenizer is tokenizer.json, and --do_lower_case on each."""
 
 import json
 import shutil
@@ -36,7 +36,7 @@ def test_it_answers_as_with_vocab_txt(model: Path, sst2_model: Path) -> None:
     assert open_model_folder(model).answer([(TEXT,)]) == open_model_folder(sst2_model).answer([(TEXT,)])
 
 
-def test_an_export_keeps_the_tokeniser(model: Path, tmp_path: Path) -> None:
+def test_an_export_keeps_the_tokenizer(model: Path, tmp_path: Path) -> None:
     export([*ONNX, "--model_path", str(model), "--save_inference_dir", str(tmp_path / "exported")])
     assert (tmp_path / "exported" / "tokenizer.json").is_file()
     assert Tokenizer(tmp_path / "exported").encode_plain([TEXT]) == Tokenizer(model).encode_plain([TEXT])
