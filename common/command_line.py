@@ -91,6 +91,8 @@ program_name: str | None = None
 class CommandParser(argparse.ArgumentParser):
     """An argument parser that takes ``--data_dir`` and ``--data-dir`` alike."""
 
+    exits = True  # on wrong usage; else it raises UsageError
+
     def __init__(self, **settings: Any) -> None:
         if program_name:
             settings["prog"] = program_name
@@ -123,6 +125,8 @@ class CommandParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Leave with 2 and say why; the flags, of which there may be fifty, are left to --help."""
+        if not self.exits:
+            raise UsageError(one_line(message))
         usage = self._short_usage(self._get_positional_actions()) % {"prog": self.prog}
         self.exit(2, f"usage: {usage}; --help lists them\nerror: {one_line(message)}\n")
 

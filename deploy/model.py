@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from checkpoints.folder import check_length
-from deploy.rows import TextRow
+from common.errors import InputError
+from deploy.rows import TextRow, check_row
 from encoders.tokenizer import Tokenizer
 from inference.engine import Engine
 
@@ -35,6 +36,28 @@ class Model(ABC):
         self.max_length = max_length or config.max_seq_length or default
         check_length(self.max_length, config)
         self.tokenizer_lock = threading.Lock()  # of the tokenizer's settings; graphs run side by side
+
+    def __call__(
+        self, texts: str | Sequence[str | Sequence[str]], batch_size: int = 64
+    ) -> list[dict[str, Any]]:
+        """Answer texts, or pairs of texts, in their order; a lone text counts as a list of one.
+
+        Returns:
+            For each what ``deploy.infer --json`` prints: of a classifier ``label``, ``prob``,
+            ``probabilities`` and ``label_id``, of a regression ``score``, of a question model ``answer``,
+            ``start``, ``end`` and ``prob``.
+
+        Raises:
+            InputError: A text is empty or too long, or there are more or fewer of them than the model takes.
+        """
+        listed = [texts] if isinstance(texts, str) else texts
+        rows = [(row,) if isinstance(row, str) else tuple(row) for row in listed]
+        for number, row in enumerate(rows):
+            if len(row) not in self.texts:
+                counts = " or ".join(map(str, self.texts))
+                raise InputError(f"row {number}: the model takes {counts} texts, not {len(row)}")
+            check_row(row, [f"row {number}: text {position + 1}" for position in range(len(row))])
+        return self.answer(rows, batch_size)
 
     @abstractmethod
     def answer(

@@ -17,6 +17,40 @@ from inference.graph_engine import open_engine
 from squad.windows import saved_cutting
 
 
+def load(
+    folder: str | Path,
+    *,
+    device: str = "cpu",
+    max_seq_length: int | None = None,
+    do_lower_case: bool | None = None,
+    label_map: str | None = None,
+) -> Model:
+    """Open a trained model, which then answers texts.
+
+    Args:
+        folder: A fine-tuned model folder, a run's folder (its ``best/`` is taken), or an exported folder.
+        device: ``cpu`` or ``gpu``.
+        max_seq_length: The longest input in tokens; None: as in training.
+        do_lower_case: Whether texts are lower-cased; None: as the folder says.
+        label_map: Names of the labels of a model folder, a comma list in the order of their ids; None: as it
+            says.
+
+    Raises:
+        InputError: What is wrong with the folder.
+
+    >>> import deploy
+    >>> model = deploy.load("runs/rte")
+    >>> (answer,) = model([("A man sleeps.", "A man is awake.")])
+    >>> answer["label"] in ("entailment", "not_entailment")
+    True
+    """
+    if not is_exported(folder):
+        return open_model_folder(folder, device, max_seq_length, do_lower_case, label_map)
+    if label_map:
+        raise InputError(f"label_map {label_map}: an exported folder knows its labels", path=folder)
+    return open_exported(folder, device, max_seq_length, lower_case=do_lower_case)
+
+
 def open_exported(
     folder: str | Path,
     device: str = "cpu",

@@ -10,6 +10,7 @@ if not __package__:  # started by path: import from this clone
     sys.path[0] = sys.path[0].rpartition("/")[0]
 
 import json
+from argparse import Namespace
 from collections.abc import Sequence
 
 from common.command_line import CommandParser, run
@@ -25,13 +26,20 @@ def make_parser() -> CommandParser:
     return parser
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    checkpoint, splits, predictions = predict(make_parser().parse_args(argv), "dev")
-    from encoders import distributed
+def evaluate(flags: Namespace) -> dict[str, float]:
+    """The dev scores of the model that a command's flags name."""
+    checkpoint, splits, predictions = predict(flags, "dev")
     from glue.scoring import dev_scores
 
+    return dev_scores(checkpoint.config, splits, predictions)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    scores = evaluate(make_parser().parse_args(argv))
+    from encoders import distributed
+
     if distributed.is_first():
-        print(json.dumps(dev_scores(checkpoint.config, splits, predictions)))
+        print(json.dumps(scores))
 
 
 if __name__ == "__main__":

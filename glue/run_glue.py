@@ -15,6 +15,8 @@ if not __package__:  # started by path: import from this clone
 
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from common.command_line import CommandParser, path, run
 from common.flags import set_workers
@@ -22,6 +24,9 @@ from glue.arguments import add_common, add_task
 from glue.config import PRESETS, GlueRunConfig, GlueTrainingConfig, preset_lines, preset_settings
 from glue.tasks import find_task, task_named
 from training.flags import add_output_flags, add_run_flags, add_training_flags, parse_flags, resolve_flags
+
+if TYPE_CHECKING:
+    from training.run_result import RunResult
 
 
 def make_parser() -> CommandParser:
@@ -45,22 +50,29 @@ def make_parser() -> CommandParser:
     return parser
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    flags = parse_flags(make_parser(), argv, lambda task: find_task(task) is not None)
+def train(parser: CommandParser, argv: Sequence[str] | None) -> "RunResult":
+    """Fine-tune as a command line says."""
+    flags = parse_flags(parser, argv, lambda task: find_task(task) is not None)
     set_workers(flags.num_workers)
-    from encoders import distributed
     from glue.fine_tuning import fine_tune
+    from training.run_result import RunResult
 
     task = task_named(flags.task_name)
     config = resolve_flags(GlueRunConfig, flags, partial(preset_settings, task=task))
     state = fine_tune(config)
-    if not distributed.is_first():
-        return
-    best, last = state.best, state.last
-    print(
-        f"{task.name}: {task.main} best {best['main']:.4f} at step {best['step']:.0f}, "
-        f"last {last['main']:.4f}; the model is in {flags.output_dir}/best"
-    )
+    return RunResult(Path(config.output_dir), task.name, task.main, state.best, state.last)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    result = train(make_parser(), argv)
+    from encoders import distributed
+
+    if distributed.is_first():
+        best, last = result.best, result.last
+        print(
+            f"{result.task}: {result.metric} best {best['main']:.4f} at step {best['step']:.0f}, "
+            f"last {last['main']:.4f}; the model is in {result.folder}/best"
+        )
 
 
 if __name__ == "__main__":

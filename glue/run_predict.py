@@ -74,23 +74,31 @@ def predict(flags: Namespace, kind: str) -> "tuple[TaskModel, list[SplitFeatures
     )
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    flags = make_parser().parse_args(argv)
+def predict_files(flags: Namespace) -> "dict[Path, SplitPredictions]":
+    """Predict what a command's flags ask for, and write it → each file and its predictions."""
     target = Path(flags.output_dir or _default_folder(flags.ckpt_path) / flags.split)
     checkpoint, splits, predictions = predict(flags, flags.split)
     from encoders import distributed
     from glue.predictions import write_predictions
 
-    if not distributed.is_first():
-        return
     digest = checkpoint.digest()
-    write_predictions(target, [part.made_by(digest) for part in predictions])
-    for part in predictions:
-        print(f"{target / part.split.submission_file}: {len(part.values)} rows")
+    parts = {target / part.split.submission_file: part.made_by(digest) for part in predictions}
+    if not distributed.is_first():
+        return parts
+    write_predictions(target, list(parts.values()))
     predicted = [split.split for split in splits]
     for split in checkpoint.task.of_kind(flags.split):
         if split not in predicted and (target / split.submission_file).is_file():
             say(f"warning: {target / split.submission_file}: is of an earlier prediction")
+    return parts
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parts = predict_files(make_parser().parse_args(argv))
+    from encoders import distributed
+
+    for file, part in parts.items() if distributed.is_first() else ():
+        print(f"{file}: {len(part.values)} rows")
 
 
 def _default_folder(ckpt_path: str) -> Path:

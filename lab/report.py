@@ -91,9 +91,9 @@ def contents(runs: Path, data_dir: Path | None, archive: Path | None, size: str)
     from glue.published import rows_of
     from glue.tasks import TASKS
     from lab import report_charts, report_rows, report_runs, report_submission
-    from lab.results import done_runs, read_runs_table
+    from lab.results import done_runs, results
 
-    table = read_runs_table(runs)
+    table = results(runs)
     done = done_runs(table)
     if done.empty:
         raise InputError("no run below it is done yet", path=runs)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.json_files import read_json_object
+from common.python_api import make_callable
 from glue.runs import read_runs
 from glue.tasks import TASKS
 from lab.trial_store import DONE, FAILED, SKIPPED, STOPPED, TrialResult, read_results
@@ -27,12 +28,24 @@ UNFINISHED = "unfinished"
 _COLUMNS = ("task", "configuration", "seed", "run", "folder", "status", "message", "model", "step", "main")
 
 
-def read_runs_table(runs: Path) -> "DataFrame":
+def results(runs: str | Path) -> "DataFrame":
     """Read every run below a folder, in the order of the task table, configurations and seeds.
+
+    Args:
+        runs: The folder, such as the ``--runs`` of a sweep.
+
+    Returns:
+        A row for each run; the columns are described at the head of this module.
 
     Raises:
         InputError: There is no run with scores, or a record or the scores of one cannot be read.
+
+    >>> import lab
+    >>> print(lab.results("runs")[["run", "status", "step"]].to_string(index=False))
+    run status  step
+    rte   done   2.0
     """
+    runs = Path(runs)
     scored, trials = read_runs(runs), read_results(runs)
     recorded = {trial.folder for trial in trials}
     rows = [_trial_row(trial) for trial in trials]
@@ -118,3 +131,6 @@ def summarise(table: "DataFrame") -> "DataFrame":
     counts = ["runs", "models"]
     summary[counts] = summary[counts].fillna(0).astype(int)
     return summary.reset_index()
+
+
+make_callable(__name__, results)

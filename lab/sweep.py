@@ -34,14 +34,17 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from common.command_line import CommandParser, count, path, run
 from common.errors import InputError
 from common.messages import say
+from common.python_api import make_callable, parse
 from glue.arguments import add_data_dir, data_folder
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from lab.scheduling import Runner
     from lab.trial_store import Outcome
 
@@ -88,8 +91,44 @@ def make_parser() -> CommandParser:
     return parser
 
 
+def sweep(
+    plan: str | Path, runs: str | Path, data_dir: str | Path | None = None, **settings: Any
+) -> "DataFrame":
+    """Run all trials of a plan that are not done, as ``python -m lab.sweep`` does.
+
+    Args:
+        plan: A YAML file, or the name of a shipped plan.
+        runs: The folder of the runs.
+        data_dir: The folder of the official files; None: the download cache.
+        **settings: Any other flag of the command, without its dashes.
+
+    Returns:
+        A row for each trial, with the columns of ``lab.results``.
+
+    Raises:
+        InputError: The plan, the data or a setting is wrong, or a trial failed: the others are done then.
+
+    >>> import lab
+    >>> table = lab.sweep("plan.yaml", runs="sweep", data_dir="glue_data")
+    >>> list(zip(table["run"], table["status"]))
+    [('rte/mini-seed1', 'done')]
+    """
+    table, outcomes = _run(parse(make_parser(), plan=plan, runs=runs, data_dir=data_dir, **settings))
+    _raise_for_failures(outcomes)
+    return table
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    flags = make_parser().parse_args(argv)
+    table, outcomes = _run(make_parser().parse_args(argv))
+    if len(table):
+        from lab.selection import print_summary
+
+        print_summary(table)
+    _raise_for_failures(outcomes)
+
+
+def _run(flags: Namespace) -> "tuple[DataFrame, Mapping[str, Outcome]]":
+    """The table of the trials and what became of each now; empty after a dry run, which prints its table."""
     if flags.dry_run:
         _set_threads(flags)
     from common.locks import Lock
@@ -99,7 +138,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     from lab.results import trials_table
     from lab.scheduling import Sweep
     from lab.search import suggest
-    from lab.selection import print_summary
     from lab.trial_config import TrialResolver
     from lab.trial_store import readable_results
 
@@ -107,21 +145,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     trials, data = trials_of(plan), data_folder(flags.data_dir).resolve()
     runs = Path(flags.runs).resolve()
     resolver = TrialResolver(runs, data, flags.device, plan.stop_early, flags.keep == "all")
-    sweep = Sweep(trials, resolver, suggest)
+    planned = Sweep(trials, resolver, suggest)
     _report_missing_files([trial.task for trial in trials], data)
     if flags.dry_run:
         from lab.estimate import dry_run_lines
 
-        sweep.check()
-        print("\n".join(dry_run_lines(sweep, flags.workers or 1)))
-        return
+        planned.check()
+        print("\n".join(dry_run_lines(planned, flags.workers or 1)))
+        return trials_table([]), {}
     runs.mkdir(parents=True, exist_ok=True)
     with Lock(runs / ".lock"), Progress(trials, runs) as progress, closing(_runner(flags)) as runner:
-        sweep.check()
-        outcomes = sweep.run(runner, progress)
-    if results := readable_results(runs, [trial.name for trial in trials]):
-        print_summary(trials_table(results))
-    _raise_for_failures(outcomes)
+        planned.check()
+        outcomes = planned.run(runner, progress)
+    return trials_table(readable_results(runs, [trial.name for trial in trials])), outcomes
 
 
 def _set_threads(flags: Namespace) -> None:
@@ -169,6 +205,8 @@ def _raise_for_failures(outcomes: Mapping[str, "Outcome"]) -> None:
             f"{len(failed)} of {len(outcomes)} trials failed{others}; sweep again to try them again"
         )
 
+
+make_callable(__name__, sweep)
 
 if __name__ == "__main__":
     run(main)

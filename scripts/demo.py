@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
+import submission
 from common.command_line import CommandParser, path, run, tolerance
 from common.errors import InputError
 from common.files import write_text
@@ -25,7 +26,7 @@ from glue.tasks import TASKS, task_name
 from lab import report
 from lab.command_chain import chain_command, chain_environment, last_line
 from scripts.make_sample import MODEL_FOLDER, write_sample
-from submission import check, pack
+from submission.check import main as check
 
 MODEL = "convbert-mini"
 # 600 rows are few: more epochs, and a higher rate below, than the authors' recipe has for thousands.
@@ -67,11 +68,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     train_all(folder, tasks, "--seed", flags.seed, "--num_train_epochs", flags.num_train_epochs)
     data, predictions, archive = folder / "data", folder / "predictions", folder / "submission.zip"
     if not flags.tasks:
-        from submission import manifest
-
-        reports = pack.pack(predictions, archive, data)
-        manifest.write_manifest(archive, reports, manifest.provenance_of(predictions, folder))
-        check.main([str(archive), "--data_dir", str(data)])
+        submission.pack(predictions, archive, data, manifest=True, runs=folder)
+        check([str(archive), "--data_dir", str(data)])
         print()
     summary.main([str(folder)])
     page = folder / "report.html"

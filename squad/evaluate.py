@@ -24,6 +24,7 @@ from common.command_line import CommandParser, path, run
 from common.errors import InputError
 from common.files import write_text
 from common.json_files import read_json_object
+from common.python_api import arguments, make_callable, raising
 from squad.data import read_golds
 from squad.official import Golds, always_null, score_v11, score_v20
 
@@ -77,8 +78,37 @@ def _threshold(text: str) -> float:
 _threshold.__name__ = "number"  # argparse says "invalid number value"
 
 
+def evaluate(data_file: str | Path, pred_file: str | Path, **settings: Any) -> dict[str, float]:
+    """The official numbers of a prediction file, as ``python -m squad.evaluate`` prints them.
+
+    Args:
+        data_file: An official SQuAD file, or rows as run_squad reads them.
+        pred_file: Question id → answer, as JSON.
+        **settings: Other flags of the command: ``na_prob_file``, ``na_prob_thresh``, ``out_image_dir``,
+            ``script``.
+
+    Returns:
+        The official script's keys in its order, in percent.
+
+    Raises:
+        InputError: A file or a setting is wrong.
+
+    >>> import squad
+    >>> squad.evaluate("dev.json", "perfect.json")["exact"]
+    100.0
+    """
+    return _evaluate(raising(make_parser()), [str(data_file), str(pred_file), *arguments(settings)])[0]
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = make_parser()
+    scores, flags = _evaluate(make_parser(), argv)
+    if flags.out_file:
+        write_text(flags.out_file, json.dumps(scores))
+    else:
+        print(json.dumps(scores, indent=None if flags.script == "v1.1" else 2))
+
+
+def _evaluate(parser: CommandParser, argv: Sequence[str] | None) -> tuple[dict[str, float], Namespace]:
     flags = parser.parse_args(argv)
     _check_usage(parser, flags)
     golds = read_golds(flags.data_file)
@@ -109,10 +139,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise InputError(f"{flags.pred_file} against {flags.data_file}: {error}") from None
     if no_answer is not None and flags.out_image_dir:
         scores.update(_draw(golds, predictions, no_answer, flags))
-    if flags.out_file:
-        write_text(flags.out_file, json.dumps(scores))
-    else:
-        print(json.dumps(scores, indent=None if flags.script == "v1.1" else 2))
+    return scores, flags
 
 
 def _check_usage(parser: CommandParser, flags: Namespace) -> None:
@@ -217,6 +244,8 @@ def _checked(path: str | Path, what: str, is_right: Callable[[object], bool]) ->
             raise InputError(f"question {name!r}: expected a {what}, found {text}", path=path)
     return values
 
+
+make_callable(__name__, evaluate)
 
 if __name__ == "__main__":
     run(main)

@@ -21,6 +21,7 @@ if not __package__:  # started by path: import from this clone
 import json
 from argparse import Namespace
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.cache import cache_dir
@@ -46,7 +47,8 @@ from training.flags import (
 )
 
 if TYPE_CHECKING:
-    pass
+    from squad.answers import Answers
+    from training.run_result import RunResult
 
 _OF_TRAINING = ("train_file", "preset", "resume", "overwrite_output_dir", "from_scratch")
 
@@ -84,28 +86,47 @@ def make_parser() -> CommandParser:
     return parser
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    parser = make_parser()
+def parse(parser: CommandParser, argv: Sequence[str] | None) -> Namespace:
+    """The flags of a command line, checked."""
     flags = parse_flags(parser, argv, lambda task: task.startswith("squad_"))
     flags.do_train = flags.do_train or bool(flags.begun)  # only training leaves what can be resumed
     _check_usage(parser, flags)
     set_workers(flags.num_workers)
-    from encoders import distributed
-    from squad.answering import predict
+    return flags
+
+
+def train(flags: Namespace) -> "RunResult":
+    """Fine-tune as the flags say."""
     from squad.fine_tuning import fine_tune
+    from training.run_result import RunResult
+
+    state = fine_tune(training_config(flags))
+    return RunResult(Path(flags.output_dir), "squad", "f1", state.best, state.last)
+
+
+def answer(flags: Namespace) -> "Answers":
+    """Answer --predict_file with a trained model."""
+    from squad.answering import predict
+
+    return predict(answering_config(flags))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    flags = parse(make_parser(), argv)
+    from encoders import distributed
     from squad.prediction import dev_scores
 
     if not flags.do_train:
-        answers = predict(answering_config(flags))
+        answers = answer(flags)
         if distributed.is_first() and answers.data.has_answers:
             print(json.dumps(dev_scores(answers), indent=2))
         return
-    state = fine_tune(training_config(flags))
+    result = train(flags)
     if distributed.is_first():
-        best, last = state.best, state.last
+        best, last = result.best, result.last
         print(
             f"f1 best {best['main']:.2f} % at step {best['step']:.0f}, last {last['main']:.2f} %; "
-            f"the model is in {flags.output_dir}/best"
+            f"the model is in {result.folder}/best"
         )
 
 

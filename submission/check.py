@@ -14,6 +14,7 @@ from typing import Any
 from common.command_line import CommandParser, path, run
 from common.errors import InputError
 from common.plain_files import open_plain
+from common.python_api import make_callable
 from glue.data_files import find_file, locate
 from glue.tasks import Split, Task, submission_files
 from metrics.prediction_file import Form, Problem, most_bytes, parse_predictions
@@ -65,6 +66,28 @@ class FileReport:
         return {
             "file": self.name, "status": self.status, "rows": self.rows, **as_values, "notes": self.notes,
         }  # fmt: skip
+
+
+def check(path: str | Path, data_dir: str | Path | None = None) -> list[FileReport]:
+    """Check a submission before the site sees it, as ``python -m submission.check`` does.
+
+    Args:
+        path: A folder of prediction files, or a zip.
+        data_dir: The folder of the official files whose test rows count; None: the official row counts.
+
+    Returns:
+        A report for each of the leaderboard's files and for each other one: its ``status`` (OK, WARNING or
+        ERROR), ``rows``, ``problems``, ``warnings`` and ``notes``. What is wrong with a file is no exception.
+
+    Raises:
+        InputError: The path is neither a folder nor a whole zip.
+
+    >>> import submission
+    >>> reports = submission.check("predictions", data_dir="glue_data")
+    >>> [report.name for report in reports if report.status != "ERROR"]
+    ['RTE.tsv']
+    """
+    return check_archive(read_submission(path, data_dir), data_dir)
 
 
 def check_archive(archive: Archive, data_dir: str | Path | None = None) -> list[FileReport]:
@@ -160,7 +183,7 @@ def _parser() -> CommandParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = _parser().parse_args(argv)
-    reports = check_archive(read_submission(args.path, args.data_dir), args.data_dir)
+    reports = check(args.path, args.data_dir)
     is_ok = not any(report.problems for report in reports)
     if args.json:
         files = [report.as_json() for report in reports]
@@ -170,6 +193,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not is_ok:
         raise first_error(args.path, reports)
 
+
+make_callable(__name__, check)
 
 if __name__ == "__main__":
     run(main)

@@ -16,6 +16,7 @@ from common.command_line import CommandParser, path, run
 from common.errors import InputError, UsageError
 from common.files import atomic_write
 from common.messages import say
+from common.python_api import make_callable
 from glue.tasks import Task, submission_files
 from metrics.prediction_file import HEADER
 from submission.check import (
@@ -38,14 +39,20 @@ def pack(
     output: str | Path,
     data_dir: str | Path | None = None,
     fill_missing: bool = False,
+    manifest: bool = False,
+    runs: str | Path | None = None,
 ) -> list[FileReport]:
     """Check a folder of prediction files and write the zip; on any error nothing is written.
+
+    As ``python -m submission.pack`` does.
 
     Args:
         predictions: The folder.
         output: The zip to write.
         data_dir: The folder of the official files whose test rows count; None: the official row counts.
         fill_missing: Write the most frequent training label for files that are missing.
+        manifest: Write ``FILE.manifest.json`` too: digests, checkpoints, with ``runs`` runs and dev scores.
+        runs: Where the runs are that predicted the files.
 
     Returns:
         A report for each file in the zip.
@@ -53,8 +60,15 @@ def pack(
     Raises:
         InputError: ``submission.check`` calls something an error, a file disagrees with its logits, or the
             files of one task come from different checkpoints.
-        UsageError: The output is not named as a zip.
+        UsageError: The output is not named as a zip, or ``runs`` is given without ``manifest``.
+
+    >>> import submission
+    >>> reports = submission.pack("predictions", "submission.zip", data_dir="glue_data", fill_missing=True)
+    >>> len(reports)
+    11
     """
+    if runs and not manifest:
+        raise UsageError("--runs: says where the manifest's runs are; add --manifest")
     if Path(output).suffix.lower() != ".zip":  # so that it never takes the place of a prediction file
         raise UsageError(f"--output {output}: give a name that ends in .zip")
     folder = Path(predictions)
@@ -70,6 +84,10 @@ def pack(
         if report.is_missing:
             archive.files[report.name] = _fill(task, expected_rows(split, data_dir)[0], report)
     write_zip(output, archive.files)
+    if manifest:
+        from submission.manifest import provenance_of, write_manifest
+
+        write_manifest(output, reports, provenance_of(predictions, runs))
     return reports
 
 
@@ -141,16 +159,17 @@ def _parser() -> CommandParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = _parser().parse_args(argv)
-    if args.runs and not args.manifest:
-        raise UsageError("--runs: says where the manifest's runs are; add --manifest")
-    reports = pack(args.predictions, args.output, args.data_dir, fill_missing=bool(args.fill_missing))
+    fill_missing = bool(args.fill_missing)
+    reports = pack(args.predictions, args.output, args.data_dir, fill_missing, args.manifest, args.runs)
     print(args.output)
     if args.manifest:
-        from submission.manifest import provenance_of, write_manifest
+        from submission.manifest import manifest_path
 
-        print(write_manifest(args.output, reports, provenance_of(args.predictions, args.runs)))
+        print(manifest_path(args.output))
     print("\n".join(report.line() for report in reports))
 
+
+make_callable(__name__, pack)
 
 if __name__ == "__main__":
     run(main)

@@ -131,6 +131,7 @@ def parse_flags(
         The flags, and as ``begun`` what the run's ``args.json`` says; empty for a new run.
     """
     first = CommandParser(prog=parser.prog, add_help=False)
+    first.exits = parser.exits
     first.add_switch("--resume")
     first.add_argument("--output_dir")
     known, _ = first.parse_known_args(argv)

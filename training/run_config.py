@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from common.errors import InputError
+from common.python_api import arguments
 from training.config import (
     FineTuningConfig,
     TrainingConfig,
@@ -121,8 +122,4 @@ def as_flags(config: RunConfig) -> list[str]:
     """
     fields = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
     values = {name: value for name, value in fields.items() if name not in _NOT_FLAGS}
-    return [
-        f"--{name}={str(value).lower() if isinstance(value, bool) else value}"
-        for name, value in {**values, **vars(config.training)}.items()
-        if value is not None and value != ""
-    ]
+    return arguments({k: v for k, v in {**values, **vars(config.training)}.items() if v != ""})

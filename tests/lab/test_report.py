@@ -17,7 +17,7 @@ from lab.report_charts import ChartLine, dot_chart, line_chart
 from lab.report_rows import DevRows, dev_rows
 from lab.report_runs import averages
 from lab.report_submission import categories, diagnostic_answers
-from lab.results import done_runs, read_runs_table
+from lab.results import done_runs, results
 from tests.lab.page_reader import Element, read_page
 from tests.lab.report_samples import NASTY, gold_rows, read_tsv, write_run
 
@@ -59,7 +59,7 @@ def test_averages_name_what_they_lack_and_are_there_where_nothing_is(
         keys = {key: 0.5 + number / 100 + index / 1000 for index, key in enumerate(task.score_keys)}
         write_run(tmp_path, task.name, task.name, 1, [keys])
     leaderboard, paper = (
-        100 * row.value for row in averages(done_runs(read_runs_table(tmp_path)), "base") if row.value
+        100 * row.value for row in averages(done_runs(results(tmp_path)), "base") if row.value
     )
     extra = (1 + 1 + 1 + 1) / 2 / 1000  # mrpc, sts-b, qqp and mnli have a second score, 0.001 above the first
     assert leaderboard == pytest.approx(100 * (0.54 + extra / 9), abs=0.006)
@@ -75,7 +75,7 @@ def answers_of(run: Path, file: str) -> list[str]:
 
 
 def read_dev_rows(runs: Path, data: Path, task: str) -> list[DevRows]:
-    done = done_runs(read_runs_table(runs))
+    done = done_runs(results(runs))
     parts = dev_rows(TASKS[task], done[done["task"] == task], data)
     assert not isinstance(parts, str), parts
     return parts

@@ -12,7 +12,7 @@ from common.files import sha256_of, write_json
 from glue.tasks import TASKS
 from lab import report
 from lab.report_submission import categories
-from lab.results import done_runs, read_runs_table
+from lab.results import done_runs, results
 from tests.lab.page_reader import read_page
 from tests.lab.report_samples import gold_rows, write_predictions, write_run
 from training.run_state import FINISHED
@@ -47,7 +47,7 @@ def test_what_is_on_its_way_is_no_result(tmp_path: Path) -> None:
     for name, is_finished in (("base-seed3", False), ("base-seed4", True)):
         (tmp_path / "rte" / name / FINISHED).unlink()
         write_json(tmp_path / "rte" / name / "last" / "state.json", {"finished": is_finished})
-    done = done_runs(read_runs_table(tmp_path))
+    done = done_runs(results(tmp_path))
     assert dict(zip(done["run"], done["configuration"], strict=True)) == {
         "rte/base-lr1e-5-seed5": "rte/base-lr1e-5", "rte/base-seed4": "rte/base",
     }  # fmt: skip

@@ -1,0 +1,51 @@
+"""What a training leaves to who called it from Python."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from training.run_folder import Scores
+from training.run_state import read_history
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A run that is trained.
+
+    Attributes:
+        folder: The run's folder; the best model is in ``best/`` below it.
+        task: The task's name.
+        metric: The name of the score that ``main`` is.
+        best: The scores of the best evaluation on the dev files, with its ``step``.
+        last: The same of the last one.
+    """
+
+    folder: Path
+    task: str
+    metric: str
+    best: Scores
+    last: Scores
+
+    @property
+    def scores(self) -> Scores:
+        """The scores of the best evaluation; ``main`` is the one that chose it."""
+        return {name: value for name, value in self.best.items() if name != "step"}
+
+    @property
+    def history(self) -> "DataFrame":
+        """A row for each step that was logged or evaluated.
+
+        ``loss`` (of training, since the row before), ``learning_rate``, ``epoch``, and ``dev_…`` for each
+        score of an evaluation; NaN where there is none.
+        """
+        import pandas
+
+        rows: dict[int, dict[str, float]] = {}
+        for line in read_history(self.folder):
+            scores = line.pop("evaluation", {})
+            row = {**line, **{f"dev_{name}": value for name, value in scores.items() if name != "step"}}
+            rows.setdefault(line["step"], {}).update(row)
+        return pandas.DataFrame([rows[step] for step in sorted(rows)])
