@@ -4,12 +4,20 @@ Nothing is stripped or cleaned, so that a character's number in a text stays wha
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.errors import InputError
-from common.messages import shortened
-from squad.forms import MISSING, Entry, RawAnswer, read_entries, without_answers
+from squad.forms import Entry, RawAnswer, read_entries
+
+# What may be odd about a question → what is done about it.
+_REMARKS = {
+    "emptied": "their answer is empty, so they count as unanswerable",
+    "contradictory": "they are marked as impossible but have answers, which count",
+    "mended": "their answer's start was wrong or not given, and taken from the one place of its text",
+    "not_found": "their answer is not where the file says, nor in just one other place",
+}
 
 
 @dataclass(frozen=True)
@@ -58,11 +66,7 @@ class Dataset:
         contexts: Every text once, however many questions it has.
         questions: The questions.
         has_unanswerable: Whether this is SQuAD 2.0.
-        mended: Ids of questions with an answer whose start in the file is wrong, but whose text occurs just
-            once, and is taken from there.
-        not_found: The same where its text does not occur just once.
-        emptied: Ids of questions whose answers are empty texts.
-        contradictory: Ids of questions with answers that are marked impossible.
+        remarks: Ids of the questions that were ``emptied`` and so on, as ``_REMARKS`` explains.
         has_answers: False for questions alone, which nobody can score.
     """
 
@@ -70,10 +74,7 @@ class Dataset:
     contexts: list[str]
     questions: list[Question]
     has_unanswerable: bool
-    mended: list[str] = field(default_factory=list)
-    not_found: list[str] = field(default_factory=list)
-    emptied: list[str] = field(default_factory=list)
-    contradictory: list[str] = field(default_factory=list)
+    remarks: Mapping[str, list[str]] = field(default_factory=dict)
     has_answers: bool = True
 
     @property
@@ -100,16 +101,8 @@ class Dataset:
             f"{self.path}: SQuAD {self.version}, {len(self.questions)} questions "
             f"({impossible if self.has_answers else 'no answers'}) on {len(self.contexts)} texts"
         ]
-        for names, what in (
-            (self.emptied, "their answer is empty, so they count as unanswerable"),
-            (self.contradictory, "they are marked as impossible but have answers, which count"),
-            (
-                self.mended,
-                "their answer's start was wrong or not given, and taken from the one place of its text",
-            ),
-            (self.not_found, "their answer is not where the file says, nor in just one other place"),
-        ):
-            if names:
+        for key, what in _REMARKS.items():
+            if names := self.remarks.get(key):
                 lines.append(f"{self.path}: {len(names)} questions: {what}: {', '.join(names)}")
         return lines
 
@@ -133,10 +126,10 @@ def read_squad(path: str | Path, version_2: bool | None = None) -> Dataset:
     Raises:
         InputError: The claim is wrong, an id stands twice, or a field is missing or wrong; says where.
     """
-    reading = _Reading(path)
+    reading = _Reading()
     for entry in read_entries(path):
         reading.add(entry)
-    return reading.dataset(version_2)
+    return reading.dataset(Path(path), version_2)
 
 
 def read_golds(path: str | Path) -> list[tuple[str, list[str]]]:
@@ -148,23 +141,17 @@ def read_golds(path: str | Path) -> list[tuple[str, list[str]]]:
     scored = any(answers is not None for _, answers in entries)
     for entry, answers in entries:
         if answers is None and not (scored and entry.is_null):
-            raise without_answers(entry)
+            raise entry.without_answers()
     return [(entry.name, [answer.text for answer in answers or ()]) for entry, answers in entries]
 
 
 class _Reading:
     """What was read of a file so far."""
 
-    def __init__(self, path: str | Path) -> None:
-        self._path = path
+    def __init__(self) -> None:
         self._contexts: dict[str, int] = {}
         self._questions: dict[str, Question] = {}
-        self._remarks: dict[str, list[str]] = {
-            "mended": [],
-            "not_found": [],
-            "emptied": [],
-            "contradictory": [],
-        }
+        self._remarks: dict[str, list[str]] = {key: [] for key in _REMARKS}
         self._marked = False
         self._alone: list[Entry] = []  # those without a list of answers
         self._says_something = False  # also that there is no answer, in whatever words
@@ -172,9 +159,7 @@ class _Reading:
     def add(self, entry: Entry) -> None:
         context, name, text = entry.context, entry.name, entry.question
         if name in self._questions:
-            raise InputError(
-                f"{entry.location.removesuffix(': ')}: the id {name!r} stands already further up"
-            )
+            raise entry.values.refused(f"the id {name!r} stands already further up")
         raw = entry.answers()
         if raw is None:
             self._alone.append(entry)
@@ -183,7 +168,7 @@ class _Reading:
         golds = None if raw is None or len(answers) == len(raw) else tuple(one.text for one in raw)
         if golds and not answers:
             self._remarks["emptied"].append(name)
-        if answers and entry.values.get("is_impossible") is True:
+        if answers and entry.is_impossible:
             self._remarks["contradictory"].append(name)
         number = self._contexts.setdefault(context, len(self._contexts))
         self._questions[name] = Question(name, text, number, answers, golds)
@@ -191,11 +176,9 @@ class _Reading:
 
     def _answer(self, raw: RawAnswer, context: str, name: str) -> Answer:
         """An answer, its start put right where that can be done."""
-        start = -1 if raw.start is MISSING else raw.start
-        if not isinstance(start, int) or isinstance(start, bool):
-            raise InputError(
-                f"{raw.location}.answer_start: expected a whole number, found {shortened(start)}"
-            )
+        start = -1 if raw.start is None else raw.start.value
+        if raw.start is not None and type(start) is not int:
+            raise raw.start.wrong("a whole number")
         if start >= 0 and context.startswith(raw.text, start):
             return Answer(raw.text, start)
         first = context.find(raw.text)
@@ -204,31 +187,30 @@ class _Reading:
         self._remarks["mended" if once else "not_found"].append(name)
         return Answer(raw.text, first if once else None)
 
-    def dataset(self, version_2: bool | None) -> Dataset:
+    def dataset(self, path: Path, claimed: bool | None) -> Dataset:
         """The whole, and its version checked against what is claimed."""
         questions = list(self._questions.values())
         if not questions:
-            raise InputError("there is no question in it", path=self._path)
+            raise InputError("there is no question in it", path=path)
         has_answers = self._says_something  # empty lists alone are how a test set withholds its answers
-        for entry in self._alone if has_answers else ():
-            if not entry.is_null:
-                raise without_answers(entry)
-            self._remarks["emptied"].append(entry.name)
-        if not has_answers:
-            version = self._marked if version_2 is None else version_2
+        if has_answers:
+            for entry in self._alone:
+                if not entry.is_null:
+                    raise entry.without_answers()
+                self._remarks["emptied"].append(entry.name)
+            version_2 = self._marked or any(not question.answers for question in questions)
+            _check_version(path, version_2, claimed)
         else:
-            version = self._marked or any(not question.answers for question in questions)
-            _check_version(self._path, version, version_2)
+            version_2 = self._marked if claimed is None else claimed
         remarks = {key: list(dict.fromkeys(names)) for key, names in self._remarks.items()}
-        return Dataset(
-            Path(self._path), list(self._contexts), questions, version, has_answers=has_answers, **remarks
-        )
+        return Dataset(path, list(self._contexts), questions, version_2, remarks, has_answers)
 
 
-def _check_version(path: str | Path, has_unanswerable: bool, claimed: bool | None) -> None:
-    if claimed is not None and claimed != has_unanswerable:
-        holds = "is SQuAD 2.0" if has_unanswerable else "is SQuAD 1.1: every question has an answer"
-        remedy = "leave it out"
-        if has_unanswerable:
-            remedy = "give --version_2_with_negative or leave it to the data"
-        raise InputError(f"{holds}; --version_2_with_negative {str(claimed).lower()}: {remedy}", path=path)
+def _check_version(path: Path, version_2: bool, claimed: bool | None) -> None:
+    if claimed in (None, version_2):
+        return
+    if version_2:
+        holds, remedy = "is SQuAD 2.0", "give --version_2_with_negative or leave it to the data"
+    else:
+        holds, remedy = "is SQuAD 1.1: every question has an answer", "leave it out"
+    raise InputError(f"{holds}; --version_2_with_negative {str(claimed).lower()}: {remedy}", path=path)

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from common.errors import InputError
 from common.json_files import parse_json
@@ -17,8 +17,7 @@ from common.messages import shortened
 from common.plain_files import read_plain
 from common.text import decode_text
 
-MISSING = object()  # a start that is not given
-
+_MISSING = object()
 # A key that only another collection has → what its form is called.
 _FOREIGN = {
     "header": "MRQA", "detected_answers": "MRQA", "QuestionId": "TriviaQA", "Data": "TriviaQA",
@@ -32,95 +31,119 @@ _MAX_KEYS = 8  # keys in a message
 _ROW = '{"id": …, "context": …, "question": …, "answers": {"text": […], "answer_start": […]}}'
 
 
-@dataclass(frozen=True)
-class RawAnswer:
-    """An answer as it stands in a file.
+class JsonValue(NamedTuple):
+    """A value, and where it stands: file, line of a file of JSON lines, and the keys that lead there."""
 
-    Attributes:
-        text: Its text.
-        start: What the file gives as its start; MISSING if it gives nothing.
-        location: Where it stands, for messages.
-    """
+    value: Any
+    path: str | Path
+    line: int | None = None
+    name: str = ""
+
+    def at(self, key: str | int) -> "JsonValue":
+        """An item of a list, or what an object has under a key, which may be nothing."""
+        if isinstance(key, int):
+            return self._replace(value=self.value[key], name=f"{self.name}[{key}]")
+        name = f"{self.name}.{key}" if self.name else key
+        return self._replace(value=self.value.get(key, _MISSING), name=name)
+
+    def items(self) -> "list[JsonValue]":
+        if not isinstance(self.value, list):
+            raise self.wrong("a list")
+        return [self.at(number) for number in range(len(self.value))]
+
+    def as_object(self) -> "JsonValue":
+        if not isinstance(self.value, dict):
+            raise self.wrong("an object")
+        return self
+
+    def text(self) -> str:
+        if not isinstance(self.value, str):
+            raise self.wrong("a text")
+        return self.value
+
+    @property
+    def is_given(self) -> bool:
+        return self.value is not _MISSING
+
+    def wrong(self, expected: str, remedy: str = "") -> InputError:
+        """The error for a value that is not what was expected."""
+        actual = f"found {shortened(self.value)}" if self.is_given else "absent"
+        return self.refused(f"expected {expected}, {actual}{remedy}")
+
+    def refused(self, why: str) -> InputError:
+        """The error for a value that cannot be taken."""
+        return InputError(f"{self.name}: {why}" if self.name else why, path=self.path, line=self.line)
+
+
+class RawAnswer(NamedTuple):
+    """The text of an answer, and what the file has as its start; None in a form that can do without."""
 
     text: str
-    start: Any
-    location: str
+    start: JsonValue | None
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A question as it stands in a file.
+    """A question as it stands in a file: its object, and the one that has its context."""
 
-    Attributes:
-        location: Where it stands, for messages.
-        values: Its object.
-        paragraph: The object that has its context.
-        paragraph_location: Where that stands.
-    """
-
-    location: str
-    values: dict[str, Any]
-    paragraph: dict[str, Any]
-    paragraph_location: str
+    values: JsonValue
+    paragraph: JsonValue
 
     @property
     def context(self) -> str:
-        return text_of(self.paragraph, "context", self.paragraph_location)
+        return self.paragraph.at("context").text()
 
     @property
     def question(self) -> str:
-        return text_of(self.values, "question", self.location)
+        return self.values.at("question").text()
 
     @property
     def name(self) -> str:
         """Its id, which may be a whole number."""
-        value = self.values.get("id")
-        return str(value) if type(value) is int else text_of(self.values, "id", self.location)
+        name = self.values.at("id")
+        return str(name.value) if type(name.value) is int else name.text()
 
     @property
     def is_marked(self) -> bool:
         """Whether it says if it is answerable, as SQuAD 2.0 does."""
-        return "is_impossible" in self.values
+        return "is_impossible" in self.values.value
+
+    @property
+    def is_impossible(self) -> bool:
+        return self.values.at("is_impossible").value is True
 
     @property
     def is_null(self) -> bool:
         """Whether it says that there is nothing where answers would be: unanswerable, if others have some."""
-        return "answers" in self.values or "answer" in self.values
+        return "answers" in self.values.value or "answer" in self.values.value
 
     def answers(self) -> list[RawAnswer] | None:
         """Its answers; None if it gives none, not even an empty list."""
         for key in ("answers", "answer"):
-            if self.values.get(key) is not None:
-                return _answers(self.values, key, self.location)
-        return [] if self.values.get("is_impossible") is True else None
+            if self.values.value.get(key) is not None:
+                return _answers(self.values, key)
+        return [] if self.is_impossible else None
+
+    def without_answers(self) -> InputError:
+        """The error for a question that has no answers where they are needed."""
+        return self.values.at("answers").refused(
+            "expected a list, absent; questions alone can be answered (run_squad --do_predict), not trained "
+            "on or scored"
+        )
 
 
 def read_entries(path: str | Path) -> Iterator[Entry]:
     """Every question of a file, in its order; InputError for what is in none of the forms."""
-    for location, value in _values(path):
-        yield from _entries(value, location)
-
-
-def without_answers(entry: Entry) -> InputError:
-    """The error for a question that has no answers where they are needed."""
-    return InputError(
-        f"{_at(entry.location, 'answers')}: expected a list, absent; questions alone can be answered "
-        "(run_squad --do_predict), not trained on or scored"
-    )
-
-
-def _values(path: str | Path) -> Iterator[tuple[str, Any]]:
-    """Location and value of everything in a file of JSON, or of JSON lines."""
     try:
         text = decode_text(read_plain(path, _MAX_BYTES), path)
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
+        raise InputError("no such file", path=path, code="missing") from None
     if not _is_lines(text):
-        yield f"{path}: ", parse_json(text, str(path))
+        yield from _entries(JsonValue(parse_json(text, path), path))
         return
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
-            yield f"{path}:{number}: ", parse_json(line, f"{path}:{number}")
+            yield from _entries(JsonValue(parse_json(line, path, number), path, number))
 
 
 def _is_lines(text: str) -> bool:
@@ -135,106 +158,74 @@ def _is_lines(text: str) -> bool:
     return True
 
 
-def _entries(value: Any, location: str, lists: tuple[str, ...] = _LISTS) -> Iterator[Entry]:
+def _entries(value: JsonValue, lists: tuple[str, ...] = _LISTS) -> Iterator[Entry]:
     """The questions in a value. lists: the keys that can still lead further in."""
-    if isinstance(value, list):
-        for number, item in enumerate(value):
-            yield from _entries(_object(item, f"{location}[{number}]"), f"{location}[{number}]", lists)
+    if isinstance(value.value, list):
+        for item in value.items():
+            yield from _entries(item.as_object(), lists)
         return
-    values = _object(value, location)
-    for depth, key in enumerate(lists, 1):
-        if key in values:
-            inner = _at(location, key)
-            if not isinstance(values[key], list):
-                raise InputError(f"{inner}: expected a list, found a {type(values[key]).__name__}")
-            if key != "qas":
-                yield from _entries(values[key], inner, lists[depth:])
-                return
-            for number, item in enumerate(values[key]):
-                at = f"{inner}[{number}]"
-                entry = _object(item, at)
-                _refuse_foreign(entry, at)
-                yield Entry(at, entry, values, location)
-            return
-    _refuse_foreign(values, location)
-    if not values.keys() & {"question", "answers", "answer"}:
-        raise _unknown(values, location)
-    yield Entry(location, values, values, location)
+    key = next((key for key in lists if key in value.as_object().value), "")
+    if key == "qas":
+        for item in value.at(key).items():
+            _refuse_foreign(item.as_object())
+            yield Entry(item, value)
+    elif key:
+        inner = value.at(key)
+        for item in inner.items():
+            yield from _entries(item.as_object(), lists[lists.index(key) + 1 :])
+    else:
+        _refuse_foreign(value)
+        if not value.value.keys() & {"question", "answers", "answer"}:
+            raise _unknown(value)
+        yield Entry(value, value)
 
 
-def _object(value: Any, location: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise InputError(f"{location.removesuffix(': ')}: expected an object, found a {type(value).__name__}")
-    return value
-
-
-def _refuse_foreign(values: dict[str, Any], location: str) -> None:
+def _refuse_foreign(entry: JsonValue) -> None:
     for key, form in _FOREIGN.items():
-        if key in values and not {"question", "id"} <= {*values}:
-            raise InputError(
-                f"{location.removesuffix(': ')}: is in the form of {form} ({key!r}), which is not read; "
-                f"write its questions as rows {_ROW}, one a line"
+        if key in entry.value and not {"question", "id"} <= {*entry.value}:
+            raise entry.refused(
+                f"is in the form of {form} ({key!r}), which is not read; write its questions as rows {_ROW}, "
+                "one a line"
             )
 
 
-def _unknown(values: dict[str, Any], location: str) -> InputError:
-    inside = location.rstrip("0123456789[]")
+def _unknown(value: JsonValue) -> InputError:
+    inside = value.name.rstrip("0123456789[]")
     wanted = "paragraphs" if inside.endswith("data") else "qas" if inside.endswith("paragraphs") else "data"
-    keys = ", ".join(list(values)[:_MAX_KEYS]) or "nothing"
-    return InputError(
-        f"{_at(location, wanted)}: expected a list, absent; there is {keys}: neither an official SQuAD file "
-        f"nor rows {_ROW}"
+    keys = ", ".join(list(value.value)[:_MAX_KEYS]) or "nothing"
+    return value.at(wanted).wrong(
+        "a list", f"; there is {keys}: neither an official SQuAD file nor rows {_ROW}"
     )
 
 
-def _answers(values: dict[str, Any], key: str, location: str) -> list[RawAnswer]:
+def _answers(values: JsonValue, key: str) -> list[RawAnswer]:
     """Answers in any form: a list of objects or texts, two lists, one object, one text."""
-    value, at = values[key], _at(location, key)
-    if isinstance(value, str) and key == "answer":
-        return [RawAnswer(value, values.get("answer_start", MISSING), location)]
-    if isinstance(value, dict) and "text" in value:
-        return _two_lists(value, at)
-    if not isinstance(value, list):
-        raise InputError(
-            f"{at}: expected a list, found a {type(value).__name__}; is it an official SQuAD file?"
-        )
-    answers = []
-    for number, item in enumerate(value):
-        inner = f"{at}[{number}]"
-        if isinstance(item, str):
-            answers.append(RawAnswer(item, MISSING, inner))
-        else:
-            raw = _object(item, inner)
-            answers.append(RawAnswer(text_of(raw, "text", inner), raw.get("answer_start"), inner))
-    return answers
-
-
-def _two_lists(columns: dict[str, Any], location: str) -> list[RawAnswer]:
-    texts, starts = columns["text"], columns.get("answer_start", MISSING)
-    if isinstance(texts, str):
-        return [RawAnswer(texts, starts, location)]
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise InputError(f"{location}.text: expected a list of texts, found {shortened(texts)}")
-    if starts is MISSING:
-        starts = [MISSING] * len(texts)
-    if not isinstance(starts, list) or len(starts) != len(texts):
-        raise InputError(
-            f"{location}.answer_start: expected a list of {len(texts)} numbers, as there are texts"
-        )
+    answers = values.at(key)
+    if isinstance(answers.value, str) and key == "answer":
+        return [RawAnswer(answers.value, _if_given(values.at("answer_start")))]
+    if isinstance(answers.value, dict) and "text" in answers.value:
+        return _two_lists(answers.at("text"), _if_given(answers.at("answer_start")))
+    if not isinstance(answers.value, list):
+        raise answers.wrong("a list", "; is it an official SQuAD file?")
     return [
-        RawAnswer(text, start, f"{location}[{number}]")
-        for number, (text, start) in enumerate(zip(texts, starts, strict=True))
+        RawAnswer(item.value, None)
+        if isinstance(item.value, str)
+        else RawAnswer(item.as_object().at("text").text(), item.at("answer_start"))
+        for item in answers.items()
     ]
 
 
-def text_of(values: dict[str, Any], key: str, location: str) -> str:
-    """A text; InputError with its location where it is absent or something else."""
-    value = values.get(key)
-    if not isinstance(value, str):
-        what = "absent" if key not in values else f"found {shortened(value)}"
-        raise InputError(f"{_at(location, key)}: expected a text, {what}")
-    return value
+def _two_lists(texts: JsonValue, starts: JsonValue | None) -> list[RawAnswer]:
+    if isinstance(texts.value, str):
+        return [RawAnswer(texts.value, starts)]
+    if not isinstance(texts.value, list) or not all(isinstance(text, str) for text in texts.value):
+        raise texts.wrong("a list of texts")
+    if starts is None:
+        return [RawAnswer(text, None) for text in texts.value]
+    if not isinstance(starts.value, list) or len(starts.value) != len(texts.value):
+        raise starts.wrong(f"a list of {len(texts.value)} numbers, as there are texts")
+    return list(map(RawAnswer, texts.value, starts.items()))
 
 
-def _at(location: str, key: str) -> str:
-    return f"{location}{key}" if location.endswith(": ") else f"{location}.{key}"
+def _if_given(value: JsonValue) -> JsonValue | None:
+    return value if value.is_given else None
