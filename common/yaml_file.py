@@ -25,19 +25,12 @@ _CONTAINERS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 
 @dataclass(frozen=True)
 class Node:
-    """A value of a plan.
+    """A value of a plan."""
 
-    Attributes:
-        value: A scalar, a list of nodes, or a dict of nodes by key.
-        path: The file, as errors name it.
-        line: The line in it.
-        name: The keys that lead here, joined by dots; empty for the whole file.
-    """
-
-    value: Any
-    path: str
+    value: Any  # a scalar, a list of nodes, or a dict of nodes by key
+    path: str  # the file, as errors name it
     line: int
-    name: str
+    name: str  # the keys that lead here, joined by dots; empty for the whole file
 
     def wrong(self, expected: str) -> InputError:
         """The error for a value that is not what was expected."""

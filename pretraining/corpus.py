@@ -16,15 +16,10 @@ LONGEST_LINE = 2**19  # bytes; beyond that somebody's line ends are missing
 
 
 class Passage(NamedTuple):
-    """A line of the corpus.
+    """A line of the corpus."""
 
-    Attributes:
-        line: Its number.
-        texts: One text, two, or none where a document ends.
-    """
-
-    line: int
-    texts: tuple[str, ...]
+    line: int  # its number
+    texts: tuple[str, ...]  # one text, two, or none where a document ends
 
 
 def corpus_path(input_dir: str | Path) -> Path:

@@ -34,21 +34,13 @@ F = paddle.nn.functional
 
 
 class StudentComparison(NamedTuple):
-    """What the student makes of a batch beside the teacher.
+    """What the student makes of a batch beside the teacher."""
 
-    Attributes:
-        token_loss: The mean over tokens and matched layers.
-        geometry_loss: The mean over pairs of rows.
-        pair_loss: The sum over pairs, times the tokens of text that they stand for.
-        projected: (B, T, W) the last states, projected to the teacher's width.
-        targets: (B, T, W) the teacher's last states.
-    """
-
-    token_loss: paddle.Tensor
-    geometry_loss: paddle.Tensor
-    pair_loss: paddle.Tensor
-    projected: paddle.Tensor
-    targets: paddle.Tensor
+    token_loss: paddle.Tensor  # the mean over tokens and matched layers
+    geometry_loss: paddle.Tensor  # the mean over pairs of rows
+    pair_loss: paddle.Tensor  # the sum over pairs, times the tokens of text that they stand for
+    projected: paddle.Tensor  # (B, T, W) the last states, projected to the teacher's width
+    targets: paddle.Tensor  # (B, T, W) the teacher's last states
 
 
 class Distillation:

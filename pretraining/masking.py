@@ -19,21 +19,13 @@ _POSITIONS, _NOISE = 0, 1  # what a generator of random numbers is for
 
 @dataclass(frozen=True)
 class MaskedBatch:
-    """A batch with some tokens to fill in.
+    """A batch with some tokens to fill in."""
 
-    Attributes:
-        original: The batch itself.
-        ids: (B, T) int64, with [MASK] in most of the masked positions.
-        positions: (M,) int64, ascending, where in the flattened ids they are.
-        counts: (B,) how many each row has.
-        key: What all that is random about the batch follows from.
-    """
-
-    original: Batch
-    ids: np.ndarray
-    positions: np.ndarray
-    counts: np.ndarray
-    key: Key
+    original: Batch  # the batch itself
+    ids: np.ndarray  # (B, T) int64, with [MASK] in most of the masked positions
+    positions: np.ndarray  # (M,) int64, ascending, where in the flattened ids they are
+    counts: np.ndarray  # (B,) how many each row has
+    key: Key  # what all that is random about the batch follows from
 
     @property
     def answers(self) -> np.ndarray:

@@ -17,17 +17,11 @@ SHORTEST = 5  # tokens of an example of random length, at the least
 
 @dataclass(frozen=True)
 class Room:
-    """What an example is made of.
+    """What an example is made of."""
 
-    Attributes:
-        first: The token that it begins with.
-        separator: The token behind each text.
-        length: How long it may be with these.
-    """
-
-    first: int
-    separator: int
-    length: int
+    first: int  # the token that it begins with
+    separator: int  # the token behind each text
+    length: int  # how long it may be with these
 
     @classmethod
     def of(cls, tokenizer: Tokenizer, length: int) -> "Room":

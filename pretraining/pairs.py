@@ -37,19 +37,12 @@ def has_pairs(batch: Batch) -> bool:
 
 @dataclass(frozen=True)
 class PairSimilarity:
-    """How near the texts of a batch's pairs are.
+    """How near the texts of a batch's pairs are."""
 
-    Attributes:
-        rows: (n,) the rows of the pairs.
-        text_cosines: (n,) the cosine of the two texts of each.
-        positions: (m,) where in the flattened batch (B · T) the tokens between [CLS] and [SEP] are.
-        token_cosines: (m,) the cosine of each of them to the nearest such token of the other text.
-    """
-
-    rows: np.ndarray
-    text_cosines: np.ndarray
-    positions: np.ndarray
-    token_cosines: np.ndarray
+    rows: np.ndarray  # (n,) the rows of the pairs
+    text_cosines: np.ndarray  # (n,) the cosine of the two texts of each
+    positions: np.ndarray  # (m,) where in the flattened batch (B · T) the tokens between [CLS] and [SEP] are
+    token_cosines: np.ndarray  # (m,) the cosine of each of them to the nearest such token of the other text
 
 
 def pair_similarity(batch: Batch, rows: np.ndarray, texts: Batch, states: np.ndarray) -> PairSimilarity:

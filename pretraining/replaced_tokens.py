@@ -94,17 +94,11 @@ class Detector(nn.Layer):
 
 
 class DetectionOutput(NamedTuple):
-    """What the networks say of a batch.
+    """What the networks say of a batch."""
 
-    Attributes:
-        generated: (M, V) float32, the generator's logits; None where nothing is masked.
-        detected: (B, T) float32, the network's logits.
-        replaced: (B, T) bool, which tokens were replaced.
-    """
-
-    generated: paddle.Tensor | None
-    detected: paddle.Tensor
-    replaced: np.ndarray
+    generated: paddle.Tensor | None  # (M, V) float32, the generator's logits; None where nothing is masked
+    detected: paddle.Tensor  # (B, T) float32, the network's logits
+    replaced: np.ndarray  # (B, T) bool, which tokens were replaced
 
 
 class Detection:

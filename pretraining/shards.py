@@ -30,19 +30,12 @@ Example = tuple[Sequence[int], int]  # token ids, and how many of them belong to
 
 @dataclass(frozen=True)
 class Shard:
-    """One shard's files.
+    """One shard's files."""
 
-    Attributes:
-        path: Their common name, without the suffixes.
-        examples: How many examples it has.
-        tokens: How many tokens these have.
-        dtype: The type of the token ids on disk.
-    """
-
-    path: Path
-    examples: int
-    tokens: int
-    dtype: str
+    path: Path  # their common name, without the suffixes
+    examples: int  # how many examples it has
+    tokens: int  # how many tokens these have
+    dtype: str  # the type of the token ids on disk
 
     def lengths(self) -> np.ndarray:
         """(N,) int32: tokens of each example."""
@@ -57,17 +50,11 @@ class Shard:
 
 @dataclass(frozen=True)
 class Shards:
-    """All examples of a corpus.
+    """All examples of a corpus."""
 
-    Attributes:
-        train: The shards to train on.
-        held_out: The examples to evaluate on, one in HELD_OUT_EVERY.
-        corpus_digest: SHA-256 of ``train.data``.
-    """
-
-    train: list[Shard]
-    held_out: Shard
-    corpus_digest: str = ""
+    train: list[Shard]  # the shards to train on
+    held_out: Shard  # the examples to evaluate on, one in HELD_OUT_EVERY
+    corpus_digest: str = ""  # SHA-256 of ``train.data``
 
     @property
     def examples(self) -> int:

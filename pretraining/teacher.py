@@ -45,17 +45,11 @@ def cosines_between(rows: paddle.Tensor) -> paddle.Tensor:
 
 @dataclass(frozen=True)
 class ValueScale:
-    """What a kind of the teacher's values varies by.
-
-    Attributes:
-        mean: Their mean.
-        deviation: Their standard deviation; 1 where all are equal or there are none.
-        tokens_per_value: For how many tokens of text there is one value.
-    """
+    """What a kind of the teacher's values varies by."""
 
     mean: float
-    deviation: float
-    tokens_per_value: float
+    deviation: float  # their standard deviation; 1 where all are equal or there are none
+    tokens_per_value: float  # for how many tokens of text there is one value
 
     @classmethod
     def from_sums(cls, sums: np.ndarray, tokens: float) -> "ValueScale":
@@ -69,19 +63,12 @@ class ValueScale:
 
 @dataclass(frozen=True)
 class LossScale:
-    """What losses are divided by, measured on the teacher; a loss of 1 is that of always giving the mean.
+    """What losses are divided by, measured on the teacher; a loss of 1 is that of always giving the mean."""
 
-    Attributes:
-        hidden: The variance of the hidden states of each matched layer.
-        cosines: The variance of the cosines between sentences.
-        texts: Of the cosine of a pair's two texts.
-        tokens: Of the cosine of a token to the nearest of the other text.
-    """
-
-    hidden: tuple[float, ...]
-    cosines: float
-    texts: ValueScale
-    tokens: ValueScale
+    hidden: tuple[float, ...]  # the variance of the hidden states of each matched layer
+    cosines: float  # the variance of the cosines between sentences
+    texts: ValueScale  # of the cosine of a pair's two texts
+    tokens: ValueScale  # of the cosine of a token to the nearest of the other text
 
 
 class Teacher:

@@ -21,50 +21,30 @@ ANSWER_FILES = ("predictions.json", "nbest_predictions.json", "predictions_not_n
 
 @dataclass(frozen=True)
 class Rules:
-    """How answers are chosen.
+    """How answers are chosen."""
 
-    Attributes:
-        n_best: How many spans of a question are kept.
-        max_length: The longest answer in tokens.
-        max_context: Whether a span begins only in the window that shows most around its first token.
-        nullable: Whether the answer may be nothing.
-        threshold: The answer is nothing where the null odds are above this.
-    """
-
-    n_best: int = 20
-    max_length: int = 30
+    n_best: int = 20  # how many spans of a question are kept
+    max_length: int = 30  # the longest answer in tokens
+    # Whether a span begins only in the window that shows most around its first token
     max_context: bool = True
-    nullable: bool = False
-    threshold: float = 0.0
+    nullable: bool = False  # whether the answer may be nothing
+    threshold: float = 0.0  # the answer is nothing where the null odds are above this
 
 
 @dataclass(frozen=True)
 class Answers:
-    """The best spans, question by question and best first.
-
-    Attributes:
-        data: The questions.
-        rules: How the spans were chosen.
-        starts: (Q + 1,); question q has the spans ``starts[q]:starts[q + 1]``.
-        first: Where a span begins in its text, in characters.
-        behind: Where it ends.
-        start: float32, and
-        end: float32: the scores of a span.
-        null_start: (Q,) float32 or None, and
-        null_end: (Q,) float32 or None: the scores of no answer.
-        odds: (Q,) float64, how much more there is for no answer than for the best span.
-    """
+    """The best spans, question by question and best first."""
 
     data: Dataset
-    rules: Rules
-    starts: np.ndarray
-    first: np.ndarray
-    behind: np.ndarray
+    rules: Rules  # how the spans were chosen
+    starts: np.ndarray  # (Q + 1,); question q has the spans ``starts[q]:starts[q + 1]``
+    first: np.ndarray  # where a span begins in its text, in characters
+    behind: np.ndarray  # where it ends
     start: np.ndarray
-    end: np.ndarray
+    end: np.ndarray  # start and end, float32: the scores of a span
     null_start: np.ndarray | None
-    null_end: np.ndarray | None
-    odds: np.ndarray
+    null_end: np.ndarray | None  # both (Q,) float32 or None: the scores of no answer
+    odds: np.ndarray  # (Q,) float64, how much more there is for no answer than for the best span
 
     def text(self, span: int, question: int) -> str:
         """A span's text: a slice of the context, whatever the model said."""

@@ -22,15 +22,10 @@ _REMARKS = {
 
 @dataclass(frozen=True)
 class Answer:
-    """A gold answer.
-
-    Attributes:
-        text: Its text.
-        start: The number of its first character in the question's text; None: it is not there.
-    """
+    """A gold answer."""
 
     text: str
-    start: int | None
+    start: int | None  # the number of its first character in the question's text; None: it is not there
 
     @property
     def end(self) -> int | None:
@@ -40,42 +35,27 @@ class Answer:
 
 @dataclass(frozen=True)
 class Question:
-    """A question of a file.
-
-    Attributes:
-        name: Its id.
-        text: What is asked.
-        context: The number of its text among the file's.
-        answers: None if it is unanswerable, or they are not known.
-        golds: The answers' texts as the file has them, where some are empty and so no answers; else None.
-    """
+    """A question of a file."""
 
     name: str
-    text: str
-    context: int
-    answers: tuple[Answer, ...]
+    text: str  # what is asked
+    context: int  # the number of its text among the file's
+    answers: tuple[Answer, ...]  # none if it is unanswerable, or they are not known
+    # The answers' texts as the file has them, where some are empty and so no answers; else None
     golds: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A file's questions in its order.
-
-    Attributes:
-        path: The file.
-        contexts: Every text once, however many questions it has.
-        questions: The questions.
-        has_unanswerable: Whether this is SQuAD 2.0.
-        remarks: Ids of the questions that were ``emptied`` and so on, as ``_REMARKS`` explains.
-        has_answers: False for questions alone, which nobody can score.
-    """
+    """A file's questions in its order."""
 
     path: Path
-    contexts: list[str]
+    contexts: list[str]  # every text once, however many questions it has
     questions: list[Question]
-    has_unanswerable: bool
+    has_unanswerable: bool  # whether this is SQuAD 2.0
+    # Ids of the questions that were ``emptied`` and so on, as ``_REMARKS`` explains
     remarks: Mapping[str, list[str]] = field(default_factory=dict)
-    has_answers: bool = True
+    has_answers: bool = True  # false for questions alone, which nobody can score
 
     @property
     def version(self) -> str:

@@ -32,17 +32,11 @@ def task_name(version: str) -> str:
 
 @dataclass(frozen=True)
 class SavedHead:
-    """What a folder says of its span head.
+    """What a folder says of its span head."""
 
-    Attributes:
-        kind: ``linear``, ``joint`` or, where it has none, empty.
-        version: Of SQuAD, that it was trained for; empty where it does not say.
-        beam: The joint head's.
-    """
-
-    kind: str
-    version: str
-    beam: int
+    kind: str  # ``linear``, ``joint`` or, where it has none, empty
+    version: str  # of SQuAD, that it was trained for; empty where it does not say
+    beam: int  # the joint head's
 
 
 def saved_head(checkpoint: Checkpoint) -> SavedHead:

@@ -22,37 +22,23 @@ _CHUNK = 1 << 18  # padded tokens of the windows that are worked on at once
 
 @dataclass(frozen=True)
 class Spans:
-    """Candidates, (C,) each.
+    """Candidates, (C,) each."""
 
-    Attributes:
-        window: The number of the window.
-        first: The number of the first token, within the window's part of the text.
-        last: The same of the last one.
-        start: float32, and
-        end: float32: scores whose sum is the span's.
-    """
-
-    window: np.ndarray
-    first: np.ndarray
-    last: np.ndarray
+    window: np.ndarray  # the number of the window
+    first: np.ndarray  # the number of the first token, within the window's part of the text
+    last: np.ndarray  # the same of the last one
     start: np.ndarray
-    end: np.ndarray
+    end: np.ndarray  # start and end, float32: scores whose sum is the span's
 
 
 @dataclass(frozen=True)
 class Nulls:
-    """What speaks for no answer.
-
-    Attributes:
-        start: (N,), and
-        end: (N,): scores of the first token, to be listed among the n best; None where they are not on the
-            spans' scale.
-        odds: (N,); None: the null score less the best span's.
-    """
+    """What speaks for no answer."""
 
     start: np.ndarray | None = None
-    end: np.ndarray | None = None
-    odds: np.ndarray | None = None
+    end: np.ndarray | None = None  # start and end (N,): scores of the first token, to be listed among the
+    # n best; None where they are not on the spans' scale
+    odds: np.ndarray | None = None  # (N,); None: the null score less the best span's
 
 
 def best_answers(

@@ -29,19 +29,12 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True)
 class Tokens:
-    """Tokenised texts, flat.
+    """Tokenised texts, flat."""
 
-    Attributes:
-        ids: int32, the tokens of all texts.
-        first: int32, where each token begins in its text; ascends within a text.
-        behind: int32, where it ends: its characters are ``text[first:behind]``.
-        starts: (texts + 1,) int64; text i has the tokens ``starts[i]:starts[i + 1]``.
-    """
-
-    ids: np.ndarray
-    first: np.ndarray
-    behind: np.ndarray
-    starts: np.ndarray
+    ids: np.ndarray  # int32, the tokens of all texts
+    first: np.ndarray  # int32, where each token begins in its text; ascends within a text
+    behind: np.ndarray  # int32, where it ends: its characters are ``text[first:behind]``
+    starts: np.ndarray  # (texts + 1,) int64; text i has the tokens ``starts[i]:starts[i + 1]``
 
     @property
     def lengths(self) -> np.ndarray:
@@ -51,21 +44,14 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Windows:
-    """All windows of a file, those of a question one after the other.
+    """All windows of a file, those of a question one after the other."""
 
-    Attributes:
-        features: The rows; with targets (N, 2) int64, the positions of an answer's first and last token in
-            the row. The text's part begins at position ``features.first_lengths``.
-        question: (N,) the number of the question.
-        token: (N,) the number in ``texts`` of the part's first token.
-        count: (N,) how many tokens the part has.
-        texts: The tokenised texts.
-    """
-
+    # The rows; with targets (N, 2) int64, the positions of an answer's first and last token in the row. The
+    # text's part begins at position ``features.first_lengths``
     features: Features
-    question: np.ndarray
-    token: np.ndarray
-    count: np.ndarray
+    question: np.ndarray  # (N,) the number of the question
+    token: np.ndarray  # (N,) the number in ``texts`` of the part's first token
+    count: np.ndarray  # (N,) how many tokens the part has
     texts: Tokens
 
     def __len__(self) -> int:
@@ -209,17 +195,11 @@ def max_context(windows: Windows) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Labelled:
-    """Windows with targets.
-
-    Attributes:
-        windows: The windows.
-        impossible: (N,) bool, those of unanswerable questions.
-        skipped: The ids of questions left out, since their answer is not in the text or has no token.
-    """
+    """Windows with targets."""
 
     windows: Windows
-    impossible: np.ndarray
-    skipped: list[str]
+    impossible: np.ndarray  # (N,) bool, those of unanswerable questions
+    skipped: list[str]  # the ids of questions left out, since their answer is not in the text or has no token
 
 
 def label(windows: Windows, data: Dataset, drop: bool = False) -> Labelled:

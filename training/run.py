@@ -26,20 +26,15 @@ _NOT_RECORDED = ("training", "saved", "output_dir", "resume", "overwrite_output_
 
 
 class TrainingTask(ABC):
-    """The parts that a task gives to ``run_training``. Making one reads and checks what the run starts from.
+    """The parts that a task gives to ``run_training``; making one reads and checks what a run starts from."""
 
-    Attributes:
-        name: What ``args.json`` and ``scores.json`` call the task.
-        encoder: The network's configuration.
-        sources: The files and folders that the run starts from, so that it is not written over them.
-        must_match: Keys of ``args.json``, beside those of every run, that a resumed run must share.
-        extra_files: The files that a run of this kind leaves in its folder, beside those of every run.
-    """
-
-    name: str
-    encoder: EncoderConfig
+    name: str  # what ``args.json`` and ``scores.json`` call the task
+    encoder: EncoderConfig  # the network's configuration
+    # The files and folders that the run starts from, so that it is not written over them
     sources: Sequence[str | Path | None] = ()
+    # Keys of ``args.json``, beside those of every run, that a resumed run must share
     must_match: tuple[str, ...] = ("do_lower_case",)
+    # The files that a run of this kind leaves in its folder, beside those of every run
     extra_files: tuple[str, ...] = ()
 
     @abstractmethod

@@ -22,15 +22,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """What any run is asked to do. Each field but ``training`` is a flag's value, by the flag's name.
-
-    Attributes:
-        training: The training settings, each of which is a flag too.
-    """
+    """What any run is asked to do. Each field but ``training`` is a flag's value, by the flag's name."""
 
     model_name_or_path: str
     output_dir: str
-    training: TrainingConfig
+    training: TrainingConfig  # the training settings, each of which is a flag too
     # The names of the fields that are paths, which a run records as absolute ones.
     PATHS: ClassVar[tuple[str, ...]] = ()
     device: str = "cpu"
@@ -41,23 +37,16 @@ class RunConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class FineTuningRunConfig(RunConfig):
-    """What a run that fine-tunes is asked to do.
+    """What a run that fine-tunes is asked to do."""
 
-    Attributes:
-        training: The training settings.
-        preset: The name of the preset that filled in what nobody set; empty: none.
-        model_sha256: The digest of the model it starts with; empty: not computed yet.
-        saved: The save of the run itself to go on from; None: it starts with the named model.
-    """
-
-    training: FineTuningConfig
+    training: FineTuningConfig  # the training settings
     PATHS: ClassVar[tuple[str, ...]] = ("model_name_or_path",)
-    preset: str = ""
+    preset: str = ""  # the name of the preset that filled in what nobody set; empty: none
     eval_batch_size: int = 32
     num_workers: int = 0
     from_scratch: bool = False
-    model_sha256: str = ""
-    saved: str | None = None
+    model_sha256: str = ""  # the digest of the model it starts with; empty: not computed yet
+    saved: str | None = None  # the save of the run itself to go on from; None: it starts with the named model
 
 
 RunConfigType = TypeVar("RunConfigType", bound=RunConfig)

@@ -41,24 +41,16 @@ class Stage(enum.Enum):
 
 @dataclass(frozen=True)
 class RunState:
-    """What stood in a run's folder when it was read.
+    """What stood in a run's folder when it was read."""
 
-    Attributes:
-        folder: The run's folder.
-        stage: How far the run is.
-        step: The step of the latest save; None where there is no save.
-        took_last_step: Whether the run recorded its last step; the scores may not be written yet.
-        predicted: The splits that have files below ``predictions/``. Whether these were made by the model now
-            in ``best/`` is a question of provenance, not of state.
-        reason: Why the run does not count as trained; empty if it does.
-    """
-
-    folder: Path
-    stage: Stage
-    step: int | None = None
-    took_last_step: bool = False
+    folder: Path  # the run's folder
+    stage: Stage  # how far the run is
+    step: int | None = None  # the step of the latest save; None where there is no save
+    took_last_step: bool = False  # whether the run recorded its last step; the scores may not be written yet
+    # The splits that have files below ``predictions/``. Whether these were made by the model now in ``best/``
+    # is a question of provenance, not of state
     predicted: tuple[str, ...] = ()
-    reason: str = ""
+    reason: str = ""  # why the run does not count as trained; empty if it does
 
     @property
     def is_trained(self) -> bool:
@@ -68,15 +60,10 @@ class RunState:
 
 @dataclass(frozen=True)
 class Save:
-    """The latest undamaged save of a run.
+    """The latest undamaged save of a run."""
 
-    Attributes:
-        folder: ``last/`` or ``previous/``; None where there is no undamaged one.
-        problem: What is wrong with a later save, in one line; empty if nothing is.
-    """
-
-    folder: Path | None
-    problem: str = ""
+    folder: Path | None  # ``last/`` or ``previous/``; None where there is no undamaged one
+    problem: str = ""  # what is wrong with a later save, in one line; empty if nothing is
 
 
 def read_run_state(folder: str | Path) -> RunState:

@@ -38,58 +38,35 @@ class Batches(Protocol):
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """What ``fit`` trains on.
-
-    Attributes:
-        model: The network.
-        batches: Epoch, counted from 0 → its batches in order, the same at every call.
-        loss: Batch → the sum of its rows' losses, a scalar with gradients.
-        evaluate: → scores, with ``main`` among them; higher is better. The model is in evaluation mode.
-        write_model: Writes the model's files into a folder.
-        scales: Learning-rate scale of every parameter, by name.
-        task: The task's name, for ``scores.json``.
-        metric_for_best: The name of the score that ``main`` is, for ``scores.json``.
-        format_scores: The scores of an evaluation as the log has them.
-        count_rows: Batch → how many rows it has; pre-training counts tokens.
-        row_unit: What a row is called in the log.
-        write_best: Writes the files of ``best/``, where they are fewer than ``write_model`` writes.
-    """
+    """What ``fit`` trains on."""
 
     model: paddle.nn.Layer
-    batches: Callable[[int], Batches]
-    loss: Callable[[Any], paddle.Tensor]
+    batches: Callable[[int], Batches]  # epoch, counted from 0 → its batches in order, the same at every call
+    loss: Callable[[Any], paddle.Tensor]  # batch → the sum of its rows' losses, a scalar with gradients
+    # Scores, with ``main`` among them; higher is better. The model is in evaluation mode
     evaluate: Callable[[], Scores]
-    write_model: WriteModel
-    scales: dict[str, float]
-    task: str
-    metric_for_best: str
-    format_scores: Callable[[Scores], str] = four_decimals
-    count_rows: Callable[[Any], int] = len
-    row_unit: str = "rows"
+    write_model: WriteModel  # writes the model's files into a folder
+    scales: dict[str, float]  # learning-rate scale of every parameter, by name
+    task: str  # the task's name, for ``scores.json``
+    metric_for_best: str  # the name of the score that ``main`` is, for ``scores.json``
+    format_scores: Callable[[Scores], str] = four_decimals  # the scores of an evaluation as the log has them
+    count_rows: Callable[[Any], int] = len  # batch → how many rows it has; pre-training counts tokens
+    row_unit: str = "rows"  # what a row is called in the log
+    # Writes the files of ``best/``, where they are fewer than ``write_model`` writes
     write_best: WriteModel | None = None
 
 
 @dataclass
 class TrainerState:
-    """Where a run stands.
-
-    Attributes:
-        step: Steps taken.
-        best: The scores of the best evaluation, with its ``step``.
-        last: The same of the last one.
-        evals_without_improvement: Evaluations since the best one.
-        window_loss: The sum of the rows' losses since the last line of the log.
-        window_rows: How many rows these are.
-        finished: Whether the last step was taken.
-    """
+    """Where a run stands."""
 
     step: int = 0
-    best: Scores = field(default_factory=dict)
-    last: Scores = field(default_factory=dict)
-    evals_without_improvement: int = 0
-    window_loss: float = 0.0
-    window_rows: int = 0
-    finished: bool = False
+    best: Scores = field(default_factory=dict)  # the scores of the best evaluation, with its ``step``
+    last: Scores = field(default_factory=dict)  # the same of the last one
+    evals_without_improvement: int = 0  # evaluations since the best one
+    window_loss: float = 0.0  # the sum of the rows' losses since the last line of the log
+    window_rows: int = 0  # how many rows these are
+    finished: bool = False  # whether the last step was taken
 
     def to_json(self) -> dict[str, Any]:
         """The entries of ``state.json``, under the names that earlier versions gave them."""
