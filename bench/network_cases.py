@@ -20,11 +20,15 @@ _TRAINING = 3  # a step does the work of three forward passes
 
 
 def gemm(setup: Setup, sizes: Sequence[str]) -> None:
-    """GFLOP/s of the machine's matrix product."""
+    """GFLOP/s of the machine's matrix product in each precision."""
     worker = PeerProcess(STACKS["ours"], setup.environment)
     measured = [worker.ask("gemm")["gflops"] for _ in range(setup.rounds)]
     worker.close()
-    print(f"\ngemm: {statistics.median(measured):.0f} GFLOP/s ({min(measured):.0f} to {max(measured):.0f})")
+    print()
+    for precision in measured[0]:
+        rates = [gflops[precision] for gflops in measured]
+        middle = f"{statistics.median(rates):.0f} GFLOP/s in {precision}"
+        print(f"gemm: {middle} ({min(rates):.0f} to {max(rates):.0f})")
 
 
 def train(setup: Setup, sizes: Sequence[str]) -> None:
@@ -96,7 +100,12 @@ def _show_versions(lines: Sequence[PeerResult]) -> None:
     print("  " + "; ".join(dict.fromkeys(line.versions for line in lines if line.versions)))
     for line in lines:
         # PaddleNLP's classifier has a pooler more.
-        if line.peer.stack not in ("onnx", "huggingface") or line.peer.width or line.peer.environment:
+        if (
+            line.peer.stack not in ("onnx", "huggingface")
+            or line.peer.width
+            or line.peer.environment
+            or line.peer.precision != "float32"
+        ):
             continue
         for ours in lines:
             if ours.peer.stack == "ours" and ours.logits and ours.rows == line.rows:

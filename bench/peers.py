@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,8 @@ class Peer:
     """One line of a table. stack: of STACKS. order: how it takes its batches, see bench/workload.py.
 
     width: of every batch; 0: its longest row's. environment: variables of its process beside the user's.
+    precision: ``float32``, or ``bfloat16`` for matrix products in it. is_compiled: by torch.compile, whose
+    time is printed apart.
     """
 
     title: str
@@ -62,31 +64,50 @@ class Peer:
     order: str = "random"
     width: int = 0
     environment: tuple[tuple[str, str], ...] = ()
+    precision: str = "float32"
+    is_compiled: bool = False
 
 
 _KEPT = tuple(_KEEP_MEMORY.items())
 OURS = Peer("ours", "ours")
+# transformers in the ways that may be its best: more memory kept, bfloat16, compiled, and both.
+_BEST: dict[str, dict[str, Any]] = {
+    "with our malloc settings": {"environment": _KEPT},
+    "bfloat16": {"precision": "bfloat16"},
+    "bfloat16, our malloc settings": {"precision": "bfloat16", "environment": _KEPT},
+    "torch.compile": {"is_compiled": True, "environment": _KEPT},
+    "bfloat16, torch.compile": {"precision": "bfloat16", "is_compiled": True, "environment": _KEPT},
+}
+
+
+def _transformers(order: str, how: str) -> tuple[Peer, ...]:
+    plain = Peer(f"transformers, {how}", "huggingface", order)
+    return (plain, *(replace(plain, title=f"the same, {title}", **fields) for title, fields in _BEST.items()))
+
+
 TRAINING = (
     OURS,
-    Peer("ours, --length_pool 50", "ours", "grouped"),
-    Peer("transformers at its best: grouped by length", "huggingface", "grouped"),
-    Peer("the same, with our malloc settings", "huggingface", "grouped", environment=_KEPT),
+    replace(OURS, title="ours, --length_pool 50", order="grouped"),
+    *_transformers("grouped", "grouped by length"),
     Peer("transformers, example's defaults: padded to 128", "huggingface", width=128),
     Peer("PaddleNLP as installed", "paddlenlp"),
 )
 INFERENCE = (
-    Peer("ours, the network", "ours", "filled"),
-    Peer("the same, 32 rows a batch", "ours", "sorted"),
+    replace(OURS, title="ours, the network", order="filled"),
+    replace(OURS, title="ours, 32 rows a batch", order="sorted"),
     Peer("ours, ONNX", "onnx", "filled"),
-    Peer("transformers at its best: sorted by length", "huggingface", "sorted"),
-    Peer("the same, with our malloc settings", "huggingface", "sorted", environment=_KEPT),
+    *_transformers("sorted", "sorted by length"),
+    *_transformers("filled", "batches filled as ours"),
     Peer("transformers, example's defaults: padded to 128", "huggingface", "given", width=128),
     Peer("PaddleNLP as installed", "paddlenlp", "given"),
-    Peer("transformers, batches filled too", "huggingface", "filled"),
 )
 # Where all rows have one length, order and padding make no difference.
-TRAINING_STEP = tuple(TRAINING[i] for i in (0, 2, 3, 5))
-INFERENCE_STEP = tuple(INFERENCE[i] for i in (0, 2, 3, 4, 6))
+TRAINING_STEP = (OURS, *_transformers("random", "batches of one length"), TRAINING[-1])
+INFERENCE_STEP = (
+    *(peer for peer in INFERENCE if peer.order == "filled" and peer.stack != "huggingface"),
+    *_transformers("sorted", "batches of one length"),
+    INFERENCE[-1],
+)
 
 
 class MissingPeerError(InputError):

@@ -15,6 +15,7 @@ CASES
 import os
 import tempfile
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 from common.command_line import CommandParser, count, run
@@ -92,10 +93,21 @@ def main(argv: Sequence[str] | None = None) -> None:
             rounds=1 if flags.quick else flags.rounds, batches=3 if flags.quick else flags.batches,
             clock=flags.clock, squad_file=flags.squad_file, peers=tuple(flags.peers),
         )  # fmt: skip
+        print(_machine())
         for name in flags.only:
             module, _, function = CASES[name][0].partition(".")
             case: Callable[[Setup, Sequence[str]], None] = getattr(modules[module], function)
             case(setup, flags.sizes)
+
+
+def _machine() -> str:
+    """The head of the output: processor, the widest of its instruction sets, threads, libraries."""
+    from encoders.runtime import processor, threads_to_use
+
+    machine, known = processor(), ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_tile")
+    features = " ".join(name for name in known if name in machine["features"].split())
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("paddlepaddle", "numpy"))
+    return "; ".join([machine["model"], features, f"{threads_to_use()} threads", libraries])
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
   python -m bench.seeds --model FOLDER --data_dir glue_data --output seeds.jsonl
   python -m bench.seeds --output seeds.jsonl --report
 
-Each side trains with the same recipe on the same rows: batches of 32 in random order, five epochs, the
+Each side trains with the same recipe on the same rows: batches of 32 in random order, three epochs, the
 weights after the last step. A finished run is one line of --output, so a call that was stopped goes on, and
 several may run at once (--sides, --first_seed). transformers lives in an environment of its own
 (HUGGINGFACE_PYTHON, or .venv-huggingface).
@@ -25,7 +25,7 @@ from common.command_line import CommandParser, count, path, run
 from common.errors import InputError
 
 RECIPE: dict[str, Any] = {
-    "learning_rate": 1e-4, "num_train_epochs": 5, "batch_size": 32, "max_seq_length": 128,
+    "learning_rate": 1e-4, "num_train_epochs": 3, "batch_size": 32, "max_seq_length": 128,
     "warmup_proportion": 0.1, "weight_decay": 0.01, "adam_epsilon": 1e-6, "max_grad_norm": 1.0,
 }  # fmt: skip
 _OURS = {"scheduler_type": "linear", "layer_lr_decay": 1.0, "save_steps": 1_000_000}

@@ -15,13 +15,19 @@ from bench.protocol import Answer, Clock, StoredRows, serve
 class HuggingFaceActions:
     """Holds the network, its optimiser and the rows between requests."""
 
-    def load(self, model: str, device: str = "cpu") -> Answer:
+    def load(
+        self, model: str, device: str = "cpu", precision: str = "float32", is_compiled: bool = False
+    ) -> Answer:
+        """Read a model folder. precision: of matrix products, by autocast."""
         transformers.logging.set_verbosity_error()
         self.device = {"gpu": "cuda"}.get(device, device)
         kind = transformers.AutoModelForSequenceClassification
         self.model = kind.from_pretrained(model, local_files_only=True).to(self.device).eval()
         # Trainer's default optimiser, its fused form.
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-5, fused=True)
+        self.autocast = torch.autocast(self.device, torch.bfloat16, enabled=precision == "bfloat16")
+        self.network = torch.compile(self.model) if is_compiled else self.model
+        torch._dynamo.config.recompile_limit = 64  # a graph a width, as long as the sample has no more
         torch.manual_seed(0)
         return {"versions": f"transformers {transformers.__version__}, torch {torch.__version__}"}
 
@@ -41,7 +47,8 @@ class HuggingFaceActions:
         self.model.train()
         for rows in batches:
             with clock.batch():
-                loss = self.model(**self._inputs(rows, width)).loss
+                with self.autocast:
+                    loss = self.network(**self._inputs(rows, width)).loss
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
                 self.optimizer.step()
@@ -52,12 +59,12 @@ class HuggingFaceActions:
 
     def infer(self, batches: list[list[int]], width: int = 0) -> Answer:
         clock, outputs = Clock(), np.zeros(0)
-        with torch.inference_mode():
+        with torch.inference_mode(), self.autocast:
             for rows in batches:
                 with clock.batch():
                     inputs = self._inputs(rows, width)
                     del inputs["labels"]
-                    outputs = self.model(**inputs).logits.cpu().numpy()
+                    outputs = self.network(**inputs).logits.float().cpu().numpy()
         return {**clock.answer(), "logits": outputs[:4].tolist()}
 
 

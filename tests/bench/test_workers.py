@@ -15,7 +15,7 @@ from bench.peers import STACKS, MissingPeerError, Peer, PeerProcess, Stack
 from bench.protocol import StoredRows, speak
 from bench.workload import Setup, same_length
 from common.errors import InputError
-from encoders.batching import pad
+from encoders.batching import Features, pad
 
 ECHO = """
 import json, sys
@@ -31,8 +31,10 @@ import json, sys
 seconds = {"train": 2.0}
 for line in sys.stdin:
     request = json.loads(line)
-    answer = {"versions": "made up 1.0", "gflops": 100.0}
+    answer = {"versions": "made up 1.0", "gflops": {"float32": 100.0}}
     if request["do"] == "train":
+        with open(__file__.replace("worker_made_up.py", "batches"), "a", encoding="utf-8") as file:
+            print(len(request["batches"]), file=file)
         answer = {"wall": [float(len(rows)) for rows in request["batches"]]}
     print(json.dumps(answer), flush=True)
 """
@@ -126,7 +128,7 @@ def test_a_missing_peer_is_a_line_and_the_others_go_on(
     )
     assert lines[0].seconds == [96.0, 96.0]  # of three batches, in each of two rounds
     assert (lines[1].seconds, lines[1].failure) == ([], "not installed; make that")
-    show("a table", lines, [100.0], flop=960e9)
+    show("a table", lines, [{"float32": 100.0}], flop=960e9)
     out = capsys.readouterr().out
     assert "first" in out
     assert "10.0 GFLOP/s =  10% of GEMM" in out
@@ -138,6 +140,35 @@ def test_a_ratio_is_to_the_first_line(capsys: pytest.CaptureFixture[str]) -> Non
     first, second = capsys.readouterr().out.splitlines()[-2:]
     assert "3.000 s   ×  1.00" in first
     assert "7.500 s   ×  2.50" in second
+
+
+def test_a_share_is_of_the_rate_in_the_same_precision(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [
+        PeerResult(Peer("a", "x"), [1.0]),
+        PeerResult(Peer("b", "x", precision="bfloat16"), [1.0], compilation=12.3),
+    ]
+    show("a table", lines, [{"float32": 20.0, "bfloat16": 50.0}, {"float32": 20.0}], flop=10e9)
+    first, second = capsys.readouterr().out.splitlines()[-2:]
+    assert "= 50% of GEMM" in first.replace("  ", " ")
+    assert "= 20% of GEMM" in second.replace("  ", " ")
+    assert second.endswith("compiled in 12 s")
+    assert "compiled" not in first
+
+
+def test_a_compiled_peer_warms_up_with_every_batch_of_the_sample(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script(COUNTING, tmp_path)
+    monkeypatch.setitem(STACKS, "made_up", stack)
+    monkeypatch.setattr(Setup, "model", lambda self, size, layout: tmp_path)
+    rows = same_length(128, 8)
+    lengths = np.repeat([8, 7, 6, 5], 32)
+    features = Features(rows.ids, np.r_[0, lengths.cumsum()], lengths, rows.targets)
+    peers = [Peer("plain", "made_up", "given"), Peer("compiled", "made_up", "given", is_compiled=True)]
+    lines, _ = compare("train", "small", features, peers, Setup(tmp_path, {}, rounds=1, batches=3))
+    warm_ups = (tmp_path / "batches").read_text(encoding="utf-8").split()[:2]
+    assert warm_ups == ["2", "3"]
+    assert [line.compilation > 0 for line in lines] == [False, True]
 
 
 @pytest.mark.parametrize("width", [0, 12])
