@@ -7,12 +7,11 @@ on from what it had saved.
 
 import os
 import socket
-import sys
-from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import Any
 
 from common.errors import InputError
+from common.messages import say
 from lab.command_chain import chain_environment
 from lab.trial_config import TrialConfig
 from lab.trial_run import WorkerSlot, run_trial
@@ -25,18 +24,19 @@ _RETRIES = 5  # of a trial whose worker was lost; one that failed by itself is n
 class RayRunner:
     """Hands trials to a Ray cluster.
 
-    Args:
-        address: Of a running cluster; None: the one that runs on this machine, or else a new one of this
-            machine alone.
-        workers: At most so many trials at a time; None: as many as it holds.
-        threads: Cores of a trial.
-        device: With ``gpu`` every trial gets one GPU.
+    address: of a running one; None: the one that runs on this machine, or else a new one of this machine
+    alone. workers: at most so many trials at a time; None: as many as it holds. threads: cores of a trial.
+    device: with ``gpu`` every trial gets one GPU.
     """
 
     def __init__(self, address: str | None, workers: int | None, threads: int, device: str) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
-        if address and address != "auto":
-            _check_reach(address)
+        try:
+            if address and address != "auto":  # Ray itself would go on trying for minutes
+                host, _, port = address.rpartition("://")[2].rpartition(":")
+                socket.create_connection((host, int(port)), _REACH_SECONDS).close()
+        except (ValueError, OSError) as error:
+            raise InputError(f"--ray_address {address}: no cluster answers there ({error})") from None
         try:
             import ray
         except ImportError:
@@ -56,25 +56,20 @@ class RayRunner:
     def workers(self) -> int:
         """How many trials the cluster has room for now; at least 1, so that one can wait for machines."""
         machines = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-        room = sum(self._room_of(machine) for machine in machines)
+        cores, gpus = ([int(machine.get(kind, 0)) for machine in machines] for kind in ("CPU", "GPU"))
+        places = [core // self._threads for core in cores]
+        room = sum(map(min, places, gpus) if self._gpus else places)
         if not room and not self._has_complained:
             self._has_complained = True
-            most = max((int(machine.get("CPU", 0)) for machine in machines), default=0)
-            largest = f"the largest has {most} cores"
+            wanted, largest = f"{self._threads} cores", f"{max(cores, default=0)} cores"
             if self._gpus:
-                count = sum("GPU" in machine for machine in machines)
-                largest += f", and {count} of {len(machines)} have a GPU"
-            gpu = " and a GPU" if self._gpus else ""
-            print(
-                f"waiting: no machine of the cluster has {self._threads} cores{gpu} for a trial; "
-                f"{largest} (--threads, --device)", file=sys.stderr
-            )  # fmt: skip
+                wanted += " and a GPU"
+                largest += f", and {sum(map(bool, gpus))} of {len(machines)} have a GPU"
+            say(
+                f"waiting: no machine of the cluster has {wanted} for a trial; "
+                f"the largest has {largest} (--threads, --device)"
+            )
         return max(1, min(room, self._most or room))
-
-    def _room_of(self, machine: Mapping[str, float]) -> int:
-        """How many trials a machine can hold."""
-        room = int(machine.get("CPU", 0)) // self._threads
-        return min(room, int(machine.get("GPU", 0))) if self._gpus else room
 
     def submit(self, config: TrialConfig) -> "Future[Outcome]":
         result: Future[Outcome] = Future()
@@ -87,23 +82,13 @@ class RayRunner:
         self._ray.shutdown()
 
 
-def _check_reach(address: str) -> None:
-    """InputError where nobody listens; Ray itself would go on trying for minutes."""
-    host, _, port = address.rpartition("://")[2].rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), _REACH_SECONDS).close()
-    except (ValueError, OSError) as error:
-        raise InputError(f"--ray_address {address}: no cluster answers there ({error})") from None
-
-
 def _join(ray: Any, address: str | None, environment: dict[str, Any]) -> None:
     settings = {"runtime_env": environment, "log_to_driver": False, "logging_level": "error"}
-    if address:
-        ray.init(address=address, **settings)
-        return
     try:
-        ray.init(address="auto", **settings)
+        ray.init(address=address or "auto", **settings)
     except ConnectionError:
+        if address:
+            raise
         ray.init(include_dashboard=False, **settings)
 
 
@@ -111,9 +96,8 @@ def _work(config: TrialConfig, threads: int) -> Outcome:
     """What a worker of the cluster does."""
     runs = config.folder.parents[1]
     if not runs.is_dir():
-        return Outcome(
-            FAILED, f"{runs}: not on this machine; all machines of a cluster must see the same files"
-        )
+        message = f"{runs}: not on this machine; all machines of a cluster must see the same files"
+        return Outcome(FAILED, message)
     return run_trial(config, WorkerSlot((), threads, os.environ.get("CUDA_VISIBLE_DEVICES", "")))
 
 

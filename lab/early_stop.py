@@ -52,14 +52,10 @@ def should_prune(curve: Curve, finished: Sequence[Curve], min_finished: int = MI
 
 
 class MedianRule:
-    """Watches a run that is being trained.
+    """Watches a run that is being trained, beside the folders of the trials to compare with.
 
     It decides once an evaluation, when the save of that step is there, and never about the last step: what is
     trained to its end is kept.
-
-    Args:
-        folder: The run's folder.
-        peers: The folders of the trials to compare with.
     """
 
     def __init__(self, folder: Path, peers: Sequence[Path]) -> None:
@@ -70,8 +66,10 @@ class MedianRule:
         curve = read_curve(self._folder)
         if len(curve) == self._evaluations or not self._is_saved(curve[-1][0]):
             return ""
-        self._evaluations = len(curve)
-        finished = [read_curve(peer) for peer in self._peers if _is_done(peer)]
+        self._evaluations, finished = len(curve), []
+        for peer in self._peers:
+            with suppress(InputError, OSError):  # a damaged record concerns its own trial
+                finished += [read_curve(peer)] if read_status(peer) == DONE else []
         if not should_prune(curve, finished):
             return ""
         return f"below the median of {len(finished)} trials at step {curve[-1][0]}"
@@ -83,9 +81,3 @@ class MedianRule:
         except (InputError, OSError):  # being saved now
             return False
         return state.step == step and not state.took_last_step
-
-
-def _is_done(folder: Path) -> bool:
-    with suppress(InputError, OSError):  # a damaged record concerns its own trial
-        return read_status(folder) == DONE
-    return False

@@ -40,11 +40,8 @@ class LocalRunner:
 
 
 def worker_slots(workers: int, device: str) -> list[WorkerSlot]:
-    """Where ``workers`` processes compute.
-
-    On a CPU the cores are dealt out in blocks; more workers than cores share them. On GPUs one each, in the
-    order of CUDA_VISIBLE_DEVICES where it is set.
-    """
+    """Where so many processes compute: on a CPU with a block of the cores each, which more workers than cores
+    share; on GPUs with one each, in the order of CUDA_VISIBLE_DEVICES where it is set."""
     cores = core_numbers()
     count = max(1, usable_cores() // workers)
     if device != "cpu":

@@ -1,6 +1,6 @@
 """What to run: a plan (``lab/plan_file.py`` reads it) and its trials: their order and their names."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -15,19 +15,12 @@ _SHORT = {"learning_rate": "lr", "batch_size": "batch", "num_train_epochs": "epo
 
 @dataclass(frozen=True)
 class PlannedCheckpoint:
-    """Where trials begin.
-
-    Attributes:
-        name: Its name in the plan.
-        model: A folder or a published name.
-        from_scratch: The folder has no weights.
-        do_lower_case: Whether texts are lower-cased; None: as the folder says.
-    """
+    """Where trials begin, by its name in the plan."""
 
     name: str
-    model: str
-    from_scratch: bool = False
-    do_lower_case: bool | None = None
+    model: str  # a folder or a published name
+    from_scratch: bool = False  # the folder has no weights
+    do_lower_case: bool | None = None  # whether texts are lower-cased; None: as the folder says
 
 
 @dataclass(frozen=True)
@@ -50,13 +43,10 @@ class Range:
 
 @dataclass(frozen=True)
 class Search:
-    """A search for settings.
+    """A search for settings: so many suggestions, each setting taken from its range.
 
-    Attributes:
-        trials: How many suggestions.
-        space: Setting → what it is taken from.
-        at_once: A suggestion knows the results of all those before it but the last at_once - 1, however many
-            run at the same time; so the same plan gives the same trials.
+    A suggestion knows the results of all those before it but the last at_once - 1, however many run at the
+    same time; so the same plan gives the same trials.
     """
 
     trials: int
@@ -72,69 +62,42 @@ class Search:
 
 @dataclass(frozen=True)
 class TaskPlan:
-    """What to run of one task.
-
-    Attributes:
-        task, checkpoints, preset, settings, search: As in ``Trial``.
-        seeds: Empty for the preset's own.
-        grid: Combinations of settings, each over ``settings``; one empty one where there is no grid.
-        init_from: The task whose best run each trial begins with, or empty.
-    """
+    """What to run of one task; the rest is as in ``Trial``."""
 
     task: str
     checkpoints: tuple[PlannedCheckpoint, ...]
     preset: str = ""
-    seeds: tuple[int, ...] = ()
+    seeds: tuple[int, ...] = ()  # empty for the preset's own
     settings: Mapping[str, Any] = field(default_factory=dict)
-    grid: tuple[Mapping[str, Any], ...] = ({},)
+    grid: tuple[Mapping[str, Any], ...] = ({},)  # combinations of settings, each over ``settings``
     search: Search | None = None
     init_from: str = ""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A whole plan.
-
-    Attributes:
-        path: Its file, or its name.
-        tasks: Name of a task → what to run of it.
-        stop_early: The median rule is on.
-        ensemble_size: The most runs that a task's answer is made of.
-        methods: Ways to combine them.
-    """
+    """A whole plan, from a file or a shipped one of that name."""
 
     path: str
     tasks: Mapping[str, TaskPlan]
-    stop_early: bool = False
-    ensemble_size: int = 1
-    methods: tuple[str, ...] = METHODS
+    stop_early: bool = False  # by the median rule
+    ensemble_size: int = 1  # the most runs that a task's answer is made of
+    methods: tuple[str, ...] = METHODS  # ways to combine them
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One run of a plan.
-
-    Attributes:
-        task: Name of the task.
-        checkpoint: Where it begins.
-        preset: Name of a preset; empty: the model's own.
-        seed: None: the preset's.
-        settings: Those of the plan that hold for it, without the seed and what a search suggests.
-        varied: The settings that tell it from its neighbours.
-        init_from: The task whose best run it begins with, or empty.
-        search: The search that suggests the rest of its settings.
-        number: Which suggestion of the search, from 1.
-    """
+    """One run of a plan."""
 
     task: str
     checkpoint: PlannedCheckpoint
-    preset: str
-    seed: int | None
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    varied: tuple[tuple[str, Any], ...] = ()
-    init_from: str = ""
-    search: Search | None = None
-    number: int = 0
+    preset: str  # empty: the model's own
+    seed: int | None  # None: the preset's
+    settings: Mapping[str, Any] = field(default_factory=dict)  # but the seed and what a search suggests
+    varied: tuple[tuple[str, Any], ...] = ()  # the settings that tell it from its neighbours
+    init_from: str = ""  # the task whose best run it begins with
+    search: Search | None = None  # suggests the rest of its settings
+    number: int = 0  # which suggestion of the search, from 1
 
     @property
     def configuration(self) -> str:
@@ -158,30 +121,22 @@ class Trial:
 
 def trials_of(plan: Plan) -> list[Trial]:
     """All trials, in the order in which they are begun where nothing else decides."""
-    trials = [trial for task_plan in plan.tasks.values() for trial in _trials_of_task(task_plan)]
+    trials = [
+        Trial(
+            task_plan.task, checkpoint, task_plan.preset, seed, {**task_plan.settings, **varied},
+            tuple(varied.items()), task_plan.init_from, task_plan.search, number,
+        )
+        for task_plan in plan.tasks.values()
+        for checkpoint in task_plan.checkpoints
+        for varied in task_plan.grid
+        for number in (range(1, task_plan.search.trials + 1) if task_plan.search else [0])
+        for seed in task_plan.seeds or [None]
+    ]  # fmt: skip
     for trial in trials:
         if len(trial.name.partition("/")[2].encode()) > _MAX_NAME:
             message = f"{trial.name[:60]}…: a name too long for a folder; vary fewer settings"
             raise InputError(message, path=plan.path)
     return trials
-
-
-def _trials_of_task(plan: TaskPlan) -> Iterator[Trial]:
-    for checkpoint in plan.checkpoints:
-        for varied in plan.grid:
-            for number in range(1, plan.search.trials + 1) if plan.search else [0]:
-                for seed in plan.seeds or [None]:
-                    yield Trial(
-                        task=plan.task,
-                        checkpoint=checkpoint,
-                        preset=plan.preset,
-                        seed=seed,
-                        settings={**plan.settings, **varied},
-                        varied=tuple(varied.items()),
-                        init_from=plan.init_from,
-                        search=plan.search,
-                        number=number,
-                    )
 
 
 def _value_text(value: Any) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from common.errors import InputError
-from lab.plan import Trial
+from lab.plan import PlannedCheckpoint, Trial
 from lab.trial_config import TrialConfig, TrialResolver
 from lab.trial_run import prediction_problem
 from lab.trial_store import (
@@ -59,12 +59,8 @@ Suggest = Callable[[Trial, Sequence[tuple[Trial, TrialResult | None]]], Mapping[
 
 
 class _TransferSource(NamedTuple):
-    """The model that a transfer begins with.
-
-    Attributes:
-        model: Its folder; None where there is none.
-        is_known: False if the trial has begun with one that is gone, so that nothing can be compared with it.
-    """
+    """The folder of the model that a transfer begins with, if there is one. is_known: False if the trial has
+    begun with one that is gone, so that nothing can be compared with it."""
 
     model: Path | None
     is_known: bool = True
@@ -73,10 +69,8 @@ class _TransferSource(NamedTuple):
 class Sweep:
     """The trials of a plan and how far they are.
 
-    Args:
-        trials: All trials, in the order in which they begin where nothing else decides.
-        resolver: Makes configs of trials.
-        suggest: (a search's trial, the trials before it that it may know with their results) → its settings.
+    trials: all of them, in the order in which they begin where nothing else decides. suggest: (a search's
+    trial, the trials before it that it may know with their results) → its settings.
     """
 
     def __init__(self, trials: Sequence[Trial], resolver: TrialResolver, suggest: Suggest) -> None:
@@ -98,13 +92,14 @@ class Sweep:
     def difference(self, trial: Trial) -> str:
         """How the run in a trial's folder was made otherwise than the plan says; empty if it was not, or if
         there is none."""
-        if read_begun_model(trial.folder(self.resolver.runs)) is None:
-            return ""
-        return self.resolver.difference(self.resolve(trial))
+        is_begun = read_begun_model(trial.folder(self.resolver.runs)) is not None
+        return self.resolver.difference(self.resolve(trial)) if is_begun else ""
 
-    def resolve(self, trial: Trial) -> TrialConfig:
+    def resolve(self, trial: Trial, source: _TransferSource | None = None) -> TrialConfig:
         """The config of a trial, by what is there now: runs to begin with, results of a search."""
-        return self._resolve(trial, self._source(trial))
+        source = source or self._source(trial)
+        peers = [other for other in self.trials if other.task == trial.task]
+        return self.resolver.resolve(trial, source.model, self._suggested(trial), peers, source.is_known)
 
     def outcome_before(self, config: TrialConfig) -> Outcome | None:
         """The outcome of a trial that need not run: done, or stopped early, before; else None."""
@@ -132,7 +127,7 @@ class Sweep:
             for trial in list(waiting):
                 if len(running) >= runner.workers:
                     break
-                if not self._is_ready(trial):
+                if any(t.name not in self.outcomes for t in (*self._sources(trial), *self._earlier(trial))):
                     continue
                 waiting.remove(trial)
                 following = self._prepare(trial)
@@ -165,7 +160,7 @@ class Sweep:
                 outcome = Outcome(SKIPPED, f"no {trial.init_from} run to begin with is done")
                 write_record(runs, trial, outcome)
                 return outcome
-            config = self._resolve(trial, source)
+            config = self.resolve(trial, source)
             if difference := self.resolver.difference(config):
                 return Outcome(FAILED, f"{difference}; {_REMEDY}")
             before = self.outcome_before(config)
@@ -174,23 +169,10 @@ class Sweep:
             elif before is None and not is_trained:
                 forget(runs, trial)
             return before or config
-        except (InputError, OSError) as error:
-            return self._failure(folder, error)
-
-    @staticmethod
-    def _failure(folder: Path, error: Exception) -> Outcome:
-        """The outcome of a trial whose files, or the official ones, cannot be read."""
-        message, record = " ".join(str(error).split()), record_path(folder)
-        is_its_own = str(record) in message or f"{folder}/" in message
-        return Outcome(FAILED, message + (f"; remove {folder} and {record.name}" if is_its_own else ""))
-
-    def _resolve(self, trial: Trial, source: _TransferSource) -> TrialConfig:
-        peers = [other for other in self.trials if other.task == trial.task]
-        return self.resolver.resolve(trial, source.model, self._suggested(trial), peers, source.is_known)
-
-    def _is_ready(self, trial: Trial) -> bool:
-        before = [*self._sources(trial), *self._earlier(trial)]
-        return all(other.name in self.outcomes for other in before)
+        except (InputError, OSError) as error:  # its files, or the official ones, cannot be read
+            message, record = " ".join(str(error).split()), record_path(folder)
+            is_its_own = str(record) in message or f"{folder}/" in message
+            return Outcome(FAILED, message + (f"; remove {folder} and {record.name}" if is_its_own else ""))
 
     def _source(self, trial: Trial) -> _TransferSource:
         """What a trial begins with: a transfer with the best run so far, but one that has begun with what it
@@ -208,29 +190,26 @@ class Sweep:
 
     def _sources(self, trial: Trial) -> list[Trial]:
         """The trials that a transfer chooses from."""
-        return [
-            other
-            for other in self.trials
-            if other.task == trial.init_from and other.checkpoint == trial.checkpoint
-        ]
+        return self._runs_of(trial.init_from, trial.checkpoint)
 
     def _earlier(self, trial: Trial) -> list[Trial]:
         """The trials whose results a search's suggestion knows."""
-        if trial.search is None:
-            return []
-        latest = trial.number - trial.search.at_once
-        return [
-            other
-            for other in self.trials
-            if (other.task, other.checkpoint) == (trial.task, trial.checkpoint) and other.number <= latest
-        ]
+        latest = trial.number - trial.search.at_once if trial.search else -1
+        return [other for other in self._runs_of(trial.task, trial.checkpoint) if other.number <= latest]
+
+    def _runs_of(self, task: str, checkpoint: PlannedCheckpoint) -> list[Trial]:
+        return [trial for trial in self.trials if (trial.task, trial.checkpoint) == (task, checkpoint)]
 
     def _suggested(self, trial: Trial) -> Mapping[str, Any]:
         """What a search says of a trial: what it or one of its other seeds has begun with, else what it
         suggests now. So a result that changes later changes no trial that has begun."""
         if trial.search is None:
             return {}
-        seeds = [other for other in self.trials if _are_one_suggestion(trial, other) and other != trial]
+        seeds = [
+            other
+            for other in self.trials
+            if (other.configuration, other.search) == (trial.configuration, trial.search) and other != trial
+        ]
         for other in [trial, *seeds]:
             with suppress(InputError, OSError):
                 settings, _ = read_begun_settings(other.folder(self.resolver.runs))
@@ -240,11 +219,6 @@ class Sweep:
         results = readable_results(self.resolver.runs, [other.name for other in earlier])
         done = {result.trial: result for result in results if result.status == DONE}
         return self._suggest(trial, [(other, done.get(other.name)) for other in earlier])
-
-
-def _are_one_suggestion(trial: Trial, other: Trial) -> bool:
-    """Whether two trials of a search differ by their seeds alone."""
-    return (trial.configuration, trial.search) == (other.configuration, other.search)
 
 
 def best_folder(runs: Path, trials: Sequence[Trial]) -> Path | None:

@@ -24,23 +24,15 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class TrialConfig:
-    """A trial with everything decided: what a worker runs, wherever it is.
-
-    Attributes:
-        name: The trial's name.
-        run: What ``run_glue`` is asked to do; its paths are absolute.
-        splits: ``dev``, and ``test`` where all of its files are there → SHA-256 and rows of each file.
-        peers: Run folders of the trials that the median rule compares with; empty without that rule.
-        keep_saves: Leave the run's saves when all is done.
-        is_model_known: False for a transfer whose source is gone: with what it began cannot be compared.
-    """
+    """A trial with everything decided: what a worker runs, wherever it is."""
 
     name: str
-    run: GlueRunConfig
+    run: GlueRunConfig  # what ``run_glue`` is asked to do; its paths are absolute
+    # ``dev``, and ``test`` where all of its files are there → SHA-256 and rows of each file
     splits: Mapping[str, tuple[tuple[str, int], ...]]
-    peers: tuple[Path, ...] = ()
-    keep_saves: bool = True
-    is_model_known: bool = True
+    peers: tuple[Path, ...] = ()  # run folders that the median rule compares with; empty without that rule
+    keep_saves: bool = True  # leave the run's saves when all is done
+    is_model_known: bool = True  # False for a transfer whose source is gone: it cannot be compared
 
     @property
     def task(self) -> Task:
@@ -48,7 +40,6 @@ class TrialConfig:
 
     @property
     def folder(self) -> Path:
-        """The run's folder."""
         return Path(self.run.output_dir)
 
 
@@ -85,12 +76,8 @@ class TrialResolver:
     ) -> TrialConfig:
         """Resolve a trial.
 
-        Args:
-            trial: The trial.
-            source: The model that a transfer begins with; None for the trial's checkpoint.
-            suggested: The settings that a search suggests.
-            peers: The trials of the task.
-            is_model_known: Whether the model it began with can be compared.
+        source: the model that a transfer begins with; None for the trial's checkpoint. suggested: the
+        settings that a search suggests. peers: the trials of the task.
         """
         from checkpoints.folder import read_config
 
@@ -103,21 +90,17 @@ class TrialResolver:
             "from_scratch": trial.checkpoint.from_scratch and not trial.init_from,
         }  # fmt: skip
         others = [peer.folder(self.runs) for peer in peers if peer != trial] if self.stop_early else []
-        return TrialConfig(
-            name=trial.name,
-            run=resolve_glue_run(values, self._once(("encoder", model), lambda: read_config(model))),
-            splits=self._splits(trial.task),
-            peers=tuple(others),
-            keep_saves=self._keep_saves,
-            is_model_known=is_model_known,
-        )
+        run, splits = resolve_glue_run(values, self._once(read_config, model)), {}
+        splits["dev"] = self._files(trial.task, "dev")
+        with suppress(InputError):
+            splits["test"] = self._files(trial.task, "test")
+        return TrialConfig(trial.name, run, splits, tuple(others), self._keep_saves, is_model_known)
 
     def checkpoint_folder(self, trial: Trial) -> Path:
         """The folder that a trial's checkpoint names; fetched if it is a published one."""
         from checkpoints.registry import resolve
 
-        name = trial.checkpoint.model
-        return self._once(("checkpoint", name), lambda: Path(resolve(name)).resolve())
+        return Path(self._once(resolve, trial.checkpoint.model)).resolve()
 
     def difference(self, config: TrialConfig) -> str:
         """Say how the run in a trial's folder was made otherwise than the trial asks; empty if it was not.
@@ -125,51 +108,36 @@ class TrialResolver:
         Raises:
             InputError: Its ``args.json``, the model or an official file cannot be read.
         """
-        path = config.folder / ARGS
-        if not path.is_file():
-            return ""
-        differences = difference(self._provenance(config), of_run(read_json_object(path)))
-        model = (
-            f" ({config.run.model_name_or_path})"
-            if differences[:1] and "model " in differences[0][:6]
-            else ""
-        )
-        return f"{path}: was made with {differences[0]}{model}" if differences else ""
-
-    def _provenance(self, config: TrialConfig) -> Provenance:
-        """What the run of a trial is to be made from."""
         from checkpoints.folder import digest_of
 
-        model, run, task = config.run.model_name_or_path, config.run, config.task
+        path, run, task = config.folder / ARGS, config.run, config.task
+        if not path.is_file():
+            return ""
+        model, recipe = run.model_name_or_path, dataclasses.asdict(run.training)
         files = [split for kind in ("train", "dev") for split in task.of_kind(kind)]
-        return Provenance(
-            model=self._once(("model", model), lambda: digest_of(model)) if config.is_model_known else "",
-            data={split.file: self._sha256(find_file(self.data_dir, split)) for split in files},
-            settings={
-                "task_name": task.name, "do_lower_case": run.do_lower_case,
-                "recipe": dataclasses.asdict(run.training),
-            },
-        )  # fmt: skip
-
-    def _splits(self, task: str) -> dict[str, tuple[tuple[str, int], ...]]:
-        splits = {"dev": self._files(task, "dev")}
-        with suppress(InputError):
-            splits["test"] = self._files(task, "test")
-        return splits
+        expected = Provenance(
+            model=self._once(digest_of, model) if config.is_model_known else "",
+            data={split.file: self._once(sha256_of, find_file(self.data_dir, split)) for split in files},
+            settings={"task_name": task.name, "do_lower_case": run.do_lower_case, "recipe": recipe},
+        )
+        differences = difference(expected, of_run(read_json_object(path)))
+        if not differences:
+            return ""
+        name = f" ({model})" if differences[0].startswith("model ") else ""
+        return f"{path}: was made with {differences[0]}{name}"
 
     def _files(self, task: str, kind: str) -> tuple[tuple[str, int], ...]:
+        """SHA-256 and rows of each file of a kind; InputError if one is missing."""
         files = [(split, find_file(self.data_dir, split)) for split in TASKS[task].of_kind(kind)]
-        return tuple((self._sha256(file), self._rows(file) - (not split.headless)) for split, file in files)
+        return tuple(
+            (self._once(sha256_of, file), self._once(count_lines, file) - (not split.headless))
+            for split, file in files
+        )
 
-    def _rows(self, file: Path) -> int:
-        return self._once(("lines", file), lambda: count_lines(file))
-
-    def _sha256(self, file: Path) -> str:
-        return self._once(("sha256", file), lambda: sha256_of(file))
-
-    def _once(self, key: Hashable, compute: Callable[[], _T]) -> _T:
-        """What was computed for a key before, or is computed now."""
+    def _once(self, compute: Callable[[Any], _T], argument: Hashable) -> _T:
+        """A function's value, computed at its first call with that argument."""
+        key = (compute, argument)
         if key not in self._memory:
-            self._memory[key] = compute()
+            self._memory[key] = compute(argument)
         value: _T = self._memory[key]
         return value

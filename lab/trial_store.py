@@ -4,7 +4,7 @@ A run's folder holds nothing but what runs write; whether a trial failed, and wh
 stands beside it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -36,13 +36,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class TrialResult:
-    """A trial as its record says. Only a done one has the last three.
-
-    Attributes:
-        scores: What ``scores.json`` says.
-        recipe: The training settings in force.
-        model: The digest of the model it began with, empty if unknown.
-    """
+    """A trial as its record says. Only a done one has the last three."""
 
     trial: str
     task: str
@@ -51,9 +45,9 @@ class TrialResult:
     message: str
     seconds: float
     folder: Path
-    scores: dict[str, Any] | None = None
-    recipe: Mapping[str, Any] = field(default_factory=dict)
-    model: str = ""
+    scores: dict[str, Any] | None = None  # what ``scores.json`` says
+    recipe: Mapping[str, Any] = field(default_factory=dict)  # the training settings in force
+    model: str = ""  # the digest of the model it began with, empty if unknown
 
     @property
     def seed(self) -> int | None:
@@ -67,7 +61,6 @@ class TrialResult:
 
 
 def record_path(folder: Path) -> Path:
-    """Where the record of the trial in a run's folder stands."""
     return folder.with_name(folder.name + _SUFFIX)
 
 
@@ -102,10 +95,11 @@ def read_results(runs: str | Path, names: list[str] | None = None) -> list[Trial
         if not runs.is_dir():
             raise InputError("no such folder of runs; python -m lab.sweep makes one", path=runs)
         order = list(TASKS)
-        results = list(filter(None, map(_read, _record_files(runs))))
+        records = [path for task in order for path in sorted((runs / task).glob(f"*{_SUFFIX}"))]
+        results = [result for path in records if (result := _read(path))]
         return sorted(results, key=lambda r: (order.index(r.task), r.configuration, r.seed or 0, r.trial))
     paths = [record_path(runs / name) for name in names]
-    return list(filter(None, (_read(path) for path in paths if path.is_file())))
+    return [result for path in paths if path.is_file() and (result := _read(path))]
 
 
 def readable_results(runs: Path, names: list[str]) -> list[TrialResult]:
@@ -117,19 +111,12 @@ def readable_results(runs: Path, names: list[str]) -> list[TrialResult]:
     return results
 
 
-def _record_files(runs: Path) -> Iterator[Path]:
-    for task in TASKS:
-        yield from sorted((runs / task).glob(f"*{_SUFFIX}"))
-
-
 def _read(path: Path) -> TrialResult | None:
     record = read_json_object(path)
     folder = path.with_name(path.name.removesuffix(_SUFFIX))
+    keys = ("trial", "task", "configuration", "status", "message")
     try:
-        common: dict[str, Any] = {
-            key: escape_unprintable(str(record[key]))
-            for key in ("trial", "task", "configuration", "status", "message")
-        }
+        common: dict[str, Any] = {key: escape_unprintable(str(record[key])) for key in keys}
         common |= {"seconds": float(record["seconds"]), "folder": folder}
         TASKS[common["task"]]
         if not 0 <= common["seconds"] <= _MAX_SECONDS:
@@ -146,11 +133,8 @@ def _read(path: Path) -> TrialResult | None:
 
 
 def read_begun_settings(folder: Path) -> tuple[dict[str, Any], str]:
-    """Read the settings in force in a run, and the digest of the model it began with.
-
-    Raises:
-        InputError: ``args.json`` is missing or holds no settings.
-    """
+    """Read the settings in force in a run, and the digest of the model it began with; InputError if
+    ``args.json`` is missing or holds no settings."""
     path = folder / ARGS
     args = read_json_object(path)
     try:
@@ -172,12 +156,11 @@ def read_begun_model(folder: Path) -> Path | None:
 def read_trial_scores(folder: Path, task: str) -> dict[str, Any]:
     """Read ``scores.json`` of a run; InputError unless both evaluations have all scores of the task."""
     path = folder / SCORES
+    problem = f"not the scores of a {task} run"
     try:
         scores = read_run_scores(path)
+        if scores and scores["task"] == task:
+            return scores
     except InputError as error:
-        message = f"{error.message}; remove {folder} and sweep again"
-        raise InputError(message, path=path, code="scores") from None
-    if scores is None or scores["task"] != task:
-        message = f"not the scores of a {task} run; remove {folder} and sweep again"
-        raise InputError(message, path=path, code="scores")
-    return scores
+        problem = error.message
+    raise InputError(f"{problem}; remove {folder} and sweep again", path=path, code="scores")
