@@ -31,41 +31,29 @@ _ROUNDING = 5e-3  # of a score computed twice, by different engines or precision
 
 @dataclass(frozen=True)
 class Ensemble:
-    """A task's answers and where they come from.
-
-    Attributes:
-        task: The task.
-        choice: What was chosen on the dev rows, with its scores.
-        members: The runs, the best first.
-        digest: That of the one checkpoint, or of the members' digests together.
-        predictions: ``dev`` or ``test`` → the predictions of each of its files.
-    """
+    """A task's answers and where they come from."""
 
     task: Task
-    choice: Choice
-    members: tuple[TrialResult, ...]
-    digest: str
-    predictions: dict[str, list[SplitPredictions]]
+    choice: Choice  # made on the dev rows, with its scores
+    members: tuple[TrialResult, ...]  # the best first
+    digest: str  # of the one checkpoint, or of the members' digests together
+    predictions: dict[str, list[SplitPredictions]]  # of each ``dev`` and each ``test`` file
 
 
 def build_ensemble(
     task: Task, results: Sequence[TrialResult], data_dir: Path, size: int, methods: Sequence[str]
 ) -> Ensemble:
-    """Choose among the done trials of a task and combine them.
-
-    Args:
-        task: The task.
-        results: Its done trials.
-        data_dir: The official files, which the trials' predictions must be of.
-        size: How many runs at most.
-        methods: Ways to combine them, of ``mean`` and ``vote``.
+    """Choose among the done trials of a task and combine ``size`` of them at most, by these methods.
 
     Raises:
         InputError: A run's predictions are missing or damaged, do not score what the run says, or were made
-            by another checkpoint than its ``best/`` or from other files.
+            by another checkpoint than its ``best/`` or from other files than those in ``data_dir``.
     """
     results = sorted(results, key=lambda result: result.trial)  # of equal ones always the same is taken
-    parts = _read_parts(task, results, data_dir)
+    for kind in SPLITS:
+        for split in task.of_kind(kind):
+            find_file(data_dir, split)  # where one is missing, the trials predicted none of its kind
+    parts = {kind: [_read_split(task, results, s, data_dir) for s in task.of_kind(kind)] for kind in SPLITS}
     golds = [gold_values(task, split, data_dir) for split in task.of_kind("dev")]
     logits = {kind: [_stack(task, part) for part in of_kind] for kind, of_kind in parts.items()}
     _check_scores(task, golds, logits["dev"], results)
@@ -89,17 +77,6 @@ def build_ensemble(
     return Ensemble(task, choice, tuple(results[number] for number in members), digest, predictions)
 
 
-def _read_parts(
-    task: Task, results: Sequence[TrialResult], data_dir: Path
-) -> dict[str, list[list[SplitPredictions]]]:
-    """``dev`` or ``test`` → for each of its files the predictions of each run."""
-    for split in [*task.of_kind("dev"), *task.of_kind("test")]:
-        find_file(data_dir, split)  # where one is missing, the trials predicted none of its kind
-    return {
-        kind: [_read_split(task, results, split, data_dir) for split in task.of_kind(kind)] for kind in SPLITS
-    }
-
-
 def _read_split(
     task: Task, results: Sequence[TrialResult], split: Split, data_dir: Path
 ) -> list[SplitPredictions]:
@@ -107,11 +84,11 @@ def _read_split(
     file, parts = find_file(data_dir, split), []
     data = {split.file: sha256_of(file)}
     for result in results:
-        path, best = _npz(result, split), result.folder / "best"
+        path = npz_path(predictions_folder(result.folder, split.kind), split)
+        best = result.folder / "best"
         if not path.is_file():
-            raise InputError(
-                f"is missing; sweep again with the {split.kind} files below --data_dir", path=path
-            )
+            message = f"is missing; sweep again with the {split.kind} files below --data_dir"
+            raise InputError(message, path=path)
         part = SplitPredictions.read(path.parent, task, split)
         if difference(Provenance(data=data), part.provenance):
             raise InputError(f"was not predicted from this {file}; sweep again with it", path=path)
@@ -119,10 +96,6 @@ def _read_split(
             raise InputError(f"is not of the checkpoint in {best}; sweep again to predict again", path=path)
         parts.append(part)
     return parts
-
-
-def _npz(result: TrialResult, split: Split) -> Path:
-    return npz_path(predictions_folder(result.folder, split.kind), split)
 
 
 def _stack(task: Task, parts: Sequence[SplitPredictions]) -> np.ndarray:
@@ -162,12 +135,8 @@ def describe_ensemble(ensemble: Ensemble, runs: Path) -> dict[str, Any]:
     scores: dict[str, Any] = {"dev": choice.dev, "expected": choice.expected}
     if len(members) == 1:
         return {**members[0], **scores}
-    return {
-        "ensemble": {"method": choice.option.method, "gain_over_one_run": choice.gain},
-        "members": members,
-        **scores,
-        "checkpoint_digest": ensemble.digest,
-    }
+    method = {"method": choice.option.method, "gain_over_one_run": choice.gain}
+    return {"ensemble": method, "members": members, **scores, "checkpoint_digest": ensemble.digest}
 
 
 def gold_values(task: Task, split: Split, data_dir: Path) -> np.ndarray:
@@ -179,10 +148,11 @@ def constant_predictions(task: Task, kind: str, counts: Sequence[int]) -> list[S
     """The task's majority answer to every row of its files of a kind, which have so many rows."""
     parts = []
     for split, rows in zip(task.of_kind(kind), counts, strict=True):
-        logits = np.zeros((rows, task.num_outputs), dtype=np.float32)
-        if task.is_regression:
-            logits[:] = float(task.majority)
-        else:
-            logits[:, task.labels.index(task.majority)] = 1.0
-        parts.append(SplitPredictions(task, split, logits, task.labels, Provenance("constant")))
+        logits = (
+            [float(task.majority)]
+            if task.is_regression
+            else [label == task.majority for label in task.labels]
+        )
+        rows_of = np.tile(np.array(logits, dtype=np.float32), (rows, 1))
+        parts.append(SplitPredictions(task, split, rows_of, task.labels, Provenance("constant")))
     return parts

@@ -34,21 +34,13 @@ class Option:
 
 @dataclass(frozen=True)
 class Choice:
-    """Which runs were chosen, and what they are worth.
-
-    Attributes:
-        option: The option taken.
-        members: The runs by number, the best first.
-        dev: Scores on the dev files that chose, which flatter.
-        expected: Scores of the whole procedure, cross-validated.
-        gain: The expected main score minus that of the best single run, on rows that chose neither.
-    """
+    """Which runs were chosen, and what they are worth."""
 
     option: Option
-    members: tuple[int, ...]
-    dev: dict[str, float]
-    expected: dict[str, float]
-    gain: float
+    members: tuple[int, ...]  # the runs by number, the best first
+    dev: dict[str, float]  # scores on the dev files that chose, which flatter
+    expected: dict[str, float]  # scores of the whole procedure, cross-validated
+    gain: float  # the expected main score minus that of the best single run, on rows that chose neither
 
 
 def options_for(task: Task, runs: int, size: int, methods: Sequence[str]) -> list[Option]:
@@ -97,13 +89,8 @@ class EnsembleSelector:
         members = self.ranked(self.all_rows)[: option.size]
         answers = self._answer(members, option, self.all_rows)
         expected, single = self._expected(options)
-        return Choice(
-            option=option,
-            members=tuple(members),
-            dev=self._scores(answers, self.all_rows),
-            expected=expected,
-            gain=expected["main"] - single["main"],
-        )
+        dev = self._scores(answers, self.all_rows)
+        return Choice(option, tuple(members), dev, expected, gain=expected["main"] - single["main"])
 
     def ranked(self, rows: Rows) -> list[int]:
         """The runs, best first by their main score on some rows; of equal ones the first."""

@@ -16,10 +16,7 @@ _START_SECONDS = 6.0  # of a trial: imports, reading, tokenising, opening the mo
 
 
 def dry_run_lines(sweep: Sweep, workers: int) -> list[str]:
-    """A line per trial in the order in which they are begun, then the estimate.
-
-    Runs nothing but a short measurement, in this process.
-    """
+    """A line per trial in the order in which they are begun, then the estimate, from short measurements."""
     speeds: dict[Hashable, Speed] = {}
     lines, total, failed = [], 0.0, 0
     width = max(len(trial.name) for trial in sweep.trials)

@@ -46,13 +46,9 @@ def make_parser() -> CommandParser:
         "--score", type=_average, metavar="N", help="with --answer: the site's score, in percent"
     )
     parser.add_argument(
-        "--task_scores",
-        nargs="+",
-        default=[],
-        type=_task_score,
-        metavar="TASK=N",
+        "--task_scores", nargs="+", default=[], type=_task_score, metavar="TASK=N",
         help="with --answer: the site's scores of tasks, in percent",
-    )
+    )  # fmt: skip
     add_data_dir(parser, "with --add: the folder of the official files")
     add_format(parser)
     return parser
@@ -69,8 +65,7 @@ def _percent(text: str) -> float:
 
 
 def _average(text: str) -> float:
-    value = _percent(text)
-    if 0 < abs(value) < 1:
+    if 0 < abs(value := _percent(text)) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is below one percent; give it as the site does: 71.0")
     return value
 
@@ -79,9 +74,8 @@ def _task_score(text: str) -> tuple[str, float]:
     name, _, score = text.partition("=")
     task = find_task(name)
     if task is None:
-        raise argparse.ArgumentTypeError(
-            f"{name!r} is no task; write TASK=SCORE, TASK of {known_tasks(name)}"
-        )
+        message = f"{name!r} is no task; write TASK=SCORE, TASK of {known_tasks(name)}"
+        raise argparse.ArgumentTypeError(message)
     return task.name, _percent(score)
 
 
@@ -119,40 +113,42 @@ def read_events(folder: Path) -> list[dict[str, Any]]:
 
 
 def _is_event(event: Any) -> bool:
-    if not isinstance(event, dict) or not all(
-        isinstance(event.get(key), str) for key in ("event", "date", "sha256")
-    ):
+    is_answer = isinstance(event, dict) and event.get("event") == "answered"
+    texts = ("event", "date", "sha256") if is_answer else ("event", "date", "sha256", "zip")
+    if not isinstance(event, dict) or not all(isinstance(event.get(key), str) for key in texts):
         return False
-    if event["event"] == "answered":
-        return _is_number(event.get("score"))
-    return isinstance(event.get("zip"), str) and _is_expected(event.get("expected"))
+    return _is_score(event.get("score")) if is_answer else _is_expected(event.get("expected"))
 
 
 def _is_expected(expected: Any) -> bool:
     """Averages as a manifest has them: fractions of 1, or none where scores are missing."""
     average = expected.get("leaderboard_average") if isinstance(expected, dict) else math.nan
-    return average is None or _is_number(average)
+    return average is None or _is_score(average)
 
 
-def _is_number(value: Any) -> bool:
+def _is_score(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _MOST_POINTS
 
 
-def _write(folder: Path, events: Sequence[Mapping[str, Any]]) -> None:
-    write_text(folder / _LINES, "".join(json.dumps(event) + "\n" for event in events))
+def _write(folder: Path, events: Sequence[Mapping[str, Any]], kind: str, digest: str, **more: Any) -> None:
+    """Write the history with one more event, of now."""
+    date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    new = {"event": kind, "date": date, "sha256": digest, **more}
+    write_text(folder / _LINES, "".join(json.dumps(event) + "\n" for event in [*events, new]))
 
 
 def _add(flags: Namespace, folder: Path, events: list[dict[str, Any]]) -> None:
     from submission.manifest import manifest_path, predictions_path
 
     archive, digest = Path(flags.add), sha256_of(flags.add)
-    manifest = read_json_object(manifest_path(archive))
+    beside = manifest_path(archive)
+    manifest = read_json_object(beside)
     if not _is_expected(manifest.get("expected")) or not isinstance(manifest.get("dev"), dict):
-        raise InputError("not the manifest of a submission", path=manifest_path(archive))
+        raise InputError("not the manifest of a submission", path=beside)
     if manifest.get("sha256") != digest:
-        raise InputError(f"is of another {archive.name}; submit again", path=manifest_path(archive))
-    if any(event["event"] == "handed in" and event["sha256"] == digest for event in events):
-        raise InputError(f"was handed in before; {folder / _LINES} says when", path=archive)
+        raise InputError(f"is of another {archive.name}; submit again", path=beside)
+    if digest in _submissions(events):
+        raise InputError(f"was submitted before; {folder / _LINES} says when", path=archive)
     kept, predicted = folder / digest[:_SHORT], predictions_path(archive) / "dev"
     known = manifest.get("dev_predictions")
     names = [split.submission_file for task in TASKS.values() for split in task.of_kind("dev")]
@@ -161,19 +157,16 @@ def _add(flags: Namespace, folder: Path, events: list[dict[str, Any]]) -> None:
         if not file.is_file():
             raise InputError("is missing; later ones are compared by it: submit again", path=file)
         if isinstance(known, dict) and known.get(name) != sha256_of(file):
-            raise InputError(
-                f"is not what {manifest_path(archive).name} says (SHA-256); submit again", path=file
-            )
+            raise InputError(f"is not what {beside.name} says (SHA-256); submit again", path=file)
     with atomic_folder(kept) as copy:
         shutil.copyfile(archive, copy / "submission.zip")
-        shutil.copyfile(manifest_path(archive), copy / _MANIFEST)
+        shutil.copyfile(beside, copy / _MANIFEST)
         for name in names:  # other files there are no part of the submission
             shutil.copyfile(predicted / name, copy / f"dev-{name}")
-    before = _best(events)
-    event = {"event": "handed in", "date": _now(), "sha256": digest, "zip": archive.name}
-    _write(folder, [*events, {**event, "expected": manifest["expected"], "dev": manifest["dev"]}])
-    print(f"{archive}: number {1 + sum(event['event'] == 'handed in' for event in events)}, kept in {kept}")
-    if before is not None:
+    parts = {"zip": archive.name, "expected": manifest["expected"], "dev": manifest["dev"]}
+    _write(folder, events, "handed in", digest, **parts)
+    print(f"{archive}: number {1 + len(_submissions(events))}, kept in {kept}")
+    if (before := _best(events)) is not None:
         try:
             _compare(kept, folder / before["sha256"][:_SHORT], before, data_folder(flags.data_dir))
         except InputError as error:  # it is in the history all the same
@@ -182,12 +175,21 @@ def _add(flags: Namespace, folder: Path, events: list[dict[str, Any]]) -> None:
 
 def _best(events: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     """The submission with the best score by the site; the latest one if it never scored any."""
-    handed_in = {event["sha256"]: event for event in events if event["event"] == "handed in"}
-    answers = {event["sha256"]: event["score"] for event in events if event["event"] == "answered"}
-    answered = [digest for digest in answers if digest in handed_in]  # of several answers the last counts
+    submissions, answers = _submissions(events), _answers(events)
+    answered = [digest for digest in answers if digest in submissions]
     if answered:
-        return handed_in[max(answered, key=lambda digest: answers[digest])]
-    return list(handed_in.values())[-1] if handed_in else None
+        return submissions[max(answered, key=lambda digest: answers[digest]["score"])]
+    return list(submissions.values())[-1] if submissions else None
+
+
+def _submissions(events: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Digest → the event of each zip that was submitted, oldest first."""
+    return {event["sha256"]: event for event in events if event["event"] == "handed in"}
+
+
+def _answers(events: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Digest → the site's last answer."""
+    return {event["sha256"]: event for event in events if event["event"] == "answered"}
 
 
 def _compare(after: Path, before: Path, event: Mapping[str, Any], data: Path) -> None:
@@ -196,11 +198,9 @@ def _compare(after: Path, before: Path, event: Mapping[str, Any], data: Path) ->
 
     gain = compare_submissions(before, after, data)
     low, high = gain.interval
-    points, source = (
-        (gain.on_dev, "points on the dev files (a manifest expects nothing)")
-        if gain.expected is None
-        else (gain.expected, "points expected")
-    )
+    points, source = gain.expected, "points expected"
+    if points is None:
+        points, source = gain.on_dev, "points on the dev files (a manifest expects nothing)"
     print(
         f"leaderboard average: {100 * points:+.2f} {source} over {event['zip']}, {event['date']} "
         f"(95 % interval {100 * low:+.2f} to {100 * high:+.2f}); on the dev rows that chose "
@@ -216,12 +216,11 @@ def _compare(after: Path, before: Path, event: Mapping[str, Any], data: Path) ->
 
 def _answer(flags: Namespace, folder: Path, events: list[dict[str, Any]]) -> None:
     digest = sha256_of(flags.answer)
-    known = [event for event in events if event["event"] == "handed in" and event["sha256"] == digest]
-    if not known:
+    submission = _submissions(events).get(digest)
+    if submission is None:
         raise InputError("is not in the history; --add it first", path=flags.answer)
-    event = {"event": "answered", "date": _now(), "sha256": digest, "score": flags.score}
-    _write(folder, [*events, {**event, "task_scores": dict(flags.task_scores)}])
-    expected = known[0]["expected"].get("leaderboard_average")
+    _write(folder, events, "answered", digest, score=flags.score, task_scores=dict(flags.task_scores))
+    expected = submission["expected"].get("leaderboard_average")
     note = f", expected were {100 * expected:.2f}" if expected is not None else ""
     print(f"{flags.answer}: {flags.score:.2f} on the test set{note}")
 
@@ -230,26 +229,18 @@ def _print_list(events: Sequence[Mapping[str, Any]], form: str) -> None:
     """Print a row for each zip, oldest first; averages in percent, as expected and as the site answered."""
     import pandas
 
-    answers = {event["sha256"]: event for event in events if event["event"] == "answered"}
-    rows = []
-    for event in (event for event in events if event["event"] == "handed in"):
-        expected, answer = event["expected"].get("leaderboard_average"), answers.get(event["sha256"], {})
-        scores = answer.get("task_scores") or {}
-        rows.append({
-            "date": event["date"], "expected": None if expected is None else 100 * expected,
-            "answered": answer.get("score"), "zip": event["zip"], "sha256": event["sha256"][:_SHORT],
-            "tasks": ", ".join(f"{task} {score}" for task, score in scores.items()),
-        })  # fmt: skip
+    rows, answers = [], _answers(events)
+    for digest, event in _submissions(events).items():
+        expected, answer = event["expected"].get("leaderboard_average"), answers.get(digest, {})
+        tasks = ", ".join(f"{task} {score}" for task, score in (answer.get("task_scores") or {}).items())
+        percent = None if expected is None else 100 * expected
+        rows.append((event["date"], percent, answer.get("score"), event["zip"], digest[:_SHORT], tasks))
     if not rows and form == "text":
-        print("nothing was handed in yet")
+        print("nothing was submitted yet")
         return
     columns = ["date", "expected", "answered", "zip", "sha256", "tasks"]
     table = pandas.DataFrame(rows, columns=columns).astype({"expected": float, "answered": float})
     print(render(table, form))
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 if __name__ == "__main__":

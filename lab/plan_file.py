@@ -1,10 +1,4 @@
-"""Plans in YAML, read and checked before anything starts.
-
-A plan names checkpoints and tasks; ``preset``, ``seeds``, ``settings``, ``grid`` and ``search`` stand at
-the top for all tasks, or below a task for it alone (its settings are laid over those at the top, the others
-take their place). ``extends: NAME`` begins with a shipped plan or another file: keys given here at the top
-take the place of that plan's.
-"""
+"""Plans in YAML, read and checked before anything starts; ``lab.sweep --help`` shows one in full."""
 
 import dataclasses
 import itertools
@@ -55,8 +49,10 @@ def read_plan(path: str) -> Plan:
     if not tasks:
         raise top["tasks"].wrong("at least one task")
     _check_sources(tasks, top["tasks"])
-    size, methods = _ensemble(top.get("ensemble"))
-    return Plan(path, tasks, _stop_early(top.get("stop_early")), size, methods)
+    rule = top.get("stop_early")
+    if rule is not None and rule.value is not False and rule.value != "median":
+        raise rule.wrong("median, or false")
+    return Plan(path, tasks, rule is not None and bool(rule.value), *_ensemble(top.get("ensemble")))
 
 
 def _read(path: str, may_be_pipe: bool = False) -> Node:
@@ -114,7 +110,8 @@ def _task_plan(
     parts = {key: fields.get(key, top.get(key)) for key in _TASK_KEYS}
     settings: dict[str, Any] = {}
     for level in (top, fields):
-        settings |= _settings(level["settings"]) if "settings" in level else {}
+        if "settings" in level:
+            settings |= {key: _setting(key, entry) for key, entry in level["settings"].entries().items()}
     grid = _grid(parts["grid"]) if parts["grid"] else ({},)
     search = _search(parts["search"]) if parts["search"] else None
     if grid != ({},) and search and parts["search"]:
@@ -125,24 +122,20 @@ def _task_plan(
             check_task(GlueTrainingConfig(**{**settings, **cell}), TASKS[task])
         except InputError as error:  # each is fine by itself
             raise node.refused(str(error)) from None
-    return TaskPlan(
-        task=task,
-        checkpoints=_choose_checkpoints(fields.get("checkpoints"), checkpoints),
-        preset=_preset(parts["preset"]),
-        seeds=_seeds(parts["seeds"]),
-        settings=settings,
-        grid=grid,
-        search=search,
-        init_from=_init_from(fields.get("init_from")),
+    preset = parts["preset"]
+    if preset is not None and (not isinstance(preset.value, str) or preset.value not in PRESETS):
+        raise preset.wrong(f"one of {', '.join(PRESETS)}")
+    chosen = (
+        _choose_checkpoints(fields["checkpoints"], checkpoints) if "checkpoints" in fields else checkpoints
     )
+    seeds = _seeds(parts["seeds"]) if parts["seeds"] is not None else ()
+    init_from = _init_from(fields["init_from"]) if "init_from" in fields else ""
+    return TaskPlan(task, chosen, preset.value if preset else "", seeds, settings, grid, search, init_from)
 
 
 def _choose_checkpoints(
-    node: Node | None, checkpoints: tuple[PlannedCheckpoint, ...]
+    node: Node, checkpoints: tuple[PlannedCheckpoint, ...]
 ) -> tuple[PlannedCheckpoint, ...]:
-    """Those that a task names, or all."""
-    if node is None:
-        return checkpoints
     known = {checkpoint.name: checkpoint for checkpoint in checkpoints}
     for item in node.items():
         if item.text() not in known:
@@ -157,24 +150,12 @@ def _refuse_twice(node: Node, noun: str, values: Sequence[Any]) -> None:
         raise node.refused(f"{noun} stands twice")
 
 
-def _preset(node: Node | None) -> str:
-    if node is not None and (not isinstance(node.value, str) or node.value not in PRESETS):
-        raise node.wrong(f"one of {', '.join(PRESETS)}")
-    return str(node.value) if node is not None else ""
-
-
-def _seeds(node: Node | None) -> tuple[int, ...]:
-    if node is None:
-        return ()
+def _seeds(node: Node) -> tuple[int, ...]:
     if len(node.items()) > _MAX_TRIALS:
         raise node.refused(f"more than {_MAX_TRIALS} seeds")
     seeds = tuple(_checked("seed", item) for item in node.items())
     _refuse_twice(node, "a seed", seeds)
     return seeds
-
-
-def _settings(node: Node) -> dict[str, Any]:
-    return {key: _setting(key, entry) for key, entry in node.entries().items()}
 
 
 def _grid(node: Node) -> tuple[dict[str, Any], ...]:
@@ -248,9 +229,7 @@ def _checked(key: str, node: Node) -> Any:
     return value
 
 
-def _init_from(node: Node | None) -> str:
-    if node is None:
-        return ""
+def _init_from(node: Node) -> str:
     match = _INIT_FROM.fullmatch(node.text())
     task = find_task(match[1]) if match else None
     if task is None:
@@ -275,14 +254,6 @@ def _check_sources(tasks: Mapping[str, TaskPlan], node: Node) -> None:
         for checkpoint in plan.checkpoints:
             if checkpoint not in tasks[plan.init_from].checkpoints:
                 raise source.refused(f"{plan.init_from} is not run from checkpoint {checkpoint.name}")
-
-
-def _stop_early(node: Node | None) -> bool:
-    if node is None or node.value is False:
-        return False
-    if node.value != "median":
-        raise node.wrong("median, or false")
-    return True
 
 
 def _ensemble(node: Node | None) -> tuple[int, tuple[str, ...]]:

@@ -19,13 +19,7 @@ from lab.trial_store import DONE, FAILED, Outcome, readable_results
 
 
 class Progress:
-    """Follows a sweep's trials; use it in a ``with`` statement.
-
-    Args:
-        trials: All trials of the sweep.
-        runs: The folder of their runs.
-        console: Where it writes; None: stderr.
-    """
+    """Follows all trials of a sweep, on stderr where no other console is given; for a ``with`` statement."""
 
     def __init__(self, trials: Sequence[Trial], runs: Path, console: Console | None = None) -> None:
         self._trials, self._runs = list(trials), runs

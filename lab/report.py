@@ -25,27 +25,15 @@ SIZES = ("small", "medium-small", "base")
 
 def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m lab.report", description=__doc__)
-    parser.add_argument(
-        "--runs", required=True, type=path, metavar="DIR", help="a folder with runs, at any depth"
-    )
-    parser.add_argument(
-        "--output", type=path, metavar="FILE.html", help="the page (default: report.html in --runs)"
-    )
-    parser.add_argument(
-        "--data_dir",
-        type=path,
-        metavar="DIR",
-        help="the folder of the official CoLA/, …, for texts and labels",
-    )
-    parser.add_argument(
-        "--zip",
-        type=path,
-        metavar="FILE.zip",
-        help="a submission (default: submission.zip in --runs, if it is there)",
-    )
-    parser.add_argument(
-        "--size", choices=SIZES, default="base", help="whose published scores to show (default: base)"
-    )
+    for name, metavar, is_required, help_text in (
+        ("--runs", "DIR", True, "a folder with runs, at any depth"),
+        ("--output", "FILE.html", False, "the page (default: report.html in --runs)"),
+        ("--data_dir", "DIR", False, "the folder of the official CoLA/, …, for texts and labels"),
+        ("--zip", "FILE.zip", False, "a submission (default: submission.zip in --runs, if it is there)"),
+    ):
+        parser.add_argument(name, required=is_required, type=path, metavar=metavar, help=help_text)
+    help_text = "whose published scores to show (default: base)"
+    parser.add_argument("--size", choices=SIZES, default="base", help=help_text)
     return parser
 
 
@@ -63,7 +51,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def page(runs: Path, data_dir: Path | None, archive: Path | None, size: str = "base") -> str:
-    """Render the page's HTML. The same files give the same page."""
+    """Render the page's HTML. The same files give the same page.
+
+    Raises:
+        InputError: No run below the folder is done, or a file cannot be read.
+    """
     import jinja2
 
     environment = jinja2.Environment(
@@ -74,7 +66,7 @@ def page(runs: Path, data_dir: Path | None, archive: Path | None, size: str = "b
     )
     environment.filters["number"] = _number
     environment.filters["percent"] = lambda value: _number(None if value is None else 100 * value)
-    return environment.get_template(TEMPLATE).render(contents(runs, data_dir, archive, size))
+    return environment.get_template(TEMPLATE).render(_contents(runs, data_dir, archive, size))
 
 
 def _number(value: float | None) -> str:
@@ -82,12 +74,8 @@ def _number(value: float | None) -> str:
     return "–" if value is None or value != value else f"{value:.2f}"
 
 
-def contents(runs: Path, data_dir: Path | None, archive: Path | None, size: str) -> dict[str, Any]:
-    """Collect what the template shows, under the names it uses.
-
-    Raises:
-        InputError: No run below the folder is done, or a file cannot be read.
-    """
+def _contents(runs: Path, data_dir: Path | None, archive: Path | None, size: str) -> dict[str, Any]:
+    """Collect what the template shows, under the names it uses."""
     from glue.published import rows_of
     from glue.tasks import TASKS
     from lab import report_charts, report_rows, report_runs, report_submission
@@ -125,10 +113,9 @@ def _diagnostic_answers(done: "DataFrame", archive: Path | None) -> tuple[list[s
 
     task, split = diagnostic_split()
     runs = done[done["task"] == task.name].sort_values("main", ascending=False, kind="stable")
-    sources = [(archive, archive.name)] if archive else []
-    for folder, name in zip(runs["folder"], runs["run"], strict=True):
-        sources.append((folder / "predictions" / "test", name))
-    for source, name in sources:
+    folders = [folder / "predictions" / "test" for folder in runs["folder"]]
+    zipped = [(archive, archive.name)] if archive else []
+    for source, name in [*zipped, *zip(folders, runs["run"], strict=True)]:
         if answers := diagnostic_answers(source):
             return answers, f"{split.submission_file} of {name}"
     return [], ""

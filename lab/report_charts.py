@@ -5,7 +5,8 @@ The same values give the same bytes. Nothing in a chart names a file or an addre
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
@@ -48,30 +49,22 @@ def line_chart(curves: Sequence[ChartLine]) -> Markup:
     curves = sorted((curve for curve in curves if curve.points), key=lambda curve: curve.is_best)
     if not curves or not are_available():
         return Markup()
-    from matplotlib import rc_context
-
-    with rc_context(_STYLE):
-        figure = new_figure("lab.report", figsize=(_WIDTH, 1.8), layout="constrained")
-        axes = figure.add_subplot()
+    with _axes(1.8) as axes:
         for number, curve in enumerate(curves):
             axes.plot(
                 *zip(*curve.points, strict=True), color=_BEST if curve.is_best else _OTHER, clip_on=False,
                 linewidth=1.5 if curve.is_best else 1, marker="o" if len(curve.points) < 12 else "",
                 markersize=2.5, gid=f"run:{number}",
             )  # fmt: skip
-        return _inline(figure, [curve.run for curve in curves])
+        return _inline(axes.figure, [curve.run for curve in curves])
 
 
 def dot_chart(dots: Sequence[tuple[str, str, float, bool]]) -> Markup:
     """Draw a dot for each (configuration, run, value, is it the best), in the row of its configuration."""
     if not are_available():
         return Markup()
-    from matplotlib import rc_context
-
     rows = list(dict.fromkeys(configuration for configuration, *_ in reversed(dots)))
-    with rc_context(_STYLE):
-        figure = new_figure("lab.report", figsize=(_WIDTH, 0.5 + 0.3 * len(rows)), layout="constrained")
-        axes = figure.add_subplot()
+    with _axes(0.5 + 0.3 * len(rows)) as axes:
         for number, (configuration, _, value, is_best) in enumerate(dots):
             axes.plot(
                 [value], [rows.index(configuration)], "o", color=_BEST if is_best else _OTHER, markersize=6,
@@ -79,7 +72,15 @@ def dot_chart(dots: Sequence[tuple[str, str, float, bool]]) -> Markup:
             )  # fmt: skip
         axes.set_yticks(range(len(rows)), [name.replace("$", r"\$") for name in rows])
         axes.set_ylim(-0.5, len(rows) - 0.5)
-        return _inline(figure, [run for _, run, *_ in dots])
+        return _inline(axes.figure, [run for _, run, *_ in dots])
+
+
+@contextmanager
+def _axes(height: float) -> Iterator[Any]:
+    from matplotlib import rc_context
+
+    with rc_context(_STYLE):
+        yield new_figure("lab.report", figsize=(_WIDTH, height), layout="constrained").add_subplot()
 
 
 def _inline(figure: Any, runs: Sequence[str]) -> Markup:

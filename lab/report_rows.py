@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import softmax
 
 from common.errors import InputError
 from common.files import MANIFEST, sha256_of
@@ -23,13 +24,13 @@ _BINS = 5
 
 @dataclass(frozen=True)
 class RowError:
-    """A row that was answered wrongly. certainty: probability of the answer given, None in a regression."""
+    """A row that was answered wrongly."""
 
     row: int
     texts: tuple[str, ...]
     gold: str
     answer: str
-    certainty: float | None
+    certainty: float | None  # probability of the answer given, None in a regression
 
 
 @dataclass(frozen=True)
@@ -44,25 +45,14 @@ class LengthBin:
 
 @dataclass(frozen=True)
 class DevRows:
-    """The answers to a dev file.
+    """The answers to a dev file."""
 
-    Attributes:
-        file: Name of the submission file that has the same form.
-        run: Name of the run that answered.
-        labels: The classes; of a regression the whole scores.
-        counts: (L, L) rows by gold class and answered class.
-        errors: The worst errors.
-        wrong: How many rows are wrong.
-        bins: Score by length.
-        is_regression: Whether answers are numbers.
-    """
-
-    file: str
-    run: str
-    labels: list[str]
-    counts: np.ndarray
-    errors: list[RowError]
-    wrong: int
+    file: str  # the submission file of the same form
+    run: str  # the run that answered
+    labels: list[str]  # the classes; of a regression the whole scores
+    counts: np.ndarray  # (L, L) rows by gold class and answered class
+    errors: list[RowError]  # the worst
+    wrong: int  # rows
     bins: list[LengthBin]
     is_regression: bool
 
@@ -72,11 +62,8 @@ class DevRows:
 
 
 def dev_rows(task: Task, runs: "DataFrame", data_dir: Path | None) -> list[DevRows] | str:
-    """The dev rows as answered by the best of a task's runs that has dev predictions.
-
-    Returns:
-        An entry for each dev file; or, as text, what is missing.
-    """
+    """The dev rows as answered by the best of a task's runs that has dev predictions: an entry for each dev
+    file; or, as text, what is missing."""
     if data_dir is None:
         return "name the official files with --data_dir to see them"
     ranked = runs.sort_values("main", ascending=False, kind="stable")
@@ -98,11 +85,10 @@ def _difference(parts: Sequence[SplitPredictions], best: Path, data_dir: Path) -
     model = recorded_digest(best) if (best / MANIFEST).is_file() else ""
     for part in parts:
         file = find_file(data_dir, part.split)
+        data = Provenance(data={part.split.file: sha256_of(file)})
         if difference(Provenance(model), part.provenance):
             return "another checkpoint's than its best/"
-        if difference(
-            Provenance(data={part.split.file: sha256_of(file)}), part.provenance, unknown_may_pass=True
-        ):
+        if difference(data, part.provenance, unknown_may_pass=True):
             return f"of another {part.split.file} than {file}"
     return ""
 
@@ -140,9 +126,7 @@ def _count(part: SplitPredictions, run: str, data_dir: Path) -> DevRows:
 
 def _label_losses(part: SplitPredictions, golds: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """(N,) −log of the gold label's probability, 0 where the answer is right; (N,) the answer's own."""
-    logits = part.logits.astype(np.float64)
-    logits -= logits.max(axis=1, keepdims=True)
-    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    shares = softmax(part.logits.astype(np.float64), axis=1)
     rows, labels = np.arange(len(golds)), list(part.labels)
     gold_share, answer_share = (
         shares[rows, [labels.index(label) for label in column]] for column in (golds, part.values)

@@ -1,9 +1,7 @@
 """Runs on the report page: scores beside published ones, averages, curves, spread over seeds."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
@@ -21,21 +19,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """One score of one task, fractions of 1; the published ones are percent, None where there is none.
-
-    Attributes:
-        task, key: Which score.
-        best, last: Of the best and the last evaluation of the task's best run.
-        median, deviation: Over the best evaluations of all runs; of one run the deviation is not a number.
-        runs: How many these are.
-        published: The score in each published row.
-    """
+    """One score of one task, fractions of 1; the published ones are percent, None where there is none."""
 
     task: str
     key: str
-    best: float
+    best: float  # of the best and the last evaluation of the task's best run
     last: float
-    median: float
+    median: float  # over the best evaluations of all runs; of one run the deviation is not a number
     deviation: float
     runs: int
     published: list[float | None]
@@ -80,35 +70,25 @@ def averages(done: "DataFrame", size: str) -> list[AverageRow]:
     """Average each task's best run in both ways; what is missing where there is no average."""
     best = best_runs(done)
     scores = {name: {key: best.loc[name, key] for key in TASKS[name].score_keys} for name in best.index}
-    ways: list[tuple[str, Callable[..., float | None], bool]] = [
-        ("leaderboard", leaderboard_average, False),
-        ("paper", paper_average, True),
-    ]
     return [
         AverageRow(
-            name, average(scores, TASKS), missing_scores(scores, TASKS, is_paper),
+            name, average(scores, TASKS), missing_scores(scores, TASKS, average is paper_average),
             [average(row.scores, TASKS) for row in rows_of(size)],
         )
-        for name, average, is_paper in ways
+        for name, average in (("leaderboard", leaderboard_average), ("paper", paper_average))
     ]  # fmt: skip
 
 
 def unofficial_tasks(done: "DataFrame") -> list[str]:
     """The tasks with a run that was evaluated on other than the official number of dev rows."""
-    return [
-        name
-        for name, runs in done.groupby("task", sort=False)
-        if not all(_is_official(TASKS[name], folder) for folder in runs["folder"])
-    ]
-
-
-def _is_official(task: Task, run: Path) -> bool:
-    data = read_json_object(run / "args.json").get("data")
-    files = data if isinstance(data, dict) else {}
-    entries = [(split, files.get(split.file)) for split in task.of_kind("dev")]
-    return all(
-        entry.get("rows", split.rows) == split.rows for split, entry in entries if isinstance(entry, dict)
-    )
+    unofficial = {}
+    for name, folder in zip(done["task"], done["folder"], strict=True):
+        data = read_json_object(folder / "args.json").get("data")
+        for split in TASKS[name].of_kind("dev"):
+            entry = data.get(split.file) if isinstance(data, dict) else None
+            if isinstance(entry, dict) and entry.get("rows", split.rows) != split.rows:
+                unofficial[name] = True
+    return list(unofficial)
 
 
 def task_views(done: "DataFrame") -> list[TaskView]:
@@ -117,17 +97,13 @@ def task_views(done: "DataFrame") -> list[TaskView]:
     for name, runs in done.groupby("task", sort=False):
         marks = [run == best.loc[name, "run"] for run in runs["run"]]
 
-        def chart(curve_of: Callable[[Path], Any], runs: Any = runs, marks: Sequence[bool] = marks) -> Markup:
-            curves = [curve_of(folder) for folder in runs["folder"]]
-            return line_chart([ChartLine(*parts) for parts in zip(runs["run"], curves, marks, strict=True)])
-
+        losses = [read_losses(folder) for folder in runs["folder"]]
+        scores = [[(step, 100 * score) for step, score in read_curve(folder)] for folder in runs["folder"]]
+        loss_chart, score_chart = (
+            line_chart([ChartLine(*line) for line in zip(runs["run"], curves, marks, strict=True)])
+            for curves in (losses, scores)
+        )
         dots = zip(runs["configuration"], runs["run"], 100 * runs["main"], marks, strict=True)
-        views.append(
-            TaskView(TASKS[name], best.loc[name], len(runs), chart(read_losses), chart(_main_scores),
-                     dot_chart(list(dots)))
-        )  # fmt: skip
+        charts = (loss_chart, score_chart, dot_chart(list(dots)))
+        views.append(TaskView(TASKS[name], best.loc[name], len(runs), *charts))
     return views
-
-
-def _main_scores(run: Path) -> list[tuple[int, float]]:
-    return [(step, 100 * score) for step, score in read_curve(run)]

@@ -29,23 +29,15 @@ GROUPS = ("Lexical Semantics", "Predicate-Argument Structure", "Logic", "Knowled
 
 @dataclass(frozen=True)
 class PackedFile:
-    """A file of a zip.
-
-    Attributes:
-        check: What ``submission.check`` says of it.
-        answers: How often each label is answered; of a regression the lowest, median and highest number.
-        origin: The run or runs that answered, where a manifest says so.
-        seed: Of a single run.
-        dev: Main score on all dev rows.
-        expected: The main score that cross-validation estimates.
-    """
+    """A file of a zip; from ``origin`` on it is what a manifest says."""
 
     check: FileReport
+    # How often each label is answered; of a regression the lowest, median and highest number.
     answers: list[tuple[str, str]] = field(default_factory=list)
-    origin: str = ""
-    seed: int | None = None
-    dev: float | None = None
-    expected: float | None = None
+    origin: str = ""  # the run or runs that answered
+    seed: int | None = None  # of a single run
+    dev: float | None = None  # main score on all dev rows
+    expected: float | None = None  # the main score that cross-validation estimates
 
     @property
     def problems(self) -> str:
@@ -76,42 +68,38 @@ class Category:
 
 def read_zip(archive: Path, data_dir: Path | None) -> PackedZip:
     """Read what a zip holds, as ``submission.check`` sees it, and what its manifest, if any, says of it."""
-    checks = check_archive(read_submission(archive, data_dir), data_dir)
     beside, digest = manifest_path(archive), sha256_of(archive)
-    manifest: dict[str, Any] = read_json_object(beside) if beside.is_file() else {}
-    note = "" if beside.is_file() else "no manifest beside it"
-    if beside.is_file() and manifest.get("sha256") != digest:
-        manifest, note = {}, f"{beside.name} is of another zip"
-    known = {split.submission_file: (task, split) for task, split in submission_files()}
+    manifest, note = {}, "no manifest beside it"
+    if beside.is_file():
+        manifest, note = read_json_object(beside), ""
+        if manifest.get("sha256") != digest:
+            manifest, note = {}, f"{beside.name} is of another zip"
+    known = {split.submission_file: task for task, split in submission_files()}
     tasks = _mapping(manifest.get("tasks"))
     files = [
-        _packed_file(check, *known[check.name], tasks) if check.name in known else PackedFile(check)
-        for check in checks
+        _packed_file(check, known[check.name], tasks) if check.name in known else PackedFile(check)
+        for check in check_archive(read_submission(archive, data_dir), data_dir)
     ]
     expected = _mapping(manifest.get("expected")).items()
     averages = {key: value for key, value in expected if isinstance(value, float)}
     return PackedZip(archive.name, digest, files, averages, note)
 
 
-def _packed_file(check: FileReport, task: Task, split: Split, tasks: Mapping[str, Any]) -> PackedFile:
+def _packed_file(check: FileReport, task: Task, tasks: Mapping[str, Any]) -> PackedFile:
     entry = _mapping(tasks.get(task.name))
     mains = [_mapping(entry.get(kind)).get("main") for kind in ("dev", "expected")]
     dev, expected = (main if isinstance(main, int | float) else None for main in mains)
     seed = entry.get("seed") if isinstance(entry.get("seed"), int) else None
-    return PackedFile(check, _answers(task, check.predictions), _origin(entry), seed, dev, expected)
+    members, method = entry.get("members"), _mapping(entry.get("ensemble")).get("method")
+    origin = str(entry.get("run") or entry.get("note") or "")
+    if isinstance(members, list):
+        origin = f"{method} of {', '.join(str(_mapping(member).get('run')) for member in members)}"
+    return PackedFile(check, _answers(task, check.predictions), origin, seed, dev, expected)
 
 
 def _mapping(value: Any) -> dict[str, Any]:
     """A value of a JSON file where a mapping belongs; empty where something else stands there."""
     return value if isinstance(value, dict) else {}
-
-
-def _origin(entry: Mapping[str, Any]) -> str:
-    """The run a manifest names, those of an ensemble, or why there is none."""
-    members, method = entry.get("members"), _mapping(entry.get("ensemble")).get("method")
-    if isinstance(members, list):
-        return f"{method} of {', '.join(str(_mapping(member).get('run')) for member in members)}"
-    return str(entry.get("run") or entry.get("note") or "")
 
 
 def _answers(task: Task, predictions: Sequence[str]) -> list[tuple[str, str]]:
@@ -147,24 +135,14 @@ def diagnostic_answers(path: Path) -> list[str]:
 
 
 def categories(answers: Sequence[str], data_dir: Path) -> list[Category]:
-    """Score the diagnostic set: all rows, then category by category.
-
-    Returns:
-        Matthews correlation, the set's own score, and accuracy; empty where the labelled file is not there.
-
-    Raises:
-        InputError: The labelled file does not fit the answers.
-    """
+    """Score the diagnostic set, all rows, then category by category: Matthews correlation, its own score, and
+    accuracy. Empty where the labelled file is not there, InputError where it does not fit the answers."""
     path = next((data_dir / name for name in DIAGNOSTIC if (data_dir / name).is_file()), None)
     if path is None:
         return []
     rows = _read_diagnostic(path, len(answers))
     _check_texts(path, rows, data_dir)
-    labels = diagnostic_split()[0].labels
-    golds, given = (
-        np.array([labels.index(label) for label in column])
-        for column in ([row["Label"] for row in rows], answers)
-    )
+    golds, given = map(diagnostic_split()[0].values_of, ([row["Label"] for row in rows], answers))
     chosen = {("all", ""): np.ones(len(rows), dtype=bool)}
     for group in GROUPS:
         tags = [{tag.strip() for tag in row[group].split(";") if tag.strip()} for row in rows]

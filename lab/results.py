@@ -79,11 +79,13 @@ def _run_row(runs: Path, folder: Path, scores: Mapping[str, Any]) -> dict[str, A
     name, args = folder.relative_to(runs).as_posix(), read_json_object(folder / "args.json")
     recipe = args.get("recipe")
     seed = recipe.get("seed") if isinstance(recipe, dict) else None
+    ends = [end for end in (f"-seed{seed}", f"-{seed}") if name.endswith(end)]  # rte/base-seed5, rte/base-5
     state, status, message = read_run_state(folder), DONE, ""
     if not state.is_trained:
         status, message = UNFINISHED, f"evaluated at step {scores['last']['step']:.0f}; {state.reason}"
+    configuration = name.removesuffix(ends[0] if ends else "")
     return {
-        "task": scores["task"], "configuration": _without_seed(name, seed), "seed": seed, "run": name,
+        "task": scores["task"], "configuration": configuration, "seed": seed, "run": name,
         "folder": folder, "status": status, "message": message, "model": str(args.get("model_sha256", "")),
         **_score_columns(scores["task"], scores),
     }  # fmt: skip
@@ -93,12 +95,6 @@ def _score_columns(task: str, scores: Mapping[str, Any]) -> dict[str, float]:
     keys = ("step", "main", *TASKS[task].score_keys)
     kinds = [(kind, prefix) for kind, prefix in (("best", ""), ("last", "last_")) if kind in scores]
     return {f"{prefix}{key}": scores[kind][key] for kind, prefix in kinds for key in keys}
-
-
-def _without_seed(name: str, seed: Any) -> str:
-    """``rte/base-seed5``, ``rte/base-5`` → ``rte/base``."""
-    ends = (end for end in (f"-seed{seed}", f"-{seed}") if name.endswith(end))
-    return name.removesuffix(next(ends, ""))
 
 
 def done_runs(table: "DataFrame") -> "DataFrame":
@@ -128,9 +124,7 @@ def summarise(table: "DataFrame") -> "DataFrame":
     for status in (FAILED, STOPPED, SKIPPED):
         summary[status] = (table["status"] == status).groupby(table["configuration"]).sum()
     summary["models"] = done["model"].nunique()
-    counts = ["runs", "models"]
-    summary[counts] = summary[counts].fillna(0).astype(int)
-    return summary.reset_index()
+    return summary.fillna({"runs": 0, "models": 0}).astype({"runs": int, "models": int}).reset_index()
 
 
 make_callable(__name__, results)

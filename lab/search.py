@@ -16,17 +16,15 @@ _SEED = 42
 
 
 def suggest(trial: Trial, earlier: Sequence[tuple[Trial, TrialResult | None]]) -> Mapping[str, Any]:
-    """The settings of a search's trial. earlier: the trials that it may know, with the results of those
-    that are done. Of several seeds a suggestion's score is the mean; one without any tells nothing.
-
-    Suggestion n knows the results of 1 … n - at_once.
-    """
+    """The settings of a search's trial. earlier: the trials that it may know, 1 … n - at_once, with the
+    results of those that are done. Of several seeds a suggestion's score is the mean; one without any tells
+    nothing."""
     try:
         import optuna
     except ImportError:
         raise InputError("a search needs Optuna: pip install '.[cluster]'") from None
+    assert trial.search is not None
     search = trial.search
-    assert search is not None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sampler = optuna.samplers.TPESampler(seed=_SEED + trial.number)
     study = optuna.create_study(direction="maximize", sampler=sampler)
@@ -43,6 +41,6 @@ def suggest(trial: Trial, earlier: Sequence[tuple[Trial, TrialResult | None]]) -
 def _distribution(optuna: Any, space: Range) -> Any:
     if space.choices:
         return optuna.distributions.CategoricalDistribution(space.choices)
-    if isinstance(space.low, int) and isinstance(space.high, int):
-        return optuna.distributions.IntDistribution(space.low, space.high, log=space.log)
-    return optuna.distributions.FloatDistribution(space.low, space.high, log=space.log)
+    is_whole = isinstance(space.low, int) and isinstance(space.high, int)
+    kind = optuna.distributions.IntDistribution if is_whole else optuna.distributions.FloatDistribution
+    return kind(space.low, space.high, log=space.log)

@@ -30,11 +30,8 @@ _SCORES = ["best", "median", "mean", "deviation"]
 def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m lab.selection", description=__doc__)
     parser.add_argument("runs", type=path, metavar="RUNS_DIR", help="the --runs folder of lab.sweep")
-    parser.add_argument(
-        "--against",
-        metavar="NAME",
-        help="print differences to this configuration too (its name without TASK/)",
-    )
+    help_text = "print differences to this configuration too (its name without TASK/)"
+    parser.add_argument("--against", metavar="NAME", help=help_text)
     add_format(parser)
     return parser
 
@@ -81,9 +78,8 @@ def print_summary(trials: "DataFrame", form: str = "text") -> None:
         say("note: trials that were stopped early were below the median: without them the others flatter")
     for name, models in zip(summary["configuration"], summary["models"], strict=True):
         if models > 1:
-            say(
-                f"note: {name}: its runs began with {models} models, whose differences the deviation includes"
-            )
+            began = f"its runs began with {models} models"
+            say(f"note: {name}: {began}, whose differences the deviation includes")
 
 
 if __name__ == "__main__":

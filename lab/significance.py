@@ -41,15 +41,12 @@ def compare_configurations(table: "DataFrame", against: str) -> "DataFrame":
     Args:
         table: The runs (``lab/results.py``).
         against: The plain configuration, without its task, and without the ``-from-TASK`` of those tasks
-            whose trials all begin with another one's best run.
+            whose trials all begin with another one's best run. InputError if no such run is done.
 
     Returns:
         Rows of ``configuration``, ``task`` (also ``ALL_TASKS`` where there are several), ``pairs``, and in
         fractions of 1 ``mean``, ``low`` and ``high``; ``p``, and ``verdict``: better, worse or empty.
         Differences that are all equal say nothing about chance: they have neither interval nor p.
-
-    Raises:
-        InputError: No task has done runs of the plain configuration.
     """
     import pandas
 
@@ -108,27 +105,17 @@ def holm(chances: "Series") -> "Series":
 
 @dataclass(frozen=True)
 class SubmissionGain:
-    """What one submission has over another, in leaderboard averages as fractions of 1.
+    """What one submission has over another, in leaderboard averages as fractions of 1."""
 
-    Attributes:
-        on_dev: The difference on the dev files, which also holds the luck of the choice made on them.
-        expected: The difference that their manifests expect; None where one does not say.
-        interval: 95 %, as wide as the bootstrap's on the dev files, around ``expected`` (else ``on_dev``).
-        is_same: No dev row is answered otherwise.
-    """
-
-    on_dev: float
-    expected: float | None
-    interval: tuple[float, float]
-    is_same: bool
+    on_dev: float  # on the dev files, which also holds the luck of the choice made on them
+    expected: float | None  # by their manifests; None where one does not say
+    interval: tuple[float, float]  # 95 %, as wide as the bootstrap's, around ``expected`` (else ``on_dev``)
+    is_same: bool  # no dev row is answered otherwise
 
 
 def compare_submissions(before: Path, after: Path, data_dir: Path) -> SubmissionGain:
-    """Compare two folders of a history: ``dev-NAME.tsv`` of every task, and the manifests.
-
-    Raises:
-        InputError: A file is missing, or does not fit the dev files below ``data_dir``.
-    """
+    """Compare two folders of a history, by ``dev-NAME.tsv`` of every task and the manifests; InputError if a
+    file is missing or does not fit the dev files."""
     generator = np.random.default_rng(_SEED)
     on_dev, resampled = 0.0, np.zeros(_RESAMPLES)
     for task in TASKS.values():
@@ -149,19 +136,16 @@ def expected_gain(before: Path, after: Path) -> float | None:
 
     A task answered alike counts 0: that it was chosen among others is no news. None where one does not say.
     """
-    manifests: list[Any] = [
-        read_json_object(folder / "submission.manifest.json").get("tasks") for folder in (before, after)
-    ]
+    folders = (before, after)
+    tasks = [read_json_object(folder / "submission.manifest.json").get("tasks") for folder in folders]
     gain = 0.0
     for task in TASKS.values():
         files = [f"dev-{split.submission_file}" for split in task.of_kind("dev")]
         if all((before / name).read_bytes() == (after / name).read_bytes() for name in files):
             continue
         try:
-            old, new = (
-                float((tasks[task.name].get("expected") or tasks[task.name]["dev"])["main"])
-                for tasks in manifests
-            )
+            entries: Any = [of_all[task.name] for of_all in tasks]  # type: ignore[index]
+            old, new = (float((entry.get("expected") or entry["dev"])["main"]) for entry in entries)
         except (AttributeError, KeyError, TypeError, ValueError):
             return None
         gain += (new - old) / len(TASKS)

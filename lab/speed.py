@@ -32,10 +32,8 @@ class Speed:
 
 
 def measure(run: GlueRunConfig) -> Speed:
-    """Train WARM_UP + TIMED steps and answer a few batches, in this process, with all options but EMA.
-
-    Reads and tokenises the training and dev files, which the trials then find in the cache.
-    """
+    """Train WARM_UP + TIMED steps and answer a few batches, in this process, with all options but EMA. The
+    trials then find the training and dev files tokenised in the cache."""
     select_device(run.device)
     task, recipe, folder = run.task, run.training, Path(run.model_name_or_path)
     checkpoint = open_checkpoint(folder)

@@ -39,17 +39,11 @@ _AGAINST_TRAINING = [task for task in TASKS.values() if not task.paper_score]
 
 @dataclass(frozen=True)
 class TaskAnswers:
-    """A task's answers to its dev and test files.
-
-    Attributes:
-        task: The task.
-        details: What the manifest says of them.
-        predictions: ``dev`` or ``test`` → the predictions of each file.
-    """
+    """A task's answers to its dev and test files."""
 
     task: Task
-    details: dict[str, Any]
-    predictions: "Mapping[str, Sequence[SplitPredictions]]"
+    details: dict[str, Any]  # what the manifest says of them
+    predictions: "Mapping[str, Sequence[SplitPredictions]]"  # of each ``dev`` and each ``test`` file
 
 
 def make_parser() -> CommandParser:
@@ -64,10 +58,9 @@ def make_parser() -> CommandParser:
             help=f"{task.name}: every row {task.majority} (default), or the plan's runs as for other tasks",
         )  # fmt: skip
     parser.add_argument(
-        "--fill_missing",
-        choices=["majority"],
+        "--fill_missing", choices=["majority"],
         help="what to answer for a task without a run that is done, or without any test file",
-    )
+    )  # fmt: skip
     return parser
 
 
@@ -100,15 +93,13 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _answer_tasks(flags: Namespace, plan: "Plan", data: Path) -> list[TaskAnswers]:
-    """The answers to every task, by the plan's runs or constant.
-
-    Raises:
-        InputError: There is no run of the plan, or one task has none and is not to be filled.
-    """
+    """The answers to every task, by the plan's runs or constant; InputError if the plan has no run, or one
+    task has none and is not to be filled."""
     from lab.plan import trials_of
     from lab.scheduling import Sweep
     from lab.search import suggest
     from lab.trial_config import TrialResolver
+    from lab.trial_store import DONE, read_results
 
     runs = Path(flags.runs).resolve()
     if not runs.is_dir():
@@ -118,12 +109,15 @@ def _answer_tasks(flags: Namespace, plan: "Plan", data: Path) -> list[TaskAnswer
     for task in TASKS.values():
         if task in _AGAINST_TRAINING and getattr(flags, task.name) == "zeros":
             answers.append(_constant(task, data, f"every row is {task.majority}: chosen, not predicted"))
-        elif reason := _why_unanswered(task, sweep):
+            continue
+        names = [trial.name for trial in sweep.trials if trial.task == task.name]
+        done = [result for result in read_results(runs, names) if result.status == DONE]
+        if reason := _why_unanswered(task, done, data):
             missing.append(f"{task.name} ({reason})")
             if flags.fill_missing:
                 answers.append(_constant(task, data, f"{reason}: every row is {task.majority}"))
         else:
-            answers.append(_ensemble(task, sweep, plan))
+            answers.append(_ensemble(task, done, sweep, plan))
     if all("constant" in each.details for each in answers):
         raise InputError(f"no run of the plan {flags.plan} is done; python -m lab.sweep runs it", path=runs)
     if missing and not flags.fill_missing:
@@ -132,31 +126,23 @@ def _answer_tasks(flags: Namespace, plan: "Plan", data: Path) -> list[TaskAnswer
     return answers
 
 
-def _done_results(task: Task, sweep: "Sweep") -> list["TrialResult"]:
-    from lab.trial_store import DONE, read_results
-
-    names = [trial.name for trial in sweep.trials if trial.task == task.name]
-    return [result for result in read_results(sweep.resolver.runs, names) if result.status == DONE]
-
-
-def _why_unanswered(task: Task, sweep: "Sweep") -> str:
+def _why_unanswered(task: Task, done: Sequence["TrialResult"], data: Path) -> str:
     """Why no run can have answered a task's test rows: none is done, or there is no test file; else empty."""
-    if not _done_results(task, sweep):
+    if not done:
         return "no run of the plan is done"
     splits = task.of_kind("test")
     for split in splits:
         with suppress(InputError):
-            find_file(sweep.resolver.data_dir, split)
+            find_file(data, split)
             return ""
     return f"there is no {' nor '.join(split.file for split in splits)}"
 
 
-def _ensemble(task: Task, sweep: "Sweep", plan: "Plan") -> TaskAnswers:
+def _ensemble(task: Task, results: Sequence["TrialResult"], sweep: "Sweep", plan: "Plan") -> TaskAnswers:
     """The answers of a task's done runs; InputError if one was made otherwise than the plan says."""
     from lab.ensemble_io import build_ensemble, describe_ensemble
 
-    results, resolver = _done_results(task, sweep), sweep.resolver
-    done = {result.trial for result in results}
+    resolver, done = sweep.resolver, {result.trial for result in results}
     for trial in sweep.trials:
         if trial.name in done and (difference := sweep.difference(trial)):
             raise InputError(f"{difference}; take the plan, the checkpoints and the files of the sweep")
@@ -186,7 +172,10 @@ def _summary_lines(answers: Sequence[TaskAnswers], manifest: Mapping[str, Any]) 
     for each in answers:
         details = each.details
         dev, expected = details["dev"]["main"], details.get("expected", details["dev"])["main"]
-        origin = details.get("run") or details.get("note") or _members(details)
+        origin = details.get("run") or details.get("note")
+        if not origin:
+            members = [member["run"] for member in details["members"]]
+            origin = f"{details['ensemble']['method']} of {len(members)}: {', '.join(members)}"
         rows.append((each.task.name, 100 * dev, 100 * expected, str(origin)))
     lines = [render(pandas.DataFrame(rows, columns=["task", "dev", "expected", "answered by"]))]
     for key, name in (
@@ -196,11 +185,6 @@ def _summary_lines(answers: Sequence[TaskAnswers], manifest: Mapping[str, Any]) 
         dev, expected = manifest["dev"][key], manifest["expected"][key]
         lines.append(f"{name}: dev {100 * dev:.2f}, expected {100 * expected:.2f}")
     return lines
-
-
-def _members(details: Mapping[str, Any]) -> str:
-    runs = ", ".join(member["run"] for member in details["members"])
-    return f"{details['ensemble']['method']} of {len(details['members'])}: {runs}"
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.command_line import CommandParser, count, path, run
 from common.errors import InputError
+from common.flags import add_device
 from common.messages import say
 from common.python_api import make_callable, parse
 from glue.arguments import add_data_dir, data_folder
@@ -58,35 +59,24 @@ def make_parser() -> CommandParser:
     parser.add_argument("--runs", required=True, type=path, metavar="DIR", help="folder of the runs")
     add_data_dir(parser)
     parser.add_argument(
-        "--workers",
-        type=count,
-        metavar="N",
+        "--workers", type=count, metavar="N",
         help="trials at a time, each with its share of the cores, or with its GPU (default: 1; with ray: as "
         "many as the cluster holds)",
-    )
+    )  # fmt: skip
     parser.add_argument(
-        "--engine",
-        choices=("local", "ray"),
-        default="local",
+        "--engine", choices=("local", "ray"), default="local",
         help="local: this machine (default); ray: a Ray cluster whose machines all see the same files",
-    )
+    )  # fmt: skip
     parser.add_argument(
         "--threads", type=count, default=1, metavar="N", help="with ray: cores of a trial (default: 1)"
     )
+    help_text = "the cluster (default: one that runs here, else a new one)"
+    parser.add_argument("--ray_address", metavar="ADDRESS", help=help_text)
+    add_device(parser)
     parser.add_argument(
-        "--ray_address",
-        metavar="ADDRESS",
-        help="the cluster (default: one that runs here, else a new one)",
-    )
-    parser.add_argument(
-        "--device", choices=("cpu", "gpu", "xpu"), default="cpu", help="where to compute (default: cpu)"
-    )
-    parser.add_argument(
-        "--keep",
-        choices=("all", "best"),
-        default="all",
+        "--keep", choices=("all", "best"), default="all",
         help="best: of a trial that is done, remove last/ and previous/, for the optimiser (default: all)",
-    )
+    )  # fmt: skip
     parser.add_switch("--dry_run", help="print the trials and how long they will take; run none")
     return parser
 
@@ -164,9 +154,8 @@ def _set_threads(flags: Namespace) -> None:
     """Take the threads of a worker, as a trial will; before Paddle is imported, which reads them once."""
     from lab.local import worker_slots
 
-    slot = worker_slots(flags.workers or 1, flags.device)[0]
-    threads = flags.threads if flags.engine == "ray" else slot.threads
-    os.environ["OMP_NUM_THREADS"] = str(threads)
+    threads = worker_slots(flags.workers or 1, flags.device)[0].threads
+    os.environ["OMP_NUM_THREADS"] = str(flags.threads if flags.engine == "ray" else threads)
 
 
 def _report_missing_files(tasks: Sequence[str], data: Path) -> None:
@@ -197,13 +186,12 @@ def _raise_for_failures(outcomes: Mapping[str, "Outcome"]) -> None:
 
     failed = {name: outcome for name, outcome in outcomes.items() if outcome.status == FAILED}
     skipped = sum(outcome.status == SKIPPED for outcome in outcomes.values())
+    for name, outcome in failed.items():
+        say(f"{name}: {outcome.message}")
     if failed:
-        for name, outcome in failed.items():
-            say(f"{name}: {outcome.message}")
-        others = f", and {skipped} skipped for want of them" if skipped else ""
-        raise InputError(
-            f"{len(failed)} of {len(outcomes)} trials failed{others}; sweep again to try them again"
-        )
+        counts = f"{len(failed)} of {len(outcomes)} trials failed"
+        counts += f", and {skipped} skipped for want of them" if skipped else ""
+        raise InputError(f"{counts}; sweep again to try them again")
 
 
 make_callable(__name__, sweep)

@@ -86,7 +86,7 @@ def test_what_the_site_answered_and_what_is_not_taken(
     lines = run(kept, capsys)[0].splitlines()
     assert lines[1].endswith("  cola 50.0, rte 60.25")
     assert [line.split()[2] for line in lines[1:]] == ["71.50", "–"]
-    with pytest.raises(InputError, match="was handed in before"):
+    with pytest.raises(InputError, match="was submitted before"):
         run(kept, capsys, "--add", str(again), *data)
     other.write_bytes(again.read_bytes())
     with pytest.raises(InputError, match=r"other\.manifest\.json: is of another other\.zip"):
@@ -140,7 +140,7 @@ def test_the_history_takes_whole_hand_ins_one_after_the_other(
         history.main([*add, str(one)])
     lock.free()
     history.main([*add, str(one)])
-    with pytest.raises(InputError, match="was handed in before"):  # the same bytes
+    with pytest.raises(InputError, match="was submitted before"):  # the same bytes
         history.main([*add, str(two)])
     two = submitted(runs, plan, sample_dir, "two.zip", "--wnli", "trained")
     history.main([*add, str(two)])
