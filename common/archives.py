@@ -49,20 +49,11 @@ def is_read_in_bounds(entry: zipfile.ZipInfo) -> bool:
 def read_arrays(
     path: str | Path, limits: Mapping[str, int], compressed: bool = True
 ) -> "dict[str, np.ndarray[Any, Any]]":
-    """Read named arrays of an .npz; never a pickle.
+    """Read named arrays of an .npz, each with at most so many bytes; never a pickle.
 
-    Args:
-        path: The archive.
-        limits: Name of an array → the most bytes that it may have. Other arrays are not read.
-        compressed: Whether the arrays may be compressed.
-
-    Returns:
-        Name → array, of those that the archive holds.
-
-    Raises:
-        InputError: The path is not a plain file.
-        Exception: One of ``DAMAGED``: it is not a whole .npz, or an array does not fit its header or limit.
-            By then nothing larger than the file itself was allocated.
+    Other arrays are not read, nor, unless ``compressed``, packed ones. One of ``DAMAGED`` is raised where it
+    is not a whole .npz, or an array does not fit its header or limit; by then nothing larger than the file
+    itself was allocated.
     """
     arrays = {}
     with open_plain(path) as file, warnings.catch_warnings():

@@ -14,10 +14,7 @@ _REMEDY = "name a folder of your own with CONVBERT_GLUE_CACHE"
 
 
 def cache_dir() -> Path:
-    """``$CONVBERT_GLUE_CACHE``, else ``convbert-glue`` below ``$XDG_CACHE_HOME`` or ``~/.cache``.
-
-    InputError where a home is needed and there is none, as in some containers.
-    """
+    """``$CONVBERT_GLUE_CACHE``, else ``convbert-glue`` below ``$XDG_CACHE_HOME`` or ``~/.cache``."""
     named = os.environ.get("CONVBERT_GLUE_CACHE")
     everyones = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     try:

@@ -100,17 +100,9 @@ def sha256_of(path: str | Path) -> str:
 
 @contextmanager
 def atomic_folder(path: str | Path, keep_before: str = "") -> Iterator[Path]:
-    """Yield a new folder that takes the name ``path`` only when the block ends without an error.
-
-    The new folder gets a manifest of its files. After a crash ``recover_folder`` restores a consistent state.
-
-    Args:
-        path: The folder to create or replace. A link of this user or root is followed.
-        keep_before: The name to give the folder that is replaced; empty: it is removed.
-
-    Raises:
-        InputError: The path is a link of another user, or a link with ``keep_before``.
-    """
+    """Yield a new folder that takes the name ``path`` only when the block ends without an error; it gets a
+    manifest. A link of this user or root is followed. After a crash ``recover_folder`` restores a consistent
+    state. keep_before: the name to give the folder that is replaced; empty: it is removed."""
     if keep_before and Path(path).is_symlink():
         raise InputError(
             "is a link, and the folder before it is kept beside it: put a folder there", path=path

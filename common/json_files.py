@@ -16,15 +16,9 @@ _MAX_DIGITS = 308  # a longer whole number may fit no float, and of thousands Py
 
 
 def parse_json(text: str, path: str | Path | None = None, line: int | None = None) -> Any:
-    """The value of a JSON text.
+    """The value of a JSON text; a byte order mark before it is passed over, as where files were joined.
 
-    Args:
-        text: The text; a byte order mark before it is passed over, as where a file was put behind another.
-        path: Where it comes from, for errors.
-        line: The line in that file, if it is one.
-
-    Raises:
-        InputError: It is not JSON, or a key stands twice in one object: nobody can tell which is meant.
+    InputError where it is not JSON, or a key stands twice in one object: nobody can tell which is meant.
     """
     try:
         return json.loads(text.lstrip("\ufeff"), parse_int=_whole_number, object_pairs_hook=_each_key_once)

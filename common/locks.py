@@ -28,16 +28,9 @@ class Lock:
     """
 
     def __init__(self, path: Path, seconds: float = 0.0, waiting: str = "") -> None:
-        """Wait for the lock and take it.
-
-        Args:
-            path: The lock's file, which is created; a link is refused, not followed.
-            seconds: How long to wait; ``math.inf`` waits for ever.
-            waiting: What to print on stderr, once, if another process holds the lock.
-
-        Raises:
-            InputError: Another process still holds the lock after that time, or the path is not a lock file.
-        """
+        """Wait ``seconds`` (``math.inf``: for ever) for the lock and take it; a link is refused, not
+        followed. If another process holds it ``waiting`` is printed once on stderr, and after that time there
+        is an InputError."""
         _refuse_what_is_no_lock(path)
         self._lock = _system_lock(path)
         try:

@@ -22,14 +22,8 @@ def note_once(text: str) -> None:
 
 
 def escape_unprintable(text: str, max_length: int | None = None) -> str:
-    """The text as one line that no terminal takes for a command: control and format characters escaped.
-
-    Line ends are escaped too. Letters of every script stay as they are.
-
-    Args:
-        text: Any text, such as a name from a file.
-        max_length: How many characters of the result are kept; None: all.
-    """
+    """The text as one line that no terminal takes for a command: control and format characters and line ends
+    escaped, letters of every script as they are; of the result at most ``max_length`` characters."""
     return "".join(char if char.isprintable() else _escaped(char) for char in text[:max_length])[:max_length]
 
 

@@ -44,16 +44,9 @@ def read_plain(path: str | Path, most: int) -> bytes:
 
 
 def read_input(path: str | Path, most: int, patience: float = 5.0) -> bytes:
-    """The bytes of a file that a user names, which may be a pipe: ``<(command)``, ``/dev/stdin``.
-
-    Args:
-        path: The file or pipe; each byte is read once.
-        most: How many bytes there may be.
-        patience: How many seconds to wait for a process to open a pipe for writing.
-
-    Raises:
-        InputError: There are more bytes, or nothing came through a pipe.
-    """
+    """The bytes of a file that a user names, which may be a pipe such as ``/dev/stdin``; each byte is read
+    once. InputError for more than ``most`` bytes, or where nobody has opened the pipe for writing after
+    ``patience`` seconds."""
     handle = os.open(path, os.O_RDONLY | _NONBLOCK)
     try:
         mode = os.fstat(handle).st_mode

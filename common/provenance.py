@@ -102,13 +102,7 @@ def code_version() -> str:
 
 
 def model_digest(sha256: Mapping[str, str], weights: Sequence[str], config: str) -> str:
-    """The digest that names a model: SHA-256 over those of its weights, configuration and vocabulary.
-
-    Args:
-        sha256: Name → digest of the folder's files.
-        weights: The names of the files of weights, in order.
-        config: The name of the configuration.
-    """
+    """The digest that names a model, SHA-256 over those of its weights, configuration and vocabulary."""
     names = [*weights, config, *(name for name in ID_FILES if name in sha256)]
     return hashlib.sha256("".join(sha256[name] for name in names).encode()).hexdigest()
 

@@ -97,15 +97,10 @@ class Node:
 
 
 def read_nodes(path: str | Path, display_name: str = "", may_be_pipe: bool = False) -> Node:
-    """The whole of a YAML file, read once.
+    """The whole of a YAML file, read once; a pipe only where that may be.
 
-    Args:
-        path: The file.
-        display_name: How errors name it (default: its path).
-        may_be_pipe: For a file that the user named; others must be plain files.
-
-    Raises:
-        InputError: The file cannot be read, is not YAML, or is too large or nested too deeply.
+    ``display_name`` is how errors name it. InputError where it cannot be read, is not YAML, or is too large
+    or nested too deeply.
     """
     import yaml
 

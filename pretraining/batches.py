@@ -37,8 +37,7 @@ def batch_count(lengths: np.ndarray, tokens: int) -> int:
 
 
 def batch_order(lengths: np.ndarray, tokens: int, draw: np.random.Generator) -> list[np.ndarray]:
-    """Example numbers of each batch, every example once: within a class of length evenly and at random,
-    the batches at random."""
+    """Example numbers of each batch, every example once; of one length class a batch, else random."""
     rounded = _rounded(lengths)
     batches: list[np.ndarray] = []
     for length in np.unique(rounded):

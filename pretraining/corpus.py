@@ -35,11 +35,7 @@ def corpus_path(input_dir: str | Path) -> Path:
 
 
 def read_passages(path: Path) -> Iterator[Passage]:
-    """Every line of a corpus, of which only one at a time is in memory.
-
-    InputError names the line of what is no text: bytes that are not UTF-8, NUL, a line beyond
-    LONGEST_LINE, more than one TAB, a pair with an empty half.
-    """
+    """Every line of a corpus, one at a time; InputError names the line of what is no text."""
     with open(path, "rb") as file:
         number = 0
         while raw := file.readline(LONGEST_LINE + 1):

@@ -44,14 +44,7 @@ class StudentComparison(NamedTuple):
 
 
 class Distillation:
-    """The objective.
-
-    Args:
-        student: The network to train.
-        teacher: The network to learn from.
-        geometry_weight: The weight of the sentences' part beside the tokens'.
-        pair_weight: The weight of the pairs' part.
-    """
+    """The objective; the weights are those of the sentences' and of the pairs' part beside the tokens'."""
 
     prepare = None  # batches are taken as they are
 
@@ -77,11 +70,8 @@ class Distillation:
         return [*rules, ("pair_head.", dict(rules)["head."])]
 
     def loss(self, batch: Batch) -> paddle.Tensor:
-        """The loss of a batch times its tokens.
-
-        So in a sum over batches every token counts alike, every pair counts alike, and so does every token of
-        a pair.
-        """
+        """The loss of a batch times its tokens, so that in a sum over batches every token, every pair, and
+        every token of a pair counts alike."""
         compared = self._compare(batch)
         loss = compared.token_loss + self.geometry_weight * compared.geometry_loss
         return loss * tokens_of(batch) + self.pair_weight * compared.pair_loss
@@ -107,12 +97,8 @@ class Distillation:
     def _pair_loss(self, states: paddle.Tensor, batch: Batch) -> paddle.Tensor:
         """The mean of two errors: in how near a pair's texts are, and each of its tokens to the other text.
 
-        Each error is a sum over values, times the tokens of text that one value stands for; over all of the
-        held-out text, divided by its tokens, it is a mean.
-
-        Args:
-            states: (B, T, H) the student's last states.
-            batch: The batch.
+        Each is a sum over values, times the tokens of text that one stands for; over all of the held-out
+        text, divided by its tokens, it is a mean. states: (B, T, H), the student's last.
         """
         if self.model.pair_head is None or not has_pairs(batch):
             return paddle.zeros([])
@@ -163,12 +149,8 @@ def make_distillation(
 ) -> Distillation:
     """Make the objective, with a new student of this configuration.
 
-    Args:
-        config: The student's.
-        training: The training settings.
-        teacher_folder: The teacher's model folder.
-        init_from_ckpt: The model folder whose weights the student begins with; empty: random ones.
-        embeddings: ``random``, or else the student begins with the teacher's embeddings, narrowed.
+    It begins with the weights of ``init_from_ckpt``, a model folder, or else with the teacher's embeddings,
+    narrowed, unless ``embeddings`` is ``random``.
     """
     teacher = load_encoder(teacher_folder)
     check_length(training.max_seq_length, teacher.config)
@@ -200,14 +182,6 @@ def squared_error(ours: paddle.Tensor, theirs: paddle.Tensor, batch: Batch) -> p
 
 
 def cosine_error(ours: paddle.Tensor, theirs: paddle.Tensor) -> paddle.Tensor:
-    """Mean squared difference of the cosines between every two rows of the batch.
-
-    Args:
-        ours: (B, H), rows of length 1.
-        theirs: (B, W), rows of length 1.
-
-    Returns:
-        Scalar; 0 for a single row.
-    """
+    """Mean squared difference of the cosines between every two rows of length 1; (B, H), (B, W) → scalar."""
     count = ours.shape[0]
     return paddle.square(cosines_between(ours) - cosines_between(theirs)).sum() / max(1, count * (count - 1))

@@ -34,11 +34,8 @@ def is_by_name(model: str) -> bool:
 def resolve_sources(model: str, init_from_ckpt: str, tokenizer: str, teacher: str) -> dict[str, str]:
     """Resolve every name of a model among four flags to its folder; what is not given stays empty.
 
-    Args:
-        model: ``--model_name_or_path``; it stays a name where only the network's shape is meant.
-        init_from_ckpt: A switch (then the weights are those of ``model``), or the name of a model.
-        tokenizer: ``--tokenizer``.
-        teacher: ``--teacher``.
+    ``init_from_ckpt`` is a switch (then the weights are those of ``model``) or a name; ``model`` stays a name
+    where only the network's shape is meant.
     """
     if is_truth_value(init_from_ckpt):
         switched_on = parse_bool(init_from_ckpt)

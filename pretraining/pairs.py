@@ -12,14 +12,9 @@ from pretraining.batches import real_of
 
 
 def separate_texts(batch: Batch, pad_id: int) -> tuple[Batch, np.ndarray]:
-    """Make each text of the pairs an example of its own.
+    """Make each text of the pairs, of which there must be one, an example of its own.
 
-    Args:
-        batch: At least one of its rows must be a pair.
-        pad_id: The padding token.
-
-    Returns:
-        The texts, all first ones, then all second ones (2n rows); and (n,) the rows of the pairs.
+    Returns all first texts, then all second ones (2n rows), and (n,) the rows of the pairs.
     """
     real = real_of(batch)
     second = real & (batch.token_types == 1)
@@ -46,14 +41,8 @@ class PairSimilarity:
 
 
 def pair_similarity(batch: Batch, rows: np.ndarray, texts: Batch, states: np.ndarray) -> PairSimilarity:
-    """Compare the two texts of each pair.
-
-    Args:
-        batch: The batch with the pairs.
-        rows: (n,), and
-        texts: 2n rows: what ``separate_texts`` made of it.
-        states: (2n, T', W) the hidden states of the texts.
-    """
+    """Compare the two texts of each pair, from what ``separate_texts`` made of a batch and the hidden states
+    (2n, T', W) of that."""
     real = real_of(texts)
     vectors = _normalised((states * real[:, :, None]).sum(axis=1))
     first_states, second_states = np.split(_normalised(states), 2)

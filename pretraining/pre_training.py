@@ -23,11 +23,7 @@ from training.trainer import TrainerState, TrainingJob
 
 
 def pre_train(config: PretrainingRunConfig, encoder: EncoderConfig, tokenizer: Tokenizer) -> TrainerState:
-    """Read, tokenise, train, evaluate, save; everything is checked before the first step.
-
-    Raises:
-        InputError: Bad input of any kind; nothing but the cache is written before all is read.
-    """
+    """Read, tokenise, train, evaluate, save; nothing but the cache is written before all is read."""
     return run_training(config, PretrainingTask(config, encoder, tokenizer))
 
 

@@ -102,14 +102,7 @@ class DetectionOutput(NamedTuple):
 
 
 class Detection:
-    """The objective.
-
-    Args:
-        model: The network to train, with the generator.
-        masking: What masks a batch.
-        weight: The weight of the detection loss beside the generator's.
-        share: The share of tokens that is masked.
-    """
+    """The objective; weight: of the detection loss beside the generator's; share: of masked tokens."""
 
     def __init__(self, model: Detector, masking: Masking, weight: float, share: float) -> None:
         self.model, self.prepare, self.weight, self.share = model, masking, weight, share
@@ -197,15 +190,7 @@ class Detection:
 def make_detection(
     config: EncoderConfig, training: DetectionConfig, tokenizer: Tokenizer, init_from_ckpt: str
 ) -> Detection:
-    """Make the objective, with a new network and generator.
-
-    Args:
-        config: The network's.
-        training: The training settings.
-        tokenizer: Says which tokens are special.
-        init_from_ckpt: The model folder whose weights the encoder, and with it the embeddings of both, begins
-            with; empty: random ones.
-    """
+    """Make the objective; ``init_from_ckpt`` names a model folder whose weights the encoder begins with."""
     model = Detector(config, generator_config(config, training.generator_ratio))
     if init_from_ckpt:
         fill_encoder(model.encoder, init_from_ckpt, config)

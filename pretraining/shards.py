@@ -66,16 +66,10 @@ class Shards:
 
 
 def write_shards(folder: Path, examples: Iterable[Example], text_bytes: int, vocab_size: int) -> None:
-    """Deal examples out to the shards of a new folder.
+    """Deal examples out to the shards of a new folder; the size of the corpus decides how many there are.
 
     The first example and every HELD_OUT_EVERY-th after it are held out. Which shard an example falls to
     follows from its number alone.
-
-    Args:
-        folder: The new folder.
-        examples: The examples, in order.
-        text_bytes: The size of the corpus, which decides how many shards there are.
-        vocab_size: How many tokens there are, which decides the type on disk.
     """
     dtype = "<u2" if vocab_size <= 2**16 else "<i4"
     count = math.ceil(text_bytes / SHARD_BYTES)

@@ -91,11 +91,7 @@ class Teacher:
         return pair_similarity(batch, rows, texts, states.astype("float32").numpy())
 
     def measure(self, batches: Sequence[Batch], with_pairs: bool) -> LossScale:
-        """Measure what its values vary by, on batches of which each process takes its share.
-
-        Raises:
-            InputError: Pairs are asked for and there are none.
-        """
+        """Measure what its values vary by, on batches of which each process takes its share."""
         layers, width = len(self.depths), self.encoder.config.hidden_size
         tokens = np.zeros(layers)
         columns = np.zeros((layers, 2, width))  # sum and sum of squares of each column

@@ -21,11 +21,7 @@ from training.run_state import ARGS, SCORES
 
 
 def predict(config: SquadRunConfig) -> Answers:
-    """Answer a file's questions and write the answers, and ``scores.json`` where no run has left one.
-
-    Raises:
-        InputError: The model or the file is wrong, or the output folder is another model's run.
-    """
+    """Answer a file's questions and write the answers, and ``scores.json`` where no run has left one."""
     training, folder = config.training, model_folder(config.model_name_or_path)
     checkpoint = open_checkpoint(folder)
     encoder = checkpoint.config

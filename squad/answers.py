@@ -97,8 +97,7 @@ class Answers:
 
 
 def write_answers(answers: Answers, folder: str | Path) -> None:
-    """Write ``predictions.json``, ``nbest_predictions.json`` and, for SQuAD 2.0, ``null_odds.json`` and
-    ``predictions_not_null.json`` (what the best threshold is found with), as ASCII: all of them, or none.
+    """Write ``ANSWER_FILES``, the two last for SQuAD 2.0 alone, as ASCII: all of them, or none.
 
     Where the two last do not belong, those of earlier answers are removed.
     """

@@ -24,11 +24,7 @@ from training.trainer import TrainerState, TrainingJob
 
 
 def fine_tune(config: SquadRunConfig) -> TrainerState:
-    """Read, cut into windows, train, evaluate, save; with do_predict the best model's answers are written.
-
-    Raises:
-        InputError: Bad input of any kind; everything is checked before the first step.
-    """
+    """Read, cut into windows, train, evaluate, save; with do_predict the best model's answers are written."""
     return run_training(config, SpanTask(config))
 
 

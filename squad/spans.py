@@ -44,18 +44,9 @@ class Nulls:
 def best_answers(
     windows: Windows, data: Dataset, start_logits: np.ndarray, end_logits: np.ndarray, rules: Rules
 ) -> Answers:
-    """Find the best spans by start + end logit.
+    """Find the best spans by start + end logit: float32, flat as ``windows.features.ids``, without padding.
 
-    Args:
-        windows: The windows of ``data``.
-        data: The questions.
-        start_logits: float32, flat as ``windows.features.ids``, without padding; infinite ones count as
-            ±1e30.
-        end_logits: The same.
-        rules: How answers are chosen.
-
-    Raises:
-        InputError: A logit is NaN; names the question.
+    Infinite ones count as ±1e30; a NaN is an InputError that names the question.
     """
     start, end = (_numbers(logits, windows, data) for logits in (start_logits, end_logits))
     firsts = windows.features.starts[:-1]
@@ -133,15 +124,10 @@ def _best_of_chunk(s: np.ndarray, e: np.ndarray, rules: Rules, low: int) -> tupl
 def collect_outputs(
     batches: Iterable[tuple[Batch, Mapping[str, np.ndarray]]], windows: Windows
 ) -> tuple[np.ndarray, list[tuple[np.ndarray, list[np.ndarray]]]]:
-    """What a span model, or its graph, answers to batches of windows.
+    """What a span model, or its graph, answers to batches of windows, each given with its outputs by name.
 
-    Args:
-        batches: Each with its outputs by name.
-        windows: What the batches are made of.
-
-    Returns:
-        Start and end logits (2, tokens), flat as the features' ids and 0 where no batch is; of the joint head
-        instead every batch's window numbers and outputs, as ``best_of_beams`` takes them.
+    Returns start and end logits (2, tokens), flat as the features' ids and 0 where no batch is; of the joint
+    head instead every batch's window numbers and outputs, as ``best_of_beams`` takes them.
     """
     features = windows.features
     logits = np.zeros((2, len(features.ids)), dtype=np.float32)

@@ -205,13 +205,8 @@ class Labelled:
 def label(windows: Windows, data: Dataset, drop: bool = False) -> Labelled:
     """Give every window the positions of its question's first gold answer, found by its characters.
 
-    A window without the whole answer, or of an unanswerable question, is labelled with the first token,
-    (0, 0).
-
-    Args:
-        windows: Those of ``data``.
-        data: The questions.
-        drop: Leave out windows without the whole answer of an answerable question.
+    (0, 0), the first token, where there is none, or a part of it is not in the window; ``drop``: such windows
+    of answerable questions are left out.
     """
     spans = np.array([_answer_tokens(windows.texts, data, number) for number in range(len(data.questions))])
     first, last = spans.reshape(-1, 2)[windows.question].T

@@ -132,17 +132,9 @@ def resolve(
     config_file: Mapping[str, Any],
     preset: Mapping[str, Any],
 ) -> ConfigType:
-    """Put the settings together: flag over config file over preset over default.
-
-    Args:
-        config: The class of the result.
-        flags: Name → value of the flags that were given; names of other flags are ignored.
-        config_file: What ``read_config_file`` gave. All of it is checked, also where a flag wins.
-        preset: The settings of a preset, or those that a resumed run was begun with.
-
-    Raises:
-        InputError: A value is of the wrong type or out of range; names the file and line if it is from there.
-    """
+    """Put the settings together: flag over config file over preset (or what a resumed run was begun with)
+    over default. All of ``config_file`` is checked, also where a flag wins; an InputError names file and
+    line."""
     settings = {setting.name: setting for setting in dataclasses.fields(config)}
     for name, value in config_file.items():
         try:
@@ -165,11 +157,7 @@ class ConfigFile(dict[str, Any]):
 
 
 def read_config_file(path: str | Path | None, allowed: Collection[str]) -> ConfigFile:
-    """Read the settings of a YAML file of lines ``name: value``, which may be a pipe: it is read once.
-
-    Raises:
-        InputError: The file cannot be read, or a name is unknown or stands twice; names the line.
-    """
+    """Read the settings of a YAML file of lines ``name: value``, which may be a pipe: it is read once."""
     settings = ConfigFile()
     settings.lines = {}
     if path is None:

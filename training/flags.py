@@ -27,13 +27,9 @@ def add_training_flags(
     title: str = "training settings",
     without: type[TrainingConfig] | None = None,
 ) -> None:
-    """Add a flag for every training setting; one that is not given leaves no trace in the namespace.
+    """Add a flag for every training setting, but for those of the class ``without``.
 
-    Args:
-        parser: Where they are added.
-        config: The class whose fields become flags.
-        title: The heading above them in ``--help``.
-        without: A class whose settings have their flags already.
+    One that is not given leaves no trace in the namespace.
     """
     group = parser.add_argument_group(title)
     known = field_names(without) if without else ()
@@ -122,13 +118,7 @@ def parse_flags(
 ) -> Namespace:
     """Parse a training command's flags; those that ``--resume`` goes without are as the run was begun.
 
-    Args:
-        parser: The command's.
-        argv: The command line; None: the process's own.
-        is_task: Whether a run's ``task_name`` is one that this command trains.
-
-    Returns:
-        The flags, and as ``begun`` what the run's ``args.json`` says; empty for a new run.
+    ``begun`` among the flags is what the run's ``args.json`` says; empty for a new run.
     """
     first = CommandParser(prog=parser.prog, add_help=False)
     first.exits = parser.exits
@@ -167,14 +157,9 @@ def resolve_flags(
 
 
 def find_model(flags: Namespace) -> tuple["EncoderConfig", dict[str, Any]]:
-    """Find the model that a run starts with.
-
-    A run that goes on needs no other model than its own last save; if one is named, it must be the one it was
-    begun with, however its path is spelled.
-
-    Returns:
-        Its configuration, and the fields of ``FineTuningRunConfig`` that name it.
-    """
+    """Find the model that a run starts with: its configuration, and the fields of ``FineTuningRunConfig`` for
+    it. A run that goes on needs no other model than its own last save; if one is named, it must be the one it
+    was begun with, however its path is spelled."""
     from checkpoints.folder import digest_of, read_config
     from checkpoints.registry import resolve
 

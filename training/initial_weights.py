@@ -19,22 +19,9 @@ def load_initial_weights(
     from_scratch: bool = False,
     reinit_layers: int = 0,
 ) -> list[str]:
-    """Fill a network that was just built; what the folder has no weights for stays random.
-
-    Args:
-        model: The network.
-        checkpoint: The model folder, with the network's configuration.
-        head: What is taken of the folder's head, as for ``Checkpoint.read``.
-        depths: Name prefix → depth, as ``encoders.encoder.depth_rules``.
-        from_scratch: Every weight begins at random.
-        reinit_layers: So many top layers, and the head, begin at random.
-
-    Returns:
-        What to log.
-
-    Raises:
-        InputError: The folder is damaged or does not fit, or it has weights and from_scratch is given.
-    """
+    """Fill a network that was just built, and say what to log; what the folder has no weights for stays
+    random. ``head`` and ``depths``: as for ``Checkpoint.read`` and ``encoders.encoder.depth_rules``.
+    InputError where the folder is damaged or does not fit, or has weights although from_scratch is given."""
     folder = checkpoint.folder
     if from_scratch:
         if checkpoint.weights:

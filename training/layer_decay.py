@@ -40,13 +40,6 @@ def scale(depth: int, layers: int, decay: float, mode: str = "published") -> flo
 def scales(
     names: Iterable[str], rules: Sequence[tuple[str, int]], layers: int, config: TrainingConfig
 ) -> dict[str, float]:
-    """Compute the learning-rate scale of every parameter.
-
-    Args:
-        names: Of the parameters.
-        rules: Name prefix → depth, as ``encoders.encoder.depth_rules``.
-        layers: How many layers the network has.
-        config: Says the decay and which layer it begins with.
-    """
+    """The learning-rate scale of every parameter, by name; rules: as ``encoders.encoder.depth_rules``."""
     decay, mode = config.layer_lr_decay, config.layer_lr_decay_mode
     return {name: scale(depth, layers, decay, mode) for name, depth in depths(names, rules).items()}

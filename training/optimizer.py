@@ -87,13 +87,7 @@ def is_decayed(name: str) -> bool:
 
 
 def make_optimizer(model: paddle.nn.Layer, config: TrainingConfig, scales: Mapping[str, float]) -> AdamW:
-    """Make the optimizer of a run.
-
-    Args:
-        model: The network to train.
-        config: The training settings.
-        scales: Learning-rate scale of every parameter, by name.
-    """
+    """Make the optimizer of a run; scales: the learning-rate scale of every parameter, by name."""
     decayed = set()
     for name, parameter in model.named_parameters():
         parameter.optimize_attr["learning_rate"] = scales[name]

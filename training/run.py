@@ -62,15 +62,7 @@ class TrainingTask(ABC):
 
 
 def run_training(config: RunConfig, task: TrainingTask) -> TrainerState:
-    """Train a task in a run's folder, or resume that; nothing is written before all is read.
-
-    Args:
-        config: What the run is asked to do.
-        task: The task's parts.
-
-    Raises:
-        InputError: Bad input of any kind; the folder holds something else; the run cannot be resumed.
-    """
+    """Train a task in a run's folder, or resume that; nothing is written before all is read."""
     check_target(Path(config.output_dir), config.resume, config.overwrite_output_dir, task.extra_files)
     refuse_own_sources(config.output_dir, task.sources)
     select_device(config.device)

@@ -65,16 +65,9 @@ def resolve_run(
 ) -> RunConfigType:
     """Resolve everything a run is asked to do: flag over config file over preset over default.
 
-    Args:
-        config: The class of the result.
-        values: Name → value of the flags that were given, ``config``, the path of a config file, among them.
-        encoder: The shape of the network it starts with.
-        preset_settings: What a preset sets.
-        begun: What a resumed run's ``args.json`` says; its settings take the place of the preset's.
-        training: The class of its training settings, where it is narrower than the field's.
-
-    Raises:
-        InputError: A setting is wrong, or contradicts the run that is resumed.
+    ``values`` are the flags that were given, ``config``, the path of a config file, among them; ``begun`` is
+    a resumed run's ``args.json``, whose settings take the place of the preset's; ``training`` is the class of
+    the training settings where it is narrower than the field's.
     """
     fields = {field.name: field for field in dataclasses.fields(config)}
     training = training or cast("type[TrainingConfig]", fields["training"].type)

@@ -18,12 +18,7 @@ SHOULD_MATCH = ("threads", "environment", "processor", "kernels", "versions", "d
 
 
 def run_environment() -> dict[str, Any]:
-    """Describe what a run's bits depend on beside its settings; with the same, a CPU gives the same bytes.
-
-    Returns:
-        Entries of ``args.json``; ``kernels`` holds digest, target and compiler of the compiled functions, and
-        is empty without them.
-    """
+    """Describe what a run's bits depend on beside its settings; with the same, a CPU gives the same bytes."""
     library = kernels.library()
     versions = {name: version(name) for name in _LIBRARIES}
     return {

@@ -60,19 +60,10 @@ _BEGIN_ANEW = "this run cannot be resumed: --overwrite_output_dir begins anew"
 
 
 def check_target(path: Path, resume: bool, overwrite: bool, extra_files: Sequence[str] = ()) -> bool:
-    """Check that a run may write to a folder, which need not exist.
+    """Check that a run may write to a folder, which need not exist, and say whether there is anything in it.
 
-    Args:
-        path: The folder of the run to come.
-        resume: Whether the run in it is to go on.
-        overwrite: Whether what is in it may be removed.
-        extra_files: Names of files that a run of this kind leaves there besides those of every run.
-
-    Returns:
-        Whether there is anything in it.
-
-    Raises:
-        InputError, UsageError: The flags do not fit what is there, or no run has written it.
+    InputError or UsageError where the flags do not fit what is there, or something in it was written by no
+    run; ``extra_files`` are what a run of this kind leaves there besides those of every run.
     """
     if resume and overwrite:
         raise UsageError("--resume and --overwrite_output_dir exclude each other")
@@ -108,10 +99,8 @@ def _refuse_what_is_no_run(path: Path, extra_files: Sequence[str]) -> None:
 class RunFolder:
     """A run's folder, held against other runs until it is closed; use it in a ``with`` statement.
 
-    resume: go on from ``last/``. overwrite: take what stands there away first.
-    A folder with something in it, and neither of the two, is an InputError; so is one to resume in that
-    no run made, or whose run has lost what resuming needs. A run that was stopped before it saved
-    anything begins anew.
+    InputError as of ``check_target``, and where a run to resume has lost what resuming needs. A run that was
+    stopped before it saved anything begins anew.
     """
 
     def __init__(
@@ -207,10 +196,8 @@ class RunFolder:
     ) -> None:
         """Compare the settings of a resumed run with those it was begun with.
 
-        Args:
-            values: What ``args.json`` of the resumed run would hold.
-            must_match: The keys that must be the same, else an InputError is raised.
-            should_match: The keys of which a difference is logged: not every bit will be the same.
+        InputError where one of ``must_match`` differs; of ``should_match`` a difference is logged: not every
+        bit will be the same.
         """
         begun, path = read_json_object(self.path / ARGS), self.path / ARGS
         now = json.loads(json.dumps(values))

@@ -67,15 +67,9 @@ class Save:
 
 
 def read_run_state(folder: str | Path) -> RunState:
-    """Read how far the run in a folder is.
+    """Read how far the run in a folder is, which need not exist.
 
     Only names and one small file are looked at; no digest is computed (see ``latest_valid_checkpoint``).
-
-    Args:
-        folder: A run's folder, which need not exist.
-
-    Raises:
-        InputError: The state of the latest save is not JSON.
     """
     folder = Path(folder)
     if is_empty(folder):

@@ -19,12 +19,8 @@ from training.run_log import LOG
 class TrainingStep:
     """Forward, backward, clip and update, on one or more accumulated batches.
 
-    Args:
-        model: The network to train.
-        loss: Batch → the sum of its rows' losses, a scalar with gradients.
-        config: The training settings.
-        scales: Learning-rate scale of every parameter, by name.
-        count_rows: Batch → how many rows it has; pre-training counts tokens.
+    ``loss``: batch → the sum of its rows' losses, a scalar with gradients; ``scales``: the learning-rate
+    scale of every parameter, by name; ``count_rows``: how many rows a batch has (pre-training counts tokens).
     """
 
     def __init__(

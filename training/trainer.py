@@ -90,11 +90,7 @@ def seed_everything(seed: int) -> None:
 def fit(job: TrainingJob, config: TrainingConfig, run: RunFolder) -> TrainerState:
     """Train, evaluate, keep the best (of equals the earlier) and the last; the last step is always evaluated.
 
-    Returns:
-        Where the run ended.
-
-    Raises:
-        InputError: The loss is not finite; what was saved before stays.
+    InputError where the loss is not finite; what was saved before stays.
     """
     return Trainer(job, config, run).train()
 

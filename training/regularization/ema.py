@@ -41,14 +41,8 @@ class EMA:
             self._set_weights(raw)
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Go on with the raw weights among the arrays; the average is what the network had so far.
-
-        Returns:
-            The other arrays.
-
-        Raises:
-            ValueError: A raw weight is missing or does not fit.
-        """
+        """Go on with the raw weights among the arrays, and return the others; the average is what the network
+        had so far. ValueError where a raw weight is missing or does not fit."""
         for name, parameter in self._parameters.items():
             raw = arrays.get(name + _RAW)
             if raw is None or list(raw.shape) != parameter.shape:

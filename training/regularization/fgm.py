@@ -38,14 +38,8 @@ class FGM:
         self._embedding, self._epsilon = embedding, epsilon
 
     def backward_twice(self, backward: Callable[[], float]) -> float:
-        """Run a forward and backward pass twice, the second one perturbed.
-
-        Args:
-            backward: Adds one batch's gradients and returns its loss; looks the word embeddings up once.
-
-        Returns:
-            The sum of both losses.
-        """
+        """Run ``backward``, which adds a batch's gradients and returns its loss, twice, the second time
+        perturbed; return the sum of both losses. It must look the word embeddings up once."""
         outputs: list[paddle.Tensor] = []
 
         def keep(layer: Any, inputs: Any, output: paddle.Tensor) -> None:

@@ -15,21 +15,9 @@ from training.layer_decay import depths
 def initial_arrays(
     model: paddle.nn.Layer, rules: Sequence[tuple[str, int]], layers: int, count: int
 ) -> dict[str, np.ndarray]:
-    """Take the top layers, and the head with its pooler, of a network just built.
+    """The ``count`` top layers, and the head with its pooler, of a network just built, by name; none if 0.
 
     They are random as in pretraining: normal weights, biases 0, LayerNorm 1.
-
-    Args:
-        model: The network.
-        rules: Name prefix → depth, as ``encoders.encoder.depth_rules``.
-        layers: How many layers the network has.
-        count: How many of them, from the top.
-
-    Returns:
-        Name → array; empty if ``count`` is 0.
-
-    Raises:
-        InputError: There are fewer layers.
     """
     if count > layers:
         raise InputError(f"--reinit_layers {count}: the model has {layers} layers")
