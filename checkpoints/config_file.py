@@ -54,10 +54,8 @@ def _remedy(folder: Path) -> str:
         listed = ", ".join(str(path) for path in sorted(inner)[:3]) + (", …" if len(inner) > 3 else "")
         return f"name a model folder in it: {listed}"
     if tensorflow := sorted(folder.glob("*.index")):
-        return (
-            f"{escape_unprintable(tensorflow[0].name, 100)} is TensorFlow's: convert it to PyTorch "
-            "(transformers 4 has scripts for it), and name the new folder"
-        )
+        remedy = "convert it to PyTorch (transformers 4 has scripts for it), and name the new folder"
+        return f"{escape_unprintable(tensorflow[0].name, 100)} is TensorFlow's: {remedy}"
     return f"a model folder holds {CONFIG}, model.safetensors and vocab.txt"
 
 
@@ -72,8 +70,7 @@ def read_values(path: Path) -> dict[str, Any]:
         values.setdefault("classifier_dropout", values.pop("dropout"))
     if labels := by_label2id(values):
         if values.get("id2label"):
-            listed = ", ".join(f"{number} is {name}" for number, name in labels.items())
-            listed = escape_unprintable(listed, 100)
+            listed = escape_unprintable(", ".join(f"{key} is {name}" for key, name in labels.items()), 100)
             note_once(f"{path}: id2label has placeholders, so label2id names the labels: {listed}")
         values["id2label"] = labels
     count = values.pop("num_classes", values.get("num_labels"))
@@ -120,14 +117,10 @@ def head_problem(values: Mapping[str, Any]) -> str:
     labels = len(values["id2label"]) if isinstance(values.get("id2label"), dict) else 0
     if architecture and not architecture.endswith(_HEADS):
         name = escape_unprintable(architecture, 100)
-        return (
-            f"is a {name}, whose head does not classify sentences; fine-tune it first "
-            '(if it does, write "architectures": ["BertForSequenceClassification"] or the like)'
-        )
+        remedy = 'if it does, write "architectures": ["BertForSequenceClassification"] or the like'
+        return f"is a {name}, whose head does not classify sentences; fine-tune it first ({remedy})"
     if problem_type == "multi_label_classification":
-        return (
-            "problem_type multi_label_classification: its labels do not exclude each other, as they do here"
-        )
+        return f"problem_type {problem_type}: its labels do not exclude each other, as they do here"
     if problem_type == "regression" and labels > 1:
         return f"problem_type regression with {labels} labels: a regression has one output here"
     if problem_type == "single_label_classification" and labels == 1:
@@ -212,23 +205,21 @@ def check_settings(values: Mapping[str, Any], config: EncoderConfig) -> list[str
     """
     for key, (usual, meaning) in _FIXED.items():
         if key in values and values[key] not in usual:
-            raise InputError(
-                f"{key} {shortened(values[key])} is not supported: {meaning}; take another checkpoint"
-            )
+            reason = f"{key} {shortened(values[key])} is not supported: {meaning}"
+            raise InputError(f"{reason}; take another checkpoint")
     auto_map = values.get("auto_map")
     for kind, name in auto_map.items() if isinstance(auto_map, dict) else ():
         if str(kind).startswith("AutoModel"):
-            raise InputError(
-                f"auto_map says that {shortened(name)} computes the network: a model with code of "
-                "its own is not supported; if its network is a plain one, leave auto_map out"
+            remedy = (
+                "a model with code of its own is not supported; if its network is a plain one, leave auto_map"
             )
+            raise InputError(f"auto_map says that {shortened(name)} computes the network: {remedy} out")
     for key, name in _SYNONYMS.items():
         given, taken = values.get(key), getattr(config, name)
         if given is not None and activation_named(given) != taken:
-            raise InputError(
-                f"{key} is {shortened(given)}, but that setting is called {name} here, which is "
-                f"{shortened(taken)}: leave {key} out, and write {name} as the model was trained with it"
-            )
+            reason = f"{key} is {shortened(given)}, but that setting is called {name} here"
+            remedy = f"leave {key} out, and write {name} as the model was trained with it"
+            raise InputError(f"{reason}, which is {shortened(taken)}: {remedy}")
     return [key for key in values if key not in _KNOWN and not key.startswith(_SPAN_PREFIX)]
 
 
@@ -236,20 +227,16 @@ def check_after_logits(values: Mapping[str, Any], labels: int) -> str:
     """A note on what a CrossEncoder computes after the logits of so many labels, empty if that is nothing;
     InputError where it changes the answers."""
     options = values.get(_CROSS_ENCODER)
-    activations = {
-        f"{_CROSS_ENCODER}: activation_fn": options.get("activation_fn")
-        if isinstance(options, dict)
-        else None,
-        _OLD_CROSS_ENCODER: values.get(_OLD_CROSS_ENCODER),
-    }
+    activation = options.get("activation_fn") if isinstance(options, dict) else None
+    activations = {f"{_CROSS_ENCODER}: activation_fn": activation}
+    activations[_OLD_CROSS_ENCODER] = values.get(_OLD_CROSS_ENCODER)
     for key, function in activations.items():
         name = str(function).rpartition(".")[2]
         if function is None or name == "Identity" or not labels:
             continue
         if labels > 1 and name in _SAME_ARGMAX:
             return f"{key}, {shortened(function)}, is left out: it does not change which label is the answer"
-        raise InputError(
-            f"{key} {shortened(function)} is not supported: scores and labels come from the raw logits here; "
-            "take another checkpoint, or to fine-tune this one, leave that key out"
-        )
+        remedy = "take another checkpoint, or to fine-tune this one, leave that key out"
+        reason = "scores and labels come from the raw logits here"
+        raise InputError(f"{key} {shortened(function)} is not supported: {reason}; {remedy}")
     return ""

@@ -64,14 +64,18 @@ def convert(
     Raises:
         InputError: A tensor has no name in the other layout, or float16 cannot hold it.
     """
-    _check_target(target)
+    if target.exists() and not target.is_dir():
+        raise InputError("is a file; name a new folder", path=target)
+    if target.is_dir() and any(target.iterdir()):
+        raise InputError("is not empty; name a new folder", path=target)
     check_manifest(source)
     checkpoint = open_checkpoint(source)
     if label_map:
         config = with_label_map(checkpoint.config, split_label_map(label_map), label_map)
         checkpoint = checkpoint.with_config(config)
     weights = checkpoint.weights or open_weights(source)
-    architecture = _of_one_network(architecture_of(checkpoint.values))
+    family, pair, _ = architecture_of(checkpoint.values).partition("ForTotalPretraining")
+    architecture = f"{family}Discriminator" if pair else family  # of a pair it is the model
     answers_questions = architecture.endswith("ForQuestionAnswering")
     arrays, notes = _renamed(weights, checkpoint.config, answers_questions, to, dtype)
     if any("pooler" in name for name in arrays) and checkpoint.config.is_conv:
@@ -81,13 +85,6 @@ def convert(
         )
     settings = _settings(checkpoint, architecture, to)
     return weights.notes + notes + _write(source, target, to, arrays, settings, tokenizer)
-
-
-def _check_target(target: Path) -> None:
-    if target.exists() and not target.is_dir():
-        raise InputError("is a file; name a new folder", path=target)
-    if target.is_dir() and any(target.iterdir()):
-        raise InputError("is not empty; name a new folder", path=target)
 
 
 def _renamed(
@@ -134,12 +131,6 @@ def _halved(path: Path, name: str, tensor: StoredTensor) -> np.ndarray:
 def _first(names: list[str]) -> str:
     more = f" (and {len(names) - _MAX_NAMED} more)" if len(names) > _MAX_NAMED else ""
     return ", ".join(names[:_MAX_NAMED]) + more
-
-
-def _of_one_network(architecture: str) -> str:
-    """The class; of a generator and a discriminator saved together, PaddleNLP's name of the latter's."""
-    family, pair, _ = architecture.partition("ForTotalPretraining")
-    return f"{family}Discriminator" if pair else architecture
 
 
 def _settings(checkpoint: Checkpoint, architecture: str, to: str) -> dict[str, Any]:

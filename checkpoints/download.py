@@ -10,7 +10,6 @@ import itertools
 import math
 import os
 import shutil
-import sys
 import time
 import urllib.error
 import urllib.parse
@@ -39,19 +38,12 @@ _MAX_ETAG = 4096
 
 @dataclass(frozen=True)
 class Source:
-    """A file on a server.
-
-    Attributes:
-        url: Its address.
-        size: Its bytes; 0 where not known.
-        digest: ``sha256:…`` or ``md5:…``, or empty.
-        max_size: The most bytes that are taken of a file whose size is not known.
-    """
+    """A file on a server."""
 
     url: str
-    size: int = 0
-    digest: str = ""
-    max_size: int = MAX_BYTES
+    size: int = 0  # in bytes; 0 where not known
+    digest: str = ""  # ``sha256:…`` or ``md5:…``
+    max_size: int = MAX_BYTES  # the most bytes that are taken of a file whose size is not known
 
     @property
     def bound(self) -> int:
@@ -71,13 +63,8 @@ def is_offline() -> bool:
 def fetch(source: Source, path: Path, pause: float = 1.0) -> Path:
     """Make sure that the file is at path, and return path.
 
-    Args:
-        source: The file on the server.
-        path: Where it should be.
-        pause: Seconds before the second attempt, doubled each time.
-
-    Raises:
-        InputError: No network, a missing file, a wrong digest, a full disk; with the remedy.
+    pause: seconds before the second attempt, doubled each time. No network, a missing file, a wrong digest, a
+    full disk: InputError with the remedy.
     """
     if path.is_file() and not _problem_with(source, path):
         return path
@@ -92,11 +79,8 @@ def fetch(source: Source, path: Path, pause: float = 1.0) -> Path:
         try:
             _fetch_part(source, part, pause)
         except OSError as error:
-            raise InputError(
-                f"cannot be written: {error.strerror or error}; what was fetched is kept: "
-                "make room and start again",
-                path=path,
-            ) from None
+            reason = f"cannot be written: {error.strerror or error}; what was fetched is kept"
+            raise InputError(f"{reason}: make room and start again", path=path) from None
         os.replace(part, path)
         _etag_path(part).unlink(missing_ok=True)
         sync_folder(path.parent)
@@ -117,9 +101,8 @@ def _fetch_part(source: Source, part: Path, pause: float) -> None:
 
 def _not_kept(source: Source, part: Path, problem: str) -> InputError:
     _discard(part)
-    return InputError(
-        f"{problem}; it was not kept. Is it the right address, or a newer file?", path=source.url
-    )
+    reason = f"{problem}; it was not kept. Is it the right address, or a newer file?"
+    return InputError(reason, path=source.url)
 
 
 def _transfer_with_retries(source: Source, part: Path, pause: float) -> None:
@@ -145,11 +128,8 @@ def _transfer_with_retries(source: Source, part: Path, pause: float) -> None:
         say(f"{source.url}: {reason}; trying again in {seconds:g} s")
         time.sleep(seconds)
     target = part.with_name(part.name.removeprefix(".").removesuffix(".part"))
-    raise InputError(
-        f"cannot be fetched: {reason}; start again later (what was fetched is kept), "
-        f"or bring the file yourself, as {target}",
-        path=source.url,
-    )
+    remedy = f"start again later (what was fetched is kept), or bring the file yourself, as {target}"
+    raise InputError(f"cannot be fetched: {reason}; {remedy}", path=source.url)
 
 
 class _CautiousRedirects(urllib.request.HTTPRedirectHandler):
@@ -169,12 +149,7 @@ def open_url(request: urllib.request.Request, timeout: float) -> http.client.HTT
     """The answer to a request over http or https, whatever else urllib could open."""
     if request.type not in ("http", "https"):
         raise ValueError(f"unknown url type {request.type!r}; expected http:// or https://")
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler, urllib.request.HTTPHandler, urllib.request.HTTPSHandler,
-        urllib.request.HTTPDefaultErrorHandler, urllib.request.HTTPErrorProcessor, _CautiousRedirects,
-    ):  # fmt: skip
-        opener.add_handler(handler())
+    opener = urllib.request.build_opener(_CautiousRedirects)
     answer: http.client.HTTPResponse = opener.open(request, timeout=timeout)
     return answer
 
@@ -186,20 +161,20 @@ def _transfer(source: Source, part: Path) -> None:
         return
     if have and not etag and not source.digest:  # nothing says that the file is still the same
         have = 0
-    request = urllib.request.Request(source.url, headers={"User-Agent": "convbert-glue"})
+    headers = {"User-Agent": "convbert-glue"}
     if have:
-        request.add_header("Range", f"bytes={have}-")
-        if etag:
-            request.add_header("If-Range", etag)
-    with open_url(request, timeout=_TIMEOUT) as answer:
-        if have and not _resumes(answer, have):
+        headers |= {"Range": f"bytes={have}-", **({"If-Range": etag} if etag else {})}
+    with open_url(urllib.request.Request(source.url, headers=headers), timeout=_TIMEOUT) as answer:
+        if answer.status != 206 or not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
             have = 0
         write_text(_etag_path(part), answer.headers.get("ETag", ""))
         length = max(0, int(answer.headers.get("Content-Length") or 0))
         total = have + length if length else source.size
         if total > source.bound or (length and source.size and total != source.size):
             raise _not_kept(source, part, _wrong_size(source, total))
-        _check_disk_space(part, total - have)
+        if total - have > (free := shutil.disk_usage(part.parent).free):
+            reason = f"has {free} bytes left, {total - have} are to come; make room and start again"
+            raise InputError(reason, path=part.parent)
         with open_to_go_on(part) as file:
             file.seek(have)
             file.truncate()
@@ -225,20 +200,19 @@ def _etag_of(part: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace")[:_MAX_ETAG]
 
 
-def _resumes(answer: http.client.HTTPResponse, have: int) -> bool:
-    wanted = f"bytes {have}-"
-    return answer.status == 206 and (answer.headers.get("Content-Range") or "").startswith(wanted)
-
-
 def _copy(answer: http.client.HTTPResponse, file: IO[bytes], have: int, total: int, bound: int) -> int:
     """Bytes are written as they come, so that whatever ends the transfer, they are kept; returns how many
     there are now. It stops where there are more than ``bound``."""
     name = Path(file.name).name.strip(".")
     begun, begun_at = time.monotonic(), have
-    with tqdm(
-        total=total or None, initial=have, unit="B", unit_scale=True, desc=name, disable=None, file=sys.stderr
-    ) as bar:
-        while have <= bound and (block := _next(answer)):
+    with tqdm(total=total or None, initial=have, unit="B", unit_scale=True, desc=name, disable=None) as bar:
+        while have <= bound:
+            try:
+                block = answer.read1(_BLOCK)
+            except (OSError, http.client.HTTPException) as error:  # of the connection, not of the disk
+                raise _CutError(str(error) or type(error).__name__) from None
+            if not block:
+                break
             file.write(block)
             bar.update(len(block))
             have += len(block)
@@ -249,31 +223,14 @@ def _copy(answer: http.client.HTTPResponse, file: IO[bytes], have: int, total: i
     return have
 
 
-def _next(answer: http.client.HTTPResponse) -> bytes:
-    try:
-        return answer.read1(_BLOCK)
-    except (OSError, http.client.HTTPException) as error:  # of the connection, not of the disk
-        raise _CutError(str(error) or type(error).__name__) from None
-
-
-def _check_disk_space(part: Path, wanted: int) -> None:
-    free = shutil.disk_usage(part.parent).free
-    if wanted > free:
-        raise InputError(
-            f"has {free} bytes left, {wanted} are to come; make room and start again", path=part.parent
-        )
-
-
 def _problem_with(source: Source, path: Path) -> str:
     """What is wrong with a fetched file; empty if nothing is."""
     size = path.stat().st_size
     if size > source.bound or (source.size and size != source.size):
         return _wrong_size(source, size)
-    if source.digest:
-        kind, _, wanted = source.digest.partition(":")
-        actual = file_digest(path, kind)
-        if actual != wanted:
-            return f"has {kind} {actual}, expected was {wanted}"
+    kind, _, wanted = source.digest.partition(":")
+    if kind and (actual := file_digest(path, kind)) != wanted:
+        return f"has {kind} {actual}, expected was {wanted}"
     return ""
 
 

@@ -37,6 +37,10 @@ from common.provenance import model_digest
 from encoders.config import EncoderConfig, from_json, to_json
 from encoders.tokenizer import Tokenizer
 
+WITHOUT_HEAD = (
+    "is a pre-trained model, without a head to answer with; fine-tune it first "
+    "(glue.run_glue or squad.run_squad{}), and name the run's folder"
+)
 _MAX_REASON, _MAX_NAME, _MAX_NAMED = 400, 200, 30
 # The head that parameters' names begin with → how transformers' class ends.
 _CLASS_SUFFIXES = {"head": "ForSequenceClassification", "span_head": "ForQuestionAnswering", "": "Model"}
@@ -46,36 +50,22 @@ _OF_HEADS = ("id2label", "label2id", "finetuning_task", "max_seq_length")
 
 @dataclass(frozen=True)
 class StateDict:
-    """The parameters of a network, read from a model folder.
+    """The parameters of a network, read from a model folder."""
 
-    Attributes:
-        arrays: Our parameter name → array, float32.
-        new_head: The head's parameters that the folder does not have, or has for another task.
-        unused: Tensors that were not needed, as a user should read them.
-        notes: On names that were read otherwise than they are written.
-    """
-
-    arrays: dict[str, np.ndarray]
-    new_head: list[str] = field(default_factory=list)
-    unused: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    arrays: dict[str, np.ndarray]  # our parameter name → array, float32
+    new_head: list[str] = field(default_factory=list)  # parts that the folder has not, or for another task
+    unused: list[str] = field(default_factory=list)  # tensors that were not needed, to be printed
+    notes: list[str] = field(default_factory=list)  # on names that were read otherwise than they are written
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model folder, opened once: its configuration is read and checked, no tensor is read yet.
-
-    Attributes:
-        folder: The folder.
-        values: The settings in its configuration file, under Hugging Face's names.
-        config: What they mean; ``with_config`` changes it, for all that is read afterwards.
-        weights: The tensors by name, or None where the folder has none.
-    """
+    """A model folder, opened once: its configuration is read and checked, no tensor is read yet."""
 
     folder: Path
-    values: Mapping[str, Any]
-    config: EncoderConfig
-    weights: Weights | None
+    values: Mapping[str, Any]  # the settings in its configuration file, under Hugging Face's names
+    config: EncoderConfig  # what they mean; ``with_config`` changes it, for all that is read afterwards
+    weights: Weights | None  # the tensors by name
 
     def with_config(self, config: EncoderConfig) -> "Checkpoint":
         """The same with another configuration, such as one with --label_map's labels or another head."""
@@ -102,11 +92,7 @@ class Checkpoint:
         if lacks_head(result):
             if message := other_head(result, self.config, weights.tensors):
                 raise InputError(f"has no head under its usual name; {message}", path=weights.path)
-            raise InputError(
-                "is a pre-trained model, without a head to answer with; fine-tune it first "
-                "(glue.run_glue or squad.run_squad), and name the run's folder",
-                path=self.folder,
-            )
+            raise InputError(WITHOUT_HEAD.format(""), path=self.folder)
         surplus = unexpected(result, self.config, head != "required" or not has_sentence_head)
         check(weights.path, config_path(self.folder).name, result, surplus)
         arrays = {
@@ -178,11 +164,9 @@ def _check_sizes(path: Path, config: EncoderConfig, weights: Weights | None) -> 
     all_shapes = expected_shapes(config)
     count = sum(map(math.prod, all_shapes.values()))
     if count > mapping.MAX_PARAMETERS:
-        raise InputError(
-            f"describes a network of {min(count // 10**9, 10**6)} billion parameters; "
-            f"more than {mapping.MAX_PARAMETERS // 10**9} billion are taken for an error: check its sizes",
-            path=path,
-        )
+        reason = f"describes a network of {min(count // 10**9, 10**6)} billion parameters"
+        most = f"more than {mapping.MAX_PARAMETERS // 10**9} billion are taken for an error"
+        raise InputError(f"{reason}; {most}: check its sizes", path=path)
     if weights:
         shapes = {name: shape for name, shape in all_shapes.items() if "encoder." in name}
         check(weights.path, path.name, match(weights.tensors, config, shapes))
@@ -190,13 +174,13 @@ def _check_sizes(path: Path, config: EncoderConfig, weights: Weights | None) -> 
 
 def _listed(tensors: list[str]) -> list[str]:
     """Names sorted and fit to be shown; a generator's tensors, as many as the encoder's, as one."""
-    generator = [name for name in tensors if name.startswith(OF_GENERATOR)]
-    others = sorted(set(tensors) - set(generator))
-    return [
-        *([f"the generator ({len(generator)} tensors)"] if generator else []),
-        *(escape_unprintable(name, 100) for name in others[:_MAX_NAMED]),
-        *([f"{len(others) - _MAX_NAMED} more"] if len(others) > _MAX_NAMED else []),
-    ]
+    others = sorted(name for name in tensors if not name.startswith(OF_GENERATOR))
+    listed = [escape_unprintable(name, 100) for name in others[:_MAX_NAMED]]
+    if len(others) > _MAX_NAMED:
+        listed.append(f"{len(others) - _MAX_NAMED} more")
+    if generator := len(tensors) - len(others):
+        listed.insert(0, f"the generator ({generator} tensors)")
+    return listed
 
 
 # --- writing -------------------------------------------------------------------------------------------
@@ -268,7 +252,7 @@ def check_length(max_length: int, config: EncoderConfig) -> None:
 def check_pairs(config: EncoderConfig) -> None:
     """InputError if the model reads single texts only: it has no embedding for the tokens of a second one."""
     if config.type_vocab_size < 2:
-        raise InputError(
-            f"the model's type_vocab_size is {config.type_vocab_size}: it reads single texts, pairs need 2; "
-            "take another checkpoint"
+        reason = (
+            f"the model's type_vocab_size is {config.type_vocab_size}: it reads single texts, pairs need 2"
         )
+        raise InputError(f"{reason}; take another checkpoint")

@@ -22,9 +22,7 @@ from common.model_files import TOKENIZER_FILES, TOKENIZER_JSON, VOCABULARY
 _ERRORS = (errors.HTTPError, errors.HFValidationError, errors.OfflineModeIsEnabled, OSError)
 # The first that an error is an instance of says why a file cannot be fetched.
 _REASONS: dict[type[Exception], str] = {
-    errors.LocalEntryNotFoundError: (
-        "no such folder here, nor in the hub's cache, and the hub does not answer"
-    ),
+    errors.LocalEntryNotFoundError: "not here, nor in the hub's cache, and the hub does not answer",
     errors.GatedRepoError: "its owner must grant access first (then: hf auth login)",
     errors.RepositoryNotFoundError: "no such folder here, and no such model on the hub, or a private one",
     errors.RevisionNotFoundError: "the model has no such revision",
@@ -34,17 +32,9 @@ _TIMEOUT = 10  # seconds for the hub to say anything at all
 
 
 def snapshot(repository: str, revision: str) -> tuple[str, Path]:
-    """Fetch a model's configuration, weights and tokenizer.
+    """Fetch a model's configuration, weights and tokenizer: the commit, and the folder of its files.
 
-    Args:
-        repository: Its name on the hub, such as ``YituTech/conv-bert-base``.
-        revision: A commit, branch or tag.
-
-    Returns:
-        The commit that revision names, and the folder of its files.
-
-    Raises:
-        InputError: Why there is none.
+    revision: a commit, branch or tag. InputError says why there is none.
     """
     unreachable = "" if is_offline() else _unreachable(constants.ENDPOINT)
     folder = _HubModel(repository, revision, unreachable).fetch("config.json").parent
@@ -62,11 +52,9 @@ def snapshot(repository: str, revision: str) -> tuple[str, Path]:
     fetched = [name for name in TOKENIZER_FILES if model.fetch_if_there(name)]
     if VOCABULARY not in fetched and TOKENIZER_JSON not in fetched:
         cache = " in the hub's cache, which is all that can be asked" if unreachable or is_offline() else ""
-        raise InputError(
-            f"has neither {VOCABULARY} nor {TOKENIZER_JSON}{cache}; this project reads BERT's WordPiece "
-            "vocabularies alone",
-            path=f"{repository}@{commit}",
-        )
+        reason = f"has neither {VOCABULARY} nor {TOKENIZER_JSON}{cache}"
+        remedy = "this project reads BERT's WordPiece vocabularies alone"
+        raise InputError(f"{reason}; {remedy}", path=f"{repository}@{commit}")
     return commit, folder
 
 
@@ -77,11 +65,9 @@ def _unreachable(url: str) -> str:
         open_url(request, timeout=_TIMEOUT).close()
     except urllib.error.HTTPError:
         return ""
-    except urllib.error.URLError as error:
-        # Of certificates the library may know more.
-        return "" if isinstance(error.reason, ssl.SSLError) else str(error.reason)
     except (OSError, ValueError) as error:
-        return str(error)
+        reason = getattr(error, "reason", error)
+        return "" if isinstance(reason, ssl.SSLError) else str(reason)  # the library may know more
     return ""
 
 

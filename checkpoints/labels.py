@@ -13,11 +13,6 @@ from encoders.config import EncoderConfig
 FLAG = "--label_map"
 _PLACEHOLDER = re.compile(r"LABEL_\d+", re.ASCII)
 _ID = re.compile(r"-?\d{1,9}", re.ASCII)
-_PROJECTIONS = {
-    "linear": "classifier.weight",
-    "dense": "classifier.out_proj.weight",
-    "pooler": "classifier.weight",
-}
 _MAX_LABELS = 10_000  # far beyond every number of labels: a vocabulary's projection, or somebody's malice
 
 
@@ -65,7 +60,8 @@ def contradiction(id2label: Any, label2id: Any) -> str:
 def from_weights(config: EncoderConfig, tensors: Mapping[str, StoredTensor]) -> EncoderConfig:
     """With an output for each row of the head in the weights, where there is one: transformers leaves
     ``id2label`` and ``num_labels`` out for two."""
-    head = tensors.get(_PROJECTIONS[config.classifier_head])
+    is_dense = config.classifier_head == "dense"
+    head = tensors.get("classifier.out_proj.weight" if is_dense else "classifier.weight")
     if head is None or len(head.shape) != 2:
         return config
     # PyTorch holds (labels, hidden), Paddle (hidden, labels).

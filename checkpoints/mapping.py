@@ -119,20 +119,15 @@ _LAYER = [
     *_norm(f"{_OURS}.feed_forward.norm", f"{_HF}.output.LayerNorm", f"{_NLP}.norm2"),
 ]  # fmt: skip
 _SPAN, _HF_SELF, _NLP_SELF = f"{_OURS}.attention.span_conv", f"{_HF}.attention.self", f"{_NLP}.self_attn"
-
-
-def _convolution(ours: str, name: str, layouts: tuple[str, str], sizes: tuple[str, ...]) -> Rule:
-    sides = [
-        Side(f"{module}.key_conv_attn_layer.{name}", layout)
-        for module, layout in zip((_HF_SELF, _NLP_SELF), layouts, strict=True)
-    ]
-    return Rule(f"{_SPAN}.{ours}", sides[0], sides[1], sizes)
+_HF_KEY, _NLP_KEY = f"{_HF_SELF}.key_conv_attn_layer", f"{_NLP_SELF}.key_conv_attn_layer"
 
 
 _SPAN_CONVOLUTION = [
-    _convolution("depthwise", "depthwise.weight", ("depthwise", "depthwise"), ("kernel", "hidden")),
-    _convolution("pointwise", "pointwise.weight", ("pointwise", "pointwise"), ("hidden", "attention")),
-    _convolution("bias", "bias", ("column", "same"), ("attention",)),
+    Rule(f"{_SPAN}.depthwise", Side(f"{_HF_KEY}.depthwise.weight", "depthwise"),
+         Side(f"{_NLP_KEY}.depthwise.weight", "depthwise"), ("kernel", "hidden")),
+    Rule(f"{_SPAN}.pointwise", Side(f"{_HF_KEY}.pointwise.weight", "pointwise"),
+         Side(f"{_NLP_KEY}.pointwise.weight", "pointwise"), ("hidden", "attention")),
+    Rule(f"{_SPAN}.bias", Side(f"{_HF_KEY}.bias", "column"), Side(f"{_NLP_KEY}.bias", "same"), _QKV[1:]),
     *_linear(f"{_SPAN}.kernel", f"{_HF_SELF}.conv_kernel_layer", f"{_NLP_SELF}.conv_kernel_layer",
              ("attention", "kernels")),
     *_linear(f"{_SPAN}.value", f"{_HF_SELF}.conv_out_layer", f"{_NLP_SELF}.conv_out_layer", _QKV),

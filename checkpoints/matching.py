@@ -20,21 +20,13 @@ _MAX_NAMED, _MAX_COMPARED = 4, 1000
 
 @dataclass(frozen=True)
 class Match:
-    """Stored tensors by the parameter they are for, and what does not fit.
-
-    Attributes:
-        tensors: Parameter → its tensor.
-        new_head: Our names of the head's parameters that begin new.
-        missing: Parameters that no tensor is for.
-        misshapen: A remark on each tensor of another shape than its parameter.
-        unused: The other tensors' names.
-    """
+    """Stored tensors by the parameter they are for, and what does not fit."""
 
     tensors: dict[Name, StoredTensor]
-    new_head: list[str]
-    missing: list[Name]
-    misshapen: list[str]
-    unused: list[str]
+    new_head: list[str]  # our names of the head's parameters that begin new
+    missing: list[Name]  # parameters that no tensor is for
+    misshapen: list[str]  # a remark on each tensor of another shape than its parameter
+    unused: list[str]  # the other tensors' names
 
 
 def match(
@@ -48,7 +40,8 @@ def match(
     for name in names(config, convention_of(rest)):
         if name.ours not in shapes:
             continue
-        tensor = _pop(rest, name, config.model_type)
+        bare = name.theirs.removeprefix(f"{config.model_type}.")  # as a bare encoder is saved
+        tensor = next((rest.pop(key) for key in (name.theirs, bare) if key in rest), None)
         if head == "new" and name.is_in_head and not name.ours.startswith("head.pooler"):
             tensor = None
         wanted = their_shape(shapes[name.ours], name.layout)
@@ -62,14 +55,6 @@ def match(
             result.misshapen.append(f"{name.theirs} should be {wanted} and is {tensor.shape}")
     result.unused.extend(rest)
     return result
-
-
-def _pop(tensors: dict[str, StoredTensor], name: Name, base: str) -> StoredTensor | None:
-    """Remove and return a tensor, saved with the model type's prefix or, as a bare encoder, without."""
-    for key in (name.theirs, name.theirs.removeprefix(f"{base}.")):
-        if key in tensors:
-            return tensors.pop(key)
-    return None
 
 
 def unexpected(result: Match, config: EncoderConfig, may_hold_other_heads: bool) -> list[str]:
@@ -94,13 +79,10 @@ def _is_in_encoder(key: str, config: EncoderConfig) -> bool:
 
 def lacks_head(result: Match) -> bool:
     """Whether a sentence head was asked for, and the encoder is there without any trace of one."""
-    heads = [
-        name for name in result.missing if name.ours.startswith("head.") and ".pooler." not in name.theirs
-    ]
-    is_encoder_whole = all(name.is_in_head for name in result.missing)
-    return (
-        bool(heads) and is_encoder_whole and not any(key.startswith("classifier.") for key in result.unused)
-    )
+    missing = result.missing
+    lacks = any(name.ours.startswith("head.") and ".pooler." not in name.theirs for name in missing)
+    has_other = any(key.startswith("classifier.") for key in result.unused)
+    return lacks and not has_other and all(name.is_in_head for name in missing)
 
 
 def other_head(result: Match, config: EncoderConfig, tensors: Mapping[str, StoredTensor]) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from checkpoints.download import Source, fetch
+from checkpoints.folder import WITHOUT_HEAD
 from checkpoints.weight_files import PADDLE, weight_files
 from common.cache import cache_dir, distrust, private_dir, protect
 from common.errors import InputError
@@ -29,10 +30,7 @@ _HUB_NAME = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([\w./-]+))?
 
 @dataclass(frozen=True)
 class StoredModel:
-    """A model in PaddleNLP's store: paths of its weights and its vocabulary, and its configuration.
-
-    The store gives no digests: the first fetch is trusted, as PaddleNLP does.
-    """
+    """A model in PaddleNLP's store, which gives no digests: the first fetch is trusted, as PaddleNLP does."""
 
     weights: str
     vocabulary: str
@@ -41,55 +39,59 @@ class StoredModel:
 
 
 STORE = "https://bj.bcebos.com"
-_MODELS, _BERT_VOCABULARIES = "paddlenlp/models/transformers", "paddle-hapi/models/bert"
+_MODELS = "paddlenlp/models/transformers"
 
 
-def _convbert(size: str) -> StoredModel:
-    folder = f"{_MODELS}/convbert/convbert-{size}"
-    return StoredModel(f"{folder}/{PADDLE}", f"{folder}/vocab.txt", {"model_type": "convbert", **SIZES[size]})
-
-
-def _bert(name: str, folder: str, vocab_size: int) -> StoredModel:
-    settings = {**_wide("bert", "large" in name), "vocab_size": vocab_size}
-    vocabulary = f"{_BERT_VOCABULARIES}/{name}-vocab.txt"
-    return StoredModel(f"{_MODELS}/{folder}{name}.pdparams", vocabulary, settings, name.endswith("uncased"))
-
-
-def _electra(size: str) -> StoredModel:
-    settings = {**_wide("electra", size == "large"), "embedding_size": 1024 if size == "large" else 768}
-    if size == "small":
-        settings |= {"embedding_size": 128, "hidden_size": 256, "num_attention_heads": 4}
-        settings["intermediate_size"] = 1024
-    path = f"{_MODELS}/electra/electra-{size}"
-    return StoredModel(f"{path}.pdparams", f"{path}-vocab.txt", settings)
-
-
-def _ernie(size: str) -> StoredModel:
-    settings = {**_wide("ernie", size == "large"), "type_vocab_size": 4}
-    path = f"{_MODELS}/ernie_v2_{size}"
-    return StoredModel(f"{path}/ernie_v2_eng_{size}.pdparams", f"{path}/vocab.txt", settings)
-
-
-def _wide(model_type: str, large: bool) -> dict[str, Any]:
+def _stored(
+    weights: str, vocabulary: str, model_type: str, large: bool, lower_case: bool = True, **settings: Any
+) -> StoredModel:
+    """A model of BERT's sizes. weights: where the store's folder of models has them."""
     width, layers, heads = (1024, 24, 16) if large else (768, 12, 12)
-    return {
+    sizes = {
         "model_type": model_type, "hidden_size": width, "embedding_size": width, "num_hidden_layers": layers,
-        "num_attention_heads": heads, "intermediate_size": 4 * width,
+        "num_attention_heads": heads, "intermediate_size": 4 * width, **settings,
     }  # fmt: skip
+    return StoredModel(f"{_MODELS}/{weights}", vocabulary, sizes, lower_case)
+
+
+def _electra(size: str, **settings: Any) -> StoredModel:
+    path = f"electra/electra-{size}"
+    return _stored(f"{path}.pdparams", f"{_MODELS}/{path}-vocab.txt", "electra", size == "large", **settings)
 
 
 # Addresses and sizes as in PaddleNLP 2.8.1 (transformers/*/configuration.py, tokenizer.py); not contacted by
 # the tests.
 PADDLENLP_MODELS: dict[str, StoredModel] = {
-    **{f"convbert-{size}": _convbert(size) for size in SIZES},
-    "bert-base-uncased": _bert("bert-base-uncased", "", 30522),
-    "bert-large-uncased": _bert("bert-large-uncased", "", 30522),
-    "bert-base-cased": _bert("bert-base-cased", "bert/", 28996),
-    "bert-large-cased": _bert("bert-large-cased", "bert/", 28996),
-    **{f"electra-{size}": _electra(size) for size in ("small", "base", "large")},
-    "ernie-2.0-base-en": _ernie("base"),
-    "ernie-2.0-large-en": _ernie("large"),
-}
+    **{
+        f"convbert-{size}": StoredModel(
+            f"{_MODELS}/convbert/convbert-{size}/{PADDLE}", f"{_MODELS}/convbert/convbert-{size}/vocab.txt",
+            {"model_type": "convbert", **sizes},
+        )
+        for size, sizes in SIZES.items()
+    },
+    **{
+        name: _stored(
+            f"{folder}{name}.pdparams", f"paddle-hapi/models/bert/{name}-vocab.txt", "bert",
+            "large" in name, name.endswith("uncased"), vocab_size=vocab_size,
+        )
+        for name, folder, vocab_size in (
+            ("bert-base-uncased", "", 30522), ("bert-large-uncased", "", 30522),
+            ("bert-base-cased", "bert/", 28996), ("bert-large-cased", "bert/", 28996),
+        )
+    },
+    "electra-small": _electra(
+        "small", embedding_size=128, hidden_size=256, num_attention_heads=4, intermediate_size=1024
+    ),
+    "electra-base": _electra("base"),
+    "electra-large": _electra("large"),
+    **{
+        f"ernie-2.0-{size}-en": _stored(
+            f"ernie_v2_{size}/ernie_v2_eng_{size}.pdparams", f"{_MODELS}/ernie_v2_{size}/vocab.txt",
+            "ernie", size == "large", type_vocab_size=4,
+        )
+        for size in ("base", "large")
+    },
+}  # fmt: skip
 
 
 # Models that come with the project, each in a folder of its name beside this file.
@@ -107,24 +109,22 @@ def resolve(name_or_path: str | Path) -> Path:
     if path.exists():
         return path
     if name in SHIPPED:
-        return _shipped(name)
+        if _is_whole(folder := Path(__file__).parent / name):
+            return folder
+        reason = f"{name} ships with the project, but this install lacks it"
+        raise InputError(f"{reason}; install from a whole clone, or name another model", path=folder)
     if name in PADDLENLP_MODELS:
         return _from_store(name, PADDLENLP_MODELS[name])
     on_hub = _HUB_NAME.fullmatch(name)
     if on_hub and not on_hub[2] and path.parent.is_dir():
-        raise InputError(
-            f"no such model folder in {path.parent}; if you mean the hub's model, write {name}@main",
-            path=name,
-        )
+        reason = f"no such model folder in {path.parent}; if you mean the hub's model, write {name}@main"
+        raise InputError(reason, path=name)
     if on_hub:
         return _from_hub(on_hub[1], on_hub[2] or "")
     if re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
-        raise InputError(
-            f"no such model folder, and no name known here: "
-            f"{', '.join((*SHIPPED, *PADDLENLP_MODELS))}, "
-            "or one of the hub's, as YituTech/conv-bert-base",
-            path=name,
-        )
+        names = ", ".join((*SHIPPED, *PADDLENLP_MODELS))
+        reason = f"no such model folder, and no name known here: {names}"
+        raise InputError(f"{reason}, or one of the hub's, as YituTech/conv-bert-base", path=name)
     return path
 
 
@@ -133,32 +133,14 @@ def model_folder(path: str | Path) -> Path:
     the name is that of a pre-trained model."""
     folder = Path(path)
     if not folder.exists() and str(path) in (*SHIPPED, *PADDLENLP_MODELS):
-        raise InputError(
-            "is a pre-trained model, without a head to answer with; fine-tune it first "
-            f"(glue.run_glue or squad.run_squad --model_name_or_path {path}), and name the run's folder",
-            path=path,
-        )
+        raise InputError(WITHOUT_HEAD.format(f" --model_name_or_path {path}"), path=path)
     best = folder / "best"
     if (folder / "config.json").is_file():
         return folder
     if not best.is_dir() and (folder / "args.json").is_file():
-        raise InputError(
-            "is the folder of a run that has no best/ yet, as it has not been evaluated; "
-            "let it go on, with --resume if it was stopped",
-            path=folder,
-        )
+        reason = "is the folder of a run that has no best/ yet, as it has not been evaluated"
+        raise InputError(f"{reason}; let it go on, with --resume if it was stopped", path=folder)
     return best if best.is_dir() else folder
-
-
-def _shipped(name: str) -> Path:
-    folder = Path(__file__).parent / name
-    if not _is_whole(folder):
-        raise InputError(
-            f"{name} ships with the project, but this install lacks it; "
-            "install from a whole clone, or name another model",
-            path=folder,
-        )
-    return folder
 
 
 def _from_store(name: str, model: StoredModel) -> Path:

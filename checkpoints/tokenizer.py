@@ -79,12 +79,7 @@ def copy_tokenizer(tokenizer: Tokenizer, target: Path, layout: str) -> list[str]
     """Copy the files that a tokenizer was read from; returns what a user should know.
 
     PaddleNLP reads vocab.txt and never tokenizer.json: where only that is there, vocab.txt is made from it if
-    it can hold all.
-
-    Args:
-        tokenizer: The source's.
-        target: The folder to write into.
-        layout: The layout of it, ``huggingface`` or ``paddlenlp``.
+    it can hold all. layout: of the target, ``huggingface`` or ``paddlenlp``.
     """
     source, notes = tokenizer.folder, []
     names = [name for name in TOKENIZER_FILES if (source / name).is_file()]
@@ -116,11 +111,11 @@ def _write_vocabulary(tokenizer: Tokenizer, target: Path, has_vocabulary: bool) 
         settings = {**_settings_in(target), **tokenizer.settings, **tokenizer.special_tokens}
         write_json(target / TOKENIZER_SETTINGS, settings)
         return [f"{VOCABULARY} is made from {TOKENIZER_JSON}, which PaddleNLP does not read"]
-    lacking = "some of its settings and tokens" if has_vocabulary else f"what {VOCABULARY} cannot hold"
-    consequence = "gives other ids there" if has_vocabulary else "has no vocabulary there"
-    return [
-        f"PaddleNLP does not read {TOKENIZER_JSON}, which alone says {lacking}: the tokenizer {consequence}"
-    ]
+    lacking, consequence = f"what {VOCABULARY} cannot hold", "has no vocabulary there"
+    if has_vocabulary:
+        lacking, consequence = "some of its settings and tokens", "gives other ids there"
+    reason = f"PaddleNLP does not read {TOKENIZER_JSON}, which alone says {lacking}"
+    return [f"{reason}: the tokenizer {consequence}"]
 
 
 def files_not_copied(source: Path, copied: Iterable[str]) -> list[str]:

@@ -46,11 +46,8 @@ _OF_DISCRIMINATOR, OF_GENERATOR = "discriminator.", "generator."
 
 def weights_path(folder: str | Path) -> Path | None:
     """The file that holds a folder's weights or the index of those that do, or None."""
-    for name in WEIGHT_FILES:
-        for path in (Path(folder) / name, Path(folder) / (name + INDEX)):
-            if path.is_file():
-                return path
-    return None
+    paths = (Path(folder) / file for name in WEIGHT_FILES for file in (name, name + INDEX))
+    return next((path for path in paths if path.is_file()), None)
 
 
 def has_weights(folder: str | Path) -> bool:
@@ -85,7 +82,11 @@ def open_weights(folder: str | Path) -> Weights:
         links = [folder / name for name in WEIGHT_FILES if (folder / name).is_symlink()]
         wanted = (*links, folder / SAFETENSORS)[0]
         raise InputError(f"{why_missing(wanted)}; {_remedy(folder)}", path=wanted)
-    _check_adapter(folder)
+    adapter = [name for name in _ADAPTER_WEIGHTS if (folder / name).is_file()]
+    if adapter and (folder / ADAPTER).is_file():  # transformers would apply it
+        remedy = f"{MERGE}; or remove {ADAPTER} and {adapter[0]} if the model is meant without it"
+        reason = f"an adapter (PEFT) stands beside the model and is not applied: {remedy}"
+        raise InputError(reason, path=folder / ADAPTER)
     read = _READERS[path.name.removesuffix(INDEX)]
     tensors = _open_shards(path, read) if path.name.endswith(INDEX) else _open(path, read)
     if of_adapter := [key for key in tensors if _OF_ADAPTER.search(key)]:
@@ -93,25 +94,13 @@ def open_weights(folder: str | Path) -> Weights:
         raise InputError(f"{name} is of an adapter (PEFT) that is not merged: {MERGE}", path=path)
     renamed = {_modern_name(key): tensor for key, tensor in tensors.items()}
     if len(renamed) != len(tensors):
-        raise InputError(
-            "holds LayerNorm parameters under two names (gamma and weight, beta and bias)", path=path
-        )
+        reason = "holds LayerNorm parameters under two names (gamma and weight, beta and bias)"
+        raise InputError(reason, path=path)
     try:
         tensors, notes = without_prefixes(renamed)
     except InputError as error:
         raise InputError(error.message, path=path) from None
     return Weights(path, tensors, [f"{path}: {note}" for note in notes])
-
-
-def _check_adapter(folder: Path) -> None:
-    """InputError if an adapter stands beside a model, as transformers would apply it."""
-    weights = [name for name in _ADAPTER_WEIGHTS if (folder / name).is_file()]
-    if weights and (folder / ADAPTER).is_file():
-        raise InputError(
-            f"an adapter (PEFT) stands beside the model and is not applied: {MERGE}; "
-            f"or remove {ADAPTER} and {weights[0]} if the model is meant without it",
-            path=folder / ADAPTER,
-        )
 
 
 def _modern_name(key: str) -> str:
@@ -134,8 +123,11 @@ def _remedy(folder: Path) -> str:
             "this is a checkpoint of DeepSpeed: run python zero_to_fp32.py . pytorch_model.bin in that "
             "folder (where DeepSpeed wants a folder for its second argument: . .)"
         )
-    elif shard := _shard_without_index(others):
-        remedy = shard
+    elif shard := next((name for name in others if _index_of(name)), ""):
+        remedy = (
+            f"{escape_unprintable(shard, 100)} is a part of them, but {_index_of(shard)}, which lists the "
+            "parts, is missing: fetch it too, or save the model with save_pretrained again"
+        )
     elif not others:
         return usual
     elif not models:
@@ -150,24 +142,16 @@ def _remedy(folder: Path) -> str:
     return f"{usual}; {remedy}"
 
 
-def _shard_without_index(names: list[str]) -> str:
-    """What to do about shards whose index is missing; empty where there are none."""
-    for shard in names:
-        part = _SHARD.fullmatch(shard)
-        for name in WEIGHT_FILES:
-            if part and Path(name).suffix == part[1]:
-                return (
-                    f"{escape_unprintable(shard, 100)} is a part of them, but {name + INDEX}, which lists "
-                    "the parts, is missing: fetch it too, or save the model with save_pretrained again"
-                )
-    return ""
+def _index_of(shard: str) -> str:
+    """The index that a shard of weights belongs to; empty where it is none by its name."""
+    part = _SHARD.fullmatch(shard)
+    return next((name + INDEX for name in WEIGHT_FILES if part and Path(name).suffix == part[1]), "")
 
 
 def _open(path: Path, read: Callable[[Path], Tensors]) -> Tensors:
     with open(path, "rb") as file:
-        form = stand_in(file.read(512))
-    if form:
-        raise InputError(form, path=path)
+        if form := stand_in(file.read(512)):
+            raise InputError(form, path=path)
     return read(path)
 
 
@@ -176,20 +160,17 @@ def _open_shards(index: Path, read: Callable[[Path], Tensors]) -> Tensors:
     tensors: Tensors = {}
     for file in files:
         if not file.is_file():
-            raise InputError(
-                f"no such file; {index.name} says that weights are there: fetch it too", path=file
-            )
+            reason = f"no such file; {index.name} says that weights are there: fetch it too"
+            raise InputError(reason, path=file)
         shard = _open(file, read)
         if twice := sorted(shard.keys() & tensors.keys()):
-            raise InputError(
-                f"{escape_unprintable(twice[0], 100)} is in another file of {index.name} as well", path=file
-            )
+            name = escape_unprintable(twice[0], 100)
+            raise InputError(f"{name} is in another file of {index.name} as well", path=file)
         tensors |= shard
     if absent := sorted(names - tensors.keys()):
         more = f" (and {len(absent) - 1} more)" if len(absent) > 1 else ""
-        raise InputError(
-            f"names {escape_unprintable(absent[0], 100)}{more}, which none of its files holds", path=index
-        )
+        name = escape_unprintable(absent[0], 100)
+        raise InputError(f"names {name}{more}, which none of its files holds", path=index)
     return tensors
 
 
@@ -203,7 +184,6 @@ def _shards(index: Path) -> tuple[set[str], list[Path]]:
     suffix = re.escape(Path(index.name.removesuffix(INDEX)).suffix)
     for file in table.values():  # in this folder, and of the same kind
         if not isinstance(file, str) or not re.fullmatch(rf"[\w-][\w.-]*{suffix}", file, re.ASCII):
-            raise InputError(
-                f"{escape_unprintable(str(file), 100)} is not a file of weights in its folder", path=index
-            )
+            name = escape_unprintable(str(file), 100)
+            raise InputError(f"{name} is not a file of weights in its folder", path=index)
     return set(table), [index.parent / file for file in sorted(set(table.values()))]

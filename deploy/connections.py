@@ -118,13 +118,9 @@ class Connection(HttpToolsProtocol):
         super().data_received(data)
         if self._in_head and self._received > MAX_HEAD_BYTES:
             self.refuse(431, f"the request's head is larger than {MAX_HEAD_BYTES} bytes")
-        elif self._in_body:
-            self._check_framing()
-
-    def _check_framing(self) -> None:
-        """What a body's chunks have around them: lengths, extensions and trailers."""
-        around = self._received - self._body
-        if around > MAX_HEAD_BYTES + CHUNK_FRAME_BYTES * self._chunks or self._body > MAX_LINGER_BYTES:
+        around = self._received - self._body  # a body's chunks: lengths, extensions and trailers
+        most = MAX_HEAD_BYTES + CHUNK_FRAME_BYTES * self._chunks
+        if self._in_body and (around > most or self._body > MAX_LINGER_BYTES):
             self.refuse(413, "the body is too large, or its chunks are mostly extensions and trailers")
 
     def on_message_begin(self) -> None:

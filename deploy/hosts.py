@@ -36,10 +36,7 @@ class AllowedHosts:
 
     Loopback names and addresses are always allowed, and so is the address itself. A service that listens
     beyond loopback also answers for its machine's name and for every IP address: rebinding needs a name.
-
-    Args:
-        address: Where the service listens: an address, or a name that was resolved to one.
-        more: Names that are allowed besides, as ``host_list`` returns them.
+    More names, as ``host_list`` returns them, are allowed besides.
     """
 
     def __init__(self, address: str = "127.0.0.1", more: Iterable[str] = ()) -> None:

@@ -3,19 +3,15 @@
 import asyncio
 import hmac
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deploy.hosts import AllowedHosts, host_of
 from deploy.schemas import Limits
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 REFERENCE_PATH = "/convbert/prediction"
 _OPEN_PATHS = {"/", "/health", "/ready", "/docs", "/openapi.json"}  # without a token
@@ -68,7 +64,7 @@ class RequestMiddleware:
 
     def __init__(
         self,
-        app: App,
+        app: ASGIApp,
         limits: Limits,
         metrics: Metrics,
         paths: set[str],
@@ -82,7 +78,7 @@ class RequestMiddleware:
         self._reading: dict[asyncio.Future[bool], float] = {}  # bodies that still come, and since when
         self.draining = False
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -111,7 +107,7 @@ class RequestMiddleware:
                 self._metrics.requests.labels(name, str(status)).inc()
                 self._metrics.seconds.labels(name).observe(time.perf_counter() - started)
 
-    async def _answer(self, scope: Message, body: bytes, receive: Receive, send: Send) -> None:
+    async def _answer(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
         """Let the application answer, as long as the other side waits for it."""
         answering = asyncio.ensure_future(self._app(scope, _replayed(body), send))
         leaving = asyncio.ensure_future(receive())  # the body is read: nothing else can come now
@@ -123,7 +119,7 @@ class RequestMiddleware:
             leaving.cancel()
             answering.cancel()
 
-    def _check(self, scope: Message) -> None:
+    def _check(self, scope: Scope) -> None:
         """Raise Refusal for what can be refused before its body has come."""
         self._check_host(scope)
         headers = dict(scope["headers"])
@@ -141,7 +137,7 @@ class RequestMiddleware:
         if scope["method"] == "POST" and scope["path"] in self._paths and kind != b"application/json":
             raise Refusal(415, "send JSON, with Content-Type: application/json")
 
-    def _check_host(self, scope: Message) -> None:
+    def _check_host(self, scope: Scope) -> None:
         hosts = [value for name, value in scope["headers"] if name == b"host"]
         if not hosts and scope["http_version"] == "1.0":  # no browser sends that
             return

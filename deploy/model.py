@@ -13,14 +13,7 @@ from inference.engine import Engine
 
 
 class Model(ABC):
-    """A fine-tuned model that answers rows.
-
-    Args:
-        engine: Runs the network.
-        tokenizer: Of the network.
-        digest: Of the model folder.
-        max_length: Of an input in tokens; None: as trained.
-    """
+    """A fine-tuned model that answers rows. max_length: of an input in tokens; None: as trained."""
 
     kind: str  # ``sentence`` or ``question``
     default_length: int  # where neither the caller nor the checkpoint says

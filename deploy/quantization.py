@@ -83,11 +83,9 @@ def _scorer(folder: Path, config: EncoderConfig, data_dir: str | None) -> _Score
     task = find_task(name)
     if task is None:
         fault = f"finetuning_task is {name!r}" if name else "there is no finetuning_task"
-        raise InputError(
-            f"{fault}, so that --int8 cannot tell what it costs; write the task's name there "
-            f"({', '.join(TASKS)}), or leave --int8 out",
-            path=config_path(folder),
-        )
+        remedy = f"write the task's name there ({', '.join(TASKS)}), or leave --int8 out"
+        reason = f"{fault}, so that --int8 cannot tell what it costs; {remedy}"
+        raise InputError(reason, path=config_path(folder))
     config_for_task(folder, config, task, None)
     data = data_folder(data_dir)
     for split in task.of_kind("dev"):

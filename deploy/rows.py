@@ -56,18 +56,10 @@ def column_choices(kind: str, task_columns: Sequence[str] = ()) -> list[Sequence
 
 
 def read_rows(path: str | Path, choices: Sequence[Sequence[str]]) -> Iterator[tuple[int, TextRow]]:
-    """Read a file of rows.
+    """Line number and row of every line of a file; InputError with the line that cannot be answered.
 
-    Args:
-        path: The file.
-        choices: Sets of column names; the first set that is there is taken. A set of numbers counts columns
-            from 1, and the file has no header.
-
-    Returns:
-        Line number and row of every line.
-
-    Raises:
-        InputError: With the line that cannot be answered.
+    choices: sets of column names, of which the first that is there is taken. A set of numbers counts columns
+    from 1, and the file has no header.
     """
     path = Path(path)
     reader = _READERS.get(path.suffix.lower())

@@ -102,11 +102,6 @@ def text_type(limits: Limits) -> Any:
     return Annotated[str, Field(min_length=1, max_length=limits.characters), AfterValidator(_answerable)]
 
 
-def _number_of_inputs(value: Any) -> str:
-    many = "inputs" in value if isinstance(value, dict) else hasattr(value, "inputs")
-    return "many" if many else "one"
-
-
 def request_type(fields: dict[str, bool], limits: Limits) -> Any:
     """One input as an object, or ``{"inputs": […]}`` of several.
 
@@ -124,9 +119,12 @@ def request_type(fields: dict[str, bool], limits: Limits) -> Any:
     item: Any = one | text if sum(fields.values()) == 1 else one
     inputs: Any = Annotated[list[item], Field(min_length=1, max_length=limits.inputs)]
     many: Any = create_model("Inputs", __base__=StrictModel, inputs=(inputs, ...))
-    return Annotated[
-        Annotated[one, Tag("one")] | Annotated[many, Tag("many")], Discriminator(_number_of_inputs)
-    ]
+
+    def number_of(value: Any) -> str:
+        is_many = "inputs" in value if isinstance(value, dict) else hasattr(value, "inputs")
+        return "many" if is_many else "one"
+
+    return Annotated[Annotated[one, Tag("one")] | Annotated[many, Tag("many")], Discriminator(number_of)]
 
 
 def rows_of(request: Any) -> list[TextRow]:

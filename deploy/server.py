@@ -6,6 +6,7 @@ import logging
 import socket
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from functools import partial
 from operator import itemgetter
@@ -16,7 +17,6 @@ import uvicorn
 from common.errors import InputError
 from common.messages import say
 from deploy.connections import IDLE_SECONDS, Connection
-from deploy.log_filter import OncePerMinute
 from deploy.middleware import RequestMiddleware
 from deploy.open_files import RESERVE, room_for
 
@@ -27,6 +27,8 @@ IDLE_GRACE_SECONDS = 5.0  # the same for a connection that has had an answer
 RETRY_SECONDS = 1.0  # if the system has nothing left to accept with
 POLL_SECONDS = 0.05  # between looks at what is still open
 SWEEP_SECONDS = 0.1  # between looks for connections that are late
+LOG_SECONDS = 60.0  # in which a message is written once
+MAX_LOG_KINDS = 1000  # of messages that are remembered
 _LOG = logging.getLogger("uvicorn.error")
 
 
@@ -57,6 +59,36 @@ def connections_allowed(requested: int) -> int:
             f"to have more: ulimit -n {requested + RESERVE}"
         )
     return room
+
+
+class OncePerMinute(logging.Filter):
+    """Let one record of each kind through a minute, and say how many were held back before it."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._last: dict[object, float] = {}
+        self._held: dict[object, int] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        kind, now = self._kind(record), self._clock()
+        if kind in self._last and now - self._last[kind] < LOG_SECONDS:
+            self._held[kind] = self._held.get(kind, 0) + 1
+            return False
+        if len(self._last) > MAX_LOG_KINDS:
+            self._last.clear()
+        self._last[kind] = now
+        if held := self._held.pop(kind, 0):
+            record.msg = f"{record.msg} ({held} more like this since)"
+        return True
+
+    def _kind(self, record: logging.LogRecord) -> object:
+        """What makes two records alike: the message without its values, and where an exception was raised."""
+        if not record.exc_info:
+            return record.msg
+        kind, _, trace = record.exc_info
+        raised = traceback.extract_tb(trace)[-1:]
+        return record.msg, kind, *((frame.filename, frame.lineno) for frame in raised)
 
 
 class Server(uvicorn.Server):

@@ -22,17 +22,11 @@ _Pairs = dict[str, tuple[np.ndarray, np.ndarray]]  # output → an engine's numb
 
 @dataclass(frozen=True)
 class Comparison:
-    """An engine's answers compared with the expected ones.
+    """An engine's answers compared with the expected ones."""
 
-    Attributes:
-        sizes: Output → the largest expected number.
-        differences: Output → the largest difference.
-        changed: A label or span that changed although there was no near tie; empty if none did.
-    """
-
-    sizes: Mapping[str, float]
-    differences: Mapping[str, float]
-    changed: str = ""
+    sizes: Mapping[str, float]  # output → the largest expected number
+    differences: Mapping[str, float]  # output → the largest difference
+    changed: str = ""  # a label or span that changed although there was no near tie
 
     @property
     def largest(self) -> float:
@@ -67,13 +61,9 @@ def compare(engine: Engine, batches: Sequence[Batch], expected: Sequence[Outputs
         pairs, change = _PAIRS[engine.head](batch, outputs, reference)
         changed = changed or change
         for name, (ours, theirs) in pairs.items():
-            sizes[name] = max(sizes[name], _largest(theirs))
-            differences[name] = float(np.maximum(differences[name], _largest(ours - theirs)))
+            sizes[name] = float(np.abs(theirs).max(initial=sizes[name]))
+            differences[name] = float(np.abs(ours - theirs).max(initial=differences[name]))
     return Comparison(sizes, differences, changed)
-
-
-def _largest(values: np.ndarray) -> float:
-    return float(np.abs(values).max(initial=0.0))
 
 
 def _sentence_pairs(batch: Batch, outputs: Outputs, reference: Outputs) -> tuple[_Pairs, str]:

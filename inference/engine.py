@@ -1,6 +1,5 @@
 """What all engines have in common: a batch in, the head's answers out; many rows through one. No Paddle."""
 
-import sys
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -21,18 +20,11 @@ _CALL_COST = 16.0  # tokens: what a call of an engine costs besides the tokens o
 
 
 class Engine(ABC):
-    """Runs a trained network on padded batches.
-
-    Attributes:
-        config: Of the network.
-        head: One of ``inference.exported.HEADS``, which names the outputs.
-        concurrency: How many calls of ``run_beside_others``, each from a thread of its own, are faster
-            together than one after the other; 1 if none are.
-    """
+    """Runs a trained network on padded batches."""
 
     config: EncoderConfig
-    head: str
-    concurrency: int = 1
+    head: str  # one of ``inference.exported.HEADS``, which names the outputs
+    concurrency: int = 1  # how many calls of ``run_beside_others`` are faster together than in turn
 
     @abstractmethod
     def __call__(self, batch: Batch) -> Outputs:
@@ -54,7 +46,7 @@ def run_batches(
         batch_size: Rows of the first batch; batches of shorter rows may have more.
         progress: Title of the progress bar; without one, or if stderr is no terminal, there is no bar.
     """
-    hidden = not progress or not sys.stderr.isatty()
+    hidden = None if progress else True  # None: if stderr is no terminal
 
     def answer(rows: np.ndarray) -> tuple[Batch, Outputs]:
         batch = pad(features, rows, engine.config.pad_token_id)

@@ -21,17 +21,7 @@ def choose_engine(requested: str, device: str, tokens: int) -> str:
 
     ``auto`` is ONNX Runtime on a CPU if it is installed, nothing is compiled for the network itself
     (``encoders.cpu.kernels``), one process does the work and there is enough of it; else the network.
-
-    Args:
-        requested: One of ENGINES.
-        device: Where it is to run.
-        tokens: How many there are to run.
-
-    Returns:
-        ``dynamic``, ``paddle`` or ``onnx``.
-
-    Raises:
-        InputError: What was requested is not installed or does not run there.
+    InputError where what was requested is not installed or does not run there.
     """
     if requested == "auto":
         fits = device == "cpu" and distributed.world_size() == 1 and tokens >= MIN_TOKENS_FOR_GRAPH

@@ -15,14 +15,12 @@ from encoders.framework import paddle
 from encoders.tokenizer import Tokenizer
 from inference.agreement import Comparison, compare
 from inference.engine import Engine, Outputs
-from inference.exported import ExportedModel, is_exported, write_description
+from inference.exported import DESCRIPTION, ExportedModel, is_exported
 from inference.graph_engine import open_engine
 from inference.network_engine import NetworkEngine, head_of
 from inference.onnx_heads import write_onnx_graph
 from inference.paddle_engine import write_paddle_graph
 from inference.probes import probe_batches
-
-_PACKAGES = {"onnx": ("onnx", "onnxruntime")}
 
 
 def export(
@@ -65,37 +63,26 @@ def export(
         tokenizer.save(folder)
         exported = ExportedModel(folder, config, kind, head_of(model), graph, digest)
         comparison, limits = check_graph(open_engine(exported), model, batches, target)
-        write_description(
-            exported,
-            {
-                "paddle_version": paddle.__version__,
-                "largest_difference": comparison.largest,
-                "limits": limits,
-                **(finish(exported) if finish else {}),
-            },
-        )
+        description = {
+            "format": kind, "head": exported.head, "graph": graph, "checkpoint_digest": digest,
+            "paddle_version": paddle.__version__, "largest_difference": comparison.largest, "limits": limits,
+        }  # fmt: skip
+        write_json(folder / DESCRIPTION, {**description, **(finish(exported) if finish else {})})
     return comparison.largest
 
 
 def check_graph(
     engine: Engine, model: "paddle.nn.Layer", batches: Sequence[Batch], target: Path
 ) -> tuple[Comparison, dict[str, float]]:
-    """Compare a graph with its network: the comparison and its limits.
-
-    Raises:
-        InputError: They differ by more than rounding.
-    """
+    """Compare a graph with its network: the comparison and its limits; InputError beyond rounding."""
     expected = [NetworkEngine(model)(batch) for batch in batches]
     comparison = compare(engine, batches, expected)
     limits = comparison.limits()
     if comparison.fault(limits):  # a network of many layers, or large numbers within: measure its rounding
         limits = comparison.limits(measure_rounding(model, batches, expected))
     if fault := comparison.fault(limits):
-        raise InputError(
-            f"the graph's answers differ from the network's {fault}; nothing was written; take the other "
-            "format, and report this",
-            path=target,
-        )
+        reason = f"the graph's answers differ from the network's {fault}; nothing was written"
+        raise InputError(f"{reason}; take the other format, and report this", path=target)
     return comparison, limits
 
 
@@ -113,8 +100,8 @@ def measure_rounding(
 @contextmanager
 def _locked(target: Path) -> Iterator[None]:
     """Nobody else exports to the same folder; InputError if somebody does."""
-    target.absolute().parent.mkdir(parents=True, exist_ok=True)
     path = target.absolute().with_name(f".{target.name}.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
     with Lock(path):
         try:
             yield
@@ -135,8 +122,8 @@ def _write_graph(folder: Path, model: "paddle.nn.Layer", kind: str) -> str:
 
 def missing_package(kind: str) -> str:
     """What writing and running a kind of graph needs besides Paddle, and is not installed; or empty."""
-    absent = (name for name in _PACKAGES.get(kind, ()) if importlib.util.find_spec(name) is None)
-    return next(absent, "")
+    packages = ("onnx", "onnxruntime") if kind == "onnx" else ()
+    return next((name for name in packages if importlib.util.find_spec(name) is None), "")
 
 
 def check_packages(kind: str) -> None:

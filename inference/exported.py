@@ -10,7 +10,6 @@
 ========================== ==================================================================
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,7 +17,7 @@ from typing import Literal
 from checkpoints.folder import read_config
 from checkpoints.tokenizer import tokenizer_of
 from common.errors import InputError
-from common.files import verify_manifest, write_json
+from common.files import verify_manifest
 from common.json_files import read_json_object
 from encoders.config import EncoderConfig
 from encoders.tokenizer import Tokenizer
@@ -41,23 +40,14 @@ HEADS = {
 
 @dataclass(frozen=True)
 class ExportedModel:
-    """An exported folder as read.
-
-    Attributes:
-        folder: Where it is.
-        config: The model's.
-        format: One of FORMATS.
-        head: One of HEADS.
-        graph: Name of the graph's file.
-        digest: Of the model folder it was made from, as in the .npz of predictions.
-    """
+    """An exported folder as read."""
 
     folder: Path
     config: EncoderConfig
-    format: str
-    head: str
-    graph: str
-    digest: str
+    format: str  # one of FORMATS
+    head: str  # one of HEADS
+    graph: str  # name of the graph's file
+    digest: str  # of the model folder it was made from, as in the .npz of predictions
 
     @property
     def path(self) -> Path:
@@ -65,10 +55,7 @@ class ExportedModel:
         return self.folder / self.graph
 
     def tokenizer(self, lower_case: bool | None = None) -> Tokenizer:
-        """The folder's tokenizer; InputError if it does not fit the network.
-
-        lower_case: Whether texts are lower-cased; None: as the folder says.
-        """
+        """The folder's tokenizer; InputError if it does not fit the network."""
         return tokenizer_of(self.folder, self.config, lower_case)
 
 
@@ -77,24 +64,8 @@ def is_exported(folder: str | Path) -> bool:
     return (Path(folder) / DESCRIPTION).is_file()
 
 
-def write_description(model: ExportedModel, more: Mapping[str, object]) -> None:
-    """Write ``export.json``."""
-    values = {
-        "format": model.format,
-        "head": model.head,
-        "graph": model.graph,
-        "checkpoint_digest": model.digest,
-        **more,
-    }
-    write_json(model.folder / DESCRIPTION, values)
-
-
 def read_exported(folder: str | Path) -> ExportedModel:
-    """Read and check an exported folder.
-
-    Raises:
-        InputError: It is not an exported folder, or not as its manifest says.
-    """
+    """Read an exported folder; InputError if it is none, or not as its manifest says."""
     folder = Path(folder)
     if not folder.is_dir():
         before = folder.absolute().with_name(f".{folder.absolute().name}.before")

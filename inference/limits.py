@@ -9,10 +9,8 @@ NEAR_TIE = 1e-4
 
 
 def max_difference(size: float, rounding: float = 0.0) -> float:
-    """How far apart two float32 engines may be in an output.
+    """How far apart two float32 engines may be in an output, whose largest number is ``size``.
 
-    Args:
-        size: The output's largest number.
-        rounding: How far float32 answers were from float64 ones; 0 if that was not measured.
+    rounding: how far float32 answers were from float64 ones; 0 if that was not measured.
     """
     return max(MAX_EPSILONS * EPSILON * size, MAX_ROUNDINGS * rounding)

@@ -1,6 +1,5 @@
 """The dynamic engine: the network itself, batch by batch."""
 
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -26,18 +25,9 @@ def tensors(batch: Batch) -> tuple[paddle.Tensor, paddle.Tensor, paddle.Tensor |
 def predict_logits(
     model: SentenceClassifier | Engine, features: Features, batch_size: int, progress: str = ""
 ) -> np.ndarray:
-    """Run a sentence classifier over all rows.
+    """Run a sentence classifier over all rows; arguments and result as of ``inference.engine``'s.
 
     Several processes share the rows of a network, and all get all logits; each runs all rows of an engine.
-
-    Args:
-        model: A network in evaluation mode, or an engine.
-        features: The rows.
-        batch_size: Rows of the first batch; batches of shorter rows may have more.
-        progress: Title of the progress bar; without one, or if stderr is no terminal, there is no bar.
-
-    Returns:
-        (N, L) float32 logits in the order of the features.
     """
     if not isinstance(model, SentenceClassifier):
         return engine.predict_logits(model, features, batch_size, progress)
@@ -52,7 +42,7 @@ def run_network(
 ) -> Iterator[tuple[Batch, Outputs]]:
     """Run a network over this process's share of the rows, the longest first; arguments as above."""
     network = NetworkEngine(model)
-    hidden = not progress or not sys.stderr.isatty()
+    hidden = None if progress else True  # None: if stderr is no terminal
     with tqdm(total=len(features), unit="row", desc=progress, disable=hidden) as bar:
         for number, batch in enumerate(by_length(features, batch_size, model.config.pad_token_id)):
             if number % distributed.world_size() == distributed.rank():
@@ -70,9 +60,7 @@ def head_of(model: "paddle.nn.Layer") -> str:
 class NetworkEngine(Engine):
     """A network in evaluation mode, called like the engine of an exported graph.
 
-    Args:
-        model: A sentence classifier or a span model.
-        mask_dtype: That of the network's parameters.
+    mask_dtype: that of the network's parameters.
     """
 
     def __init__(self, model: "paddle.nn.Layer", mask_dtype: str = "float32") -> None:

@@ -16,23 +16,13 @@ _MASKED = -10000.0  # as in encoders/ops.py, which this module cannot import wit
 
 
 class EncoderGraph:
-    """The encoder's nodes.
-
-    Args:
-        config: Of the network.
-        arrays: Parameter name → array.
-
-    Attributes:
-        add: The writer.
-        rows: The value [B, T], int64.
-        length: The value [T], int64.
-    """
+    """The encoder's nodes. arrays: parameter name → array."""
 
     def __init__(self, config: EncoderConfig, arrays: Mapping[str, np.ndarray]) -> None:
         self.config, self.arrays = config, arrays
         self.add = GraphWriter()
-        self.rows = self.add("Shape", "ids")
-        self.length = self.add("Shape", "ids", start=1)
+        self.rows = self.add("Shape", "ids")  # the value [B, T], int64
+        self.length = self.add("Shape", "ids", start=1)  # the value [T], int64
         self.real = self.shaped("mask", -1, 1, rows=False)  # (N, 1)
         bias = self.add("Mul", self.add("Sub", 1.0, "mask"), _MASKED)
         self.bias = self.add("Unsqueeze", bias, [1, 2])  # (B, 1, 1, T)

@@ -21,12 +21,7 @@ def write_onnx_graph(
 ) -> None:
     """Write the graph: ids, token_types (B, T) int64 and mask (B, T) float32 → the head's outputs.
 
-    Args:
-        path: The file to write.
-        config: Of the network.
-        arrays: Parameter name → array.
-        head: One of ``inference.exported.HEADS``.
-        beam: Of the head ``beams``.
+    arrays: parameter name → array. head: one of ``inference.exported.HEADS``. beam: of the head ``beams``.
     """
     graph = EncoderGraph(config, arrays)
     states = graph.encode(first_only=head == "sentence")

@@ -23,14 +23,9 @@ _GRAPHS = (f"{_STEM}.json", f"{_STEM}.pdmodel")  # Paddle 3's, Paddle 2's
 
 
 def write_paddle_graph(folder: Path, model: "paddle.nn.Layer") -> str:
-    """Write a network's graph and weights into a folder.
+    """Write a network's graph and weights into a folder; afterwards the network is a static one.
 
-    Args:
-        folder: Where to.
-        model: The network, in evaluation mode; afterwards it is a static one.
-
-    Returns:
-        The name of the graph's file.
+    Returns the name of the graph's file.
     """
     if _is_paddle_2():  # whose jit.save knows neither super() nor autograd functions
         reason = f"this Paddle ({paddle.__version__}) cannot write the network as a graph"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from encoders.batching import Batch, Features, pack, pad
+from encoders.batching import Batch, pack, pad
 from encoders.tokenizer import Tokenizer
 
 _TEXTS = (
@@ -25,14 +25,7 @@ def probe_batches(
     tokenizer: Tokenizer, max_length: int, pad_id: int, rows: Sequence[tuple[str, ...]] = ()
 ) -> Iterator[Batch]:
     """Batches to compare a graph on: 1 to 16 rows of 3 to ``max_length`` tokens, single texts and pairs, with
-    and without padding; then the given rows, the longest first.
-
-    Args:
-        tokenizer: Of the network.
-        max_length: The most tokens of a row.
-        pad_id: Token id of padding.
-        rows: Texts of the user's own.
-    """
+    and without padding; then the given rows, the longest first."""
     short: list[tuple[str, ...]] = [(text,) for text in _TEXTS]
     short += [(first, second) for first, second in zip(_TEXTS, reversed(_TEXTS), strict=True)]
     encoded = tokenizer.encode(short, max_length)
@@ -44,7 +37,10 @@ def probe_batches(
     for together in (range(len(short)), range(0, len(short), 2), (1, 2), (5, last), range(3, last - 2, 4)):
         yield pad(features, np.array(together), pad_id)
     if rows:
-        yield from _longest_first(pack(tokenizer.encode(list(rows), max_length)), pad_id)
+        features = pack(tokenizer.encode(list(rows), max_length))
+        order = np.argsort(-features.lengths, kind="stable")
+        for start in range(0, len(order), MAX_ROWS):
+            yield pad(features, order[start : start + MAX_ROWS], pad_id)
 
 
 def _of_all_lengths(tokenizer: Tokenizer, max_length: int) -> list[tuple[list[int], int]]:
@@ -55,9 +51,3 @@ def _of_all_lengths(tokenizer: Tokenizer, max_length: int) -> list[tuple[list[in
     for number, length in enumerate(lengths):
         encoded += tokenizer.encode([(_TEXTS[0], long) if number % 2 else (long,)], length)
     return encoded
-
-
-def _longest_first(features: Features, pad_id: int) -> Iterator[Batch]:
-    order = np.argsort(-features.lengths, kind="stable")
-    for start in range(0, len(order), MAX_ROWS):
-        yield pad(features, order[start : start + MAX_ROWS], pad_id)

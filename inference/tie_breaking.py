@@ -26,13 +26,8 @@ def near_tie(logits: np.ndarray) -> np.ndarray:
 class TieBreakingEngine(Engine):
     """A sentence engine whose nearly tied rows get the network's own logits.
 
-    Args:
-        engine: Runs all rows.
-        open_network: Called at the first nearly tied row. None if there is no network to ask: then such
-            rows keep the engine's logits.
-
-    Attributes:
-        unresolved: Nearly tied rows that no network was asked about.
+    The network is opened at the first such row. Where there is none (None), they keep the engine's logits,
+    and are counted in ``unresolved``.
     """
 
     def __init__(self, engine: Engine, open_network: Callable[[], Engine] | None) -> None:
@@ -57,11 +52,8 @@ class TieBreakingEngine(Engine):
                 self.unresolved += len(rows)
             else:
                 self._network = self._network or self._open_network()
+                mask, targets = (None if part is None else part[rows] for part in (batch.mask, batch.targets))
+                tied = Batch(batch.ids[rows], batch.token_types[rows], mask, targets, batch.rows[rows])
                 logits = logits.copy()
-                logits[rows] = self._network(_rows_of(batch, rows))["logits"]
+                logits[rows] = self._network(tied)["logits"]
         return {"logits": logits}
-
-
-def _rows_of(batch: Batch, rows: np.ndarray) -> Batch:
-    mask, targets = (None if part is None else part[rows] for part in (batch.mask, batch.targets))
-    return Batch(batch.ids[rows], batch.token_types[rows], mask, targets, batch.rows[rows])

@@ -39,9 +39,8 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
     with open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > size - 8:
-            raise InputError(
-                "cannot be read: no safetensors header; is it cut short? fetch it again", path=path
-            )
+            reason = "cannot be read: no safetensors header; is it cut short? fetch it again"
+            raise InputError(reason, path=path)
         if length > _MAX_HEADER:
             raise InputError(f"cannot be read: a header of {length} bytes; fetch it again", path=path)
         raw = file.read(length)
@@ -65,11 +64,9 @@ def _check_length(path: Path, header: dict[str, Any], begin: int) -> None:
     ]
     size, wanted = path.stat().st_size, begin + max((end for end in ends if type(end) is int), default=0)
     if size < wanted:
-        raise InputError(
-            f"is cut short: {size} of {escape_unprintable(str(wanted), 100)} bytes; fetch it again, or where "
-            "a run wrote it take another checkpoint of that run",
-            path=path,
-        )
+        remedy = "fetch it again, or where a run wrote it take another checkpoint of that run"
+        reason = f"is cut short: {size} of {escape_unprintable(str(wanted), 100)} bytes; {remedy}"
+        raise InputError(reason, path=path)
     if size > wanted:
         raise InputError(f"holds {size} bytes, its header says {wanted}; fetch it again", path=path)
 

@@ -25,17 +25,11 @@ _REMEDY = "the weights are damaged: take an earlier checkpoint, or fetch them ag
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor in a file.
+    """A tensor in a file."""
 
-    Attributes:
-        kind: Its kind of numbers, under safetensors' names: F32, BF16, I64, …
-        shape: As it is stored.
-        load: Reads its array, of the data type that DTYPES names.
-    """
-
-    kind: str
-    shape: tuple[int, ...]
-    load: Callable[[], np.ndarray]
+    kind: str  # of numbers, under safetensors' names: F32, BF16, I64, …
+    shape: tuple[int, ...]  # as it is stored
+    load: Callable[[], np.ndarray]  # reads its array, of the data type that DTYPES names
 
 
 def count_of(shape: Any) -> int:
@@ -62,11 +56,8 @@ def as_float32(path: Path, name: str, tensor: StoredTensor) -> np.ndarray:
     """Read a tensor. Whole numbers, floats of eight bits, NaN, infinity and what float32 cannot hold:
     InputError names file and tensor."""
     if tensor.kind not in FLOATS:
-        raise InputError(
-            f"{name} is stored as {tensor.kind}; weights are read from F32, F16, BF16 and F64: "
-            "save them again as one of these",
-            path=path,
-        )
+        reason = f"{name} is stored as {tensor.kind}; weights are read from F32, F16, BF16 and F64"
+        raise InputError(f"{reason}: save them again as one of these", path=path)
     stored = tensor.load()
     if tensor.kind == "BF16":
         stored = (stored.astype(np.uint32) << 16).view(np.float32)
@@ -76,8 +67,8 @@ def as_float32(path: Path, name: str, tensor: StoredTensor) -> np.ndarray:
     if not finite.all():
         value = stored[~finite].flat[0]
         count = f"{array.size - int(finite.sum())} of its {array.size} values"
-        problem = f"holds {value:.6g}, beyond float32 ({count})"
+        problem = f"{value:.6g}, beyond float32 ({count})"
         if not np.isfinite(value):
-            problem = f"holds {value} ({count} is not finite)"
-        raise InputError(f"{name} {problem}; {_REMEDY}", path=path)
+            problem = f"{value} ({count} is not finite)"
+        raise InputError(f"{name} holds {problem}; {_REMEDY}", path=path)
     return array

@@ -136,9 +136,8 @@ def _open_pickles(path: Path) -> dict[str, StoredTensor]:
 
     with open(path, "rb") as file:
         if unpickle(file, path, end) != _MAGIC:
-            raise InputError(
-                "is not a file of PyTorch; weights are read from what torch.save wrote", path=path
-            )
+            reason = "is not a file of PyTorch; weights are read from what torch.save wrote"
+            raise InputError(reason, path=path)
         protocol, system = unpickle(file, path, end), unpickle(file, path, end)
         if protocol != 1001 or not isinstance(system, dict) or system.get("little_endian", True) is not True:
             raise InputError("is of a format that is not known; save it again with a new PyTorch", path=path)

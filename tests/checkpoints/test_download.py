@@ -4,23 +4,19 @@ import hashlib
 import os
 import random
 import shutil
-import signal
 import socket
-import subprocess
-import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from checkpoints import download
 from checkpoints.download import ATTEMPTS, Source, fetch
-from common.errors import InputError
 from tests.checkpoints.golden_folders import error_of
-from tests.checkpoints.web import Web, serving
+from tests.checkpoints.web import Web
 
 CONTENT = random.Random(0).randbytes(3_000_000)
 SHA = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
@@ -28,12 +24,9 @@ PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    with serving() as server:
-        server.files["/file"] = CONTENT
-        yield server
+def web(web: Web) -> Web:
+    web.files["/file"] = CONTENT
+    return web
 
 
 def names_in(folder: Path) -> list[str]:
@@ -62,24 +55,21 @@ def test_a_cut_transfer_goes_on_where_it_stopped(web: Web, tmp_path: Path) -> No
     assert web.requests == [("/file", ""), ("/file", "bytes=1000000-"), ("/file", "bytes=1700000-")]
 
 
-def test_a_process_that_was_killed_is_gone_on_from(web: Web, tmp_path: Path) -> None:
-    (tmp_path / ".x.part").write_bytes(CONTENT[:2_000_000])
+@pytest.mark.parametrize(
+    ("part", "ranges"),
+    [
+        (CONTENT[:2_000_000], ["bytes=2000000-"]),
+        (CONTENT, []),
+        (b"x" * 2_000_000, ["bytes=2000000-", ""]),
+    ],
+    ids=["of a killed process", "complete", "of something else"],
+)
+def test_a_part_is_gone_on_from(web: Web, tmp_path: Path, part: bytes, ranges: list[str]) -> None:
+    (tmp_path / ".x.part").write_bytes(part)
     fetch(known(web), tmp_path / "x", pause=0)
     assert (tmp_path / "x").read_bytes() == CONTENT
-    assert web.requests == [("/file", "bytes=2000000-")]
-
-
-def test_a_complete_part_is_not_fetched_again(web: Web, tmp_path: Path) -> None:
-    (tmp_path / ".x.part").write_bytes(CONTENT)
-    fetch(known(web), tmp_path / "x", pause=0)
-    assert (names_in(tmp_path), web.requests) == (["x"], [])
-
-
-def test_a_part_of_something_else_is_thrown_away(web: Web, tmp_path: Path) -> None:
-    (tmp_path / ".x.part").write_bytes(b"x" * 2_000_000)
-    fetch(known(web), tmp_path / "x", pause=0)
-    assert (tmp_path / "x").read_bytes() == CONTENT
-    assert web.requests == [("/file", "bytes=2000000-"), ("/file", "")]
+    assert names_in(tmp_path) == ["x"]
+    assert web.requests == [("/file", asked) for asked in ranges]
 
 
 @pytest.mark.parametrize("size", [len(CONTENT) + 5, len(CONTENT) * 2])
@@ -105,20 +95,14 @@ def test_without_a_digest_only_an_unchanged_file_is_gone_on_with(web: Web, tmp_p
     assert (tmp_path / "y").read_bytes() == changed
 
 
-def test_a_server_without_ranges(web: Web, tmp_path: Path) -> None:
-    web.ranges, web.cuts = False, [1_000_000]
-    fetch(known(web), tmp_path / "x", pause=0)
-    assert (tmp_path / "x").read_bytes() == CONTENT
-
-
-def test_a_server_that_tells_no_length(web: Web, tmp_path: Path) -> None:
-    web.lengths = False
-    fetch(Source(f"{web.url}/file", digest=SHA), tmp_path / "x", pause=0)
-    assert (tmp_path / "x").read_bytes() == CONTENT
-
-
-def test_a_busy_server_is_asked_again(web: Web, tmp_path: Path) -> None:
-    web.faults = [503, 429, 500]
+@pytest.mark.parametrize(
+    "behaviour",
+    [{"ranges": False, "cuts": [1_000_000]}, {"lengths": False}, {"faults": [503, 429, 500]}],
+    ids=["no ranges", "no length", "busy"],
+)
+def test_a_server_may_be_simple_or_busy(web: Web, tmp_path: Path, behaviour: dict[str, Any]) -> None:
+    for name, value in behaviour.items():
+        setattr(web, name, value)
     fetch(known(web), tmp_path / "x", pause=0)
     assert (tmp_path / "x").read_bytes() == CONTENT
 
@@ -126,10 +110,8 @@ def test_a_busy_server_is_asked_again(web: Web, tmp_path: Path) -> None:
 def test_a_server_that_always_breaks_off(web: Web, tmp_path: Path) -> None:
     web.cuts = [1000] * ATTEMPTS
     message = error_of(lambda: fetch(known(web), tmp_path / "x", pause=0))
-    assert message == (
-        f"{web.url}/file: cannot be fetched: cut short: 5000 of 3000000 bytes; start again later (what was "
-        f"fetched is kept), or bring the file yourself, as {tmp_path / 'x'}"
-    )
+    assert message.startswith(f"{web.url}/file: cannot be fetched: cut short: 5000 of 3000000 bytes; ")
+    assert message.endswith(f"as {tmp_path / 'x'}")
     fetch(known(web), tmp_path / "x", pause=0)
     assert web.requests[-1] == ("/file", "bytes=5000-")
     assert (tmp_path / "x").read_bytes() == CONTENT
@@ -284,7 +266,7 @@ def test_no_redirect_leads_from_an_encrypted_connection_to_an_open_one(
             redirects.redirect_request(request, None, 302, "Found", {}, after)
 
 
-@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/x", "data:text/plain,x"])
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/x", "data:text/plain,x", "no/url"])
 def test_only_the_web_is_asked(tmp_path: Path, url: str) -> None:
     message = error_of(lambda: fetch(Source(url), tmp_path / "x", pause=0))
     assert message.startswith(f"{url}: cannot be fetched: unknown url type")
@@ -317,72 +299,3 @@ def test_what_was_planted_where_parts_are_written_is_not_followed(
     assert victim.read_bytes() == b"precious"
     assert not (tmp_path / "new").exists()
     assert web.requests == [("/file", "")]
-
-
-# A process that may write files of no more than 1 MB: the kernel refuses the rest, as on a full disk.
-_LIMITED = """
-import resource, signal, sys
-from pathlib import Path
-from checkpoints.download import Source, fetch
-from common.errors import InputError
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
-try:
-    fetch(Source(sys.argv[1], int(sys.argv[2]), sys.argv[3]), Path(sys.argv[4]), pause=0)
-except InputError as error:
-    print(error)
-"""
-
-
-def start(code: str, web: Web, path: Path, **options: int) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-c", code, f"{web.url}/file", str(len(CONTENT)), SHA, str(path)],
-        cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", **options,
-    )  # fmt: skip
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="no such limits")
-def test_a_disk_that_fills_up_keeps_what_was_fetched(web: Web, tmp_path: Path) -> None:
-    out, err = start(_LIMITED, web, tmp_path / "x").communicate(timeout=60)
-    assert out == (
-        f"{tmp_path / 'x'}: cannot be written: File too large; what was fetched is kept: make room and start "
-        "again\n"
-    ), err
-    kept = (tmp_path / ".x.part").stat().st_size
-    assert 900_000 < kept <= 1_000_000
-    fetch(known(web), tmp_path / "x", pause=0)
-    assert web.requests[-1] == ("/file", f"bytes={kept}-")
-    assert (tmp_path / "x").read_bytes() == CONTENT
-
-
-_FETCH = _LIMITED.replace("resource.setrlimit", "#")
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="nobody waits there")
-def test_of_two_processes_one_fetches(web: Web, tmp_path: Path) -> None:
-    web.slow = 1.0
-    rivals = [start(_FETCH, web, tmp_path / "x") for _ in range(3)]
-    answers = [rival.communicate(timeout=60) for rival in rivals]
-    assert [rival.returncode for rival in rivals] == [0, 0, 0]
-    assert [out for out, _ in answers] == ["", "", ""]
-    assert sum("another process is fetching it; waiting" in err for _, err in answers) == 2
-    assert len(web.requests) == 1
-    assert (tmp_path / "x").read_bytes() == CONTENT
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="nobody waits there")
-def test_a_killed_process_frees_the_way(web: Web, tmp_path: Path) -> None:
-    web.slow = 30
-    killed = start(_FETCH, web, tmp_path / "x")
-    while not web.requests:
-        time.sleep(0.02)
-    os.kill(killed.pid, signal.SIGKILL)
-    killed.communicate()
-    web.slow = 0
-    fetch(known(web), tmp_path / "x", pause=0)
-    assert (tmp_path / "x").read_bytes() == CONTENT
-
-
-def test_what_is_no_address_is_one_line(tmp_path):
-    with pytest.raises(InputError, match="nonsense/a: cannot be fetched: unknown url type"):
-        fetch(Source("nonsense/a"), tmp_path / "a")

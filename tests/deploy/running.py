@@ -1,5 +1,7 @@
 """A service that runs in a thread of the tests."""
 
+import contextlib
+import select
 import socket
 import threading
 import time
@@ -15,6 +17,10 @@ from deploy.model import Model
 from deploy.schemas import Limits
 from deploy.server import Server, bind
 
+GET = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
+POST = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+BODY = b'{"text": "a"}'
+LIMITS = Limits(body=20_000, seconds=10)
 # Of a model for sentences, where a test is not of its answers.
 CONFIG = SimpleNamespace(finetuning_task="sst-2", model_type="bert", id2label={0: "0", 1: "1"})
 
@@ -96,3 +102,36 @@ def exchange(connection: socket.socket, content: bytes) -> bytes:
         if separator and length and len(body) >= int(length[0].split()[1]):
             break
     return answer
+
+
+def answer_to(url: str, pieces: Iterator[bytes] | list[bytes], pause: float = 0.0) -> bytes:
+    """What comes back till the connection's end, for pieces of which not all may be taken."""
+    with connect(url) as connection:
+        for piece in pieces:
+            try:
+                connection.sendall(piece)
+            except OSError:
+                break
+            if select.select([connection], [], [], pause)[0]:
+                break
+        return rest(connection)
+
+
+def rest(connection: socket.socket) -> bytes:
+    answer = b""
+    with contextlib.suppress(ConnectionError):
+        while block := connection.recv(65536):
+            answer += block
+    return answer
+
+
+def is_closed(connection: socket.socket) -> bool:
+    """Whether the other side ended it, without a word."""
+    try:
+        return connection.recv(65536) == b""
+    except ConnectionError:
+        return True
+
+
+def status(answer: bytes) -> int:
+    return int(answer.split(None, 2)[1])

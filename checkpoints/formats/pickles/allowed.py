@@ -196,18 +196,12 @@ def tensors_in(path: Path, content: Any) -> dict[str, StoredTensor]:
         if isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], PickledTensor):
             value = value[1]
         if not isinstance(value, PickledTensor) or not hasattr(value, "stored"):
-            raise InputError(
-                f"{escape_unprintable(name, 100)} is a {_type_name(value)}, not a tensor; "
-                "save the state dict alone",
-                path=path,
-            )
+            reason = f"{escape_unprintable(name, 100)} is a {_type_name(value)}, not a tensor"
+            raise InputError(f"{reason}; save the state dict alone", path=path)
         tensors[name] = value.stored
         size += count_of(value.stored.shape) * DTYPES[value.stored.kind].itemsize
     length = path.stat().st_size
     if size > _MAX_REPEATED * length:
-        raise InputError(
-            f"describes {size} bytes of tensors and has {length}: most of it would be the same "
-            "numbers again and again; save the state dict of one model",
-            path=path,
-        )
+        reason = f"describes {size} bytes of tensors and has {length}: most of it would be the same numbers"
+        raise InputError(f"{reason} again and again; save the state dict of one model", path=path)
     return tensors

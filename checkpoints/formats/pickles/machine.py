@@ -71,8 +71,7 @@ class PickleMachine:
     """Reads one pickle of a file, from where the file stands to ``end`` at the most.
 
     names: (module, name) → what it stands for. external: what a reference to numbers outside of the
-    pickle stands for. ``load`` raises InputError for what is refused; ValueError, LookupError or TypeError
-    for a damaged pickle.
+    pickle stands for. ``load`` raises InputError for what is refused, anything else for a damaged pickle.
     """
 
     def __init__(
