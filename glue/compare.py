@@ -25,11 +25,11 @@ from common.command_line import CommandParser, count, count_or_0, run
 from glue.arguments import add_task
 from glue.score import FILES, ScoredSplits, read_golds, read_predicted, splits_scored
 from glue.tasks import TASKS
-from metrics.bootstrap import compare_scores, resampled_scores
-from metrics.task_scores import ScoredTask, score_task, signature
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from metrics.task_scores import ScoredTask
 
     Array = np.ndarray[Any, np.dtype[Any]]
     Triple = tuple[Array, Array, Array]  # gold, A, B of one dev file
@@ -47,6 +47,9 @@ def compare(
     """
     import numpy as np
 
+    from metrics.bootstrap import compare_scores
+    from metrics.task_scores import score_task
+
     observed_a = score_task(scored, [(gold, a) for gold, a, _ in parts])
     observed_b = score_task(scored, [(gold, b) for gold, _, b in parts])
     resampled = resample(scored, parts, resamples, np.random.default_rng(seed))
@@ -57,10 +60,12 @@ def compare(
 
 
 def resample(
-    scored: ScoredTask, parts: Sequence["Triple"], resamples: int, generator: "np.random.Generator"
+    scored: "ScoredTask", parts: Sequence["Triple"], resamples: int, generator: "np.random.Generator"
 ) -> dict[str, "Array"]:
     """Score key, and ``main`` where there is one → (resamples, 2): each resample's score of A and of B."""
     import numpy as np
+
+    from metrics.bootstrap import resampled_scores
 
     draws = [
         part_draws[metric]
@@ -114,6 +119,8 @@ def _parser() -> CommandParser:
 def main(argv: Sequence[str] | None = None) -> None:
     args = _parser().parse_args(argv)
     import numpy as np
+
+    from metrics.task_scores import signature
 
     task = TASKS[args.task_name]
     golds = read_golds(task, args.gold)

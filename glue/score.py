@@ -18,7 +18,6 @@ from glue.arguments import add_task
 from glue.data import read_gold
 from glue.tasks import TASKS, Split, Task
 from metrics.prediction_file import Form, read_predictions
-from metrics.task_scores import score_task, signature
 
 if TYPE_CHECKING:
     import numpy as np
@@ -118,6 +117,8 @@ def _parser() -> CommandParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = _parser().parse_args(argv)
+    from metrics.task_scores import score_task, signature
+
     task = TASKS[args.task_name]
     golds = read_golds(task, args.gold)
     scored = splits_scored(task, golds)

@@ -11,18 +11,16 @@ a row was drawn matters, so all resamples are computed together:
 The scores of a resample are those of ``metrics.scores``: undefined ones are 0.
 """
 
-from __future__ import annotations
-
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
-from metrics.scores import POSITIVE_ID
+import numpy as np
+from numpy.random import Generator
+from tqdm import tqdm
 
-if TYPE_CHECKING:
-    import numpy as np
-
-    Array = np.ndarray[Any, np.dtype[Any]]
-    Generator = np.random.Generator
+from metrics.scores import POSITIVE_ID, Array
 
 _SAME = 1e-12  # differences closer than rounding in the last digits count as equal
 _CHUNK_VALUES = 4_000_000  # weights held at a time: 32 MB
@@ -32,11 +30,10 @@ def resampled_scores(
     metrics: tuple[str, ...], gold: Array, systems: tuple[Array, Array], resamples: int, generator: Generator
 ) -> dict[str, Array]:
     """Metric → array (resamples, 2): each resample's score of A and of B."""
-    import numpy as np
-    from tqdm import tqdm
-
+    draw: Callable[..., dict[str, Array]]
     if set(metrics) <= set(_FROM_CONFUSION):
-        draw, values = _from_confusions, _label_count(gold, systems) ** 3
+        labels = int(max(gold.max(), systems[0].max(), systems[1].max(), POSITIVE_ID)) + 1
+        draw, values = partial(_from_confusions, labels), labels**3
     elif set(metrics) <= set(_FROM_WEIGHTS):
         draw, values = _from_weights, len(gold)
     else:
@@ -59,8 +56,6 @@ def compare_scores(a: float, b: float, resampled: Array) -> dict[str, Any]:
         differences; ``p``, the share of resamples whose difference lies at least as far from A - B as A - B
         lies from 0, with one added above and below the fraction line (see ``glue/compare.py``).
     """
-    import numpy as np
-
     difference = a - b
     away = np.abs(resampled - difference)
     as_far = int((away >= abs(difference) - _SAME).sum())
@@ -70,12 +65,10 @@ def compare_scores(a: float, b: float, resampled: Array) -> dict[str, Any]:
 
 
 def _from_confusions(
-    metrics: tuple[str, ...], gold: Array, systems: tuple[Array, Array], resamples: int, generator: Generator
-) -> dict[str, Array]:
+    labels: int, metrics: tuple[str, ...], gold: Array, systems: tuple[Array, Array], resamples: int,
+    generator: Generator,
+) -> dict[str, Array]:  # fmt: skip
     """By the counts of the few combinations of labels."""
-    import numpy as np
-
-    labels = _label_count(gold, systems)
     a, b = (system.astype(np.int64) for system in systems)
     cells = np.bincount((gold.astype(np.int64) * labels + a) * labels + b, minlength=labels**3)
     draws = generator.multinomial(len(gold), cells / len(gold), size=resamples)
@@ -88,26 +81,14 @@ def _from_weights(
     metrics: tuple[str, ...], gold: Array, systems: tuple[Array, Array], resamples: int, generator: Generator
 ) -> dict[str, Array]:
     """By how often each row was drawn."""
-    import numpy as np
-
-    weights = _draw_counts(len(gold), resamples, generator)
+    rows = len(gold)
+    draws = generator.integers(rows, size=(resamples, rows)) + np.arange(resamples)[:, None] * rows
+    counts = np.bincount(draws.ravel(), minlength=resamples * rows)
+    weights = counts.reshape(resamples, rows).astype(np.float64)
     return {
         name: np.stack([_FROM_WEIGHTS[name](weights, gold, system) for system in systems], axis=1)
         for name in metrics
     }
-
-
-def _label_count(gold: Array, systems: tuple[Array, Array]) -> int:
-    return int(max(gold.max(), systems[0].max(), systems[1].max(), POSITIVE_ID)) + 1
-
-
-def _draw_counts(rows: int, resamples: int, generator: Generator) -> Array:
-    """(resamples, rows) float64: how often each row was drawn."""
-    import numpy as np
-
-    rows_drawn = generator.integers(rows, size=(resamples, rows)) + np.arange(resamples)[:, None] * rows
-    counts = np.bincount(rows_drawn.ravel(), minlength=resamples * rows)
-    return counts.reshape(resamples, rows).astype(np.float64)
 
 
 def _accuracy(confusions: Array) -> Array:
@@ -123,8 +104,6 @@ def _f1(confusions: Array) -> Array:
 
 def _matthews(confusions: Array) -> Array:
     """Gorodkin's R_K, which scikit-learn computes too; for two labels it is Matthews' coefficient."""
-    import numpy as np
-
     counts = confusions.astype(np.float64)
     total = counts.sum(axis=(-2, -1))
     golds, predictions = counts.sum(axis=-1), counts.sum(axis=-2)
@@ -136,8 +115,6 @@ def _matthews(confusions: Array) -> Array:
 
 def _pearson(weights: Array, gold: Array, predicted: Array) -> Array:
     """Weighted correlation, per resample. gold, predicted: (rows,), or ranks (resamples, rows)."""
-    import numpy as np
-
     total = weights.sum(axis=1)
     x = gold - (weights * gold).sum(axis=1, keepdims=True) / total[:, None]
     y = predicted - (weights * predicted).sum(axis=1, keepdims=True) / total[:, None]
@@ -153,8 +130,6 @@ def _spearman(weights: Array, gold: Array, predicted: Array) -> Array:
 
 def _ranks(weights: Array, values: Array) -> Array:
     """(resamples, rows): each row's mean rank among the drawn rows, ties averaged."""
-    import numpy as np
-
     distinct, position = np.unique(values, return_inverse=True)
     order = np.argsort(position, kind="stable")
     starts = np.searchsorted(position[order], np.arange(len(distinct)))
@@ -165,8 +140,6 @@ def _ranks(weights: Array, values: Array) -> Array:
 
 def _ratio(above: Array, below: Array) -> Array:
     """above / below, and 0 where below is 0: the score is undefined there."""
-    import numpy as np
-
     return np.divide(above, below, out=np.zeros(np.shape(below)), where=below != 0)
 
 

@@ -28,14 +28,11 @@ _BEYOND = 1000  # lines looked at after those expected; what follows is no longe
 
 @dataclass(frozen=True)
 class Form:
-    """What a file's predictions may be: one of ``labels``, or, if there are none, a number in ``range``.
-
-    label_meant: the label that another name means, or None; without it a name is a label or wrong.
-    """
+    """What a file's predictions may be: one of ``labels``, or, if there are none, a number in ``range``."""
 
     labels: tuple[str, ...]
     range: tuple[float, float] | None = None
-    label_meant: Callable[[str], str | None] = lambda _: None
+    label_meant: Callable[[str], str | None] = lambda _: None  # the label that another name means, if any
 
     @property
     def described(self) -> str:
@@ -59,13 +56,10 @@ class Problem:
 
 @dataclass
 class PredictionFile:
-    """What was read: the predictions as written, in file order, and every problem, by line.
-
-    rows: how many there are; None if the file could not be read, or not to its end.
-    """
+    """What was read: the predictions as written, in file order, and every problem, by line."""
 
     predictions: list[str] = field(default_factory=list)
-    rows: int | None = None
+    rows: int | None = None  # how many; None if the file could not be read, or not to its end
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
 
@@ -88,16 +82,20 @@ def parse_predictions(raw: bytes, form: Form, rows: int) -> PredictionFile:
         rest = lines.pop() if len(lines) > rows + 1 + _BEYOND else None
         total = len(lines) + (0 if rest is None else rest.count("\n") + 1)
         if not text.endswith("\n"):
-            file.warnings.append(
-                Problem("unfinished", total, "the last line has no line end; is it cut short?")
-            )
+            message = "the last line has no line end; is it cut short?"
+            file.warnings.append(Problem("unfinished", total, message))
         first = _check_header(lines[0], problems)
         predictions = _PredictionRows(form, problems).read(lines[first - 1 :], first)
-        if rest is None:
-            file.rows = len(predictions)
-            _check_count(lines, first, file.rows, rows, problems)
-        else:
+        if rest is not None:
             problems.add("rows", first + rows, f"the file has {total} lines; expected {rows + 1}")
+        else:
+            file.rows = len(predictions)
+            message = f"the file ends after {file.rows} rows; expected {rows}"
+            if file.rows < rows:
+                problems.add("rows", len(lines), message)
+            elif file.rows > rows:
+                filled = [number for number, line in enumerate(lines[first - 1 :], first) if line.strip()]
+                problems.add("rows", filled[rows], f"the file has {file.rows} rows; expected {rows}")
         file.predictions = [] if problems.is_of_content() else predictions
     file.problems = problems.by_line()
     return file
@@ -142,8 +140,7 @@ class _PredictionRows:
     """Walks the rows; keeps in step after a gap or a repeat, so that one slip is one problem."""
 
     def __init__(self, form: Form, problems: _Problems) -> None:
-        self._form = form
-        self._problems = problems
+        self._form, self._problems = form, problems
         self._labels = frozenset(form.labels)
         self._expected = 0  # the index the next row should have
         self._seen: set[int] = set()  # the indices so far; empty until the first slip
@@ -168,10 +165,9 @@ class _PredictionRows:
         if columns != 2:
             self._problems.add("columns", number, f"expected 2 columns, found {columns}: {_short(line)}")
             return ""
-        wrong = _wrong_cell(cell, self._form)
-        if wrong:
+        if wrong := _wrong_cell(cell, self._form):
             kind, message = wrong
-            self._problems.add(kind, number, message)
+            self._problems.add(kind, number, f"{message}; expected {self._form.described}")
         return cell
 
     def _check_index(self, number: int, cell: str) -> None:
@@ -231,14 +227,6 @@ def _long_line(raw: bytes) -> int:
     return 0
 
 
-def _check_count(lines: Sequence[str], first: int, count: int, expected: int, problems: _Problems) -> None:
-    if count < expected:
-        problems.add("rows", len(lines), f"the file ends after {count} rows; expected {expected}")
-    elif count > expected:
-        rows = [number for number, line in enumerate(lines, 1) if line.strip() and number >= first]
-        problems.add("rows", rows[expected], f"the file has {count} rows; expected {expected}")
-
-
 def _check_header(line: str, problems: _Problems) -> int:
     """The number of the first line that holds a row."""
     if line == HEADER:
@@ -251,32 +239,25 @@ def _check_header(line: str, problems: _Problems) -> int:
 
 
 def _wrong_cell(cell: str, form: Form) -> tuple[str, str] | None:
-    """Kind and message of the problem of a prediction, if it has one."""
+    """Kind and description of the problem of a prediction, if it has one."""
+    is_number = _NUMBER.fullmatch(cell)
     if form.range is None:
-        known = cell in form.labels or form.label_meant(cell)
-        return None if known else ("label", _wrong_label(cell, form))
+        if cell in form.labels or form.label_meant(cell):
+            return None
+        if not cell:
+            return "label", "no prediction"
+        numbers = [float(label) for label in form.labels if _NUMBER.fullmatch(label)]
+        if is_number and float(cell) in numbers:
+            return "label", f"{_short(cell)} is a label written as a fraction"
+        return "label", f"unknown label {_short(cell)}"
     if not cell:
-        return "number", f"no prediction; expected {form.described}"
+        return "number", "no prediction"
     if _NO_NUMBER.fullmatch(cell):
-        return "finite", f"{cell} is not finite; expected {form.described}"
-    if not _NUMBER.fullmatch(cell):
-        return "number", f"{_short(cell)} is no number; expected {form.described}"
+        return "finite", f"{cell} is not finite"
+    if not is_number:
+        return "number", f"{_short(cell)} is no number"
     low, high = form.range
-    if not low <= float(cell) <= high:
-        return "range", f"{_short(cell)} is out of range; expected {form.described}"
-    return None
-
-
-def _wrong_label(cell: str, form: Form) -> str:
-    if not cell:
-        return f"no prediction; expected {form.described}"
-    if _NUMBER.fullmatch(cell) and any(_same_number(cell, label) for label in form.labels):
-        return f"{_short(cell)} is a label written as a fraction; expected {form.described}"
-    return f"unknown label {_short(cell)}; expected {form.described}"
-
-
-def _same_number(cell: str, label: str) -> bool:
-    return bool(_NUMBER.fullmatch(label)) and float(cell) == float(label)
+    return None if low <= float(cell) <= high else ("range", f"{_short(cell)} is out of range")
 
 
 def _short(text: str) -> str:

@@ -8,20 +8,16 @@ whole numbers. Source: the GLUE paper (arXiv:1804.07461, table 1) for which scor
 scikit-learn and SciPy for the numbers.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 from common.errors import InputError
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import ArrayLike
-
-    Array = np.ndarray[Any, np.dtype[Any]]
-
+Array = np.ndarray[Any, np.dtype[Any]]
 POSITIVE_ID = 1
 
 
@@ -72,8 +68,7 @@ def matthews(gold: ArrayLike, predicted: ArrayLike) -> float:
     from sklearn.metrics import matthews_corrcoef
 
     golds, predictions = _labels(gold, predicted)
-    constant = _which_is_constant(golds, predictions)
-    if constant:
+    if constant := _which_is_constant(golds, predictions):
         return _undefined("matthews", constant)
     return float(matthews_corrcoef(golds, predictions))
 
@@ -87,8 +82,7 @@ def pearson(gold: ArrayLike, predicted: ArrayLike) -> float:
     from scipy.stats import pearsonr
 
     golds, predictions = _numbers(gold, predicted)
-    constant = _which_is_constant(golds, predictions, _NEARLY_CONSTANT)
-    if constant:
+    if constant := _which_is_constant(golds, predictions, _NEARLY_CONSTANT):
         return _undefined("pearson", constant)
     return float(pearsonr(_scaled(golds), _scaled(predictions))[0])
 
@@ -102,8 +96,7 @@ def spearman(gold: ArrayLike, predicted: ArrayLike) -> float:
     from scipy.stats import spearmanr
 
     golds, predictions = _numbers(gold, predicted)
-    constant = _which_is_constant(golds, predictions)
-    if constant:
+    if constant := _which_is_constant(golds, predictions):
         return _undefined("spearman", constant)
     return float(spearmanr(golds, predictions)[0])
 
@@ -124,23 +117,18 @@ def _which_is_constant(golds: Array, predictions: Array, limit: float = 0.0) -> 
 
 def _scaled(values: Array) -> Array:
     """Times the power of two that brings the largest below 1: exact, and nothing overflows after it."""
-    import numpy as np
-
     _, exponent = np.frexp(abs(values).max())
     return np.ldexp(values, -exponent)
 
 
 def _undefined(score: str, reason: str) -> float:
-    warnings.warn(
-        f"{score} is undefined here: {reason}; it counts as 0.0", UndefinedScoreWarning, stacklevel=3
-    )
+    message = f"{score} is undefined here: {reason}; it counts as 0.0"
+    warnings.warn(message, UndefinedScoreWarning, stacklevel=3)
     return 0.0
 
 
 def _numbers(gold: ArrayLike, predicted: ArrayLike) -> tuple[Array, Array]:
     """Both arrays as float64, checked."""
-    import numpy as np
-
     golds, predictions = np.asarray(gold), np.asarray(predicted)
     for name, values in (("gold", golds), ("predicted", predictions)):
         if values.ndim != 1:
@@ -154,16 +142,13 @@ def _numbers(gold: ArrayLike, predicted: ArrayLike) -> tuple[Array, Array]:
             raise InputError(f"the {name} values are of type {values.dtype}; give numbers (label ids)")
         if not np.isfinite(values).all():
             row = int(np.flatnonzero(~np.isfinite(values))[0])
-            raise InputError(
-                f"the {name} value of row {row} is {values[row]}; only finite numbers have a score"
-            )
+            message = f"the {name} value of row {row} is {values[row]}; only finite numbers have a score"
+            raise InputError(message)
     return golds.astype(np.float64), predictions.astype(np.float64)
 
 
 def _labels(gold: ArrayLike, predicted: ArrayLike) -> tuple[Array, Array]:
     """Both arrays as int64, checked to be label ids."""
-    import numpy as np
-
     golds, predictions = _numbers(gold, predicted)
     for name, values in (("gold", golds), ("predicted", predictions)):
         if (values != np.floor(values)).any():

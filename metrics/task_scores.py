@@ -1,19 +1,17 @@
 """A task's scores, and the signature that says how they were computed."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 from common.provenance import code_version
 from metrics.scores import METRICS
 
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
-
-    Pair = tuple[ArrayLike, ArrayLike]  # gold, predicted: label ids, or numbers for a regression
+Pair = tuple[ArrayLike, ArrayLike]  # gold, predicted: label ids, or numbers for a regression
 
 
 class ScoredTask(Protocol):
@@ -51,8 +49,6 @@ def signature(task: ScoredTask, split: str, golds: Sequence[ArrayLike]) -> str:
     scored; their digest tells a subset or another version of the file from the official one.
     The form follows sacreBLEU's signatures.
     """
-    import numpy as np
-
     arrays = [np.asarray(gold, dtype="<f8") for gold in golds]
     digest = hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
     fields = {
