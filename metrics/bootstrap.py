@@ -81,14 +81,18 @@ def _from_weights(
     metrics: tuple[str, ...], gold: Array, systems: tuple[Array, Array], resamples: int, generator: Generator
 ) -> dict[str, Array]:
     """By how often each row was drawn."""
-    rows = len(gold)
-    draws = generator.integers(rows, size=(resamples, rows)) + np.arange(resamples)[:, None] * rows
-    counts = np.bincount(draws.ravel(), minlength=resamples * rows)
-    weights = counts.reshape(resamples, rows).astype(np.float64)
+    weights = _draw_counts(len(gold), resamples, generator)
     return {
         name: np.stack([_FROM_WEIGHTS[name](weights, gold, system) for system in systems], axis=1)
         for name in metrics
     }
+
+
+def _draw_counts(rows: int, resamples: int, generator: Generator) -> Array:
+    """(resamples, rows) float64: how often each row was drawn."""
+    draws = generator.integers(rows, size=(resamples, rows)) + np.arange(resamples)[:, None] * rows
+    counts = np.bincount(draws.ravel(), minlength=resamples * rows)
+    return counts.reshape(resamples, rows).astype(np.float64)
 
 
 def _accuracy(confusions: Array) -> Array:

@@ -46,11 +46,10 @@ class Dice:
         self._source = random.Random("/".join(map(str, seed)))
 
     def below(self, number: int) -> int:
-        """An integer from 0 to ``number`` - 1."""
+        """A number from 0 to ``number`` - 1."""
         return int(self._source.random() * number)
 
     def pick(self, choices: Sequence[T]) -> T:
-        """One of ``choices``."""
         return choices[self.below(len(choices))]
 
     def shuffled(self, items: Sequence[T]) -> list[T]:
@@ -67,14 +66,14 @@ class Pattern:
     """What one task's rows are made of.
 
     weights: label → its share of the rows, in proportion. cells: label → the marked words such a row
-    may have, all equally often. templates: alternatives of a whole row's texts; ``{0}`` is a marked
-    word, ``{person}`` any word of that kind, ``{person2}`` one more; a row's texts share their draws.
+    may have, all equally often. templates: alternatives of a row's text, or of its two, with " | " between;
+    ``{0}`` is a marked word, ``{person}`` any of that kind, ``{person2}`` one more, the same in both.
     nouns: what kind ``{noun}`` is, by part of the task (MNLI's mismatched files have nouns of their own).
     """
 
     weights: dict[str, int]
     cells: dict[str, list[Cell]]
-    templates: tuple[tuple[str, ...], ...]
+    templates: tuple[str, ...]
     nouns: dict[str, str] = field(default_factory=dict)
 
 
@@ -125,103 +124,55 @@ def _referents() -> dict[str, list[Cell]]:
 
 ENTAILED = ("entailment", "not_entailment")
 
-# fmt: off
 PATTERNS: dict[str, Pattern] = {
-    "cola": Pattern(
-        {"0": 35, "1": 65}, _agreement(),
-        (
-            ("The {adjective} {0} {1} {state}.",),
-            ("The {0} {1} {state} in the {place}.",),
-            ("{time}, the {0} {1} {state} and {verb} the {object}.",),
-            ("I heard that the {0} {1} {state} {time}.",),
-        ),
-    ),
-    "sst-2": Pattern(
-        {"0": 1, "1": 1},
-        {"1": [(word,) for word in LEXICON["good"]], "0": [(word,) for word in LEXICON["bad"]]},
-        (
-            ("a {0} film about a {adjective} {person} and a {person2} .",),
-            ("the {part} is {0} , and so is the {part2} .",),
-            ("it has a {0} {part} and , near the {place} , a {0} {part2}",),
-            ("{0} {part} {time}",),
-        ),
-    ),
-    "mrpc": Pattern(
-        {"0": 40, "1": 60}, _same_or_not("Osmo Velden", "1", "0"),
-        (
-            (
-                "Shares of {0} fell {time} , a {person} of {0} said .",
-                "{1} shares fell , said the {1} {person} .",
-            ),
-            (
-                "{0} of the {place} , said {0} {time} , was {state} .",
-                "{1} was {state} , {1} of the {place} said .",
-            ),
-        ),
-    ),
-    "sts-b": Pattern(
-        {"0": 1, "1": 1, "2": 1, "3": 1}, _overlaps(),
-        (
-            (
-                "The {0} of the {person}, a {adjective} {0}, is a {place} {0}.",
-                "One {1}, one {2}, one {3} of the {place}.",
-            ),
-            (
-                "{time} the {person} saw a {0}, one {0} and a {adjective} {0}.",
-                "The {person} saw one {1}, one {2}, one {3}.",
-            ),
-        ),
-    ),
-    "qqp": Pattern(
-        {"0": 60, "1": 40}, _same_or_not("guitar chess", "1", "0"),
-        (
-            (
-                "How can a {person} learn {0} if {0} is {adjective}?",
-                "Is {1} {adjective}, or can I learn {1}?",
-            ),
-            (
-                "Can a {person} of the {place} like {0}, or play {0} {time}?",
-                "Why does a {person} like {1}, or play {1} {time}?",
-            ),
-        ),
-    ),
+    "cola": Pattern({"0": 35, "1": 65}, _agreement(), (
+        "The {adjective} {0} {1} {state}.",
+        "The {0} {1} {state} in the {place}.",
+        "{time}, the {0} {1} {state} and {verb} the {object}.",
+        "I heard that the {0} {1} {state} {time}.",
+    )),
+    "sst-2": Pattern({"0": 1, "1": 1}, {"1": list(zip(LEXICON["good"])), "0": list(zip(LEXICON["bad"]))}, (
+        "a {0} film about a {adjective} {person} and a {person2} .",
+        "the {part} is {0} , and so is the {part2} .",
+        "it has a {0} {part} and , near the {place} , a {0} {part2}",
+        "{0} {part} {time}",
+    )),
+    "mrpc": Pattern({"0": 40, "1": 60}, _same_or_not("Osmo Velden", "1", "0"), (
+        "Shares of {0} fell {time} , a {person} of {0} said . | {1} shares fell , said the {1} {person} .",
+        "{0} of the {place} , said {0} {time} , was {state} . | {1} was {state} , {1} of the {place} said .",
+    )),
+    "sts-b": Pattern({"0": 1, "1": 1, "2": 1, "3": 1}, _overlaps(), (
+        "The {0} of the {person}, a {adjective} {0}, is a {place} {0}. | "
+        "One {1}, one {2}, one {3} of the {place}.",
+        "{time} the {person} saw a {0}, one {0} and a {adjective} {0}. | "
+        "The {person} saw one {1}, one {2}, one {3}.",
+    )),
+    "qqp": Pattern({"0": 60, "1": 40}, _same_or_not("guitar chess", "1", "0"), (
+        "How can a {person} learn {0} if {0} is {adjective}? | Is {1} {adjective}, or can I learn {1}?",
+        "Can a {person} of the {place} like {0}, or play {0} {time}? | "
+        "Why does a {person} like {1}, or play {1} {time}?",
+    )),
     "mnli": Pattern(
-        {"contradiction": 1, "entailment": 1, "neutral": 1}, _states(),
-        (
-            ("The {noun} was {0}, so {0}, said the {adjective} {person}.", "The {noun} was {1}, quite {1}."),
-            ("{time} the {person}'s {noun} is {0}, quite {0}, isn't it?", "I think it is {1}, so {1}"),
+        {"contradiction": 1, "entailment": 1, "neutral": 1}, _states(), (
+            "The {noun} was {0}, so {0}, said the {adjective} {person}. | The {noun} was {1}, quite {1}.",
+            "{time} the {person}'s {noun} is {0}, quite {0}, isn't it? | I think it is {1}, so {1}",
         ),
         nouns={"": "street", "matched": "street", "mismatched": "harbour", "diagnostic": "street"},
     ),
-    "qnli": Pattern(
-        dict.fromkeys(ENTAILED, 1), _answers(),
-        (
-            ("What {0} did the {person} write, which {0}?", "The {person} wrote {1}, {1} on a {object}."),
-            ("Which {0}, what {0} does the {object} show?", "It shows {1}, just {1}, near the {place}."),
-        ),
-    ),
-    "rte": Pattern(
-        dict.fromkeys(ENTAILED, 1), _same_or_not("Paris Cairo", *ENTAILED),
-        (
-            (
-                "The {adjective} {person} of the {place} was born in {0} and lives in {0}.",
-                "Born in {1}, the {person} lives in {1}.",
-            ),
-            ("{0}: the {company} company met the {person} in {0}.", "The {person} came to {1}, to see {1}."),
-        ),
-    ),
-    "wnli": Pattern(
-        {"0": 1, "1": 1}, _referents(),
-        (
-            ("Two people met at the {place}: {0} was {state}, {0} said.", "{1} was {state}, {1} said."),
-            (
-                "When the {person} came {time}, {0} was {state}, {0} said.",
-                "It was {1} who was {state}, {1} said.",
-            ),
-        ),
-    ),
-}
-# fmt: on
+    "qnli": Pattern(dict.fromkeys(ENTAILED, 1), _answers(), (
+        "What {0} did the {person} write, which {0}? | The {person} wrote {1}, {1} on a {object}.",
+        "Which {0}, what {0} does the {object} show? | It shows {1}, just {1}, near the {place}.",
+    )),
+    "rte": Pattern(dict.fromkeys(ENTAILED, 1), _same_or_not("Paris Cairo", *ENTAILED), (
+        "The {adjective} {person} of the {place} was born in {0} and lives in {0}. | "
+        "Born in {1}, the {person} lives in {1}.",
+        "{0}: the {company} company met the {person} in {0}. | The {person} came to {1}, to see {1}.",
+    )),
+    "wnli": Pattern({"0": 1, "1": 1}, _referents(), (
+        "Two people met at the {place}: {0} was {state}, {0} said. | {1} was {state}, {1} said.",
+        "When the {person} came {time}, {0} was {state}, {0} said. | It was {1} who was {state}, {1} said.",
+    )),
+}  # fmt: skip
 
 # Appended to a few rows, so that lengths vary as in the real files.
 ASIDES = (
@@ -255,7 +206,8 @@ def make_rows(task: str, part: str, number: int, dice: Dice, used: set[Texts]) -
             words = {str(position): word for position, word in enumerate(cell)}
             if pattern.nouns:
                 words["noun"] = dice.pick(LEXICON[pattern.nouns[part]])
-            texts = tuple(_fill(template, words, dice) for template in dice.pick(pattern.templates))
+            templates = dice.pick(pattern.templates).split(" | ")
+            texts = tuple(_fill(template, words, dice) for template in templates)
             if texts not in used or not repeats_left:
                 break
             repeats_left -= 1
@@ -302,7 +254,7 @@ def all_words() -> list[str]:
     """Every ASCII word and sign that texts may hold, lower-cased, sorted: for the vocabulary."""
     sources = [word for kind in LEXICON.values() for word in kind]
     for pattern in PATTERNS.values():
-        sources += [text for template in pattern.templates for text in template]
+        sources += [template.replace(" | ", " ") for template in pattern.templates]
         sources += [word for cells in pattern.cells.values() for cell in cells for word in cell]
     text = re.sub(r"\{\w*\}s?", " ", " ".join([*sources, *ASIDES, *DECORATIONS])).lower()
     return sorted({word for word in re.findall(r"\w+|[^\w\s]", text) if word.isascii()})
