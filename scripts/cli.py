@@ -9,6 +9,7 @@ same flags and have the same exit codes.
 """
 
 import ast
+import difflib
 import runpy
 import sys
 from collections.abc import Sequence
@@ -22,50 +23,23 @@ from common.errors import UsageError
 NAME = "convbert-glue"
 SUBCOMMANDS: dict[str, dict[str, str]] = {
     "fine-tune": {
-        "finetune": "glue.run_glue",
-        "evaluate": "glue.run_eval",
-        "predict": "glue.run_predict",
-        "summary": "glue.summary",
-        "score": "glue.score",
-        "compare-predictions": "glue.compare",
+        "finetune": "glue.run_glue", "evaluate": "glue.run_eval", "predict": "glue.run_predict",
+        "summary": "glue.summary", "score": "glue.score", "compare-predictions": "glue.compare",
     },
-    "hand in": {
-        "check": "submission.check",
-        "pack": "submission.pack",
-        "diff": "submission.diff",
-    },
+    "submission files": {"check": "submission.check", "pack": "submission.pack", "diff": "submission.diff"},
     "many runs": {
-        "sweep": "lab.sweep",
-        "results": "lab.selection",
-        "ensemble": "lab.ensemble",
-        "submit": "lab.submit",
-        "history": "lab.history",
-        "report": "lab.report",
+        "sweep": "lab.sweep", "results": "lab.selection", "ensemble": "lab.ensemble", "submit": "lab.submit",
+        "history": "lab.history", "report": "lab.report",
     },
-    "SQuAD": {
-        "squad-train": "squad.run_squad",
-        "squad-evaluate": "squad.evaluate",
-    },
-    "pre-training": {
-        "pretrain": "pretraining.run_pretrain",
-        "pretrain-curves": "pretraining.curves",
-    },
-    "models": {
-        "convert": "checkpoints.convert",
-        "compare": "scripts.compare",
-        "export": "deploy.export",
-    },
-    "serve": {
-        "infer": "deploy.infer",
-        "serve": "deploy.serve",
-        "ask": "deploy.client",
-    },
+    "SQuAD": {"squad-train": "squad.run_squad", "squad-evaluate": "squad.evaluate"},
+    "pre-training": {"pretrain": "pretraining.run_pretrain", "pretrain-curves": "pretraining.curves"},
+    "models": {"convert": "checkpoints.convert", "compare": "scripts.compare", "export": "deploy.export"},
+    "serve": {"infer": "deploy.infer", "serve": "deploy.serve", "ask": "deploy.client"},
     "data": {
-        "download-glue": "scripts.download_glue",
-        "download-squad": "scripts.download_squad",
+        "download-glue": "scripts.download_glue", "download-squad": "scripts.download_squad",
         "make-sample": "scripts.make_sample",
     },
-}
+}  # fmt: skip
 MODULES = {name: module for group in SUBCOMMANDS.values() for name, module in group.items()}
 _PROJECT = Path(__file__).resolve().parents[1]
 _PACKAGES = ("paddlepaddle", "paddlepaddle-gpu", "numpy", "tokenizers", "safetensors", "onnxruntime")
@@ -88,16 +62,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.argv = [f"{NAME} {name}", *rest]
         runpy.run_module(MODULES[name], run_name="__main__")
     else:
-        raise UsageError(f"{name!r} is no subcommand{_nearest(name)}; {NAME} --help lists them")
+        near = difflib.get_close_matches(name, MODULES, n=1)
+        meant = f" (did you mean {near[0]}?)" if near else ""
+        raise UsageError(f"{name!r} is no subcommand{meant}; {NAME} --help lists them")
 
 
 def overview() -> str:
     """The subcommands by what a person wants, each with the first line of its module's docstring."""
-    lines = [
-        f"usage: {NAME} SUBCOMMAND [flags]",
-        f"       {NAME} SUBCOMMAND --help",
-        f"       {NAME} --version",
-    ]
+    usage = (f"{NAME} SUBCOMMAND [flags]", f"{NAME} SUBCOMMAND --help", f"{NAME} --version")
+    lines = ["usage: " + "\n       ".join(usage)]
     width = max(map(len, MODULES)) + 2
     for group, rows in SUBCOMMANDS.items():
         lines += ["", f"{group}:"]
@@ -122,20 +95,8 @@ def versions() -> list[str]:
             lines.append(f"{package} {version(package)}")
         except PackageNotFoundError:
             continue
-    chip = processor()
-    return [
-        *lines,
-        f"Python {sys.version.split()[0]}",
-        f"processor {chip['model']}",
-        f"features {chip['features']}",
-    ]
-
-
-def _nearest(name: str) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(name, MODULES, n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
+    chip, python = processor(), sys.version.split()[0]
+    return [*lines, f"Python {python}", f"processor {chip['model']}", f"features {chip['features']}"]
 
 
 def entry() -> NoReturn:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from common.command_line import CommandParser, path, program, run
 from common.errors import InputError
+from lab.command_chain import last_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,17 +55,10 @@ class Difference:
 def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m scripts.compare", description=__doc__)
     which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument(
-        "--model",
-        type=path,
-        metavar="NAME_OR_FOLDER",
-        help="a model folder, a run's, or a published model's name",
-    )
-    which.add_argument(
-        "--random_weights",
-        choices=("small", "medium-small", "base"),
-        help="a ConvBERT of this size with random weights, where real ones cannot be had",
-    )
+    help_text = "a model folder, a run's, or a published model's name"
+    which.add_argument("--model", type=path, metavar="NAME_OR_FOLDER", help=help_text)
+    help_text = "a ConvBERT of this size with random weights, where real ones cannot be had"
+    which.add_argument("--random_weights", choices=("small", "medium-small", "base"), help=help_text)
     parser.add_argument(
         "--against", nargs="+", choices=PEERS, default=list(PEERS), help="the peers (default: both)"
     )
@@ -78,8 +72,13 @@ def make_parser() -> CommandParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
+    from checkpoints.registry import model_folder, resolve
+
     with tempfile.TemporaryDirectory() as scratch:
-        folder = _folder(flags.model) if flags.model else _random_model(Path(scratch), flags.random_weights)
+        if flags.model:
+            folder = model_folder(resolve(flags.model))
+        else:
+            folder = _random_model(Path(scratch), flags.random_weights)
         apart = []
         for peer in flags.against:
             differences, versions = compare(folder, peer, getattr(flags, f"{peer}_python"), Path(scratch))
@@ -93,12 +92,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     if apart:
         limit = f"over {TOLERANCE:g} of the largest number apart"
         raise InputError(f"{flags.model or flags.random_weights}: {limit}: {'; '.join(apart)}")
-
-
-def _folder(name_or_path: str) -> Path:
-    from checkpoints.registry import model_folder, resolve
-
-    return model_folder(resolve(name_or_path))
 
 
 def compare(folder: Path, peer: str, python: str, scratch: Path) -> tuple[list[Difference], str]:
@@ -126,16 +119,13 @@ def compare(folder: Path, peer: str, python: str, scratch: Path) -> tuple[list[D
         _difference("rows without padding", theirs["alone"], _hidden(folder, alone), must_agree=True),
         _difference("padded rows, ours as it is", theirs["padded"][real], _hidden(folder, padded)[real]),
     ]
-    if config.is_conv:
-        as_published = _hidden(folder, padded, reference_padding=True)[real]
-        must = peer == "huggingface"
-        differences.append(
-            _difference("padded rows, reference_padding", theirs["padded"][real], as_published, must)
-        )
-    if config.is_conv and peer == "paddlenlp":
-        as_theirs = _hidden(folder, padded, reference_padding=True, zero_pad=True)[real]
-        what = "padded rows, reference_padding, [PAD] embedded as zeros"
-        differences.append(_difference(what, theirs["padded"][real], as_theirs, must_agree=True))
+    variants = [("padded rows, reference_padding", False)]
+    if peer == "paddlenlp":
+        variants.append(("padded rows, reference_padding, [PAD] embedded as zeros", True))
+    for what, zero_pad in variants if config.is_conv else []:
+        ours = _hidden(folder, padded, reference_padding=True, zero_pad=zero_pad)[real]
+        must_agree = (what, zero_pad) == variants[-1]  # the way in which the peer pads
+        differences.append(_difference(what, theirs["padded"][real], ours, must_agree))
     return differences, versions
 
 
@@ -186,27 +176,19 @@ def _difference(what: str, theirs: "np.ndarray", ours: "np.ndarray", must_agree:
 
 def _run_peer(peer: str, python: str, folder: Path, scratch: Path) -> str:
     """Let the peer's process write hidden.npz; returns its versions."""
-    worker = Path(__file__).with_name(f"hidden_states_{peer}.py")
-    command = [
-        python,
-        str(worker),
-        str(folder.resolve()),
-        str(scratch / "batches.npz"),
-        str(scratch / "hidden.npz"),
-    ]
+    files = [folder.resolve(), scratch / "batches.npz", scratch / "hidden.npz"]
+    command = [python, str(Path(__file__).with_name(f"hidden_states_{peer}.py")), *map(str, files)]
+    flag = f"--{peer}_python {python}"
     try:
         done = subprocess.run(command, cwd=scratch, capture_output=True, encoding="utf-8", errors="replace")
     except OSError as error:
-        raise InputError(
-            f"--{peer}_python {python}: {error.strerror}; name an environment's bin/python"
-        ) from None
+        raise InputError(f"{flag}: {error.strerror}; name an environment's bin/python") from None
     if done.returncode:
-        messages = [line for line in done.stderr.strip().splitlines() if line.strip()] or ["nothing said"]
-        raise InputError(f"--{peer}_python {python}: {messages[-1]} (exit {done.returncode})")
+        raise InputError(f"{flag}: {last_line(done.stderr)} (exit {done.returncode})")
     try:
         return str(json.loads(done.stdout.strip().splitlines()[-1])["versions"])
     except (ValueError, LookupError, TypeError):
-        raise InputError(f"--{peer}_python {python}: does not answer as a Python with {peer} would") from None
+        raise InputError(f"{flag}: does not answer as a Python with {peer} would") from None
 
 
 def _random_model(scratch: Path, size: str) -> Path:

@@ -10,7 +10,6 @@ model is.
 """
 
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -20,6 +19,7 @@ import submission
 from common.command_line import CommandParser, path, run, tolerance
 from common.errors import InputError
 from common.files import write_text
+from common.messages import say
 from encoders.runtime import usable_cores
 from glue import summary
 from glue.tasks import TASKS, task_name
@@ -36,19 +36,12 @@ EPOCHS = 8
 
 def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m scripts.demo", description=__doc__)
-    parser.add_argument(
-        "--output_dir",
-        default="runs/demo",
-        type=path,
-        metavar="DIR",
-        help="where all of it goes (default: runs/demo)",
-    )
-    parser.add_argument(
-        "--tasks", nargs="+", type=task_name, metavar="TASK", help="train these only; pack nothing"
-    )
-    parser.add_argument(
-        "--seed", type=int, default=42, metavar="N", help="seed of the trainings (default: 42)"
-    )
+    help_text = "where all of it goes (default: runs/demo)"
+    parser.add_argument("--output_dir", default="runs/demo", type=path, metavar="DIR", help=help_text)
+    help_text = "train these only; pack nothing"
+    parser.add_argument("--tasks", nargs="+", type=task_name, metavar="TASK", help=help_text)
+    help_text = "seed of the trainings (default: 42)"
+    parser.add_argument("--seed", type=int, default=42, metavar="N", help=help_text)
     parser.add_argument(
         "--num_train_epochs", type=tolerance, default=EPOCHS, metavar="N",
         help=f"epochs of each training; fewer take less time and learn less (default: {EPOCHS})",
@@ -63,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if folder.is_dir() and any(folder.iterdir()) and not (folder / "data" / MODEL_FOLDER).is_dir():
         raise InputError("holds something else than a demo; take another --output_dir", path=folder)
     write_sample(folder / "data", shuffle_train_labels=flags.shuffle_train_labels, overwrite=True)
-    _say(f"sample written to {folder / 'data'}")
+    say(f"sample written to {folder / 'data'}")
     tasks = flags.tasks or list(TASKS)
     train_all(folder, tasks, "--seed", flags.seed, "--num_train_epochs", flags.num_train_epochs)
     data, predictions, archive = folder / "data", folder / "predictions", folder / "submission.zip"
@@ -77,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"\n{page}: all of it on one page")
     if not flags.tasks:
         print(f"{archive} is packed and checked")
-    _say(f"{time.monotonic() - started:.0f} s in all")
+    say(f"{time.monotonic() - started:.0f} s in all")
 
 
 def train_all(folder: Path, tasks: Sequence[str], *flags: object) -> None:
@@ -87,7 +80,7 @@ def train_all(folder: Path, tasks: Sequence[str], *flags: object) -> None:
         jobs = {pool.submit(_train_and_predict, folder, task, *flags): task for task in tasks}
         try:
             for number, job in enumerate(as_completed(jobs), 1):
-                _say(f"[{number}/{len(tasks)}] {job.result()}")
+                say(f"[{number}/{len(tasks)}] {job.result()}")
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -111,10 +104,6 @@ def _train_and_predict(folder: Path, task: str, *flags: object) -> str:
     if done.returncode:
         raise InputError(f"{task}: exit {done.returncode}: {last_line(done.stderr)}")
     return f"{done.stdout.partition(';')[0]} ({time.monotonic() - started:.0f} s)"
-
-
-def _say(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ folder of each task.
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from common.cache import make_dir
@@ -16,6 +16,7 @@ from common.command_line import CommandParser, path, run
 from common.errors import InputError
 from common.files import atomic_write
 from glue.tasks import TASKS, Task, task_name
+from scripts.unpacking import unpack
 
 SERVER = "https://dl.fbaipublicfiles.com"
 _GLUE, _SENTEVAL = "glue/data", "senteval/senteval_data"
@@ -59,12 +60,10 @@ PLAIN: dict[str, dict[str, tuple[str, int, str]]] = {
 def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m scripts.download_glue", description=__doc__)
     parser.add_argument("--data_dir", type=path, metavar="DIR", help="where to (default: the download cache)")
-    parser.add_argument(
-        "--task_name", action="append", type=task_name, metavar="TASK", help="only this task; may be repeated"
-    )
-    parser.add_argument(
-        "--server", default=SERVER, metavar="URL", help=f"a mirror with the same paths (default: {SERVER})"
-    )
+    help_text = "only this task; may be repeated"
+    parser.add_argument("--task_name", action="append", type=task_name, metavar="TASK", help=help_text)
+    help_text = f"a mirror with the same paths (default: {SERVER})"
+    parser.add_argument("--server", default=SERVER, metavar="URL", help=help_text)
     return parser
 
 
@@ -99,19 +98,14 @@ def download(folder: str, files: list[str], data_dir: Path, server: str = SERVER
     for part, (address, size, digest) in rows.items():
         source = Source(f"{server.rstrip('/')}/{address}", size, f"sha256:{digest}")
         fetched[part] = fetch(source, data_dir / ".fetched" / address.rsplit("/", 1)[-1])
-    _PREPARE.get(folder, _from_archive)(fetched, folder_path, files)
+    if folder == "MRPC":
+        assemble_mrpc(fetched, folder_path)
+    elif folder in PLAIN:
+        _write(folder_path / files[0], [fetched["test"].read_bytes()])
+    else:
+        unpack(fetched["archive"], folder_path, files)
     for file in fetched.values():
         file.unlink()
-
-
-def _from_archive(fetched: dict[str, Path], folder_path: Path, files: list[str]) -> None:
-    from scripts.unpacking import unpack
-
-    unpack(fetched["archive"], folder_path, files)
-
-
-def _diagnostic(fetched: dict[str, Path], folder_path: Path, files: list[str]) -> None:
-    _write(folder_path / files[0], [fetched["test"].read_bytes()])
 
 
 def _write(path: Path, lines: list[bytes]) -> None:
@@ -119,7 +113,7 @@ def _write(path: Path, lines: list[bytes]) -> None:
         file.writelines(lines)
 
 
-def assemble_mrpc(fetched: dict[str, Path], folder_path: Path, files: list[str]) -> None:
+def assemble_mrpc(fetched: dict[str, Path], folder_path: Path) -> None:
     """MRPC's official files from the corpus: its training rows divided by the list of dev pairs, each
     line as it stands; its test rows numbered, without the gold labels that stand there."""
     header, *rows = _lines(fetched["train"])
@@ -132,10 +126,8 @@ def assemble_mrpc(fetched: dict[str, Path], folder_path: Path, files: list[str])
             raise InputError(f"expected 5 columns, found {len(fields)}", path=fetched["train"], line=number)
         parts[tuple(fields[1:3]) in wanted].append(row)
     if len(parts[True]) - 1 != len(wanted):
-        raise InputError(
-            f"names {len(wanted)} pairs, {len(parts[True]) - 1} of them in the corpus",
-            path=fetched["dev_ids"],
-        )
+        message = f"names {len(wanted)} pairs, {len(parts[True]) - 1} of them in the corpus"
+        raise InputError(message, path=fetched["dev_ids"])
     _write(folder_path / "train.tsv", parts[False])
     _write(folder_path / "dev.tsv", parts[True])
     _, *rows = _lines(fetched["test"])
@@ -145,12 +137,6 @@ def assemble_mrpc(fetched: dict[str, Path], folder_path: Path, files: list[str])
 
 def _lines(path: Path) -> list[bytes]:
     return path.read_bytes().splitlines(keepends=True)
-
-
-_PREPARE: dict[str, Callable[[dict[str, Path], Path, list[str]], None]] = {
-    "MRPC": assemble_mrpc,
-    "diagnostic": _diagnostic,
-}
 
 
 if __name__ == "__main__":

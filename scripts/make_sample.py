@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 from common.command_line import CommandParser, count, path, run
 from common.errors import InputError, UsageError
 from common.files import sha256_of, write_text
+from common.messages import say
 from glue.tasks import TASKS, Split, Task
 from scripts.sample_language import PATTERNS, Dice, Texts, make_rows
 from scripts.tiny_model import write_model_folder
@@ -64,12 +65,9 @@ def row_counts(rows: int = ROWS) -> dict[str, int]:
 
 
 def write_sample(
-    folder: str | Path,
-    rows: int = ROWS,
-    seed: int = 0,
-    shuffle_train_labels: bool = False,
+    folder: str | Path, rows: int = ROWS, seed: int = 0, shuffle_train_labels: bool = False,
     overwrite: bool = False,
-) -> None:
+) -> None:  # fmt: skip
     """Write the nine tasks, AX and the model folder ``tiny-convbert`` below ``folder``.
 
     rows: of each training file, at least 40; dev files have a quarter, test files an eighth.
@@ -114,22 +112,17 @@ def _refuse_other_files(root: Path, texts: Iterator[tuple[str, str]]) -> None:
     for entry in root.rglob("*"):
         name = entry.relative_to(root).as_posix()
         if not entry.is_dir() and (name not in digests or sha256_of(entry) != digests[name]):
-            raise InputError(
-                "is no file of this sample; give an empty folder, or write over it with --overwrite",
-                path=entry,
-            )
+            message = "is no file of this sample; give an empty folder, or write over it with --overwrite"
+            raise InputError(message, path=entry)
 
 
 def _file_text(task: Task, split: Split, rows: list[tuple[Texts, str]], dice: Dice) -> str:
     if split.part == "mismatched" and split.kind == "test":
         rows[4] = (("Say that again? ", "n/a"), rows[4][1])
-    if split.headless:
-        columns, lines = list(split.headless), []
-    else:
-        columns = _columns(task, split)
-        lines = ["\t".join(columns)]
+    columns = list(split.headless) or _columns(task, split)
+    lines = [] if split.headless else ["\t".join(columns)]
     for row, (texts, label) in enumerate(rows):
-        cells = dict(_cells(task, split, row, texts, label, dice))
+        cells = _cells(task, split, row, texts, label, dice)
         lines.append("\t".join(cells[name] for name in columns))
     if split.skips_defects:
         lines[30:30] = QQP_DEFECTS[:2]
@@ -146,42 +139,35 @@ def _columns(task: Task, split: Split) -> list[str]:
     return ["index", *task.text_columns, *([task.label_column] if split.kind != "test" else [])]
 
 
-def _cells(
-    task: Task, split: Split, row: int, texts: Texts, label: str, dice: Dice
-) -> Iterator[tuple[str, str]]:
-    """(column name, cell) for every column that some file of the task has."""
+def _cells(task: Task, split: Split, row: int, texts: Texts, label: str, dice: Dice) -> dict[str, str]:
+    """Column name → cell, for every column that some file of the task has."""
     label = _score(label, dice) if task.is_regression else label
     number = dice.below(1_000_000)
-    yield from (("index", str(row)), ("id", str(row if split.kind == "test" else row * 7 + number % 7)))
-    yield from (("qid1", str(number)), ("qid2", str(number + 1)))
-    yield from (("#1 ID", str(1_000_000 + number)), ("#2 ID", str(1_000_000 + number * 3 % 999_983)))
-    yield from (("promptID", str(number)), ("pairID", f"{number}{label[0] if split.kind != 'test' else ''}"))
-    yield from (
-        ("genre", PATTERNS[task.name].nouns.get(split.part, "main-sample")),
-        ("filename", "templates"),
-    )
-    yield from (("year", f"2020{split.kind}"), ("old_index", f"{row:04d}"))
-    yield from (("source1", "none"), ("source2", "none"))
-    yield from (("source", f"mk{number % 20:02d}"), ("mark", _mark(label, number)))
+    is_test = split.kind == "test"
+    # The linguists' marks, blank in most rows.
+    mark = "" if label == "1" else "??" if number % 9 == 0 else "*"
+    cells = {
+        "index": str(row), "id": str(row if is_test else row * 7 + number % 7), "qid1": str(number),
+        "qid2": str(number + 1), "#1 ID": str(1_000_000 + number),
+        "#2 ID": str(1_000_000 + number * 3 % 999_983), "promptID": str(number),
+        "pairID": f"{number}{'' if is_test else label[0]}", "filename": "templates",
+        "genre": PATTERNS[task.name].nouns.get(split.part, "main-sample"), "year": f"2020{split.kind}",
+        "old_index": f"{row:04d}", "source1": "none", "source2": "none", "source": f"mk{number % 20:02d}",
+        "mark": mark, **{f"label{annotator}": label for annotator in range(1, 6)},
+    }  # fmt: skip
     for position, (name, text) in enumerate(zip(task.text_columns, texts, strict=True), 1):
-        yield from (
-            (f"sentence{position}_binary_parse", _binary_parse(text)),
-            (f"sentence{position}_parse", _parse(text)),
-        )
-        yield name, text + _ending(task, split, row, position)
-    yield from ((f"label{annotator}", label) for annotator in range(1, 6))
-    yield task.label_column, label
+        words = text.split()
+        opened = " ".join(f"( {word}" for word in words[:-1])
+        cells[f"sentence{position}_binary_parse"] = f"{opened} {words[-1]}{' )' * (len(words) - 1)}"
+        cells[f"sentence{position}_parse"] = f"(ROOT {' '.join(f'(X {word})' for word in words)})"
+        cells[name] = text + _ending(task, split, row, position)
+    return {**cells, task.label_column: label}
 
 
 def _score(shared: str, dice: Dice) -> str:
     """Of three marked words ``shared`` agree: 0 to 5 in thirds, give or take 0.4, as means of annotators."""
     score = 5 * int(shared) / 3 + 0.2 * (dice.below(5) - 2)
     return f"{min(5.0, max(0.0, score)):.3f}"
-
-
-def _mark(label: str, number: int) -> str:
-    # The linguists' marks, blank in most rows.
-    return "" if label == "1" else ("??" if number % 9 == 0 else "*")
 
 
 def _ending(task: Task, split: Split, row: int, position: int) -> str:
@@ -191,27 +177,16 @@ def _ending(task: Task, split: Split, row: int, position: int) -> str:
     return " " if task.name == "mnli" and position == 2 and row % 17 == 2 else ""
 
 
-def _binary_parse(text: str) -> str:
-    words = text.split()
-    return " ".join(f"( {word}" for word in words[:-1]) + f" {words[-1]}" + " )" * (len(words) - 1)
-
-
-def _parse(text: str) -> str:
-    return "(ROOT " + " ".join(f"(X {word})" for word in text.split()) + ")"
-
-
 def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m scripts.make_sample", description=__doc__)
     parser.add_argument("--output_dir", required=True, type=path, metavar="DIR", help="folder to write into")
     parser.add_argument(
         "--rows", type=count, default=ROWS, metavar="N", help=f"rows of a training file (default: {ROWS})"
     )
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="another seed, another sample (default: 0)"
-    )
-    parser.add_switch(
-        "--shuffle_train_labels", help="a control: training labels that say nothing of the texts"
-    )
+    help_text = "another seed, another sample (default: 0)"
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help=help_text)
+    help_text = "a control: training labels that say nothing of the texts"
+    parser.add_switch("--shuffle_train_labels", help=help_text)
     parser.add_switch("--overwrite", help="also into a folder that holds other files")
     return parser
 
@@ -220,10 +195,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
     write_sample(flags.output_dir, flags.rows, flags.seed, flags.shuffle_train_labels, flags.overwrite)
     counts = row_counts(flags.rows)
-    print(
-        f"{len(counts)} files, {sum(counts.values())} rows, and {MODEL_FOLDER}/ in {flags.output_dir}",
-        file=sys.stderr,
-    )
+    say(f"{len(counts)} files, {sum(counts.values())} rows, and {MODEL_FOLDER}/ in {flags.output_dir}")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ whose labels are not public: they are shown for orientation, without a differenc
 
 import statistics
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from common.command_line import CommandParser, run
@@ -28,9 +28,8 @@ SIZES = ("small", "medium-small", "base")
 def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m scripts.reproduction", description=__doc__)
     parser.add_argument("runs_dir", metavar="RUNS_DIR", help="a folder with runs in it, at any depth")
-    parser.add_argument(
-        "--size", choices=SIZES, default="base", help="whose published rows to show (default: base)"
-    )
+    help_text = "whose published rows to show (default: base)"
+    parser.add_argument("--size", choices=SIZES, default="base", help=help_text)
     add_format(parser)
     return parser
 
@@ -63,27 +62,24 @@ def table_rows(measured: Scores, size: str) -> list[dict[str, str]]:
     for row in (*glue_published.ROWS, *squad_published.ROWS):
         if row.size == size:
             published[f"{row.name}, {row.split}"] |= row.scores
-    has_glue = any(name in measured for name in TASKS)
-    keys = {name: task.score_keys for name, task in TASKS.items() if has_glue}
-    rows = [_row(name, key, measured, published) for name, of_task in keys.items() for key in of_task]
-    for name, average in (("leaderboard", leaderboard_average), ("ConvBERT paper", paper_average)):
-        if has_glue:
+
+    def rows_of(keys: Mapping[str, Sequence[str]]) -> Iterator[dict[str, str]]:
+        for task, key in ((task, key) for task, of_task in keys.items() for key in of_task):
+            value = measured.get(task, {}).get(key)
+            cells = {
+                column: _cell(scores.get(task, {}).get(key), value if column.endswith(", dev") else None)
+                for column, scores in published.items()
+            }
+            yield {"task": task, "score": key, "dev": _cell(value), **cells}
+
+    rows = []
+    if any(name in measured for name in TASKS):
+        rows += rows_of({name: task.score_keys for name, task in TASKS.items()})
+        for name, average in (("leaderboard", leaderboard_average), ("ConvBERT paper", paper_average)):
             columns = {"dev": measured, **published}
             cells = {column: _cell(average(scores, TASKS)) for column, scores in columns.items()}
             rows.append({"task": "average", "score": name, **cells})
-    squad_keys = {name: of_task for name, of_task in SQUAD_KEYS.items() if name in measured}
-    return rows + [
-        _row(name, key, measured, published) for name, of_task in squad_keys.items() for key in of_task
-    ]
-
-
-def _row(task: str, key: str, measured: Scores, published: Mapping[str, Scores]) -> dict[str, str]:
-    value = measured.get(task, {}).get(key)
-    cells = {
-        column: _cell(scores.get(task, {}).get(key), value if column.endswith(", dev") else None)
-        for column, scores in published.items()
-    }
-    return {"task": task, "score": key, "dev": _cell(value), **cells}
+    return [*rows, *rows_of({name: keys for name, keys in SQUAD_KEYS.items() if name in measured})]
 
 
 def _cell(score: float | None, measured: float | None = None) -> str:

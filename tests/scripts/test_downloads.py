@@ -146,7 +146,7 @@ def mrpc(tmp_path: Path, **parts: bytes) -> dict[str, bytes]:
     }
     for part, content in contents.items():
         (tmp_path / part).write_bytes(content)
-    assemble_mrpc({part: tmp_path / part for part in contents}, tmp_path / "out", [])
+    assemble_mrpc({part: tmp_path / part for part in contents}, tmp_path / "out")
     return {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
 
 
