@@ -72,7 +72,7 @@ def table_rows(measured: Scores, size: str) -> list[dict[str, str]]:
             }
             yield {"task": task, "score": key, "dev": _cell(value), **cells}
 
-    rows = []
+    rows: list[dict[str, str]] = []
     if any(name in measured for name in TASKS):
         rows += rows_of({name: task.score_keys for name, task in TASKS.items()})
         for name, average in (("leaderboard", leaderboard_average), ("ConvBERT paper", paper_average)):
