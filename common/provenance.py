@@ -63,8 +63,8 @@ def difference(expected: Provenance, actual: Provenance, unknown_may_pass: bool 
         for name, digest in _digests(expected).items()
         if digests.get(name) != digest and (name in digests or not unknown_may_pass)
     ]
-    settings = {**_flat(actual.settings), "code": actual.code}
-    wanted = {**_flat(expected.settings), **({"code": expected.code} if expected.code else {})}
+    settings = {**flat(actual.settings), "code": actual.code}
+    wanted = {**flat(expected.settings), **({"code": expected.code} if expected.code else {})}
     differences += [
         f"{name} {shortened(settings.get(name), _LONGEST_VALUE)}, expected {shortened(value, _LONGEST_VALUE)}"
         for name, value in wanted.items()
@@ -129,9 +129,9 @@ def _digests(record: Provenance) -> dict[str, str]:
     return {name: digest for name, digest in {"model": record.model, **record.data}.items() if digest}
 
 
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested mappings as one, their keys joined by dots."""
-    flat: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     for key, value in settings.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return flat
+        result |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return result

@@ -17,11 +17,11 @@ Both speak of these checkpoints on other rows of the same kind, not of other tra
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from common.command_line import CommandParser, count, count_or_0, run
+from common.messages import say
 from glue.arguments import add_task
 from glue.score import FILES, ScoredSplits, read_golds, read_predicted, splits_scored
 from glue.tasks import TASKS
@@ -132,7 +132,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     line = signature(scored, scored.split, [gold.values for gold in golds])
     line += f"|bootstrap:paired|resamples:{args.resamples}|seed:{args.seed}|numpy:{np.__version__}"
     print(json.dumps({"task": task.name, **result, **tests, "signature": line}, indent=2))
-    print(_verdict(result), file=sys.stderr)
+    say(_verdict(result))
 
 
 def _verdict(result: dict[str, dict[str, Any]]) -> str:

@@ -24,10 +24,11 @@ from glue.tasks import Task
 from inference.network_engine import tensors
 from training.regularization.r_drop import doubled, symmetric_kl
 from training.run import FineTuningTask, run_training
-from training.trainer import TrainerState, TrainingJob
+from training.run_result import RunResult
+from training.trainer import TrainingJob
 
 
-def fine_tune(config: GlueRunConfig) -> TrainerState:
+def fine_tune(config: GlueRunConfig) -> RunResult:
     """Read, tokenise, train, evaluate, save; everything is checked before the first step.
 
     Raises:

@@ -15,7 +15,6 @@ if not __package__:  # started by path: import from this clone
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.command_line import CommandParser, path, run
@@ -55,24 +54,13 @@ def train(parser: CommandParser, argv: Sequence[str] | None) -> "RunResult":
     flags = parse_flags(parser, argv, lambda task: find_task(task) is not None)
     set_workers(flags.num_workers)
     from glue.fine_tuning import fine_tune
-    from training.run_result import RunResult
 
     task = task_named(flags.task_name)
-    config = resolve_flags(GlueRunConfig, flags, partial(preset_settings, task=task))
-    state = fine_tune(config)
-    return RunResult(Path(config.output_dir), task.name, task.main, state.best, state.last)
+    return fine_tune(resolve_flags(GlueRunConfig, flags, partial(preset_settings, task=task)))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    result = train(make_parser(), argv)
-    from encoders import distributed
-
-    if distributed.is_first():
-        best, last = result.best, result.last
-        print(
-            f"{result.task}: {result.metric} best {best['main']:.4f} at step {best['step']:.0f}, "
-            f"last {last['main']:.4f}; the model is in {result.folder}/best"
-        )
+    train(make_parser(), argv).print_outcome()
 
 
 if __name__ == "__main__":

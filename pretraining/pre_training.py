@@ -19,10 +19,11 @@ from pretraining.replaced_tokens import Detection, make_detection
 from pretraining.shards import Shards
 from training.layer_decay import scales
 from training.run import TrainingTask, run_training
-from training.trainer import TrainerState, TrainingJob
+from training.run_result import RunResult
+from training.trainer import TrainingJob
 
 
-def pre_train(config: PretrainingRunConfig, encoder: EncoderConfig, tokenizer: Tokenizer) -> TrainerState:
+def pre_train(config: PretrainingRunConfig, encoder: EncoderConfig, tokenizer: Tokenizer) -> RunResult:
     """Read, tokenise, train, evaluate, save; nothing but the cache is written before all is read."""
     return run_training(config, PretrainingTask(config, encoder, tokenizer))
 

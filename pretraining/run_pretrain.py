@@ -26,7 +26,6 @@ from common.command_line import CommandParser, path, run
 from common.errors import UsageError
 from common.flags import add_device, add_lower_case
 from pretraining.config import (
-    METRIC_FOR_BEST,
     OBJECTIVES,
     PretrainingConfig,
     PretrainingRunConfig,
@@ -127,16 +126,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         flags.begun,
         OBJECTIVES[flags.objective],
     )
-    from encoders import distributed
     from pretraining.pre_training import pre_train
 
-    state = pre_train(config, encoder, tokenizer)
-    if distributed.is_first():
-        best, last = state.best, state.last
-        print(
-            f"{flags.objective}: {METRIC_FOR_BEST[flags.objective]} best {best['main']:.4f} at step "
-            f"{best['step']:.0f}, last {last['main']:.4f}; the encoder is in {flags.output_dir}/best"
-        )
+    pre_train(config, encoder, tokenizer).print_outcome(part="encoder")
 
 
 def _check_usage(given: dict[str, Any]) -> None:

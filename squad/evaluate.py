@@ -24,9 +24,10 @@ from common.command_line import CommandParser, path, run
 from common.errors import InputError
 from common.files import write_text
 from common.json_files import read_json_object
+from common.messages import say
 from common.python_api import arguments, make_callable, raising
 from squad.data import read_golds
-from squad.official import Golds, always_null, score_v11, score_v20
+from squad.official import Golds, always_null, need_all, score_v11, score_v20
 
 
 def make_parser() -> CommandParser:
@@ -113,17 +114,15 @@ def _evaluate(parser: CommandParser, argv: Sequence[str] | None) -> tuple[dict[s
     _check_usage(parser, flags)
     golds = read_golds(flags.data_file)
     if not any(answers for _, answers in golds):
-        print(
+        say(
             f"{flags.data_file}: no question has an answer; are they withheld? "
-            "The official script counts every question as unanswerable (NoAns)",
-            file=sys.stderr,
+            "The official script counts every question as unanswerable (NoAns)"
         )
     empty = [name for name, answers in golds if answers and not any(map(str.strip, answers))]
     if empty:
-        print(
+        say(
             f"{flags.data_file}: {len(empty)} questions have an empty text as answer, first {empty[0]!r}; "
-            "the official script counts them as answerable (HasAns), and nothing as their right answer",
-            file=sys.stderr,
+            "the official script counts them as answerable (HasAns), and nothing as their right answer"
         )
     predictions = read_predictions(flags.pred_file)
     no_answer = read_no_answer_scores(flags.na_prob_file, golds) if flags.na_prob_file else None
@@ -131,10 +130,7 @@ def _evaluate(parser: CommandParser, argv: Sequence[str] | None) -> tuple[dict[s
     if no_answer is not None and not flags.out_image_dir:  # else it is an error
         _say_what_is_ignored(golds, flags.na_prob_file, no_answer)
     try:
-        if flags.script == "v1.1":
-            scores = _v11(golds, predictions)
-        else:
-            scores = _v20(golds, predictions, no_answer, flags)
+        scores = _score(golds, predictions, no_answer, flags)
     except InputError as error:
         raise InputError(f"{flags.pred_file} against {flags.data_file}: {error}") from None
     if no_answer is not None and flags.out_image_dir:
@@ -159,10 +155,9 @@ def _say_what_is_ignored(golds: Golds, file: str, given: Mapping[str, object]) -
     asked = {name for name, _ in golds}
     others = [name for name in given if name not in asked]
     if others:
-        print(
+        say(
             f"{file}: {len(others)} of {len(given)} are for no question of the data and do not count, "
-            f"first {others[0]!r}",
-            file=sys.stderr,
+            f"first {others[0]!r}"
         )
 
 
@@ -180,27 +175,17 @@ def _draw(
     return {f"{name}_ap": curve.average_precision for name, curve in curves.items()}
 
 
-def _v11(golds: Golds, predictions: dict[str, str]) -> dict[str, float]:
-    scores = score_v11(golds, predictions)
-    missing = [name for name, _ in golds if name not in predictions]
-    if missing:
-        print(
-            f"{len(missing)} of {len(golds)} questions are unanswered and score 0, first {missing[0]!r}",
-            file=sys.stderr,
-        )
-    return scores
-
-
-def _v20(
+def _score(
     golds: Golds, predictions: dict[str, str], no_answer: dict[str, float] | None, flags: Namespace
 ) -> dict[str, float]:
+    if flags.script == "v1.1":
+        scores = score_v11(golds, predictions)
+        if missing := [name for name, _ in golds if name not in predictions]:
+            say(f"{len(missing)} of {len(golds)} questions are unanswered and score 0, first {missing[0]!r}")
+        return scores
     threshold = 1.0 if flags.na_prob_thresh is None else flags.na_prob_thresh
-    scores = score_v20(golds, predictions, no_answer, threshold)
-    null = always_null(golds)
-    print(
-        f"answering nothing, always: exact {null['exact']:.2f}, f1 {null['f1']:.2f} (percent)",
-        file=sys.stderr,
-    )
+    scores, null = score_v20(golds, predictions, no_answer, threshold), always_null(golds)
+    say(f"answering nothing, always: exact {null['exact']:.2f}, f1 {null['f1']:.2f} (percent)")
     return scores
 
 
@@ -213,13 +198,7 @@ def read_no_answer_scores(path: str | Path, golds: Golds) -> dict[str, float]:
     """Question id → no-answer score; anything but a finite number, and a question without one, is an
     InputError with the id."""
     scores = _checked(path, "finite number", _is_finite)
-    missing = [name for name, _ in golds if name not in scores]
-    if missing:
-        raise InputError(
-            f"has no score of question {missing[0]!r} ({len(missing)} of {len(golds)} are missing); "
-            "the official script needs one for every question",
-            path=path,
-        )
+    need_all(dict(golds), scores, "no-answer score", path)
     return scores
 
 

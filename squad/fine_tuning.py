@@ -20,10 +20,11 @@ from squad.windows import label
 from training.regularization.r_drop import doubled, symmetric_kl
 from training.run import FineTuningTask, run_training
 from training.run_folder import RunFolder
-from training.trainer import TrainerState, TrainingJob
+from training.run_result import RunResult
+from training.trainer import TrainingJob
 
 
-def fine_tune(config: SquadRunConfig) -> TrainerState:
+def fine_tune(config: SquadRunConfig) -> RunResult:
     """Read, cut into windows, train, evaluate, save; with do_predict the best model's answers are written."""
     return run_training(config, SpanTask(config))
 

@@ -13,6 +13,7 @@ import string
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from pathlib import Path
 
 from common.errors import InputError
 
@@ -89,7 +90,7 @@ def score_v20(
     has_answer = {name: bool(answers) for name, answers in golds}
     exact, f1 = raw_scores(golds, predictions)
     if no_answer is not None:
-        _need_all(has_answer, no_answer, "no-answer score")
+        need_all(has_answer, no_answer, "no-answer score")
     emptied = {name for name in exact if (no_answer[name] if no_answer is not None else 0.0) > threshold}
     kept = [
         {name: float(not has_answer[name]) if name in emptied else score for name, score in raw.items()}
@@ -113,7 +114,7 @@ def raw_scores(golds: Golds, predictions: Mapping[str, str]) -> tuple[dict[str, 
     Golds that normalise to nothing are dropped; where none remain, the empty answer is right.
     """
     _need_questions(golds)
-    _need_all(dict(golds), predictions, "prediction")
+    need_all(dict(golds), predictions, "prediction")
     exact: dict[str, float] = {}
     f1: dict[str, float] = {}
     for name, answers in golds:
@@ -164,10 +165,14 @@ def _need_questions(golds: Golds) -> None:
         raise InputError("there is no question in the data")
 
 
-def _need_all(names: Mapping[str, object], given: Mapping[str, object], what: str) -> None:
+def need_all(
+    names: Mapping[str, object], given: Mapping[str, object], what: str, path: str | Path | None = None
+) -> None:
+    """InputError for a question that nothing is given for, in the file if it is one."""
     missing = [name for name in names if name not in given]
     if missing:
         raise InputError(
             f"question {missing[0]!r} has no {what} ({len(missing)} of {len(names)} have none); "
-            "the official script needs one for every question"
+            "the official script needs one for every question",
+            path=path,
         )

@@ -21,13 +21,13 @@ if not __package__:  # started by path: import from this clone
 import json
 from argparse import Namespace
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.cache import cache_dir
 from common.command_line import CommandParser, path, run
 from common.errors import InputError, UsageError
 from common.flags import add_machine_flags, set_workers
+from common.messages import say
 from squad.config import (
     ANSWERING,
     PRESETS,
@@ -98,10 +98,8 @@ def parse(parser: CommandParser, argv: Sequence[str] | None) -> Namespace:
 def train(flags: Namespace) -> "RunResult":
     """Fine-tune as the flags say."""
     from squad.fine_tuning import fine_tune
-    from training.run_result import RunResult
 
-    state = fine_tune(training_config(flags))
-    return RunResult(Path(flags.output_dir), "squad", "f1", state.best, state.last)
+    return fine_tune(training_config(flags))
 
 
 def answer(flags: Namespace) -> "Answers":
@@ -113,21 +111,15 @@ def answer(flags: Namespace) -> "Answers":
 
 def main(argv: Sequence[str] | None = None) -> None:
     flags = parse(make_parser(), argv)
+    if flags.do_train:
+        train(flags).print_outcome("{:.2f} %")
+        return
     from encoders import distributed
     from squad.prediction import dev_scores
 
-    if not flags.do_train:
-        answers = answer(flags)
-        if distributed.is_first() and answers.data.has_answers:
-            print(json.dumps(dev_scores(answers), indent=2))
-        return
-    result = train(flags)
-    if distributed.is_first():
-        best, last = result.best, result.last
-        print(
-            f"f1 best {best['main']:.2f} % at step {best['step']:.0f}, last {last['main']:.2f} %; "
-            f"the model is in {result.folder}/best"
-        )
+    answers = answer(flags)
+    if distributed.is_first() and answers.data.has_answers:
+        print(json.dumps(dev_scores(answers), indent=2))
 
 
 def _check_usage(parser: CommandParser, flags: Namespace) -> None:
@@ -170,7 +162,7 @@ def answering_config(flags: Namespace) -> SquadRunConfig:
     settings = read_config_file(flags.config, field_names(SquadTrainingConfig))
     idle = [name for name in settings if name not in ANSWERING]
     if idle:
-        print(f"{flags.config}: of training, and has no part here: {', '.join(idle)}", file=sys.stderr)
+        say(f"{flags.config}: of training, and has no part here: {', '.join(idle)}")
     length = encoder.max_seq_length or min(
         SquadTrainingConfig.max_seq_length, encoder.max_position_embeddings
     )

@@ -20,7 +20,8 @@ from training.run_config import FineTuningRunConfig, RunConfig
 from training.run_environment import MUST_MATCH, SHOULD_MATCH, run_environment
 from training.run_folder import RunFolder, Scores, WriteModel, check_target, open_run
 from training.run_log import LOG
-from training.trainer import TrainerState, TrainingJob, fit, seed_everything
+from training.run_result import RunResult
+from training.trainer import TrainingJob, fit, seed_everything
 
 _NOT_RECORDED = ("training", "saved", "output_dir", "resume", "overwrite_output_dir")
 
@@ -61,7 +62,7 @@ class TrainingTask(ABC):
         """Do what is left after the last step, while the folder is still held."""
 
 
-def run_training(config: RunConfig, task: TrainingTask) -> TrainerState:
+def run_training(config: RunConfig, task: TrainingTask) -> RunResult:
     """Train a task in a run's folder, or resume that; nothing is written before all is read."""
     check_target(Path(config.output_dir), config.resume, config.overwrite_output_dir, task.extra_files)
     refuse_own_sources(config.output_dir, task.sources)
@@ -80,7 +81,7 @@ def run_training(config: RunConfig, task: TrainingTask) -> TrainerState:
             LOG.info(note)
         state = fit(job, config.training, run)
         task.finish(run)
-    return state
+    return RunResult(Path(config.output_dir), task.name, job.metric_for_best, state.best, state.last)
 
 
 def run_args(config: RunConfig, task: TrainingTask) -> dict[str, Any]:

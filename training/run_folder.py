@@ -30,6 +30,7 @@ from common.json_files import parse_json, read_json_object
 from common.locks import Lock
 from common.messages import say
 from common.plain_files import open_to_append, read_plain, why_not_written
+from common.provenance import flat
 from encoders import distributed
 from training.run_log import LOG, LOG_FILE, close_log, mute_log, open_log
 from training.run_state import (
@@ -199,20 +200,14 @@ class RunFolder:
         InputError where one of ``must_match`` differs; of ``should_match`` a difference is logged: not every
         bit will be the same.
         """
-        begun, path = read_json_object(self.path / ARGS), self.path / ARGS
-        now = json.loads(json.dumps(values))
-        for key in must_match:
-            if difference := _difference(key, begun.get(key), now.get(key)):
-                raise InputError(
-                    f"this run was begun with {difference}; "
-                    "resume it as it was begun, or take another --output_dir",
-                    path=path,
-                )
-        for key in should_match:
-            if key not in begun:  # of an older version, which did not record it
-                continue
-            if difference := _difference(key, begun[key], now.get(key)):
-                LOG.warning(f"warning: {path}: begun with {difference}: the last digits may differ")
+        path = self.path / ARGS
+        begun, now = read_json_object(path), json.loads(json.dumps(values))
+        if differences := _differences(begun, now, must_match):
+            remedy = "resume it as it was begun, or take another --output_dir"
+            raise InputError(f"this run was begun with {differences[0]}; {remedy}", path=path)
+        recorded = [key for key in should_match if key in begun]  # an older version did not record all
+        if differences := _differences(begun, now, recorded):
+            LOG.warning(f"warning: {path}: begun with {'; '.join(differences)}: the last digits may differ")
 
     def add_history(self, line: dict[str, Any]) -> None:
         with open_to_append(self.path / _HISTORY) as file:
@@ -257,15 +252,14 @@ class RunFolder:
             raise InputError(f"cannot be read: {error}", path=self.source / _MOMENTS) from None
 
 
-def _difference(key: str, old: Any, new: Any) -> str:
-    """``KEY OLD, not NEW``, for the first key inside that differs; empty if none does."""
-    if old == new:
-        return ""
-    if isinstance(old, dict) and isinstance(new, dict):
-        parts = (_difference(name, old.get(name), new.get(name)) for name in {**old, **new})
-        part = next(filter(None, parts), "")  # one that is missing is as good as None
-        return part and f"{key}: {part}"
-    return f"{key} {old}, not {new}"
+def _differences(begun: dict[str, Any], now: dict[str, Any], keys: Sequence[str]) -> list[str]:
+    """``NAME OLD, not NEW`` for every setting below these keys that differs; a missing one is None."""
+    old, new = (flat({key: values.get(key) for key in keys}) for values in (begun, now))
+    return [
+        f"{name} {old.get(name)}, not {new.get(name)}"
+        for name in {**old, **new}
+        if old.get(name) != new.get(name)
+    ]
 
 
 def _step_of(line: str) -> float:
@@ -283,19 +277,9 @@ class ReadOnlyRunFolder(RunFolder):
         self.path, self._source, self.resumes = Path(path), source, source is not None
         mute_log()
 
-    def close(self) -> None: ...
+    def _write_nothing(self, *_: Any, **__: Any) -> None: ...
 
-    def write_args(self, values: dict[str, Any]) -> None: ...
-
-    def add_history(self, line: dict[str, Any]) -> None: ...
-
-    def cut_history(self, step: int) -> None: ...
-
-    def write_scores(self, *_: Any) -> None: ...
-
-    def save_best(self, *_: Any) -> None: ...
-
-    def save_last(self, *_: Any) -> None: ...
+    close = write_args = add_history = cut_history = write_scores = save_best = save_last = _write_nothing
 
 
 def open_run(

@@ -1,9 +1,10 @@
-"""What a training leaves to who called it from Python."""
+"""What a training leaves to who called it."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from encoders import distributed
 from training.run_folder import Scores
 from training.run_state import read_history
 
@@ -13,21 +14,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunResult:
-    """A run that is trained.
+    """A run that is trained."""
 
-    Attributes:
-        folder: The run's folder; the best model is in ``best/`` below it.
-        task: The task's name.
-        metric: The name of the score that ``main`` is.
-        best: The scores of the best evaluation on the dev files, with its ``step``.
-        last: The same of the last one.
-    """
-
-    folder: Path
+    folder: Path  # the run's folder; the best model is in ``best/`` below it
     task: str
-    metric: str
-    best: Scores
-    last: Scores
+    metric: str  # the name of the score that ``main`` is
+    best: Scores  # of the best evaluation on the dev files, with its ``step``
+    last: Scores  # of the last one
 
     @property
     def scores(self) -> Scores:
@@ -49,3 +42,12 @@ class RunResult:
             row = {**line, **{f"dev_{name}": value for name, value in scores.items() if name != "step"}}
             rows.setdefault(line["step"], {}).update(row)
         return pandas.DataFrame([rows[step] for step in sorted(rows)])
+
+    def print_outcome(self, form: str = "{:.4f}", part: str = "model") -> None:
+        """Print in one line what the run reached, from the first process of several."""
+        if distributed.is_first():
+            best, last = (form.format(scores["main"]) for scores in (self.best, self.last))
+            print(
+                f"{self.task}: {self.metric} best {best} at step {self.best['step']:.0f}, last {last}; "
+                f"the {part} is in {self.folder}/best"
+            )

@@ -197,8 +197,8 @@ def test_config_file_stands_between_flag_and_preset(sample_dir: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--weight_decay", "0.5"], "recipe: weight_decay 0.01, not 0.5"),
-        (["--seed", "7"], "recipe: seed 42, not 7"),
+        (["--weight_decay", "0.5"], "recipe.weight_decay 0.01, not 0.5"),
+        (["--seed", "7"], "recipe.seed 42, not 7"),
     ],
 )
 def test_resuming_with_other_settings_is_refused(

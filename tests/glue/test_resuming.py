@@ -124,7 +124,7 @@ def test_another_model_is_refused(begun: Path, cut: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--seed", "8"], "begun with recipe: seed 7, not 8"),
+        (["--seed", "8"], "begun with recipe.seed 7, not 8"),
         (["--preset", "authors"], "--preset authors: this run was begun with reference"),
         (["--task_name", "wnli"], "begun with task_name rte, not wnli"),
         (["--model_type", "bert"], "--model_type bert: "),
@@ -142,7 +142,7 @@ def test_flags_that_contradict_the_run(cut: Path, flags: list[str], message: str
 
 def test_a_config_file_that_contradicts_the_run(begun: Path, cut: Path, tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("weight_decay: 0.5\n", encoding="utf-8")
-    with pytest.raises(InputError, match=r"begun with recipe: weight_decay 0\.01, not 0\.5"):
+    with pytest.raises(InputError, match=r"begun with recipe.weight_decay 0\.01, not 0\.5"):
         resume(cut, "--config", str(tmp_path / "c.yaml"))
     (tmp_path / "c.yaml").write_text("learning_rate: 1e-3\n", encoding="utf-8")
     resume(cut, "--config", str(tmp_path / "c.yaml"), "--learning_rate", "1e-3")

@@ -31,7 +31,7 @@ def test_resuming_needs_no_other_flag_than_the_folder(
         begun = contents(run)
         main(["--resume", "--output_dir", str(run)])
         assert contents(run) == begun
-        with pytest.raises(InputError, match="begun with recipe: seed"):
+        with pytest.raises(InputError, match=r"begun with recipe\.seed"):
             main(["--resume", "--output_dir", str(run), "--seed", "4"])
         assert contents(run) == begun
     with pytest.raises(InputError, match=r"args\.json: no such file, so there is no run to resume"):

@@ -145,7 +145,7 @@ def test_a_bad_file_is_one_clear_line(files, contents, message):
         ('{"a": "0.1", "b": 1}', "question 'a': expected a finite number, found \"0.1\""),
         ('{"a": true, "b": 1}', "question 'a': expected a finite number, found true"),
         ('{"a": null, "b": 1}', "question 'a': expected a finite number, found null"),
-        ('{"a": 0.1}', r"has no score of question 'b' \(1 of 2 are missing\)"),
+        ('{"a": 0.1}', r"question 'b' has no no-answer score \(1 of 2"),
         ("[0.1]", "expected a JSON object, found a list"),
         ("", "not JSON"),
     ],
