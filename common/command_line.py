@@ -165,14 +165,10 @@ class CommandParser(argparse.ArgumentParser):
         return argument
 
 
-def _one_line(message: Warning | str, *_: Any, **__: Any) -> str:
-    """A warning as a user should see it: without the line of our code that gave it."""
-    return f"warning: {one_line(message)}\n"
-
-
 def run(main: Callable[[Sequence[str] | None], int | None]) -> NoReturn:
     """Run a command's ``main`` and leave with its exit code; bad input is one line, no traceback."""
-    warnings.formatwarning = _one_line
+    # Without the line of our code that gave it.
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {one_line(message)}\n"
     if sys.stderr is None:  # closed: messages go nowhere, not to stdout
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (till the end)
     for stream in filter(None, (sys.stdout, sys.stderr)):  # closed ones are None

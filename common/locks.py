@@ -6,7 +6,6 @@ import os
 import stat
 import sys
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from common.errors import InputError
@@ -31,6 +30,8 @@ class Lock:
         """Wait ``seconds`` (``math.inf``: for ever) for the lock and take it; a link is refused, not
         followed. If another process holds it ``waiting`` is printed once on stderr, and after that time there
         is an InputError."""
+        from filelock import SoftFileLock  # takes 60 ms
+
         _refuse_what_is_no_lock(path)
         self._lock = _system_lock(path)
         try:
@@ -39,7 +40,7 @@ class Lock:
             _refuse_what_is_no_lock(path)  # planted meanwhile
             if error.errno not in _UNSUPPORTED:
                 raise
-            self._lock = _file_that_counts(path.with_name(f"{path.name}.held"))
+            self._lock = SoftFileLock(path.with_name(f"{path.name}.held"), thread_local=False)
             self._acquire(path, seconds, waiting)
 
     def _acquire(self, path: Path, seconds: float, waiting: str) -> None:
@@ -68,9 +69,7 @@ class Lock:
     def __enter__(self) -> "Lock":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.free()
 
 
@@ -88,14 +87,8 @@ def _refuse_what_is_no_lock(path: Path) -> None:
 
 
 def _system_lock(path: Path) -> "BaseFileLock":
-    import filelock  # takes 60 ms
+    import filelock
 
     # Without `fcntl`, UnixFileLock fails with ENOSYS, as on a file system that cannot lock.
     kind = filelock.UnixFileLock if os.name == "posix" else filelock.FileLock
     return kind(path, thread_local=False, fallback_to_soft=False)
-
-
-def _file_that_counts(path: Path) -> "BaseFileLock":
-    from filelock import SoftFileLock
-
-    return SoftFileLock(path, thread_local=False)

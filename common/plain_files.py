@@ -24,17 +24,13 @@ _KINDS = (
 def open_plain(path: str | Path) -> BufferedReader:
     """Open a plain file for reading; InputError for a pipe, a device or a folder, else OSError."""
     try:
-        file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 (the caller closes it)
+        file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | _NONBLOCK))  # noqa: SIM115 (the caller closes it)
     except IsADirectoryError:
         raise InputError("is a folder; expected a plain file", path=path) from None
     if kind := _odd_kind(os.fstat(file.fileno()).st_mode):
         file.close()
         raise InputError(f"{kind}; expected a plain file", path=path)
     return file
-
-
-def _without_waiting(name: str, flags: int) -> int:
-    return os.open(name, flags | _NONBLOCK)
 
 
 def read_plain(path: str | Path, most: int) -> bytes:

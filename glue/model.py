@@ -29,7 +29,7 @@ def config_for(
         check_pairs(saved)
     head = recipe.classifier_head
     named = with_labels(in_our_names(saved, task), task, label_map)
-    keeps = _is_for(named, task) and _is_trained(named) and head in ("auto", named.classifier_head)
+    keeps = _is_for(named, task) and bool(named.id2label) and head in ("auto", named.classifier_head)
     scale = task.target_range[1] if task.target_range and recipe.scale_targets else 1.0
     if keeps and task.is_regression:
         scale = named.target_scale
@@ -47,7 +47,12 @@ def config_for(
             f"--label_map {label_map}: names the outputs of a head that is not kept: the checkpoint's is "
             f"{named.classifier_head}, this run's {head}; --classifier_head {named.classifier_head} keeps it"
         )
-    wanted = named.classifier_head if keeps else _default_head(saved) if head == "auto" else head
+    if keeps:
+        wanted = named.classifier_head
+    elif head == "auto":
+        wanted = "pooler" if saved.model_type in ("bert", "ernie") else "dense"
+    else:
+        wanted = head
     if wanted == "pooler" and saved.model_type in ("convbert", "electra"):
         raise InputError(f"--classifier_head pooler: {saved.model_type} has no pretrained pooler")
     labels = named.id2label if keeps else _labels(task)
@@ -60,10 +65,6 @@ def config_for(
         max_seq_length=recipe.max_seq_length,
     )
     return config, keeps
-
-
-def _default_head(config: EncoderConfig) -> str:
-    return "pooler" if config.model_type in ("bert", "ernie") else "dense"
 
 
 def _labels(task: Task) -> dict[int, str]:
@@ -115,10 +116,6 @@ def with_labels(config: EncoderConfig, task: Task, label_map: str | None) -> Enc
 def _is_for(config: EncoderConfig, task: Task) -> bool:
     same_task = config.finetuning_task == task.name if config.finetuning_task else not task.is_regression
     return same_task and sorted(config.id2label.values()) == sorted(_labels(task).values())
-
-
-def _is_trained(config: EncoderConfig) -> bool:
-    return bool(config.id2label)
 
 
 def prepare(

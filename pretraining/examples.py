@@ -22,7 +22,7 @@ from common.files import atomic_folder, sha256_of
 from common.locks import Lock
 from common.messages import note_once
 from encoders.tokenizer import Tokenizer
-from pretraining.corpus import Passage, read_passages
+from pretraining.corpus import read_passages
 from pretraining.packing import Room, lines, packed
 from pretraining.shards import Shards, open_shards, write_shards
 
@@ -68,11 +68,6 @@ def _tokenised(path: Path, tokenizer: Tokenizer) -> Iterator[list[list[int]]]:
     with tqdm(unit="line", desc=f"tokenising {path.name}", disable=hidden) as bar:
         passages = read_passages(path)
         while chunk := list(itertools.islice(passages, _CHUNK)):
-            yield from _chunk_tokens(chunk, tokenizer)
+            flat = iter(tokenizer.encode_plain([text for passage in chunk for text in passage.texts]))
+            yield from ([next(flat) for _ in passage.texts] for passage in chunk)
             bar.update(len(chunk))
-
-
-def _chunk_tokens(chunk: list[Passage], tokenizer: Tokenizer) -> Iterator[list[list[int]]]:
-    flat = iter(tokenizer.encode_plain([text for passage in chunk for text in passage.texts]))
-    for passage in chunk:
-        yield [next(flat) for _ in passage.texts]

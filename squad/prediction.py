@@ -16,17 +16,6 @@ from squad.spans import best_answers, best_of_beams, collect_outputs
 from squad.windows import Windows, make_windows
 
 
-def rules_of(training: SquadTrainingConfig, data: Dataset) -> Rules:
-    """How answers are to be chosen in a file."""
-    return Rules(
-        n_best=training.n_best_size,
-        max_length=training.max_answer_length,
-        max_context=training.max_context,
-        nullable=data.has_unanswerable,
-        threshold=training.null_score_diff_threshold,
-    )
-
-
 def answer(
     model: SpanModel, windows: Windows, data: Dataset, rules: Rules, batch_size: int, progress: str = ""
 ) -> Answers:
@@ -62,7 +51,14 @@ def cut_windows(training: SquadTrainingConfig, data: Dataset, tokenizer: Tokeniz
 
 def answer_windows(config: SquadRunConfig, data: Dataset, windows: Windows, model: SpanModel) -> Answers:
     """Answer a file's questions as the settings say; the model must be in evaluation mode."""
-    rules = rules_of(config.training, data)
+    training = config.training
+    rules = Rules(
+        n_best=training.n_best_size,
+        max_length=training.max_answer_length,
+        max_context=training.max_context,
+        nullable=data.has_unanswerable,
+        threshold=training.null_score_diff_threshold,
+    )
     return answer(model, windows, data, rules, config.eval_batch_size, "answering")
 
 

@@ -7,6 +7,7 @@ preset of (model size, task), default.
 import dataclasses
 import math
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -171,15 +172,9 @@ def read_config_file(path: str | Path | None, allowed: Collection[str]) -> Confi
             raise InputError(message, path=node.path, line=node.line, code="unknown")
         if isinstance(node.value, dict | list):
             raise node.wrong("one value")
-        settings[name] = _number_if_float(node.value)  # YAML 1.1 reads 1e-4 (without a dot) as text
+        settings[name] = node.value
+        if isinstance(node.value, str):
+            with suppress(ValueError):
+                settings[name] = float(node.value)  # YAML 1.1 reads 1e-4 (without a dot) as text
         settings.lines[name] = f"{node.path}:{node.line}"
     return settings
-
-
-def _number_if_float(value: Any) -> Any:
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value

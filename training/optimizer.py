@@ -39,9 +39,11 @@ class AdamW(paddle.optimizer.AdamW):
         """The same step in our kernels: a pass over the gradients for their norm, then one a parameter."""
         self._prepare_accumulators([parameter for parameter, _ in pairs])
         clip_scale = self._clip_scale([gradient for _, gradient in pairs])
+        kinds = ("moment1", "moment2", "beta1_pow", "beta2_pow")  # in the kernel's order
+        names = [getattr(self, f"_{kind}_acc_str") for kind in kinds]
         betas_and_epsilon = [float(self._settings[name]) for name in ("beta1", "beta2", "epsilon")]
         for parameter, gradient in pairs:
-            accumulators = [self._get_accumulator(name, parameter) for name in self._accumulator_names()]
+            accumulators = [self._get_accumulator(name, parameter) for name in names]
             rate = float(self.get_lr() * parameter.optimize_attr["learning_rate"])
             is_decayed = self._settings["apply_decay_param_fun"](parameter.name)
             decay = float(self._settings["weight_decay"]) if is_decayed else 0.0
@@ -55,11 +57,6 @@ class AdamW(paddle.optimizer.AdamW):
         if getattr(self, "helper", None) is None:
             setattr(self, "helper", paddle.base.layer_helper.LayerHelper(type(self).__name__))  # noqa: B010
         self._create_accumulators(paddle.static.default_main_program().global_block(), parameters)
-
-    def _accumulator_names(self) -> list[str]:
-        """Paddle's names of moment1, moment2 and the two powers of beta, in the kernel's order."""
-        kinds = ("moment1", "moment2", "beta1_pow", "beta2_pow")
-        return [getattr(self, f"_{kind}_acc_str") for kind in kinds]
 
     def _clip_scale(self, gradients: list[paddle.Tensor]) -> float:
         """What the gradients are multiplied with so that their global norm is at most the limit."""

@@ -90,18 +90,14 @@ def run_args(config: RunConfig, task: TrainingTask) -> dict[str, Any]:
     return {
         "task_name": task.name,
         **values,
-        # So that the run can be resumed from any folder.
-        **{name: _absolute(values[name]) for name in config.PATHS},
+        # So that the run can be resumed from any folder; links stay.
+        **{name: os.path.abspath(values[name]) for name in config.PATHS if values[name]},  # noqa: PTH100
         **task.more_args(),
         "recipe": dataclasses.asdict(config.training),
         "model": dataclasses.asdict(task.encoder),
         **run_environment(),
         "data": task.data_record(),
     }
-
-
-def _absolute(path: str | None) -> str | None:
-    return os.path.abspath(path) if path else None  # noqa: PTH100 (links stay)
 
 
 def refuse_own_sources(output_dir: str | Path, sources: Iterable[str | Path | None]) -> None:

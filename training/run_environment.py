@@ -4,6 +4,7 @@ import platform
 from importlib.metadata import version
 from typing import Any
 
+from common.provenance import code_version
 from encoders import distributed
 from encoders.cpu import kernels
 from encoders.framework import paddle
@@ -20,7 +21,7 @@ SHOULD_MATCH = ("threads", "environment", "processor", "kernels", "versions", "d
 def run_environment() -> dict[str, Any]:
     """Describe what a run's bits depend on beside its settings; with the same, a CPU gives the same bytes."""
     library = kernels.library()
-    versions = {name: version(name) for name in _LIBRARIES}
+    versions = {"convbert-glue": code_version(), **{name: version(name) for name in _LIBRARIES}}
     return {
         "processes": distributed.world_size(),
         "threads": thread_count(),

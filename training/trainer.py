@@ -4,6 +4,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -174,11 +175,9 @@ class Trainer:
         )
 
     def _evaluate_and_save(self) -> None:
-        if not self.ema:
-            self._evaluate()
-            self._save({})
-            return
-        with self.ema.swapped_in() as raw_weights:
+        weights: AbstractContextManager[dict[str, np.ndarray]]
+        weights = self.ema.swapped_in() if self.ema else nullcontext({})
+        with weights as raw_weights:
             self._evaluate()
             self._save(raw_weights)
 
@@ -206,10 +205,12 @@ class Trainer:
 
     def _save(self, raw_weights: dict[str, np.ndarray]) -> None:
         """Write ``last/``; raw_weights: those that training goes on from, where the model holds averages."""
+        masks = dropout_masks.state()
+        masks["state"] = {key: np.asarray(value).tolist() for key, value in masks["state"].items()}
         state = {
             **self.state.to_json(),
             "total": self.total_steps,
-            "masks": distributed.all_gather(_mask_state_to_json(dropout_masks.state())),
+            "masks": distributed.all_gather(masks),
             "loss_scale": self.take_step.loss_scale(),
         }
         arrays = {**optimizer_arrays(self.job.model, self.take_step.optimizer), **raw_weights}
@@ -234,7 +235,9 @@ class Trainer:
             restore_optimizer(self.job.model, self.take_step.optimizer, arrays)
             if self.take_step.scaler:
                 self.take_step.scaler.load_state_dict(values["loss_scale"])
-            dropout_masks.set_state(_mask_state_from_json(values["masks"][distributed.rank()]))
+            masks = values["masks"][distributed.rank()]
+            counter = {key: np.array(value, dtype=np.uint64) for key, value in masks["state"].items()}
+            dropout_masks.set_state({**masks, "state": counter})
             self.state = TrainerState.from_json(values)
             if not 0 <= self.state.step <= self.total_steps or not self.state.last:
                 raise ValueError(f"step {self.state.step}")
@@ -243,13 +246,3 @@ class Trainer:
         self.run.cut_history(self.state.step)
         self._write_scores()
         LOG.info(f"resuming after step {self.state.step}")
-
-
-def _mask_state_to_json(state: dict[str, Any]) -> dict[str, Any]:
-    """A NumPy generator's state as JSON can hold it."""
-    return {**state, "state": {key: np.asarray(value).tolist() for key, value in state["state"].items()}}
-
-
-def _mask_state_from_json(state: dict[str, Any]) -> dict[str, Any]:
-    inner = {key: np.array(value, dtype=np.uint64) for key, value in state["state"].items()}
-    return {**state, "state": inner}

@@ -113,7 +113,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits(files, tmp_path, monkeypatch, al
         "predictions.json",
     ):
         assert (whole / part).read_bytes() == (stopped / part).read_bytes(), part
-    with pytest.raises(InputError, match="recipe: max_answer_length 30, not 5"):
+    with pytest.raises(InputError, match=r"recipe\.max_answer_length 30, not 5"):
         run_squad.main([*argv, "--max_answer_length", "5", "--output_dir", str(stopped), "--resume"])
 
 
