@@ -47,12 +47,9 @@ def config_for(
             f"--label_map {label_map}: names the outputs of a head that is not kept: the checkpoint's is "
             f"{named.classifier_head}, this run's {head}; --classifier_head {named.classifier_head} keeps it"
         )
-    if keeps:
-        wanted = named.classifier_head
-    elif head == "auto":
+    wanted = named.classifier_head if keeps else head
+    if wanted == "auto":
         wanted = "pooler" if saved.model_type in ("bert", "ernie") else "dense"
-    else:
-        wanted = head
     if wanted == "pooler" and saved.model_type in ("convbert", "electra"):
         raise InputError(f"--classifier_head pooler: {saved.model_type} has no pretrained pooler")
     labels = named.id2label if keeps else _labels(task)
