@@ -37,16 +37,15 @@ def config_for(
         raise InputError(
             f"--label_map {label_map}: the model has no head whose outputs it names; leave it out"
         )
-    if label_map and not keeps and named.finetuning_task not in ("", task.name):
-        raise InputError(
-            f"--label_map {label_map}: the checkpoint's head is one of {named.finetuning_task}, which is not "
-            f"kept for {task.name}; leave it out"
-        )
     if label_map and not keeps:
-        raise InputError(
-            f"--label_map {label_map}: names the outputs of a head that is not kept: the checkpoint's is "
-            f"{named.classifier_head}, this run's {head}; --classifier_head {named.classifier_head} keeps it"
-        )
+        why = f"names the outputs of a head that is not kept: the checkpoint's is {named.classifier_head}, "
+        why += f"this run's {head}; --classifier_head {named.classifier_head} keeps it"
+        if named.finetuning_task not in ("", task.name):
+            why = (
+                f"the checkpoint's head is one of {named.finetuning_task}, which is not kept for {task.name}"
+            )
+            why += "; leave it out"
+        raise InputError(f"--label_map {label_map}: {why}")
     wanted = named.classifier_head if keeps else head
     if wanted == "auto":
         wanted = "pooler" if saved.model_type in ("bert", "ernie") else "dense"
