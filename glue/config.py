@@ -12,7 +12,7 @@ from common.errors import InputError
 from encoders.config import EncoderConfig
 from glue.tasks import TASKS, Task, task_named
 from training.config import FineTuningConfig, field
-from training.published import RECIPES, describe_preset, join_settings, learning_rate
+from training.published import RECIPES, describe_preset, join_settings, settings_of
 from training.run_config import FineTuningRunConfig, resolve_run
 
 _COMMON = {"max_seq_length": 128, "num_train_epochs": 3.0}
@@ -68,8 +68,7 @@ def preset_settings(preset: str, config: EncoderConfig, task: Task) -> dict[str,
     """The settings of a preset for a model and a task; an empty name is no preset."""
     if not preset:
         return {}
-    settings = dict(PRESETS[preset])
-    settings.setdefault("learning_rate", learning_rate(config))
+    settings = settings_of(PRESETS[preset], config)
     if config.model_type in ("bert", "ernie"):  # their pretrained pooler is part of their weights
         settings["classifier_head"] = "pooler"
     return {**settings, **task.presets.get(preset, {})}

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from common.errors import UsageError
 from encoders.config import EncoderConfig
 from training.config import FineTuningConfig, field
-from training.published import RECIPES, describe_preset, learning_rate
+from training.published import RECIPES, describe_preset, settings_of
 from training.run_config import FineTuningRunConfig
 
 _COMMON = {"max_seq_length": 512, "num_train_epochs": 2.0}
@@ -82,8 +82,7 @@ def preset_settings(preset: str, config: EncoderConfig) -> dict[str, Any]:
     """The settings of a preset for a model; an empty name is no preset."""
     if not preset:
         return {}
-    settings = dict(PRESETS[preset])
-    settings.setdefault("learning_rate", learning_rate(config))
+    settings = settings_of(PRESETS[preset], config)
     # A model with fewer positions takes what it can.
     settings["max_seq_length"] = min(settings["max_seq_length"], config.max_position_embeddings)
     return settings

@@ -159,7 +159,7 @@ def answering_config(flags: Namespace) -> SquadRunConfig:
     folder = str(model_folder(resolve_model(flags.model_name_or_path)))
     encoder = read_config(folder)
     check_model_type(flags.model_type, encoder, folder)
-    settings = read_config_file(flags.config, field_names(SquadTrainingConfig))
+    settings = read_config_file(flags.config, SquadTrainingConfig)
     idle = [name for name in settings if name not in ANSWERING]
     if idle:
         say(f"{flags.config}: of training, and has no part here: {', '.join(idle)}")

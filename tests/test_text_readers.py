@@ -16,7 +16,7 @@ from metrics.prediction_file import Form, read_predictions
 from pretraining.corpus import read_passages
 from squad.data import read_squad
 from squad.evaluate import read_predictions as read_squad_predictions
-from training.config import read_config_file
+from training.config import TrainingConfig, read_config_file
 from training.run_state import read_history
 
 RTE = "index\tsentence1\tsentence2\tlabel\n0\tA cat sat.\tA cat.\tentailment\n"
@@ -43,7 +43,7 @@ READERS: dict[str, tuple[str, str, Callable[[Path], Any]]] = {
     "predictions": (
         "RTE.tsv", "index\tprediction\n0\t1\n", lambda path: read_predictions(path, Form(("0", "1")), 1)
     ),
-    "settings": ("config.yaml", "seed: 7\n", lambda path: dict(read_config_file(path, {"seed"}))),
+    "settings": ("config.yaml", "seed: 7\n", lambda path: dict(read_config_file(path, TrainingConfig))),
     "plan": ("plan.yaml", PLAN, lambda path: read_plan(str(path)).tasks),
     "JSON": ("args.json", '{"a": "b"}', read_json_object),
     "JSON lines": ("rows.jsonl", '{"a": "b"}\n', read_json_objects),

@@ -6,7 +6,7 @@ preset of (model size, task), default.
 
 import dataclasses
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,48 +133,27 @@ def resolve(
     config_file: Mapping[str, Any],
     preset: Mapping[str, Any],
 ) -> ConfigType:
-    """Put the settings together: flag over config file over preset (or what a resumed run was begun with)
-    over default. All of ``config_file`` is checked, also where a flag wins; an InputError names file and
-    line."""
-    settings = {setting.name: setting for setting in dataclasses.fields(config)}
-    for name, value in config_file.items():
-        try:
-            check_value(settings[name], value)
-        except InputError as error:
-            location = config_file.lines[name] if isinstance(config_file, ConfigFile) else "config file"
-            raise InputError(f"{location}: {error}") from None
-    given = {name: value for name, value in flags.items() if name in settings}
+    """Put the settings together: flag over config file over preset over default."""
+    given = {name: value for name, value in flags.items() if name in field_names(config)}
     return config(**{**preset, **config_file, **given})
 
 
-class ConfigFile(dict[str, Any]):
-    """A config file's settings, name → value.
-
-    Attributes:
-        lines: Name → where the setting stands, ``path:line``.
-    """
-
-    lines: dict[str, str]
-
-
-def read_config_file(path: str | Path | None, allowed: Collection[str]) -> ConfigFile:
-    """Read the settings of a YAML file of lines ``name: value``, which may be a pipe: it is read once."""
-    settings = ConfigFile()
-    settings.lines = {}
-    if path is None:
-        return settings
-    root = read_nodes(path, may_be_pipe=True)
-    if root.value is not None and not isinstance(root.value, dict):
-        raise InputError(f"{path}: expected lines of the form 'name: value', found {root.kind}")
-    for name, node in root.entries().items():
-        if name not in allowed:
+def read_config_file(path: str | Path | None, config: type[TrainingConfig]) -> dict[str, Any]:
+    """Read and check the settings of a YAML file of lines ``name: value``, which may be a pipe."""
+    settings = {setting.name: setting for setting in dataclasses.fields(config)}
+    values = {}
+    for name, node in read_nodes(path, may_be_pipe=True).entries().items() if path else ():
+        if name not in settings:
             message = f"unknown setting {shortened(name, 60)}; --help lists them"
             raise InputError(message, path=node.path, line=node.line, code="unknown")
         if isinstance(node.value, dict | list):
             raise node.wrong("one value")
-        settings[name] = node.value
+        values[name] = node.value
         if isinstance(node.value, str):
             with suppress(ValueError):
-                settings[name] = float(node.value)  # YAML 1.1 reads 1e-4 (without a dot) as text
-        settings.lines[name] = f"{node.path}:{node.line}"
-    return settings
+                values[name] = float(node.value)  # YAML 1.1 reads 1e-4 (without a dot) as text
+        try:
+            check_value(settings[name], values[name])
+        except InputError as error:
+            raise InputError(error.message, path=node.path, line=node.line, code="value") from None
+    return values

@@ -22,9 +22,10 @@ RECIPES: dict[str, dict[str, Any]] = {
 NARROW, NARROW_RATE, WIDE_RATE = 384, 3e-4, 1e-4
 
 
-def learning_rate(config: EncoderConfig) -> float:
-    """The authors' for a network of this width."""
-    return NARROW_RATE if config.hidden_size <= NARROW else WIDE_RATE
+def settings_of(preset: dict[str, Any], config: EncoderConfig) -> dict[str, Any]:
+    """A preset's settings, with the authors' learning rate for a network of this width if it names none."""
+    rate = NARROW_RATE if config.hidden_size <= NARROW else WIDE_RATE
+    return {"learning_rate": rate, **preset}
 
 
 def default_preset(model_type: str) -> str:

@@ -10,7 +10,6 @@ from common.python_api import arguments
 from training.config import (
     FineTuningConfig,
     TrainingConfig,
-    field_names,
     read_config_file,
     resolve,
 )
@@ -71,7 +70,7 @@ def resolve_run(
     """
     fields = {field.name: field for field in dataclasses.fields(config)}
     training = training or cast("type[TrainingConfig]", fields["training"].type)
-    config_file = read_config_file(values.get("config"), field_names(training))
+    config_file = read_config_file(values.get("config"), training)
     preset = values.get("preset") or default_preset(encoder.model_type)
     if begun and "preset" in fields and preset != begun.get("preset"):
         raise InputError(
