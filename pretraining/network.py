@@ -66,7 +66,11 @@ def read_network(
         InputError: The vocabulary is not that of the teacher, or of the weights to begin with.
     """
     if is_by_name(model_name_or_path):
-        source = teacher or tokenizer or init_from_ckpt or _default_vocabulary(model_name_or_path)
+        try:
+            source = teacher or tokenizer or init_from_ckpt or resolve(VOCABULARY)
+        except InputError as error:
+            message = f"{model_name_or_path}: name its vocabulary, --tokenizer FOLDER ({error})"
+            raise InputError(message) from None
         tokens = tokenizer_of(source, read_config(source), lower_case)
         config = dataclasses.replace(NETWORKS[model_name_or_path], vocab_size=len(tokens))
     else:
@@ -74,8 +78,9 @@ def read_network(
         tokens = tokenizer_of(model_name_or_path, config, lower_case)
     if config.type_vocab_size < 2:
         raise InputError(
-            f"{model_name_or_path}/config.json: type_vocab_size {config.type_vocab_size}: pairs and packed "
-            "examples have two kinds of token; 2 is the least"
+            f"type_vocab_size {config.type_vocab_size}: pairs and packed examples have two kinds of token; 2 "
+            "is the least",
+            path=f"{model_name_or_path}/config.json",
         )
     for folder, remedy in (
         (teacher, "take the teacher's vocab.txt, and other weights"),
@@ -83,16 +88,9 @@ def read_network(
     ):
         other = tokenizer_of(folder, read_config(folder), lower_case) if folder else tokens
         if other.vocabulary != tokens.vocabulary:
-            difference = f"{tokens.path}: {_difference(tokens, other)}"
-            raise InputError(f"{difference}; both must read the same tokens: {remedy}")
+            message = f"{_difference(tokens, other)}; both must read the same tokens: {remedy}"
+            raise InputError(message, path=tokens.path)
     return config, tokens
-
-
-def _default_vocabulary(model: str) -> Path:
-    try:
-        return resolve(VOCABULARY)
-    except InputError as error:
-        raise InputError(f"{model}: name its vocabulary, --tokenizer FOLDER ({error})") from None
 
 
 def _difference(ours: Tokenizer, theirs: Tokenizer) -> str:

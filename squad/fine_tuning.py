@@ -144,6 +144,5 @@ def _check_files(train: Dataset, dev: Dataset) -> None:
         if not data.has_answers:
             raise InputError(f"holds questions alone, without answers: nothing {use}", path=data.path)
     if train.has_unanswerable != dev.has_unanswerable:
-        raise InputError(
-            f"{train.path} is SQuAD {train.version}, but {dev.path} is SQuAD {dev.version}; take both of one"
-        )
+        message = f"is SQuAD {train.version}, but {dev.path} is SQuAD {dev.version}; take both of one"
+        raise InputError(message, path=train.path)

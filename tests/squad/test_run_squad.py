@@ -198,7 +198,7 @@ def test_texts_that_hold_no_answer_leave_nothing_to_train_on(files, tmp_path):
     ("change", "message"),
     [
         ({"--version_2_with_negative": "true"}, "train-v1.1.json: is SQuAD 1.1"),
-        ({"--predict_file": "2.0"}, "train-v1.1.json is SQuAD 1.1, but .*dev-v2.0.json is SQuAD 2.0"),
+        ({"--predict_file": "2.0"}, "train-v1.1.json: is SQuAD 1.1, but .*dev-v2.0.json is SQuAD 2.0"),
         ({"--train_file": "nowhere.json"}, "nowhere.json: no such file"),
         ({"--max_seq_length": "33"}, "--max_seq_length 33: this model has 32 positions"),
         ({"--max_seq_length": "7"}, "--max_seq_length 7: leaves no room"),
