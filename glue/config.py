@@ -54,12 +54,7 @@ class GlueRunConfig(FineTuningRunConfig):
 
 
 def resolve_glue_run(values: Mapping[str, Any], encoder: EncoderConfig) -> GlueRunConfig:
-    """Resolve a new run's settings as ``run_glue`` does: flag over config file over preset over default.
-
-    Args:
-        values: Name → value of the flags that were given, ``task_name`` among them.
-        encoder: The configuration of the model it starts with.
-    """
+    """Resolve a new run's settings as ``run_glue`` does, from its flags, ``task_name`` among them."""
     task = task_named(values["task_name"])
     return resolve_run(GlueRunConfig, values, encoder, partial(preset_settings, task=task))
 

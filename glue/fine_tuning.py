@@ -29,11 +29,7 @@ from training.trainer import TrainingJob
 
 
 def fine_tune(config: GlueRunConfig) -> RunResult:
-    """Read, tokenise, train, evaluate, save; everything is checked before the first step.
-
-    Raises:
-        InputError: Bad input of any kind; nothing is written before the model and the data are read.
-    """
+    """Read, tokenise, train, evaluate, save; nothing is written before the model and the data are read."""
     return run_training(config, SentenceTask(config))
 
 

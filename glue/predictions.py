@@ -68,11 +68,7 @@ class SplitPredictions:
 
     @classmethod
     def read(cls, folder: Path, task: Task, split: Split) -> "SplitPredictions":
-        """Read the .npz of a file's predictions.
-
-        Raises:
-            InputError: It is missing or damaged, or is of another task.
-        """
+        """Read the .npz of a file's predictions; InputError where it is damaged or of another task."""
         path = npz_path(folder, split)
         if not path.is_file():
             raise InputError("is not a file; remove it, or predict again", path=path, code="missing")

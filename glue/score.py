@@ -42,17 +42,11 @@ class ScoredSplits:
 
 @dataclass(frozen=True)
 class Gold:
-    """A gold file.
+    """A gold file."""
 
-    Attributes:
-        position: Which of the files on the command line it is.
-        split: The dev file that it is taken for; None if that cannot be told.
-        values: (N,) label ids or numbers.
-    """
-
-    position: int
-    split: Split | None
-    values: "Array"
+    position: int  # which of the files on the command line it is
+    split: Split | None  # the dev file that it is taken for; None if that cannot be told
+    values: "Array"  # (N,) label ids or numbers
 
 
 def read_golds(task: Task, paths: Sequence[str]) -> list[Gold]:

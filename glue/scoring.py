@@ -51,16 +51,8 @@ def predict(
 def load_splits(
     checkpoint: TaskModel, kind: str, data_dir: Path, max_length: int | None = None
 ) -> list[SplitFeatures]:
-    """Read and tokenise a task's ``dev`` or ``test`` files for a checkpoint.
-
-    Of several files those that are there are read; a note names each that is missing.
-
-    Args:
-        checkpoint: The fine-tuned model.
-        kind: ``dev`` or ``test``.
-        data_dir: The folder of the official files.
-        max_length: Of the inputs in tokens; None: as the checkpoint was trained.
-    """
+    """Read and tokenise a task's ``dev`` or ``test`` files for a checkpoint, by default as long as it was
+    trained with. Of several files those that are there are read; a note names each that is missing."""
     task, config = checkpoint.task, checkpoint.config
     length = max_length or config.max_seq_length or min(_LENGTH, config.max_position_embeddings)
     check_length(length, config)

@@ -43,12 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def summary_table(folder: Path, runs: Sequence[tuple[Path, dict[str, Any]]]) -> "DataFrame":
-    """Tabulate runs and their scores, in percent.
-
-    Args:
-        folder: What the runs' names are relative to.
-        runs: (run's folder, its scores), as ``read_runs`` gives them.
-    """
+    """Tabulate runs below a folder, as ``read_runs`` gives them, and their scores, in percent."""
     import pandas
 
     rows = []

@@ -19,28 +19,15 @@ from inference.tie_breaking import TieBreakingEngine
 
 
 class TaskModel:
-    """A task's model, opened; its weights are not read yet.
-
-    Attributes:
-        folder: The model folder or exported folder.
-        task: The task that it answers.
-        config: The network's configuration, with the labels' names as --label_map gives them.
-        tokenizer: The folder's.
-    """
+    """A task's model, opened: a model folder or an exported one. Its weights are not read yet."""
 
     def __init__(
         self, folder: Path, task: Task, label_map: str | None, lower_case: bool | None = None
     ) -> None:
-        """Open a folder.
+        """Open a folder; InputError where it is damaged, or of another task.
 
-        Args:
-            folder: The model folder or exported folder.
-            task: The task that it must be of.
-            label_map: Names of the labels, a comma list in the order of their ids; None: as the folder says.
-            lower_case: Whether texts are lower-cased, whatever the folder says; None: as it says.
-
-        Raises:
-            InputError: It is damaged, or of another task.
+        Labels have the names of ``label_map``, a comma list in the order of their ids, or those in the
+        folder.
         """
         self.folder, self.task = folder, task
         if not is_exported(folder):
