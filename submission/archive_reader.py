@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import IO
 
 from common.archives import MAX_ENTRIES, has_many_entries, is_read_in_bounds
 from common.errors import InputError
@@ -31,38 +33,27 @@ with suppress(ImportError):  # a Python may be built without it, and zipfile the
 
 @dataclass
 class Archive:
-    """A submission as read.
-
-    Attributes:
-        files: Name of each submission file → its bytes.
-        problems: Name of each submission file that has no bytes, or not only one file's → why.
-        strays: Entries that do not belong into a submission, safe to print, → why.
-    """
+    """A submission as read, by the names of its files."""
 
     files: dict[str, bytes] = field(default_factory=dict)
-    problems: dict[str, str] = field(default_factory=dict)
-    strays: dict[str, str] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)  # why one has no bytes, or not one file's alone
+    strays: dict[str, str] = field(default_factory=dict)  # what does not belong there, safe to print, → why
 
 
 @dataclass(frozen=True)
-class _ZipEntry:
-    """A file in a folder or zip. problem: why it is not read, if so. read: gives at most so many bytes."""
+class _Entry:
+    """A file in a folder or zip, and why it is not read, if so."""
 
     name: str
     size: int
     problem: str
-    read: Callable[[int], bytes]
+    open: Callable[[], IO[bytes]]
 
 
 def read_archive(path: str | Path, max_bytes: Mapping[str, int]) -> Archive:
-    """Read the submission files in a folder or a zip.
+    """Read the submission files in a folder or a zip; InputError if it is neither.
 
-    Args:
-        path: The folder or zip.
-        max_bytes: Name of each submission file → how large it can be; of a larger one nothing is read.
-
-    Raises:
-        InputError: It is neither a folder nor a whole zip.
+    max_bytes: name of each submission file → how large it can be; of a larger one nothing is read.
     """
     path = Path(path)
     if path.is_dir():
@@ -86,7 +77,7 @@ def read_archive(path: str | Path, max_bytes: Mapping[str, int]) -> Archive:
             return _read_entries(_zip_entries(archive), max_bytes)
 
 
-def _folder_entries(folder: Path, max_bytes: Mapping[str, int]) -> Iterator[_ZipEntry]:
+def _folder_entries(folder: Path, max_bytes: Mapping[str, int]) -> Iterator[_Entry]:
     """Hidden files and files other than TSV, such as the .npz beside a prediction, are passed over."""
     for path in sorted(folder.iterdir()):
         if path.name not in max_bytes and (path.suffix.lower() != ".tsv" or path.name.startswith(".")):
@@ -98,15 +89,10 @@ def _folder_entries(folder: Path, max_bytes: Mapping[str, int]) -> Iterator[_Zip
             problem = "is a link to nothing; write the file again"
         elif not path.is_file():  # a pipe would be waited for
             problem = "is no plain file; write the file again"
-
-        def read(most: int, path: Path = path) -> bytes:
-            with open_plain(path) as file:
-                return file.read(most)
-
-        yield _ZipEntry(path.name, 0 if problem else path.stat().st_size, problem, read)
+        yield _Entry(path.name, 0 if problem else path.stat().st_size, problem, partial(open_plain, path))
 
 
-def _zip_entries(archive: zipfile.ZipFile) -> Iterator[_ZipEntry]:
+def _zip_entries(archive: zipfile.ZipFile) -> Iterator[_Entry]:
     times = Counter(entry.filename for entry in archive.infolist())
     for entry in archive.infolist():
         problem = ""
@@ -116,15 +102,10 @@ def _zip_entries(archive: zipfile.ZipFile) -> Iterator[_ZipEntry]:
             problem = "is encrypted; zip it without a password"
         elif not is_read_in_bounds(entry):
             problem = "is packed by a method other than store and deflate; use submission.pack"
-
-        def read(most: int, entry: zipfile.ZipInfo = entry) -> bytes:
-            with archive.open(entry) as file:
-                return file.read(most)
-
-        yield _ZipEntry(entry.filename, entry.file_size, problem, read)
+        yield _Entry(entry.filename, entry.file_size, problem, partial(archive.open, entry))
 
 
-def _read_entries(entries: Iterator[_ZipEntry], max_bytes: Mapping[str, int]) -> Archive:
+def _read_entries(entries: Iterator[_Entry], max_bytes: Mapping[str, int]) -> Archive:
     archive = Archive()
     for entry in entries:
         name = entry.name
@@ -134,9 +115,8 @@ def _read_entries(entries: Iterator[_ZipEntry], max_bytes: Mapping[str, int]) ->
             archive.problems[name] = entry.problem or _too_large(entry.size)
         else:
             try:
-                content = entry.read(
-                    max_bytes[name] + 1
-                )  # never more: the size in a zip's directory may be untrue
+                with entry.open() as file:  # never more: the size in a zip's directory may be untrue
+                    content = file.read(max_bytes[name] + 1)
             except DAMAGED as error:
                 archive.problems[name] = f"cannot be read ({_reason(error)}); pack it again"
                 continue

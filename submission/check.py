@@ -25,23 +25,14 @@ _MAX_PROBLEMS = 3
 
 @dataclass
 class FileReport:
-    """What the check says of one file.
+    """What the check says of one file."""
 
-    Attributes:
-        name: The submission file, or a stray entry.
-        rows: How many predictions it has; None if they could not be counted.
-        problems: What makes the file an error.
-        warnings: What is odd, but allowed.
-        notes: What else to know.
-        predictions: As written; none if there are problems.
-    """
-
-    name: str
-    rows: int | None = None
-    problems: list[Problem] = field(default_factory=list)
-    warnings: list[Problem] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    predictions: list[str] = field(default_factory=list)
+    name: str  # the submission file, or a stray entry
+    rows: int | None = None  # how many predictions it has; None if they could not be counted
+    problems: list[Problem] = field(default_factory=list)  # what makes the file an error
+    warnings: list[Problem] = field(default_factory=list)  # what is odd, but allowed
+    notes: list[str] = field(default_factory=list)  # what else to know
+    predictions: list[str] = field(default_factory=list)  # as written; none if there are problems
 
     @property
     def status(self) -> str:
@@ -63,9 +54,8 @@ class FileReport:
     def as_json(self) -> dict[str, Any]:
         lists = {"errors": self.problems, "warnings": self.warnings}
         as_values = {key: [vars(problem) for problem in problems] for key, problems in lists.items()}
-        return {
-            "file": self.name, "status": self.status, "rows": self.rows, **as_values, "notes": self.notes,
-        }  # fmt: skip
+        head = {"file": self.name, "status": self.status, "rows": self.rows}
+        return {**head, **as_values, "notes": self.notes}
 
 
 def check(path: str | Path, data_dir: str | Path | None = None) -> list[FileReport]:
@@ -121,15 +111,8 @@ def first_error(path: str | Path, reports: Sequence[FileReport], remark: str = "
 
 
 def expected_rows(split: Split, data_dir: str | Path | None) -> tuple[int, str]:
-    """How many rows a submission file must have.
-
-    Args:
-        split: The test file that it predicts.
-        data_dir: Where that file may be; its rows count then, and else the official ones.
-
-    Returns:
-        The count, and a note if it is not from where the user pointed.
-    """
+    """How many rows a submission file must have: those of its test file in ``data_dir``, or the official ones
+    and a note that they are."""
     file = None if data_dir is None else locate(data_dir, split)
     if file is None:
         return split.rows, f"official row count: no {split.file} below {data_dir}" if data_dir else ""
@@ -159,18 +142,16 @@ def _check_file(task: Task, split: Split, archive: Archive, data_dir: str | Path
         return FileReport(name, problems=[Problem(kind, 0, why)], notes=notes)
     file = parse_predictions(archive.files[name], Form(task.labels, task.target_range), rows)
     report = FileReport(name, file.rows, file.problems, file.warnings, notes, file.predictions)
-    if not file.problems and rows > 1 and len(set(file.predictions)) == 1:
-        _add_constant(task, file.predictions[0], report)
-    return report
-
-
-def _add_constant(task: Task, prediction: str, report: FileReport) -> None:
+    if file.problems or rows < 2 or len(set(file.predictions)) > 1:
+        return report
+    constant = f"every row is {file.predictions[0]}"
     # The one task that the paper leaves out has a test set made against its training labels: the
     # most frequent label beats nearly every model, and most submissions send just that.
-    if not task.paper_score and prediction == task.majority:
-        report.notes.append(f"every row is {prediction}: expected here, most submissions send it")
+    if not task.paper_score and file.predictions[0] == task.majority:
+        report.notes.append(f"{constant}: expected here, most submissions send it")
     else:
-        report.warnings.append(Problem("constant", 0, f"every row is {prediction}; did the training fail?"))
+        report.warnings.append(Problem("constant", 0, f"{constant}; did the training fail?"))
+    return report
 
 
 def _parser() -> CommandParser:

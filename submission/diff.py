@@ -24,25 +24,15 @@ _MAX_TRANSITIONS = 4
 
 @dataclass(frozen=True)
 class FileDifference:
-    """Two versions of a submission file.
-
-    Attributes:
-        name: The file.
-        only_in: ``A`` or ``B`` where the other has no such file, else empty.
-        rows: How many predictions both have.
-        changed: How many of them differ.
-        transitions: (label in A, label in B, rows), the most frequent first.
-        mean: The mean absolute change of numbers, over all rows.
-        most: The largest absolute change.
-    """
+    """Two versions of a submission file."""
 
     name: str
-    only_in: str = ""
-    rows: int = 0
-    changed: int = 0
-    transitions: tuple[tuple[str, str, int], ...] = ()
-    mean: float | None = None
-    most: float | None = None
+    only_in: str = ""  # ``A`` or ``B`` where the other has no such file
+    rows: int = 0  # how many predictions both have
+    changed: int = 0  # how many of them differ
+    transitions: tuple[tuple[str, str, int], ...] = ()  # (label in A, in B, rows), most frequent first
+    mean: float | None = None  # the mean absolute change of numbers, over all rows
+    most: float | None = None  # the largest absolute change
 
     def line(self) -> str:
         """One line for people."""
@@ -52,18 +42,14 @@ class FileDifference:
         text = f"{self.name:<11}  {self.rows:>7} rows  {self.changed:>7} changed  {share}"
         if self.mean is not None:
             return f"{text}  by {self.mean:.4f} on average, {self.most:.4f} at most"
-        listed = [f"{a} → {b} {count}" for a, b, count in self.transitions[:_MAX_TRANSITIONS]]
-        return (
-            f"{text}  {', '.join(listed)}{', …' if len(self.transitions) > _MAX_TRANSITIONS else ''}".rstrip()
-        )
+        parts = [f"{a} → {b} {count}" for a, b, count in self.transitions]
+        parts[_MAX_TRANSITIONS:] = ["…"] * (len(parts) > _MAX_TRANSITIONS)
+        return f"{text}  {', '.join(parts)}".rstrip()
 
 
 def differences(a: str, b: str) -> list[FileDifference]:
-    """A difference for every submission file that either has, in the table's order.
-
-    Raises:
-        InputError: A file cannot be read or has problems, or the two have different row counts.
-    """
+    """A difference for every submission file that either has, in the table's order; InputError if a file
+    cannot be read or has problems, or the two have different row counts."""
     archives = [(source, read_submission(source)) for source in (a, b)]
     result = []
     for task, split in submission_files():
@@ -111,8 +97,8 @@ def _predictions(task: Task, name: str, path: str, archive: Archive) -> list[str
 
 def _parser() -> CommandParser:
     parser = CommandParser(prog="python -m submission.diff", description=__doc__)
-    parser.add_argument("a", type=path, metavar="A", help="zip or folder")
-    parser.add_argument("b", type=path, metavar="B", help="zip or folder")
+    for name in ("a", "b"):
+        parser.add_argument(name, type=path, metavar=name.upper(), help="zip or folder")
     parser.add_switch("--json", help="print one JSON object instead of lines")
     return parser
 

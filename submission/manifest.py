@@ -33,14 +33,10 @@ def write_manifest(
     tasks: Mapping[str, Mapping[str, Any]],
     more: Mapping[str, Any] = MappingProxyType({}),
 ) -> Path:
-    """Write the manifest of a packed zip; returns its path.
+    """Write the manifest of a packed zip, whose reports are those of ``submission.pack``; returns its path.
 
-    Args:
-        archive: The zip.
-        reports: What ``submission.pack`` returned.
-        tasks: Task → what is known of its predictions: its scores on the dev files (fractions of 1) under
-            ``dev``, and where these flatter, better estimates under ``expected``.
-        more: Further entries.
+    tasks: task → what is known of its predictions: its scores on the dev files (fractions of 1) under
+    ``dev``, and where these flatter, better estimates under ``expected``. more: further entries.
     """
     path = manifest_path(archive)
     dev = {name: task.get("dev") or {} for name, task in tasks.items()}
@@ -60,13 +56,11 @@ def write_manifest(
 def averages_of(scores: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
     """Both averages (metrics/averages.py) of dev scores; None where scores are missing, and which."""
     averages: dict[str, Any] = {}
-    for key, average, paper in (
-        ("leaderboard_average", leaderboard_average, False),
-        ("convbert_paper_average", paper_average, True),
-    ):
+    ways = {"leaderboard_average": leaderboard_average, "convbert_paper_average": paper_average}
+    for key, average in ways.items():
         averages[key] = average(scores, TASKS)
         if averages[key] is None:
-            averages[f"{key}_lacks"] = missing_scores(scores, TASKS, paper)
+            averages[f"{key}_lacks"] = missing_scores(scores, TASKS, average is paper_average)
     return averages
 
 
@@ -75,11 +69,11 @@ def provenance_of(predictions: str | Path, runs: str | Path | None) -> dict[str,
 
     The run is the one whose ``best/`` has that digest: its folder, seed, step and dev scores.
     """
-    runs_by_digest = {}
-    for folder, scores in read_runs(Path(runs)) if runs else []:
-        if (folder / "best" / MANIFEST).is_file():
-            details = run_details(Path(str(runs)), folder, scores)
-            runs_by_digest[recorded_digest(folder / "best")] = details
+    runs_by_digest = {
+        recorded_digest(folder / "best"): run_details(Path(runs), folder, scores)
+        for folder, scores in (read_runs(Path(runs)) if runs else [])
+        if runs and (folder / "best" / MANIFEST).is_file()
+    }
     origins: dict[str, dict[str, Any]] = {}
     for task, split in submission_files():
         if task.name not in origins and npz_path(Path(predictions), split).is_file():
@@ -94,22 +88,12 @@ def run_details(runs: Path, folder: Path, scores: Mapping[str, Any]) -> dict[str
     best, args = scores["best"], read_json_object(folder / "args.json")
     keys = ("main", *TASKS[scores["task"]].score_keys)
     recipe, digest = args.get("recipe"), args.get("model_sha256")
-    return {
-        "run": str(folder.relative_to(runs)),
-        "seed": recipe.get("seed") if isinstance(recipe, dict) else None,
-        "step": best["step"],
-        "dev": {key: best[key] for key in keys},
-        "began_with": {
-            "model_sha256": digest,
-            **_run_of(runs, Path(str(args.get("model_name_or_path"))), digest),
-        },
-    }
-
-
-def _run_of(runs: Path, model: Path, digest: Any) -> dict[str, str]:
-    """The run TASK/NAME below ``runs`` whose ``best/`` a model was, wherever the runs lay then."""
-    *_, task, run, best = ("", "", "", *model.parts)
+    began_with = {"model_sha256": digest}
+    # It may be the best/ of a run TASK/NAME, wherever the runs lay then.
+    *_, task, run, last = ("", "", "", *Path(str(args.get("model_name_or_path"))).parts)
     with suppress(InputError):
-        if best == "best" and task and run and recorded_digest(runs / task / run / best) == digest:
-            return {"run": f"{task}/{run}"}
-    return {}
+        if last == "best" and task and run and recorded_digest(runs / task / run / last) == digest:
+            began_with["run"] = f"{task}/{run}"
+    seed = recipe.get("seed") if isinstance(recipe, dict) else None
+    scored = {"step": best["step"], "dev": {key: best[key] for key in keys}}
+    return {"run": str(folder.relative_to(runs)), "seed": seed, **scored, "began_with": began_with}

@@ -97,9 +97,14 @@ def _refuse_problems(folder: Path, reports: Sequence[FileReport], fill_missing: 
         print(report.line(), file=sys.stderr)
     if faulty:
         raise first_error(folder, faulty, remark="; nothing was written")
-    missing = [report for report in reports if report.is_missing]
+    missing = [report.name for report in reports if report.is_missing]
     if missing and not fill_missing:
-        raise InputError(_missing_message(missing), path=folder, code="missing")
+        tasks = dict.fromkeys(
+            task.name for task, split in submission_files() if split.submission_file in missing
+        )
+        writing = f"write them with python -m glue.run_predict (tasks: {' '.join(tasks)})"
+        message = f"missing: {', '.join(missing)}; {writing} or add --fill_missing majority"
+        raise InputError(f"{message}; nothing was written", path=folder, code="missing")
 
 
 def write_zip(output: str | Path, files: Mapping[str, bytes]) -> None:
@@ -128,15 +133,6 @@ def _fill(task: Task, rows: int, report: FileReport) -> bytes:
     return f"{HEADER}\n{''.join(lines)}".encode()
 
 
-def _missing_message(missing: Sequence[FileReport]) -> str:
-    names = [report.name for report in missing]
-    tasks = dict.fromkeys(task.name for task, split in submission_files() if split.submission_file in names)
-    return (
-        f"missing: {', '.join(names)}; write them with python -m glue.run_predict (tasks: {' '.join(tasks)}) "
-        "or add --fill_missing majority; nothing was written"
-    )
-
-
 def _parser() -> CommandParser:
     parser = CommandParser(prog="python -m submission.pack", description=__doc__)
     wanted: dict[str, Any] = {"required": True, "type": path}
@@ -144,16 +140,10 @@ def _parser() -> CommandParser:
     parser.add_argument("--output", **wanted, metavar="FILE.zip", help="the zip to write")
     parser.add_argument("--data_dir", type=path, metavar="DIR", help="the GLUE files whose test rows count")
     parser.add_argument("--fill_missing", choices=["majority"], help="what to write for a missing file")
-    parser.add_switch(
-        "--manifest",
-        help="write FILE.manifest.json too: digests, checkpoints, with --runs runs and dev scores",
-    )
-    parser.add_argument(
-        "--runs",
-        type=path,
-        metavar="DIR",
-        help="with --manifest: where the runs are that predicted the files",
-    )
+    help_text = "write FILE.manifest.json too: digests, checkpoints, with --runs runs and dev scores"
+    parser.add_switch("--manifest", help=help_text)
+    help_text = "with --manifest: where the runs are that predicted the files"
+    parser.add_argument("--runs", type=path, metavar="DIR", help=help_text)
     return parser
 
 

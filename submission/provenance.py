@@ -16,11 +16,7 @@ _REGRESSION_TOLERANCE = 1e-3  # a .tsv holds three decimals at least
 
 
 def check_provenance(folder: Path, predictions: Mapping[str, Sequence[str]]) -> list[str]:
-    """Compare prediction files with the .npz beside them.
-
-    Args:
-        folder: The folder of the files.
-        predictions: Name of each submission file → its predictions as written.
+    """Compare prediction files, by name as written, with the .npz beside them.
 
     Returns:
         Warnings, one for each file without an .npz in a task whose other files have one.
@@ -55,11 +51,9 @@ def _compare_rows(path: Path, predictions: Sequence[str], record: SplitPredictio
 
     task, npz = record.task, path.with_suffix(".npz").name
     if len(record.logits) != len(predictions):
-        message = (
-            f"{len(predictions)} rows, but {npz} has {len(record.logits)}; one of them is left over from "
-            "another run: predict again"
-        )
-        raise InputError(message, path=path, code="stale")
+        message = f"{len(predictions)} rows, but {npz} has {len(record.logits)}"
+        remedy = "one of them is left over from another run: predict again"
+        raise InputError(f"{message}; {remedy}", path=path, code="stale")
     if task.target_range is not None:
         expected = np.clip(record.logits[:, 0], *task.target_range)
         differs = ~(np.abs(expected - np.array(predictions, dtype=np.float64)) <= _REGRESSION_TOLERANCE)
@@ -81,7 +75,6 @@ def _compare_models(folder: Path, records: Sequence[SplitPredictions]) -> None:
     for other in others:
         for line in difference(Provenance(first.provenance.model), other.provenance):
             remedy = f"python -m glue.run_predict --task_name {other.task.name}"
-            message = (
-                f"{line} as in {npz_path(folder, first.split).name}; write both with one checkpoint: {remedy}"
-            )
-            raise InputError(message, path=npz_path(folder, other.split), code="other checkpoint")
+            message = f"{line} as in {npz_path(folder, first.split).name}; write both with one checkpoint"
+            path = npz_path(folder, other.split)
+            raise InputError(f"{message}: {remedy}", path=path, code="other checkpoint")
