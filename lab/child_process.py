@@ -17,7 +17,11 @@ _POLL_SECONDS = 0.5
 
 
 def main(parent: int, cores: str, command: list[str]) -> None:
-    _bind(cores)
+    if cores != "-" and hasattr(os, "sched_setaffinity"):
+        try:
+            os.sched_setaffinity(0, {int(core) for core in cores.split(",")})
+        except OSError as error:  # a sandbox forbids it, or a core was taken away
+            print(f"warning: not bound to the cores {cores}: {error.strerror}", file=sys.stderr)
     is_watched = _system_watches()
     if os.getppid() != parent:  # it ended before it could be watched
         sys.exit("the parent process is gone")
@@ -26,14 +30,6 @@ def main(parent: int, cores: str, command: list[str]) -> None:
     if not is_watched and os.fork() == 0:
         _watch(parent, os.getppid())
     os.execv(command[0], command)
-
-
-def _bind(cores: str) -> None:
-    if cores != "-" and hasattr(os, "sched_setaffinity"):
-        try:
-            os.sched_setaffinity(0, {int(core) for core in cores.split(",")})
-        except OSError as error:  # a sandbox forbids it, or a core was taken away
-            print(f"warning: not bound to the cores {cores}: {error.strerror}", file=sys.stderr)
 
 
 def _system_watches() -> bool:
@@ -54,21 +50,15 @@ def _watch(parent: int, child: int) -> None:
         for stream in (0, 1, 2):  # pipes must not stay open for this process
             os.close(stream)
         while os.getppid() == child:
-            if not _is_alive(parent):
+            try:
+                os.kill(parent, 0)
+            except PermissionError:  # it is alive
+                pass
+            except OSError:
                 os.kill(child, signal.SIGKILL)
             time.sleep(_POLL_SECONDS)
     finally:
         os._exit(0)
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except PermissionError:
-        return True
-    except OSError:
-        return False
-    return True
 
 
 if __name__ == "__main__":

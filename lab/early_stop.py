@@ -64,7 +64,13 @@ class MedianRule:
     def reason_to_stop(self) -> str:
         """Why the run is to be stopped now; empty if it is not."""
         curve = read_curve(self._folder)
-        if len(curve) == self._evaluations or not self._is_saved(curve[-1][0]):
+        if len(curve) == self._evaluations:
+            return ""
+        try:
+            state = read_run_state(self._folder)
+        except (InputError, OSError):  # being saved now
+            return ""
+        if state.step != curve[-1][0] or state.took_last_step:
             return ""
         self._evaluations, finished = len(curve), []
         for peer in self._peers:
@@ -73,11 +79,3 @@ class MedianRule:
         if not should_prune(curve, finished):
             return ""
         return f"below the median of {len(finished)} trials at step {curve[-1][0]}"
-
-    def _is_saved(self, step: int) -> bool:
-        """Whether the run has saved a step, and it was not its last."""
-        try:
-            state = read_run_state(self._folder)
-        except (InputError, OSError):  # being saved now
-            return False
-        return state.step == step and not state.took_last_step

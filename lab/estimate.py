@@ -25,7 +25,11 @@ def dry_run_lines(sweep: Sweep, workers: int) -> list[str]:
         try:
             seconds = _seconds(sweep, trial, speeds)
             total += seconds or 0.0
-            line = _describe(trial, seconds)
+            line = "was done before"
+            if seconds is not None:
+                after = f", after the best of {trial.init_from}" if trial.init_from else ""
+                after += ", settings from earlier results" if trial.search else ""
+                line = f"about {_duration(seconds)}{after}"
             if seconds is not None and (reason := sweep.reason_to_run(sweep.resolver.resolve(trial))):
                 line += f"; begun before: {escape_unprintable(reason)}"
         except InputError as error:
@@ -41,13 +45,6 @@ def dry_run_lines(sweep: Sweep, workers: int) -> list[str]:
         f"{_duration(time.monotonic() - started)})"
     )
     return lines
-
-
-def _describe(trial: Trial, seconds: float | None) -> str:
-    if seconds is None:
-        return "was done before"
-    after = f", after the best of {trial.init_from}" if trial.init_from else ""
-    return f"about {_duration(seconds)}{after}" + (", settings from earlier results" if trial.search else "")
 
 
 def _seconds(sweep: Sweep, trial: Trial, speeds: dict[Hashable, Speed]) -> float | None:

@@ -125,12 +125,19 @@ def _task_plan(
     preset = parts["preset"]
     if preset is not None and (not isinstance(preset.value, str) or preset.value not in PRESETS):
         raise preset.wrong(f"one of {', '.join(PRESETS)}")
-    chosen = (
-        _choose_checkpoints(fields["checkpoints"], checkpoints) if "checkpoints" in fields else checkpoints
-    )
+    if "checkpoints" in fields:
+        checkpoints = _choose_checkpoints(fields["checkpoints"], checkpoints)
     seeds = _seeds(parts["seeds"]) if parts["seeds"] is not None else ()
-    init_from = _init_from(fields["init_from"]) if "init_from" in fields else ""
-    return TaskPlan(task, chosen, preset.value if preset else "", seeds, settings, grid, search, init_from)
+    source = None
+    if "init_from" in fields:
+        match = _INIT_FROM.fullmatch(fields["init_from"].text())
+        source = find_task(match[1]) if match else None
+        if source is None:
+            raise fields["init_from"].wrong("'best of TASK'")
+    init_from = source.name if source else ""
+    return TaskPlan(
+        task, checkpoints, preset.value if preset else "", seeds, settings, grid, search, init_from
+    )
 
 
 def _choose_checkpoints(
@@ -227,14 +234,6 @@ def _checked(key: str, node: Node) -> Any:
     except InputError as error:
         raise node.refused(str(error).partition(": ")[2]) from None
     return value
-
-
-def _init_from(node: Node) -> str:
-    match = _INIT_FROM.fullmatch(node.text())
-    task = find_task(match[1]) if match else None
-    if task is None:
-        raise node.wrong("'best of TASK'")
-    return task.name
 
 
 def _check_sources(tasks: Mapping[str, TaskPlan], node: Node) -> None:

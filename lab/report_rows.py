@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from pandas import DataFrame
 from scipy.special import softmax
 
 from common.errors import InputError
@@ -14,9 +14,6 @@ from common.provenance import Provenance, difference, recorded_digest
 from glue.data import Example, find_file, read_split
 from glue.predictions import SplitPredictions, npz_path
 from glue.tasks import Task
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 _WORST = 6
 _BINS = 5
@@ -61,7 +58,7 @@ class DevRows:
         return float(self.counts[row, column] / max(1, self.counts[row].sum()))
 
 
-def dev_rows(task: Task, runs: "DataFrame", data_dir: Path | None) -> list[DevRows] | str:
+def dev_rows(task: Task, runs: DataFrame, data_dir: Path | None) -> list[DevRows] | str:
     """The dev rows as answered by the best of a task's runs that has dev predictions: an entry for each dev
     file; or, as text, what is missing."""
     if data_dir is None:

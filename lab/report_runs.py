@@ -1,9 +1,9 @@
 """Runs on the report page: scores beside published ones, averages, curves, spread over seeds."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from markupsafe import Markup
+from pandas import DataFrame, Series
 
 from common.json_files import read_json_object
 from glue.published import rows_of
@@ -12,9 +12,6 @@ from lab.early_stop import read_curve, read_losses
 from lab.report_charts import ChartLine, dot_chart, line_chart
 from lab.results import best_runs
 from metrics.averages import leaderboard_average, missing_scores, paper_average
-
-if TYPE_CHECKING:
-    from pandas import DataFrame, Series
 
 
 @dataclass(frozen=True)
@@ -46,14 +43,14 @@ class TaskView:
     """A task's runs: charts of the loss and the main score over the steps, and a dot for each run."""
 
     task: Task
-    best: "Series"
+    best: Series
     runs: int
     loss_chart: Markup
     score_chart: Markup
     spread_chart: Markup
 
 
-def score_rows(done: "DataFrame", size: str) -> list[ScoreRow]:
+def score_rows(done: DataFrame, size: str) -> list[ScoreRow]:
     """Make a row for every score of every task that was run."""
     best, rows = best_runs(done), []
     for name, runs in done.groupby("task", sort=False):
@@ -66,7 +63,7 @@ def score_rows(done: "DataFrame", size: str) -> list[ScoreRow]:
     return rows
 
 
-def averages(done: "DataFrame", size: str) -> list[AverageRow]:
+def averages(done: DataFrame, size: str) -> list[AverageRow]:
     """Average each task's best run in both ways; what is missing where there is no average."""
     best = best_runs(done)
     scores = {name: {key: best.loc[name, key] for key in TASKS[name].score_keys} for name in best.index}
@@ -79,7 +76,7 @@ def averages(done: "DataFrame", size: str) -> list[AverageRow]:
     ]  # fmt: skip
 
 
-def unofficial_tasks(done: "DataFrame") -> list[str]:
+def unofficial_tasks(done: DataFrame) -> list[str]:
     """The tasks with a run that was evaluated on other than the official number of dev rows."""
     unofficial = {}
     for name, folder in zip(done["task"], done["folder"], strict=True):
@@ -91,7 +88,7 @@ def unofficial_tasks(done: "DataFrame") -> list[str]:
     return list(unofficial)
 
 
-def task_views(done: "DataFrame") -> list[TaskView]:
+def task_views(done: DataFrame) -> list[TaskView]:
     """Draw the charts of each task."""
     views, best = [], best_runs(done)
     for name, runs in done.groupby("task", sort=False):

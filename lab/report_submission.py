@@ -13,7 +13,7 @@ import numpy as np
 from common.errors import InputError
 from common.files import sha256_of
 from common.json_files import read_json_object
-from common.text import read_text
+from common.text import TextTable, read_lines
 from glue.data import find_file, read_split
 from glue.tasks import Split, Task, submission_files
 from metrics.prediction_file import Form, parse_predictions
@@ -159,22 +159,17 @@ def categories(answers: Sequence[str], data_dir: Path) -> list[Category]:
 
 
 def _read_diagnostic(path: Path, expected: int) -> list[dict[str, str]]:
-    task, _ = diagnostic_split()
-    header, *lines = read_text(path).rstrip("\n").split("\n")
-    names = header.rstrip("\r").split("\t")
-    missing = [name for name in (*GROUPS, *TEXTS, "Label") if name not in names]
-    if missing:
-        raise InputError(f"no column {missing[0]!r}; expected the labelled diagnostic set", path=path, line=1)
-    if len(lines) != expected:
-        raise InputError(f"{len(lines)} rows, but {expected} predictions; take both of one set", path=path)
-    rows = []
-    for number, line in enumerate(lines, 2):
-        cells = line.rstrip("\r").split("\t")
-        row = dict(zip(names, cells, strict=False))
-        if len(cells) != len(names) or row["Label"] not in task.labels:
-            message = f"not a row with one of {', '.join(task.labels)} as its label"
+    labels, table = diagnostic_split()[0].labels, TextTable.from_lines(path, read_lines(path))
+    names = (*GROUPS, *TEXTS, "Label")
+    columns, rows = table.positions(names, "; expected the labelled diagnostic set"), []
+    for number, line in table.lines:
+        cells = table.cells(number, line)
+        rows.append({name: cells[column] for name, column in zip(names, columns, strict=True)})
+        if rows[-1]["Label"] not in labels:
+            message = f"not a row with one of {', '.join(labels)} as its label"
             raise InputError(message, path=path, line=number)
-        rows.append(row)
+    if len(rows) != expected:
+        raise InputError(f"{len(rows)} rows, but {expected} predictions; take both of one set", path=path)
     return rows
 
 

@@ -12,7 +12,9 @@ A row is a run: a trial of a sweep, whatever became of it, or any other run that
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pandas import DataFrame
 
 from common.json_files import read_json_object
 from common.python_api import make_callable
@@ -21,14 +23,11 @@ from glue.tasks import TASKS
 from lab.trial_store import DONE, FAILED, SKIPPED, STOPPED, TrialResult, read_results
 from training.run_state import read_run_state
 
-if TYPE_CHECKING:
-    from pandas import DataFrame
-
 UNFINISHED = "unfinished"
 _COLUMNS = ("task", "configuration", "seed", "run", "folder", "status", "message", "model", "step", "main")
 
 
-def results(runs: str | Path) -> "DataFrame":
+def results(runs: str | Path) -> DataFrame:
     """Read every run below a folder, in the order of the task table, configurations and seeds.
 
     Args:
@@ -55,15 +54,13 @@ def results(runs: str | Path) -> "DataFrame":
     return _table(rows)
 
 
-def trials_table(trials: Sequence[TrialResult]) -> "DataFrame":
+def trials_table(trials: Sequence[TrialResult]) -> DataFrame:
     """The table of a sweep's trials, in their order."""
     return _table([_trial_row(trial) for trial in trials])
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> "DataFrame":
-    import pandas
-
-    table = pandas.DataFrame(rows)
+def _table(rows: Sequence[Mapping[str, Any]]) -> DataFrame:
+    table = DataFrame(rows)
     table = table.reindex(columns=[*_COLUMNS, *(name for name in table if name not in _COLUMNS)])
     return table.astype({"main": float, "step": float})
 
@@ -97,18 +94,18 @@ def _score_columns(task: str, scores: Mapping[str, Any]) -> dict[str, float]:
     return {f"{prefix}{key}": scores[kind][key] for kind, prefix in kinds for key in keys}
 
 
-def done_runs(table: "DataFrame") -> "DataFrame":
+def done_runs(table: DataFrame) -> DataFrame:
     """The rows of the runs that are done."""
     return table[table["status"] == DONE]
 
 
-def best_runs(table: "DataFrame") -> "DataFrame":
+def best_runs(table: DataFrame) -> DataFrame:
     """The done run of each task with the best main score, of equal ones the first; indexed by task."""
     done = done_runs(table)
     return done.loc[done.groupby("task", sort=False)["main"].idxmax()].set_index("task", drop=False)
 
 
-def summarise(table: "DataFrame") -> "DataFrame":
+def summarise(table: DataFrame) -> DataFrame:
     """Summarise the runs of each configuration, which differ by their seeds alone.
 
     Returns:

@@ -12,9 +12,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from pandas import DataFrame, Series
 
 from common.errors import InputError
 from common.json_files import read_json_object
@@ -26,16 +27,13 @@ from lab.results import done_runs
 from metrics.bootstrap import compare_scores
 from metrics.prediction_file import Form, read_predictions
 
-if TYPE_CHECKING:
-    from pandas import DataFrame, Series
-
 ALL_TASKS = "all tasks"
 _LEVEL, _ROUNDING = 0.05, 1e-9
 _FROM_TASK = re.compile(rf"-from-({'|'.join(TASKS)})(?=-|$)")
 _RESAMPLES, _SEED = 2000, 42
 
 
-def compare_configurations(table: "DataFrame", against: str) -> "DataFrame":
+def compare_configurations(table: DataFrame, against: str) -> DataFrame:
     """Compare every configuration with one of them, within each task and over all together.
 
     Args:
@@ -48,15 +46,13 @@ def compare_configurations(table: "DataFrame", against: str) -> "DataFrame":
         fractions of 1 ``mean``, ``low`` and ``high``; ``p``, and ``verdict``: better, worse or empty.
         Differences that are all equal say nothing about chance: they have neither interval nor p.
     """
-    import pandas
-
     rows = []
     for name, pairs in _seed_pairs(table, against).groupby("name", sort=False):
         by_task = list(pairs.groupby("task", sort=False)["difference"])
         by_task += [(ALL_TASKS, pairs["difference"])] if len(by_task) > 1 else []
         rows += [{"configuration": name, "task": task, **_t_test(values)} for task, values in by_task]
     columns = ["configuration", "task", "pairs", "mean", "low", "high", "p"]
-    compared = pandas.DataFrame(rows, columns=columns)
+    compared = DataFrame(rows, columns=columns)
     for _, group in compared.groupby(compared["task"] == ALL_TASKS):
         compared.loc[group.index, "p"] = holm(group["p"])
     verdict = np.where(compared["mean"] > 0, "better", "worse")
@@ -64,7 +60,7 @@ def compare_configurations(table: "DataFrame", against: str) -> "DataFrame":
     return compared
 
 
-def _seed_pairs(table: "DataFrame", against: str) -> "DataFrame":
+def _seed_pairs(table: DataFrame, against: str) -> DataFrame:
     """Each run beside the plain one of its task and seed, with the ``difference`` of their main scores."""
     done = done_runs(table)
     names = done.groupby("task")["configuration"].transform(lambda column: _short_names(column, against))
@@ -77,7 +73,7 @@ def _seed_pairs(table: "DataFrame", against: str) -> "DataFrame":
     return pairs.assign(difference=pairs["main"] - pairs["main_plain"])
 
 
-def _short_names(configurations: "Series", against: str) -> "Series":
+def _short_names(configurations: Series, against: str) -> Series:
     """The configurations of a task without it; without ``-from-TASK`` too, where that is needed and clear."""
     names = configurations.str.partition("/")[2]
     if against in set(names):
@@ -86,7 +82,7 @@ def _short_names(configurations: "Series", against: str) -> "Series":
     return short if short.nunique() == names.nunique() else names
 
 
-def _t_test(differences: "Series") -> dict[str, Any]:
+def _t_test(differences: Series) -> dict[str, Any]:
     from scipy.stats import ttest_1samp
 
     row = {"pairs": len(differences), "mean": differences.mean()}
@@ -97,7 +93,7 @@ def _t_test(differences: "Series") -> dict[str, Any]:
     return {**row, "low": float(low), "high": float(high), "p": float(test.pvalue)}
 
 
-def holm(chances: "Series") -> "Series":
+def holm(chances: Series) -> Series:
     """Correct p values for how many they are; missing ones do not count and stay missing."""
     ranked = chances.dropna().sort_values()
     return (ranked * np.arange(len(ranked), 0, -1)).cummax().clip(upper=1.0).reindex(chances.index)

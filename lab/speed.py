@@ -50,20 +50,15 @@ def measure(run: GlueRunConfig) -> Speed:
         take_step(parts, recipe.learning_rate)
     seconds = _timed(lambda: [take_step(parts, recipe.learning_rate) for parts in steps[warm:]])
     model.eval()
-    few = _first(dev[0].features, _EVALUATED * recipe.batch_size)
+    features = dev[0].features
+    starts = features.starts[: _EVALUATED * recipe.batch_size + 1]  # all, if it has no more rows
+    few = Features(features.ids[: starts[-1]], starts, features.first_lengths[: len(starts) - 1])
     return Speed(
         training=sum(len(part) for parts in steps[warm:] for part in parts) / seconds,
         evaluation=len(few) / _timed(lambda: predict_logits(model, few, recipe.batch_size)),
         rows=len(train.examples),
         dev_rows=sum(part.rows for part in dev),
     )
-
-
-def _first(features: Features, count: int) -> Features:
-    """The first rows of a split, or all if it has no more."""
-    count = min(len(features), count)
-    starts = features.starts[: count + 1]
-    return Features(features.ids[: starts[-1]], starts, features.first_lengths[:count])
 
 
 def _timed(action: Callable[[], object]) -> float:

@@ -36,8 +36,13 @@ def check_provenance(folder: Path, predictions: Mapping[str, Sequence[str]]) -> 
         record = SplitPredictions.read(folder, task, split)
         _compare_rows(folder / name, predictions[name], record)
         recorded.setdefault(task.name, []).append(record)
-    for records in recorded.values():
-        _compare_models(folder, records)
+    for first, *others in recorded.values():
+        for other in others:
+            for line in difference(Provenance(first.provenance.model), other.provenance):
+                remedy = f"python -m glue.run_predict --task_name {other.task.name}"
+                message = f"{line} as in {npz_path(folder, first.split).name}; write both with one checkpoint"
+                path = npz_path(folder, other.split)
+                raise InputError(f"{message}: {remedy}", path=path, code="other checkpoint")
     return [
         f"{name} has no .npz beside it: is it of the checkpoint that wrote "
         f"{npz_path(folder, recorded[task][0].split).name}?"
@@ -68,13 +73,3 @@ def _compare_rows(path: Path, predictions: Sequence[str], record: SplitPredictio
             f"({int(differs.sum())} such rows); the .tsv was edited or is stale: predict again"
         )
         raise InputError(message, path=path, line=row + 2, code="stale")
-
-
-def _compare_models(folder: Path, records: Sequence[SplitPredictions]) -> None:
-    first, *others = records
-    for other in others:
-        for line in difference(Provenance(first.provenance.model), other.provenance):
-            remedy = f"python -m glue.run_predict --task_name {other.task.name}"
-            message = f"{line} as in {npz_path(folder, first.split).name}; write both with one checkpoint"
-            path = npz_path(folder, other.split)
-            raise InputError(f"{message}: {remedy}", path=path, code="other checkpoint")
