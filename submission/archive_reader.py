@@ -41,7 +41,7 @@ class Archive:
 
 
 @dataclass(frozen=True)
-class _Entry:
+class _ArchiveEntry:
     """A file in a folder or zip, and why it is not read, if so."""
 
     name: str
@@ -77,7 +77,7 @@ def read_archive(path: str | Path, max_bytes: Mapping[str, int]) -> Archive:
             return _read_entries(_zip_entries(archive), max_bytes)
 
 
-def _folder_entries(folder: Path, max_bytes: Mapping[str, int]) -> Iterator[_Entry]:
+def _folder_entries(folder: Path, max_bytes: Mapping[str, int]) -> Iterator[_ArchiveEntry]:
     """Hidden files and files other than TSV, such as the .npz beside a prediction, are passed over."""
     for path in sorted(folder.iterdir()):
         if path.name not in max_bytes and (path.suffix.lower() != ".tsv" or path.name.startswith(".")):
@@ -89,10 +89,12 @@ def _folder_entries(folder: Path, max_bytes: Mapping[str, int]) -> Iterator[_Ent
             problem = "is a link to nothing; write the file again"
         elif not path.is_file():  # a pipe would be waited for
             problem = "is no plain file; write the file again"
-        yield _Entry(path.name, 0 if problem else path.stat().st_size, problem, partial(open_plain, path))
+        yield _ArchiveEntry(
+            path.name, 0 if problem else path.stat().st_size, problem, partial(open_plain, path)
+        )
 
 
-def _zip_entries(archive: zipfile.ZipFile) -> Iterator[_Entry]:
+def _zip_entries(archive: zipfile.ZipFile) -> Iterator[_ArchiveEntry]:
     times = Counter(entry.filename for entry in archive.infolist())
     for entry in archive.infolist():
         problem = ""
@@ -102,10 +104,10 @@ def _zip_entries(archive: zipfile.ZipFile) -> Iterator[_Entry]:
             problem = "is encrypted; zip it without a password"
         elif not is_read_in_bounds(entry):
             problem = "is packed by a method other than store and deflate; use submission.pack"
-        yield _Entry(entry.filename, entry.file_size, problem, partial(archive.open, entry))
+        yield _ArchiveEntry(entry.filename, entry.file_size, problem, partial(archive.open, entry))
 
 
-def _read_entries(entries: Iterator[_Entry], max_bytes: Mapping[str, int]) -> Archive:
+def _read_entries(entries: Iterator[_ArchiveEntry], max_bytes: Mapping[str, int]) -> Archive:
     archive = Archive()
     for entry in entries:
         name = entry.name
