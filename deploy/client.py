@@ -97,7 +97,7 @@ class Client:
         try:
             return json.loads(content)
         except (ValueError, RecursionError):
-            raise InputError(f"{where}: the answer is not JSON: {shortened(content[:100])}") from None
+            raise InputError(f"the answer is not JSON: {shortened(content[:100])}", path=where) from None
 
     def _exchange(self, method: str, route: str, body: bytes | None) -> tuple[int, bytes]:
         """Status and body. Every read has a timeout, but an answer that drips needs one for the whole."""
@@ -132,7 +132,7 @@ class Client:
         """The route that the service's model answers at: ``/answer`` if it is asked questions."""
         values = self.get("/model")
         if not isinstance(values, dict) or values.get("kind") not in _ROUTES:
-            raise InputError(f"{self._url}/model: is not what deploy.serve says: {shortened(values)}")
+            raise InputError(f"is not what deploy.serve says: {shortened(values)}", path=f"{self._url}/model")
         return _ROUTES[values["kind"]]
 
     def close(self) -> None:
@@ -197,7 +197,7 @@ def service_at(url: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError(f"{url}: {error.strerror or error}; is the service running there?") from None
+        raise InputError(f"{error.strerror or error}; is the service running there?", path=url) from None
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -228,7 +228,7 @@ def ask_file(connect: Callable[[], Client], route: str, source: str, target: str
         try:
             return only_answer(thread.client.post(route, row))
         except InputError as error:
-            raise InputError(f"{source}: row {number}: {error}") from None
+            raise InputError(f"row {number}: {error}", path=source) from None
 
     rows = read_json_objects(source)
     clients = min(clients, len(rows), room_for(clients))

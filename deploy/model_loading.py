@@ -58,15 +58,7 @@ def open_exported(
     threads: int = 0,
     lower_case: bool | None = None,
 ) -> Model:
-    """Open the model in an exported folder.
-
-    Args:
-        folder: What deploy.export wrote.
-        device: ``cpu`` or ``gpu``.
-        max_length: Of an input in tokens; None: as trained.
-        threads: Threads to compute with; 0: as the environment says.
-        lower_case: Whether texts are lower-cased; None: as the folder says.
-    """
+    """Open the model in an exported folder. threads: to compute with; 0: as the environment says."""
     exported = read_exported(folder)
     engine = open_engine(exported, device, threads)
     return _model(engine, exported.folder, exported.tokenizer(lower_case), exported.digest, max_length)
@@ -79,10 +71,7 @@ def open_model_folder(
     lower_case: bool | None = None,
     label_map: str | None = None,
 ) -> Model:
-    """Open the fine-tuned model in a model folder, or in ``best/`` of a run's, on the dynamic engine.
-
-    label_map: Names of the labels, a comma list in the order of their ids; None: as the folder says.
-    """
+    """Open the fine-tuned model in a model folder, or in ``best/`` of a run's, on the dynamic engine."""
     if is_exported(path):
         raise InputError("is an exported folder; deploy.infer answers with it", path=path)
     from encoders.framework import select_device
@@ -106,7 +95,7 @@ def load_network(  # type: ignore[no-untyped-def]
     checkpoint = open_checkpoint(folder)
     has_spans = bool(squad_model.saved_head(checkpoint).kind)
     if has_spans and label_map:
-        raise InputError(f"--label_map {label_map}: {folder} answers questions and has no labels")
+        raise InputError(f"answers questions and has no labels: --label_map {label_map}", path=folder)
     if not has_spans:
         checkpoint = checkpoint.with_config(named_labels(folder, checkpoint.config, label_map))
     network = squad_model.load(checkpoint) if has_spans else load_classifier(checkpoint)

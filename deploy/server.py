@@ -67,18 +67,18 @@ class OncePerMinute(logging.Filter):
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._clock = clock
-        self._last: dict[object, float] = {}
-        self._held: dict[object, int] = {}
+        self._seen: dict[object, tuple[float, int]] = {}  # when written last, and how many were held since
 
     def filter(self, record: logging.LogRecord) -> bool:
         kind, now = self._kind(record), self._clock()
-        if kind in self._last and now - self._last[kind] < LOG_SECONDS:
-            self._held[kind] = self._held.get(kind, 0) + 1
+        last, held = self._seen.get(kind, (-LOG_SECONDS, 0))
+        if now - last < LOG_SECONDS:
+            self._seen[kind] = last, held + 1
             return False
-        if len(self._last) > MAX_LOG_KINDS:
-            self._last.clear()
-        self._last[kind] = now
-        if held := self._held.pop(kind, 0):
+        if len(self._seen) > MAX_LOG_KINDS:
+            self._seen.clear()
+        self._seen[kind] = now, 0
+        if held:
             record.msg = f"{record.msg} ({held} more like this since)"
         return True
 

@@ -64,23 +64,16 @@ class GraphWriter:
         if size > MAX_BYTES:
             reason = f"{size / 1e9:.1f} GB of weights do not fit into one ONNX file; take --format paddle"
             raise InputError(reason, path=path)
-        graph = helper.make_graph(
-            self._nodes,
-            "network",
-            _described(inputs),
-            _described(outputs),
-            [numpy_helper.from_array(array, name) for name, array in self._constants.items()],
+        kinds = {"int64": onnx.TensorProto.INT64, "float32": onnx.TensorProto.FLOAT}
+        sources, results = (
+            [helper.make_tensor_value_info(name, kinds[kind], axes) for name, (kind, axes) in values.items()]
+            for values in (inputs, outputs)
         )
-        opset = [helper.make_opsetid("", OPSET)]
+        weights = [numpy_helper.from_array(array, name) for name, array in self._constants.items()]
+        graph = helper.make_graph(self._nodes, "network", sources, results, weights)
         model = helper.make_model(
-            graph, opset_imports=opset, ir_version=IR_VERSION, producer_name="convbert-glue"
-        )
+            graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION,
+            producer_name="convbert-glue",
+        )  # fmt: skip
         onnx.checker.check_model(model)
         path.write_bytes(model.SerializeToString())
-
-
-def _described(values: Shapes) -> list[onnx.ValueInfoProto]:
-    from onnx import TensorProto, helper
-
-    kinds = {"int64": TensorProto.INT64, "float32": TensorProto.FLOAT}
-    return [helper.make_tensor_value_info(name, kinds[kind], axes) for name, (kind, axes) in values.items()]

@@ -164,17 +164,15 @@ def test_a_benchmark_of_a_file_needs_no_output(
     assert [path.name for path in tmp_path.iterdir()] == ["rows.txt"]
 
 
-@pytest.mark.parametrize("kind", ["sst2", "squad", "joint"])
 def test_an_onnx_export_needs_neither_paddle_nor_training(
-    kind: str, project_dir: Path, request: pytest.FixtureRequest
+    sst2: Path, squad: Path, joint: Path, project_dir: Path
 ) -> None:
     """Paddle cannot even be imported here."""
-    argv = ["--model_dir", str(request.getfixturevalue(kind))]
-    if kind != "sst2":
-        argv += ["--question", "Who came?", "--context", "Ada came, and left."]
+    texts = ["--question", "Who came?", "--context", "Ada came, and left."]
+    commands = [["--model_dir", str(sst2)], *(["--model_dir", str(path), *texts] for path in (squad, joint))]
     code = (
         "import sys; sys.modules['paddle'] = None\n"
-        f"from deploy.infer import main; main({argv!r})\n"
+        f"from deploy.infer import main; [main(argv) for argv in {commands!r}]\n"
         "print(*sys.modules)"
     )
     done = subprocess.run(
