@@ -7,6 +7,7 @@ What stands before these belongs to a wrapper. No Paddle.
 
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TypeVar
 
 from common.errors import InputError
@@ -31,7 +32,7 @@ OUTSIDE = " (outside of "  # behind the name of what a wrapper holds besides the
 T = TypeVar("T")
 
 
-def without_prefixes(tensors: dict[str, T]) -> tuple[dict[str, T], list[str]]:
+def without_prefixes(path: Path, tensors: dict[str, T]) -> tuple[dict[str, T], list[str]]:
     """The tensors under the names that their model gives them, and notes on what was removed.
 
     What lies outside of the model that a wrapper holds keeps its name, with a remark that makes it none of
@@ -42,7 +43,7 @@ def without_prefixes(tensors: dict[str, T]) -> tuple[dict[str, T], list[str]]:
     if wrapped := [name for name, bare in names.items() if name != bare]:
         prefixes = ", ".join(sorted({prefix for name in wrapped for prefix in _WRAPPERS.findall(name)}))
         notes.append(_note(prefixes, len(wrapped), len(names)))
-    prefix = _common_prefix([name for name in names.values() if not name.startswith(_GENERATOR)])
+    prefix = _common_prefix(path, [name for name in names.values() if not name.startswith(_GENERATOR)])
     if prefix:
         inside = sum(name.startswith(prefix) for name in names.values())
         notes.append(_note(escape_unprintable(prefix, 100), inside, len(names)))
@@ -53,20 +54,21 @@ def without_prefixes(tensors: dict[str, T]) -> tuple[dict[str, T], list[str]]:
         }
     renamed = {names[name]: tensor for name, tensor in tensors.items()}
     if len(renamed) != len(tensors):
-        raise InputError("holds two tensors of one name once a wrapper's prefix is removed")
-    return renamed, notes
+        raise InputError("holds two tensors of one name once a wrapper's prefix is removed", path=path)
+    return renamed, [f"{path}: {note}" for note in notes]
 
 
 def _note(prefix: str, count: int, total: int) -> str:
     return f"{prefix} is removed from the names of {count} of {total} tensors, as a wrapper's"
 
 
-def _common_prefix(names: Iterable[str]) -> str:
+def _common_prefix(path: Path, names: Iterable[str]) -> str:
     """What stands before the model in all its names; empty if nothing does or nobody can say."""
     prefixes = {match[1] for name in names if (match := _ANCHOR.fullmatch(name))}
     if len(prefixes) > 1:
         listed = ", ".join(escape_unprintable(prefix, 100) or "no prefix" for prefix in sorted(prefixes)[:4])
-        raise InputError(f"holds {len(prefixes)} models, under {listed}: save the one that is meant alone")
+        reason = f"holds {len(prefixes)} models, under {listed}: save the one that is meant alone"
+        raise InputError(reason, path=path)
     prefix = next(iter(prefixes), "")
     return "" if prefix.removesuffix(".").rpartition(".")[2] in _OTHER_FAMILIES.split() else prefix
 

@@ -96,11 +96,7 @@ def open_weights(folder: str | Path) -> Weights:
     if len(renamed) != len(tensors):
         reason = "holds LayerNorm parameters under two names (gamma and weight, beta and bias)"
         raise InputError(reason, path=path)
-    try:
-        tensors, notes = without_prefixes(renamed)
-    except InputError as error:
-        raise InputError(error.message, path=path) from None
-    return Weights(path, tensors, [f"{path}: {note}" for note in notes])
+    return Weights(path, *without_prefixes(path, renamed))
 
 
 def _modern_name(key: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
+from prometheus_client import generate_latest
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
@@ -76,9 +77,15 @@ class Service:
             lifespan=self._lifespan, docs_url=None, redoc_url=None, redirect_slashes=False,
         )  # fmt: skip
         if model.kind == "question":
-            self._add_answer()
+            fields, summary = (
+                {"question": True, "context": True},
+                "The answers to one question, or to several.",
+            )
+            self._add_route("/answer", fields, AnswerResponse, summary)
         else:
-            self._add_predict()
+            fields = {"text": True} | ({"text_pair": 1 not in model.texts} if 2 in model.texts else {})
+            summary = "Label and probabilities (or the score) of one input, or of several."
+            self._add_route("/predict", fields, PredictionResponse, summary)
             self._add_reference()
         self._add_pages()
         self._add_state(metrics)
@@ -106,26 +113,17 @@ class Service:
             reason = f"no answer within {self.limits.seconds:g} s; send fewer inputs at once"
             raise HTTPException(504, reason) from None
 
-    def _add_predict(self) -> None:
-        fields = {"text": True}
-        if 2 in self.model.texts:
-            fields["text_pair"] = 1 not in self.model.texts
-        body = request_type(fields, self.limits)
+    def _add_route(self, path: str, fields: dict[str, bool], schema: type[BaseModel], summary: str) -> None:
+        body, key = request_type(fields, self.limits), next(iter(schema.model_fields))
 
-        @self.routes.post("/predict", responses=_responses(ErrorResponse, PredictionResponse))
-        async def predict(request: body) -> Response:  # type: ignore[valid-type]
-            """Label and probabilities (or the score) of one input, or of several."""
-            answers = await self.answers(rows_of(request))
-            return _checked(PredictionResponse, {"predictions": answers, "model": self.model.digest})
-
-    def _add_answer(self) -> None:
-        body = request_type({"question": True, "context": True}, self.limits)
-
-        @self.routes.post("/answer", responses=_responses(ErrorResponse, AnswerResponse))
+        @self.routes.post(
+            path, name=path[1:], description=summary, responses=_responses(ErrorResponse, schema)
+        )
         async def answer(request: body) -> Response:  # type: ignore[valid-type]
-            """The answers to one question on a passage, or to several."""
-            answers = await self.answers(rows_of(request))
-            return _checked(AnswerResponse, {"answers": answers, "model": self.model.digest})
+            answers = {key: await self.answers(rows_of(request)), "model": self.model.digest}
+            # Checked once; FastAPI would check it a second time.
+            content = schema.model_validate(answers).model_dump_json()
+            return Response(content, media_type="application/json")
 
     def _add_reference(self) -> None:
         texts = ("text", "text_pair")[: min(self.model.texts)]
@@ -181,7 +179,8 @@ class Service:
         @self.routes.get("/metrics", response_class=Response)
         async def prometheus() -> Response:
             """Counters in Prometheus' format."""
-            return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+            content = generate_latest(metrics.registry)
+            return Response(content, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     def _add_error_handlers(self) -> None:
         @self.routes.exception_handler(RequestValidationError)
@@ -203,11 +202,6 @@ class Service:
         @self.routes.exception_handler(Exception)
         async def failed(request: Request, error: Exception) -> JSONResponse:
             return refusal(request.url.path, 500, "the service failed; its log says why")
-
-
-def _checked(schema: type[BaseModel], values: dict[str, Any]) -> Response:
-    """An answer, checked once; FastAPI would check it a second time."""
-    return Response(schema.model_validate(values).model_dump_json(), media_type="application/json")
 
 
 def _first_fault(error: RequestValidationError) -> tuple[int, str]:

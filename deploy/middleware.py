@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -32,10 +32,6 @@ class Metrics:
         self.batch_rows = Histogram("batch_rows", "Rows of a batch", buckets=_ROWS, registry=to)
         Gauge("queue_rows", "Rows that wait", registry=to).set_function(waiting)
         Gauge("model_info", "The model's digest", ["digest"], registry=to).labels(digest).set(1)
-
-    def text(self) -> bytes:
-        """The exposition format."""
-        return generate_latest(self.registry)
 
 
 class Refusal(Exception):  # noqa: N818 (an answer, not an error of ours)

@@ -35,18 +35,15 @@ def documentation_page(openapi: dict[str, Any]) -> HTMLResponse:
 
 
 def _response(page: str) -> HTMLResponse:
-    headers = {"content-security-policy": _policy(page), "x-content-type-options": "nosniff"}
-    return HTMLResponse(page, headers=headers)
-
-
-def _policy(page: str) -> str:
-    """A content policy under which the page's own style and script run, and nothing else."""
+    """With a content policy under which the page's own style and script run, and nothing else."""
     hashes = {}
     for tag in ("style", "script"):
         code = "".join(re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.S))
         hashes[tag] = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
-    return (
+    policy = (
         "default-src 'none'; "
         f"script-src 'sha256-{hashes['script']}'; style-src 'sha256-{hashes['style']}'; "
         "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
+    headers = {"content-security-policy": policy, "x-content-type-options": "nosniff"}
+    return HTMLResponse(page, headers=headers)

@@ -48,10 +48,7 @@ def check_row(
 
 
 def column_choices(kind: str, task_columns: Sequence[str] = ()) -> list[Sequence[str]]:
-    """Sets of column names to look for in turn: the task's, then the usual ones of a kind of model.
-
-    kind: ``sentence`` or ``question``.
-    """
+    """Sets of column names to look for in turn: the task's, then those of a ``sentence`` or ``question``."""
     return [*([task_columns] if task_columns else []), *_COLUMNS[kind]]
 
 

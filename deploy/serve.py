@@ -14,6 +14,7 @@ answered the requests it accepted. With --token_file (or $CONVBERT_GLUE_TOKEN) r
 import os
 from argparse import Namespace
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 
 from common.command_line import CommandParser, count, count_or_0, path, run, seconds
 from common.errors import InputError, UsageError
@@ -76,13 +77,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     if flags.max_inputs > flags.max_queue:
         raise UsageError("--max_inputs is above --max_queue: such a request could never wait")
     token = read_token(flags)
-    try:
-        import fastapi  # noqa: F401 (absent without the extra)
-        import httptools  # noqa: F401
-        import prometheus_client  # noqa: F401
-        import uvicorn  # noqa: F401
-    except ImportError as error:
-        raise InputError(f"{error.name} is not installed: pip install -e '.[serve]'") from None
+    for package in ("fastapi", "httptools", "prometheus_client", "uvicorn"):
+        if find_spec(package) is None:
+            raise InputError(f"{package} is not installed: pip install -e '.[serve]'")
     from deploy.app import Service
     from deploy.batcher import Batching
     from deploy.model_loading import open_exported

@@ -53,19 +53,15 @@ def run_batches(
         return batch, compute(batch)
 
     size = min(batch_size, max(1, -(-len(features) // engine.concurrency)))
-    batches = list(_rows_of_batches(features, size))
+    batches: list[np.ndarray] = []
+    for order in prediction_order(features.lengths, size):
+        rows = order[::-1]
+        batches += [rows[part] for part in reversed(parts(features.lengths[rows], _CALL_COST))]
     compute = engine.run_beside_others if min(engine.concurrency, len(batches)) > 1 else engine
     with tqdm(total=len(features), unit="row", desc=progress, disable=hidden) as bar:
         for batch, outputs in _threaded_map(answer, batches, engine.concurrency):
             yield batch, outputs
             bar.update(len(batch))
-
-
-def _rows_of_batches(features: Features, batch_size: int) -> Iterator[np.ndarray]:
-    for batch in prediction_order(features.lengths, batch_size):
-        rows = batch[::-1]
-        for part in reversed(parts(features.lengths[rows], _CALL_COST)):
-            yield rows[part]
 
 
 def _threaded_map(function: Callable[[A], B], values: Sequence[A], threads: int) -> Iterator[B]:

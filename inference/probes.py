@@ -29,7 +29,10 @@ def probe_batches(
     short: list[tuple[str, ...]] = [(text,) for text in _TEXTS]
     short += [(first, second) for first, second in zip(_TEXTS, reversed(_TEXTS), strict=True)]
     encoded = tokenizer.encode(short, max_length)
-    encoded += _of_all_lengths(tokenizer, max_length)
+    long = " ".join(_TEXTS * (max_length // 64 + 1))
+    lengths = [3, *(1 << power for power in range(2, 20) if 1 << power < max_length), max_length]
+    for number, length in enumerate(lengths):  # a text and a pair in turn
+        encoded += tokenizer.encode([(_TEXTS[0], long) if number % 2 else (long,)], length)
     features = pack(encoded)
     last = len(features) - 1
     for row in range(len(short), len(features)):  # each by itself, unpadded
@@ -41,13 +44,3 @@ def probe_batches(
         order = np.argsort(-features.lengths, kind="stable")
         for start in range(0, len(order), MAX_ROWS):
             yield pad(features, order[start : start + MAX_ROWS], pad_id)
-
-
-def _of_all_lengths(tokenizer: Tokenizer, max_length: int) -> list[tuple[list[int], int]]:
-    """A text and a pair in turn, cut to 3, 4, 8, 16, … tokens and to the most."""
-    long = " ".join(_TEXTS * (max_length // 64 + 1))
-    lengths = [3, *(1 << power for power in range(2, 20) if 1 << power < max_length), max_length]
-    encoded = []
-    for number, length in enumerate(lengths):
-        encoded += tokenizer.encode([(_TEXTS[0], long) if number % 2 else (long,)], length)
-    return encoded
