@@ -77,11 +77,8 @@ class Service:
             lifespan=self._lifespan, docs_url=None, redoc_url=None, redirect_slashes=False,
         )  # fmt: skip
         if model.kind == "question":
-            fields, summary = (
-                {"question": True, "context": True},
-                "The answers to one question, or to several.",
-            )
-            self._add_route("/answer", fields, AnswerResponse, summary)
+            summary = "The answers to one question on a passage, or to several."
+            self._add_route("/answer", {"question": True, "context": True}, AnswerResponse, summary)
         else:
             fields = {"text": True} | ({"text_pair": 1 not in model.texts} if 2 in model.texts else {})
             summary = "Label and probabilities (or the score) of one input, or of several."
