@@ -15,12 +15,14 @@ from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from common.command_line import CommandParser, count, path, run
+from common.command_line import CommandParser, count, path, run, tolerance
 from common.errors import InputError, UsageError
 from common.files import sha256_of, write_text
 from common.messages import say
+from glue.data import find_file, read_gold
 from glue.tasks import TASKS, Split, Task
-from scripts.sample_language import PATTERNS, Dice, Texts, make_rows
+from metrics.task_scores import score_task
+from scripts.sample_language import PATTERNS, Dice, Texts, make_rows, with_noise
 from scripts.tiny_model import write_model_folder
 
 ROWS = 600  # of a training file
@@ -67,6 +69,7 @@ def row_counts(rows: int = ROWS) -> dict[str, int]:
 def write_sample(
     folder: str | Path, rows: int = ROWS, seed: int = 0, shuffle_train_labels: bool = False,
     overwrite: bool = False,
+    label_noise: float = 0.0,
 ) -> None:  # fmt: skip
     """Write the nine tasks, AX and the model folder ``tiny-convbert`` below ``folder``.
 
@@ -74,23 +77,47 @@ def write_sample(
     shuffle_train_labels: the control: training files with the same texts, the same labels, unrelated.
     overwrite: take a folder that holds other files; without it they are an InputError, and nothing is
     written. Files of this very sample are no hindrance.
+    label_noise: the share of rows in every dev file whose label is wrong. What a model that knows every
+    rule scores on such files is ``best_possible_scores``.
     """
     from tqdm import tqdm
 
     if rows < _FEWEST:
         raise UsageError(f"--rows {rows}: at least {_FEWEST} are needed")
+    if label_noise > 1:
+        raise UsageError(f"--label_noise {label_noise}: a share is at most 1")
     root = Path(folder)
     if not overwrite and root.is_dir() and any(root.iterdir()):
-        _refuse_other_files(root, _texts(rows, seed, shuffle_train_labels))
+        _refuse_other_files(root, _texts(rows, seed, shuffle_train_labels, label_noise))
     counts = row_counts(rows)
     with tqdm(total=sum(counts.values()), unit="row", disable=not sys.stderr.isatty()) as bar:
-        for name, text in _texts(rows, seed, shuffle_train_labels):
+        for name, text in _texts(rows, seed, shuffle_train_labels, label_noise):
             write_text(root / name, text)
             bar.update(counts[name])
     write_model_folder(root / MODEL_FOLDER)
 
 
-def _texts(rows: int, seed: int, shuffle_train_labels: bool) -> Iterator[tuple[str, str]]:
+def best_possible_scores(folder: str | Path, rows: int = ROWS, seed: int = 0) -> dict[str, float]:
+    """Task → the main dev score, on a sample with noise, of a model that knows every rule of the texts.
+
+    folder, rows, seed: where the sample is, and what it was made with.
+    """
+    with TemporaryDirectory() as rules:
+        write_sample(rules, rows, seed)
+        return {task.name: _score_of_rules(task, folder, rules) for task in TASKS.values()}
+
+
+def _score_of_rules(task: Task, folder: str | Path, rules: str) -> float:
+    parts = []
+    for split in task.of_kind("dev"):
+        gold, known = (
+            task.values_of(read_gold(task, split, find_file(data, split))) for data in (folder, rules)
+        )
+        parts.append((gold, (3 * known / 5).round() if task.is_regression else known))
+    return score_task(task, parts)["main"]
+
+
+def _texts(rows: int, seed: int, shuffle_train_labels: bool, label_noise: float) -> Iterator[tuple[str, str]]:
     """(path below the data folder, text) of every data file; one at a time is held."""
     for task in TASKS.values():
         dice, used = Dice(seed, task.name), set[Texts]()
@@ -99,6 +126,8 @@ def _texts(rows: int, seed: int, shuffle_train_labels: bool) -> Iterator[tuple[s
             if split.kind == "train" and shuffle_train_labels:
                 labels = Dice(seed, task.name, "shuffled").shuffled([label for _, label in made])
                 made = [(texts, label) for (texts, _), label in zip(made, labels, strict=True)]
+            if split.kind == "dev":
+                made = with_noise(made, label_noise, Dice(seed, split.file, "noise"))
             yield split.file, _file_text(task, split, made, dice)
 
 
@@ -184,15 +213,26 @@ def make_parser() -> CommandParser:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help=help_text)
     help_text = "a control: training labels that say nothing of the texts"
     parser.add_switch("--shuffle_train_labels", help=help_text)
+    help_text = "share of the dev rows with a wrong label; the best possible scores are printed (default: 0)"
+    parser.add_argument("--label_noise", type=tolerance, default=0.0, metavar="SHARE", help=help_text)
     parser.add_switch("--overwrite", help="also into a folder that holds other files")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
-    write_sample(flags.output_dir, flags.rows, flags.seed, flags.shuffle_train_labels, flags.overwrite)
+    noise = flags.label_noise
+    write_sample(flags.output_dir, flags.rows, flags.seed, flags.shuffle_train_labels, flags.overwrite, noise)
     counts = row_counts(flags.rows)
     say(f"{len(counts)} files, {sum(counts.values())} rows, and {MODEL_FOLDER}/ in {flags.output_dir}")
+    if flags.label_noise:
+        print(score_line(best_possible_scores(flags.output_dir, flags.rows, flags.seed)))
+
+
+def score_line(best: dict[str, float]) -> str:
+    """What the scores of ``best_possible_scores`` mean, and what they are."""
+    scores = ", ".join(f"{TASKS[task].folder} {100 * score:.1f}" for task, score in best.items())
+    return f"With these labels, a model that knows every rule of the texts scores {scores}."
 
 
 if __name__ == "__main__":

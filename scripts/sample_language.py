@@ -216,6 +216,15 @@ def make_rows(task: str, part: str, number: int, dice: Dice, used: set[Texts]) -
     return rows
 
 
+def with_noise(rows: list[tuple[Texts, str]], share: float, dice: Dice) -> list[tuple[Texts, str]]:
+    """The rows, with ``share`` of them, picked at random, given another of their labels."""
+    result, labels = list(rows), sorted({label for _, label in rows})
+    for row in dice.shuffled(range(len(rows)))[: round(share * len(rows))]:
+        texts, label = rows[row]
+        result[row] = texts, dice.pick([other for other in labels if other != label])
+    return result
+
+
 def _varied(texts: Texts, row: int, dice: Dice, lower: bool) -> Texts:
     varied = [text if lower else text[0].upper() + text[1:] for text in texts]
     if row % _LONG == 5:

@@ -8,15 +8,17 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from scipy.sparse import hstack
+from scipy.stats import pearsonr, spearmanr
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import matthews_corrcoef
 
 from checkpoints.folder import read_config
-from common.errors import InputError
+from common.errors import InputError, UsageError
 from encoders.tokenizer import SPECIALS, Tokenizer
 from glue.data import read_split
 from glue.tasks import TASKS
-from scripts.make_sample import MODEL_FOLDER, row_counts, write_sample
+from scripts.make_sample import MODEL_FOLDER, best_possible_scores, row_counts, write_sample
 from scripts.sample_language import Dice, make_rows
 
 FILES = {split.file: (task, split) for task in TASKS.values() for split in task.splits}
@@ -244,6 +246,54 @@ def test_shuffled_labels_keep_texts_and_shares(sample_dir, control_dir, task):
             assert Counter(e.label for e in control) == Counter(e.label for e in real)
         unrelated = [e.label for e in control] != [e.label for e in real]
         assert unrelated
+
+
+@pytest.fixture(scope="module")
+def noisy_dir(tmp_path_factory):
+    """The sample with every tenth dev label wrong."""
+    folder = tmp_path_factory.mktemp("noisy")
+    write_sample(folder, label_noise=0.1)
+    return folder
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=list(TASKS))
+def test_noise_is_in_a_tenth_of_the_dev_labels_and_in_nothing_else(sample_dir, noisy_dir, task):
+    for split in task.splits:
+        if split.kind != "dev":
+            assert (noisy_dir / split.file).read_bytes() == (sample_dir / split.file).read_bytes()
+            continue
+        clean, noisy = examples(sample_dir, split.file), examples(noisy_dir, split.file)
+        assert [e.texts for e in noisy] == [e.texts for e in clean]
+        wrong = sum(one.label != other.label for one, other in zip(clean, noisy, strict=True))
+        assert wrong == len(clean) / 10
+
+
+def test_best_possible_scores_are_those_of_the_rules(sample_dir, noisy_dir):
+    def labels(folder, file):
+        return [e.label for e in examples(folder, file)]
+
+    best = best_possible_scores(noisy_dir)
+    assert list(best) == list(TASKS)
+    for task in ("sst-2", "mnli", "qnli", "rte", "wnli"):  # accuracies
+        assert best[task] == pytest.approx(0.9)
+    gold, rules = labels(noisy_dir, "CoLA/dev.tsv"), labels(sample_dir, "CoLA/dev.tsv")
+    assert best["cola"] == pytest.approx(matthews_corrcoef(gold, rules))
+    gold, rules = (
+        labels(noisy_dir, "STS-B/dev.tsv"),
+        np.round(np.multiply(labels(sample_dir, "STS-B/dev.tsv"), 0.6)),
+    )
+    assert best["sts-b"] == pytest.approx((pearsonr(gold, rules)[0] + spearmanr(gold, rules)[0]) / 2)
+    assert best["sts-b"] < 0.95
+
+
+def test_noise_above_one_is_wrong_usage(tmp_path):
+    with pytest.raises(UsageError, match="a share is at most 1"):
+        write_sample(tmp_path, rows=40, label_noise=2)
+
+
+def test_the_command_names_the_best_possible_scores(tmp_path, run_module):
+    done = run_module("scripts.make_sample", "--output_dir", tmp_path, "--rows", 40, "--label_noise", 0.2)
+    assert "SST-2 80.0, " in done.stdout
 
 
 def argv(text):
