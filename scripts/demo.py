@@ -25,13 +25,15 @@ from glue import summary
 from glue.tasks import TASKS, task_name
 from lab import report
 from lab.command_chain import chain_command, chain_environment, last_line
-from scripts.make_sample import MODEL_FOLDER, write_sample
+from scripts.make_sample import MODEL_FOLDER, ROWS, best_possible_scores, score_line, write_sample
 from submission.check import main as check
 
 MODEL = "convbert-mini"
 # 600 rows are few: more epochs, and a higher rate below, than the authors' recipe has for thousands.
-RECIPE = ("--both_orders", "False", "--layer_lr_decay", "0.9", "--save_steps", "76")
-EPOCHS = 8
+RECIPE = ("--both_orders", "False", "--layer_lr_decay", "0.9", "--save_steps", "38")
+EPOCHS = {"cola": 8, "mnli": 8, "wnli": 8, "qnli": 5, "sts-b": 4}
+OTHER_EPOCHS = 3
+LABEL_NOISE = 0.08  # the share of wrong dev labels, so that scores look like real ones: none can be 100
 
 
 def make_parser() -> CommandParser:
@@ -43,8 +45,8 @@ def make_parser() -> CommandParser:
     help_text = "seed of the trainings (default: 42)"
     parser.add_argument("--seed", type=int, default=42, metavar="N", help=help_text)
     parser.add_argument(
-        "--num_train_epochs", type=tolerance, default=EPOCHS, metavar="N",
-        help=f"epochs of each training; fewer take less time and learn less (default: {EPOCHS})",
+        "--num_train_epochs", type=tolerance, metavar="N",
+        help="epochs of each training; fewer take less time and learn less (default: 3 to 8, by task)",
     )  # fmt: skip
     parser.add_switch("--shuffle_train_labels", help="the control: training labels that say nothing")
     return parser
@@ -55,16 +57,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     folder, started = Path(flags.output_dir), time.monotonic()
     if folder.is_dir() and any(folder.iterdir()) and not (folder / "data" / MODEL_FOLDER).is_dir():
         raise InputError("holds something else than a demo; take another --output_dir", path=folder)
-    write_sample(folder / "data", shuffle_train_labels=flags.shuffle_train_labels, overwrite=True)
+    write_sample(folder / "data", ROWS, 0, flags.shuffle_train_labels, True, LABEL_NOISE)
     say(f"sample written to {folder / 'data'}")
     tasks = flags.tasks or list(TASKS)
-    train_all(folder, tasks, "--seed", flags.seed, "--num_train_epochs", flags.num_train_epochs)
+    train_all(folder, tasks, flags.num_train_epochs, "--seed", flags.seed)
     data, predictions, archive = folder / "data", folder / "predictions", folder / "submission.zip"
     if not flags.tasks:
         submission.pack(predictions, archive, data, manifest=True, runs=folder)
         check([str(archive), "--data_dir", str(data)])
         print()
     summary.main([str(folder)])
+    print(score_line(best_possible_scores(data)))
     page = folder / "report.html"
     write_text(page, report.page(folder, data, archive if archive.is_file() else None))
     print(f"\n{page}: all of it on one page")
@@ -73,11 +76,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     say(f"{time.monotonic() - started:.0f} s in all")
 
 
-def train_all(folder: Path, tasks: Sequence[str], *flags: object) -> None:
+def train_all(folder: Path, tasks: Sequence[str], epochs: float | None, *flags: object) -> None:
     """Train and predict each task in processes of one thread, as many at a time as there are cores."""
     # Models this small gain nothing from a second thread, and the tasks do not wait for one another.
     with ThreadPoolExecutor(usable_cores()) as pool:
-        jobs = {pool.submit(_train_and_predict, folder, task, *flags): task for task in tasks}
+        jobs = []
+        for task in tasks:
+            length = EPOCHS.get(task, OTHER_EPOCHS) if epochs is None else epochs
+            jobs.append(pool.submit(_train_and_predict, folder, task, "--num_train_epochs", length, *flags))
         try:
             for number, job in enumerate(as_completed(jobs), 1):
                 say(f"[{number}/{len(tasks)}] {job.result()}")

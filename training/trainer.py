@@ -135,9 +135,9 @@ class Trainer:
                 rows += self.step(batches[start : start + accumulation])
                 seconds += time.monotonic() - started
                 bar.update()
-                if self.state.step % self.config.logging_steps == 0:
-                    self._log(rows / seconds)
                 is_last = self.state.step >= self.total_steps
+                if is_last or self.state.step % self.config.logging_steps == 0:
+                    self._log(rows / seconds)
                 if is_last or self.state.step % self.eval_steps == 0:
                     self._evaluate_and_save()
                 if is_last or self.state.finished:

@@ -154,10 +154,11 @@ def test_logged_loss_is_the_mean_over_the_rows_since_the_last_log(tmp_path: Path
     batches = rows(4, 1, 3)
     frozen = replace(PLAIN, learning_rate=0.0, num_train_epochs=1.0, logging_steps=2)
     train(job(Line(), batches), frozen, tmp_path)
-    (line,) = [line for line in history(tmp_path) if "loss" in line]
-    x = np.concatenate([batches[0].x, batches[1].x]).astype(np.float64)
-    assert line["step"] == 2
-    assert line["loss"] == pytest.approx(float(((x @ [1.0, -1.0, 2.0]) ** 2).mean()), rel=1e-6)
+    lines = [line for line in history(tmp_path) if "loss" in line]
+    assert [line["step"] for line in lines] == [2, 3]  # every second step, and the last one
+    for line, since in zip(lines, (batches[:2], batches[2:]), strict=True):
+        x = np.concatenate([batch.x for batch in since]).astype(np.float64)
+        assert line["loss"] == pytest.approx(float(((x @ [1.0, -1.0, 2.0]) ** 2).mean()), rel=1e-6)
 
 
 def test_rates_of_the_steps_are_those_of_the_schedule(tmp_path: Path) -> None:
