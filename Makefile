@@ -10,13 +10,14 @@ RUN26 := .venv-paddle26/bin/python
 READY := .venv/.ready
 READY26 := .venv-paddle26/.ready
 READYNLP := .venv-paddlenlp/.ready
+READYDOCS := .venv-docs/.ready
 # A process a core, four at most, each with one thread; the tests of a file stay together, and slow files do not come last.
 TEST = OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # Twice quiet: errors only.
 PIP := -m pip install --quiet --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-machines bench check lock
+.PHONY: help demo test test-long test-machines bench check docs lock
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 16
@@ -45,6 +46,11 @@ check: $(READY)  ## ruff, mypy, import contracts, tests
 	@$(RUN) -m mypy
 	@.venv/bin/lint-imports --no-logo
 	@$(TEST) $(ARGS)
+
+docs: $(READYDOCS)  ## the documentation as a site in build/site; broken links are errors
+	@.venv-docs/bin/python docs/command_reference.py > docs/commands.md
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
+	@echo build/site/index.html
 
 # `$(call is_python,COMMAND,OLDEST,NEWEST)`: does it start, and is its version within?
 is_python = $(1) -c 'import sys; sys.exit(not ($(2)) <= sys.version_info[:2] <= ($(3)))' 2>/dev/null
@@ -80,6 +86,12 @@ $(READYNLP): pyproject.toml
 	echo "Installing PaddleNLP into .venv-paddlenlp with $$found" >&2; \
 	test -x .venv-paddlenlp/bin/python || $$found -m venv .venv-paddlenlp || { rm -rf .venv-paddlenlp; exit 1; }
 	@.venv-paddlenlp/bin/python $(PIP) -e '.[paddlenlp]'
+	@touch $@
+
+$(READYDOCS): pyproject.toml
+	@echo 'Installing what makes the site into .venv-docs' >&2
+	@test -x .venv-docs/bin/python || $(PYTHON) -m venv .venv-docs || { rm -rf .venv-docs; exit 1; }
+	@.venv-docs/bin/python $(PIP) -c constraints.txt -e '.[docs]'
 	@touch $@
 
 # One set of versions for all Pythons and systems, by markers. Needs uv.

@@ -97,7 +97,7 @@ def _resamples(text: str) -> int:
     return number
 
 
-def _parser() -> CommandParser:
+def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m glue.compare", description=__doc__)
     add_task(parser)
     parser.add_argument("--a", **FILES, help="predictions of A")
@@ -117,7 +117,7 @@ def _parser() -> CommandParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    args = _parser().parse_args(argv)
+    args = make_parser().parse_args(argv)
     import numpy as np
 
     from metrics.task_scores import signature

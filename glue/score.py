@@ -101,7 +101,7 @@ def _split_name(split: Split) -> str:
     return f"{split.kind}_{split.part}" if split.part else split.kind
 
 
-def _parser() -> CommandParser:
+def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m glue.score", description=__doc__)
     add_task(parser)
     parser.add_argument("--predictions", **FILES, help="index, prediction")
@@ -110,7 +110,7 @@ def _parser() -> CommandParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    args = _parser().parse_args(argv)
+    args = make_parser().parse_args(argv)
     from metrics.task_scores import score_task, signature
 
     task = TASKS[args.task_name]

@@ -154,7 +154,7 @@ def _check_file(task: Task, split: Split, archive: Archive, data_dir: str | Path
     return report
 
 
-def _parser() -> CommandParser:
+def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m submission.check", description=__doc__)
     parser.add_argument("path", type=path, metavar="PATH", help="folder of prediction files, or zip")
     parser.add_argument("--data_dir", type=path, metavar="DIR", help="the GLUE files whose test rows count")
@@ -163,7 +163,7 @@ def _parser() -> CommandParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    args = _parser().parse_args(argv)
+    args = make_parser().parse_args(argv)
     reports = check(args.path, args.data_dir)
     is_ok = not any(report.problems for report in reports)
     if args.json:

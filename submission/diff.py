@@ -95,7 +95,7 @@ def _predictions(task: Task, name: str, path: str, archive: Archive) -> list[str
     return file.predictions
 
 
-def _parser() -> CommandParser:
+def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m submission.diff", description=__doc__)
     for name in ("a", "b"):
         parser.add_argument(name, type=path, metavar=name.upper(), help="zip or folder")
@@ -104,7 +104,7 @@ def _parser() -> CommandParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    args = _parser().parse_args(argv)
+    args = make_parser().parse_args(argv)
     files = differences(args.a, args.b)
     if args.json:
         print(json.dumps({"a": args.a, "b": args.b, "files": [vars(each) for each in files]}, indent=2))

@@ -133,7 +133,7 @@ def _fill(task: Task, rows: int, report: FileReport) -> bytes:
     return f"{HEADER}\n{''.join(lines)}".encode()
 
 
-def _parser() -> CommandParser:
+def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m submission.pack", description=__doc__)
     wanted: dict[str, Any] = {"required": True, "type": path}
     parser.add_argument("--predictions", **wanted, metavar="DIR", help="folder of prediction files")
@@ -148,7 +148,7 @@ def _parser() -> CommandParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    args = _parser().parse_args(argv)
+    args = make_parser().parse_args(argv)
     fill_missing = bool(args.fill_missing)
     reports = pack(args.predictions, args.output, args.data_dir, fill_missing, args.manifest, args.runs)
     print(args.output)
