@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from common.command_line import CommandParser, count, path, run, tolerance
 from common.errors import InputError, UsageError
@@ -24,6 +25,9 @@ from glue.tasks import TASKS, Split, Task
 from metrics.task_scores import score_task
 from scripts.sample_language import PATTERNS, Dice, Texts, make_rows, with_noise
 from scripts.tiny_model import write_model_folder
+
+if TYPE_CHECKING:
+    import numpy as np
 
 ROWS = 600  # of a training file
 MODEL_FOLDER = "tiny-convbert"
@@ -108,12 +112,13 @@ def best_possible_scores(folder: str | Path, rows: int = ROWS, seed: int = 0) ->
 
 
 def _score_of_rules(task: Task, folder: str | Path, rules: str) -> float:
+    def labels(data: str | Path, split: Split) -> "np.ndarray":
+        return task.values_of([str(label) for label in read_gold(task, split, find_file(data, split))])
+
     parts = []
     for split in task.of_kind("dev"):
-        gold, known = (
-            task.values_of(read_gold(task, split, find_file(data, split))) for data in (folder, rules)
-        )
-        parts.append((gold, (3 * known / 5).round() if task.is_regression else known))
+        known = labels(rules, split)
+        parts.append((labels(folder, split), (3 * known / 5).round() if task.is_regression else known))
     return score_task(task, parts)["main"]
 
 
