@@ -34,7 +34,7 @@ class EncoderLayer(nn.Layer):
 
     def forward(self, x: paddle.Tensor, padding: Padding, first_only: bool = False) -> paddle.Tensor:
         """x: (B, T, H) → (B, T, H), with first_only (B, 1, H), the first token's."""
-        return self.feed_forward(self.attention(x, padding, first_only))
+        return ops.feed_forward(self.feed_forward, ops.attention(self.attention, x, padding, first_only))
 
 
 class Encoder(nn.Layer):

@@ -10,7 +10,7 @@ out (``Unpadding``) has one row of all its real tokens where (B, T) is written.
 import math
 from collections.abc import Callable
 
-from encoders.cpu import autograd, compiled, dropout_masks, kernels
+from encoders.cpu import autograd, bfloat16, compiled, dropout_masks, half_layers, kernels, mixing
 from encoders.cpu.unpadding import Unpadding, unpad_input
 from encoders.framework import paddle
 from encoders.padding import Padding
@@ -44,6 +44,72 @@ def find_padding(
     if keep or not kernels.usable(*network.parameters()) or not kernels.is_mask(mask):
         return Padding(mask)
     return unpad_input(mask) or Padding(mask)
+
+
+def attention(
+    layer: paddle.nn.Layer, x: paddle.Tensor, padding: Padding, first_only: bool = False
+) -> paddle.Tensor:
+    """layer(x, padding, first_only), the first half of a layer.
+
+    Args:
+        layer: An ``Attention`` or ``MixedAttention``.
+        x: (B, T, H)
+        padding: Which tokens are padding.
+        first_only: Compute the first token's output alone.
+
+    Returns:
+        (B, T, H), with first_only (B, 1, H)
+    """
+    chosen, layout = bfloat16.current(), _layout(x, padding)
+    if chosen is None or layout is None:
+        return layer(x, padding, first_only)
+    projections, convolution, output = _attention_parameters(layer)
+    parameters = *projections, *convolution, *output
+    if not kernels.usable(x, *parameters):
+        return layer(x, padding, first_only)
+    heads, depth = layer.heads, projections[0].shape[1] // layer.heads
+    bits = _draw(layer.probability_dropout, layout.rows * heads * layout.length**2)
+    tokens = layout.rows if first_only else layout.tokens
+    output_bits = _draw(layer.dropout, tokens * x.shape[-1])
+    parts = (
+        mixing.HeadAttention(layout, heads, depth, bits),
+        mixing.DynamicConvolution(layout, heads, depth, convolution, chosen) if convolution else None,
+        half_layers.OutputNorm(output, layer.norm._epsilon, output_bits, chosen),
+    )
+    return half_layers.AttentionHalf.apply(x, parts, layout, first_only, chosen, *parameters)
+
+
+def _attention_parameters(layer: paddle.nn.Layer) -> tuple[mixing.Tensors, mixing.Tensors, mixing.Tensors]:
+    """Weights, then biases of all that is computed of a layer's input; the convolution's; the output's."""
+    span = getattr(layer, "span_conv", None)
+    projections = [layer.query, layer.key, layer.value]
+    convolution: mixing.Tensors = ()
+    if span is not None:
+        projections.append(span.value)
+        convolution = span.depthwise, span.pointwise, span.bias, span.kernel.weight, span.kernel.bias
+    weights, biases = [linear.weight for linear in projections], [linear.bias for linear in projections]
+    output = layer.output.weight, layer.output.bias, layer.norm.weight, layer.norm.bias
+    return (*weights, *biases), convolution, output
+
+
+def _layout(x: paddle.Tensor, padding: Padding) -> mixing.Layout | None:
+    if isinstance(padding, Unpadding):
+        padding.checked(x)
+        return mixing.Layout(padding.starts, padding.bounds, padding.length)
+    return mixing.full_layout(*x.shape[:2]) if padding.mask is None and x.size else None
+
+
+def feed_forward(layer: paddle.nn.Layer, x: paddle.Tensor) -> paddle.Tensor:
+    """layer(x), the second half of a layer: (B, T, H) → (B, T, H)."""
+    chosen = bfloat16.current()
+    if chosen is None or layer.activation is not F.gelu or layer.inner.weight.ndim != 2 or not x.size:
+        return layer(x)
+    ends = layer.outer.weight, layer.outer.bias, layer.norm.weight, layer.norm.bias
+    parameters = layer.inner.weight, layer.inner.bias, *ends
+    if not kernels.usable(x, *parameters):
+        return layer(x)
+    output = half_layers.OutputNorm(ends, layer.norm._epsilon, _draw(layer.dropout, x.size), chosen)
+    return half_layers.FeedForwardHalf.apply(x, output, chosen, paddle.is_grad_enabled(), *parameters)
 
 
 def linear(x: paddle.Tensor, weight: paddle.Tensor, bias: paddle.Tensor | None) -> paddle.Tensor:

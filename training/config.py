@@ -62,7 +62,14 @@ class TrainingConfig:
         0, "stop after so many evaluations without a better one; 0: never", low=0
     )
     seed: int = field(42, "seed of initialisation, order and dropout", low=0, high=2**32 - 1)
-    use_amp: bool = field(False, "mixed precision on GPUs; a CPU trains in float32 and says so")
+    use_amp: bool = field(
+        False, "mixed precision: products in fewer bits; a CPU without bfloat16 trains in float32 and says so"
+    )
+    amp_dtype: str = field(
+        "auto",
+        "what --use_amp computes in; auto: bfloat16 where the device has it",
+        choices=("auto", "bfloat16", "float16"),
+    )
 
     def __post_init__(self) -> None:
         for setting in dataclasses.fields(self):

@@ -48,6 +48,20 @@ def add_training_flags(
         else:
             options |= {"type": _parser_of(setting), "metavar": type_of(setting).__name__.upper()}
         group.add_argument(f"--{setting.name}", **options)
+    if "use_amp" in field_names(config) and "use_amp" not in known:
+        group.add_argument(
+            "--bf16", action=_BothAmpFlags, nargs=0, help="the same as --use_amp --amp_dtype bfloat16"
+        )
+
+
+class _BothAmpFlags(argparse.Action):
+    """``--bf16``: sets two settings."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **settings: Any) -> None:
+        super().__init__(option_strings, dest, default=argparse.SUPPRESS, **settings)
+
+    def __call__(self, parser: Any, namespace: Namespace, values: Any, option: str | None = None) -> None:
+        namespace.use_amp, namespace.amp_dtype = True, "bfloat16"
 
 
 def _parser_of(setting: Any) -> Callable[[str], Any]:

@@ -16,6 +16,7 @@ from encoders.config import EncoderConfig
 from encoders.framework import paddle, select_device
 from training.batches import epoch_batches
 from training.layer_decay import scales
+from training.mixed_precision import precision_record
 from training.run_config import FineTuningRunConfig, RunConfig
 from training.run_environment import MUST_MATCH, SHOULD_MATCH, run_environment
 from training.run_folder import RunFolder, Scores, WriteModel, check_target, open_run
@@ -96,6 +97,7 @@ def run_args(config: RunConfig, task: TrainingTask) -> dict[str, Any]:
         "recipe": dataclasses.asdict(config.training),
         "model": dataclasses.asdict(task.encoder),
         **run_environment(),
+        "precision": precision_record(config.training),
         "data": task.data_record(),
     }
 

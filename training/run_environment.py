@@ -15,7 +15,7 @@ _LIBRARIES = ("numpy", "scipy", "scikit-learn", "tokenizers", "safetensors")
 # Keys of args.json that a resumed run shares with the one it continues.
 MUST_MATCH = ("task_name", "model_name_or_path", "recipe", "model", "data", "processes")
 # Where these differ, the last digits may.
-SHOULD_MATCH = ("threads", "environment", "processor", "kernels", "versions", "device")
+SHOULD_MATCH = ("threads", "environment", "processor", "kernels", "precision", "versions", "device")
 
 
 def run_environment() -> dict[str, Any]:

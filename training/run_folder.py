@@ -202,6 +202,9 @@ class RunFolder:
         """
         path = self.path / ARGS
         begun, now = read_json_object(path), json.loads(json.dumps(values))
+        recipes = begun.get("recipe"), now.get("recipe")
+        if all(isinstance(recipe, dict) and "use_amp" in recipe for recipe in recipes):
+            begun["recipe"].setdefault("amp_dtype", "auto")  # an older version had no such setting
         if differences := _differences(begun, now, must_match):
             remedy = "resume it as it was begun, or take another --output_dir"
             raise InputError(f"this run was begun with {differences[0]}; {remedy}", path=path)

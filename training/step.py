@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -11,9 +11,9 @@ from common.errors import InputError
 from encoders import distributed
 from encoders.framework import paddle
 from training.config import FineTuningConfig, TrainingConfig
+from training.mixed_precision import MixedPrecision, on_cpu
 from training.optimizer import make_optimizer
 from training.regularization.fgm import FGM
-from training.run_log import LOG
 
 
 class TrainingStep:
@@ -33,8 +33,8 @@ class TrainingStep:
     ) -> None:
         self.model, self.loss, self.config, self.count_rows = model, loss, config, count_rows
         self.optimizer = make_optimizer(model, config, scales)
-        self.amp_dtype = _amp_dtype(config.use_amp)
-        self.scaler: Any = paddle.amp.GradScaler() if self.amp_dtype == "float16" else None
+        self.precision = MixedPrecision(config)
+        self.scaler = self.precision.scaler
         self.fgm: FGM | None = None
         if isinstance(config, FineTuningConfig) and config.fgm:
             self.fgm = FGM(model.encoder.embeddings.word, config.fgm)
@@ -58,6 +58,7 @@ class TrainingStep:
             paddle.seed(hash((self.config.seed, distributed.rank(), step)) % 2**31)
         rows = int(distributed.all_reduce(sum(self.count_rows(batch) for batch in batches)))
         self.optimizer.set_lr(learning_rate)
+        self.precision.begin_step()
         loss = 0.0
         for batch in batches:
             backward = partial(self._backward, batch, rows)
@@ -69,12 +70,12 @@ class TrainingStep:
         self.scaler.step(self.optimizer) if self.scaler else self.optimizer.step()
         if self.scaler:
             self.scaler.update()
-        self.optimizer.clear_grad()
+        self.optimizer.clear_grad(set_to_zero=False)
         return loss, rows
 
     def _backward(self, batch: Any, rows: int) -> float:
         """Add one batch's gradients; returns its share of the step's mean loss."""
-        with paddle.amp.auto_cast(enable=bool(self.amp_dtype), dtype=self.amp_dtype or "float16"):
+        with self.precision.in_force():
             loss = self.loss(batch) / rows
         (self.scaler.scale(loss) if self.scaler else loss).backward()
         return float(loss)
@@ -83,21 +84,3 @@ class TrainingStep:
         """The state of float16's loss scaling, as JSON can hold it; empty without."""
         state = self.scaler.state_dict() if self.scaler else {}
         return {key: np.asarray(value).tolist() for key, value in state.items()}
-
-
-def _amp_dtype(use_amp: bool) -> Literal["", "float16", "bfloat16"]:
-    """What --use_amp computes in: bfloat16 where the device has it, else float16 with loss scaling.
-
-    Empty: float32. (Only that was run by the authors' tests: they have no GPU.)
-    """
-    if not use_amp:
-        return ""
-    if on_cpu():
-        LOG.info("--use_amp: no effect on a CPU (Paddle's autocast does nothing there); float32 it is")
-        return ""
-    return "bfloat16" if paddle.amp.is_bfloat16_supported() else "float16"
-
-
-def on_cpu() -> bool:
-    """Whether Paddle computes on a CPU."""
-    return bool(paddle.get_device().startswith("cpu"))

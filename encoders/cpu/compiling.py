@@ -1,4 +1,4 @@
-"""``kernels.c`` → a library in the cache, built once by the C compiler at hand, and loaded from there.
+"""``kernels.c``, ``bf16.c`` and ``onednn.c`` → a library in the cache, built once by the C compiler at hand.
 
 The library's name holds what it was made from (source, compiler, flags, processor, Paddle) and the SHA-256 of
 its bytes, so that one cut short is noticed and built again. One that others may have written is not loaded.
@@ -24,7 +24,8 @@ from common.messages import note_once
 from encoders.framework import paddle
 from encoders.runtime import cpu_info
 
-SOURCE = Path(__file__).with_name("kernels.c")
+SOURCES = tuple(Path(__file__).with_name(name) for name in ("kernels.c", "bf16.c", "onednn.c"))
+HEADER = Path(__file__).with_name("common.h")
 # What -ffast-math has that changes no infinity, no NaN and not the processor's state.
 _FLAGS = (
     "-O3", "-fPIC", "-fopenmp", "-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros",
@@ -125,7 +126,8 @@ def _built(compiler: _Compiler, architecture: str, threads: Path) -> Path:
     known = cpu_info()
     model = [known.get(name) for name in ("model name", "cpu family", "model", "flags", "Features")]
     made_from = repr((compiler, flags, str(threads), model)).encode()
-    key = hashlib.sha256(SOURCE.read_bytes() + made_from).hexdigest()[:32]
+    sources = b"".join(path.read_bytes() for path in (HEADER, *SOURCES))
+    key = hashlib.sha256(sources + made_from).hexdigest()[:32]
     folder = private_dir("kernels")
     for path in sorted(folder.glob(f"{key}-*.so")):
         if reason := distrust(path) or _damage(path):
@@ -154,12 +156,16 @@ def _damage(path: Path) -> str:
 
 
 def _compiled(compiler: _Compiler, flags: list[str], threads: Path, folder: Path) -> bytes:
+    extra = shlex.split(os.environ.get("CONVBERT_KERNELS_CFLAGS", ""))
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        compiled, linked = Path(scratch, "kernels.o"), Path(scratch, "kernels.so")
-        extra = shlex.split(os.environ.get("CONVBERT_KERNELS_CFLAGS", ""))
-        for arguments in (
-            [*flags, "-c", str(SOURCE), "-o", str(compiled)],
-            ["-shared", *extra, str(compiled), str(threads), "-lm", "-o", str(linked)],
-        ):
+        linked = Path(scratch, "kernels.so")
+        objects = [Path(scratch, path.stem + ".o") for path in SOURCES]
+        steps = [
+            [*flags, "-c", str(path), "-o", str(compiled)]
+            for path, compiled in zip(SOURCES, objects, strict=True)
+        ]
+        libraries = [str(threads), "-lm", "-ldl", "-lpthread"]
+        steps.append(["-shared", *extra, *map(str, objects), *libraries, "-o", str(linked)])
+        for arguments in steps:
             subprocess.run([*compiler.command, *arguments], capture_output=True, check=True)
         return linked.read_bytes()

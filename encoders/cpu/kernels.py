@@ -1,4 +1,4 @@
-"""The compiled functions of ``kernels.c``, used where they fit. compiling.py builds them.
+"""The compiled functions of ``kernels.c`` and ``bf16.c``, used where they fit. compiling.py builds them.
 
 Without a compiler, on another system than Linux, on a GPU, in graphs or in float64 none is used, nor for
 shapes that they do not take: encoders/ops.py has a plain form of each, which then gives the result or error.
@@ -27,8 +27,8 @@ _CPU_ONLY = not (
     or paddle.device.get_all_custom_device_type()
 )
 
-_SOURCE = compiling.SOURCE.read_text(encoding="utf-8")
-PIECES = int(re.findall(r"#define PIECES (\d+)", _SOURCE)[0])
+_SOURCE = "".join(path.read_text(encoding="utf-8") for path in compiling.SOURCES)
+PIECES = int(re.findall(r"#define PIECES (\d+)", compiling.HEADER.read_text(encoding="utf-8"))[0])
 _OPTIONAL = ("mask", "random_bits", "bounds")  # arrays that may be None
 
 
@@ -47,6 +47,8 @@ _C_TYPES: dict[str, tuple[Any, ...]] = {
     "float": (ctypes.c_float,),
     "in": (ctypes.c_void_p, np.float32),
     "out": (ctypes.c_void_p, np.float32, True),
+    "bin": (ctypes.c_void_p, np.uint16),  # bfloat16, which NumPy does not know
+    "bout": (ctypes.c_void_p, np.uint16, True),
     "const uint16_t *restrict": (ctypes.c_void_p, np.uint16),
     "const i64 *restrict": (ctypes.c_void_p, np.int64),
     "double *restrict": (ctypes.c_void_p, np.float64, True),
@@ -81,6 +83,32 @@ _COUNTS: dict[str, Callable[..., tuple[int, ...]]] = {
     "add_norm_gradient": lambda n, c: (n * c, n, n * c, c, n * c, n * c, n * c, PIECES * 3 * c, c, c, c),
     "attention_weights": lambda b, h, t, s: (b * h * t * s, b * s, *[b * h * t * s] * 3),
     "attention_weights_gradient": lambda n, s: (n * s, n * s, n * s, n * s),
+    "bf16_round": lambda n, r, c, w: (n * c, r * w),
+    "bf16_pack": lambda k, c: (k * c, -(-k // 32) * -(-c // 64) * 2048),
+    "bf16_column_sums": lambda r, c: (r * c, PIECES * c, c),
+    "bf16_first_rows": lambda b, n, r, c: (n * c, b + 1, r * c),
+    "bf16_spread_rows": lambda b, n, r, c: (b * c, b + 1, r * c),
+    "bf16_to_heads": lambda n, r, w, b, h, t, s, d: (r * w, b + 1, b * h * s * d),
+    "bf16_from_heads": lambda n, r, w, b, h, t, s, d: (b * h * s * d, b + 1, r * w),
+    "bf16_softmax": lambda n, b, h, t, s: (b * h * s * s, b + 1, b * h * t * t, *[b * h * s * s] * 2),
+    "bf16_softmax_gradient": lambda n, b, h, t, s: (
+        b * h * s * s, b + 1, b * h * t * t, *[b * h * s * s] * 2
+    ),
+    "bf16_depthwise": lambda n, r, c, k: (r * c, k * c, n * 2, r * c),
+    "bf16_depthwise_gradient": lambda n, r, c, k: (r * c, k * c, n * 2, r * c),
+    "bf16_depthwise_weight_gradient": lambda n, r, c, k: (r * c, r * c, n * 2, k * c),
+    "bf16_multiply": lambda n, r, c, w: (r * c, r * w, r * c),
+    "bf16_multiply_gradient": lambda n, r, c, w: (r * c, r * w, r * c, r * c, r * w),
+    "bf16_span": lambda n, r, w, h, d, k, a: (r * h * k, r * w, n * 2, n * h * k, r * (a + h * d)),
+    "bf16_span_gradient": lambda n, r, w, h, d, k, a: (
+        n * h * k, r * w, n * 2, r * (a + h * d), r * h * k, r * w
+    ),
+    "bf16_gelu": lambda n, r, c: (r * c, r * c),
+    "bf16_gelu_gradient": lambda n, r, c: (r * c, r * c, PIECES * c, c),
+    "bf16_add_norm": lambda n, r, c: (n * c, r * c, c, n * c, c, c, n * c, n, n * c),
+    "bf16_add_norm_gradient": lambda n, r, c: (
+        n * c, n, n * c, c, n * c, r * c, r * c, PIECES * 3 * c, c, c, c
+    ),
     "squares": lambda n: (n, 1),
     "adamw": lambda n: (n, n, n, n, 1, 1),
 }  # fmt: skip

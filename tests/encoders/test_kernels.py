@@ -307,8 +307,10 @@ def digest_of_all_functions() -> str:
     }
     numbers = {
         "threshold": 6554, "scale": 0.3, "epsilon": 1e-6, "flip": 0, "rate": 0.1, "beta1": 0.9,
-        "beta2": 0.999, "decay": 0.01,
+        "beta2": 0.999, "decay": 0.01, "from": 3, "from_column": 96, "transposed": 1,
     }  # fmt: skip
+    padded, wide = 96, 4 * width  # rows and columns of an array in bfloat16
+    heads_of = (real, rows, heads, length, 48)
     convolved, spans = (rows, length, width, kernel_size), (rows, length, heads, depth, kernel_size, attended)
     sizes = {
         "pad_to_heads": (real, rows, heads, length, depth),
@@ -316,6 +318,24 @@ def digest_of_all_functions() -> str:
         "depthwise": convolved, "depthwise_weight_gradient": convolved, "span": spans, "span_gradient": spans,
         "attention_weights": (rows, heads, length, length),
         "attention_weights_gradient": (heads * tokens, length), "squares": (many,), "adamw": (many,),
+        "bf16_round": (real, padded, width, wide), "bf16_pack": (width, 50),
+        "bf16_column_sums": (padded, width),
+        "bf16_first_rows": (rows, real, 32, width), "bf16_spread_rows": (rows, real, padded, width),
+        "bf16_to_heads": (real, padded, wide, *heads_of[1:], depth),
+        "bf16_from_heads": (real, padded, wide, *heads_of[1:], depth),
+        "bf16_softmax": heads_of, "bf16_softmax_gradient": heads_of,
+        **dict.fromkeys(
+            ("bf16_depthwise", "bf16_depthwise_gradient", "bf16_depthwise_weight_gradient"),
+            (real, padded, width, kernel_size),
+        ),
+        **dict.fromkeys(("bf16_multiply", "bf16_multiply_gradient"), (real, padded, width, wide)),
+        **dict.fromkeys(
+            ("bf16_span", "bf16_span_gradient"), (real, padded, wide, heads, depth, kernel_size, attended)
+        ),
+        **dict.fromkeys(
+            ("bf16_gelu", "bf16_gelu_gradient", "bf16_add_norm", "bf16_add_norm_gradient"),
+            (real, padded, width),
+        ),
     }  # fmt: skip
     digest = hashlib.sha256()
     for name, counts in kernels._COUNTS.items():
@@ -326,9 +346,11 @@ def digest_of_all_functions() -> str:
                 arguments.append(numbers[parameter.name])
                 continue
             count, fixed = left.pop(0), known.get(parameter.name)
-            kind = np.float64 if parameter.name == "total" else np.float32
-            values = np.abs(draw.normal(size=count)) / 2
-            arguments.append(values.astype(kind) if fixed is None else fixed.reshape(-1)[:count].copy())
+            values = (np.abs(draw.normal(size=count)) / 2).astype(np.float32)
+            if parameter.dtype is np.uint16 and fixed is None:
+                fixed = (values.view(np.uint32) >> 16).astype(np.uint16)
+            values = values.astype(parameter.dtype)
+            arguments.append(values if fixed is None else fixed.reshape(-1)[:count].copy())
         kernels.call(name, *arguments, *size)
         for parameter, array in zip(kernels._PROTOTYPES[name], arguments, strict=False):
             digest.update(array.tobytes() if parameter.is_written else b"")

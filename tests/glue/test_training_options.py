@@ -15,7 +15,7 @@ from scipy.special import log_softmax
 from checkpoints.folder import read_config
 from common.errors import InputError, UsageError
 from encoders.batching import pack, pad
-from encoders.cpu import dropout_masks
+from encoders.cpu import dropout_masks, onednn
 from encoders.framework import paddle
 from encoders.heads import SentenceClassifier
 from glue import run_eval, run_glue
@@ -131,12 +131,16 @@ def test_the_scores_are_those_of_the_averaged_weights(
         assert actual["loss"] == pytest.approx(scores[name]["loss"], rel=1e-6)
 
 
+@pytest.mark.parametrize("bf16", [False, True])
 def test_a_resumed_run_with_all_of_them_is_the_uninterrupted_one(
-    sample_dir: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sample_dir: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bf16: bool
 ) -> None:
-    fine_tune(sample_dir, model, tmp_path / "straight", *FLAGS)
-    recipe = json.loads((tmp_path / "straight" / "args.json").read_text(encoding="utf-8"))["recipe"]
-    assert {name: recipe[name] for name in OPTIONS} == OPTIONS
+    flags = [*FLAGS, "--bf16"] if bf16 else FLAGS
+    fine_tune(sample_dir, model, tmp_path / "straight", *flags)
+    args = json.loads((tmp_path / "straight" / "args.json").read_text(encoding="utf-8"))
+    assert {name: args["recipe"][name] for name in OPTIONS} == OPTIONS
+    assert args["recipe"]["use_amp"] is bf16
+    assert bool(args["precision"]) is (bf16 and not onednn.status().fault)
     step = trainer.Trainer.step
 
     def cut_in_step_five(self: Any, batches: Any) -> int:
@@ -147,8 +151,8 @@ def test_a_resumed_run_with_all_of_them_is_the_uninterrupted_one(
     with monkeypatch.context() as patch:
         patch.setattr(trainer.Trainer, "step", cut_in_step_five)
         with pytest.raises(KeyboardInterrupt):
-            fine_tune(sample_dir, model, tmp_path / "cut", *FLAGS)
-    fine_tune(sample_dir, model, tmp_path / "cut", *FLAGS, "--resume")
+            fine_tune(sample_dir, model, tmp_path / "cut", *flags)
+    fine_tune(sample_dir, model, tmp_path / "cut", *flags, "--resume")
     for name in ("best/model.safetensors", "last/model.safetensors", "last/optimizer.safetensors",
                  "history.jsonl", "scores.json"):  # fmt: skip
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "straight" / name).read_bytes(), name

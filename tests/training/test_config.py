@@ -181,6 +181,7 @@ SPANS = {
     "adam_beta2": (0, 0.999999), "ema": (0, 0.999999), "seed": (0, 2**32 - 1),
 }  # fmt: skip
 CHOICES = {
+    "amp_dtype": ("auto", "bfloat16", "float16"),
     "scheduler_type": ("linear", "cosine"),
     "layer_lr_decay_mode": ("published", "fixed"),
     "classifier_head": ("auto", "linear", "dense", "pooler"),

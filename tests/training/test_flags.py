@@ -5,12 +5,13 @@ import importlib
 
 import pytest
 
+from common.command_line import CommandParser
 from common.errors import InputError
 from encoders.config import EncoderConfig, named
 from glue import run_glue
 from glue.config import resolve_glue_run
 from training.config import TrainingConfig
-from training.flags import check_model_type
+from training.flags import add_training_flags, check_model_type
 from training.run_config import FineTuningRunConfig, as_flags, resolve_run
 
 WORDS = {
@@ -78,3 +79,11 @@ def test_a_model_of_another_type_is_refused() -> None:
     check_model_type(None, named("small"), "m")
     with pytest.raises(InputError, match=r"--model_type bert: m/config\.json says convbert"):
         check_model_type("bert", named("small"), "m")
+
+
+def test_bf16_is_short_for_two_flags() -> None:
+    parser = CommandParser(prog="train")
+    add_training_flags(parser, TrainingConfig)
+    expected = vars(parser.parse_args(["--use_amp", "--amp_dtype", "bfloat16"]))
+    assert vars(parser.parse_args(["--bf16"])) == expected == {"use_amp": True, "amp_dtype": "bfloat16"}
+    assert vars(parser.parse_args([])) == {}

@@ -16,7 +16,7 @@ from training.run_folder import RunFolder
 
 def test_what_bits_depend_on_is_recorded() -> None:
     record = json.loads(json.dumps(run_environment()))
-    assert {*SHOULD_MATCH, "processes"} - {*record} == {"device"}  # a flag of the run
+    assert {*SHOULD_MATCH, "processes"} - {*record} == {"device", "precision"}  # of the run itself
     assert record["processor"]["model"]
     assert {"OMP_NUM_THREADS", "MKL_CBWR", "ONEDNN_MAX_CPU_ISA"} < {*record["environment"]}
     assert record["environment"]["compiled_kernels"] == bool(record["kernels"])

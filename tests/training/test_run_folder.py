@@ -411,3 +411,11 @@ def test_a_best_model_that_is_a_link_into_the_run_is_refused(folder: Path) -> No
     (folder / "best").symlink_to("last")
     with pytest.raises(InputError, match="best: is a link into the run's own folder"):
         RunFolder(folder, resume=True)
+
+
+def test_a_run_of_an_older_version_has_no_amp_dtype(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    run.write_args({"recipe": {"use_amp": False}})
+    run.check_args({"recipe": {"use_amp": False, "amp_dtype": "auto"}}, ["recipe"])
+    with pytest.raises(InputError, match="amp_dtype auto, not bfloat16"):
+        run.check_args({"recipe": {"use_amp": False, "amp_dtype": "bfloat16"}}, ["recipe"])
