@@ -2,6 +2,7 @@
 
 import functools
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -129,13 +130,21 @@ def write_plan(sample_dir: Path) -> WritePlan:
     return write
 
 
-@pytest.fixture
-def runs(fake_trial: FakeTrial, tmp_path: Path) -> Path:
-    """Three trials of every task; of RTE one is far better than the others."""
+@pytest.fixture(scope="session")
+def made_runs(sample_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three trials of every task; of RTE one is far better than the others. Not to be written to."""
+    runs = tmp_path_factory.mktemp("made") / "runs"
     for task in TASKS:
         for seed in (1, 2, 3):
             right = (0.55, 0.95, 0.6)[seed - 1] if task == "rte" else 0.75
-            fake_trial(tmp_path / "runs", f"{task}/base-seed{seed}", right, seed)
+            fake(runs, f"{task}/base-seed{seed}", sample_dir, right, seed)
+    return runs
+
+
+@pytest.fixture
+def runs(made_runs: Path, tmp_path: Path) -> Path:
+    """A copy of ``made_runs``, to be changed."""
+    shutil.copytree(made_runs, tmp_path / "runs")
     return tmp_path / "runs"
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -154,67 +155,83 @@ def test_the_ensemble_command_writes_what_metrics_score_scores(
     np.testing.assert_allclose(joined, np.mean(logits, axis=0), rtol=1e-6)
 
 
-def test_a_slip_never_becomes_a_hand_in(
-    runs: Path, write_plan: WritePlan, sample_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+FILL = ("--fill_missing", "majority")
+
+
+@pytest.fixture
+def refused(
+    runs: Path, write_plan: WritePlan, sample_dir: Path, tmp_path: Path
+) -> Iterator[Callable[..., None]]:
+    """``refused(message, runs=…, plan=…, data=…)``: such a submission is an error, and leaves no file."""
+    usual = {"runs": runs, "plan": write_plan(tmp_path, ALL, size=1), "data": sample_dir}
+
+    def refuse(message: str, **changed: object) -> None:
+        with pytest.raises(InputError, match=message):
+            submitted(*{**usual, **changed}.values(), "slip.zip", *FILL)
+
+    yield refuse
+    assert not [path for path in tmp_path.glob("slip*") if path.is_file() or any(path.rglob("*.tsv"))]
+
+
+@pytest.mark.parametrize(
+    ("folder", "message"),
+    [("nowhere", "nowhere: no such folder of runs"), ("empty", "empty: no run of the plan .* is done")],
+)
+def test_a_wrong_folder_of_runs_is_refused(
+    refused: Callable[..., None], tmp_path: Path, folder: str, message: str
 ) -> None:
-    """A wrong folder of runs, a plan that was not swept, other data, files that are missing or of others."""
-    plan, fill = write_plan(tmp_path, ALL, size=1), ("--fill_missing", "majority")
     (tmp_path / "empty").mkdir()
-    slips = [
-        (tmp_path / "nowhere", plan, sample_dir, "nowhere: no such folder of runs"),
-        (tmp_path / "empty", plan, sample_dir, "empty: no run of the plan .*plan.yaml is done"),
-    ]
+    refused(message, runs=tmp_path / folder)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("settings: {batch_size: 8}", r"args\.json: was made with recipe\.batch_size 32, expected 8"),
+        ("preset: reference", r"args\.json: was made with recipe\.\w+ .*, expected .*; take the"),
+        ("checkpoints: {base: convbert-mini}", r"args\.json: was made with model .*convbert-mini\)"),
+    ],
+)
+def test_a_plan_that_was_not_swept_is_refused(
+    refused: Callable[..., None], write_plan: WritePlan, tmp_path: Path, line: str, message: str
+) -> None:
     (tmp_path / "other").mkdir()
     other = Path(write_plan(tmp_path / "other", ALL, size=1))
-    other.write_text(other.read_text(encoding="utf-8") + "settings: {batch_size: 8}\n", encoding="utf-8")
-    slips += [(runs, str(other), sample_dir, r"args\.json: was made with recipe\.batch_size 32, expected 8")]
-    for name, line, message in (
-        (
-            "preset",
-            "preset: reference",
-            r"args\.json: was made with recipe\.\w+ .*, expected .*; take the",
-        ),
-        (
-            "model",
-            "checkpoints: {base: convbert-mini}",
-            r"args\.json: was made with model .*convbert-mini\)",
-        ),
-    ):
-        (tmp_path / name).mkdir()
-        other = Path(write_plan(tmp_path / name, ALL, size=1))
-        key = line.partition(":")[0]
-        kept_lines = [
-            old for old in other.read_text(encoding="utf-8").splitlines() if not old.startswith(key)
-        ]
-        other.write_text("\n".join([line, *kept_lines]) + "\n", encoding="utf-8")
-        slips += [(runs, str(other), sample_dir, message)]
-    for name, change, message in (
-        (
-            "texts",
-            lambda file: file.write_text(
-                file.read_text(encoding="utf-8").replace(" a ", " the "), encoding="utf-8"
-            ),
-            "was not predicted",
-        ),
-        ("gone", lambda file: file.unlink(), r"diagnostic\.tsv: no such file"),
-    ):
-        data = tmp_path / name
-        shutil.copytree(sample_dir, data)
-        change(data / ("diagnostic/diagnostic.tsv" if name == "gone" else "RTE/test.tsv"))
-        slips += [(runs, plan, data, message)]
-    for where, which, data, message in slips:
-        with pytest.raises(InputError, match=message):
-            submitted(where, which, data, "slip.zip", *fill)
+    lines = other.read_text(encoding="utf-8").splitlines()
+    kept = [old for old in lines if not old.startswith(line.partition(":")[0])]
+    other.write_text("\n".join([line, *kept]) + "\n", encoding="utf-8")
+    refused(message, plan=str(other))
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [("RTE/test.tsv", "was not predicted"), ("diagnostic/diagnostic.tsv", r"diagnostic\.tsv: no such file")],
+)
+def test_other_data_than_were_predicted_are_refused(
+    refused: Callable[..., None], sample_dir: Path, tmp_path: Path, file: str, message: str
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(sample_dir, data)
+    text = (data / file).read_text(encoding="utf-8")
+    (data / file).unlink()
+    if file.startswith("RTE"):
+        (data / file).write_text(text.replace(" a ", " the "), encoding="utf-8")
+    refused(message, data=data)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "changed", "message"),
+    [
+        ('"main": 0.9', '"main": 0.8', r"score 9\d\.\d\d, but scores\.json says 8"),
+        ('"main": [0-9.]*', '"main": NaN', r"not the scores of a run: best: main is nan, .*; remove"),
+    ],
+)
+def test_scores_that_the_predictions_do_not_have_are_refused(
+    refused: Callable[..., None], runs: Path, pattern: str, changed: str, message: str
+) -> None:
     scores = runs / "rte" / "base-seed2" / "scores.json"
-    kept = scores.read_text(encoding="utf-8")
-    scores.write_text(kept.replace('"main": 0.9', '"main": 0.8'), encoding="utf-8")
-    with pytest.raises(InputError, match=r"score 9\d\.\d\d, but scores\.json says 8"):
-        submitted(runs, plan, sample_dir, "slip.zip", *fill)
-    scores.write_text(re.sub('"main": [0-9.]*', '"main": NaN', kept), encoding="utf-8")
-    with pytest.raises(InputError, match=r"not the scores of a run: best: main is nan, .*; remove"):
-        submitted(runs, plan, sample_dir, "slip.zip", *fill)
-    assert not list(tmp_path.glob("slip*/*.tsv"))
-    assert not (tmp_path / "slip.zip").exists()
+    scores.write_text(re.sub(pattern, changed, scores.read_text(encoding="utf-8")), encoding="utf-8")
+    refused(message)
 
 
 def test_a_failed_submission_leaves_the_one_before(
