@@ -148,11 +148,7 @@ def constant_predictions(task: Task, kind: str, counts: Sequence[int]) -> list[S
     """The task's majority answer to every row of its files of a kind, which have so many rows."""
     parts = []
     for split, rows in zip(task.of_kind(kind), counts, strict=True):
-        logits = (
-            [float(task.majority)]
-            if task.is_regression
-            else [label == task.majority for label in task.labels]
-        )
-        rows_of = np.tile(np.array(logits, dtype=np.float32), (rows, 1))
-        parts.append(SplitPredictions(task, split, rows_of, task.labels, Provenance("constant")))
+        row = [float(label == task.majority) for label in task.labels] or [float(task.majority)]
+        logits = np.tile(np.array(row, dtype=np.float32), (rows, 1))
+        parts.append(SplitPredictions(task, split, logits, task.labels, Provenance("constant")))
     return parts

@@ -10,18 +10,17 @@ files is not.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import softmax
 
 from glue.tasks import Task
 from metrics.scores import UndefinedScoreWarning
 from metrics.task_scores import score_task
 
 _FOLDS, _REPEATS, _SEED = 5, 2, 42
-
-Rows = list[np.ndarray]  # of each dev file, numbers of rows
 
 
 @dataclass(frozen=True)
@@ -61,26 +60,24 @@ def combine(logits: np.ndarray, method: str) -> np.ndarray:
     if method == "mean" or len(logits) == 1:
         return mean.astype(np.float32)
     votes = (logits.argmax(axis=2)[:, :, None] == np.arange(logits.shape[2])).sum(axis=0)
-    likely = np.exp(mean - mean.max(axis=1, keepdims=True))
-    tie_break: np.ndarray = 0.5 * likely / likely.sum(axis=1, keepdims=True)
+    tie_break: np.ndarray = 0.5 * softmax(mean, axis=1)
     return (votes + tie_break).astype(np.float32)
 
 
 class EnsembleSelector:
-    """Chooses among the runs of a task by their dev predictions.
-
-    Golds and logits have an array for each dev file.
+    """Chooses among the runs of a task by their dev predictions. Rows are counted over all dev files.
 
     Args:
         task: The task.
-        golds: (N,) label ids in the table's order, or numbers.
-        logits: (runs, N, L), columns in the table's order of labels.
+        golds: Of each dev file (N,) label ids in the table's order, or numbers.
+        logits: Of each dev file (runs, N, L), columns in the table's order of labels.
     """
 
     def __init__(self, task: Task, golds: Sequence[np.ndarray], logits: Sequence[np.ndarray]) -> None:
-        self.task, self.golds, self.logits = task, list(golds), list(logits)
-        self.all_rows = [np.arange(len(gold)) for gold in self.golds]
-        self._answers = [predicted_values(task, part) for part in self.logits]  # (runs, N)
+        self.task, self.golds, self.logits = task, np.concatenate(golds), np.concatenate(logits, axis=1)
+        self.all_rows = np.arange(len(self.golds))
+        self._files = np.split(self.all_rows, np.cumsum([len(gold) for gold in golds])[:-1])
+        self._answers = predicted_values(task, self.logits)  # (runs, N)
         self._generator = np.random.default_rng(_SEED)
 
     def choose(self, options: Sequence[Option]) -> Choice:
@@ -88,77 +85,54 @@ class EnsembleSelector:
         option = self._best(options, self.all_rows)
         members = self.ranked(self.all_rows)[: option.size]
         answers = self._answer(members, option, self.all_rows)
-        expected, single = self._expected(options)
-        dev = self._scores(answers, self.all_rows)
-        return Choice(option, tuple(members), dev, expected, gain=expected["main"] - single["main"])
+        expected, single = np.zeros(len(self.golds)), np.zeros(len(self.golds))
+        for others, fold in self._folds(self.all_rows):
+            best = self._best(options, others) if len(options) > 1 else options[0]
+            order = self.ranked(others)
+            expected[fold] = self._answer(order, best, fold)
+            single[fold] = self._answer(order, options[0], fold)
+        dev, whole, one = (self._scores(each, self.all_rows) for each in (answers, expected, single))
+        return Choice(option, tuple(members), dev, whole, gain=whole["main"] - one["main"])
 
-    def ranked(self, rows: Rows) -> list[int]:
+    def ranked(self, rows: np.ndarray) -> list[int]:
         """The runs, best first by their main score on some rows; of equal ones the first."""
-        runs = range(len(self.logits[0]))
-        mains = [
-            self._scores(_take([part[run] for part in self._answers], rows), rows)["main"] for run in runs
-        ]
-        return sorted(runs, key=lambda run: -mains[run])
+        mains = [self._scores(answers, rows)["main"] for answers in self._answers]
+        return sorted(range(len(mains)), key=lambda run: -mains[run])
 
-    def _best(self, options: Sequence[Option], rows: Rows) -> Option:
-        """The option with the best main score over folds of ``rows``, the mean of several ways to fold.
-
-        The first of equal ones.
-        """
+    def _best(self, options: Sequence[Option], rows: np.ndarray) -> Option:
+        """The option with the best main score over folds of some rows, the mean of several ways to fold; the
+        first of equal ones."""
         totals = dict.fromkeys(options, 0.0)
         for _ in range(_REPEATS):
-            pooled = {option: self._empty() for option in options}
+            pooled = {option: np.zeros(len(self.golds)) for option in options}
             for others, fold in self._folds(rows):
                 order = self.ranked(others)
                 for option in options:
-                    _put(pooled[option], fold, self._answer(order, option, fold))
+                    pooled[option][fold] = self._answer(order, option, fold)
             for option in options:
-                totals[option] += self._scores(_take(pooled[option], rows), rows)["main"] / _REPEATS
+                totals[option] += self._scores(pooled[option], rows)["main"] / _REPEATS
         return max(options, key=lambda option: totals[option])
 
-    def _expected(self, options: Sequence[Option]) -> tuple[dict[str, float], dict[str, float]]:
-        """Scores of the whole procedure, and of just taking the best run, on rows that had no part in it."""
-        pooled, single = self._empty(), self._empty()
-        for others, fold in self._folds(self.all_rows):
-            option = self._best(options, others) if len(options) > 1 else options[0]
-            order = self.ranked(others)
-            _put(pooled, fold, self._answer(order, option, fold))
-            _put(single, fold, self._answer(order, options[0], fold))
-        return self._scores(pooled, self.all_rows), self._scores(single, self.all_rows)
+    def _folds(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """(the other rows, the fold's) of every fold, each file split anew at every call."""
+        cut = [np.array_split(self._generator.permutation(file), _FOLDS) for file in self._by_file(rows)]
+        for parts in zip(*cut, strict=True):
+            fold = np.concatenate(parts)
+            yield np.setdiff1d(rows, fold), fold
 
-    def _folds(self, rows: Rows) -> list[tuple[Rows, Rows]]:
-        """(the other rows, the fold's) of every fold, split anew at every call."""
-        cut = [np.array_split(self._generator.permutation(part), _FOLDS) for part in rows]
-        return [
-            (
-                [np.sort(np.concatenate(part[:fold] + part[fold + 1 :])) for part in cut],
-                [part[fold] for part in cut],
-            )
-            for fold in range(_FOLDS)
-        ]
-
-    def _empty(self) -> list[np.ndarray]:
-        return [np.zeros(len(gold)) for gold in self.golds]
-
-    def _answer(self, order: Sequence[int], option: Option, rows: Rows) -> list[np.ndarray]:
+    def _answer(self, order: Sequence[int], option: Option, rows: np.ndarray) -> np.ndarray:
         """What the first runs of an order answer together to some rows."""
         members = list(order[: option.size])
-        return [
-            predicted_values(self.task, combine(logits[members][:, chosen], option.method))
-            for logits, chosen in zip(self.logits, rows, strict=True)
-        ]
+        return predicted_values(self.task, combine(self.logits[members][:, rows], option.method))
 
-    def _scores(self, answers: Sequence[np.ndarray], rows: Rows) -> dict[str, float]:
-        return score_splits(self.task, _take(self.golds, rows), answers)
+    def _scores(self, answers: np.ndarray, rows: np.ndarray) -> dict[str, float]:
+        """The scores on some rows of answers to all."""
+        files = self._by_file(rows)
+        golds, values = ([column[file] for file in files] for column in (self.golds, answers))
+        return score_splits(self.task, golds, values)
 
-
-def _take(parts: Sequence[np.ndarray], rows: Rows) -> list[np.ndarray]:
-    return [part[chosen] for part, chosen in zip(parts, rows, strict=True)]
-
-
-def _put(parts: Sequence[np.ndarray], rows: Rows, values: Sequence[np.ndarray]) -> None:
-    for part, chosen, new in zip(parts, rows, values, strict=True):
-        part[chosen] = new
+    def _by_file(self, rows: np.ndarray) -> list[np.ndarray]:
+        return [np.intersect1d(file, rows, assume_unique=True) for file in self._files]
 
 
 def score_splits(task: Task, golds: Sequence[np.ndarray], values: Sequence[np.ndarray]) -> dict[str, float]:

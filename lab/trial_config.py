@@ -44,24 +44,13 @@ class TrialConfig:
 
 
 class TrialResolver:
-    """Resolves the trials of a sweep. Each file is read and hashed once.
-
-    Args:
-        runs: The folder of all runs, absolute.
-        data_dir: The folder of the official files, absolute.
-        device: Where to compute.
-        stop_early: The median rule is on.
-        keep_saves: Leave the saves of finished runs.
-    """
+    """Resolves the trials of a sweep, from absolute folders of runs and of the official files. Each file is
+    read and hashed once. stop_early: by the median rule. keep_saves: leave the saves of finished runs."""
 
     def __init__(
-        self,
-        runs: Path,
-        data_dir: Path,
-        device: str = "cpu",
-        stop_early: bool = False,
+        self, runs: Path, data_dir: Path, device: str = "cpu", stop_early: bool = False,
         keep_saves: bool = True,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.runs, self.data_dir, self.device = runs, data_dir, device
         self.stop_early, self._keep_saves = stop_early, keep_saves
         self._memory: dict[Hashable, Any] = {}

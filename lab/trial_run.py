@@ -48,12 +48,8 @@ def run_trial(
 ) -> Outcome:
     """Train what is not trained and predict what is not predicted. Nothing that goes wrong is raised.
 
-    Args:
-        config: The trial.
-        slot: Where it computes.
-        is_cancelled: Asked now and then; True ends the trial.
-        run_commands: Takes the commands, the slot and what to call now and then, which may raise; None: runs
-            them in a process.
+    is_cancelled: asked now and then; True ends the trial. run_commands: takes the commands, the slot and what
+    to call now and then, which may raise; None: runs them in a process.
     """
     rule = MedianRule(config.folder, config.peers) if config.peers else None
 
