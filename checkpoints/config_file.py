@@ -12,18 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from checkpoints.labels import by_label2id
+from checkpoints.mapping import FAMILIES
 from checkpoints.weight_files import ADAPTER, MERGE
 from common.errors import InputError
 from common.files import why_missing
 from common.json_files import read_json_object
 from common.messages import escape_unprintable, note_once, shortened
 from encoders.config import EncoderConfig, activation_named
+from encoders.model_types import TYPES, key_of
 
 CONFIG, OLD_CONFIGS = "config.json", ("model_config.json", "bert_config.json")
 _MAX_BYTES = 10_000_000  # real ones have a thousand, with ten thousand labels a million
-_CLASS = re.compile(
-    "^(?:TF|Flax)?(ConvBert|Electra|Ernie|Bert)(Model|LMHeadModel|For|Generator|Discriminator|$)"
-)
+_TYPES = {family.class_prefix: model_type for model_type, family in FAMILIES.items()}
+_CLASS = re.compile(f"^(?:TF|Flax)?({'|'.join(_TYPES)})(Model|LMHeadModel|For|Generator|Discriminator|$)")
 # What a class's name ends with that has no head, one of pre-training, or one of sentence classification.
 _HEADS = ("Model", "ForSequenceClassification", "ForPreTraining", "ForPretraining", "ForTotalPretraining",
           "ForMaskedLM", "LMHeadModel", "Generator", "Discriminator")  # fmt: skip
@@ -66,7 +67,7 @@ def read_values(path: Path) -> dict[str, Any]:
     values = _flat(read_json_object(path))
     if "init_class" in values:
         values.setdefault("architectures", [values.pop("init_class")])
-    if "dropout" in values:  # PaddleNLP's name of the head's
+    if "dropout" in values and values.get("model_type") != "distilbert":  # PaddleNLP's name of the head's
         values.setdefault("classifier_dropout", values.pop("dropout"))
     if labels := by_label2id(values):
         if values.get("id2label"):
@@ -102,7 +103,7 @@ def _flat(values: dict[str, Any]) -> dict[str, Any]:
 def family_of(values: Mapping[str, Any]) -> str:
     """The model type that the class implies, such as ``bert`` of ``BertForPreTraining``; else empty."""
     family = _CLASS.match(architecture_of(values))
-    return family[1].lower() if family else ""
+    return _TYPES[family[1]] if family else ""
 
 
 def architecture_of(values: Mapping[str, Any]) -> str:
@@ -185,16 +186,14 @@ _HARMLESS = """
     pooler_fc_size pooler_num_attention_heads pooler_num_fc_layers pooler_size_per_head
     summary_type summary_use_proj summary_activation summary_last_dropout summary_first_dropout
     summary_proj_to_labels generator_size gen_weight disc_weight tie_weights embedding_dropout
+    sinusoidal_pos_embds qa_dropout
     tensor_parallel_degree tensor_parallel_output tensor_parallel_rank use_flash_attention recompute
 """
 # What CrossEncoder of sentence-transformers computes after the logits: the first key since 4.0, the other
 # before it. These keep the greatest of several logits where it is.
 _CROSS_ENCODER, _OLD_CROSS_ENCODER = "sentence_transformers", "sbert_ce_default_activation_function"
 _SAME_ARGMAX = ("Sigmoid", "Softmax", "LogSoftmax", "LogSigmoid", "Tanh")
-_KNOWN = {
-    *(field.name for field in dataclasses.fields(EncoderConfig)), *_HARMLESS.split(), *_FIXED, *_SYNONYMS,
-    _CROSS_ENCODER, _OLD_CROSS_ENCODER,
-}  # fmt: skip
+_KNOWN = {*_HARMLESS.split(), *_FIXED, *_SYNONYMS, _CROSS_ENCODER, _OLD_CROSS_ENCODER}
 _SPAN_PREFIX = "qa_"  # of the settings that squad/model.py adds
 
 
@@ -203,8 +202,9 @@ def check_settings(values: Mapping[str, Any], config: EncoderConfig) -> list[str
 
     config: what was read from these values.
     """
+    own_keys = {key_of(config.model_type, field.name) for field in dataclasses.fields(config)}
     for key, (usual, meaning) in _FIXED.items():
-        if key in values and values[key] not in usual:
+        if key in values and key not in own_keys and values[key] not in usual:
             reason = f"{key} {shortened(values[key])} is not supported: {meaning}"
             raise InputError(f"{reason}; take another checkpoint")
     auto_map = values.get("auto_map")
@@ -216,11 +216,12 @@ def check_settings(values: Mapping[str, Any], config: EncoderConfig) -> list[str
             raise InputError(f"auto_map says that {shortened(name)} computes the network: {remedy} out")
     for key, name in _SYNONYMS.items():
         given, taken = values.get(key), getattr(config, name)
-        if given is not None and activation_named(given) != taken:
+        if key not in own_keys and given is not None and activation_named(given) != taken:
             reason = f"{key} is {shortened(given)}, but that setting is called {name} here"
             remedy = f"leave {key} out, and write {name} as the model was trained with it"
             raise InputError(f"{reason}, which is {shortened(taken)}: {remedy}")
-    return [key for key in values if key not in _KNOWN and not key.startswith(_SPAN_PREFIX)]
+    known = {*_KNOWN, *own_keys, *TYPES[config.model_type].keys}
+    return [key for key in values if key not in known and not key.startswith(_SPAN_PREFIX)]
 
 
 def check_after_logits(values: Mapping[str, Any], labels: int) -> str:

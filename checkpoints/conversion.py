@@ -12,7 +12,7 @@ from checkpoints.formats.paddle_file import write_paddle
 from checkpoints.formats.safetensors_file import write_safetensors
 from checkpoints.formats.tensors import FLOATS, StoredTensor, as_float32
 from checkpoints.labels import split_label_map, with_label_map
-from checkpoints.mapping import convention_of, conversion_rules, to_ours, to_theirs
+from checkpoints.mapping import FAMILIES, base_of, convention_of, conversion_rules, to_ours, to_theirs
 from checkpoints.tokenizer import copy_tokenizer, files_not_copied
 from checkpoints.weight_files import OF_GENERATOR, PADDLE, SAFETENSORS, Weights, open_weights, weight_files
 from common.errors import InputError
@@ -91,7 +91,12 @@ def _renamed(
     weights: Weights, config: EncoderConfig, answers_questions: bool, to: str, dtype: str
 ) -> tuple[_Arrays, list[str]]:
     """The arrays under the other toolkit's names, and notes on what was left out."""
-    source, prefix = convention_of(weights.tensors), f"{config.model_type}."
+    source, prefix = convention_of(weights.tensors), base_of(config)
+    if "paddlenlp" in (source, to) and not FAMILIES[config.model_type].has_paddlenlp:
+        raise InputError(
+            f"PaddleNLP's layout of {config.model_type} is not known here; name another model",
+            path=weights.path,
+        )
     rules = {rule.side(source).name: rule for rule in conversion_rules(config, answers_questions)}
     arrays: _Arrays = {}
     left_out, unknown = [], []

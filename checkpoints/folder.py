@@ -244,14 +244,14 @@ def check_manifest(folder: str | Path) -> None:
 
 def check_length(max_length: int, config: EncoderConfig) -> None:
     """InputError if inputs could be longer than the model has positions."""
-    if max_length > config.max_position_embeddings:
-        positions = config.max_position_embeddings
+    if max_length > config.max_tokens:
+        positions = config.max_tokens
         raise InputError(f"--max_seq_length {max_length}: this model has {positions} positions at the most")
 
 
 def check_pairs(config: EncoderConfig) -> None:
     """InputError if the model reads single texts only: it has no embedding for the tokens of a second one."""
-    if config.type_vocab_size < 2:
+    if not config.reads_pairs:
         reason = (
             f"the model's type_vocab_size is {config.type_vocab_size}: it reads single texts, pairs need 2"
         )

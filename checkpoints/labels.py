@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from checkpoints.formats.tensors import StoredTensor
+from checkpoints.mapping import head_projection
 from common.errors import InputError
 from common.messages import escape_unprintable
 from encoders.config import EncoderConfig
@@ -60,8 +61,7 @@ def contradiction(id2label: Any, label2id: Any) -> str:
 def from_weights(config: EncoderConfig, tensors: Mapping[str, StoredTensor]) -> EncoderConfig:
     """With an output for each row of the head in the weights, where there is one: transformers leaves
     ``id2label`` and ``num_labels`` out for two."""
-    is_dense = config.classifier_head == "dense"
-    head = tensors.get("classifier.out_proj.weight" if is_dense else "classifier.weight")
+    head = tensors.get(head_projection(config))
     if head is None or len(head.shape) != 2:
         return config
     # PyTorch holds (labels, hidden), Paddle (hidden, labels).

@@ -1,8 +1,8 @@
 """The parameters of all networks: our names, shapes and layouts ↔ Hugging Face's and PaddleNLP's.
 
 One row a parameter; a new model family is one entry of ``FAMILIES``. In a row's names ``*`` stands for a
-layer's number and ``{base}`` for the model type (``convbert.``). A layout says how an array lies differently
-from ours. Shapes are ours, in the sizes that ``_sizes`` names. No Paddle.
+layer's number and ``{base}`` for the family's prefix (``convbert``). A layout says how an array lies
+differently from ours. Shapes are ours, in the sizes that ``_sizes`` names. No Paddle.
 """
 
 import re
@@ -68,7 +68,8 @@ def _linear(ours: str, huggingface: str, paddlenlp: str = "", sizes: tuple[str, 
     ]
 
 
-def _norm(ours: str, huggingface: str, paddlenlp: str, size: str = "hidden") -> list[Rule]:
+def _norm(ours: str, huggingface: str, paddlenlp: str = "", size: str = "hidden") -> list[Rule]:
+    paddlenlp = paddlenlp or huggingface
     return [
         _same(f"{ours}.{part}" if ours else "", f"{huggingface}.{part}", f"{paddlenlp}.{part}", (size,))
         for part in ("weight", "bias")
@@ -155,34 +156,93 @@ _MASKED_TOKENS = [
 ]
 
 
+_ROBERTA_MASKED_TOKENS = [
+    *_linear("", "lm_head.dense"),
+    *_norm("", "lm_head.layer_norm", "lm_head.layer_norm"),
+    *_linear("", "lm_head.decoder"),
+    _same("", "lm_head.bias"),
+    *_linear("", "{base}.pooler.dense"),
+]
+_DISTIL = "distilbert.transformer.layer.*"
+_DISTIL_LAYER = [
+    *_linear(f"{_OURS}.attention.query", f"{_DISTIL}.attention.q_lin", sizes=_QKV),
+    *_linear(f"{_OURS}.attention.key", f"{_DISTIL}.attention.k_lin", sizes=_QKV),
+    *_linear(f"{_OURS}.attention.value", f"{_DISTIL}.attention.v_lin", sizes=_QKV),
+    *_linear(f"{_OURS}.attention.output", f"{_DISTIL}.attention.out_lin", sizes=("hidden", "hidden")),
+    *_norm(f"{_OURS}.attention.norm", f"{_DISTIL}.sa_layer_norm"),
+    *_linear(f"{_OURS}.feed_forward.inner", f"{_DISTIL}.ffn.lin1", sizes=_INNER),
+    *_linear(f"{_OURS}.feed_forward.outer", f"{_DISTIL}.ffn.lin2", sizes=_INNER[::-1]),
+    *_norm(f"{_OURS}.feed_forward.norm", f"{_DISTIL}.output_layer_norm"),
+]
+_DISTIL_MASKED_TOKENS = [
+    *_linear("", "vocab_transform"),
+    *_norm("", "vocab_layer_norm"),
+    *_linear("", "vocab_projector"),
+]
+
+
 class Family(NamedTuple):
-    """A model type: what transformers' classes begin with, its encoder's rows, its heads' of pre-training."""
+    """A model type.
+
+    Attributes:
+        class_prefix: What transformers' classes begin with.
+        encoder: The rows of its encoder.
+        pretraining: Those of its heads of pre-training.
+        base: What the names of its encoder's weights begin with.
+        dense_head: The two linear layers of its dense head.
+        has_paddlenlp: Whether the rows say what PaddleNLP calls the parameters.
+    """
 
     class_prefix: str
     encoder: list[Rule]
     pretraining: list[Rule]
+    base: str
+    dense_head: tuple[str, str] = ("classifier.dense", "classifier.out_proj")
+    has_paddlenlp: bool = True
 
 
 FAMILIES = {
     "convbert": Family(
-        "ConvBert", [*_EMBEDDINGS, *_EMBEDDING_PROJECTION, *_LAYER, *_SPAN_CONVOLUTION], _REPLACED_TOKENS
+        "ConvBert",
+        [*_EMBEDDINGS, *_EMBEDDING_PROJECTION, *_LAYER, *_SPAN_CONVOLUTION],
+        _REPLACED_TOKENS,
+        "convbert",
     ),
-    "electra": Family("Electra", [*_EMBEDDINGS, *_EMBEDDING_PROJECTION, *_LAYER], _REPLACED_TOKENS),
-    "bert": Family("Bert", [*_EMBEDDINGS, *_LAYER], _MASKED_TOKENS),
-    "ernie": Family("Ernie", [*_EMBEDDINGS, *_TASK_TYPE_EMBEDDINGS, *_LAYER], _MASKED_TOKENS),
+    "electra": Family(
+        "Electra", [*_EMBEDDINGS, *_EMBEDDING_PROJECTION, *_LAYER], _REPLACED_TOKENS, "electra"
+    ),
+    "bert": Family("Bert", [*_EMBEDDINGS, *_LAYER], _MASKED_TOKENS, "bert"),
+    "ernie": Family("Ernie", [*_EMBEDDINGS, *_TASK_TYPE_EMBEDDINGS, *_LAYER], _MASKED_TOKENS, "ernie"),
+    **{
+        model_type: Family(
+            prefix, [*_EMBEDDINGS, *_LAYER], _ROBERTA_MASKED_TOKENS, "roberta", has_paddlenlp=False
+        )
+        for model_type, prefix in (("roberta", "Roberta"), ("xlm-roberta", "XLMRoberta"))
+    },
+    "distilbert": Family(
+        "DistilBert",
+        [*_EMBEDDINGS, *_DISTIL_LAYER],
+        _DISTIL_MASKED_TOKENS,
+        "distilbert",
+        dense_head=("pre_classifier", "classifier"),
+        has_paddlenlp=False,
+    ),
 }
 _PROJECTED, _SQUARE = ("hidden", "outputs"), ("hidden", "hidden")
-_SENTENCE_HEADS = {
-    "linear": _linear("head.projection", "classifier", sizes=_PROJECTED),
-    "dense": [
-        *_linear("head.dense", "classifier.dense", sizes=_SQUARE),
-        *_linear("head.projection", "classifier.out_proj", sizes=_PROJECTED),
-    ],
-    "pooler": [
-        *_linear("head.pooler", "{base}.pooler.dense", sizes=_SQUARE),
-        *_linear("head.projection", "classifier", sizes=_PROJECTED),
-    ],
-}
+
+
+def _sentence_head(config: EncoderConfig) -> list[Rule]:
+    dense, projection = FAMILIES[config.model_type].dense_head
+    if config.classifier_head == "dense":
+        before = _linear("head.dense", dense, sizes=_SQUARE)
+    elif config.classifier_head == "pooler":
+        before = _linear("head.pooler", "{base}.pooler.dense", sizes=_SQUARE)
+    else:
+        before = []
+    projection = projection if config.classifier_head == "dense" else "classifier"
+    return [*before, *_linear("head.projection", projection, sizes=_PROJECTED)]
+
+
 # Of question answering: the linear head, which PaddleNLP calls a classifier too, and the joint one, which
 # neither toolkit has.
 _SPAN_HEADS = [
@@ -198,10 +258,20 @@ _SPAN_HEADS = [
 UNUSED = re.compile(
     r"(^|\.)(position_ids|token_type_ids)$"
     r"|^(cls|generator|generator_predictions|generator_lm_head|discriminator|discriminator_predictions"
-    r"|qa_outputs|mlm_head)\."
+    r"|qa_outputs|mlm_head|lm_head|vocab_transform|vocab_layer_norm|vocab_projector)\."
     r"|^generator_lm_head_bias$"
     r"|^n_averaged\b"  # how many states torch.optim.swa_utils averaged
 )
+
+
+def base_of(config: EncoderConfig) -> str:
+    """What the names of an encoder's weights begin with in Hugging Face's files, with the dot."""
+    return f"{FAMILIES[config.model_type].base}."
+
+
+def head_projection(config: EncoderConfig) -> str:
+    """What the weights of a sentence head's last layer are called, as many as there are outputs."""
+    return _sentence_head(config)[-2].huggingface.name
 
 
 def _encoder_rules(config: EncoderConfig) -> list[Rule]:
@@ -219,8 +289,10 @@ def _encoder_rules(config: EncoderConfig) -> list[Rule]:
 def _each_layer(rules: Iterable[Rule], config: EncoderConfig) -> Iterator[Rule]:
     """The rows with ``*`` and ``{base}`` filled in, that of a layer once for each."""
 
+    base = FAMILIES[config.model_type].base
+
     def filled(side: Side, layer: int) -> Side:
-        return Side(side.name.replace("*", str(layer)).format(base=config.model_type), side.layout)
+        return Side(side.name.replace("*", str(layer)).format(base=base), side.layout)
 
     for rule in rules:
         for layer in range(config.num_hidden_layers) if "*" in rule.huggingface.name else [0]:
@@ -233,7 +305,7 @@ def conversion_rules(config: EncoderConfig, answers_questions: bool) -> list[Rul
 
     answers_questions: the folder's head is one of question answering, not of sentence classification.
     """
-    head = _SPAN_HEADS if answers_questions else _SENTENCE_HEADS[config.classifier_head]
+    head = _SPAN_HEADS if answers_questions else _sentence_head(config)
     rules = [*_encoder_rules(config), *head]
     known = {rule.huggingface.name for rule in rules}
     pretraining = FAMILIES[config.model_type].pretraining
@@ -243,7 +315,7 @@ def conversion_rules(config: EncoderConfig, answers_questions: bool) -> list[Rul
 
 def names(config: EncoderConfig, convention: str = HUGGINGFACE) -> Iterator[Name]:
     """Every parameter that a network of ours of this configuration can have, with any head, on both sides."""
-    rules = [*_encoder_rules(config), *_SENTENCE_HEADS[config.classifier_head], *_SPAN_HEADS]
+    rules = [*_encoder_rules(config), *_sentence_head(config), *_SPAN_HEADS]
     for rule in _each_layer(rules, config):
         yield Name(rule.ours, *rule.side(convention))
 
@@ -257,7 +329,7 @@ def expected_shapes(config: EncoderConfig) -> dict[str, Shape]:
     """Our parameter name → shape of a sentence classifier, worked out before one is built."""
     sizes, groups = _sizes(config), config.num_groups
     shapes: dict[str, Shape] = {}
-    for rule in _each_layer([*_encoder_rules(config), *_SENTENCE_HEADS[config.classifier_head]], config):
+    for rule in _each_layer([*_encoder_rules(config), *_sentence_head(config)], config):
         shape = tuple(sizes[size] for size in rule.sizes)
         if groups > 1 and ".feed_forward." in rule.ours and len(shape) == 2:
             shape = (groups, shape[0] // groups, shape[1] // groups)
@@ -266,7 +338,7 @@ def expected_shapes(config: EncoderConfig) -> dict[str, Shape]:
         shapes = {name: shape for name, shape in shapes.items() if not name.startswith(_PROJECTION)}
     if not config.use_task_id:
         shapes.pop(_TASK_TYPES, None)
-    return shapes
+    return {name: shape for name, shape in shapes.items() if 0 not in shape}  # a size of 0: the part is out
 
 
 # --- layouts -----------------------------------------------------------------------------------------

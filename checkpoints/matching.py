@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from checkpoints.formats.tensors import StoredTensor
-from checkpoints.mapping import UNUSED, Name, Shape, convention_of, names, their_shape
+from checkpoints.mapping import UNUSED, Name, Shape, base_of, convention_of, names, their_shape
 from checkpoints.prefixes import OUTSIDE
 from common.errors import InputError
 from common.messages import escape_unprintable
@@ -40,7 +40,7 @@ def match(
     for name in names(config, convention_of(rest)):
         if name.ours not in shapes:
             continue
-        bare = name.theirs.removeprefix(f"{config.model_type}.")  # as a bare encoder is saved
+        bare = name.theirs.removeprefix(base_of(config))  # as a bare encoder is saved
         tensor = next((rest.pop(key) for key in (name.theirs, bare) if key in rest), None)
         if head == "new" and name.is_in_head and not name.ours.startswith("head.pooler"):
             tensor = None
@@ -65,7 +65,7 @@ def unexpected(result: Match, config: EncoderConfig, may_hold_other_heads: bool)
     """
     unused = [key for key in result.unused if not UNUSED.search(key)]
     if may_hold_other_heads:
-        heads = ("classifier.", "pooler.", f"{config.model_type}.pooler.")
+        heads = ("classifier.", "pre_classifier.", "pooler.", f"{base_of(config)}pooler.")
         unused = [key for key in unused if OUTSIDE not in key and not key.startswith(heads)]
         if not result.missing and not result.misshapen:
             unused = [key for key in unused if _is_in_encoder(key, config)]
@@ -74,7 +74,7 @@ def unexpected(result: Match, config: EncoderConfig, may_hold_other_heads: bool)
 
 def _is_in_encoder(key: str, config: EncoderConfig) -> bool:
     """Whether it is a name of the encoder's, saved with the model type's prefix or without."""
-    return key.startswith((f"{config.model_type}.", "embeddings.", "embeddings_project.", "encoder."))
+    return key.startswith((base_of(config), "embeddings.", "embeddings_project.", "encoder.", "transformer."))
 
 
 def lacks_head(result: Match) -> bool:

@@ -10,20 +10,21 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
+from checkpoints.mapping import FAMILIES
 from common.errors import InputError
 from common.messages import escape_unprintable
-from encoders.config import MODEL_TYPES
 
 # Names that only wrappers have, which may be around a part of a model as well.
 _WRAPPERS = re.compile(
     r"(?<![^.])(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_forward_module)\."
 )
-_ANCHOR = re.compile(rf"((?:[^.]+\.)*?)(?:({'|'.join(MODEL_TYPES)})\.)?embeddings\.word_embeddings\.weight")
+_BASES = {family.base: model_type for model_type, family in reversed(FAMILIES.items())}
+_ANCHOR = re.compile(rf"((?:[^.]+\.)*?)(?:({'|'.join(_BASES)})\.)?embeddings\.word_embeddings\.weight")
 # Families that name the same tensor, but compute something else: their names are no wrapper's.
 _OTHER_FAMILIES = """
-    albert bert_generation big_bird bigbird camembert data2vec_text deberta distilbert ernie_m esm flaubert
+    albert bert_generation big_bird bigbird camembert data2vec_text deberta ernie_m esm flaubert
     funnel ibert layoutlm layoutlmv2 layoutlmv3 lilt longformer luke markuplm mega megatron_bert mobilebert
-    mpnet mra nezha nystromformer rembert roberta roberta_prelayernorm roc_bert roformer splinter squeezebert
+    mpnet mra nezha nystromformer rembert roberta_prelayernorm roc_bert roformer splinter squeezebert
     tapas visual_bert xlm_roberta xmod yoso
 """
 _GENERATOR = "generator."
@@ -79,6 +80,6 @@ def model_type_of(names: Iterable[str]) -> str:
     for name in names:
         if match := _ANCHOR.fullmatch(name):
             if match[2]:
-                return match[2]
+                return _BASES[match[2]]
             bare = not match[1]
     return "convbert" if bare and any("key_conv_attn_layer." in name for name in names) else ""

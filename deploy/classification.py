@@ -27,7 +27,7 @@ class ClassificationModel(Model):
     ) -> None:
         super().__init__(engine, tokenizer, digest, max_length)
         self.task, self.labels = find_task(self.config.finetuning_task), label_names(self.config)
-        self.texts = (1, 2) if self.config.type_vocab_size > 1 else (1,)
+        self.texts = (1, 2) if self.config.reads_pairs else (1,)
         if self.task is not None:
             self.text_columns = tuple(self.task.text_columns)
             self.texts = (len(self.text_columns),)

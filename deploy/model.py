@@ -25,7 +25,7 @@ class Model(ABC):
     ) -> None:
         config = engine.config
         self.engine, self.tokenizer, self.digest, self.config = engine, tokenizer, digest, config
-        default = min(self.default_length, config.max_position_embeddings)
+        default = min(self.default_length, config.max_tokens)
         self.max_length = max_length or config.max_seq_length or default
         check_length(self.max_length, config)
         self.tokenizer_lock = threading.Lock()  # of the tokenizer's settings; graphs run side by side

@@ -8,8 +8,8 @@ from typing import Any
 
 from common.errors import InputError
 from common.messages import shortened
+from encoders.model_types import MODEL_TYPES, TYPES, ModelType, is_field_of, to_fields, to_keys
 
-MODEL_TYPES = ("convbert", "electra", "bert", "ernie")
 HEADS = ("linear", "dense", "pooler")
 # Each activation (layers.ACTIVATIONS has its function) and transformers' other names of the same function
 # (its activations.py): the tanh form of gelu is written in several ways there.
@@ -34,7 +34,7 @@ class EncoderConfig:
         head_ratio: By how much ConvBERT divides the attention heads.
         num_groups: Groups of the feed-forward's linear layers.
         classifier_head: ``linear`` (the ConvBERT authors': one layer on the first token), ``dense`` (Hugging
-            Face's ConvBERT and ELECTRA: dense, gelu, projection) or ``pooler`` (BERT, ERNIE: through the
+            Face's for most types: dense, activation, projection) or ``pooler`` (BERT, ERNIE: through the
             pretrained dense + tanh). Empty: that of the model type.
         reference_padding: Let padding reach real tokens through the convolution, as published code does.
         target_scale: A regression head's output times this is the score (STS-B on [0, 1]: 5).
@@ -74,19 +74,23 @@ class EncoderConfig:
     max_seq_length: int = 0
 
     def __post_init__(self) -> None:
+        self._check_model_type()
         if not self.classifier_head:
-            head = "pooler" if self.model_type in ("bert", "ernie") else "dense"
-            object.__setattr__(self, "classifier_head", head)
+            object.__setattr__(self, "classifier_head", self.type.head)
+        if not is_field_of(self.model_type, "embedding_size"):
+            object.__setattr__(self, "embedding_size", self.hidden_size)
         self._check_choices()
         self._check_numbers()
         self._check_relations()
 
-    def _check_choices(self) -> None:
+    def _check_model_type(self) -> None:
         if self.model_type not in MODEL_TYPES:
             raise InputError(
                 f"model_type {shortened(self.model_type)} is not one of {', '.join(MODEL_TYPES)}: "
                 "take another checkpoint"
             )
+
+    def _check_choices(self) -> None:
         if self.classifier_head not in HEADS:
             head = shortened(self.classifier_head)
             raise InputError(f"classifier_head {head} is not one of {', '.join(HEADS)}")
@@ -98,7 +102,8 @@ class EncoderConfig:
 
     def _check_numbers(self) -> None:
         for name in (*_COUNTS, "pad_token_id", "max_seq_length"):
-            value, least = getattr(self, name), 1 if name in _COUNTS else 0
+            value = getattr(self, name)
+            least = 1 if name in _COUNTS and name not in self.type.may_be_zero else 0
             is_count = type(value) is int and value >= least
             _require(is_count, f"{name} must be a whole number of at least {least}, not", value)
         for name in ("initializer_range", "layer_norm_eps", "target_scale"):
@@ -126,13 +131,36 @@ class EncoderConfig:
         if hidden % groups or self.intermediate_size % groups:
             raise InputError(f"num_groups {groups} does not divide hidden_size and intermediate_size")
         _require(layers <= MAX_LAYERS, f"num_hidden_layers must be at most {MAX_LAYERS}, not", layers)
-        for name, limit in (("max_seq_length", "max_position_embeddings"), ("pad_token_id", "vocab_size")):
-            value, most = getattr(self, name), getattr(self, limit)
-            if value > most - (name == "pad_token_id"):
-                raise InputError(f"{name} {value} is beyond {limit} {most}")
+        if self.max_tokens < 1:
+            raise InputError(
+                f"max_position_embeddings {self.max_position_embeddings} leaves no position behind that of "
+                f"pad_token_id {self.pad_token_id}"
+            )
+        for name, limit, most in (
+            ("max_seq_length", "max_position_embeddings", self.max_tokens),
+            ("pad_token_id", "vocab_size", self.vocab_size - 1),
+        ):
+            if (value := getattr(self, name)) > most:
+                raise InputError(f"{name} {value} is beyond {limit} {getattr(self, limit)}")
         names = list(self.id2label.values())
         are_ids = sorted(self.id2label) == list(range(len(names))) and len(set(names)) == len(names)
         _require(are_ids, "id2label must name ids from 0 on, each name once, not", self.id2label)
+
+    @property
+    def type(self) -> ModelType:
+        """The row of the model type."""
+        return TYPES[self.model_type]
+
+    @property
+    def max_tokens(self) -> int:
+        """The most tokens of an input: RoBERTa's positions begin behind the padding's."""
+        first = self.type.first_position
+        return self.max_position_embeddings - (0 if first is None else self.pad_token_id + first)
+
+    @property
+    def reads_pairs(self) -> bool:
+        """Whether two texts can be one input: a BERT needs an embedding for the tokens of the second."""
+        return self.type_vocab_size > 1 or not self.type.knows_segments
 
     @property
     def is_conv(self) -> bool:
@@ -185,9 +213,6 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-# What transformers' ElectraConfig takes for keys that a config.json leaves out; the others take ours.
-_ELECTRA = {"embedding_size": 128, "hidden_size": 256, "num_attention_heads": 4, "intermediate_size": 1024}
-
 # ConvBERT's published sizes (arXiv:2008.02496, table 1; YituTech/conv-bert-* on the hub).
 _SIZE_FIELDS = (
     "embedding_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
@@ -223,12 +248,15 @@ def from_json(values: dict[str, Any]) -> EncoderConfig:
             f"no model_type; expected one of {', '.join(MODEL_TYPES)}: add the line of the network "
             'that it is, such as "model_type": "bert"'
         )
+    model_type = values["model_type"]
+    if model_type in MODEL_TYPES:
+        values = to_fields(model_type, values)
     known = {f.name for f in dataclasses.fields(EncoderConfig)}
     kept = {key: value for key, value in values.items() if key in known and value is not None}
-    if kept["model_type"] in ("bert", "ernie"):
-        kept["embedding_size"] = kept.get("hidden_size", EncoderConfig.hidden_size)
-    elif kept["model_type"] == "electra":
-        kept = {**_ELECTRA, **kept}
+    if model_type in MODEL_TYPES:
+        kept = {key: value for key, value in kept.items() if is_field_of(model_type, key)}
+        if model_type in ("bert", "ernie"):
+            kept["embedding_size"] = kept.get("hidden_size", EncoderConfig.hidden_size)
     kept["id2label"] = _labels(kept.get("id2label", {}))
     if "hidden_act" in kept:
         kept["hidden_act"] = activation_named(kept["hidden_act"])
@@ -249,7 +277,7 @@ def _labels(value: Any) -> dict[int, str]:
 
 def to_json(config: EncoderConfig) -> dict[str, Any]:
     """The ``config.json`` of a configuration: Hugging Face's keys and the few of our own."""
-    values = dataclasses.asdict(config)
+    values = to_keys(config.model_type, dataclasses.asdict(config))
     values["id2label"] = {str(key): name for key, name in config.id2label.items()}
     values["label2id"] = {name: key for key, name in config.id2label.items()}
     if config.target_scale == 1.0:

@@ -1,4 +1,4 @@
-"""The embeddings of BERT, ELECTRA, ERNIE and ConvBERT.
+"""The embeddings of BERT, and of the families that have the same.
 
 B rows, T tokens, E embedding size, H hidden size.
 """
@@ -19,7 +19,7 @@ class Embeddings(nn.Layer):
         width = config.embedding_size
         self.word = nn.Embedding(config.vocab_size, width)
         self.position = nn.Embedding(config.max_position_embeddings, width)
-        self.token_type = nn.Embedding(config.type_vocab_size, width)
+        self.token_type = nn.Embedding(config.type_vocab_size, width) if config.type_vocab_size else None
         self.task_type = nn.Embedding(config.task_type_vocab_size, width) if config.has_task_types else None
         self.norm = nn.LayerNorm(width, epsilon=config.layer_norm_eps)
         self.dropout = Dropout(config.hidden_dropout_prob)
@@ -36,11 +36,19 @@ class Embeddings(nn.Layer):
         Returns:
             (B, T, H). Positions count from 0; every task type is 0.
         """
-        word = padding.unpad(self.word(ids))  # (B, T, E)
-        token_type = self.token_type(padding.unpad_ids(token_types))  # (B, T, E)
-        position = padding.position_rows(self.position, ids.shape[1])  # (T, E)
-        x = word + token_type + position
+        x = padding.unpad(self.word(ids))  # (B, T, E)
+        if self.token_type is not None:
+            x = x + self.token_type_rows(token_types, padding)
+        x = x + self.position_rows(ids, padding)
         if self.task_type is not None:
             x = x + self.task_type.weight[0]
         x = self.dropout(self.norm(x))
         return x if self.projection is None else self.projection(x)
+
+    def token_type_rows(self, token_types: paddle.Tensor, padding: Padding) -> paddle.Tensor:
+        """The token-type embeddings: (B, T, E), or what broadcasts to that."""
+        return self.token_type(padding.unpad_ids(token_types))
+
+    def position_rows(self, ids: paddle.Tensor, padding: Padding) -> paddle.Tensor:
+        """The position embeddings: (T, E), or (B, T, E)."""
+        return padding.position_rows(self.position, ids.shape[1])

@@ -3,26 +3,21 @@
 B rows, T tokens, H hidden size.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from encoders import ops
 from encoders.attention import Attention
 from encoders.config import EncoderConfig
 from encoders.convbert import MixedAttention
+from encoders.distilbert import UndroppedAttention
 from encoders.embeddings import Embeddings
 from encoders.feed_forward import FeedForward
 from encoders.framework import paddle
 from encoders.padding import Padding
+from encoders.roberta import RobertaEmbeddings
 
 nn = paddle.nn
-
-# model_type → the parts that its family is made of.
-FAMILIES = {
-    "convbert": (Embeddings, MixedAttention, FeedForward),  # arXiv:2008.02496
-    "electra": (Embeddings, Attention, FeedForward),  # arXiv:2003.10555
-    "bert": (Embeddings, Attention, FeedForward),  # arXiv:1810.04805
-    "ernie": (Embeddings, Attention, FeedForward),  # arXiv:1907.12412
-}
 
 
 class EncoderLayer(nn.Layer):
@@ -37,18 +32,45 @@ class EncoderLayer(nn.Layer):
         return ops.feed_forward(self.feed_forward, ops.attention(self.attention, x, padding, first_only))
 
 
+class Family(NamedTuple):
+    """The parts that a model type is made of, each built from the configuration.
+
+    Attributes:
+        embeddings: Ids, token types and the padding → states.
+        layer: Of the configuration and the layer's number from 0.
+    """
+
+    embeddings: Callable[[EncoderConfig], nn.Layer]
+    layer: Callable[[EncoderConfig, int], nn.Layer]
+
+
+def _of(attention: Any, feed_forward: Any = FeedForward) -> Callable[[EncoderConfig, int], nn.Layer]:
+    """Layers that are alike, whatever their number."""
+    return lambda config, number: EncoderLayer(attention(config), feed_forward(config))
+
+
+_BERT = Family(Embeddings, _of(Attention))
+_ROBERTA = Family(RobertaEmbeddings, _of(Attention))
+FAMILIES = {
+    "convbert": Family(Embeddings, _of(MixedAttention)),  # arXiv:2008.02496
+    "electra": _BERT,  # arXiv:2003.10555
+    "bert": _BERT,  # arXiv:1810.04805
+    "ernie": _BERT,  # arXiv:1907.12412
+    "roberta": _ROBERTA,
+    "xlm-roberta": _ROBERTA,
+    "distilbert": Family(Embeddings, _of(UndroppedAttention)),
+}
+
+
 class Encoder(nn.Layer):
     """The network without a head."""
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.config = config
-        embeddings, attention, feed_forward = FAMILIES[config.model_type]
-        self.embeddings = embeddings(config)
-        layers = [
-            EncoderLayer(attention(config), feed_forward(config)) for _ in range(config.num_hidden_layers)
-        ]
-        self.layers = nn.LayerList(layers)
+        family = FAMILIES[config.model_type]
+        self.embeddings = family.embeddings(config)
+        self.layers = nn.LayerList([family.layer(config, n) for n in range(config.num_hidden_layers)])
 
     def forward(
         self,

@@ -26,19 +26,19 @@ class LinearHead(nn.Layer):
 
 
 class DenseHead(nn.Layer):
-    """Hugging Face's ConvBERT and ELECTRA head: dropout, dense, activation, dropout, projection."""
+    """Hugging Face's head for most model types: dropout, dense, activation, dropout, projection."""
 
     def __init__(self, config: EncoderConfig, outputs: int) -> None:
         super().__init__()
+        self.input_dropout = Dropout(config.head_dropout if config.type.drops_head_input else 0.0)
         self.dropout = Dropout(config.head_dropout)
         self.dense = Linear(config.hidden_size, config.hidden_size)
-        # ConvBERT's takes the encoder's activation, ELECTRA's is always gelu.
-        self.activation = ACTIVATIONS["gelu" if config.model_type == "electra" else config.hidden_act]
+        self.activation = ACTIVATIONS[config.type.head_activation or config.hidden_act]
         self.projection = Linear(config.hidden_size, outputs)
 
     def forward(self, first: paddle.Tensor) -> paddle.Tensor:
         """first: (B, H) → (B, L)."""
-        return self.projection(self.dropout(self.activation(self.dense(self.dropout(first)))))
+        return self.projection(self.dropout(self.activation(self.dense(self.input_dropout(first)))))
 
 
 class PoolerHead(nn.Layer):

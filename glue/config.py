@@ -64,7 +64,7 @@ def preset_settings(preset: str, config: EncoderConfig, task: Task) -> dict[str,
     if not preset:
         return {}
     settings = settings_of(PRESETS[preset], config)
-    if config.model_type in ("bert", "ernie"):  # their pretrained pooler is part of their weights
+    if config.type.has_pooler:  # a pretrained pooler is part of the weights
         settings["classifier_head"] = "pooler"
     return {**settings, **task.presets.get(preset, {})}
 

@@ -46,10 +46,8 @@ def config_for(
             )
             why += "; leave it out"
         raise InputError(f"--label_map {label_map}: {why}")
-    wanted = named.classifier_head if keeps else head
-    if wanted == "auto":
-        wanted = "pooler" if saved.model_type in ("bert", "ernie") else "dense"
-    if wanted == "pooler" and saved.model_type in ("convbert", "electra"):
+    wanted = named.classifier_head if keeps else saved.type.head if head == "auto" else head
+    if wanted == "pooler" and not saved.type.has_pooler:
         raise InputError(f"--classifier_head pooler: {saved.model_type} has no pretrained pooler")
     labels = named.id2label if keeps else _labels(task)
     config = dataclasses.replace(

@@ -54,7 +54,7 @@ def load_splits(
     """Read and tokenise a task's ``dev`` or ``test`` files for a checkpoint, by default as long as it was
     trained with. Of several files those that are there are read; a note names each that is missing."""
     task, config = checkpoint.task, checkpoint.config
-    length = max_length or config.max_seq_length or min(_LENGTH, config.max_position_embeddings)
+    length = max_length or config.max_seq_length or min(_LENGTH, config.max_tokens)
     check_length(length, config)
     notes = []
     if length < _LENGTH and not (max_length or config.max_seq_length):

@@ -56,7 +56,7 @@ def export(
     check_target(target)
     check_packages(kind)
     config = model.config
-    batches = list(probe_batches(tokenizer, config.max_position_embeddings, config.pad_token_id, rows))
+    batches = list(probe_batches(tokenizer, config.max_tokens, config.pad_token_id, rows))
     with _locked(target), atomic_folder(target) as folder:
         graph = _write_graph(folder, model, kind)
         write_json(folder / "config.json", {**to_json(config), **settings})

@@ -12,6 +12,7 @@ import numpy as np
 from encoders.config import EncoderConfig
 from inference.onnx_graph import GraphWriter
 
+_INT64 = 7  # ONNX's number of this type
 _MASKED = -10000.0  # as in encoders/ops.py, which this module cannot import without Paddle
 
 
@@ -105,13 +106,30 @@ class EncoderGraph:
         """→ (N, H)."""
         name, width = "encoder.embeddings", self.config.embedding_size
         x = self.add("Gather", self.weight(f"{name}.word.weight"), "ids")  # (B, T, E)
-        x = self.add("Add", x, self.add("Gather", self.weight(f"{name}.token_type.weight"), "token_types"))
-        position = self.add("Slice", self.weight(f"{name}.position.weight"), [0], self.length, [0])
-        x = self.add("Add", x, position)
+        for part in (self._token_types(name), self._positions(name)):
+            x = self.add("Add", x, part) if part else x
         if f"{name}.task_type.weight" in self.arrays:
             x = self.add("Add", x, self.add.constant(self.arrays[f"{name}.task_type.weight"][0], "task_type"))
         x = self._norm(self.shaped(x, -1, width, rows=False), f"{name}.norm")
         return x if width == self.config.hidden_size else self.linear(x, f"{name}.projection")
+
+    def _token_types(self, name: str) -> str:
+        """(B, T, E), or what broadcasts to that; empty where there are none."""
+        if not self.config.type_vocab_size:
+            return ""
+        if not self.config.type.knows_segments:
+            return self.add.constant(self.arrays[f"{name}.token_type.weight"][0], "token_type")
+        return self.add("Gather", self.weight(f"{name}.token_type.weight"), "token_types")
+
+    def _positions(self, name: str) -> str:
+        """(T, E) counted from 0, or (B, T, E) as in ``encoders.roberta``."""
+        weight = self.weight(f"{name}.position.weight")
+        if self.config.type.first_position is None:
+            return self.add("Slice", weight, [0], self.length, [0])
+        pad = self.add.constant(self.config.pad_token_id)
+        is_real = self.add("Cast", self.add("Not", self.add("Equal", "ids", pad)), to=_INT64)
+        counted = self.add("Mul", self.add("CumSum", is_real, self.add.constant(1)), is_real)
+        return self.add("Gather", weight, self.add("Add", counted, pad))
 
     def _layer(self, x: str, name: str, first_only: bool) -> str:
         """x: (N, H) → (N, H), with first_only (B, H)."""

@@ -44,7 +44,7 @@ def _sentence_head(graph: EncoderGraph, first: str) -> None:
     """first: (B, H) → logits (B, L)."""
     config, kind = graph.config, graph.config.classifier_head
     if kind == "dense":
-        activation = "gelu" if config.model_type == "electra" else config.hidden_act
+        activation = config.type.head_activation or config.hidden_act
         first = graph.activation(graph.linear(first, "head.dense"), activation)
     elif kind == "pooler":
         first = graph.add("Tanh", graph.linear(first, "head.pooler"))

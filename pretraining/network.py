@@ -76,7 +76,7 @@ def read_network(
     else:
         config = read_config(model_name_or_path)
         tokens = tokenizer_of(model_name_or_path, config, lower_case)
-    if config.type_vocab_size < 2:
+    if not config.reads_pairs:
         raise InputError(
             f"type_vocab_size {config.type_vocab_size}: pairs and packed examples have two kinds of token; 2 "
             "is the least",

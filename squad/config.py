@@ -84,7 +84,7 @@ def preset_settings(preset: str, config: EncoderConfig) -> dict[str, Any]:
         return {}
     settings = settings_of(PRESETS[preset], config)
     # A model with fewer positions takes what it can.
-    settings["max_seq_length"] = min(settings["max_seq_length"], config.max_position_embeddings)
+    settings["max_seq_length"] = min(settings["max_seq_length"], config.max_tokens)
     return settings
 
 

@@ -163,9 +163,7 @@ def answering_config(flags: Namespace) -> SquadRunConfig:
     idle = [name for name in settings if name not in ANSWERING]
     if idle:
         say(f"{flags.config}: of training, and has no part here: {', '.join(idle)}")
-    length = encoder.max_seq_length or min(
-        SquadTrainingConfig.max_seq_length, encoder.max_position_embeddings
-    )
+    length = encoder.max_seq_length or min(SquadTrainingConfig.max_seq_length, encoder.max_tokens)
     as_trained = {"max_seq_length": length, **saved_cutting(folder)}
     training = resolve(SquadTrainingConfig, vars(flags), settings, as_trained)
     kept = ("output_dir", "device", "eval_batch_size", "do_lower_case", "version_2_with_negative")

@@ -11,6 +11,7 @@ from common.command_line import SWITCH, CommandParser, count, path
 from common.errors import InputError
 from common.flags import add_lower_case
 from common.json_files import read_json_object
+from encoders.model_types import MODEL_TYPES
 from training.config import TrainingConfig, check_value, field_names, type_of
 from training.run_config import PresetSettings, RunConfigType, resolve_run
 from training.run_state import ARGS, latest_valid_checkpoint
@@ -96,7 +97,7 @@ def add_config_flags(parser: CommandParser) -> None:
     """Add ``--model_type`` and ``--config``."""
     parser.add_argument(
         "--model_type",
-        choices=("convbert", "bert", "electra", "ernie"),
+        choices=MODEL_TYPES,
         help="what config.json should say; a contradiction is an error",
     )
     parser.add_argument(

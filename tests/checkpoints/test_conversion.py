@@ -12,6 +12,7 @@ import safetensors.numpy
 from checkpoints.conversion import convert
 from checkpoints.convert import main
 from checkpoints.folder import read_config
+from checkpoints.mapping import FAMILIES
 from checkpoints.weight_files import open_weights
 from encoders.tokenizer import SPECIALS
 from tests.checkpoints.golden_folders import GOLDEN, NAMES, error_of, read, theirs_of
@@ -26,7 +27,17 @@ def bytes_of(folder: Path) -> dict[str, tuple[str, tuple[int, ...], bytes]]:
     return {key: (tensor.kind, tensor.shape, tensor.load().tobytes()) for key, tensor in stored.items()}
 
 
-@pytest.mark.parametrize("name", NAMES)
+KNOWN = [name for name in NAMES if FAMILIES[read_config(GOLDEN / name).model_type].has_paddlenlp]
+
+
+@pytest.mark.parametrize("name", sorted({*NAMES} - {*KNOWN}))
+def test_a_family_whose_other_layout_is_not_known_is_refused(name: str, tmp_path: Path) -> None:
+    message = error_of(lambda: convert(GOLDEN / name, tmp_path / "there", "paddlenlp"))
+    assert f"PaddleNLP's layout of {read_config(GOLDEN / name).model_type} is not known here" in message
+    assert not (tmp_path / "there").exists()
+
+
+@pytest.mark.parametrize("name", KNOWN)
 def test_there_and_back_from_hugging_face_gives_the_same_file(name: str, tmp_path: Path) -> None:
     convert(GOLDEN / name, tmp_path / "there", "paddlenlp")
     convert(tmp_path / "there", tmp_path / "back", "huggingface")

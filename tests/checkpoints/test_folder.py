@@ -10,6 +10,7 @@ import pytest
 import safetensors
 
 from checkpoints.folder import digest_of, read_config, save_checkpoint, write_model
+from checkpoints.mapping import FAMILIES, head_projection
 from checkpoints.network import arrays_of, fill, load_classifier
 from encoders.config import HEADS
 from encoders.heads import SentenceClassifier
@@ -105,13 +106,11 @@ def test_digest_changes_with_each_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_bare_encoder_has_no_prefix(name: str, edited: Edited) -> None:
     """As transformers saves ``ConvBertModel``: names without ``convbert.``, and no classifier."""
-    base = name.split("_")[0]
+    base = FAMILIES[read_config(GOLDEN / name).model_type].base
 
     def bare(tensors: Tensors) -> Tensors:
         return {
-            key.removeprefix(f"{base}."): array
-            for key, array in tensors.items()
-            if not key.startswith("classifier.")
+            key.removeprefix(f"{base}."): array for key, array in tensors.items() if "classifier." not in key
         }
 
     folder = edited(name, bare)
@@ -191,7 +190,7 @@ def test_a_head_of_other_labels_begins_new_and_is_named(name: str) -> None:
     kept = {key for key in read(GOLDEN / name).arrays if not key.startswith("head.projection")}
     assert set(checkpoint.arrays) == kept
     message = error_of(lambda: read(GOLDEN / name, config))
-    projection = "classifier" if config.classifier_head == "pooler" else "classifier.out_proj"
+    projection = head_projection(config).removesuffix(".weight")
     assert f"{projection}.weight should be (2, 32) and is (3, 32)" in message
     assert f"{projection}.bias should be (2,) and is (3,)" in message
 

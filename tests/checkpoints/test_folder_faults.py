@@ -46,7 +46,7 @@ def test_missing_files(edited: Edited) -> None:
         (b"[1, 2]", "expected a JSON object, found a list"),
         (b"null", "expected a JSON object, found a NoneType"),
         (b'{"hidden_size": 32}', "no model_type; expected one of convbert, electra, bert, ernie"),
-        (b'{"model_type": "roberta"}', "model_type 'roberta' is not one of convbert, electra, bert, ernie"),
+        (b'{"model_type": "albert"}', "model_type 'albert' is not one of convbert, electra, bert, ernie"),
         (b'{"model_type": ["bert"]}', "model_type ['bert'] is not one of"),
         (b'{"model_type": "bert", "hidden_size": 10}', "hidden_size 10 does not divide among 12 heads"),
         (b'{"model_type": "bert", "hidden_size": "768"}', "hidden_size must be a whole number of at least 1"),

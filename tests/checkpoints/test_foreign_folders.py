@@ -105,7 +105,7 @@ def test_an_old_configuration_of_a_bare_encoder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "fragment"),
     [
-        ('{"init_class": "RobertaModel"}', "no model_type; expected one of"),
+        ('{"init_class": "MPNetModel"}', "no model_type; expected one of"),
         ('{"init_args": [1, 2], "init_class": "ErnieMModel"}', "no model_type; expected one of"),
         ('{"init_args": {}, "init_class": "BertModel", "hidden_size": -1}', "hidden_size must be"),
         ('{"init_class": ["BertModel"]}', "no model_type"),

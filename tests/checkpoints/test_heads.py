@@ -17,9 +17,12 @@ from encoders.span_heads import JointSpanHead, LinearSpanHead, SpanModel
 from encoders.tokenizer import Tokenizer
 from squad import model as span_model
 from squad.config import SquadTrainingConfig
-from tests.checkpoints.golden_folders import GOLDEN
+from tests.checkpoints.golden_folders import GOLDEN, NAMES
 
-TYPES = {"convbert": "convbert_small", "electra": "electra", "bert": "bert", "ernie": "ernie"}
+# Of each model type the golden model of that name, or the first that begins so.
+TYPES = {
+    name: next(folder for folder in NAMES if folder.split("_")[0] == name.split("-")[-1]) for name in FAMILIES
+}
 TOKENIZER = Tokenizer(GOLDEN / "tokenizer")
 
 
@@ -33,7 +36,7 @@ def write_span_model(folder: Path, name: str, head: str) -> SpanModel:
 
 @pytest.mark.parametrize("model_type", FAMILIES)
 def test_the_class_is_that_of_the_head(model_type: str, tmp_path: Path) -> None:
-    config = read_config(GOLDEN / TYPES[model_type])
+    config = read_config(GOLDEN / TYPES[model_type], model_type=model_type)
     prefix = FAMILIES[model_type].class_prefix
     sentence = arrays_of(SentenceClassifier(config))
     spans = arrays_of(SpanModel(config, LinearSpanHead(config)))
@@ -60,7 +63,7 @@ def test_a_span_head_is_read_as_it_was_written(model_type: str, head: str, tmp_p
         np.testing.assert_array_equal(arrays_of(again)[name], array)
 
 
-@pytest.mark.parametrize("model_type", FAMILIES)
+@pytest.mark.parametrize("model_type", [name for name, row in FAMILIES.items() if row.has_paddlenlp])
 @pytest.mark.parametrize("head", ["linear", "joint"])
 def test_a_span_head_is_converted_there_and_back(model_type: str, head: str, tmp_path: Path) -> None:
     model = write_span_model(tmp_path / "ours", TYPES[model_type], head)

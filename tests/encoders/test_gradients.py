@@ -11,9 +11,10 @@ from encoders.batching import EpochBatches, pack
 from encoders.cpu import dropout_masks
 from encoders.framework import paddle
 from inference.network_engine import tensors
+from tests.inference.golden_models import NAMES
 
 
-@pytest.mark.parametrize("name", ["convbert_small", "convbert_grouped", "electra", "bert", "ernie"])
+@pytest.mark.parametrize("name", NAMES)
 def test_gradient_of_every_parameter(name: str, golden_dir: Path) -> None:
     model = load_classifier(golden_dir / name, hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1)
     model.to(dtype="float64")
@@ -44,7 +45,7 @@ def test_gradient_of_every_parameter(name: str, golden_dir: Path) -> None:
         assert (gradient * direction).sum() == pytest.approx(difference, rel=1e-4, abs=1e-6), parameter_name
 
 
-@pytest.mark.parametrize("name", ["convbert_small", "bert"])
+@pytest.mark.parametrize("name", NAMES)
 def test_the_parts_of_a_batch_give_the_gradient_of_the_whole(name: str, golden_dir: Path) -> None:
     """Rows of many lengths, cut by length: no row sees its neighbours, so the sums are the same."""
     model = load_classifier(golden_dir / name)

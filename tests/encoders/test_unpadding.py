@@ -9,6 +9,7 @@ from checkpoints.network import load_classifier
 from encoders.cpu import kernels
 from encoders.cpu.unpadding import Unpadding, unpad_input
 from encoders.framework import paddle
+from tests.inference.golden_models import NAMES
 
 pytestmark = pytest.mark.skipif(kernels.library() is None, reason="no compiler here, or none that fits")
 LENGTHS = [3, 1, 5, 2]
@@ -62,7 +63,7 @@ def test_other_masks_keep_their_padding(mask: list[list[float]]) -> None:
     assert unpad_input(paddle.to_tensor(np.array(mask, dtype="float32"))) is None
 
 
-@pytest.mark.parametrize("name", ["convbert_small", "bert"])
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("training", [False, True])
 def test_states_are_those_of_each_row_alone(name: str, training: bool, golden_dir: Path) -> None:
     """And at padding stand zeros."""

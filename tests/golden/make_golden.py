@@ -1,6 +1,6 @@
 """Make the golden values of this folder with transformers and torch; see README.md. Not run by the tests.
 
-    python tests/golden/make_golden.py [models] [tokenizer] [folders]
+    python tests/golden/make_golden.py [models] [tokenizer] [folders] [NAME of a model …]
 
 Every model gets random weights of a fixed seed, every parameter of every kind away from its neutral
 value (LayerNorm scale is not 1, no bias is 0, embeddings are small so that the LayerNorm epsilon counts),
@@ -68,7 +68,16 @@ MODELS: dict[str, tuple[str, str, dict[str, Any], int]] = {
         "ErnieConfig", "ErnieForSequenceClassification",
         {"hidden_act": "relu", "use_task_id": True, "task_type_vocab_size": 3}, 7,
     ),
+    "roberta": (
+        "RobertaConfig", "RobertaForSequenceClassification", {"type_vocab_size": 1, "pad_token_id": 1}, 8,
+    ),
+    "distilbert": (
+        "DistilBertConfig", "DistilBertForSequenceClassification",
+        {"hidden_dim": 64, "intermediate_size": None, "type_vocab_size": None, "layer_norm_eps": None}, 9,
+    ),
 }  # fmt: skip
+# Models that take no token types; what the others make of those of the batch is in their outputs.
+WITHOUT_TOKEN_TYPES = ("roberta", "distilbert")
 
 
 def randomise(model: torch.nn.Module, seed: int) -> None:
@@ -77,7 +86,7 @@ def randomise(model: torch.nn.Module, seed: int) -> None:
     with torch.no_grad():
         for name, parameter in sorted(model.named_parameters()):
             values = torch.randn(parameter.shape, generator=generator, dtype=torch.float32)
-            if name.endswith("LayerNorm.weight"):
+            if "norm" in name.split(".")[-2].lower() and name.endswith(".weight"):
                 values = 1 + 0.2 * values
             elif "embeddings.weight" in name:
                 values = 0.03 * values
@@ -99,10 +108,11 @@ def make_batch(seed: int) -> dict[str, np.ndarray]:
     return {"input_ids": input_ids, "token_type_ids": token_type_ids, "attention_mask": attention_mask}
 
 
-def cases_of(batch: dict[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
-    """The inputs by case: the full batch, the batch cut to LENGTHS and padded with 0, each cut row alone."""
+def cases_of(batch: dict[str, np.ndarray], pad_id: int) -> dict[str, dict[str, np.ndarray]]:
+    """The inputs by case: the full batch, the batch cut to LENGTHS and padded, each cut row alone."""
     inside = np.arange(LENGTHS[0]) < np.array(LENGTHS)[:, None]
     cases = {"full": batch, "padded": {name: values * inside for name, values in batch.items()}}
+    cases["padded"]["input_ids"] += pad_id * ~inside
     for row, length in enumerate(LENGTHS):
         cases[f"alone{row}"] = {name: values[row : row + 1, :length] for name, values in batch.items()}
     return cases
@@ -111,7 +121,8 @@ def cases_of(batch: dict[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
 def make_model(name: str) -> None:
     """Write the folder of one model: config.json, model.safetensors, outputs.npz."""
     config_class, model_class, settings, seed = MODELS[name]
-    config = getattr(transformers, config_class)(**SHARED, **settings)
+    settings = {key: value for key, value in {**SHARED, **settings}.items() if value is not None}
+    config = getattr(transformers, config_class)(**settings)
     config._attn_implementation = "eager"
     model = getattr(transformers, model_class)(config).eval()
     randomise(model, seed)
@@ -119,11 +130,12 @@ def make_model(name: str) -> None:
     model = model.double()
 
     arrays: dict[str, np.ndarray] = {}
-    for case, inputs in cases_of(make_batch(seed)).items():
+    for case, inputs in cases_of(make_batch(seed), config.pad_token_id).items():
+        given = {key: torch.tensor(values) for key, values in inputs.items()}
+        if name.split("_")[0] in WITHOUT_TOKEN_TYPES:
+            del given["token_type_ids"]
         with torch.no_grad():
-            answer = model(
-                **{key: torch.tensor(values) for key, values in inputs.items()}, output_hidden_states=True
-            )
+            answer = model(**given, output_hidden_states=True)
         outputs = {
             "last_hidden_state": answer.hidden_states[-1].numpy().astype(np.float32),
             "logits": answer.logits.numpy().astype(np.float32),
@@ -200,8 +212,8 @@ def _ids_and_offsets(tokenizer: Any, text: str) -> list[list[int]]:
 def main(wanted: list[str]) -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    if not wanted or "models" in wanted:
-        for name in MODELS:
+    for name in MODELS:
+        if not wanted or "models" in wanted or name in wanted:
             make_model(name)
     if not wanted or "tokenizer" in wanted:
         make_tokenizer_values()

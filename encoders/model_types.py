@@ -1,0 +1,108 @@
+"""The model types, a row each: what their configurations have that others do not, and what Hugging Face's
+files call it. No Paddle.
+
+The networks themselves are in the file of each family; ``encoders.encoder.FAMILIES`` puts them together.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+# Fields of EncoderConfig that not every type has. config.json of the four oldest holds all of theirs.
+_OLD = (
+    "embedding_size",
+    "head_ratio",
+    "conv_kernel_size",
+    "num_groups",
+    "use_task_id",
+    "task_type_vocab_size",
+)
+
+
+class ModelType(NamedTuple):
+    """One model type.
+
+    Attributes:
+        head: The classifier head where config.json names none, one of ``config.HEADS``.
+        has_pooler: Whether published weights have a pooler that was trained with them.
+        head_activation: Of the dense head; empty: hidden_act.
+        drops_head_input: Whether the dense head has dropout before its first layer too.
+        fields: The fields of EncoderConfig, of those that not every type has, that this one has.
+        keys: Field → the key of it in config.json, where that is another.
+        defaults: Field → what transformers takes where config.json leaves it out, where ours is another.
+        may_be_zero: Sizes that may be 0, which leaves the part out.
+        first_position: The position of a text's first token less pad_token_id; None: positions count from 0.
+        knows_segments: Whether its embeddings tell the second text of a pair from the first.
+    """
+
+    head: str = "dense"
+    has_pooler: bool = False
+    head_activation: str = ""
+    drops_head_input: bool = True
+    fields: tuple[str, ...] = ()
+    keys: Mapping[str, str] = {}
+    defaults: Mapping[str, Any] = {}
+    may_be_zero: tuple[str, ...] = ()
+    first_position: int | None = None
+    knows_segments: bool = True
+
+
+_ROBERTA = ModelType(
+    head_activation="tanh",
+    defaults={"pad_token_id": 1},
+    first_position=1,
+    knows_segments=False,
+)
+TYPES = {
+    "convbert": ModelType(fields=_OLD),
+    "electra": ModelType(
+        head_activation="gelu",
+        fields=_OLD,
+        defaults={
+            "embedding_size": 128, "hidden_size": 256, "num_attention_heads": 4, "intermediate_size": 1024,
+        },
+    ),
+    "bert": ModelType("pooler", has_pooler=True, fields=_OLD),
+    "ernie": ModelType("pooler", has_pooler=True, fields=_OLD),
+    "roberta": _ROBERTA,
+    "xlm-roberta": _ROBERTA,
+    "distilbert": ModelType(
+        head_activation="relu",
+        drops_head_input=False,
+        keys={
+            "hidden_size": "dim", "num_hidden_layers": "n_layers", "num_attention_heads": "n_heads",
+            "intermediate_size": "hidden_dim", "hidden_dropout_prob": "dropout",
+            "attention_probs_dropout_prob": "attention_dropout", "hidden_act": "activation",
+            "classifier_dropout": "seq_classif_dropout",
+        },
+        defaults={"num_hidden_layers": 6, "type_vocab_size": 0, "classifier_dropout": 0.2},
+        may_be_zero=("type_vocab_size",),
+        knows_segments=False,
+    ),
+}  # fmt: skip
+MODEL_TYPES = tuple(TYPES)
+_OF_SOME = {name for row in TYPES.values() for name in row.fields}
+
+
+def is_field_of(model_type: str, name: str) -> bool:
+    """Whether a field of EncoderConfig is one of this model type's."""
+    return name not in _OF_SOME or name in TYPES[model_type].fields
+
+
+def key_of(model_type: str, name: str) -> str:
+    """What config.json calls a field; empty where this model type has no such field."""
+    return TYPES[model_type].keys.get(name, name) if is_field_of(model_type, name) else ""
+
+
+def to_fields(model_type: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a config.json under our names; other keys as they are."""
+    row = TYPES[model_type]
+    ours = {theirs: name for name, theirs in row.keys.items()}
+    return {
+        **row.defaults,
+        **{ours.get(key, key): value for key, value in values.items() if value is not None},
+    }
+
+
+def to_keys(model_type: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of config.json for the fields that this model type has."""
+    return {key: value for name, value in fields.items() if (key := key_of(model_type, name))}
