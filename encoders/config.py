@@ -77,8 +77,6 @@ class EncoderConfig:
         self._check_model_type()
         if not self.classifier_head:
             object.__setattr__(self, "classifier_head", self.type.head)
-        if not is_field_of(self.model_type, "embedding_size"):
-            object.__setattr__(self, "embedding_size", self.hidden_size)
         self._check_choices()
         self._check_numbers()
         self._check_relations()
@@ -255,7 +253,7 @@ def from_json(values: dict[str, Any]) -> EncoderConfig:
     kept = {key: value for key, value in values.items() if key in known and value is not None}
     if model_type in MODEL_TYPES:
         kept = {key: value for key, value in kept.items() if is_field_of(model_type, key)}
-        if model_type in ("bert", "ernie"):
+        if model_type not in ("convbert", "electra"):
             kept["embedding_size"] = kept.get("hidden_size", EncoderConfig.hidden_size)
     kept["id2label"] = _labels(kept.get("id2label", {}))
     if "hidden_act" in kept:

@@ -47,6 +47,7 @@ class Embeddings(nn.Layer):
 
     def token_type_rows(self, token_types: paddle.Tensor, padding: Padding) -> paddle.Tensor:
         """The token-type embeddings: (B, T, E), or what broadcasts to that."""
+        assert self.token_type is not None
         return self.token_type(padding.unpad_ids(token_types))
 
     def position_rows(self, ids: paddle.Tensor, padding: Padding) -> paddle.Tensor:

@@ -40,7 +40,7 @@ class Family(NamedTuple):
         layer: Of the configuration and the layer's number from 0.
     """
 
-    embeddings: Callable[[EncoderConfig], nn.Layer]
+    embeddings: type[Embeddings]
     layer: Callable[[EncoderConfig, int], nn.Layer]
 
 

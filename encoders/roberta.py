@@ -18,6 +18,7 @@ class RobertaEmbeddings(Embeddings):
 
     def token_type_rows(self, token_types: paddle.Tensor, padding: Padding) -> paddle.Tensor:
         """(E,): that of type 0."""
+        assert self.token_type is not None
         return self.token_type.weight[0]
 
     def position_rows(self, ids: paddle.Tensor, padding: Padding) -> paddle.Tensor:
