@@ -1,9 +1,4 @@
-"""The parameters of all networks: our names, shapes and layouts ↔ Hugging Face's and PaddleNLP's.
-
-One row a parameter; a new model family is one entry of ``FAMILIES``. In a row's names ``*`` stands for a
-layer's number and ``{base}`` for the family's prefix (``convbert``). A layout says how an array lies
-differently from ours. Shapes are ours, in the sizes that ``_sizes`` names. No Paddle.
-"""
+"""The parameters of a network under our names and theirs, from the rows of ``family_names``. No Paddle."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -11,34 +6,23 @@ from typing import NamedTuple
 
 import numpy as np
 
+from checkpoints.family_names import (
+    EMBEDDING_PROJECTION,
+    FAMILIES,
+    HUGGINGFACE,
+    PADDLENLP,
+    TASK_TYPES,
+    Rule,
+    Side,
+    linear,
+)
 from encoders.config import EncoderConfig
 
-HUGGINGFACE, PADDLENLP = "huggingface", "paddlenlp"
 # Six times the largest published network of these types: 8 GB of weights, 24 GB with Adam's moments.
 MAX_PARAMETERS = 2_000_000_000
 
 Shape = tuple[int, ...]
 _Change = Callable[[np.ndarray], np.ndarray]
-
-
-class Side(NamedTuple):
-    """A parameter's name in another toolkit, and the layout of its array there."""
-
-    name: str
-    layout: str
-
-
-class Rule(NamedTuple):
-    """One row. ours: our name, empty for heads that no network here has: these rows serve conversion alone.
-    sizes: the dimensions of our array, as names of ``_sizes``; empty where only the network knows them."""
-
-    ours: str
-    huggingface: Side
-    paddlenlp: Side
-    sizes: tuple[str, ...] = ()
-
-    def side(self, convention: str) -> Side:
-        return self.huggingface if convention == HUGGINGFACE else self.paddlenlp
 
 
 class Name(NamedTuple):
@@ -51,29 +35,6 @@ class Name(NamedTuple):
     @property
     def is_in_head(self) -> bool:
         return self.ours.startswith(("head.", "span_head."))
-
-
-def _same(ours: str, huggingface: str, paddlenlp: str = "", sizes: tuple[str, ...] = ()) -> Rule:
-    return Rule(ours, Side(huggingface, "same"), Side(paddlenlp or huggingface, "same"), sizes)
-
-
-def _linear(ours: str, huggingface: str, paddlenlp: str = "", sizes: tuple[str, ...] = ()) -> list[Rule]:
-    """Paddle's linear layers hold (in, out), as ours do, PyTorch's (out, in)."""
-    paddlenlp = paddlenlp or huggingface
-    weight, bias = (f"{ours}.weight", f"{ours}.bias") if ours else ("", "")
-    sides = Side(f"{huggingface}.weight", "transposed"), Side(f"{paddlenlp}.weight", "same")
-    return [
-        Rule(weight, *sides, sizes),
-        _same(bias, f"{huggingface}.bias", f"{paddlenlp}.bias", sizes[1:]),
-    ]
-
-
-def _norm(ours: str, huggingface: str, paddlenlp: str = "", size: str = "hidden") -> list[Rule]:
-    paddlenlp = paddlenlp or huggingface
-    return [
-        _same(f"{ours}.{part}" if ours else "", f"{huggingface}.{part}", f"{paddlenlp}.{part}", (size,))
-        for part in ("weight", "bias")
-    ]
 
 
 def _sizes(config: EncoderConfig) -> dict[str, int]:
@@ -92,165 +53,29 @@ def _sizes(config: EncoderConfig) -> dict[str, int]:
     }
 
 
-_E, _OURS = "{base}.embeddings", "encoder.embeddings"
-_EMBEDDINGS = [
-    _same(f"{_OURS}.word.weight", f"{_E}.word_embeddings.weight", sizes=("pieces", "embedding")),
-    _same(f"{_OURS}.position.weight", f"{_E}.position_embeddings.weight", sizes=("positions", "embedding")),
-    _same(f"{_OURS}.token_type.weight", f"{_E}.token_type_embeddings.weight", sizes=("types", "embedding")),
-    *_norm(f"{_OURS}.norm", f"{_E}.LayerNorm", f"{_E}.layer_norm", "embedding"),
-]  # fmt: skip
-_TASK_TYPES = f"{_OURS}.task_type.weight"
-_TASK_TYPE_EMBEDDINGS = [
-    _same(_TASK_TYPES, f"{_E}.task_type_embeddings.weight", sizes=("task_types", "embedding"))
-]
-_PROJECTION = f"{_OURS}.projection"  # only where the embeddings are not as wide as the layers
-_EMBEDDING_PROJECTION = _linear(_PROJECTION, "{base}.embeddings_project", sizes=("embedding", "hidden"))
-
-_OURS, _HF, _NLP = "encoder.layers.*", "{base}.encoder.layer.*", "{base}.encoder.layers.*"
-_QKV, _INNER = ("hidden", "attention"), ("hidden", "inner")
-_LAYER = [
-    *_linear(f"{_OURS}.attention.query", f"{_HF}.attention.self.query", f"{_NLP}.self_attn.q_proj", _QKV),
-    *_linear(f"{_OURS}.attention.key", f"{_HF}.attention.self.key", f"{_NLP}.self_attn.k_proj", _QKV),
-    *_linear(f"{_OURS}.attention.value", f"{_HF}.attention.self.value", f"{_NLP}.self_attn.v_proj", _QKV),
-    *_linear(f"{_OURS}.attention.output", f"{_HF}.attention.output.dense", f"{_NLP}.self_attn.out_proj",
-             ("hidden", "hidden")),
-    *_norm(f"{_OURS}.attention.norm", f"{_HF}.attention.output.LayerNorm", f"{_NLP}.norm1"),
-    *_linear(f"{_OURS}.feed_forward.inner", f"{_HF}.intermediate.dense", f"{_NLP}.linear1", _INNER),
-    *_linear(f"{_OURS}.feed_forward.outer", f"{_HF}.output.dense", f"{_NLP}.linear2", _INNER[::-1]),
-    *_norm(f"{_OURS}.feed_forward.norm", f"{_HF}.output.LayerNorm", f"{_NLP}.norm2"),
-]  # fmt: skip
-_SPAN, _HF_SELF, _NLP_SELF = f"{_OURS}.attention.span_conv", f"{_HF}.attention.self", f"{_NLP}.self_attn"
-_HF_KEY, _NLP_KEY = f"{_HF_SELF}.key_conv_attn_layer", f"{_NLP_SELF}.key_conv_attn_layer"
-
-
-_SPAN_CONVOLUTION = [
-    Rule(f"{_SPAN}.depthwise", Side(f"{_HF_KEY}.depthwise.weight", "depthwise"),
-         Side(f"{_NLP_KEY}.depthwise.weight", "depthwise"), ("kernel", "hidden")),
-    Rule(f"{_SPAN}.pointwise", Side(f"{_HF_KEY}.pointwise.weight", "pointwise"),
-         Side(f"{_NLP_KEY}.pointwise.weight", "pointwise"), ("hidden", "attention")),
-    Rule(f"{_SPAN}.bias", Side(f"{_HF_KEY}.bias", "column"), Side(f"{_NLP_KEY}.bias", "same"), _QKV[1:]),
-    *_linear(f"{_SPAN}.kernel", f"{_HF_SELF}.conv_kernel_layer", f"{_NLP_SELF}.conv_kernel_layer",
-             ("attention", "kernels")),
-    *_linear(f"{_SPAN}.value", f"{_HF_SELF}.conv_out_layer", f"{_NLP_SELF}.conv_out_layer", _QKV),
-]  # fmt: skip
-
-# The heads of pre-training. PaddleNLP 2.5 and later have a pooler in ConvBERT too, transformers has none.
-_GENERATOR, _DISCRIMINATOR, _MASKED = "generator_predictions", "discriminator_predictions", "cls.predictions"
-_REPLACED_TOKENS = [
-    *_linear("", f"{_GENERATOR}.dense"),
-    *_norm("", f"{_GENERATOR}.LayerNorm", f"{_GENERATOR}.layer_norm"),
-    Rule("", Side("generator_lm_head.weight", "transposed"), Side("generator_lm_head.weight", "same")),
-    _same("", "generator_lm_head.bias", "generator_lm_head_bias"),
-    *_linear("", f"{_DISCRIMINATOR}.dense"),
-    *_linear("", f"{_DISCRIMINATOR}.dense_prediction"),
-    *_linear("", "{base}.pooler.dense"),
-]
-_MASKED_TOKENS = [
-    *_linear("", f"{_MASKED}.transform.dense", f"{_MASKED}.transform"),
-    *_norm("", f"{_MASKED}.transform.LayerNorm", f"{_MASKED}.layer_norm"),
-    _same("", f"{_MASKED}.decoder.weight"),
-    _same("", f"{_MASKED}.decoder.bias"),
-    _same("", f"{_MASKED}.bias", f"{_MASKED}.decoder_bias"),
-    *_linear("", "cls.seq_relationship"),
-    *_linear("", "{base}.pooler.dense"),
-]
-
-
-_ROBERTA_MASKED_TOKENS = [
-    *_linear("", "lm_head.dense"),
-    *_norm("", "lm_head.layer_norm", "lm_head.layer_norm"),
-    *_linear("", "lm_head.decoder"),
-    _same("", "lm_head.bias"),
-    *_linear("", "{base}.pooler.dense"),
-]
-_DISTIL = "distilbert.transformer.layer.*"
-_DISTIL_LAYER = [
-    *_linear(f"{_OURS}.attention.query", f"{_DISTIL}.attention.q_lin", sizes=_QKV),
-    *_linear(f"{_OURS}.attention.key", f"{_DISTIL}.attention.k_lin", sizes=_QKV),
-    *_linear(f"{_OURS}.attention.value", f"{_DISTIL}.attention.v_lin", sizes=_QKV),
-    *_linear(f"{_OURS}.attention.output", f"{_DISTIL}.attention.out_lin", sizes=("hidden", "hidden")),
-    *_norm(f"{_OURS}.attention.norm", f"{_DISTIL}.sa_layer_norm"),
-    *_linear(f"{_OURS}.feed_forward.inner", f"{_DISTIL}.ffn.lin1", sizes=_INNER),
-    *_linear(f"{_OURS}.feed_forward.outer", f"{_DISTIL}.ffn.lin2", sizes=_INNER[::-1]),
-    *_norm(f"{_OURS}.feed_forward.norm", f"{_DISTIL}.output_layer_norm"),
-]
-_DISTIL_MASKED_TOKENS = [
-    *_linear("", "vocab_transform"),
-    *_norm("", "vocab_layer_norm"),
-    *_linear("", "vocab_projector"),
-]
-
-
-class Family(NamedTuple):
-    """A model type.
-
-    Attributes:
-        class_prefix: What transformers' classes begin with.
-        encoder: The rows of its encoder.
-        pretraining: Those of its heads of pre-training.
-        base: What the names of its encoder's weights begin with.
-        dense_head: The two linear layers of its dense head.
-        has_paddlenlp: Whether the rows say what PaddleNLP calls the parameters.
-    """
-
-    class_prefix: str
-    encoder: list[Rule]
-    pretraining: list[Rule]
-    base: str
-    dense_head: tuple[str, str] = ("classifier.dense", "classifier.out_proj")
-    has_paddlenlp: bool = True
-
-
-FAMILIES = {
-    "convbert": Family(
-        "ConvBert",
-        [*_EMBEDDINGS, *_EMBEDDING_PROJECTION, *_LAYER, *_SPAN_CONVOLUTION],
-        _REPLACED_TOKENS,
-        "convbert",
-    ),
-    "electra": Family(
-        "Electra", [*_EMBEDDINGS, *_EMBEDDING_PROJECTION, *_LAYER], _REPLACED_TOKENS, "electra"
-    ),
-    "bert": Family("Bert", [*_EMBEDDINGS, *_LAYER], _MASKED_TOKENS, "bert"),
-    "ernie": Family("Ernie", [*_EMBEDDINGS, *_TASK_TYPE_EMBEDDINGS, *_LAYER], _MASKED_TOKENS, "ernie"),
-    **{
-        model_type: Family(
-            prefix, [*_EMBEDDINGS, *_LAYER], _ROBERTA_MASKED_TOKENS, "roberta", has_paddlenlp=False
-        )
-        for model_type, prefix in (("roberta", "Roberta"), ("xlm-roberta", "XLMRoberta"))
-    },
-    "distilbert": Family(
-        "DistilBert",
-        [*_EMBEDDINGS, *_DISTIL_LAYER],
-        _DISTIL_MASKED_TOKENS,
-        "distilbert",
-        dense_head=("pre_classifier", "classifier"),
-        has_paddlenlp=False,
-    ),
-}
 _PROJECTED, _SQUARE = ("hidden", "outputs"), ("hidden", "hidden")
 
 
 def _sentence_head(config: EncoderConfig) -> list[Rule]:
     dense, projection = FAMILIES[config.model_type].dense_head
     if config.classifier_head == "dense":
-        before = _linear("head.dense", dense, sizes=_SQUARE)
+        before = linear("head.dense", dense, sizes=_SQUARE)
     elif config.classifier_head == "pooler":
-        before = _linear("head.pooler", "{base}.pooler.dense", sizes=_SQUARE)
+        before = linear("head.pooler", "{base}.pooler.dense", sizes=_SQUARE)
     else:
         before = []
     projection = projection if config.classifier_head == "dense" else "classifier"
-    return [*before, *_linear("head.projection", projection, sizes=_PROJECTED)]
+    return [*before, *linear("head.projection", projection, sizes=_PROJECTED)]
 
 
 # Of question answering: the linear head, which PaddleNLP calls a classifier too, and the joint one, which
 # neither toolkit has.
 _SPAN_HEADS = [
-    *_linear("span_head.projection", "qa_outputs", "classifier"),
+    *linear("span_head.projection", "qa_outputs", "classifier"),
     *[
         rule
         for part in ("start", "end_hidden", "end", "answerable_hidden", "answerable")
-        for rule in _linear(f"span_head.{part}", f"qa_outputs.joint.{part}")
+        for rule in linear(f"span_head.{part}", f"qa_outputs.joint.{part}")
     ],
 ]
 
@@ -335,9 +160,9 @@ def expected_shapes(config: EncoderConfig) -> dict[str, Shape]:
             shape = (groups, shape[0] // groups, shape[1] // groups)
         shapes[rule.ours] = shape
     if config.embedding_size == config.hidden_size:
-        shapes = {name: shape for name, shape in shapes.items() if not name.startswith(_PROJECTION)}
+        shapes = {name: shape for name, shape in shapes.items() if not name.startswith(EMBEDDING_PROJECTION)}
     if not config.use_task_id:
-        shapes.pop(_TASK_TYPES, None)
+        shapes.pop(TASK_TYPES, None)
     return {name: shape for name, shape in shapes.items() if 0 not in shape}  # a size of 0: the part is out
 
 

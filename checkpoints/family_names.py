@@ -1,0 +1,189 @@
+"""What the parameters of every family are called: our names and shapes ↔ Hugging Face's and PaddleNLP's.
+
+One row a parameter; a new model type is one entry of ``FAMILIES``. In a row's names ``*`` stands for a
+layer's number and ``{base}`` for the family's prefix (``convbert``). A layout says how an array lies
+differently from ours. Shapes are ours, in sizes that ``mapping`` knows. No Paddle.
+"""
+
+from typing import NamedTuple
+
+HUGGINGFACE, PADDLENLP = "huggingface", "paddlenlp"
+
+
+class Side(NamedTuple):
+    """A parameter's name in another toolkit, and the layout of its array there."""
+
+    name: str
+    layout: str
+
+
+class Rule(NamedTuple):
+    """One row. ours: our name, empty for heads that no network here has: these rows serve conversion alone.
+    sizes: the dimensions of our array, by name; empty where only the network knows them."""
+
+    ours: str
+    huggingface: Side
+    paddlenlp: Side
+    sizes: tuple[str, ...] = ()
+
+    def side(self, convention: str) -> Side:
+        return self.huggingface if convention == HUGGINGFACE else self.paddlenlp
+
+
+def same(ours: str, huggingface: str, paddlenlp: str = "", sizes: tuple[str, ...] = ()) -> Rule:
+    return Rule(ours, Side(huggingface, "same"), Side(paddlenlp or huggingface, "same"), sizes)
+
+
+def linear(ours: str, huggingface: str, paddlenlp: str = "", sizes: tuple[str, ...] = ()) -> list[Rule]:
+    """Paddle's linear layers hold (in, out), as ours do, PyTorch's (out, in)."""
+    paddlenlp = paddlenlp or huggingface
+    weight, bias = (f"{ours}.weight", f"{ours}.bias") if ours else ("", "")
+    sides = Side(f"{huggingface}.weight", "transposed"), Side(f"{paddlenlp}.weight", "same")
+    return [
+        Rule(weight, *sides, sizes),
+        same(bias, f"{huggingface}.bias", f"{paddlenlp}.bias", sizes[1:]),
+    ]
+
+
+def norm(ours: str, huggingface: str, paddlenlp: str = "", size: str = "hidden") -> list[Rule]:
+    paddlenlp = paddlenlp or huggingface
+    return [
+        same(f"{ours}.{part}" if ours else "", f"{huggingface}.{part}", f"{paddlenlp}.{part}", (size,))
+        for part in ("weight", "bias")
+    ]
+
+
+_E, _OURS = "{base}.embeddings", "encoder.embeddings"
+_EMBEDDINGS = [
+    same(f"{_OURS}.word.weight", f"{_E}.word_embeddings.weight", sizes=("pieces", "embedding")),
+    same(f"{_OURS}.position.weight", f"{_E}.position_embeddings.weight", sizes=("positions", "embedding")),
+    same(f"{_OURS}.token_type.weight", f"{_E}.token_type_embeddings.weight", sizes=("types", "embedding")),
+    *norm(f"{_OURS}.norm", f"{_E}.LayerNorm", f"{_E}.layer_norm", "embedding"),
+]  # fmt: skip
+TASK_TYPES = f"{_OURS}.task_type.weight"
+_TASK_TYPE_EMBEDDINGS = [
+    same(TASK_TYPES, f"{_E}.task_type_embeddings.weight", sizes=("task_types", "embedding"))
+]
+EMBEDDING_PROJECTION = f"{_OURS}.projection"  # only where the embeddings are not as wide as the layers
+_PROJECTION = linear(EMBEDDING_PROJECTION, "{base}.embeddings_project", sizes=("embedding", "hidden"))
+
+_OURS, _HF, _NLP = "encoder.layers.*", "{base}.encoder.layer.*", "{base}.encoder.layers.*"
+_QKV, _INNER = ("hidden", "attention"), ("hidden", "inner")
+_LAYER = [
+    *linear(f"{_OURS}.attention.query", f"{_HF}.attention.self.query", f"{_NLP}.self_attn.q_proj", _QKV),
+    *linear(f"{_OURS}.attention.key", f"{_HF}.attention.self.key", f"{_NLP}.self_attn.k_proj", _QKV),
+    *linear(f"{_OURS}.attention.value", f"{_HF}.attention.self.value", f"{_NLP}.self_attn.v_proj", _QKV),
+    *linear(f"{_OURS}.attention.output", f"{_HF}.attention.output.dense", f"{_NLP}.self_attn.out_proj",
+             ("hidden", "hidden")),
+    *norm(f"{_OURS}.attention.norm", f"{_HF}.attention.output.LayerNorm", f"{_NLP}.norm1"),
+    *linear(f"{_OURS}.feed_forward.inner", f"{_HF}.intermediate.dense", f"{_NLP}.linear1", _INNER),
+    *linear(f"{_OURS}.feed_forward.outer", f"{_HF}.output.dense", f"{_NLP}.linear2", _INNER[::-1]),
+    *norm(f"{_OURS}.feed_forward.norm", f"{_HF}.output.LayerNorm", f"{_NLP}.norm2"),
+]  # fmt: skip
+_SPAN, _HF_SELF, _NLP_SELF = f"{_OURS}.attention.span_conv", f"{_HF}.attention.self", f"{_NLP}.self_attn"
+_HF_KEY, _NLP_KEY = f"{_HF_SELF}.key_conv_attn_layer", f"{_NLP_SELF}.key_conv_attn_layer"
+
+
+_SPAN_CONVOLUTION = [
+    Rule(f"{_SPAN}.depthwise", Side(f"{_HF_KEY}.depthwise.weight", "depthwise"),
+         Side(f"{_NLP_KEY}.depthwise.weight", "depthwise"), ("kernel", "hidden")),
+    Rule(f"{_SPAN}.pointwise", Side(f"{_HF_KEY}.pointwise.weight", "pointwise"),
+         Side(f"{_NLP_KEY}.pointwise.weight", "pointwise"), ("hidden", "attention")),
+    Rule(f"{_SPAN}.bias", Side(f"{_HF_KEY}.bias", "column"), Side(f"{_NLP_KEY}.bias", "same"), _QKV[1:]),
+    *linear(f"{_SPAN}.kernel", f"{_HF_SELF}.conv_kernel_layer", f"{_NLP_SELF}.conv_kernel_layer",
+             ("attention", "kernels")),
+    *linear(f"{_SPAN}.value", f"{_HF_SELF}.conv_out_layer", f"{_NLP_SELF}.conv_out_layer", _QKV),
+]  # fmt: skip
+
+# The heads of pre-training. PaddleNLP 2.5 and later have a pooler in ConvBERT too, transformers has none.
+_GENERATOR, _DISCRIMINATOR, _MASKED = "generator_predictions", "discriminator_predictions", "cls.predictions"
+_REPLACED_TOKENS = [
+    *linear("", f"{_GENERATOR}.dense"),
+    *norm("", f"{_GENERATOR}.LayerNorm", f"{_GENERATOR}.layer_norm"),
+    Rule("", Side("generator_lm_head.weight", "transposed"), Side("generator_lm_head.weight", "same")),
+    same("", "generator_lm_head.bias", "generator_lm_head_bias"),
+    *linear("", f"{_DISCRIMINATOR}.dense"),
+    *linear("", f"{_DISCRIMINATOR}.dense_prediction"),
+    *linear("", "{base}.pooler.dense"),
+]
+_MASKED_TOKENS = [
+    *linear("", f"{_MASKED}.transform.dense", f"{_MASKED}.transform"),
+    *norm("", f"{_MASKED}.transform.LayerNorm", f"{_MASKED}.layer_norm"),
+    same("", f"{_MASKED}.decoder.weight"),
+    same("", f"{_MASKED}.decoder.bias"),
+    same("", f"{_MASKED}.bias", f"{_MASKED}.decoder_bias"),
+    *linear("", "cls.seq_relationship"),
+    *linear("", "{base}.pooler.dense"),
+]
+
+
+_ROBERTA_MASKED_TOKENS = [
+    *linear("", "lm_head.dense"),
+    *norm("", "lm_head.layer_norm", "lm_head.layer_norm"),
+    *linear("", "lm_head.decoder"),
+    same("", "lm_head.bias"),
+    *linear("", "{base}.pooler.dense"),
+]
+_DISTIL = "distilbert.transformer.layer.*"
+_DISTIL_LAYER = [
+    *linear(f"{_OURS}.attention.query", f"{_DISTIL}.attention.q_lin", sizes=_QKV),
+    *linear(f"{_OURS}.attention.key", f"{_DISTIL}.attention.k_lin", sizes=_QKV),
+    *linear(f"{_OURS}.attention.value", f"{_DISTIL}.attention.v_lin", sizes=_QKV),
+    *linear(f"{_OURS}.attention.output", f"{_DISTIL}.attention.out_lin", sizes=("hidden", "hidden")),
+    *norm(f"{_OURS}.attention.norm", f"{_DISTIL}.sa_layer_norm"),
+    *linear(f"{_OURS}.feed_forward.inner", f"{_DISTIL}.ffn.lin1", sizes=_INNER),
+    *linear(f"{_OURS}.feed_forward.outer", f"{_DISTIL}.ffn.lin2", sizes=_INNER[::-1]),
+    *norm(f"{_OURS}.feed_forward.norm", f"{_DISTIL}.output_layer_norm"),
+]
+_DISTIL_MASKED_TOKENS = [
+    *linear("", "vocab_transform"),
+    *norm("", "vocab_layer_norm"),
+    *linear("", "vocab_projector"),
+]
+
+
+class Family(NamedTuple):
+    """A model type.
+
+    Attributes:
+        class_prefix: What transformers' classes begin with.
+        encoder: The rows of its encoder.
+        pretraining: Those of its heads of pre-training.
+        base: What the names of its encoder's weights begin with.
+        dense_head: The two linear layers of its dense head.
+        has_paddlenlp: Whether the rows say what PaddleNLP calls the parameters.
+    """
+
+    class_prefix: str
+    encoder: list[Rule]
+    pretraining: list[Rule]
+    base: str
+    dense_head: tuple[str, str] = ("classifier.dense", "classifier.out_proj")
+    has_paddlenlp: bool = True
+
+
+FAMILIES = {
+    "convbert": Family(
+        "ConvBert",
+        [*_EMBEDDINGS, *_PROJECTION, *_LAYER, *_SPAN_CONVOLUTION],
+        _REPLACED_TOKENS,
+        "convbert",
+    ),
+    "electra": Family("Electra", [*_EMBEDDINGS, *_PROJECTION, *_LAYER], _REPLACED_TOKENS, "electra"),
+    "bert": Family("Bert", [*_EMBEDDINGS, *_LAYER], _MASKED_TOKENS, "bert"),
+    "ernie": Family("Ernie", [*_EMBEDDINGS, *_TASK_TYPE_EMBEDDINGS, *_LAYER], _MASKED_TOKENS, "ernie"),
+    **{
+        model_type: Family(
+            prefix, [*_EMBEDDINGS, *_LAYER], _ROBERTA_MASKED_TOKENS, "roberta", has_paddlenlp=False
+        )
+        for model_type, prefix in (("roberta", "Roberta"), ("xlm-roberta", "XLMRoberta"))
+    },
+    "distilbert": Family(
+        "DistilBert",
+        [*_EMBEDDINGS, *_DISTIL_LAYER],
+        _DISTIL_MASKED_TOKENS,
+        "distilbert",
+        dense_head=("pre_classifier", "classifier"),
+        has_paddlenlp=False,
+    ),
+}
