@@ -142,7 +142,7 @@ _DISTIL_MASKED_TOKENS = [
 ]
 
 
-class Family(NamedTuple):
+class FamilyNames(NamedTuple):
     """A model type.
 
     Attributes:
@@ -163,22 +163,22 @@ class Family(NamedTuple):
 
 
 FAMILIES = {
-    "convbert": Family(
+    "convbert": FamilyNames(
         "ConvBert",
         [*_EMBEDDINGS, *_PROJECTION, *_LAYER, *_SPAN_CONVOLUTION],
         _REPLACED_TOKENS,
         "convbert",
     ),
-    "electra": Family("Electra", [*_EMBEDDINGS, *_PROJECTION, *_LAYER], _REPLACED_TOKENS, "electra"),
-    "bert": Family("Bert", [*_EMBEDDINGS, *_LAYER], _MASKED_TOKENS, "bert"),
-    "ernie": Family("Ernie", [*_EMBEDDINGS, *_TASK_TYPE_EMBEDDINGS, *_LAYER], _MASKED_TOKENS, "ernie"),
+    "electra": FamilyNames("Electra", [*_EMBEDDINGS, *_PROJECTION, *_LAYER], _REPLACED_TOKENS, "electra"),
+    "bert": FamilyNames("Bert", [*_EMBEDDINGS, *_LAYER], _MASKED_TOKENS, "bert"),
+    "ernie": FamilyNames("Ernie", [*_EMBEDDINGS, *_TASK_TYPE_EMBEDDINGS, *_LAYER], _MASKED_TOKENS, "ernie"),
     **{
-        model_type: Family(
+        model_type: FamilyNames(
             prefix, [*_EMBEDDINGS, *_LAYER], _ROBERTA_MASKED_TOKENS, "roberta", has_paddlenlp=False
         )
         for model_type, prefix in (("roberta", "Roberta"), ("xlm-roberta", "XLMRoberta"))
     },
-    "distilbert": Family(
+    "distilbert": FamilyNames(
         "DistilBert",
         [*_EMBEDDINGS, *_DISTIL_LAYER],
         _DISTIL_MASKED_TOKENS,
