@@ -104,9 +104,8 @@ def atomic_folder(path: str | Path, keep_before: str = "") -> Iterator[Path]:
     manifest. A link of this user or root is followed. After a crash ``recover_folder`` restores a consistent
     state. keep_before: the name to give the folder that is replaced; empty: it is removed."""
     if keep_before and Path(path).is_symlink():
-        raise InputError(
-            "is a link, and the folder before it is kept beside it: put a folder there", path=path
-        )
+        message = "is a link, and the folder before it is kept beside it: put a folder there"
+        raise InputError(message, path=path)
     path = folder_meant(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     recover_folder(path)
@@ -146,9 +145,8 @@ def check_replaceable(path: str | Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise InputError("is no folder; remove it, or name another", path=path)
     if os.path.ismount(folder):
-        raise InputError(
-            "is where a file system is mounted; it cannot be replaced: name one in it", path=path
-        )
+        message = "is where a file system is mounted; it cannot be replaced: name one in it"
+        raise InputError(message, path=path)
     if folder.parent.is_dir() and not os.access(folder.parent, os.W_OK | os.X_OK):
         raise InputError(f"cannot be replaced: {folder.parent} may not be written to", path=path)
 

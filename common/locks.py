@@ -58,9 +58,8 @@ class Lock:
         except Timeout:
             held = Path(self._lock.lock_file)
             remedy = "" if held == path else f" (if there is none, on any machine, remove {held})"
-            raise InputError(
-                f"another run is at work there; wait for it, or stop it{remedy}", path=path.parent
-            ) from None
+            message = f"another run is at work there; wait for it, or stop it{remedy}"
+            raise InputError(message, path=path.parent) from None
 
     def free(self) -> None:
         """Release the lock."""

@@ -140,9 +140,8 @@ def config_for_task(
     if config.finetuning_task not in ("", task.name):
         remedy = f"; if it is, write finetuning_task {task.name!r} into its config.json"
         remedy = "" if find_task(config.finetuning_task) else remedy
-        raise InputError(
-            f"is a checkpoint of {config.finetuning_task}, not of {task.name}{remedy}", path=folder
-        )
+        message = f"is a checkpoint of {config.finetuning_task}, not of {task.name}{remedy}"
+        raise InputError(message, path=folder)
     if not config.finetuning_task and task.is_regression and len(config.id2label) == 1:
         return config
     if task.is_pair:

@@ -26,9 +26,8 @@ def corpus_path(input_dir: str | Path) -> Path:
     """``train.data`` in a folder; InputError where it is missing or empty."""
     path = Path(input_dir) / FILE
     if not path.is_file():
-        raise InputError(
-            f"no such file; --input_dir names the folder of {FILE}, one passage a line", path=path
-        )
+        message = f"no such file; --input_dir names the folder of {FILE}, one passage a line"
+        raise InputError(message, path=path)
     if not path.stat().st_size:
         raise InputError("is empty; expected UTF-8 text, one passage a line", path=path)
     return path

@@ -59,9 +59,8 @@ def curves_of(folder: Path) -> dict[str, Points]:
                 steps.append(line["step"])
                 points.append(value)
     if not curves:
-        raise InputError(
-            "nothing was measured yet; let the run go on to its first --logging_steps", path=history
-        )
+        message = "nothing was measured yet; let the run go on to its first --logging_steps"
+        raise InputError(message, path=history)
     return curves
 
 

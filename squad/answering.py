@@ -56,9 +56,8 @@ def _read_as_trained(config: SquadRunConfig, trained_for: str, folder: Path) -> 
     if not data.has_answers and trained_for and config.version_2_with_negative is None:
         data = dataclasses.replace(data, has_unanswerable=trained_for == "2.0")
     if trained_for not in ("", data.version):
-        raise InputError(
-            f"is SQuAD {data.version}, but {folder} was trained on SQuAD {trained_for}", path=data.path
-        )
+        message = f"is SQuAD {data.version}, but {folder} was trained on SQuAD {trained_for}"
+        raise InputError(message, path=data.path)
     return data
 
 

@@ -146,9 +146,8 @@ def parse_flags(
     if known.resume and known.output_dir:
         begun = read_json_object(args_file) if args_file.is_file() else {}
         if (task := str(begun.get("task_name") or "")) and not is_task(task):
-            raise InputError(
-                f"the run is one of {task!r}: `{parser.prog}` does not resume it", path=args_file
-            )
+            message = f"the run is one of {task!r}: `{parser.prog}` does not resume it"
+            raise InputError(message, path=args_file)
         try:
             missing = parser.fall_back_on({k: v for k, v in begun.items() if k not in _NEVER_KEPT})
         except ValueError as error:

@@ -107,9 +107,8 @@ def refuse_own_sources(output_dir: str | Path, sources: Iterable[str | Path | No
     target = Path(output_dir).resolve()
     for source in sources:
         if source and Path(source).resolve().is_relative_to(target):
-            raise InputError(
-                f"holds {source}, which this run starts from; take another --output_dir", path=output_dir
-            )
+            message = f"holds {source}, which this run starts from; take another --output_dir"
+            raise InputError(message, path=output_dir)
 
 
 class FineTuningTask(TrainingTask):

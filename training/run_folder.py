@@ -85,16 +85,14 @@ def _refuse_what_is_no_run(path: Path, extra_files: Sequence[str]) -> None:
     entries = sorted(path.iterdir())
     folders = [entry.name for entry in entries if entry.is_dir()]
     if folders and not (path / ARGS).is_file():
-        raise InputError(
-            f"holds {folders[0]!r} but no args.json, so it is no run's; take another --output_dir", path=path
-        )
+        message = f"holds {folders[0]!r} but no args.json, so it is no run's; take another --output_dir"
+        raise InputError(message, path=path)
     hidden = (f"{LOCK}.", ".best.", ".last.", *(f".{name}." for name in _FILES))
     for entry in entries:
         known = entry.name in (_FOLDERS if entry.is_dir() else (*_FILES, *extra_files))
         if not known and not entry.name.startswith(hidden):
-            raise InputError(
-                f"holds {entry.name!r}, which no run writes; take another --output_dir", path=path
-            )
+            message = f"holds {entry.name!r}, which no run writes; take another --output_dir"
+            raise InputError(message, path=path)
 
 
 class RunFolder:
@@ -149,17 +147,15 @@ class RunFolder:
                 )
         best = self.path / "best"
         if best.is_symlink() and best.resolve().is_relative_to(self.path.resolve()):
-            raise InputError(
-                "is a link into the run's own folder, which a save replaces; remove it", path=best
-            )
+            message = "is a link into the run's own folder, which a save replaces; remove it"
+            raise InputError(message, path=best)
         check_replaceable(best)
         for name in ("visualdl", PREDICTIONS):
             folder_meant(self.path / name)
         for name in _APPENDED:
             if fault := why_not_written(self.path / name):
-                raise InputError(
-                    f"{fault}; a run writes only to a file of its own there", path=self.path / name
-                )
+                message = f"{fault}; a run writes only to a file of its own there"
+                raise InputError(message, path=self.path / name)
 
     def _recover(self) -> None:
         """Put right what a killed run left behind."""
