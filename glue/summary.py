@@ -22,8 +22,6 @@ from training.run_state import Stage, read_run_state
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-_MARKS = {Stage.LOST: "last/ is missing: perhaps unfinished"}
-
 
 def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m glue.summary", description=__doc__)
@@ -49,14 +47,14 @@ def summary_table(folder: Path, runs: Sequence[tuple[Path, dict[str, Any]]]) -> 
     rows = []
     for path, scores in runs:
         best, state = scores["best"], read_run_state(path)
+        mark = " (last/ is missing: perhaps unfinished)" if state.stage is Stage.LOST else " (unfinished)"
         rows.append({
             "task": scores["task"], "best": 100.0 * best["main"], "last": 100.0 * scores["last"]["main"],
             "step": int(best["step"]),
             "scores of the best step": "  ".join(
                 f"{key} {100 * best[key]:.2f}" for key in TASKS[scores["task"]].score_keys
             ),
-            "run": str(path.relative_to(folder))
-            + ("" if state.is_trained else f" ({_MARKS.get(state.stage, 'unfinished')})"),
+            "run": f"{path.relative_to(folder)}{'' if state.is_trained else mark}",
         })  # fmt: skip
     return pandas.DataFrame(rows)
 

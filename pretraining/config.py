@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from common.errors import UsageError
 from encoders.config import EncoderConfig
 from training.config import TrainingConfig, field, field_names
-from training.published import help_lines
+from training.published import help_lines, join_settings
 from training.run_config import RunConfig
 
 
@@ -102,16 +102,9 @@ def preset_lines() -> list[str]:
     lines = [
         line
         for name, settings in _PRESETS.items()
-        for line in help_lines(f"{name} sets: {_listed(settings)}")
+        for line in help_lines(f"{name} sets: {join_settings(settings)}")
     ]
-    return lines + [f"  rtd, convbert-{size}: {_listed(row)}" for size, row in _SIZES.items()]
-
-
-def _listed(settings: dict[str, Any]) -> str:
-    return ", ".join(
-        f"{name} {value:.4g}" if type(value) is float else f"{name} {value}"
-        for name, value in settings.items()
-    )
+    return lines + [f"  rtd, convbert-{size}: {join_settings(row)}" for size, row in _SIZES.items()]
 
 
 def refuse_foreign(objective: str, given: dict[str, Any]) -> None:

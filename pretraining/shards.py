@@ -8,6 +8,7 @@ needs to mix no more than one shard at a time.
 
 import math
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ META = "shards.json"
 _DTYPES = ("<u2", "<i4")
 _SHARD_NAME = re.compile(r"\d{5}|held_out", re.ASCII)
 SHARD_BYTES = 2**28  # of text; some 60 million tokens
+_BUFFER = 2_000_000  # tokens that wait to be written
 HELD_OUT_EVERY = 50  # one example in so many is kept for evaluation
 
 Example = tuple[Sequence[int], int]  # token ids, and how many of them belong to the first segment
@@ -72,45 +74,34 @@ def write_shards(folder: Path, examples: Iterable[Example], text_bytes: int, voc
     follows from its number alone.
     """
     dtype = "<u2" if vocab_size <= 2**16 else "<i4"
-    count = math.ceil(text_bytes / SHARD_BYTES)
-    writer = _Writer(folder, dtype)
-    draw = np.random.default_rng(0)
+    count, draw = math.ceil(text_bytes / SHARD_BYTES), np.random.default_rng(0)
+    sizes: dict[str, list[int]] = {}  # shard → examples, tokens
+    waiting: defaultdict[str, list[Example]] = defaultdict(list)
+    tokens = 0
     for number, example in enumerate(examples):
         shard = int(draw.integers(count))
-        writer.add("held_out" if number % HELD_OUT_EVERY == 0 else f"{shard:05d}", example)
-    writer.flush()
-    write_json(folder / META, {"dtype": dtype, "shards": writer.sizes})
+        waiting["held_out" if number % HELD_OUT_EVERY == 0 else f"{shard:05d}"].append(example)
+        tokens += len(example[0])
+        if tokens >= _BUFFER:
+            _append(folder, waiting, dtype, sizes)
+            tokens = 0
+    _append(folder, waiting, dtype, sizes)
+    write_json(folder / META, {"dtype": dtype, "shards": sizes})
 
 
-class _Writer:
-    """Appends examples to the files of their shards, many at a time."""
-
-    _BUFFER = 2_000_000  # tokens
-
-    def __init__(self, folder: Path, dtype: str) -> None:
-        self._folder, self._dtype = folder, dtype
-        self._waiting: dict[str, list[Example]] = {}
-        self._tokens = 0
-        self.sizes: dict[str, list[int]] = {}  # shard → examples, tokens
-
-    def add(self, shard: str, example: Example) -> None:
-        self._waiting.setdefault(shard, []).append(example)
-        self._tokens += len(example[0])
-        if self._tokens >= self._BUFFER:
-            self.flush()
-
-    def flush(self) -> None:
-        for shard, examples in self._waiting.items():
-            ids = np.concatenate([np.asarray(ids, dtype=self._dtype) for ids, _ in examples])
-            lengths = np.array([len(ids) for ids, _ in examples], dtype="<i4")
-            first = np.array([first for _, first in examples], dtype="<i4")
-            for suffix, array in ((".ids", ids), (".lengths", lengths), (".first", first)):
-                with open((self._folder / shard).with_suffix(suffix), "ab") as file:
-                    file.write(array.tobytes())
-            size = self.sizes.setdefault(shard, [0, 0])
-            size[0] += len(examples)
-            size[1] += len(ids)
-        self._waiting, self._tokens = {}, 0
+def _append(folder: Path, waiting: dict[str, list[Example]], dtype: str, sizes: dict[str, list[int]]) -> None:
+    """Append what is waiting to the files of its shards."""
+    for shard, examples in waiting.items():
+        ids = np.concatenate([np.asarray(ids, dtype=dtype) for ids, _ in examples])
+        lengths = np.array([len(ids) for ids, _ in examples], dtype="<i4")
+        first = np.array([first for _, first in examples], dtype="<i4")
+        for suffix, array in ((".ids", ids), (".lengths", lengths), (".first", first)):
+            with open((folder / shard).with_suffix(suffix), "ab") as file:
+                file.write(array.tobytes())
+        size = sizes.setdefault(shard, [0, 0])
+        size[0] += len(examples)
+        size[1] += len(ids)
+    waiting.clear()
 
 
 def open_shards(folder: Path) -> Shards | None:

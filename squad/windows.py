@@ -132,8 +132,17 @@ def make_windows(
     begin = ragged(np.zeros(len(context), np.int64), windows) * steps[question]
     count = np.minimum(room[question], lengths[question] - begin)
     token = texts.starts[context[question]] + begin
-    features = _rows(asked, texts, question, asked_lengths[question], token, count, tokenizer)
-    return Windows(features, question, token, count, texts)
+    asked_length = asked_lengths[question]
+    first_lengths = asked_length + 2
+    starts = np.concatenate([[0], np.cumsum(first_lengths + count + 1)]).astype(np.int64)
+    row = starts[:-1]
+    ids = np.empty(starts[-1], dtype=np.int32)
+    ids[row] = tokenizer.token_id("cls_token")
+    ids[row + first_lengths - 1] = tokenizer.token_id("sep_token")
+    ids[starts[1:] - 1] = tokenizer.token_id("sep_token")
+    ids[ragged(row + 1, asked_length)] = asked.ids[ragged(asked.starts[question], asked_length)]
+    ids[ragged(row + first_lengths, count)] = texts.ids[ragged(token, count)]
+    return Windows(Features(ids, starts, first_lengths.astype(np.int32)), question, token, count, texts)
 
 
 def ragged(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -144,28 +153,6 @@ def ragged(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """
     ends = np.cumsum(counts)
     return np.repeat(starts - ends + counts, counts) + np.arange(ends[-1] if len(ends) else 0)
-
-
-def _rows(
-    asked: Tokens,
-    texts: Tokens,
-    question: np.ndarray,
-    asked_length: np.ndarray,
-    token: np.ndarray,
-    count: np.ndarray,
-    tokenizer: Tokenizer,
-) -> Features:
-    """The windows' token ids, put together from the two flat arrays."""
-    first_lengths = asked_length + 2
-    starts = np.concatenate([[0], np.cumsum(first_lengths + count + 1)]).astype(np.int64)
-    row = starts[:-1]
-    ids = np.empty(starts[-1], dtype=np.int32)
-    ids[row] = tokenizer.token_id("cls_token")
-    ids[row + first_lengths - 1] = tokenizer.token_id("sep_token")
-    ids[starts[1:] - 1] = tokenizer.token_id("sep_token")
-    ids[ragged(row + 1, asked_length)] = asked.ids[ragged(asked.starts[question], asked_length)]
-    ids[ragged(row + first_lengths, count)] = texts.ids[ragged(token, count)]
-    return Features(ids, starts, first_lengths.astype(np.int32))
 
 
 def max_context(windows: Windows) -> np.ndarray:
@@ -218,7 +205,17 @@ def label(windows: Windows, data: Dataset, drop: bool = False) -> Labelled:
     kept = usable[windows.question]
     if drop:
         kept &= inside | impossible[windows.question]
-    chosen = _take(windows, np.flatnonzero(kept), targets.astype(np.int64))
+    rows, features = np.flatnonzero(kept), windows.features
+    lengths = features.lengths[rows]
+    starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    ids = features.ids[ragged(features.starts[rows], lengths)]
+    chosen = replace(
+        windows,
+        features=Features(ids, starts, features.first_lengths[rows], targets[rows].astype(np.int64)),
+        question=windows.question[rows],
+        token=windows.token[rows],
+        count=windows.count[rows],
+    )
     skipped = [question.name for question, use in zip(data.questions, usable, strict=True) if not use]
     return Labelled(chosen, impossible[chosen.question], skipped)
 
@@ -233,18 +230,3 @@ def _answer_tokens(texts: Tokens, data: Dataset, number: int) -> tuple[int, int]
     first = int(np.searchsorted(texts.behind[low:high], answer.start, side="right"))
     last = int(np.searchsorted(texts.first[low:high], answer.end, side="left")) - 1
     return (low + first, low + last) if first <= last else (-1, -1)
-
-
-def _take(windows: Windows, rows: np.ndarray, targets: np.ndarray) -> Windows:
-    """The given windows only, with targets."""
-    features = windows.features
-    lengths = features.lengths[rows]
-    starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    ids = features.ids[ragged(features.starts[rows], lengths)]
-    return replace(
-        windows,
-        features=Features(ids, starts, features.first_lengths[rows], targets[rows]),
-        question=windows.question[rows],
-        token=windows.token[rows],
-        count=windows.count[rows],
-    )

@@ -43,7 +43,10 @@ def describe_preset(name: str, settings: dict[str, Any]) -> list[str]:
 
 def join_settings(settings: dict[str, Any]) -> str:
     """Settings in one line, ``NAME VALUE, …``."""
-    return ", ".join(f"{key} {value}" for key, value in settings.items())
+    return ", ".join(
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in settings.items()
+    )
 
 
 def help_lines(text: str) -> list[str]:
