@@ -263,9 +263,9 @@ def test_a_home_that_visualdl_cannot_write_to_stops_no_run(
 
 
 HOLDER = """
-import sys
-from training.run_folder import RunFolder
-with RunFolder(sys.argv[1], overwrite=True):
+import pathlib, sys
+from common.locks import Lock
+with Lock(pathlib.Path(sys.argv[1]) / ".lock"):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -281,10 +281,13 @@ def test_two_runs_never_share_a_folder(tmp_path: Path, project_dir: Path) -> Non
     for way in ("resume", "overwrite"):
         with pytest.raises(InputError, match=f"{tmp_path}: another run is at work there"):
             RunFolder(tmp_path, **{way: True})
+    assert first.poll() is None
     first.kill()  # however it ends, the folder is free again
     first.wait()
     with RunFolder(tmp_path, resume=True) as run:
         assert not run.resumes
+        with pytest.raises(InputError, match="another run is at work there"):
+            RunFolder(tmp_path, resume=True)
 
 
 def test_a_fault_leaves_the_folder_free(folder: Path) -> None:
