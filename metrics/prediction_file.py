@@ -6,7 +6,6 @@ It is what the leaderboard takes and what scoring reads. No NumPy: the largest o
 
 import codecs
 import re
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -96,8 +95,8 @@ def parse_predictions(raw: bytes, form: Form, rows: int) -> PredictionFile:
             elif file.rows > rows:
                 filled = [number for number, line in enumerate(lines[first - 1 :], first) if line.strip()]
                 problems.add("rows", filled[rows], f"the file has {file.rows} rows; expected {rows}")
-        file.predictions = [] if problems.is_of_content() else predictions
-    file.problems = problems.by_line()
+        file.predictions = [] if problems.keys() - set(_OF_FORM) else predictions
+    file.problems = sorted(problems.values(), key=lambda problem: problem.line)
     return file
 
 
@@ -115,25 +114,12 @@ def read_predictions(path: str | Path, form: Form, rows: int) -> list[str]:
     return [form.label_meant(cell) or cell for cell in file.predictions]
 
 
-class _Problems:
-    """The first problem of each kind, and how often it occurs."""
-
-    def __init__(self) -> None:
-        self._first: dict[str, Problem] = {}
-        self._times: Counter[str] = Counter()
+class _Problems(dict[str, Problem]):
+    """Kind → the first problem of that kind, and how often it occurs."""
 
     def add(self, kind: str, line: int, message: str, times: int = 1) -> None:
-        self._times[kind] += times
-        if kind not in self._first:
-            self._first[kind] = Problem(kind, line, message)
-
-    def is_of_content(self) -> bool:
-        """Whether there is a problem of more than the file's form."""
-        return bool(self._first.keys() - set(_OF_FORM))
-
-    def by_line(self) -> list[Problem]:
-        counted = [replace(problem, count=self._times[kind]) for kind, problem in self._first.items()]
-        return sorted(counted, key=lambda problem: problem.line)
+        first = self.get(kind, Problem(kind, line, message, 0))
+        self[kind] = replace(first, count=first.count + times)
 
 
 class _PredictionRows:

@@ -6,16 +6,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class PublishedScores:
-    """What a publication gives for a model.
+    """What a publication gives for a model."""
 
-    Attributes:
-        name: The publication.
-        split: The files that were scored, ``dev`` or ``test``.
-        size: The size of the model.
-        scores: Task → score key → percent; what was not published is left out.
-    """
-
-    name: str
-    split: str
-    size: str
-    scores: Mapping[str, Mapping[str, float]]
+    name: str  # of the publication
+    split: str  # the files that were scored, ``dev`` or ``test``
+    size: str  # of the model
+    scores: Mapping[str, Mapping[str, float]]  # task → score key → percent, where it was published
