@@ -4,6 +4,7 @@ Any other name ends the reading, before anything was called.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -24,34 +25,27 @@ _NUMPY_CODES = {dtype.str.lstrip("<|"): kind for kind, dtype in DTYPES.items()}
 _MAX_REPEATED = 4  # tied weights are stored once and read by each of their names
 
 
+@dataclass(eq=False, slots=True)
 class NumberKind(PickleValue):
     """A kind of numbers, such as F32; what the name ``torch.FloatStorage`` stands for."""
 
-    __slots__ = ("name",)
-
-    def __init__(self, name: str) -> None:
-        self.name = name
+    name: str
 
 
+@dataclass(eq=False, slots=True)
 class Storage(PickleValue):
-    """A row of numbers kept outside of the pickle, of which tensors are views.
+    """A row of numbers kept outside of the pickle, of which tensors are views."""
 
-    read: number of the first byte, how many → these bytes.
-    """
-
-    __slots__ = ("kind", "read", "size")
-
-    def __init__(self, kind: str, size: int, read: Callable[[int, int], bytearray]) -> None:
-        self.kind, self.size, self.read = kind, size, read
+    kind: str
+    size: int
+    read: Callable[[int, int], bytearray]  # number of the first byte, how many → these bytes
 
 
+@dataclass(eq=False, slots=True)
 class PickledTensor(PickleValue):
     """A tensor as a pickle describes it; ``stored`` is how the rest of the project knows it."""
 
-    __slots__ = ("stored",)
-
-    def __init__(self, stored: StoredTensor) -> None:
-        self.stored = stored
+    stored: StoredTensor
 
 
 class _Mapping(dict[str, Any], PickleValue):

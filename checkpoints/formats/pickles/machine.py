@@ -9,6 +9,7 @@ import pickle
 import pickletools
 import struct
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -35,23 +36,21 @@ class PickleValue:
         raise ValueError(f"a {type(self).__name__.strip('_').lower()} takes no state")
 
 
+@dataclass(eq=False, slots=True)
 class AllowedCallable(PickleValue):
     """What a pickle may call. make: what it stands for here."""
 
-    __slots__ = ("make",)
-
-    def __init__(self, make: Callable[..., Any]) -> None:
-        self.make = make
+    make: Callable[..., Any]
 
 
+@dataclass(eq=False, slots=True)
 class LazyBytes(PickleValue):
-    """Bytes of a file that were not read yet. encoded: as Python 3 writes them in protocol 2, each as a
-    character of UTF-8."""
+    """Bytes of a file that were not read yet."""
 
-    __slots__ = ("begin", "encoded", "length", "path")
-
-    def __init__(self, path: Path, begin: int, length: int, encoded: bool) -> None:
-        self.path, self.begin, self.length, self.encoded = path, begin, length, encoded
+    path: Path
+    begin: int
+    length: int
+    encoded: bool  # as Python 3 writes them in protocol 2, each as a character of UTF-8
 
     def may_hold(self, size: int) -> bool:
         """Whether these can be so many bytes."""
