@@ -67,3 +67,10 @@ def error_of(function: Callable[[], Any]) -> str:
     message = str(caught.value)
     assert "\n" not in message
     return message
+
+
+def check_error(function: Callable[[], Any], path: object, *words: str) -> None:
+    """An InputError that names this file, folder or address, in one line that holds these words."""
+    message = error_of(function)
+    assert message.startswith(f"{path}: ")
+    assert [word for word in words if word not in message] == []

@@ -39,10 +39,7 @@ def start(code: str, web: Web, path: Path, **options: int) -> "subprocess.Popen[
 @pytest.mark.skipif(sys.platform == "win32", reason="no such limits")
 def test_a_disk_that_fills_up_keeps_what_was_fetched(web: Web, tmp_path: Path) -> None:
     out, err = start(_LIMITED, web, tmp_path / "x").communicate(timeout=60)
-    assert out == (
-        f"{tmp_path / 'x'}: cannot be written: File too large; what was fetched is kept: make room and start "
-        "again\n"
-    ), err
+    assert out.startswith(f"{tmp_path / 'x'}: cannot be written: File too large"), err
     kept = (tmp_path / ".x.part").stat().st_size
     assert 900_000 < kept <= 1_000_000
     fetch(known(web), tmp_path / "x", pause=0)

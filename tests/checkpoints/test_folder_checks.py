@@ -12,7 +12,7 @@ from checkpoints.registry import model_folder, resolve
 from checkpoints.tokenizer import tokenizer_of
 from encoders.config import EncoderConfig
 from encoders.tokenizer import Tokenizer
-from tests.checkpoints.golden_folders import GOLDEN, error_of, read
+from tests.checkpoints.golden_folders import GOLDEN, check_error, error_of, read
 from tests.golden.tokenizer_folders import VOCABULARY, write_shape
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c"]
@@ -33,34 +33,28 @@ def test_a_vocabulary_that_fits_is_not_talked_about(
 
 
 def test_ids_beyond_the_embeddings(tmp_path: Path) -> None:
-    assert error_of(lambda: opened(tmp_path, [*WORDS, "d"])) == (
-        f"{tmp_path / 'vocab.txt'}: has 9 pieces, config.json says vocab_size 8; is it another model's?"
-    )
+    check_error(lambda: opened(tmp_path, [*WORDS, "d"]), tmp_path / "vocab.txt", "9 pieces", "vocab_size 8")
 
 
 @pytest.mark.parametrize("size", [9, 1000, 136])
 def test_a_vocabulary_cut_short(tmp_path: Path, size: int, capsys: pytest.CaptureFixture[str]) -> None:
     assert len(opened(tmp_path, WORDS, vocab_size=size)) == 8
-    assert capsys.readouterr().err == (
-        f"warning: {tmp_path / 'vocab.txt'}: has 8 pieces, config.json says vocab_size {size}; is it cut "
-        "short? Missing words become [UNK] or are split into letters\n"
-    )
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"warning: {tmp_path / 'vocab.txt'}: has 8 pieces, config.json says vocab")
 
 
 def test_a_vocabulary_in_another_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     opened(tmp_path, WORDS[::-1])
-    assert capsys.readouterr().err == (
-        f"warning: {tmp_path / 'vocab.txt'}: [PAD] is piece 7, config.json says pad_token_id 0; is it "
-        "another model's, or in another order?\n"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(
+        f"warning: {tmp_path / 'vocab.txt'}: [PAD] is piece 7, config.json says pad_token_id 0;"
     )
 
 
 @pytest.mark.parametrize("missing", WORDS[:5])
 def test_special_pieces_are_there(tmp_path: Path, missing: str) -> None:
     pieces = [word for word in WORDS if word != missing]
-    assert error_of(lambda: opened(tmp_path, pieces)) == (
-        f"{tmp_path / 'vocab.txt'}: lacks {missing}; is it a BERT WordPiece vocabulary?"
-    )
+    check_error(lambda: opened(tmp_path, pieces), tmp_path / "vocab.txt", f"lacks {missing};")
 
 
 CAPITALS = [*WORDS[:5], *(f"{letter}x" for letter in "ABCDEFGH"), *(f"{letter}y" for letter in "abcdefgh")]
@@ -149,7 +143,4 @@ def test_what_was_changed_in_a_folder_of_ours(tmp_path: Path) -> None:
     lines[100], lines[101] = lines[101], lines[100]
     (folder / "vocab.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     tokenizer_of(folder, config)
-    assert error_of(lambda: check_manifest(folder)) == (
-        f"{folder / 'vocab.txt'}: is not what manifest.json says (SHA-256); damaged? take another copy, or "
-        "remove manifest.json if you changed it"
-    )
+    check_error(lambda: check_manifest(folder), folder / "vocab.txt", "SHA-256", "remove manifest.json")

@@ -11,7 +11,7 @@ import pytest
 from checkpoints.folder import read_config
 from checkpoints.matching import HeadUse
 from checkpoints.weight_files import has_weights
-from tests.checkpoints.golden_folders import GOLDEN, Edited, Tensors, error_of, read
+from tests.checkpoints.golden_folders import GOLDEN, Edited, Tensors, check_error, error_of, read
 
 
 def test_missing_folder(tmp_path: Path) -> None:
@@ -22,8 +22,9 @@ def test_missing_folder(tmp_path: Path) -> None:
 def test_a_runs_folder_is_no_model_folder(edited: Edited) -> None:
     folder = edited("bert")
     folder.rename(folder.parent / "best")
-    message = error_of(lambda: read_config(folder.parent))
-    assert message == f"{folder.parent}: is a run's folder; name the model in it, {folder.parent / 'best'}"
+    check_error(
+        lambda: read_config(folder.parent), folder.parent, "a run's folder", str(folder.parent / "best")
+    )
 
 
 def test_missing_files(edited: Edited) -> None:

@@ -18,7 +18,7 @@ from common.errors import InputError
 from common.files import write_json
 from common.model_files import TOKENIZER_FILES
 from encoders.tokenizer import Tokenizer
-from tests.checkpoints.golden_folders import GOLDEN, error_of, read
+from tests.checkpoints.golden_folders import GOLDEN, check_error, read
 from tests.checkpoints.test_several_files import sharded
 from tests.checkpoints.web import Web
 from tests.golden.tokenizer_folders import library_tokenizer
@@ -180,18 +180,13 @@ def test_what_the_hub_may_refuse(web: Web, tmp_path: Path) -> None:
         path = f"/{REPOSITORY}/resolve/{revision}/model.safetensors"
         del web.files[path]
         web.headers[path] = {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT}
-    assert run(web, tmp_path) == (
-        f"error: {REPOSITORY}@{COMMIT}: has none of model.safetensors, pytorch_model.bin, "
-        "model_state.pdparams"
-    )
+    assert run(web, tmp_path).startswith(f"error: {REPOSITORY}@{COMMIT}: has none of model.safetensors, ")
 
 
 def test_offline(web: Web, tmp_path: Path) -> None:
     answer = run(web, tmp_path, offline=True)
-    assert answer == (
-        f"error: {REPOSITORY}@main: config.json is not in the hub's cache, and HF_HUB_OFFLINE forbids to "
-        "fetch it"
-    )
+    assert answer.startswith(f"error: {REPOSITORY}@main: config.json is not in the hub's cache")
+    assert "HF_HUB_OFFLINE" in answer
     assert web.requests == []
 
 
@@ -202,10 +197,8 @@ def test_no_network_is_said_at_once(web: Web, tmp_path: Path) -> None:
     """huggingface_hub would try again for half a minute."""
     begun = time.monotonic()
     answer = run(web, tmp_path, endpoint=NOBODY)
-    assert answer == (
-        f"error: {REPOSITORY}: no such folder here, nor in the hub's cache, and {NOBODY} cannot be reached: "
-        "[Errno 111] Connection refused"
-    )
+    assert answer.startswith(f"error: {REPOSITORY}: no such folder here")
+    assert f"{NOBODY} cannot be reached: [Errno 111] Connection refused" in answer
     assert time.monotonic() - begun < 10
     assert web.requests == []
 
@@ -223,9 +216,7 @@ def test_a_name_beside_folders_that_are_here_is_a_path(
 ) -> None:
     (tmp_path / "models" / "base").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    assert error_of(lambda: resolve("models/bsae")) == (
-        "models/bsae: no such model folder in models; if you mean the hub's model, write models/bsae@main"
-    )
+    check_error(lambda: resolve("models/bsae"), "models/bsae", "in models;", "write models/bsae@main")
     assert web.requests == []
     assert run(web, tmp_path, "models/bsae@main").startswith("error: models/bsae@main: config.json cannot be")
 
