@@ -1,8 +1,6 @@
-"""What a run on SQuAD is asked to do, and the published recipes. No Paddle.
+"""What a run on SQuAD is asked to do, and the published recipes (training/published.py) for it. No Paddle.
 
-``authors``: the ConvBERT authors' (``configure_finetuning.py`` of yitu-opensource/ConvBert), whose head is
-``--qa_head joint``. ``reference``: that of the first Paddle port, JunnYu/paddle_convbert: corrected AdamW, no
-clipping, one learning rate for all sizes.
+The head of the ConvBERT authors is ``--qa_head joint``.
 """
 
 from dataclasses import dataclass

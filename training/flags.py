@@ -5,19 +5,17 @@ import dataclasses
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from common.command_line import SWITCH, CommandParser, count, path
 from common.errors import InputError
 from common.flags import add_lower_case
 from common.json_files import read_json_object
+from encoders.config import EncoderConfig
 from encoders.model_types import MODEL_TYPES
 from training.config import TrainingConfig, check_value, field_names, type_of
 from training.run_config import PresetSettings, RunConfigType, resolve_run
 from training.run_state import ARGS, latest_valid_checkpoint
-
-if TYPE_CHECKING:
-    from encoders.config import EncoderConfig
 
 _NEVER_KEPT = ("output_dir", "resume", "overwrite_output_dir", "config", "help")
 
@@ -170,7 +168,7 @@ def resolve_flags(
     return resolve_run(config, {**vars(flags), **model}, encoder, preset_settings, flags.begun)
 
 
-def find_model(flags: Namespace) -> tuple["EncoderConfig", dict[str, Any]]:
+def find_model(flags: Namespace) -> tuple[EncoderConfig, dict[str, Any]]:
     """Find the model that a run starts with: its configuration, and the fields of ``FineTuningRunConfig`` for
     it. A run that goes on needs no other model than its own last save; if one is named, it must be the one it
     was begun with, however its path is spelled."""
@@ -195,7 +193,7 @@ def find_model(flags: Namespace) -> tuple["EncoderConfig", dict[str, Any]]:
     }  # fmt: skip
 
 
-def check_model_type(model_type: str | None, encoder: "EncoderConfig", folder: str) -> None:
+def check_model_type(model_type: str | None, encoder: EncoderConfig, folder: str) -> None:
     """Raise InputError if --model_type is given and is not what the model folder says."""
     if model_type and model_type != encoder.model_type:
         raise InputError(f"--model_type {model_type}: {folder}/config.json says {encoder.model_type}")

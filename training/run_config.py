@@ -3,20 +3,13 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 from common.errors import InputError
 from common.python_api import arguments
-from training.config import (
-    FineTuningConfig,
-    TrainingConfig,
-    read_config_file,
-    resolve,
-)
+from encoders.config import EncoderConfig
+from training.config import FineTuningConfig, TrainingConfig, read_config_file, resolve
 from training.published import default_preset
-
-if TYPE_CHECKING:
-    from encoders.config import EncoderConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,14 +43,14 @@ class FineTuningRunConfig(RunConfig):
 
 RunConfigType = TypeVar("RunConfigType", bound=RunConfig)
 # Preset's name, empty for none, and network's shape → the settings that the preset sets.
-PresetSettings = Callable[[str, "EncoderConfig"], Mapping[str, Any]]
+PresetSettings = Callable[[str, EncoderConfig], Mapping[str, Any]]
 _NOT_FLAGS = ("training", "model_sha256", "saved")
 
 
 def resolve_run(
     config: type[RunConfigType],
     values: Mapping[str, Any],
-    encoder: "EncoderConfig",
+    encoder: EncoderConfig,
     preset_settings: PresetSettings,
     begun: Mapping[str, Any] | None = None,
     training: type[TrainingConfig] | None = None,
