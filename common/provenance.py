@@ -108,11 +108,8 @@ def model_digest(sha256: Mapping[str, str], weights: Sequence[str], config: str)
 
 
 def recorded_digest(folder: Path) -> str:
-    """The digest of a model folder of ours, from the folder's own manifest and without reading its weights.
-
-    Raises:
-        InputError: There is no manifest, or it is not that of a model folder.
-    """
+    """The digest of a model folder of ours, from its own manifest (else InputError), without reading its
+    weights."""
     path = folder / MANIFEST
     digests = read_json_object(path).get("sha256")
     digests = digests if isinstance(digests, dict) else {}

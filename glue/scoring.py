@@ -106,16 +106,9 @@ def present(splits: Sequence[Split], data_dir: Path) -> list[Split]:
 def dev_scores(
     config: EncoderConfig, splits: Sequence[SplitFeatures], predictions: Sequence[SplitPredictions]
 ) -> dict[str, float]:
-    """The task's scores, ``main``, and ``loss``: the mean over all rows of all dev files.
-
-    What is scored is what a prediction file would say, so both give the same number. Classes are compared as
-    ids in the table's order (F1's positive class is the second).
-
-    Args:
-        config: The model's configuration.
-        splits: The dev files; where some of the task's are missing there is no ``main``.
-        predictions: The model's predictions for each of them.
-    """
+    """The task's scores, ``main`` (unless some of its dev files are missing), and ``loss``, the mean over all
+    rows. What is scored is what a prediction file would say, so both give the same number. Classes are
+    compared as ids in the table's order (F1's positive class is the second)."""
     task, pairs, losses = predictions[0].task, [], []
     for split, part in zip(splits, predictions, strict=True):
         gold = targets_of(split.examples, task.labels, 1.0) if task.labels else _scores(split)

@@ -42,10 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def curves_of(folder: Path) -> dict[str, Points]:
-    """The training loss and the held-out scores of a run's history, each with its steps.
-
-    InputError where the folder has no history, or one in which nothing was measured.
-    """
+    """The training loss and the held-out scores of a run's history with their steps; InputError if none."""
     history = folder / "history.jsonl"
     if not history.is_file():
         raise InputError("no such file; name a folder that run_pretrain left", path=history)

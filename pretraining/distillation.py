@@ -112,12 +112,8 @@ class Distillation:
         return error / 2
 
     def evaluate(self) -> dict[str, float]:
-        """Score the held-out examples.
-
-        Returns:
-            The losses (0 perfect, 1 as good as the mean), and the mean cosine of tokens and of sentence
-            vectors to the teacher's (−1 to 1, 1 the same). ``main`` is the tokens' cosine.
-        """
+        """The losses (0 perfect, 1 as good as the mean), and the mean cosine of tokens and of sentence
+        vectors to the teacher's (−1 to 1, 1 the same). ``main`` is the tokens' cosine."""
         sums = np.zeros(7)
         for batch in own_share(self.held_out):
             compared, tokens = self._compare(batch), tokens_of(batch)

@@ -60,11 +60,7 @@ def _folder(name: str) -> str:
 def read_network(
     model_name_or_path: str, init_from_ckpt: str, tokenizer: str, teacher: str, lower_case: bool | None = None
 ) -> tuple[EncoderConfig, Tokenizer]:
-    """Read the network's shape and its tokenizer, of what ``resolve_sources`` gave.
-
-    Raises:
-        InputError: The vocabulary is not that of the teacher, or of the weights to begin with.
-    """
+    """Read the network's shape and its tokenizer; InputError where its vocabulary is not the others'."""
     if is_by_name(model_name_or_path):
         try:
             source = teacher or tokenizer or init_from_ckpt or resolve(VOCABULARY)

@@ -150,13 +150,9 @@ class Detection:
         return losses.sum() if mask is None else (losses * paddle.to_tensor(mask)).sum()
 
     def evaluate(self) -> dict[str, float]:
-        """Score the held-out examples.
-
-        Returns:
-            The generator's loss and accuracy at masked tokens; the network's loss and ``detection_scores`` at
-            all real ones, of which replaced_share were replaced. ``main`` is the AUC, which unlike the
-            accuracy does not reward calling everything original.
-        """
+        """The generator's loss and accuracy at masked tokens; the network's loss and ``detection_scores`` at
+        all real ones, of which replaced_share were replaced. ``main`` is the AUC, which unlike the accuracy
+        does not reward calling everything original."""
         sums, replaced, logits = np.zeros(5), [], []
         for batch in own_share(self.held_out):
             output, real = self._run(batch), real_of(batch.original)

@@ -112,14 +112,7 @@ def refuse_own_sources(output_dir: str | Path, sources: Iterable[str | Path | No
 
 
 class FineTuningTask(TrainingTask):
-    """What fine-tuning tasks have in common: they start with a model folder, or with a save of their own.
-
-    Attributes:
-        config: What the run is asked to do.
-        folder: The model folder that it starts with.
-        checkpoint: What is in it.
-        model: The network, from ``build`` on.
-    """
+    """What fine-tuning tasks have in common: they start with a model folder, or with a save of their own."""
 
     model: paddle.nn.Layer
 

@@ -40,19 +40,9 @@ class TrainingStep:
             self.fgm = FGM(model.encoder.embeddings.word, config.fgm)
 
     def __call__(self, batches: Sequence[Any], learning_rate: float, step: int = 0) -> tuple[float, int]:
-        """Take a step in which every row counts alike, however the rows are dealt out to batches.
-
-        Args:
-            batches: Those of this process; together they make the step.
-            learning_rate: The peak of the parameters' rates in this step.
-            step: Its number, counted from 0.
-
-        Returns:
-            The mean loss of the rows of all processes, and how many these are.
-
-        Raises:
-            InputError: The loss is not finite.
-        """
+        """Take a step in which every row counts alike, however the rows are dealt out to batches of this
+        process. ``step`` is its number, counted from 0. Returns the mean loss of the rows of all processes
+        and how many these are; InputError where the loss is not finite."""
         self.model.train()
         if not on_cpu():  # dropout there draws from Paddle's generator: no state of it needs to be kept
             paddle.seed(hash((self.config.seed, distributed.rank(), step)) % 2**31)
