@@ -23,7 +23,7 @@ _COMPRESSED = (
 _LFS = b"version https://git-lfs.github.com/spec/"
 _WEB_PAGE = re.compile(rb"\s*<(!doctype\s+html|html)\b", re.IGNORECASE)
 _LOOKED_AT = 512  # bytes
-# Characters of a text to classify. Of a longer one a network sees no more than of this, while the tokeniser
+# Characters of a text to classify. Of a longer one a network sees no more than of this, while the tokenizer
 # takes a hundred bytes of memory for each.
 LONGEST_TEXT = 1_000_000
 

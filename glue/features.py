@@ -99,7 +99,7 @@ def in_both_orders(split: SplitFeatures, tokenizer: Tokenizer, max_length: int) 
 
 
 def _tokenised(rows: Rows, tokenizer: Tokenizer, max_length: int) -> Features:
-    """The rows' tokens. They follow from texts, tokeniser and length, so these are the cache's key."""
+    """The rows' tokens. They follow from texts, tokenizer and length, so these are the cache's key."""
     parts = [_FORMAT, tokenizers.__version__, len(rows.examples), tokenizer.digest, max_length]
     key = hashlib.sha256(repr(parts).encode())
     # No cell holds a TAB or a line feed.

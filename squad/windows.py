@@ -23,7 +23,7 @@ from squad.data import Dataset
 
 CUTTING = ("doc_stride", "max_query_length")  # how texts were cut, kept beside max_seq_length
 _SPECIALS = 3  # [CLS] and two [SEP]
-_CHUNK = 1000  # texts; what the tokeniser returns is large
+_CHUNK = 1000  # texts; what the tokenizer returns is large
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 

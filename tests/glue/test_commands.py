@@ -95,7 +95,7 @@ def test_training_evaluation_and_the_written_file_give_the_same_scores(
 
 
 @pytest.mark.parametrize("name", ["cola", "sts-b", "mnli"])
-def test_hand_in_files(runs: Path, sample_dir: Path, tmp_path: Path, name: str) -> None:
+def test_submission_files(runs: Path, sample_dir: Path, tmp_path: Path, name: str) -> None:
     task = TASKS[name]
     run_predict.main(
         ["--task_name", name, "--ckpt_path", str(runs / name), "--data_dir", str(sample_dir),

@@ -1,4 +1,4 @@
-"""The commands on model folders whose tokeniser is tokenizer.json alone, and --do_lower_case."""
+"""The commands on model folders whose tokenizer is tokenizer.json alone, and --do_lower_case."""
 
 import json
 import shutil
@@ -52,7 +52,7 @@ def of(workplace: Path, model: Path | str, *more: object) -> list[str]:
 
 
 @pytest.mark.parametrize("model", ["best", "last"])
-def test_a_run_keeps_the_tokeniser(workplace: Path, model: str) -> None:
+def test_a_run_keeps_the_tokenizer(workplace: Path, model: str) -> None:
     before, after = Tokenizer(workplace / "model"), Tokenizer(workplace / "run" / model)
     assert after.encode_plain([TEXT]) == before.encode_plain([TEXT])
     assert after.vocabulary == before.vocabulary

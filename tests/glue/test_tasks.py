@@ -26,8 +26,8 @@ BENCHMARK = {
     "wnli": ("WNLI", (635, 71, 146), ["sentence1", "sentence2"], "label", ["0", "1"],
              ["accuracy"], "accuracy"),
 }
-# file of the hand-in: the official test file it answers, its rows
-HAND_IN = {
+# submission file: the official test file it answers, its rows
+SUBMISSION_FILES = {
     "CoLA.tsv": ("CoLA/test.tsv", 1063), "SST-2.tsv": ("SST-2/test.tsv", 1821),
     "MRPC.tsv": ("MRPC/test.tsv", 1725), "STS-B.tsv": ("STS-B/test.tsv", 1379),
     "QQP.tsv": ("QQP/test.tsv", 390965), "MNLI-m.tsv": ("MNLI/test_matched.tsv", 9796),
@@ -71,9 +71,9 @@ def test_rows_of_each_mnli_file():
     }
 
 
-def test_the_hand_in_is_the_eleven_official_files():
+def test_the_submission_is_the_eleven_official_files():
     result = {split.submission_file: (split.file, split.rows) for _, split in submission_files()}
-    assert result == HAND_IN
+    assert result == SUBMISSION_FILES
     assert len(list(submission_files())) == 11  # no name twice
 
 

@@ -1,4 +1,4 @@
-"""Rows, a tokeniser that counts, and an empty cache."""
+"""Rows, a tokenizer that counts, and an empty cache."""
 
 import shutil
 from pathlib import Path

@@ -129,7 +129,7 @@ def test_another_vocabulary_is_another_entry(
     assert len(list(cache.iterdir())) == 2
 
 
-def test_other_tokeniser_settings_are_another_entry(
+def test_other_tokenizer_settings_are_another_entry(
     data: Path, tokenizer: Tokenizer, cache: Path, tmp_path: Path
 ) -> None:
     load(data, tokenizer)
@@ -140,7 +140,7 @@ def test_other_tokeniser_settings_are_another_entry(
     assert len(list(cache.iterdir())) == 2
 
 
-def test_another_tokeniser_version_is_another_entry(
+def test_another_tokenizer_version_is_another_entry(
     data: Path, tokenizer: Tokenizer, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load(data, tokenizer)
