@@ -97,6 +97,9 @@ def _index_column(header: Sequence[str]) -> int | None:
 def _notes(rows: Rows, task: Task, aliases: dict[str, str]) -> list[str]:
     """Notes on a file that was read. aliases: names in it → the labels that they mean."""
     notes = []
+    if rows.skipped_lines:
+        lines = ", ".join(map(str, rows.skipped_lines))
+        notes.append(f"{rows.path}: skipped {len(rows.skipped_lines)} defective rows, lines {lines}")
     if aliases:
         pairs = ", ".join(f"{name} is {label}" for name, label in sorted(aliases.items()))
         notes.append(f"{rows.path}: labels of {task.name}: {pairs}")

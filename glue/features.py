@@ -37,7 +37,6 @@ class SplitFeatures:
     digest: str
     examples: list[Example]
     features: Features
-    skipped_lines: list[int]
     rows: int
     notes: tuple[str, ...] = ()
 
@@ -60,18 +59,8 @@ def load_split(
             "for three special tokens and one of each text"
         )
     rows = read_split(task, split, data_dir)
-    digest = sha256_of(rows.path)
-    features = _tokenised(rows, tokenizer, max_length)
-    return SplitFeatures(
-        split,
-        rows.path,
-        digest,
-        rows.examples,
-        features,
-        rows.skipped_lines,
-        len(rows.examples),
-        tuple(rows.notes),
-    )
+    path, examples, features = rows.path, rows.examples, _tokenised(rows, tokenizer, max_length)
+    return SplitFeatures(split, path, sha256_of(path), examples, features, len(examples), tuple(rows.notes))
 
 
 def targets_of(examples: Sequence[Example], labels: Sequence[str], target_scale: float) -> np.ndarray:

@@ -114,9 +114,6 @@ class SentenceTask(FineTuningTask):
     def notes(self) -> list[str]:
         notes = []
         for part in [self.train, *self.dev]:
-            if part.skipped_lines:
-                lines = ", ".join(map(str, part.skipped_lines))
-                notes.append(f"{part.path}: skipped {len(part.skipped_lines)} defective rows, lines {lines}")
             notes += [part.described(), *part.notes]
         if self.keeps_head and not self.config.label_map:
             notes += naming_notes(self.folder, self.checkpoint.config, self.encoder)

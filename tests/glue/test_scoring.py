@@ -24,7 +24,7 @@ def answered(
     """Predictions of a network that gives just these logits."""
     split = task.of_kind("dev")[part]
     examples = [Example(("a",), label) for label in labels]
-    features = SplitFeatures(split, Path("dev.tsv"), "", examples, EMPTY, [], len(examples))
+    features = SplitFeatures(split, Path("dev.tsv"), "", examples, EMPTY, len(examples))
     fixed = np.array(logits, dtype=np.float32)
     monkeypatch.setattr(scoring, "predict_logits", lambda *_: fixed)
     return features, predict(None, config, task, features, 8)

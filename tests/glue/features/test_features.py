@@ -26,7 +26,7 @@ def test_a_split_is_its_rows_in_order(data: Path, tokenizer: Tokenizer) -> None:
     assert [example.texts for example in split.examples] == texts(PAIRS)
     assert split.path == data / "MRPC" / "train.tsv"
     assert split.digest == sha256_of(split.path)
-    assert (split.split, split.rows, split.skipped_lines) == (TRAIN, 3, [])
+    assert (split.split, split.rows, split.notes) == (TRAIN, 3, ())
     assert split.features.targets is None
 
 
@@ -41,7 +41,7 @@ def test_skipped_lines_are_not_tokenised(tmp_path: Path, tokenizer: Tokenizer) -
     )
     qqp = TASKS["qqp"]
     split = load_split(qqp, qqp.of_kind("train")[0], tmp_path, tokenizer, 128)
-    assert (split.rows, split.skipped_lines) == (2, [3])
+    assert (split.rows, split.notes) == (2, (f"{split.path}: skipped 1 defective rows, lines 3",))
     assert rows_of(split.features) == tokenizer.encode([("good film", "bad film"), ("what", "who")], 128)
 
 
