@@ -81,7 +81,8 @@ def _read_split(
     task: Task, results: Sequence[TrialResult], split: Split, data_dir: Path
 ) -> list[SplitPredictions]:
     """A file's predictions by each run, made by its best model from the official file that is there now."""
-    file, parts = find_file(data_dir, split), []
+    file = find_file(data_dir, split)
+    parts: list[SplitPredictions] = []
     data = {split.file: sha256_of(file)}
     for result in results:
         path = npz_path(predictions_folder(result.folder, split.kind), split)
@@ -94,16 +95,17 @@ def _read_split(
             raise InputError(f"was not predicted from this {file}; sweep again with it", path=path)
         if difference(Provenance(recorded_digest(best)), part.provenance):
             raise InputError(f"is not of the checkpoint in {best}; sweep again to predict again", path=path)
+        if parts and len(part.logits) != len(parts[0].logits):
+            message = (
+                f"{len(part.logits)} rows, but {len(parts[0].logits)} by {results[0].trial}; sweep again"
+            )
+            raise InputError(message, path=path)
         parts.append(part)
     return parts
 
 
 def _stack(task: Task, parts: Sequence[SplitPredictions]) -> np.ndarray:
     """(runs, N, L), columns in the table's order of labels."""
-    rows = {len(part.logits) for part in parts}
-    if len(rows) > 1:
-        name = parts[0].split.submission_file
-        raise InputError(f"{task.name}: the runs' {name} have different row counts: {sorted(rows)}")
     if task.is_regression:
         return np.stack([part.logits for part in parts])
     return np.stack([part.logits[:, [part.labels.index(name) for name in task.labels]] for part in parts])

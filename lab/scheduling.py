@@ -27,7 +27,7 @@ from lab.trial_store import (
     record_path,
     write_record,
 )
-from training.run_state import Stage, read_run_state
+from training.run_state import ARGS, Stage, read_run_state
 
 KEPT = Outcome(DONE, "was done before")
 _REFRESH_SECONDS = 1.0
@@ -87,7 +87,8 @@ class Sweep:
             with suppress(InputError, OSError):
                 difference = self.difference(trial)
             if difference:
-                raise InputError(f"{difference}; {_REMEDY}")
+                path = trial.folder(self.resolver.runs) / ARGS
+                raise InputError(f"{difference}; {_REMEDY}", path=path)
 
     def difference(self, trial: Trial) -> str:
         """How the run in a trial's folder was made otherwise than the plan says; empty if it was not, or if
@@ -162,7 +163,7 @@ class Sweep:
                 return outcome
             config = self.resolve(trial, source)
             if difference := self.resolver.difference(config):
-                return Outcome(FAILED, f"{difference}; {_REMEDY}")
+                return Outcome(FAILED, f"{folder / ARGS}: {difference}; {_REMEDY}")
             before = self.outcome_before(config)
             if before is not None and before != KEPT:
                 write_record(runs, trial, before)

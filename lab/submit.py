@@ -145,7 +145,8 @@ def _ensemble(task: Task, results: Sequence["TrialResult"], sweep: "Sweep", plan
     resolver, done = sweep.resolver, {result.trial for result in results}
     for trial in sweep.trials:
         if trial.name in done and (difference := sweep.difference(trial)):
-            raise InputError(f"{difference}; take the plan, the checkpoints and the files of the sweep")
+            message = f"{difference}; take the plan, the checkpoints and the files of the sweep"
+            raise InputError(message, path=trial.folder(resolver.runs) / "args.json")
     ensemble = build_ensemble(task, results, resolver.data_dir, plan.ensemble_size, plan.methods)
     details = {**describe_ensemble(ensemble, resolver.runs), "runs": len(results)}
     return TaskAnswers(task, details, ensemble.predictions)

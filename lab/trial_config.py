@@ -113,7 +113,7 @@ class TrialResolver:
         if not differences:
             return ""
         name = f" ({model})" if differences[0].startswith("model ") else ""
-        return f"{path}: was made with {differences[0]}{name}"
+        return f"was made with {differences[0]}{name}"
 
     def _files(self, task: str, kind: str) -> tuple[tuple[str, int], ...]:
         """SHA-256 and rows of each file of a kind; InputError if one is missing."""

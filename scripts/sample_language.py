@@ -180,7 +180,7 @@ ASIDES = (
     "The {person3} who had {verb3} the {object3} and the {object4} was {adjective3} and {adjective4}, too.",
     "After that the {adjective3} {person3} and the {person4} went to the {place3} and then to the {place4}.",
 )
-# Raw quotes of all kinds, accents, symbols, CJK: what readers and tokenisers stumble over.
+# Raw quotes of all kinds, accents, symbols, CJK: what readers and tokenizers stumble over.
 DECORATIONS = (
     '" {}', '{} "', "Hm... {}", "{} — at the café", '"{}" they said', "{} (中文)", "{} '' ok",
     "{} € 20 & ½!", "naïve: {}",

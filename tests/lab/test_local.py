@@ -11,9 +11,8 @@ import pytest
 from common.errors import InputError
 from glue.config import GlueRunConfig, GlueTrainingConfig
 from lab.command_chain import chain_command, chain_environment, last_line
-from lab.estimate import estimate_seconds
+from lab.estimate import Speed, estimate_seconds
 from lab.local import worker_slots
-from lab.speed import Speed
 from lab.trial_config import TrialConfig
 from lab.trial_run import WorkerSlot, _StoppedError, run_trial
 from lab.trial_store import DONE, FAILED, STOPPED

@@ -111,7 +111,7 @@ def test_marks_of_cola_and_scores_of_sts_b(sample_dir):
     assert len(set(scores)) > 10
 
 
-def test_texts_are_what_tokenisers_stumble_over(sample_dir):
+def test_texts_are_what_tokenizers_stumble_over(sample_dir):
     texts = " ".join(
         text for file in FILES for example in examples(sample_dir, file) for text in example.texts
     )
