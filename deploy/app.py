@@ -7,12 +7,12 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from prometheus_client import generate_latest
 from pydantic import BaseModel
-from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.exceptions import HTTPException
 
 from checkpoints.labels import label_names
 from deploy.batcher import Batcher, Batching, QueueFullError, RowAnswer
@@ -184,8 +184,8 @@ class Service:
         async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
             return refusal(request.url.path, *_first_fault(error))
 
-        @self.routes.exception_handler(StarletteHTTPException)
-        async def refused(request: Request, error: StarletteHTTPException) -> JSONResponse:
+        @self.routes.exception_handler(HTTPException)
+        async def refused(request: Request, error: HTTPException) -> JSONResponse:
             reason = str(error.detail)
             if error.status_code == 404:
                 paths = sorted(["/docs", *self.routes.openapi()["paths"]])

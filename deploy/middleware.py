@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -32,14 +33,6 @@ class Metrics:
         self.batch_rows = Histogram("batch_rows", "Rows of a batch", buckets=_ROWS, registry=to)
         Gauge("queue_rows", "Rows that wait", registry=to).set_function(waiting)
         Gauge("model_info", "The model's digest", ["digest"], registry=to).labels(digest).set(1)
-
-
-class Refusal(Exception):  # noqa: N818 (an answer, not an error of ours)
-    """A request that is not let in."""
-
-    def __init__(self, status: int, reason: str, **headers: str) -> None:
-        super().__init__(reason)
-        self.status, self.headers = status, headers
 
 
 def refusal(path: str, status: int, reason: str, headers: dict[str, str] | None = None) -> JSONResponse:
@@ -93,8 +86,9 @@ class RequestMiddleware:
             self._check(scope)
             if await self._receive_body(body, receive):
                 await self._answer(scope, bytes(body), receive, counted_send)
-        except Refusal as reason:
-            await refusal(path, reason.status, str(reason), reason.headers)(scope, receive, counted_send)
+        except HTTPException as error:
+            answer = refusal(path, error.status_code, error.detail, dict(error.headers or {}))
+            await answer(scope, receive, counted_send)
         finally:
             self._running -= 1
             self._held -= len(body)
@@ -116,14 +110,14 @@ class RequestMiddleware:
             answering.cancel()
 
     def _check(self, scope: Scope) -> None:
-        """Raise Refusal for what can be refused before its body has come."""
+        """HTTPException for what can be refused before its body has come."""
         self._check_host(scope)
         headers = dict(scope["headers"])
         if self._token and scope["path"] not in _OPEN_PATHS:
             given = headers.get(b"authorization", b"")
             if not hmac.compare_digest(given, b"Bearer " + self._token):
-                scheme = {"www-authenticate": "Bearer"}
-                raise Refusal(401, "give the service's token as Authorization: Bearer …", **scheme)
+                reason = "give the service's token as Authorization: Bearer …"
+                raise HTTPException(401, reason, {"www-authenticate": "Bearer"})
         if self._running > self._limits.requests:
             self._make_room(f"{self._limits.requests} requests are being answered already")
         length = headers.get(b"content-length", b"").lstrip(b"0")  # int takes no more than 4300 digits
@@ -131,7 +125,7 @@ class RequestMiddleware:
             raise self._too_large()
         kind = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
         if scope["method"] == "POST" and scope["path"] in self._paths and kind != b"application/json":
-            raise Refusal(415, "send JSON, with Content-Type: application/json")
+            raise HTTPException(415, "send JSON, with Content-Type: application/json")
 
     def _check_host(self, scope: Scope) -> None:
         hosts = [value for name, value in scope["headers"] if name == b"host"]
@@ -140,13 +134,13 @@ class RequestMiddleware:
         host = host_of(hosts[0]) if len(hosts) == 1 else None
         if host is None:
             given = f"{len(hosts)} of them" if len(hosts) != 1 else ascii(hosts[0].decode("latin-1")[:100])
-            raise Refusal(400, f"a request needs one Host header with a host's name, found {given}")
+            raise HTTPException(400, f"a request needs one Host header with a host's name, found {given}")
         if not self._hosts.allow(host):
             reason = f"this service does not answer for the host {host[:100]}; if it should, start it with"
-            raise Refusal(421, f"{reason} --allowed_hosts {host[:100]}")
+            raise HTTPException(421, f"{reason} --allowed_hosts {host[:100]}")
 
-    def _too_large(self) -> Refusal:
-        return Refusal(413, f"the request is larger than {self._limits.body} bytes")
+    def _too_large(self) -> HTTPException:
+        return HTTPException(413, f"the request is larger than {self._limits.body} bytes")
 
     async def _receive_body(self, body: bytearray, receive: Receive) -> bool:
         """Fill the body; False if the other side went away."""
@@ -155,12 +149,13 @@ class RequestMiddleware:
         try:
             return await asyncio.wait_for(reading, self._limits.seconds)
         except (TimeoutError, asyncio.TimeoutError):
-            raise Refusal(408, "the request did not arrive in time", connection="close") from None
+            reason = "the request did not arrive in time"
+            raise HTTPException(408, reason, {"connection": "close"}) from None
         except asyncio.CancelledError:
             if reading in self._reading:  # it is not the reading alone that ends
                 raise
             reason = f"the request took more than {MIN_BODY_SECONDS:g} s to arrive, and others wait"
-            raise Refusal(408, reason, connection="close") from None
+            raise HTTPException(408, reason, {"connection": "close"}) from None
         finally:
             self._reading.pop(reading, None)
 
@@ -180,10 +175,10 @@ class RequestMiddleware:
                 return True
 
     def _make_room(self, reason: str) -> None:
-        """Give up the request whose body has been coming for longest; Refusal if that is not long."""
+        """Give up the request whose body has been coming for longest; HTTPException if that is not long."""
         reading, since = next(iter(self._reading.items()), (None, 0.0))
         if reading is None or time.monotonic() - since < MIN_BODY_SECONDS:
-            raise Refusal(429, f"{reason}; try again later", **{"retry-after": "1"})
+            raise HTTPException(429, f"{reason}; try again later", {"retry-after": "1"})
         del self._reading[reading]
         reading.cancel()
 

@@ -9,6 +9,7 @@ import pytest
 
 from checkpoints import registry
 from checkpoints.folder import check_manifest, read_config
+from checkpoints.mapping import expected_shapes
 from checkpoints.registry import PADDLENLP_MODELS, SHIPPED, StoredModel, model_folder, resolve
 from checkpoints.tokenizer import tokenizer_of
 from checkpoints.weight_files import open_weights
@@ -125,8 +126,6 @@ def test_the_store_without_network(web: Web, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_names_of_paddlenlp() -> None:
     """Sizes of the published encoders, in millions of parameters, each one's pooler apart."""
-    from checkpoints.mapping import expected_shapes
-
     counts = {}
     for name, model in PADDLENLP_MODELS.items():
         shapes = expected_shapes(EncoderConfig(**model.settings))

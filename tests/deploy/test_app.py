@@ -181,7 +181,7 @@ def test_a_body_that_is_not_called_json_is_refused(url: str) -> None:
 
 
 def test_a_request_that_does_not_come_is_given_up(model: Model) -> None:
-    with running(model, Limits(seconds=0.2)) as url:
+    with running(model, Limits(seconds=0.5)) as url:
         request = post("/predict", b'{"text": "a"}')
         assert b" 408 " in raw(url, request[:-3])
 

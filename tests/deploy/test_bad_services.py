@@ -20,6 +20,7 @@ from common.errors import InputError
 from deploy import client as client_module
 from deploy.client import Client
 from deploy.client import main as ask
+from deploy.open_files import RESERVE, room_for
 
 OK = b"HTTP/1.1 200 OK\r\n"
 Behaviour = Callable[[], Iterator[bytes]]
@@ -173,8 +174,6 @@ def test_more_clients_than_descriptors_are_refused(tmp_path: Path, monkeypatch: 
 
 
 def test_the_soft_limit_is_raised_where_it_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    from deploy.open_files import RESERVE, room_for
-
     resource = pytest.importorskip("resource")
     limits, infinite = [256, 1024], resource.RLIM_INFINITY
     monkeypatch.setattr(resource, "getrlimit", lambda _: tuple(limits))
@@ -195,8 +194,6 @@ def test_the_soft_limit_is_raised_where_it_can_be(monkeypatch: pytest.MonkeyPatc
 
 def test_without_such_limits_there_is_room_for_what_select_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
-
-    from deploy.open_files import room_for
 
     monkeypatch.setitem(sys.modules, "resource", None)
     assert room_for(100) == 100
