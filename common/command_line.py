@@ -107,8 +107,8 @@ class CommandParser(argparse.ArgumentParser):
     def fall_back_on(self, values: Mapping[str, Any]) -> list[str]:
         """Take these for flags that are not given, by name; none is required any more.
 
-        Returns the names of those that were and have no value here. ValueError for what no flag takes;
-        other values are read as if they were given.
+        Returns the names of those that were and have no value here, ``a|b`` where one of two was. ValueError
+        for what no flag takes; other values are read as if they were given.
         """
         missing = []
         for action in self._actions:
@@ -121,6 +121,11 @@ class CommandParser(argparse.ArgumentParser):
             elif action.required:
                 missing.append(action.dest)
             action.required = False
+        for group in self._mutually_exclusive_groups:
+            names = [action.dest for action in group._group_actions]
+            if group.required and all(values.get(name) is None for name in names):
+                missing.insert(0, "|".join(names))
+            group.required = False
         return missing
 
     def error(self, message: str) -> NoReturn:
@@ -132,7 +137,9 @@ class CommandParser(argparse.ArgumentParser):
 
     def format_help(self) -> str:
         """The help, whose first line shows what is required and leaves the other flags to the list below."""
-        required = [action for action in self._get_optional_actions() if action.required]
+        firsts = [group._group_actions[0] for group in self._mutually_exclusive_groups if group.required]
+        optional = self._get_optional_actions()
+        required = [action for action in optional if action.required or action in firsts]
         self.usage = self.usage or self._short_usage([*self._get_positional_actions(), *required])
         return super().format_help()
 

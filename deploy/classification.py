@@ -28,8 +28,8 @@ class ClassificationModel(Model):
         super().__init__(engine, tokenizer, digest, max_length)
         self.task, self.labels = find_task(self.config.finetuning_task), label_names(self.config)
         self.texts = (1, 2) if self.config.reads_pairs else (1,)
-        if self.task is not None:
-            self.text_columns = tuple(self.task.text_columns)
+        if self.task is not None or self.config.text_columns:
+            self.text_columns = self.task.text_columns if self.task else self.config.text_columns or ()
             self.texts = (len(self.text_columns),)
         if 1 not in self.texts:
             check_pairs(self.config)

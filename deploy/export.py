@@ -21,6 +21,8 @@ from common.command_line import CommandParser, path, run
 from common.errors import UsageError
 from deploy.answering import add_model_path
 from deploy.rows import TextRow, column_choices, read_rows
+from glue.arguments import add_task_file
+from glue.task_file import read_task_file
 
 MAX_INPUT_ROWS = 256  # of --input, that a graph is compared on
 
@@ -48,6 +50,7 @@ def make_parser() -> CommandParser:
         metavar="DIR",
         help="of --int8: official data whose dev files are scored (default: the download cache)",
     )
+    add_task_file(parser, "of --int8: the task of your own that the model answers")
     return parser
 
 
@@ -55,8 +58,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
     if flags.int8 and flags.format != "onnx":
         raise UsageError("--int8 needs --format onnx")
-    if flags.data_dir and not flags.int8:
-        raise UsageError("--data_dir is for --int8")
+    if (flags.data_dir or flags.task_file) and not flags.int8:
+        raise UsageError("--data_dir and --task_file are for --int8")
     os.environ.setdefault("GLOG_minloglevel", "2")  # Paddle's notes on every graph it writes
     from checkpoints.folder import digest_of
     from deploy.model_loading import load_network
@@ -68,6 +71,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     folder, network, tokenizer = load_network(flags.model_path, flags.do_lower_case, flags.label_map)
     target, finish = flags.save_inference_dir, None
     if flags.int8:
+        if flags.task_file:
+            read_task_file(flags.task_file)
         from deploy.quantization import quantizer
 
         finish = quantizer(folder, network.config, flags.data_dir)

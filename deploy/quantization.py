@@ -83,11 +83,13 @@ def _scorer(folder: Path, config: EncoderConfig, data_dir: str | None) -> _Score
     task = find_task(name)
     if task is None:
         fault = f"finetuning_task is {name!r}" if name else "there is no finetuning_task"
-        remedy = f"write the task's name there ({', '.join(TASKS)}), or leave --int8 out"
+        remedy = (
+            f"write the task's name there ({', '.join(TASKS)}) or name your --task_file, or leave --int8 out"
+        )
         reason = f"{fault}, so that --int8 cannot tell what it costs; {remedy}"
         raise InputError(reason, path=config_path(folder))
     config_for_task(folder, config, task, None)
-    data = data_folder(data_dir)
+    data = data_folder(data_dir, task)
     for split in task.of_kind("dev"):
         read_split(task, split, data)
     return lambda exported: _glue_scores(exported, task, data)

@@ -40,6 +40,7 @@ class EncoderConfig:
         target_scale: A regression head's output times this is the score (STS-B on [0, 1]: 5).
         finetuning_task: What the head was trained for; empty in a pretrained model.
         max_seq_length: On how many tokens; 0 in a pretrained model.
+        text_columns: What the texts are called in the files of a task of the user's own, one or two.
 
     Raises:
         InputError: It names the first value that no network can have.
@@ -72,6 +73,7 @@ class EncoderConfig:
     id2label: dict[int, str] = field(default_factory=dict)
     finetuning_task: str = ""
     max_seq_length: int = 0
+    text_columns: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         self._check_model_type()
@@ -119,6 +121,9 @@ class EncoderConfig:
         for name, kind in (("use_task_id", bool), ("reference_padding", bool), ("finetuning_task", str)):
             value = getattr(self, name)
             _require(isinstance(value, kind), f"{name} must be a {kind.__name__}, not", value)
+        columns = self.text_columns
+        are_names = columns is None or (len(columns) in (1, 2) and all(isinstance(c, str) for c in columns))
+        _require(are_names, "text_columns must be one name or two, not", columns)
 
     def _check_relations(self) -> None:
         heads, hidden = self.attention_heads, self.hidden_size
@@ -255,6 +260,10 @@ def from_json(values: dict[str, Any]) -> EncoderConfig:
         kept = {key: value for key, value in kept.items() if is_field_of(model_type, key)}
         if model_type not in ("convbert", "electra"):
             kept["embedding_size"] = kept.get("hidden_size", EncoderConfig.hidden_size)
+    if "text_columns" in kept:
+        columns = kept["text_columns"]
+        _require(isinstance(columns, list), "text_columns must be a list of names, not", columns)
+        kept["text_columns"] = tuple(columns)
     kept["id2label"] = _labels(kept.get("id2label", {}))
     if "hidden_act" in kept:
         kept["hidden_act"] = activation_named(kept["hidden_act"])
@@ -280,6 +289,8 @@ def to_json(config: EncoderConfig) -> dict[str, Any]:
     values["label2id"] = {name: key for key, name in config.id2label.items()}
     if config.target_scale == 1.0:
         del values["target_scale"]
+    if config.text_columns is None:
+        del values["text_columns"]
     if len(config.id2label) == 1:
         values["problem_type"] = "regression"
     return values

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.python_api import arguments, parse, raising
 from glue import run_eval, run_glue, run_predict
+from glue.tasks import Task, register
 
 if TYPE_CHECKING:
     from glue.predictions import SplitPredictions
@@ -19,12 +20,13 @@ Folder = str | PathLike[str]
 
 
 def fine_tune(
-    task: str, model: Folder, data_dir: Folder | None = None, *, output_dir: Folder, **settings: Any
+    task: str | Task, model: Folder, data_dir: Folder | None = None, *, output_dir: Folder, **settings: Any
 ) -> "RunResult":
     """Fine-tune a model on a task, as ``python -m glue.run_glue`` does.
 
     Args:
-        task: The task's name, in any usual spelling.
+        task: The task's name, in any usual spelling; or of a task of your own its file (``.yaml``), or what
+            ``glue.Task.from_files`` made.
         model: A model folder, or the name of a published model.
         data_dir: The folder of the official files; None: the download cache.
         output_dir: The run's folder, which must be empty or new unless ``resume`` or ``overwrite_output_dir``
@@ -45,11 +47,11 @@ def fine_tune(
     runs/rte [2]
     """
     flags = {"model_name_or_path": model, "data_dir": data_dir, "output_dir": output_dir, **settings}
-    return run_glue.train(raising(run_glue.make_parser()), arguments({"task_name": task, **flags}))
+    return run_glue.train(raising(run_glue.make_parser()), arguments({**_task(task), **flags}))
 
 
 def predict(
-    task: str,
+    task: str | Task,
     model: Folder,
     data_dir: Folder | None = None,
     output_dir: Folder | None = None,
@@ -59,7 +61,8 @@ def predict(
     """Predict a task's test files and write the leaderboard's, as ``python -m glue.run_predict`` does.
 
     Args:
-        task: The task's name, in any usual spelling.
+        task: The task's name, in any usual spelling; or of a task of your own its file (``.yaml``), or what
+            ``glue.Task.from_files`` made.
         model: A fine-tuned model folder, a run's folder, or an exported folder.
         data_dir: The folder of the official files; None: the download cache.
         output_dir: Where to; None: ``predictions/`` and the split's name, in the run's folder.
@@ -80,14 +83,17 @@ def predict(
     predictions/RTE.tsv ['entailment', 'not_entailment'] True
     """
     flags = {"ckpt_path": model, "data_dir": data_dir, "output_dir": output_dir, "split": split, **settings}
-    return run_predict.predict_files(parse(run_predict.make_parser(), task_name=task, **flags))
+    return run_predict.predict_files(parse(run_predict.make_parser(), **_task(task), **flags))
 
 
-def evaluate(task: str, model: Folder, data_dir: Folder | None = None, **settings: Any) -> dict[str, float]:
+def evaluate(
+    task: str | Task, model: Folder, data_dir: Folder | None = None, **settings: Any
+) -> dict[str, float]:
     """Score a fine-tuned model on a task's dev files, as ``python -m glue.run_eval`` does.
 
     Args:
-        task: The task's name, in any usual spelling.
+        task: The task's name, in any usual spelling; or of a task of your own its file (``.yaml``), or what
+            ``glue.Task.from_files`` made.
         model: A fine-tuned model folder, a run's folder, or an exported folder.
         data_dir: The folder of the official files; None: the download cache.
         **settings: Any other flag of the command, without its dashes.
@@ -103,5 +109,12 @@ def evaluate(task: str, model: Folder, data_dir: Folder | None = None, **setting
     >>> scores["main"] == scores["accuracy"]
     True
     """
-    flags = {"task_name": task, "ckpt_path": model, "data_dir": data_dir, **settings}
+    flags = {**_task(task), "ckpt_path": model, "data_dir": data_dir, **settings}
     return run_eval.evaluate(parse(run_eval.make_parser(), **flags))
+
+
+def _task(task: str | Task) -> dict[str, str]:
+    """The flag that names a task; one of the user's own is known by its name from then on."""
+    if isinstance(task, Task):
+        return {"task_name": register(task).name}
+    return {"task_file" if task.endswith((".yaml", ".yml")) else "task_name": task}

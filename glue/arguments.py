@@ -1,22 +1,42 @@
 """The flags that the sentence-task commands share. No Paddle."""
 
+import argparse
+from argparse import Namespace
 from pathlib import Path
 
 from common.cache import cache_dir
 from common.command_line import CommandParser, path
 from common.errors import InputError
 from common.flags import add_batches, add_label_map, add_lower_case, add_machine_flags
-from glue.tasks import TASKS, task_name
+from glue.task_file import read_task_file
+from glue.tasks import TASKS, Task, task_name, task_named
 
 
 def add_task(parser: CommandParser) -> None:
-    parser.add_argument(
+    """Add ``--task_name`` and ``--task_file``, of which one is needed; ``chosen_task`` reads them."""
+    either = parser.add_mutually_exclusive_group(required=True)
+    either.add_argument(
         "--task_name",
-        required=True,
         type=task_name,
         metavar="TASK",
         help=f"one of {', '.join(TASKS)}; other usual spellings (SST2, stsb, mnli_matched) are understood",
     )
+    add_task_file(either)
+
+
+def add_task_file(parser: argparse._ActionsContainer, use: str = "a task of your own") -> None:
+    parser.add_argument(
+        "--task_file",
+        type=path,
+        metavar="FILE.yaml",
+        help=f"{use}: names its files (CSV, TSV, JSON lines, Parquet), columns and scores; glue/task_file.py "
+        "describes it",
+    )
+
+
+def chosen_task(flags: Namespace) -> Task:
+    """The task that the flags name; the user's own is known by its name from then on."""
+    return read_task_file(flags.task_file) if flags.task_file else task_named(flags.task_name)
 
 
 def add_data_dir(
@@ -55,8 +75,11 @@ def add_checkpoint(parser: CommandParser) -> None:
     )
 
 
-def data_folder(given: str | None) -> Path:
-    """--data_dir, or the download cache; InputError where neither is there."""
+def data_folder(given: str | None, task: Task | None = None) -> Path:
+    """--data_dir, or the download cache; InputError where neither is there. A task of the user's own needs
+    neither."""
+    if task is not None and task.is_own:
+        return Path()
     folder = Path(given) if given else cache_dir() / "glue"
     if not folder.is_dir():
         fetching = "python -m scripts.download_glue"

@@ -22,9 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from common.command_line import CommandParser, count, count_or_0, run
 from common.messages import say
-from glue.arguments import add_task
+from glue.arguments import add_task, chosen_task
 from glue.score import FILES, ScoredSplits, read_golds, read_predicted, splits_scored
-from glue.tasks import TASKS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -122,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from metrics.task_scores import signature
 
-    task = TASKS[args.task_name]
+    task = chosen_task(args)
     golds = read_golds(task, args.gold)
     scored = splits_scored(task, golds)
     systems = [read_predicted(task, golds, paths) for paths in (args.a, args.b)]

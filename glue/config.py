@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 
 from common.errors import InputError
 from encoders.config import EncoderConfig
-from glue.tasks import TASKS, Task, task_named
+from glue.task_file import read_task_file
+from glue.tasks import TASKS, Task, find_task, task_named
 from training.config import FineTuningConfig, field
 from training.published import RECIPES, describe_preset, join_settings, settings_of
 from training.run_config import FineTuningRunConfig, resolve_run
@@ -45,12 +46,15 @@ class GlueRunConfig(FineTuningRunConfig):
     training: GlueTrainingConfig
     PATHS: ClassVar[tuple[str, ...]] = ("model_name_or_path", "data_dir")
     data_dir: str | None = None
+    task_file: str | None = None
     label_map: str | None = None
 
     @property
     def task(self) -> Task:
-        """The row of the task table."""
-        return task_named(self.task_name)
+        """The row of the task table, or the user's own task."""
+        task = find_task(self.task_name)
+        # In a worker process nobody has read the task file yet.
+        return task or (read_task_file(self.task_file) if self.task_file else task_named(self.task_name))
 
 
 def resolve_glue_run(values: Mapping[str, Any], encoder: EncoderConfig) -> GlueRunConfig:
@@ -73,6 +77,10 @@ def check_task(training: GlueTrainingConfig, task: Task) -> None:
     """InputError if a setting has no meaning for a task."""
     if training.scale_targets and not task.is_regression:
         raise InputError(f"--scale_targets: {task.name} is no regression")
+    if training.scale_targets and task.is_own:
+        raise InputError(
+            f"--scale_targets: {task.name} has no range of scores; scale the numbers in its files"
+        )
     if training.both_orders and not task.is_pair:
         raise InputError(f"--both_orders: the rows of {task.name} are single sentences")
 

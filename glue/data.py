@@ -6,12 +6,14 @@ the one exception is QQP's training file, whose known defects are counted and re
 
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.errors import InputError
 from common.messages import say, shortened
+from common.table_files import read_columns
 from common.text import LONGEST_TEXT, TextTable, read_text
 from glue.data_files import find_file, locate
 from glue.tasks import Split, Task
@@ -20,6 +22,7 @@ __all__ = ["Example", "Rows", "find_file", "locate", "read_gold", "read_split"]
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)  # float() takes " ٣" and "0_1" too
 _ENOUGH = 5  # texts or scores, before a file is judged by them
+_LISTED = 20  # labels in a message
 _MAX_DEFECTS = 100  # QQP's official train.tsv has some two dozen
 
 
@@ -59,6 +62,8 @@ def read_gold(task: Task, split: Split, path: str | Path) -> list[str | float]:
 
 
 def _read(path: Path, task: Task, split: Split, with_label: bool) -> Rows:
+    if split.path:
+        return _read_own(path, task, with_label)
     table = _table(path, task, split)
     names = [*task.text_columns, *([task.label_column] if with_label else [])]
     columns = table.positions(names, f"; {_header_problem(list(table.header))}")
@@ -86,6 +91,46 @@ def _read(path: Path, task: Task, split: Split, with_label: bool) -> Rows:
         raise InputError(f"no rows; expected the official {split.rows}", path=path, code="empty")
     rows.notes.extend(_notes(rows, task, aliases))
     return rows
+
+
+def _read_own(path: Path, task: Task, with_label: bool) -> Rows:
+    """Read a file of the user's own. Labels of a test file may be missing; those that are there must be the
+    task's, though nobody uses them."""
+    names = [*task.text_columns, *([task.label_column] if with_label else [])]
+    rows = Rows(path, [])
+    for line, cells in read_columns(path, names, "" if with_label else task.label_column):
+        try:
+            *texts, label = cells
+            value = _own_label(label, task, path.name) if with_label or label else None
+            example = Example(_texts([text or "" for text in texts], task), value if with_label else None)
+        except ValueError as error:
+            code = "label" if isinstance(error, _BadLabelError) else "row"
+            raise InputError(str(error), path=path, line=line, code=code) from None
+        rows.examples.append(example)
+    if not rows.examples:
+        raise InputError("no rows", path=path, code="empty")
+    quoted = _count_quoted([text for example in rows.examples for text in example.texts])
+    if quoted and path.suffix == ".tsv":
+        remedy = "quotes are no part of a .tsv's form: save the table as .csv if they should not be there"
+        rows.notes.append(f"{path}: {quoted} texts stand in quotes, which are taken as they stand; {remedy}")
+    if with_label and task.labels:
+        counts = Counter(example.label for example in rows.examples)
+        listed = ", ".join(f"{label} ({counts[label]})" for label in task.labels)
+        rows.notes.append(f"{path}: labels in id order, with their rows: {listed}")
+    return rows
+
+
+def _own_label(cell: str | None, task: Task, file: str) -> str | float:
+    if not task.is_regression:
+        if cell in task.labels:
+            return str(cell)
+        names = ", ".join(task.labels[:_LISTED]) + (" …" if len(task.labels) > _LISTED else "")
+        raise _BadLabelError(f"unknown label {shortened(cell, 60)}; {task.name} has {names}")
+    if not cell or not _NUMBER.fullmatch(cell) or not math.isfinite(float(cell)):
+        raise _BadLabelError(
+            f"expected a number in column {task.label_column!r}, found {shortened(cell, 60)}"
+        )
+    return float(cell)
 
 
 def _index_column(header: Sequence[str]) -> int | None:

@@ -11,6 +11,10 @@ _LISTED = 5  # names in a message
 
 def find_file(data_dir: str | Path, split: Split) -> Path:
     """Where a split's file lies below ``data_dir``; InputError if it is nowhere."""
+    if split.path:
+        if not Path(split.path).is_file():
+            raise InputError("no such file; the task's own file names it", path=split.path, code="missing")
+        return Path(split.path)
     root = Path(data_dir)
     if not root.is_dir():
         raise InputError("no such folder; --data_dir names the folder that holds CoLA/, SST-2/, …", path=root)
@@ -28,6 +32,8 @@ def locate(data_dir: str | Path, split: Split) -> Path | None:
     is the task's own folder, that one and those beside it. InputError where two folders could be meant.
     """
     root = Path(data_dir)
+    if split.path:
+        return Path(split.path) if Path(split.path).is_file() else None
     if path := _below(root, split):
         return path
     here = root.resolve()

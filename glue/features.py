@@ -42,7 +42,7 @@ class SplitFeatures:
 
     def described(self) -> str:
         """The file and its row count, beside the official one where they differ."""
-        official = "" if self.rows == self.split.rows else f" (the official file has {self.split.rows})"
+        official = "" if self.split.rows in (self.rows, 0) else f" (the official file has {self.split.rows})"
         return f"{self.path}: {self.rows} rows{official}"
 
 

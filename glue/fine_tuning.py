@@ -20,6 +20,7 @@ from glue.config import GlueRunConfig, GlueTrainingConfig
 from glue.features import SplitFeatures, in_both_orders, load_split, targets_of
 from glue.model import config_for, naming_notes, prepare
 from glue.scoring import dev_scores, predict
+from glue.task_file import record_of
 from glue.tasks import Task
 from inference.network_engine import tensors
 from training.regularization.r_drop import doubled, symmetric_kl
@@ -74,7 +75,11 @@ class SentenceTask(FineTuningTask):
 
     def __init__(self, config: GlueRunConfig) -> None:
         super().__init__(config, config.training.max_seq_length)
-        self.task, training, data_dir = config.task, config.training, data_folder(config.data_dir)
+        self.task, training, data_dir = (
+            config.task,
+            config.training,
+            data_folder(config.data_dir, config.task),
+        )
         self.name = self.task.name
         self.encoder, self.keeps_head = config_for(
             self.task, self.checkpoint.config, training, config.label_map
@@ -106,6 +111,9 @@ class SentenceTask(FineTuningTask):
         size = self.config.eval_batch_size
         parts = [predict(self.model, self.encoder, self.task, part, size, "dev") for part in self.dev]
         return dev_scores(self.encoder, self.dev, parts)
+
+    def more_args(self) -> dict[str, Any]:
+        return {**super().more_args(), **({"own_task": record_of(self.task)} if self.task.is_own else {})}
 
     def data_record(self) -> dict[str, Any]:
         parts = [self.train, *self.dev]

@@ -49,14 +49,14 @@ def config_for(
     wanted = named.classifier_head if keeps else saved.type.head if head == "auto" else head
     if wanted == "pooler" and not saved.type.has_pooler:
         raise InputError(f"--classifier_head pooler: {saved.model_type} has no pretrained pooler")
-    labels = named.id2label if keeps else _labels(task)
     config = dataclasses.replace(
         saved,
-        id2label=labels,
+        id2label=named.id2label if keeps else _labels(task),
         classifier_head=wanted,
         target_scale=scale,
         finetuning_task=task.name,
         max_seq_length=recipe.max_seq_length,
+        text_columns=task.text_columns if task.is_own else None,
     )
     return config, keeps
 

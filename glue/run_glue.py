@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 
 from common.command_line import CommandParser, path, run
 from common.flags import set_workers
-from glue.arguments import add_common, add_task
+from glue.arguments import add_common, add_task, chosen_task
 from glue.config import PRESETS, GlueRunConfig, GlueTrainingConfig, preset_lines, preset_settings
-from glue.tasks import find_task, task_named
+from glue.runs import task_of_run
 from training.flags import add_output_flags, add_run_flags, add_training_flags, parse_flags, resolve_flags
 
 if TYPE_CHECKING:
@@ -51,11 +51,12 @@ def make_parser() -> CommandParser:
 
 def train(parser: CommandParser, argv: Sequence[str] | None) -> "RunResult":
     """Fine-tune as a command line says."""
-    flags = parse_flags(parser, argv, lambda task: find_task(task) is not None)
+    flags = parse_flags(parser, argv, lambda run: task_of_run(run) is not None)
     set_workers(flags.num_workers)
     from glue.fine_tuning import fine_tune
 
-    task = task_named(flags.task_name)
+    task = chosen_task(flags)
+    flags.task_name = task.name
     return fine_tune(resolve_flags(GlueRunConfig, flags, partial(preset_settings, task=task)))
 
 

@@ -24,8 +24,7 @@ from common.command_line import CommandParser, path, run
 from common.errors import UsageError
 from common.flags import set_workers
 from common.messages import say
-from glue.arguments import add_checkpoint, add_common, add_task, data_folder
-from glue.tasks import TASKS
+from glue.arguments import add_checkpoint, add_common, add_task, chosen_task, data_folder
 
 if TYPE_CHECKING:
     from glue.features import SplitFeatures
@@ -64,8 +63,9 @@ def predict(flags: Namespace, kind: str) -> "tuple[TaskModel, list[SplitFeatures
 
     select_device(flags.device)
     distributed.init()
-    folder, data = model_folder(flags.ckpt_path), data_folder(flags.data_dir)
-    checkpoint = TaskModel(folder, TASKS[flags.task_name], flags.label_map, flags.do_lower_case)
+    task = chosen_task(flags)
+    folder, data = model_folder(flags.ckpt_path), data_folder(flags.data_dir, task)
+    checkpoint = TaskModel(folder, task, flags.label_map, flags.do_lower_case)
     splits = load_splits(checkpoint, kind, data, flags.max_seq_length)
     return (
         checkpoint,

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from common.command_line import CommandParser, path, run
 from common.errors import InputError, UsageError
 from common.messages import say
-from glue.arguments import add_task
+from glue.arguments import add_task, chosen_task
 from glue.data import read_gold
-from glue.tasks import TASKS, Split, Task
+from glue.tasks import Split, Task
 from metrics.prediction_file import Form, read_predictions
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = make_parser().parse_args(argv)
     from metrics.task_scores import score_task, signature
 
-    task = TASKS[args.task_name]
+    task = chosen_task(args)
     golds = read_golds(task, args.gold)
     scored = splits_scored(task, golds)
     predicted = read_predicted(task, golds, args.predictions)

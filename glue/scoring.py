@@ -62,7 +62,7 @@ def load_splits(
     available = present(task.of_kind(kind), data_dir)
     splits = [load_split(task, split, data_dir, checkpoint.tokenizer, length) for split in available]
     for split in splits:
-        notes += [split.described()] if split.rows != split.split.rows else []
+        notes += [split.described()] if split.split.rows not in (split.rows, 0) else []
         notes += split.notes
     for note in notes if distributed.is_first() else []:
         say(f"note: {note}")

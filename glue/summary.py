@@ -15,7 +15,7 @@ from common.command_line import CommandParser, run
 from common.messages import say
 from common.tables import add_format, render
 from glue.runs import read_runs
-from glue.tasks import TASKS
+from glue.tasks import TASKS, task_named
 from metrics.averages import leaderboard_average, missing_scores, paper_average
 from training.run_state import Stage, read_run_state
 
@@ -52,7 +52,7 @@ def summary_table(folder: Path, runs: Sequence[tuple[Path, dict[str, Any]]]) -> 
             "task": scores["task"], "best": 100.0 * best["main"], "last": 100.0 * scores["last"]["main"],
             "step": int(best["step"]),
             "scores of the best step": "  ".join(
-                f"{key} {100 * best[key]:.2f}" for key in TASKS[scores["task"]].score_keys
+                f"{key} {100 * best[key]:.2f}" for key in task_named(scores["task"]).score_keys
             ),
             "run": f"{path.relative_to(folder)}{'' if state.is_trained else mark}",
         })  # fmt: skip

@@ -1,4 +1,4 @@
-"""TASKS: the one table of the benchmark. A new task is one row here.
+"""TASKS: the one table of the benchmark. A new task is one row here; one of the user's own is registered.
 
 Everything else (flags, readers, scores, submission files, the results table, the tests) derives from it.
 Row counts are those of the official files; sources: the GLUE paper (arXiv:1804.07461), the
@@ -7,15 +7,10 @@ leaderboard's submission rules, and the official files themselves.
 
 import argparse
 import difflib
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
 
 from common.errors import InputError
-
-if TYPE_CHECKING:
-    import numpy as np
+from glue.task import Split, Task, letters
 
 NLI = ("contradiction", "entailment", "neutral")
 PAIRED = ("entailment", "not_entailment")
@@ -30,122 +25,6 @@ _NOT_PARAPHRASE = ("not_paraphrase", "not_paraphrases", "non_paraphrase", "no_pa
 _NLI_NAMES = (("contradictory", "contradicts", "contradict"), _ENTAILMENT[1:], ("neutrality",))
 _PAIRED_NAMES = (_ENTAILMENT[1:], _NOT_ENTAILMENT)
 _DIAGNOSTIC = ("ax", "axb", "gluediagnostic", "gluediagnostics", "diagnostic", "diagnostics")
-
-
-@dataclass(frozen=True)
-class Split:
-    """One file of a task.
-
-    kind: ``train``, ``dev`` or ``test``. file: path below the data folder. rows: official count.
-    part: tells two files of one kind apart (MNLI's ``matched``), else empty.
-    submission_file: the leaderboard file its predictions go to (dev files: the same form, for scoring).
-    headless: the column names of a file that has no header line.
-    other_files: other places where redistributions put the same file.
-    skips_defects: the one file whose known bad rows are skipped and reported, not refused.
-    """
-
-    kind: str
-    file: str
-    rows: int
-    part: str = ""
-    submission_file: str = ""
-    headless: tuple[str, ...] = ()
-    other_files: tuple[str, ...] = ()
-    skips_defects: bool = False
-
-
-@dataclass(frozen=True)
-class Task:
-    """One row of the benchmark.
-
-    labels: in id order; empty for regression. metrics: names of functions in ``metrics.scores``.
-    paper_score: the score that the ConvBERT paper's eight-task average counts; empty if it counts none.
-    has_quoted_texts: whether the official files have texts in CSV's quotes.
-    other_names: what else the task is called, besides other case and punctuation. label_names: of each label,
-    in id order, what else it is called.
-    majority: the most frequent training label, any where they balance (STS-B: about the mean score), what
-    ``submission.pack --fill_missing majority`` writes. target_range: of a regression's scores.
-    presets: what a recipe preset (glue/config.py) does differently for this task.
-    """
-
-    name: str
-    folder: str
-    text_columns: tuple[str, ...]
-    label_column: str
-    labels: tuple[str, ...]
-    metrics: tuple[str, ...]
-    splits: tuple[Split, ...]
-    paper_score: str
-    majority: str
-    target_range: tuple[float, float] | None = None
-    presets: dict[str, dict[str, Any]] = field(default_factory=dict)
-    has_quoted_texts: bool = False
-    other_names: tuple[str, ...] = ()
-    label_names: tuple[tuple[str, ...], ...] = ()
-
-    @property
-    def is_regression(self) -> bool:
-        return not self.labels
-
-    @property
-    def is_pair(self) -> bool:
-        return len(self.text_columns) == 2
-
-    @property
-    def num_outputs(self) -> int:
-        """Columns of the logits: one per label, one for a regression."""
-        return len(self.labels) or 1
-
-    def of_kind(self, kind: str) -> tuple[Split, ...]:
-        """The task's files of one kind, in order; never empty."""
-        splits = tuple(split for split in self.splits if split.kind == kind)
-        if not splits:
-            raise InputError(f"{self.name} has no {kind} split")
-        return splits
-
-    def label_meant(self, name: str) -> str | None:
-        """The label that a name means, in any case and punctuation; None if it means none of the task's.
-
-        A name without a letter must be a label exactly: -1 is not 1.
-        """
-        key = _letters(name)
-        if name in self.labels or not re.search("[a-z]", key):
-            return name if name in self.labels else None
-        for number, label in enumerate(self.labels):
-            names = (label, *(self.label_names[number] if self.label_names else ()))
-            if key in map(_letters, names):
-                return label
-        return None
-
-    def labels_meant(self, names: Sequence[str]) -> list[str] | None:
-        """The labels that names mean, in the order of the names; None unless each label is meant once."""
-        labels = [self.label_meant(name) for name in names]
-        known = [label for label in labels if label is not None]
-        return known if len(known) == len(labels) and sorted(known) == sorted(self.labels) else None
-
-    def values_of(self, predictions: Sequence[str]) -> "np.ndarray":
-        """(N,) label ids in the table's order, or numbers, of predictions as a file has them."""
-        import numpy as np
-
-        if self.is_regression:
-            return np.array(predictions, dtype=np.float64)
-        ids = {label: number for number, label in enumerate(self.labels)}
-        return np.array([ids[label] for label in predictions])
-
-    @property
-    def score_keys(self) -> tuple[str, ...]:
-        """Keys of the dev scores: ``f1``, ``accuracy``; with several dev files ``accuracy_matched`` …"""
-        return tuple(
-            f"{metric}_{split.part}" if split.part else metric
-            for split in self.of_kind("dev")
-            for metric in self.metrics
-        )
-
-    @property
-    def main(self) -> str:
-        """Name of the score the leaderboard counts: the only score, or the mean of both."""
-        keys = self.score_keys
-        return keys[0] if len(keys) == 1 else "_".join(keys) + "_mean"
 
 
 def _files(
@@ -262,17 +141,35 @@ _ROWS = (
 TASKS: dict[str, Task] = {task.name: task for task in _ROWS}
 
 
-def _letters(name: str) -> str:
-    """A name without case and punctuation, by which spellings are compared."""
-    return re.sub(r"[\W_]", "", name.casefold())
+_SPELLINGS = {letters(name): task for task in _ROWS for name in (task.name, *task.other_names)}
+_OWN: dict[str, Task] = {}
 
 
-_SPELLINGS = {_letters(name): task for task in _ROWS for name in (task.name, *task.other_names)}
+def register(task: Task) -> Task:
+    """Let a task of the user's own be known by its name, in place of an earlier one of that name."""
+    _OWN[task.name] = task
+    return task
+
+
+def position(name: str) -> tuple[int, str]:
+    """Where a task comes in lists: in the table's order, then those of the user's own by name."""
+    return (list(TASKS).index(name), "") if name in TASKS else (len(TASKS), name)
+
+
+def is_reserved(name: str) -> bool:
+    """Whether a name means a task of the benchmark, the diagnostic set or SQuAD."""
+    key = letters(name)
+    return not key or key in _DIAGNOSTIC or key.startswith("squad") or _official(name) is not None
 
 
 def find_task(name: str) -> Task | None:
-    """The task of that name in any usual spelling: ``sst2``, ``glue/SST-2``, ``stsb``, ``mnli-mm`` …"""
-    key = _letters(name)
+    """The task of that name in any usual spelling: ``sst2``, ``glue/SST-2``, ``stsb``, ``mnli-mm`` …; one of
+    the user's own by the very name that it was registered with."""
+    return _OWN.get(name) or _official(name)
+
+
+def _official(name: str) -> Task | None:
+    key = letters(name)
     return _SPELLINGS.get(key) or _SPELLINGS.get(key.removeprefix("glue"))
 
 
@@ -292,13 +189,13 @@ def task_of(split: Split) -> Task:
 def folder_means(name: str, split: Split) -> bool:
     """Whether a folder of that name, in any usual spelling, is the one of a split."""
     if split.part == "diagnostic":
-        return _letters(name) in _DIAGNOSTIC
+        return letters(name) in _DIAGNOSTIC
     return find_task(name) is task_of(split)
 
 
 def known_tasks(name: str) -> str:
     """The names there are, and the one that was probably meant by a name that is no task's."""
-    key = _letters(name)
+    key = letters(name)
     nearest = difflib.get_close_matches(key, _SPELLINGS, n=1, cutoff=0.7)
     meant = f"; did you mean {_SPELLINGS[nearest[0]].name}?" if nearest else ""
     if key in _DIAGNOSTIC:

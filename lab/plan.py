@@ -72,6 +72,7 @@ class TaskPlan:
     grid: tuple[Mapping[str, Any], ...] = ({},)  # combinations of settings, each over ``settings``
     search: Search | None = None
     init_from: str = ""
+    task_file: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ class Trial:
     init_from: str = ""  # the task whose best run it begins with
     search: Search | None = None  # suggests the rest of its settings
     number: int = 0  # which suggestion of the search, from 1
+    task_file: str = ""  # of a task of the user's own
 
     @property
     def configuration(self) -> str:
@@ -124,7 +126,7 @@ def trials_of(plan: Plan) -> list[Trial]:
     trials = [
         Trial(
             task_plan.task, checkpoint, task_plan.preset, seed, {**task_plan.settings, **varied},
-            tuple(varied.items()), task_plan.init_from, task_plan.search, number,
+            tuple(varied.items()), task_plan.init_from, task_plan.search, number, task_plan.task_file,
         )
         for task_plan in plan.tasks.values()
         for checkpoint in task_plan.checkpoints

@@ -13,7 +13,8 @@ from common.errors import InputError
 from common.messages import shortened
 from common.yaml_file import Node, read_nodes
 from glue.config import PRESETS, GlueTrainingConfig, check_task
-from glue.tasks import TASKS, find_task, known_tasks, task_named
+from glue.task_file import read_task_file
+from glue.tasks import Task, find_task, known_tasks, task_named
 from lab.plan import METHODS, Plan, PlannedCheckpoint, Range, Search, TaskPlan
 
 PLANS = Path(__file__).parent / "plans"
@@ -39,13 +40,11 @@ def read_plan(path: str) -> Plan:
             raise InputError(f"no '{key}:'; a plan names checkpoints and tasks", path=path)
     checkpoints = _checkpoints(top["checkpoints"])
     tasks: dict[str, TaskPlan] = {}
-    for key, node in top["tasks"].entries().items():
-        task = find_task(key)
-        if task is None:
-            raise node.refused(f"no such task; known: {known_tasks(key)}")
+    entries = top["tasks"].entries()
+    for task, node in [(_find(key, node), node) for key, node in entries.items()]:
         if task.name in tasks:
             raise node.refused("stands twice")
-        tasks[task.name] = _task_plan(task.name, node, top, checkpoints)
+        tasks[task.name] = _task_plan(task, node, top, checkpoints)
     if not tasks:
         raise top["tasks"].wrong("at least one task")
     _check_sources(tasks, top["tasks"])
@@ -101,10 +100,31 @@ def _checkpoints(node: Node) -> tuple[PlannedCheckpoint, ...]:
     return tuple(checkpoints)
 
 
+def _find(key: str, node: Node) -> Task:
+    """The task of an entry below ``tasks:``, which for one of the user's own names a task file."""
+    file = node.value.get("task_file") if isinstance(node.value, dict) else None
+    if file is None:
+        task = find_task(key)
+        if task is None or task.is_own:
+            raise node.refused(f"no such task; known: {known_tasks(key)}; or name the task_file of your own")
+        return task
+    task = read_task_file(_beside(file))
+    if task.name != key:
+        raise file.refused(f"is of the task {task.name}: name it so here")
+    return task
+
+
+def _beside(node: Node | None) -> str:
+    """The absolute path of a file that a plan names; empty if it names none."""
+    if node is None:
+        return ""
+    return os.path.abspath(Path(node.path).parent / os.path.expanduser(node.text()))  # noqa: PTH100, PTH111
+
+
 def _task_plan(
-    task: str, node: Node, top: Mapping[str, Node], checkpoints: tuple[PlannedCheckpoint, ...]
+    task: Task, node: Node, top: Mapping[str, Node], checkpoints: tuple[PlannedCheckpoint, ...]
 ) -> TaskPlan:
-    fields = node.fields((*_TASK_KEYS, "init_from", "checkpoints"))
+    fields = node.fields((*_TASK_KEYS, "init_from", "checkpoints", "task_file"))
     if "grid" in fields or "search" in fields:  # of these two there is one
         top = {key: value for key, value in top.items() if key not in ("grid", "search")}
     parts = {key: fields.get(key, top.get(key)) for key in _TASK_KEYS}
@@ -119,7 +139,7 @@ def _task_plan(
     space = search.space.items() if search else ()
     for cell in (*grid, *({key: choice} for key, range_ in space for choice in range_.choices)):
         try:
-            check_task(GlueTrainingConfig(**{**settings, **cell}), TASKS[task])
+            check_task(GlueTrainingConfig(**{**settings, **cell}), task)
         except InputError as error:  # each is fine by itself
             raise node.refused(str(error)) from None
     preset = parts["preset"]
@@ -128,16 +148,17 @@ def _task_plan(
     if "checkpoints" in fields:
         checkpoints = _choose_checkpoints(fields["checkpoints"], checkpoints)
     seeds = _seeds(parts["seeds"]) if parts["seeds"] is not None else ()
-    source = None
-    if "init_from" in fields:
-        match = _INIT_FROM.fullmatch(fields["init_from"].text())
-        source = find_task(match[1]) if match else None
-        if source is None:
-            raise fields["init_from"].wrong("'best of TASK'")
-    init_from = source.name if source else ""
-    return TaskPlan(
-        task, checkpoints, preset.value if preset else "", seeds, settings, grid, search, init_from
-    )
+    init_from = _init_from(fields["init_from"]) if "init_from" in fields else ""
+    name, file = preset.value if preset else "", _beside(fields.get("task_file"))
+    return TaskPlan(task.name, checkpoints, name, seeds, settings, grid, search, init_from, file)
+
+
+def _init_from(node: Node) -> str:
+    match = _INIT_FROM.fullmatch(node.text())
+    source = find_task(match[1]) if match else None
+    if source is None:
+        raise node.wrong("'best of TASK'")
+    return source.name
 
 
 def _choose_checkpoints(

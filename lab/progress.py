@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from common.messages import escape_unprintable
-from glue.tasks import TASKS
+from glue.tasks import task_named
 from lab.early_stop import read_curve
 from lab.plan import Trial
 from lab.scheduling import KEPT
@@ -64,7 +64,7 @@ class Progress:
         if not results or results[0].scores is None:
             return outcome.status
         step = results[0].scores["best"]["step"]
-        best = f"{TASKS[trial.task].main} {results[0].main:.4f} at step {step:.0f}"
+        best = f"{task_named(trial.task).main} {results[0].main:.4f} at step {step:.0f}"
         return f"{best} ({'was done before' if outcome == KEPT else f'{outcome.seconds:.0f} s'})"
 
     def _table(self) -> Group:

@@ -82,6 +82,7 @@ def _contents(runs: Path, data_dir: Path | None, archive: Path | None, size: str
     from lab.results import done_runs, results
 
     table = results(runs)
+    table = table[table["task"].isin(TASKS)]  # the page is the leaderboard's
     done = done_runs(table)
     if done.empty:
         raise InputError("no run below it is done yet", path=runs)

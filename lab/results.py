@@ -19,7 +19,7 @@ from pandas import DataFrame
 from common.json_files import read_json_object
 from common.python_api import make_callable
 from glue.runs import read_runs
-from glue.tasks import TASKS
+from glue.tasks import position, task_named
 from lab.trial_store import DONE, FAILED, SKIPPED, STOPPED, TrialResult, read_results
 from training.run_state import read_run_state
 
@@ -49,8 +49,7 @@ def results(runs: str | Path) -> DataFrame:
     recorded = {trial.folder for trial in trials}
     rows = [_trial_row(trial) for trial in trials]
     rows += [_run_row(runs, folder, scores) for folder, scores in scored if folder not in recorded]
-    order = list(TASKS)
-    rows.sort(key=lambda row: (order.index(row["task"]), row["configuration"]))
+    rows.sort(key=lambda row: (position(row["task"]), row["configuration"]))
     return _table(rows)
 
 
@@ -89,7 +88,7 @@ def _run_row(runs: Path, folder: Path, scores: Mapping[str, Any]) -> dict[str, A
 
 
 def _score_columns(task: str, scores: Mapping[str, Any]) -> dict[str, float]:
-    keys = ("step", "main", *TASKS[task].score_keys)
+    keys = ("step", "main", *task_named(task).score_keys)
     kinds = [(kind, prefix) for kind, prefix in (("best", ""), ("last", "last_")) if kind in scores]
     return {f"{prefix}{key}": scores[kind][key] for kind, prefix in kinds for key in keys}
 

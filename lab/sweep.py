@@ -122,6 +122,7 @@ def _run(flags: Namespace) -> "tuple[DataFrame, Mapping[str, Outcome]]":
     if flags.dry_run:
         _set_threads(flags)
     from common.locks import Lock
+    from glue.tasks import task_named
     from lab.plan import trials_of
     from lab.plan_file import read_plan
     from lab.progress import Progress
@@ -132,7 +133,9 @@ def _run(flags: Namespace) -> "tuple[DataFrame, Mapping[str, Outcome]]":
     from lab.trial_store import readable_results
 
     plan = read_plan(flags.plan)
-    trials, data = trials_of(plan), data_folder(flags.data_dir).resolve()
+    trials = trials_of(plan)
+    official = [task for task in map(task_named, plan.tasks) if not task.is_own]
+    data = data_folder(flags.data_dir).resolve() if official else Path()
     runs = Path(flags.runs).resolve()
     resolver = TrialResolver(runs, data, flags.device, plan.stop_early, flags.keep == "all")
     planned = Sweep(trials, resolver, suggest)
@@ -161,10 +164,10 @@ def _set_threads(flags: Namespace) -> None:
 def _report_missing_files(tasks: Sequence[str], data: Path) -> None:
     """Say which test files are missing; a sweep goes on without them."""
     from glue.data import find_file
-    from glue.tasks import TASKS
+    from glue.tasks import task_named
 
     for task in dict.fromkeys(tasks) if data.is_dir() else []:
-        for split in TASKS[task].of_kind("test"):
+        for split in filter(lambda split: split.kind == "test", task_named(task).splits):
             try:
                 find_file(data, split)
             except InputError as error:

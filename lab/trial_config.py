@@ -13,8 +13,8 @@ from common.files import sha256_of
 from common.json_files import read_json_object
 from common.provenance import Provenance, difference, of_run
 from glue.config import GlueRunConfig, resolve_glue_run
-from glue.data import find_file
-from glue.tasks import TASKS, Task
+from glue.data import find_file, read_split
+from glue.tasks import Split, Task, task_named
 from lab.plan import Trial
 from submission.check import count_lines
 from training.run_state import ARGS
@@ -73,6 +73,7 @@ class TrialResolver:
         model, seed = self.checkpoint_folder(trial), {} if trial.seed is None else {"seed": trial.seed}
         values = {
             **trial.settings, **suggested, **seed, "task_name": trial.task, "preset": trial.preset,
+            "task_file": trial.task_file or None,
             "model_name_or_path": str(source or model), "data_dir": str(self.data_dir),
             "output_dir": str(trial.folder(self.runs)), "device": self.device, "resume": True,
             "do_lower_case": trial.checkpoint.do_lower_case,
@@ -117,11 +118,13 @@ class TrialResolver:
 
     def _files(self, task: str, kind: str) -> tuple[tuple[str, int], ...]:
         """SHA-256 and rows of each file of a kind; InputError if one is missing."""
-        files = [(split, find_file(self.data_dir, split)) for split in TASKS[task].of_kind(kind)]
-        return tuple(
-            (self._once(sha256_of, file), self._once(count_lines, file) - (not split.headless))
-            for split, file in files
-        )
+        files = [(split, find_file(self.data_dir, split)) for split in task_named(task).of_kind(kind)]
+        return tuple((self._once(sha256_of, file), self._rows(task, split, file)) for split, file in files)
+
+    def _rows(self, task: str, split: Split, file: Path) -> int:
+        if split.path:  # a row may have several lines there
+            return self._once(_count_examples, (task, split))
+        return self._once(count_lines, file) - (not split.headless)
 
     def _once(self, compute: Callable[[Any], _T], argument: Hashable) -> _T:
         """A function's value, computed at its first call with that argument."""
@@ -130,3 +133,8 @@ class TrialResolver:
             self._memory[key] = compute(argument)
         value: _T = self._memory[key]
         return value
+
+
+def _count_examples(task_and_split: tuple[str, Split]) -> int:
+    task, split = task_and_split
+    return len(read_split(task_named(task), split, "").examples)

@@ -84,12 +84,17 @@ def run_trial(
 def _commands(config: TrialConfig, slot: WorkerSlot) -> list[list[str]]:
     """What is left to do: to train what is not trained, and to predict what is not predicted."""
     run, is_trained = config.run, read_run_state(config.folder).is_trained
-    commands = [] if is_trained else [["glue.run_glue", *as_flags(run)]]
+    named = f"--task_file={run.task_file}" if run.task_file else f"--task_name={run.task_name}"
+    commands = (
+        []
+        if is_trained
+        else [["glue.run_glue", named, *as_flags(replace(run, task_name="", task_file=None))]]
+    )
     for kind in config.splits:
         if not is_trained or prediction_problem(config, kind):
             folder, best = predictions_folder(config.folder, kind), config.folder / "best"
             commands.append([
-                "glue.run_predict", f"--task_name={run.task_name}", f"--data_dir={run.data_dir}",
+                "glue.run_predict", named, f"--data_dir={run.data_dir}",
                 f"--device={run.device}", f"--ckpt_path={best}", f"--split={kind}", f"--output_dir={folder}",
             ])  # fmt: skip
     return [[*command, f"--num_workers={slot.threads}"] for command in commands]

@@ -15,7 +15,7 @@ from common.files import write_json
 from common.json_files import read_json_object
 from common.messages import escape_unprintable, shortened
 from glue.runs import read_run_scores
-from glue.tasks import TASKS
+from glue.tasks import position
 from lab.plan import Trial
 from metrics.run_scores import SCORES
 from training.run_state import ARGS, PREDICTIONS
@@ -94,10 +94,8 @@ def read_results(runs: str | Path, names: list[str] | None = None) -> list[Trial
     if names is None:
         if not runs.is_dir():
             raise InputError("no such folder of runs; python -m lab.sweep makes one", path=runs)
-        order = list(TASKS)
-        records = [path for task in order for path in sorted((runs / task).glob(f"*{_SUFFIX}"))]
-        results = [result for path in records if (result := _read(path))]
-        return sorted(results, key=lambda r: (order.index(r.task), r.configuration, r.seed or 0, r.trial))
+        results = [result for path in sorted(runs.glob(f"*/*{_SUFFIX}")) if (result := _read(path))]
+        return sorted(results, key=lambda r: (position(r.task), r.configuration, r.seed or 0, r.trial))
     paths = [record_path(runs / name) for name in names]
     return [result for path in paths if path.is_file() and (result := _read(path))]
 
@@ -118,7 +116,6 @@ def _read(path: Path) -> TrialResult | None:
     try:
         common: dict[str, Any] = {key: escape_unprintable(str(record[key])) for key in keys}
         common |= {"seconds": float(record["seconds"]), "folder": folder}
-        TASKS[common["task"]]
         if not 0 <= common["seconds"] <= _MAX_SECONDS:
             raise ValueError(f"seconds: {common['seconds']}")
     except (KeyError, TypeError, ValueError) as error:

@@ -111,7 +111,7 @@ def _add_sources(parser: CommandParser) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    flags = parse_flags(make_parser(), argv, OBJECTIVES.__contains__)
+    flags = parse_flags(make_parser(), argv, lambda run: run["task_name"] in OBJECTIVES)
     _check_usage(vars(flags))
     from pretraining.network import read_network, resolve_sources
 

@@ -88,7 +88,7 @@ def make_parser() -> CommandParser:
 
 def parse(parser: CommandParser, argv: Sequence[str] | None) -> Namespace:
     """The flags of a command line, checked."""
-    flags = parse_flags(parser, argv, lambda task: task.startswith("squad_"))
+    flags = parse_flags(parser, argv, lambda run: str(run["task_name"]).startswith("squad_"))
     flags.do_train = flags.do_train or bool(flags.begun)  # only training leaves what can be resumed
     _check_usage(parser, flags)
     set_workers(flags.num_workers)

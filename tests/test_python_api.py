@@ -22,7 +22,7 @@ from scripts.make_sample import write_sample
 EXAMPLES = [
     (glue, "fine_tune"), (glue, "predict"), (glue, "evaluate"), (submission, "check"), (submission, "pack"),
     (lab, "results"), (lab, "sweep"), (squad, "fine_tune"), (squad, "predict"),
-    (squad, "evaluate"), (deploy, "load"),
+    (squad, "evaluate"), (deploy, "load"), (glue.Task, "from_files"),
 ]  # fmt: skip
 # Functions whose names are modules too.
 CLASHING = [
@@ -48,6 +48,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     squad_file(folder / "train.json", 8)
     squad_file(folder / "dev.json", 4)
     write_json(folder / "perfect.json", dict.fromkeys("0123", "Paris"))
+    (folder / "reviews.csv").write_text("review,label\na fine film,good\na dull one,bad\n", encoding="utf-8")
     (folder / "plan.yaml").write_text(
         "checkpoints: {mini: convbert-mini}\nseeds: [1]\nsettings: {max_steps: 2}\ntasks: {rte: }\n",
         encoding="utf-8",

@@ -3,7 +3,7 @@
 import argparse
 import dataclasses
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +127,7 @@ def add_run_flags(parser: CommandParser, presets: Iterable[str]) -> None:
 
 
 def parse_flags(
-    parser: CommandParser, argv: Sequence[str] | None, is_task: Callable[[str], bool]
+    parser: CommandParser, argv: Sequence[str] | None, is_known: Callable[[Mapping[str, Any]], bool]
 ) -> Namespace:
     """Parse a training command's flags; those that ``--resume`` goes without are as the run was begun.
 
@@ -143,7 +143,7 @@ def parse_flags(
     missing: list[str] = []
     if known.resume and known.output_dir:
         begun = read_json_object(args_file) if args_file.is_file() else {}
-        if (task := str(begun.get("task_name") or "")) and not is_task(task):
+        if (task := str(begun.get("task_name") or "")) and not is_known(begun):
             message = f"the run is one of {task!r}: `{parser.prog}` does not resume it"
             raise InputError(message, path=args_file)
         try:
@@ -151,8 +151,8 @@ def parse_flags(
         except ValueError as error:
             raise InputError(f"{error}; name the flag itself", path=args_file) from None
     flags = parser.parse_args(argv)
-    if absent := [name for name in missing if getattr(flags, name) is None]:
-        names = ", ".join(f"--{name}" for name in absent)
+    if absent := [name for name in missing if all(getattr(flags, n) is None for n in name.split("|"))]:
+        names = ", ".join(f"--{name.replace('|', ' or --')}" for name in absent)
         reason = "is of no run" if begun else "no such file, so there is no run to resume"
         raise InputError(f"{reason}; a new one needs {names}", path=args_file)
     flags.begun = begun

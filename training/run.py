@@ -24,7 +24,7 @@ from training.run_log import LOG
 from training.run_result import RunResult
 from training.trainer import TrainingJob, fit, seed_everything
 
-_NOT_RECORDED = ("training", "saved", "output_dir", "resume", "overwrite_output_dir")
+_NOT_RECORDED = ("training", "saved", "output_dir", "resume", "overwrite_output_dir", "task_file")
 
 
 class TrainingTask(ABC):

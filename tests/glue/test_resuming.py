@@ -178,7 +178,7 @@ def test_where_there_is_no_run(tmp_path: Path) -> None:
         resume(tmp_path / "absent")
     assert str(raised.value) == (
         f"{tmp_path / 'absent' / 'args.json'}: no such file, so there is no run to resume; a new one needs "
-        "--task_name, --model_name_or_path"
+        "--task_name or --task_file, --model_name_or_path"
     )
     assert not (tmp_path / "absent").exists()
 
