@@ -22,7 +22,6 @@ from common.files import sha256_of, write_text
 from common.messages import say
 from glue.data import find_file, read_gold
 from glue.tasks import TASKS, Split, Task
-from metrics.task_scores import score_task
 from scripts.sample_language import PATTERNS, Dice, Texts, make_rows, with_noise
 from scripts.tiny_model import write_model_folder
 
@@ -112,6 +111,8 @@ def best_possible_scores(folder: str | Path, rows: int = ROWS, seed: int = 0) ->
 
 
 def _score_of_rules(task: Task, folder: str | Path, rules: str) -> float:
+    from metrics.task_scores import score_task
+
     def labels(data: str | Path, split: Split) -> "np.ndarray":
         return task.values_of([str(label) for label in read_gold(task, split, find_file(data, split))])
 
