@@ -17,7 +17,7 @@ from huggingface_hub import constants, errors
 from checkpoints.download import is_offline, open_url
 from checkpoints.weight_files import INDEX, WEIGHT_FILES, weight_files
 from common.errors import InputError
-from common.model_files import TOKENIZER_FILES, TOKENIZER_JSON, VOCABULARY
+from common.model_files import PIECE_FILES, TOKENIZER_FILES
 
 _ERRORS = (errors.HTTPError, errors.HFValidationError, errors.OfflineModeIsEnabled, OSError)
 # The first that an error is an instance of says why a file cannot be fetched.
@@ -50,10 +50,10 @@ def snapshot(repository: str, revision: str) -> tuple[str, Path]:
     else:
         raise InputError(f"has none of {', '.join(WEIGHT_FILES)}", path=f"{repository}@{commit}")
     fetched = [name for name in TOKENIZER_FILES if model.fetch_if_there(name)]
-    if VOCABULARY not in fetched and TOKENIZER_JSON not in fetched:
+    if not {*PIECE_FILES} & {*fetched}:
         cache = " in the hub's cache, which is all that can be asked" if unreachable or is_offline() else ""
-        reason = f"has neither {VOCABULARY} nor {TOKENIZER_JSON}{cache}"
-        remedy = "this project reads BERT's WordPiece vocabularies alone"
+        reason = f"has none of {', '.join(PIECE_FILES)}{cache}"
+        remedy = "its tokenizer is of a kind that this project does not read"
         raise InputError(f"{reason}; {remedy}", path=f"{repository}@{commit}")
     return commit, folder
 

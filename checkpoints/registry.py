@@ -21,7 +21,7 @@ from common.cache import cache_dir, distrust, private_dir, protect
 from common.errors import InputError
 from common.files import write_json
 from common.messages import note_once
-from common.model_files import TOKENIZER_JSON, VOCABULARY
+from common.model_files import PIECE_FILES
 from encoders.config import SIZES, EncoderConfig, to_json
 
 _MAX_VOCABULARY = 16 << 20  # bytes; the published ones have about 230 000
@@ -164,7 +164,7 @@ def _from_hub(repository: str, revision: str) -> Path:
     pinned = _read_pin(pin)
     if not revision and pinned:
         folder = Path(pinned["folder"])
-        if _is_whole(folder) and any((folder / name).is_file() for name in (VOCABULARY, TOKENIZER_JSON)):
+        if _is_whole(folder) and any((folder / name).is_file() for name in PIECE_FILES):
             return folder
     from checkpoints.hub import snapshot
 

@@ -5,6 +5,18 @@ TOKENIZER_JSON = "tokenizer.json"
 ADDED_TOKENS = "added_tokens.json"
 SPECIAL_TOKENS = "special_tokens_map.json"
 TOKENIZER_SETTINGS = "tokenizer_config.json"
-TOKENIZER_FILES = (VOCABULARY, TOKENIZER_JSON, ADDED_TOKENS, SPECIAL_TOKENS, TOKENIZER_SETTINGS)
-# Those that say which id a piece has; one of the first two is in every model folder.
-ID_FILES = TOKENIZER_FILES[:4]
+VOCABULARY_JSON, MERGES = "vocab.json", "merges.txt"  # of byte-level BPE
+SENTENCEPIECES = ("spm.model", "sentencepiece.bpe.model")  # DeBERTa's and XLM-RoBERTa's
+# The files of which one says what the pieces are.
+PIECE_FILES = (VOCABULARY, TOKENIZER_JSON, VOCABULARY_JSON, *SENTENCEPIECES)
+# Those that say which id a piece has.
+ID_FILES = (
+    VOCABULARY,
+    TOKENIZER_JSON,
+    ADDED_TOKENS,
+    SPECIAL_TOKENS,
+    VOCABULARY_JSON,
+    MERGES,
+    *SENTENCEPIECES,
+)
+TOKENIZER_FILES = (*ID_FILES, TOKENIZER_SETTINGS)

@@ -1,4 +1,4 @@
-"""A model folder's tokeniser: WordPiece on the Rust tokenizers library. No Paddle.
+"""A model folder's tokeniser on the Rust tokenizers library: WordPiece, byte-level BPE or Unigram. No Paddle.
 
 Its ids are those of Google's and Hugging Face's tokenisers.
 """
@@ -16,18 +16,20 @@ from common.files import write_json, write_text
 from common.model_files import TOKENIZER_JSON, TOKENIZER_SETTINGS, VOCABULARY
 from encoders.tokenizer_json import from_json
 from encoders.tokenizer_pipeline import Pipeline
-from encoders.tokenizer_settings import ROLES, TAKES_FILE_WHOLE, read_settings
+from encoders.tokenizer_settings import ROLES, TAKES_FILE_WHOLE, WITHOUT_TOKEN_TYPES, read_settings
+from encoders.tokenizer_subwords import from_subwords
 from encoders.tokenizer_vocabulary import from_vocabulary
 
 SPECIALS = tuple(ROLES.values())  # [PAD] [UNK] [CLS] [SEP] [MASK]
-_MODEL_INPUTS = ["input_ids", "token_type_ids", "attention_mask"]
+_MODEL_INPUTS = ["input_ids", "attention_mask"]
 
 
 class Tokenizer:
-    """Texts → token ids of ``[CLS] a [SEP]`` or ``[CLS] a [SEP] b [SEP]``.
+    """Texts → token ids of ``[CLS] a [SEP]`` or ``[CLS] a [SEP] b [SEP]``; RoBERTa's have two [SEP] between.
 
     Args:
-        folder: A model folder with ``tokenizer.json`` or ``vocab.txt``, and the small files beside it.
+        folder: A model folder with ``tokenizer.json``, ``vocab.txt`` or another of
+            ``common.model_files.PIECE_FILES``, and the small files beside it.
         changes: Settings of BERT's normaliser that win over the folder's, such as ``do_lower_case``.
 
     Attributes:
@@ -52,6 +54,11 @@ class Tokenizer:
     def path(self) -> Path:
         """The file that its ids come from."""
         return self._pipeline.path
+
+    @property
+    def separators(self) -> int:
+        """How many separators stand between the texts of a pair."""
+        return self._pipeline.separators
 
     @property
     def special_tokens(self) -> dict[str, str]:
@@ -87,7 +94,13 @@ class Tokenizer:
         self._backend.enable_truncation(max_length, strategy="longest_first")
         inputs: list[Any] = [pair[0] if len(pair) == 1 else pair for pair in texts]
         encodings = self._backend.encode_batch_fast(inputs)
-        return [(e.ids, len(e.ids) - sum(e.type_ids)) for e in encodings]
+        if self._pipeline.gives_types:
+            return [(e.ids, len(e.ids) - sum(e.type_ids)) for e in encodings]
+        seconds = [
+            e.sequence_ids.count(1) + 1 if len(pair) > 1 else 0
+            for e, pair in zip(encodings, texts, strict=True)
+        ]
+        return [(e.ids, len(e.ids) - second) for e, second in zip(encodings, seconds, strict=True)]
 
     def encode_plain(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, none added or cut."""
@@ -99,11 +112,17 @@ class Tokenizer:
         number of its first character and of the one behind its last.
 
         Characters that the normaliser drops belong to no token or lie inside one. Tokens made from one
-        character (Hangul taken apart, say) share its position.
+        character (Hangul taken apart, or its bytes) share its position. The space before a word, which is
+        part of byte-level and Unigram pieces, is none of the token's characters unless it has no others.
         """
         self._backend.no_truncation()
         encodings = self._backend.encode_batch(list(texts), add_special_tokens=False)
-        return [(encoding.ids, encoding.offsets) for encoding in encodings]
+        if not self._pipeline.has_spaces:
+            return [(encoding.ids, encoding.offsets) for encoding in encodings]
+        return [
+            (encoding.ids, [_without_spaces(text, *span) for span in encoding.offsets])
+            for text, encoding in zip(texts, encodings, strict=True)
+        ]
 
     @property
     def is_bert(self) -> bool:
@@ -134,10 +153,23 @@ class Tokenizer:
         if self._backend.encode_special_tokens:
             values["split_special_tokens"] = True
         if pipeline.is_bert:
-            values["tokenizer_class"] = "BertTokenizer"
+            values["tokenizer_class"] = "BertTokenizer" if pipeline.knows_segments else WITHOUT_TOKEN_TYPES
         else:
-            values |= {"tokenizer_class": TAKES_FILE_WHOLE, "model_input_names": _MODEL_INPUTS}
+            types = ["token_type_ids"] if pipeline.knows_segments else []
+            values |= {"tokenizer_class": TAKES_FILE_WHOLE, "model_input_names": [*_MODEL_INPUTS, *types]}
         write_json(Path(folder) / TOKENIZER_SETTINGS, values)
+
+
+def _without_spaces(text: str, first: int, behind: int) -> tuple[int, int]:
+    """A token's characters without the white space around them; of nothing else, its last."""
+    start, end = first, behind
+    while start < end and text[start].isspace():
+        start += 1
+    while start < end and text[end - 1].isspace():
+        end -= 1
+    if start < end:
+        return start, end
+    return (max(0, behind - 1), behind) if behind else (0, min(1, len(text)))
 
 
 def _build(folder: Path, changes: dict[str, bool]) -> Pipeline:
@@ -149,4 +181,11 @@ def _build(folder: Path, changes: dict[str, bool]) -> Pipeline:
             f"no such file; {settings.path.name} says that the tokeniser is in it",
             path=folder / TOKENIZER_JSON,
         )
+    if settings.family:
+        if changes:
+            raise InputError(
+                f"--{next(iter(changes))}: changes BERT's normaliser, and {folder} has a tokeniser of "
+                f"{settings.family}'s kind; leave the flag out"
+            )
+        return from_subwords(folder, settings)
     return from_vocabulary(folder, settings, changes)

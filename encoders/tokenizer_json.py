@@ -1,6 +1,6 @@
 """A tokeniser of ``tokenizer.json``, the file of the tokenizers library. No Paddle.
 
-It is taken with all that it says. transformers takes it whole for PreTrainedTokenizerFast; for BERT's classes
+It is taken with all that it says. transformers takes it whole for PreTrainedTokenizerFast; for other classes
 transformers 5.23 takes its vocabulary and its added tokens and builds the rest anew. Where that would give
 other ids, a note says so.
 """
@@ -11,15 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer as RustTokenizer
+from tokenizers import models
 
 from common.errors import InputError
 from common.json_files import read_json_object
 from common.model_files import TOKENIZER_JSON, VOCABULARY
 from encoders.tokenizer_pipeline import Pipeline, add_bert_processor, add_tokens, special_tokens_by_role
 from encoders.tokenizer_settings import NORMALISER_DEFAULTS, ROLES, TAKES_FILE_WHOLE, TokenizerSettings
+from encoders.tokenizer_subwords import SUBWORDS, add_processor, flags_of
 from encoders.tokenizer_vocabulary import NORMALISER_NAMES, WHITE_SPACE, read_vocabulary
 
-_BERT_NORMALISER = "BertNormalizer"
+_BERT_NORMALISER, _WORD_PIECE = "BertNormalizer", "WordPiece"
+_MODELS = {"Roberta": ["BPE"], "XLMRoberta": ["Unigram"], "DebertaV2": ["Unigram"]}
+_LISTS = {_WORD_PIECE: False, "BPE": False, "Unigram": True}  # whether its vocabulary is a list
 _MODEL_DEFAULTS = {"max_input_chars_per_word": 100, "continuing_subword_prefix": "##"}
 
 
@@ -27,12 +31,12 @@ def from_json(folder: Path, settings: TokenizerSettings, changes: Mapping[str, A
     """The tokeniser of a folder's tokenizer.json. changes: settings of BERT's normaliser that win."""
     path = folder / TOKENIZER_JSON
     values = read_json_object(path)
-    _check_kind(path, values)
+    kind = _check_kind(path, values, settings)
     notes = list(settings.notes)
-    differs = _differences_from_bert(values)
+    differs = _differences(values, settings)
     normaliser = _normaliser_in_force(path, values, settings, changes, notes)
     backend = _load(path, values)
-    pieces: dict[str, int] = values["model"]["vocab"]
+    pieces = _pieces(values["model"]["vocab"])
     ids = {**pieces, **{token.content: n for n, token in backend.get_added_tokens_decoder().items()}}
     roles = _roles(path, backend, ids, values["model"], settings)
     add_tokens(path, backend, settings, roles, ids)
@@ -43,15 +47,48 @@ def from_json(folder: Path, settings: TokenizerSettings, changes: Mapping[str, A
     if differs and not settings.takes_file_whole:
         notes.append(
             f"{path}: is taken as it stands, {', '.join(differs[:3])} included, which transformers 5's "
-            f'BertTokenizer leaves out; "tokenizer_class": "{TAKES_FILE_WHOLE}" in {settings.path.name} lets '
-            "transformers take it too"
+            f'{settings.family or "Bert"}Tokenizer leaves out; "tokenizer_class": "{TAKES_FILE_WHOLE}" in '
+            f"{settings.path.name} lets transformers take it too"
         )
-    _check_processor(path, backend, roles)
+    separators, gives_types = _check_processor(path, backend, roles, settings)
     backend.encode_special_tokens = settings.splits_special_tokens
-    if (folder / VOCABULARY).is_file():
+    if kind == _WORD_PIECE and (folder / VOCABULARY).is_file():
         _check_same_ids(folder / VOCABULARY, path, pieces, ids)
-    lines = _vocabulary_lines(pieces)
-    return Pipeline(path, backend, ids, roles, lines, normaliser, is_bert=not differs, notes=notes)
+    is_bert = kind == _WORD_PIECE and not differs
+    lines = _vocabulary_lines(pieces) if kind == _WORD_PIECE else None
+    return Pipeline(
+        path, backend, ids, roles, lines, normaliser, is_bert, notes, separators, gives_types,
+        has_spaces=kind != _WORD_PIECE, knows_segments=settings.knows_segments,
+    )  # fmt: skip
+
+
+def _pieces(vocabulary: dict[str, int] | list[tuple[str, float]]) -> dict[str, int]:
+    """Piece → id; a Unigram model lists its pieces with their scores."""
+    if isinstance(vocabulary, dict):
+        return vocabulary
+    return {piece: number for number, (piece, _) in enumerate(vocabulary)}
+
+
+def _differences(values: dict[str, Any], settings: TokenizerSettings) -> list[str]:
+    """What the file says that the class's tokenisers do otherwise; added tokens are not looked at."""
+    if not settings.family:
+        return _differences_from_bert(values)
+    kind = SUBWORDS[settings.family]
+    backend = RustTokenizer(models.BPE())
+    kind.shape(backend, flags_of(kind, settings), b"")
+    usual = json.loads(backend.to_str())
+    parts = ("normalizer", "pre_tokenizer")
+    try:  # once through the library, which writes out what a file may leave out
+        backend = RustTokenizer.from_str(json.dumps({**usual, **{part: values.get(part) for part in parts}}))
+    except Exception:  # said of the whole file when it is loaded
+        return []
+    there = json.loads(backend.to_str())
+    is_map = (there["normalizer"] or {}).get(
+        "type"
+    ) == "Precompiled"  # SentencePiece's, which the class takes
+    return [
+        f"the {part}" for part in parts if there[part] != usual[part] and not (is_map and usual[part] is None)
+    ]
 
 
 def _differences_from_bert(values: dict[str, Any]) -> list[str]:
@@ -66,7 +103,8 @@ def _differences_from_bert(values: dict[str, Any]) -> list[str]:
     return differs
 
 
-def _check_kind(path: Path, values: dict[str, Any]) -> None:
+def _check_kind(path: Path, values: dict[str, Any], settings: TokenizerSettings) -> str:
+    """The kind of its model; InputError where it is not that of the class."""
     model = values.get("model")
     if not isinstance(model, dict) or not isinstance(model.get("vocab"), dict | list):
         raise InputError(
@@ -75,9 +113,12 @@ def _check_kind(path: Path, values: dict[str, Any]) -> None:
     kind = model.get("type") or (
         "BPE" if "merges" in model else "Unigram" if "unk_id" in model else "WordPiece"
     )
-    if kind != "WordPiece" or isinstance(model["vocab"], list):
+    wanted = _MODELS[settings.family] if settings.family else [_WORD_PIECE]
+    wanted = list(_LISTS) if settings.takes_file_whole else wanted
+    if kind not in wanted or isinstance(model["vocab"], list) != _LISTS[kind]:
         raise InputError(
-            f"its model is {str(kind)[:40]}; this project reads BERT's WordPiece alone", path=path
+            f"its model is {str(kind)[:40]}; expected {' or '.join(wanted)}, by the class of the tokeniser",
+            path=path,
         )
     for key in ("normalizer", "pre_tokenizer", "post_processor"):
         if not isinstance(values.get(key) or {}, dict):
@@ -87,6 +128,7 @@ def _check_kind(path: Path, values: dict[str, Any]) -> None:
         isinstance(t, dict) and isinstance(t.get("content"), str) for t in tokens
     ):
         raise InputError("added_tokens must be a list of objects with a content", path=path)
+    return str(kind)
 
 
 def _load(path: Path, values: dict[str, Any]) -> RustTokenizer:
@@ -160,20 +202,35 @@ def _roles(
     model: dict[str, Any],
     settings: TokenizerSettings,
 ) -> dict[str, str]:
-    unknown = str(model.get("unk_token", ROLES["unk_token"]))
-    defaults = {"unk_token": unknown}
-    if settings.takes_file_whole and unknown in ids and (ends := _first_and_last(backend)):
+    unknown = _unknown_token(model)
+    defaults = dict(SUBWORDS[settings.family].roles if settings.family else ROLES)
+    defaults |= {"unk_token": unknown} if unknown else {}
+    if settings.takes_file_whole and (unknown in ids or not unknown) and (ends := _first_and_last(backend)):
         defaults |= {"cls_token": ends[0], "sep_token": ends[1]}
-    roles = special_tokens_by_role(path, settings, defaults, ids)
-    if roles["unk_token"] != unknown:
+    may_be_added = ("mask_token",) if settings.family else ()
+    may_be_added = may_be_added if unknown else (*may_be_added, "unk_token")
+    roles = special_tokens_by_role(path, settings, defaults, ids, may_be_added)
+    if unknown and roles["unk_token"] != unknown:
         raise InputError(
             f"its model's unk_token is {unknown!r}, {settings.path.name} says "
             f"{roles['unk_token']!r}; write the same in both",
             path=path,
         )
     if backend.post_processor is None and not settings.takes_file_whole:
-        add_bert_processor(backend, roles, ids)
+        if settings.family:
+            kind = SUBWORDS[settings.family]
+            add_processor(backend, kind, roles, ids, flags_of(kind, settings))
+        else:
+            add_bert_processor(backend, roles, ids)
     return roles
+
+
+def _unknown_token(model: dict[str, Any]) -> str:
+    """The piece of unknown text; empty where the model has none, as a byte-level one."""
+    if isinstance(model["vocab"], list):
+        number = model.get("unk_id")
+        return str(model["vocab"][number][0]) if isinstance(number, int) else ""
+    return str(model.get("unk_token", "" if "merges" in model else ROLES["unk_token"]) or "")
 
 
 def _first_and_last(backend: RustTokenizer) -> tuple[str, str] | None:
@@ -181,24 +238,32 @@ def _first_and_last(backend: RustTokenizer) -> tuple[str, str] | None:
     return (tokens[0], tokens[-1]) if len(tokens) > 2 else None
 
 
-def _check_processor(path: Path, backend: RustTokenizer, roles: Mapping[str, str]) -> None:
-    """InputError unless texts become [CLS] a [SEP], and pairs [CLS] a [SEP] b [SEP] with types 0 and 1."""
+def _check_processor(
+    path: Path, backend: RustTokenizer, roles: Mapping[str, str], settings: TokenizerSettings
+) -> tuple[int, bool]:
+    """How many separators stand between two texts, and whether the second's tokens have type 1.
+
+    InputError unless texts become [CLS] a [SEP], and pairs [CLS] a [SEP] b [SEP] with types 0 and 1; for a
+    network that does not know types, whatever the types, and with one separator more or not.
+    """
     bare = backend.encode("a", add_special_tokens=False).tokens
     first, last = roles.get("cls_token"), roles.get("sep_token")
     one, two = backend.encode("a"), backend.encode("a", "a")
     whole = [first, *bare, last]
     types = [0] * len(whole) + [1] * (len(bare) + 1)
-    if (
-        one.tokens != whole
-        or two.tokens != [*whole, *bare, last]
-        or two.type_ids != types
-        or any(one.type_ids)
-    ):
+    separators = 1 if two.tokens == [*whole, *bare, last] else 2
+    gives_types = two.type_ids == types and not any(one.type_ids)
+    if settings.knows_segments:
+        fits = separators == 1 and gives_types
+    else:
+        fits = separators == 1 or two.tokens == [*whole, last, *bare, last]
+    if one.tokens != whole or not fits:
         raise InputError(
-            f"its post_processor makes {' '.join(two.tokens)} of a pair (types {two.type_ids}); this "
-            f"project reads BERT's form alone: {' '.join(map(str, [*whole, *bare, last]))} (types {types})",
+            f"its post_processor makes {' '.join(two.tokens)} of a pair (types {two.type_ids}); expected "
+            f"{' '.join(map(str, [*whole, *bare, last]))} (types {types}), as BERT's does",
             path=path,
         )
+    return separators, gives_types
 
 
 def _vocabulary_lines(pieces: Mapping[str, int]) -> list[str] | None:

@@ -1,6 +1,6 @@
 """A tokenizer as the Rust library runs it, and what its two files have in common. No Paddle."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,10 @@ class Pipeline:
         is_bert: Whether transformers' BertTokenizer gives the same ids, given the vocabulary, the added
             tokens and these settings.
         notes: What a user should know, a line each.
+        separators: How many separators stand between the texts of a pair.
+        gives_types: Whether the tokens of a second text have the type 1.
+        knows_segments: Whether the network tells the texts of a pair apart by token types.
+        has_spaces: Whether pieces begin with the space before them, which is no part of a token's characters.
     """
 
     path: Path
@@ -36,10 +40,18 @@ class Pipeline:
     normaliser: dict[str, bool | None]
     is_bert: bool
     notes: list[str]
+    separators: int = 1
+    gives_types: bool = True
+    has_spaces: bool = False
+    knows_segments: bool = True
 
 
 def special_tokens_by_role(
-    path: Path, settings: TokenizerSettings, defaults: Mapping[str, str], ids: Mapping[str, int]
+    path: Path,
+    settings: TokenizerSettings,
+    defaults: Mapping[str, str],
+    ids: Mapping[str, int],
+    may_be_added: Sequence[str] = (),
 ) -> dict[str, str]:
     """Find the special token of every role; InputError where the vocabulary lacks one.
 
@@ -48,6 +60,8 @@ def special_tokens_by_role(
         settings: What the small files name.
         defaults: Tokens of roles that no file names; BERT's names (``ROLES``) come after these.
         ids: Piece → id.
+        may_be_added: Roles that a vocabulary may lack: their tokens are added, or where the class takes the
+            file whole, there is none.
 
     Returns:
         Role → token.
@@ -59,13 +73,17 @@ def special_tokens_by_role(
     if settings.takes_file_whole:  # transformers has no token for these roles then
         roles = {role: token for role, token in roles.items() if role not in absent or role in given}
         absent = [role for role in absent if role in given or role == "unk_token"]
+    absent = [role for role in absent if role not in may_be_added]
     if absent:
         names = ", ".join(roles[role] for role in absent)
         remedy = ""
         if others := sorted(piece for piece in ids if piece.startswith("<") and piece.endswith(">"))[:5]:
             remedy = f" If {', '.join(others)} stand for them, {settings.path.name} must say which is which"
             remedy += f" ({', '.join(absent)})"
-        raise InputError(f"lacks {names}; is it a BERT WordPiece vocabulary?{remedy}", path=path)
+        kind = (
+            f"a vocabulary of {settings.family}'s kind" if settings.family else "a BERT WordPiece vocabulary"
+        )
+        raise InputError(f"lacks {names}; is it {kind}?{remedy}", path=path)
     return roles
 
 

@@ -14,6 +14,7 @@ from tokenizers import AddedToken
 from common.errors import InputError
 from common.json_files import read_json_object
 from common.model_files import ADDED_TOKENS, SPECIAL_TOKENS, TOKENIZER_SETTINGS
+from encoders.model_types import TYPES
 
 # Role → the token that has it where no file names another.
 ROLES = {
@@ -34,7 +35,17 @@ _BERTS = tuple(
     f"{name}Tokenizer"
     for name in ("Bert", "Electra", "ConvBert", "Ernie", "TinyBert", "MobileBert", "SqueezeBert")
 )
-_WITHOUT_TOKEN_TYPES = "DistilBertTokenizer"
+WITHOUT_TOKEN_TYPES = "DistilBertTokenizer"
+# Classes whose tokenisers are not BERT's, without Tokenizer and Fast (tokenizer_subwords builds them).
+_SUBWORDS = ("Roberta", "XLMRoberta", "DebertaV2")
+# Model type → the class where no file names one; of other types BERT's.
+_CLASSES = {
+    "roberta": "RobertaTokenizer",
+    "xlm-roberta": "XLMRobertaTokenizer",
+    "distilbert": WITHOUT_TOKEN_TYPES,
+    "deberta-v2": "DebertaV2Tokenizer",
+    "modernbert": TAKES_FILE_WHOLE,
+}
 # Settings that only transformers' old tokenisers in Python obey, and the one value that changes nothing.
 _OBEYED_BY_FEW: dict[str, Any] = {"do_basic_tokenize": True, "clean_text": True, "wordpieces_prefix": "##"}
 _FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
@@ -50,7 +61,10 @@ class TokenizerSettings:
 
     Attributes:
         path: ``tokenizer_config.json``, whether or not it is there.
-        takes_file_whole: Whether the class takes tokenizer.json as it stands; other classes are BERT's.
+        takes_file_whole: Whether the class takes tokenizer.json as it stands.
+        family: Of ``tokenizer_subwords.SUBWORDS``; empty: the class is BERT's, or takes the file whole.
+        knows_segments: Whether the network tells the texts of a pair apart by token types.
+        values: All that ``tokenizer_config.json`` says.
         normaliser: Of ``NORMALISER_DEFAULTS`` what is given.
         roles: Of ``ROLES`` what is given.
         extras: Other special tokens.
@@ -62,6 +76,9 @@ class TokenizerSettings:
 
     path: Path
     takes_file_whole: bool
+    family: str
+    knows_segments: bool
+    values: dict[str, Any]
     normaliser: dict[str, bool | None]
     roles: dict[str, AddedToken]
     extras: list[AddedToken]
@@ -76,7 +93,13 @@ def read_settings(folder: Path) -> TokenizerSettings:
     path = folder / TOKENIZER_SETTINGS
     values = read_json_object(path) if path.is_file() else {}
     notes: list[str] = []
-    takes_whole = _check_class(folder, path, values, notes)
+    config = read_json_object(folder / "config.json") if (folder / "config.json").is_file() else {}
+    model_type = config.get("model_type")
+    row = TYPES.get(model_type) if isinstance(model_type, str) else None
+    knows_segments = row is None or row.knows_segments
+    name = _class(folder, path, values, config)
+    if knows_segments:
+        _note_types(path, values, name, notes)
     normaliser = {key: values[key] for key in NORMALISER_DEFAULTS if key in values}
     for key, value in normaliser.items():
         if not isinstance(value, bool) and not (key == "strip_accents" and value is None):
@@ -98,34 +121,42 @@ def read_settings(folder: Path) -> TokenizerSettings:
         if values.get(side, "right") != "right":
             end = "are cut at their end" if side == "truncation_side" else "are padded at their end"
             notes.append(f"{path}: {side} is {values[side]!r}, but here texts {end}")
+    family = name.removesuffix("Fast").removesuffix("Tokenizer")
     return TokenizerSettings(
-        path, takes_whole, normaliser, roles, extras, declared, declared_in, splits, notes
-    )
+        path, name in _TAKE_FILE_WHOLE, family if family in _SUBWORDS else "", knows_segments, values,
+        normaliser, roles, extras, declared, declared_in, splits, notes,
+    )  # fmt: skip
 
 
-def _check_class(folder: Path, path: Path, values: dict[str, Any], notes: list[str]) -> bool:
-    """Whether the class takes tokenizer.json whole; InputError if it is neither such a one nor BERT's."""
+def _class(folder: Path, path: Path, values: dict[str, Any], config: dict[str, Any]) -> str:
+    """The class that the folder names, or that its model type has; InputError if it is none that is read."""
     source, name = path, values.get("tokenizer_class")
-    config = folder / "config.json"
-    if name is None and config.is_file():
-        source, name = config, read_json_object(config).get("tokenizer_class")
     if name is None:
-        return False
+        source, name = folder / "config.json", config.get("tokenizer_class")
+    if name is None:
+        return _CLASSES.get(str(config.get("model_type")), "")
     bare = name.removesuffix("Fast") if isinstance(name, str) else ""
-    if name not in _TAKE_FILE_WHOLE and bare not in (*_BERTS, _WITHOUT_TOKEN_TYPES):
+    known = (*_BERTS, WITHOUT_TOKEN_TYPES, *(f"{kind}Tokenizer" for kind in _SUBWORDS))
+    if name not in _TAKE_FILE_WHOLE and bare not in known:
         raise InputError(
-            f"tokenizer_class is {str(name)[:60]!r}, and only BERT's WordPiece is read here; "
-            "if the vocabulary is of that kind, write BertTokenizer there",
+            f"tokenizer_class is {str(name)[:60]!r}; BERT's WordPiece is read here, and the tokenisers of "
+            f"{', '.join(_SUBWORDS)}; if the vocabulary is of BERT's kind, write BertTokenizer there",
             path=source,
         )
-    default = [] if name in _TAKE_FILE_WHOLE or bare == _WITHOUT_TOKEN_TYPES else [_TOKEN_TYPES]
+    return str(name)
+
+
+def _note_types(path: Path, values: dict[str, Any], name: str, notes: list[str]) -> None:
+    """A note where transformers gives the second text of a pair no type of its own."""
+    bare = name.removesuffix("Fast")
+    without = (*_TAKE_FILE_WHOLE, WITHOUT_TOKEN_TYPES, "RobertaTokenizer", "XLMRobertaTokenizer")
+    default = [] if name in without or bare in without else [_TOKEN_TYPES]
     inputs = values.get("model_input_names")
     if _TOKEN_TYPES not in (inputs if isinstance(inputs, list) else default):
         notes.append(
-            f"{source}: transformers 5 gives a {name} no {_TOKEN_TYPES}; here the second text of a pair has "
+            f"{path}: transformers 5 gives a {name} no {_TOKEN_TYPES}; here the second text of a pair has "
             'type 1 (for the same there, add "token_type_ids" to model_input_names)'
         )
-    return name in _TAKE_FILE_WHOLE
 
 
 def _special_tokens(

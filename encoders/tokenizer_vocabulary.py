@@ -86,4 +86,7 @@ def from_vocabulary(folder: Path, settings: TokenizerSettings, changes: Mapping[
     add_tokens(path, backend, settings, roles, ids)
     add_bert_processor(backend, roles, ids)
     backend.encode_special_tokens = settings.splits_special_tokens
-    return Pipeline(path, backend, ids, roles, lines, normaliser, is_bert=True, notes=notes)
+    return Pipeline(
+        path, backend, ids, roles, lines, normaliser, is_bert=True, notes=notes,
+        knows_segments=settings.knows_segments,
+    )  # fmt: skip

@@ -22,14 +22,25 @@ class Room:
     first: int  # the token that it begins with
     separator: int  # the token behind each text
     length: int  # how long it may be with these
+    separators: int = 1  # how often it stands between two texts
 
     @classmethod
     def of(cls, tokenizer: Tokenizer, length: int) -> "Room":
-        return cls(tokenizer.token_id("cls_token"), tokenizer.token_id("sep_token"), length)
+        return cls(
+            tokenizer.token_id("cls_token"), tokenizer.token_id("sep_token"), length, tokenizer.separators
+        )
+
+    @property
+    def specials(self) -> int:
+        """How many tokens of a pair are none of its texts'."""
+        return 2 + self.separators
 
     def example(self, a: list[int], b: list[int]) -> Example:
         """``[CLS] a [SEP]``, and ``b [SEP]`` where there is one."""
-        return [self.first, *a, self.separator, *b, *([self.separator] if b else [])], len(a) + 2
+        if not b:
+            return [self.first, *a, self.separator], len(a) + 2
+        between = [self.separator] * self.separators
+        return [self.first, *a, *between, *b, self.separator], len(a) + 1 + len(between)
 
 
 def lines(rows: Iterable[Line], room: Room) -> Iterator[Example]:
@@ -38,7 +49,7 @@ def lines(rows: Iterable[Line], room: Room) -> Iterator[Example]:
     for row in rows:
         texts = [text for text in row if text]
         if len(texts) == 2:
-            yield room.example(*cut_pair(texts[0], texts[1], room.length - 3))
+            yield room.example(*cut_pair(texts[0], texts[1], room.length - room.specials))
         elif texts:
             (text,) = texts
             for start in range(0, len(text), room.length - 2):
@@ -88,7 +99,7 @@ class _Builder:
     def _example(self) -> Example:
         a, b = self._segments()
         kept_a = a[: self._target - 2]
-        kept_b = b[: max(0, self._target - 3 - len(kept_a))]
+        kept_b = b[: max(0, self._target - self._room.specials - len(kept_a))]
         self._waiting = [left for left in (a[len(kept_a) :], b[len(kept_b) :]) if left]
         short = self._draw.random() < SHORT
         self._target = self._draw.randint(SHORTEST, self._room.length) if short else self._room.length
@@ -97,7 +108,7 @@ class _Builder:
     def _segments(self) -> tuple[list[int], list[int]]:
         """What is waiting, in order: the first segment until about half of the target, then the second."""
         single = self._draw.random() < SINGLE
-        half = (self._target - 3) // 2
+        half = (self._target - self._room.specials) // 2
         a: list[int] = []
         b: list[int] = []
         for text in self._waiting:

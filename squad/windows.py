@@ -1,7 +1,8 @@
 """Questions and texts → windows of tokens, each of which knows its characters. No Paddle.
 
-A window is ``[CLS] question [SEP] part of the text [SEP]``. A text is tokenised once, however many
-questions it has, and all windows are cut at once from flat arrays. N windows, Q questions.
+A window is ``[CLS] question [SEP] part of the text [SEP]``, RoBERTa's with two [SEP] between. A text is
+tokenised once, however many questions it has, and all windows are cut at once from flat arrays. N windows,
+Q questions.
 """
 
 import itertools
@@ -22,7 +23,6 @@ from encoders.tokenizer import Tokenizer
 from squad.data import Dataset
 
 CUTTING = ("doc_stride", "max_query_length")  # how texts were cut, kept beside max_seq_length
-_SPECIALS = 3  # [CLS] and two [SEP]
 _CHUNK = 1000  # texts; what the tokenizer returns is large
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -115,17 +115,18 @@ def make_windows(
     Raises:
         InputError: There is no room for the text beside the question.
     """
-    if max_length - max_query_length - _SPECIALS < 1:
+    specials = 2 + tokenizer.separators  # [CLS], those between the two, and the last [SEP]
+    if max_length - max_query_length - specials < 1:
         raise InputError(
             f"--max_seq_length {max_length}: leaves no room for the text beside a question of "
-            f"--max_query_length {max_query_length} and {_SPECIALS} special tokens"
+            f"--max_query_length {max_query_length} and {specials} special tokens"
         )
     texts = tokenise(data.contexts, tokenizer, f"tokenising {data.path.name}")
     asked = tokenise([question.text for question in data.questions], tokenizer, "and its questions")
     context = np.array([question.context for question in data.questions], dtype=np.int64)
     asked_lengths = np.minimum(asked.lengths, max_query_length)
     lengths = texts.lengths[context]
-    room = max_length - asked_lengths - _SPECIALS
+    room = max_length - asked_lengths - specials
     steps = np.minimum(step, room)
     windows = 1 + np.maximum(0, -(-(lengths - room) // steps))
     question = np.repeat(np.arange(len(context)), windows)
@@ -133,12 +134,13 @@ def make_windows(
     count = np.minimum(room[question], lengths[question] - begin)
     token = texts.starts[context[question]] + begin
     asked_length = asked_lengths[question]
-    first_lengths = asked_length + 2
+    first_lengths = asked_length + 1 + tokenizer.separators
     starts = np.concatenate([[0], np.cumsum(first_lengths + count + 1)]).astype(np.int64)
     row = starts[:-1]
     ids = np.empty(starts[-1], dtype=np.int32)
     ids[row] = tokenizer.token_id("cls_token")
-    ids[row + first_lengths - 1] = tokenizer.token_id("sep_token")
+    for number in range(tokenizer.separators):
+        ids[row + first_lengths - 1 - number] = tokenizer.token_id("sep_token")
     ids[starts[1:] - 1] = tokenizer.token_id("sep_token")
     ids[ragged(row + 1, asked_length)] = asked.ids[ragged(asked.starts[question], asked_length)]
     ids[ragged(row + first_lengths, count)] = texts.ids[ragged(token, count)]

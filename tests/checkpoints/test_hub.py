@@ -123,7 +123,7 @@ def test_a_model_of_the_hub_may_have_tokenizer_json_alone(web: Web, tmp_path: Pa
 def test_a_model_of_the_hub_without_a_vocabulary(web: Web, tmp_path: Path) -> None:
     put_on_hub(web, COMMIT, GOLDEN / "convbert_small", tokenizer={})
     answer = run(web, tmp_path)
-    assert answer.startswith(f"error: {REPOSITORY}@{COMMIT}: has neither vocab.txt nor tokenizer.json")
+    assert answer.startswith(f"error: {REPOSITORY}@{COMMIT}: has none of vocab.txt, tokenizer.json")
 
 
 def test_a_model_stays_what_it_was_at_first(web: Web, tmp_path: Path) -> None:
