@@ -16,19 +16,6 @@ from squad.spans import best_answers, best_of_beams, collect_outputs
 from squad.windows import Windows, make_windows
 
 
-def answer(
-    model: SpanModel, windows: Windows, data: Dataset, rules: Rules, batch_size: int, progress: str = ""
-) -> Answers:
-    """Run a model, which must be in evaluation mode, over all windows. Of several processes each runs its
-    share, and all get all answers. progress: the progress bar's title, where stderr is a terminal."""
-    logits, beams = collect_outputs(run_network(model, windows.features, batch_size, progress), windows)
-    gathered = [part for parts in distributed.all_gather(beams) for part in parts]
-    if gathered:
-        return best_of_beams(gathered, windows, data, rules)
-    start, end = distributed.all_reduce(logits)  # a logit is 0 in all processes but one
-    return best_answers(windows, data, start, end, rules)
-
-
 def read_questions(config: SquadRunConfig, path: str) -> Dataset:
     """Read a file of questions; InputError where a setting has no meaning for it."""
     data = read_squad(Path(path), config.version_2_with_negative)
@@ -50,7 +37,10 @@ def cut_windows(training: SquadTrainingConfig, data: Dataset, tokenizer: Tokeniz
 
 
 def answer_windows(config: SquadRunConfig, data: Dataset, windows: Windows, model: SpanModel) -> Answers:
-    """Answer a file's questions as the settings say; the model must be in evaluation mode."""
+    """Answer a file's questions as the settings say; the model must be in evaluation mode.
+
+    Of several processes each runs its share of the windows, and all get all answers.
+    """
     training = config.training
     rules = Rules(
         n_best=training.n_best_size,
@@ -59,7 +49,13 @@ def answer_windows(config: SquadRunConfig, data: Dataset, windows: Windows, mode
         nullable=data.has_unanswerable,
         threshold=training.null_score_diff_threshold,
     )
-    return answer(model, windows, data, rules, config.eval_batch_size, "answering")
+    batches = run_network(model, windows.features, config.eval_batch_size, "answering")
+    logits, beams = collect_outputs(batches, windows)
+    gathered = [part for parts in distributed.all_gather(beams) for part in parts]
+    if gathered:
+        return best_of_beams(gathered, windows, data, rules)
+    start, end = distributed.all_reduce(logits)  # a logit is 0 in all processes but one
+    return best_answers(windows, data, start, end, rules)
 
 
 def dev_scores(answers: Answers) -> dict[str, float]:
