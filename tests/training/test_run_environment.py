@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from common.errors import InputError
+from common.provenance import code_version
 from encoders.cpu import kernels
 from tests.training.test_run_folder import save
 from training.run import refuse_own_sources
@@ -18,6 +19,7 @@ def test_what_bits_depend_on_is_recorded() -> None:
     record = json.loads(json.dumps(run_environment()))
     assert {*SHOULD_MATCH, "processes"} - {*record} == {"device", "precision"}  # of the run itself
     assert record["processor"]["model"]
+    assert record["versions"]["convbert-glue"] == code_version()
     assert {"OMP_NUM_THREADS", "MKL_CBWR", "ONEDNN_MAX_CPU_ISA"} < {*record["environment"]}
     assert record["environment"]["compiled_kernels"] == bool(record["kernels"])
 
