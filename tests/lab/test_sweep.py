@@ -1,7 +1,6 @@
 """Sweeps with real runs of the tiny model on the embedded sample."""
 
 import json
-import os
 import random
 import shutil
 import signal
@@ -21,7 +20,6 @@ from common.provenance import recorded_digest
 from lab.command_chain import _run_chain
 from lab.sweep import main
 from submission.manifest import provenance_of
-from tests.conftest import RunModule
 
 FEW = "settings: {max_steps: 6, save_steps: 3, logging_steps: 2, learning_rate: 1e-3}\n"
 
@@ -118,47 +116,6 @@ def test_two_sweeps_do_not_share_a_folder(sample_dir: Path, tmp_path: Path) -> N
             main(argv(plan, tmp_path / "runs", sample_dir))
     finally:
         lock.free()
-
-
-def test_a_dry_run_names_the_trials_and_runs_none(
-    run_module: RunModule, sample_dir: Path, tmp_path: Path
-) -> None:
-    """As many workers as cores: what is measured has one thread, as each of them will."""
-    plan = write_plan(tmp_path, sample_dir, FEW + "seeds: [1, 2]\ntasks: {sts-b: }\n")
-    dry = argv(plan, tmp_path / "runs", sample_dir, "--dry_run", "--workers", os.cpu_count())
-    done = run_module("lab.sweep", *dry, env={"OMP_NUM_THREADS": "7"})
-    assert done.returncode == 0, done.stderr
-    first, second, total = done.stdout.splitlines()
-    assert first.split()[:3] == ["1", "sts-b/tiny-seed1", "about"]
-    assert second.split()[:3] == ["2", "sts-b/tiny-seed2", "about"]
-    assert total.startswith("2 trials: about ")
-    assert "1 short measurements with 1 thread, " in total
-    assert not (tmp_path / "runs").exists()
-
-
-def test_a_dry_run_names_what_cannot_be_run_and_goes_on(
-    sample_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # the dry run sets it: to what it was afterwards
-    data = tmp_path / "data"
-    shutil.copytree(sample_dir, data)
-    (data / "RTE" / "train.tsv").write_text("index\tsentence1\n", encoding="utf-8")
-    (data / "STS-B" / "test.tsv").unlink()
-    plan = write_plan(tmp_path, sample_dir, FEW + "tasks: {rte: , sts-b: }\n")
-    main(argv(plan, tmp_path / "runs", data, "--dry_run"))
-    out, err = capsys.readouterr()
-    first, second, total = out.splitlines()
-    assert total.startswith("2 trials, 1 of them cannot be run: about ")
-    assert "rte/tiny  " in first
-    assert "cannot be run: " in first
-    assert "RTE/train.tsv:1: " in first
-    assert "sts-b/tiny  about " in second
-    assert err == (
-        f"note: {data}/STS-B/test.tsv: no such file; put the official GLUE files below {data} (the folder "
-        "holds dev.tsv, train.tsv; only the official TSV files are read); "
-        f"`python -m scripts.download_glue --data_dir {data} --task_name sts-b` fetches them; "
-        "no test rows of sts-b are predicted\n"
-    )
 
 
 @pytest.mark.usefixtures("in_process")
