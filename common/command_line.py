@@ -1,6 +1,6 @@
 """Flags in both spellings, booleans bare or with a value, and the exit codes of every command.
 
-Exit 0: done. 1: the input or the data is wrong (one line on stderr). 2: wrong usage. 130: Ctrl-C.
+Exit 0: done. 1: the input or the data is wrong (one line on stderr). 2: usage. 130: Ctrl-C. 143: SIGTERM.
 """
 
 import argparse
@@ -12,8 +12,8 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from common.errors import InputError, UsageError
-from common.messages import one_line
+from common.errors import InputError, TerminatedError, UsageError
+from common.messages import did_you_mean, one_line
 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
@@ -92,6 +92,7 @@ class CommandParser(argparse.ArgumentParser):
     """An argument parser that takes ``--data_dir`` and ``--data-dir`` alike."""
 
     exits = True  # on wrong usage; else it raises UsageError
+    elsewhere: Mapping[str, str] = {}  # flag of another toolkit → what does the same here
 
     def __init__(self, **settings: Any) -> None:
         if program_name:
@@ -130,10 +131,23 @@ class CommandParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Leave with 2 and say why; the flags, of which there may be fifty, are left to --help."""
+        if message.startswith("unrecognized arguments: "):
+            message += self._what_was_meant(message.split())
         if not self.exits:
             raise UsageError(one_line(message))
         usage = self._short_usage(self._get_positional_actions()) % {"prog": self.prog}
         self.exit(2, f"usage: {usage}; --help lists them\nerror: {one_line(message)}\n")
+
+    def _what_was_meant(self, words: Sequence[str]) -> str:
+        """Of the flags among words: what they are called here."""
+        hints = ""
+        for word in words:
+            flag = word.partition("=")[0].replace("-", "_").replace("__", "--", 1)
+            if flag in self.elsewhere:
+                hints += f"; {flag} is {self.elsewhere[flag]} here"
+            elif flag.startswith("--"):
+                hints += did_you_mean(flag, self._option_string_actions)
+        return hints
 
     def format_help(self) -> str:
         """The help, whose first line shows what is required and leaves the other flags to the list below."""
@@ -201,6 +215,8 @@ def _explain(error: BaseException) -> tuple[int, str]:
     if isinstance(error, InputError):
         return (2 if isinstance(error, UsageError) else 1), f"error: {error}"
     # Ctrl-C in an operator of ours that Paddle called arrives in the text of another error.
+    if isinstance(error, TerminatedError):
+        return 143, "terminated"
     if isinstance(error, KeyboardInterrupt) or "KeyboardInterrupt" in str(error):
         return 130, "interrupted"
     if isinstance(error, OSError):

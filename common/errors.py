@@ -33,3 +33,7 @@ class InputError(Exception):
 
 class UsageError(InputError):
     """Flags that contradict each other, or a value that is of no file; ``run`` exits with 2."""
+
+
+class TerminatedError(KeyboardInterrupt):
+    """SIGTERM came; ``run`` exits with 143."""

@@ -1,8 +1,10 @@
 """Messages to the user, on stderr, and how text and values of unknown origin are made safe to print there."""
 
+import difflib
 import functools
 import reprlib
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 _MAX_VALUE = 200
@@ -19,6 +21,12 @@ def say(message: str) -> None:
 def note_once(text: str) -> None:
     """Print ``note: text`` on stderr unless this process has printed it already."""
     say(f"note: {text}")
+
+
+def did_you_mean(name: str, known: Iterable[str], form: str = "; did you mean {}?") -> str:
+    """A question for the known name that is nearest to one that is unknown; empty if none is near."""
+    nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=0.7)
+    return form.format(nearest[0]) if nearest else ""
 
 
 def escape_unprintable(text: str, max_length: int | None = None) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import InputError
-from common.messages import shortened
+from common.messages import did_you_mean, shortened
 from common.plain_files import read_input, read_plain
 from common.text import decode_text
 
@@ -62,6 +62,7 @@ class Node:
         for key, node in entries.items():
             if key not in allowed:
                 message = f"unknown key {shortened(key, _MAX_NAME)}; known: {', '.join(allowed)}"
+                message += did_you_mean(key, allowed)
                 raise replace(self, line=node.line).refused(message)
         return entries
 

@@ -32,7 +32,10 @@ def add_flags(parser: CommandParser) -> None:
         "--text_pair", "--context", metavar="T", help="the second text of a pair, or a question's passage"
     )
     parser.add_argument(
-        "--input", type=path, metavar="FILE", help=".txt (a text a line), .tsv (with a header) or .jsonl"
+        "--input",
+        type=path,
+        metavar="FILE",
+        help=".txt (a text a line), .tsv or .csv (with a header) or .jsonl",
     )
     parser.add_argument(
         "--output", type=path, metavar="FILE", help="of --input: .tsv or .jsonl; not needed for --benchmark"
@@ -107,16 +110,14 @@ def answer(model: "Model", flags: Namespace) -> None:
 
 def single_row(model: "Model", flags: Namespace) -> TextRow:
     """The row that --text and --text_pair make, checked; a wrong number of texts is a UsageError."""
-    given = flags.text is not None
-    row = tuple(text for text in (flags.text if given else DEFAULT_TEXT, flags.text_pair) if text is not None)
+    first = DEFAULT_TEXT if flags.text is None else flags.text
+    row = tuple(text for text in (first, flags.text_pair) if text is not None)
     check_row(row, ("--text", "--text_pair")[: len(row)])
     if len(row) not in model.texts:
         if model.kind == "question":
             raise UsageError("this model answers questions: give --question and --context")
         expected = "one text: leave out --text_pair" if len(row) == 2 else "pairs: give --text_pair too"
-        if given:
-            raise UsageError(f"this model was trained on {expected}")
-        say(f"note: this model was trained on {expected}")
+        raise UsageError(f"this model was trained on {expected}")
     return row
 
 

@@ -1,9 +1,10 @@
 """Rows to answer, from the command line and from files: read as they come, a bad one named. No Paddle.
 
 The suffix tells a file's kind: ``.txt`` has a text a line, ``.tsv`` columns with a header (or, by number,
-without), ``.jsonl`` a JSON object a line.
+without), ``.csv`` the same with commas and quotes, ``.jsonl`` a JSON object a line.
 """
 
+import csv
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -82,7 +83,18 @@ def _read_txt(path: Path, choices: Sequence[Sequence[str]]) -> Iterator[tuple[in
 
 
 def _read_tsv(path: Path, choices: Sequence[Sequence[str]]) -> Iterator[tuple[int, TextRow]]:
-    lines, names = _lines(path), choices[0]
+    return _read_table(path, choices, ((number, line.split("\t")) for number, line in _lines(path)))
+
+
+def _read_csv(path: Path, choices: Sequence[Sequence[str]]) -> Iterator[tuple[int, TextRow]]:
+    reader = csv.reader(f"{line}\n" for _, line in _lines(path))
+    return _read_table(path, choices, ((reader.line_num, cells) for cells in reader))
+
+
+def _read_table(
+    path: Path, choices: Sequence[Sequence[str]], lines: Iterator[tuple[int, list[str]]]
+) -> Iterator[tuple[int, TextRow]]:
+    names = choices[0]
     by_number = all(name.isdigit() for name in names)
     if by_number:
         columns = [int(name) - 1 for name in names]
@@ -90,11 +102,10 @@ def _read_tsv(path: Path, choices: Sequence[Sequence[str]]) -> Iterator[tuple[in
         if min(columns) < 0:
             raise InputError("columns are counted from 1", path=path)
     else:
-        header = next(lines)[1].split("\t")
+        header = next(lines)[1]
         names = _choose(header, choices, path, 1)
         columns, width = [header.index(name) for name in names], len(header)
-    for number, line in lines:
-        cells = line.split("\t")
+    for number, cells in lines:
         if len(cells) < width or (len(cells) > width and not by_number):
             raise InputError(f"expected {width} columns, found {len(cells)}", path=path, line=number)
         yield number, check_row(tuple(cells[column] for column in columns), names, path, number)
@@ -116,7 +127,7 @@ def _read_jsonl(path: Path, choices: Sequence[Sequence[str]]) -> Iterator[tuple[
         yield number, check_row(tuple(values[name] for name in names), names, path, number)
 
 
-_READERS = {".txt": _read_txt, ".tsv": _read_tsv, ".jsonl": _read_jsonl}
+_READERS = {".txt": _read_txt, ".tsv": _read_tsv, ".csv": _read_csv, ".jsonl": _read_jsonl}
 
 
 def _choose(present: Sequence[str], choices: Sequence[Sequence[str]], path: Path, line: int) -> Sequence[str]:

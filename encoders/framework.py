@@ -51,7 +51,8 @@ def select_device(name: str) -> str:
         "xpu": paddle.is_compiled_with_xpu(),
     }
     if not built[name]:
-        raise InputError(f"--device {name}: this PaddlePaddle ({paddle.__version__}) is built without it")
+        message = f"--device {name}: this PaddlePaddle ({paddle.__version__}) is built without it"
+        raise InputError(f"{message}; the README says how to install one that has it")
     try:
         paddle.set_device(name)
     except (RuntimeError, ValueError, OSError) as error:

@@ -22,7 +22,14 @@ from common.flags import set_workers
 from glue.arguments import add_common, add_task, chosen_task
 from glue.config import PRESETS, GlueRunConfig, GlueTrainingConfig, preset_lines, preset_settings
 from glue.runs import task_of_run
-from training.flags import add_output_flags, add_run_flags, add_training_flags, parse_flags, resolve_flags
+from training.flags import (
+    FLAGS_ELSEWHERE,
+    add_output_flags,
+    add_run_flags,
+    add_training_flags,
+    parse_flags,
+    resolve_flags,
+)
 
 if TYPE_CHECKING:
     from training.run_result import RunResult
@@ -32,6 +39,12 @@ def make_parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m glue.run_glue", description=__doc__, epilog="\n".join(preset_lines())
     )
+    parser.elsewhere = {
+        **FLAGS_ELSEWHERE,
+        "--do_train": "not needed",
+        "--do_predict": "python -m glue.run_predict",
+        **dict.fromkeys(("--train_file", "--validation_file", "--test_file"), "in the file of --task_file"),
+    }
     add_task(parser)
     parser.add_argument(
         "--model_name_or_path",
@@ -61,7 +74,9 @@ def train(parser: CommandParser, argv: Sequence[str] | None) -> "RunResult":
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    train(make_parser(), argv).print_outcome()
+    trained = train(make_parser(), argv)
+    predict = f"python -m glue.run_predict --ckpt_path {trained.folder}/best --output_dir predictions"
+    trained.print_outcome(following=f"{predict}, with the same task and data")
 
 
 if __name__ == "__main__":

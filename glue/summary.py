@@ -72,7 +72,8 @@ def average_lines(runs: Sequence[dict[str, Any]]) -> list[str]:
         ("ConvBERT paper's average (eight tasks, dev)", paper_average, True),
     ):
         value = average(chosen, TASKS)
-        missing = ", ".join(missing_scores(chosen, TASKS, is_paper))
+        lacks = missing_scores(chosen, TASKS, is_paper)
+        missing = ", ".join(dict.fromkeys(score.partition("/")[0] for score in lacks))
         lines.append(f"{name}: {f'none, for lack of {missing}' if value is None else f'{100 * value:.2f}'}")
     return lines
 

@@ -6,10 +6,10 @@ leaderboard's submission rules, and the official files themselves.
 """
 
 import argparse
-import difflib
 from collections.abc import Iterator
 
 from common.errors import InputError
+from common.messages import did_you_mean
 from glue.task import Split, Task, letters
 
 NLI = ("contradiction", "entailment", "neutral")
@@ -196,8 +196,8 @@ def folder_means(name: str, split: Split) -> bool:
 def known_tasks(name: str) -> str:
     """The names there are, and the one that was probably meant by a name that is no task's."""
     key = letters(name)
-    nearest = difflib.get_close_matches(key, _SPELLINGS, n=1, cutoff=0.7)
-    meant = f"; did you mean {_SPELLINGS[nearest[0]].name}?" if nearest else ""
+    nearest = did_you_mean(key, _SPELLINGS, "{}")
+    meant = f"; did you mean {_SPELLINGS[nearest].name}?" if nearest else ""
     if key in _DIAGNOSTIC:
         meant = "; the diagnostic set is predicted by the MNLI model: name the task mnli"
     return ", ".join(TASKS) + meant

@@ -39,10 +39,14 @@ class Speed:
     dev_rows: int
 
 
-def dry_run_lines(sweep: Sweep, workers: int) -> list[str]:
-    """A line per trial in the order in which they are begun, then the estimate, from short measurements."""
+def dry_run_lines(sweep: Sweep, workers: int) -> tuple[list[str], int]:
+    """A line per trial in the order in which they are begun, then the estimate, from short measurements.
+
+    Also: how many trials cannot be run.
+    """
     speeds: dict[Hashable, Speed] = {}
     lines, total, failed = [], 0.0, 0
+    reasons: dict[str, int] = {}  # why a trial cannot be run → the first such trial
     width = max(len(trial.name) for trial in sweep.trials)
     started = time.monotonic()
     for number, trial in enumerate(sweep.trials, 1):
@@ -57,8 +61,9 @@ def dry_run_lines(sweep: Sweep, workers: int) -> list[str]:
             if seconds is not None and (reason := sweep.reason_to_run(sweep.resolver.resolve(trial))):
                 line += f"; begun before: {escape_unprintable(reason)}"
         except InputError as error:
-            line = f"cannot be run: {escape_unprintable(str(error))}"
-            failed += 1
+            reason, failed = escape_unprintable(str(error)), failed + 1
+            first = reasons.setdefault(reason, number)
+            line = f"cannot be run: {reason if first == number else f'as {first}'}"
         lines.append(f"{number:>4}  {trial.name:<{width}}  {line}")
     parallel = f", {_duration(total / workers)} with {workers} workers" if workers > 1 else ""
     impossible = f", {failed} of them cannot be run" if failed else ""
@@ -68,7 +73,7 @@ def dry_run_lines(sweep: Sweep, workers: int) -> list[str]:
         f"{len(speeds)} short measurements with {count} thread{'s' if count > 1 else ''}, "
         f"{_duration(time.monotonic() - started)})"
     )
-    return lines
+    return lines, failed
 
 
 def _seconds(sweep: Sweep, trial: Trial, speeds: dict[Hashable, Speed]) -> float | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import InputError
-from common.messages import shortened
+from common.messages import did_you_mean, shortened
 from common.yaml_file import Node, read_nodes
 from glue.config import PRESETS, GlueTrainingConfig, check_task
 from glue.task_file import read_task_file
@@ -236,7 +236,8 @@ def _setting(key: str, node: Node) -> Any:
     if key == "seed":
         raise node.refused("seeds are listed under 'seeds:'")
     if key not in _TYPES:
-        raise node.refused("no such setting; python -m glue.run_glue --help lists them")
+        meant = did_you_mean(key, _TYPES)
+        raise node.refused(f"no such setting{meant}; python -m glue.run_glue --help lists them")
     return _checked(key, node)
 
 

@@ -144,7 +144,10 @@ def _run(flags: Namespace) -> "tuple[DataFrame, Mapping[str, Outcome]]":
         from lab.estimate import dry_run_lines
 
         planned.check()
-        print("\n".join(dry_run_lines(planned, flags.workers or 1)))
+        lines, failed = dry_run_lines(planned, flags.workers or 1)
+        print("\n".join(lines))
+        if failed:
+            raise InputError(f"{failed} of {len(trials)} trials cannot be run", path=flags.plan)
         return trials_table([]), {}
     runs.mkdir(parents=True, exist_ok=True)
     with Lock(runs / ".lock"), Progress(trials, runs) as progress, closing(_runner(flags)) as runner:

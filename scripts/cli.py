@@ -9,7 +9,6 @@ same flags and have the same exit codes.
 """
 
 import ast
-import difflib
 import runpy
 import sys
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from typing import NoReturn
 
 from common import command_line
 from common.errors import UsageError
+from common.messages import did_you_mean
 
 NAME = "convbert-glue"
 SUBCOMMANDS: dict[str, dict[str, str]] = {
@@ -62,8 +62,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.argv = [f"{NAME} {name}", *rest]
         runpy.run_module(MODULES[name], run_name="__main__")
     else:
-        near = difflib.get_close_matches(name, MODULES, n=1)
-        meant = f" (did you mean {near[0]}?)" if near else ""
+        meant = did_you_mean(name, MODULES)
         raise UsageError(f"{name!r} is no subcommand{meant}; {NAME} --help lists them")
 
 

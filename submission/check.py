@@ -1,6 +1,7 @@
 """Check a leaderboard submission, a folder of prediction files or a zip, before the site sees it.
 
-Prints a line for each file: OK, WARNING or ERROR, its rows, and its problems with the first line of each.
+Prints a line for each file: OK, FILLED (by the manifest beside the zip), WARNING or ERROR, its rows, and its
+problems with the first line of each.
 Row counts are the official ones, or with --data_dir those of the test files there.
 Exit 1 on any error. Format: the GLUE leaderboard's submission rules (gluebenchmark.com/faq).
 """
@@ -13,6 +14,8 @@ from typing import Any
 
 from common.command_line import CommandParser, path, run
 from common.errors import InputError
+from common.files import sha256_of
+from common.json_files import read_json_object
 from common.plain_files import open_plain
 from common.python_api import make_callable
 from glue.data_files import find_file, locate
@@ -33,10 +36,12 @@ class FileReport:
     warnings: list[Problem] = field(default_factory=list)  # what is odd, but allowed
     notes: list[str] = field(default_factory=list)  # what else to know
     predictions: list[str] = field(default_factory=list)  # as written; none if there are problems
+    filled: str = ""  # what every row was filled with, for a task that was not predicted
 
     @property
     def status(self) -> str:
-        return "ERROR" if self.problems else "WARNING" if self.warnings else "OK"
+        fine = "FILLED" if self.filled else "OK"
+        return "ERROR" if self.problems else "WARNING" if self.warnings else fine
 
     @property
     def is_missing(self) -> bool:
@@ -66,8 +71,9 @@ def check(path: str | Path, data_dir: str | Path | None = None) -> list[FileRepo
         data_dir: The folder of the official files whose test rows count; None: the official row counts.
 
     Returns:
-        A report for each of the leaderboard's files and for each other one: its ``status`` (OK, WARNING or
-        ERROR), ``rows``, ``problems``, ``warnings`` and ``notes``. What is wrong with a file is no exception.
+        A report for each of the leaderboard's files and for each other one: its ``status`` (OK,
+        FILLED, WARNING or ERROR), ``rows``, ``problems``, ``warnings`` and ``notes``. What is wrong with a
+        file is no exception.
 
     Raises:
         InputError: The path is neither a folder nor a whole zip.
@@ -77,7 +83,29 @@ def check(path: str | Path, data_dir: str | Path | None = None) -> list[FileRepo
     >>> [report.name for report in reports if report.status != "ERROR"]
     ['RTE.tsv']
     """
-    return check_archive(read_submission(path, data_dir), data_dir)
+    reports = check_archive(read_submission(path, data_dir), data_dir)
+    mark_filled(Path(path), reports)
+    return reports
+
+
+def mark_filled(path: Path, reports: Sequence[FileReport]) -> None:
+    """Take what the manifest beside a zip calls filled for that, and not for a training that failed."""
+    manifest = manifest_path(path)
+    record = read_json_object(manifest) if path.is_file() and manifest.is_file() else {}
+    if not record or record.get("sha256") != sha256_of(path):
+        return
+    names = {split.submission_file: task.name for task, split in submission_files()}
+    for report in reports:
+        of_file = record.get("files", {}).get(report.name, {})
+        of_task = record.get("tasks", {}).get(names.get(report.name), {})
+        if report.predictions and (of_file.get("filled") or of_task.get("constant")):
+            report.filled, report.notes = report.predictions[0], [f"every row is {report.predictions[0]}"]
+            report.warnings = [warning for warning in report.warnings if warning.kind != "constant"]
+
+
+def manifest_path(archive: str | Path) -> Path:
+    """``submission.zip`` → ``submission.manifest.json`` beside it."""
+    return Path(archive).with_suffix(".manifest.json")
 
 
 def check_archive(archive: Archive, data_dir: str | Path | None = None) -> list[FileReport]:
@@ -142,7 +170,11 @@ def _check_file(task: Task, split: Split, archive: Archive, data_dir: str | Path
         return FileReport(name, problems=[Problem(kind, 0, why)], notes=notes)
     file = parse_predictions(archive.files[name], Form(task.labels, task.target_range), rows)
     report = FileReport(name, file.rows, file.problems, file.warnings, notes, file.predictions)
-    if file.problems or rows < 2 or len(set(file.predictions)) > 1:
+    if file.problems or rows < 2:
+        return report
+    if len(set(file.predictions)) > 1:
+        if not task.paper_score:
+            report.notes.append(f"not every row is {task.majority}, which few models beat on this test set")
         return report
     constant = f"every row is {file.predictions[0]}"
     # The one task that the paper leaves out has a test set made against its training labels: the
@@ -150,7 +182,8 @@ def _check_file(task: Task, split: Split, archive: Archive, data_dir: str | Path
     if not task.paper_score and file.predictions[0] == task.majority:
         report.notes.append(f"{constant}: expected here, most submissions send it")
     else:
-        report.warnings.append(Problem("constant", 0, f"{constant}; did the training fail?"))
+        filling = ", as where a task is filled" if file.predictions[0] == task.majority else ""
+        report.warnings.append(Problem("constant", 0, f"{constant}{filling}; did the training fail?"))
     return report
 
 

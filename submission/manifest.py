@@ -14,12 +14,7 @@ from glue.predictions import SplitPredictions, npz_path
 from glue.runs import read_runs
 from glue.tasks import TASKS, submission_files
 from metrics.averages import leaderboard_average, missing_scores, paper_average
-from submission.check import FileReport
-
-
-def manifest_path(archive: str | Path) -> Path:
-    """``submission.zip`` → ``submission.manifest.json`` beside it."""
-    return Path(archive).with_suffix(".manifest.json")
+from submission.check import FileReport, manifest_path
 
 
 def predictions_path(archive: str | Path) -> Path:
@@ -47,7 +42,10 @@ def write_manifest(
         "expected": averages_of(expected),
         "dev": averages_of(dev),
         "tasks": {name: dict(tasks.get(name, {})) for name in TASKS},
-        "files": {report.name: {"rows": report.rows, "notes": report.notes} for report in reports},
+        "files": {
+            report.name: {"rows": report.rows, "filled": bool(report.filled), "notes": report.notes}
+            for report in reports
+        },
     }
     write_json(path, {**entries, **more})
     return path

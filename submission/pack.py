@@ -128,6 +128,7 @@ def write_zip(output: str | Path, files: Mapping[str, bytes]) -> None:
 def _fill(task: Task, rows: int, report: FileReport) -> bytes:
     report.problems.clear()
     report.rows = rows
+    report.filled = task.majority
     report.notes.append(f"was missing: every row filled with {task.majority}")
     lines = (f"{row}\t{task.majority}\n" for row in range(rows))
     return f"{HEADER}\n{''.join(lines)}".encode()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from common.errors import InputError, UsageError
-from common.messages import shortened
+from common.messages import did_you_mean, shortened
 from common.yaml_file import read_nodes
 
 
@@ -151,7 +151,8 @@ def read_config_file(path: str | Path | None, config: type[TrainingConfig]) -> d
     values = {}
     for name, node in read_nodes(path, may_be_pipe=True).entries().items() if path else ():
         if name not in settings:
-            message = f"unknown setting {shortened(name, 60)}; --help lists them"
+            meant = did_you_mean(name, settings)
+            message = f"unknown setting {shortened(name, 60)}{meant}; --help lists them"
             raise InputError(message, path=node.path, line=node.line, code="unknown")
         if isinstance(node.value, dict | list):
             raise node.wrong("one value")

@@ -126,6 +126,20 @@ def add_run_flags(parser: CommandParser, presets: Iterable[str]) -> None:
     add_lower_case(parser)
 
 
+# transformers' names, where ours are others.
+FLAGS_ELSEWHERE = {
+    "--per_device_train_batch_size": "--batch_size",
+    "--per_device_eval_batch_size": "--eval_batch_size",
+    "--fp16": "--use_amp",
+    "--warmup_ratio": "--warmup_proportion",
+    "--lr_scheduler_type": "--scheduler_type",
+    "--eval_steps": "--save_steps (it evaluates and saves)",
+    "--resume_from_checkpoint": "--resume",
+    "--do_eval": "not needed",
+    "--load_best_model_at_end": "not needed (the best model is in best/)",
+}
+
+
 def parse_flags(
     parser: CommandParser, argv: Sequence[str] | None, is_known: Callable[[Mapping[str, Any]], bool]
 ) -> Namespace:

@@ -2,14 +2,17 @@
 
 import dataclasses
 import os
+import signal
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from checkpoints.folder import check_length, digest_of, open_checkpoint
 from checkpoints.network import load_weights
-from common.errors import InputError
+from common.errors import InputError, TerminatedError
 from encoders import distributed
 from encoders.batching import Batch, Features
 from encoders.config import EncoderConfig
@@ -80,9 +83,34 @@ def run_training(config: RunConfig, task: TrainingTask) -> RunResult:
             run.write_args(args)
         for note in task.notes():
             LOG.info(note)
-        state = fit(job, config.training, run)
+        with _naming_how_to_go_on(run.path):
+            state = fit(job, config.training, run)
         task.finish(run)
     return RunResult(Path(config.output_dir), task.name, job.metric_for_best, state.best, state.last)
+
+
+@contextmanager
+def _naming_how_to_go_on(folder: Path) -> Iterator[None]:
+    """Let SIGTERM, by which clusters stop a job, end a run as Ctrl-C does, and say how it goes on.
+
+    Not where processes wait for one another: there only the system can end a process that waits.
+    """
+    is_alone = distributed.world_size() == 1 and threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, _terminate) if is_alone else None
+    try:
+        yield
+    except KeyboardInterrupt:
+        LOG.info(
+            f"stopped; the same command with --resume --output_dir {folder} alone goes on from the last save"
+        )
+        raise
+    finally:
+        if is_alone:
+            signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
+def _terminate(*_: Any) -> NoReturn:
+    raise TerminatedError
 
 
 def run_args(config: RunConfig, task: TrainingTask) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from common.messages import say
 from encoders import distributed
 from training.run_folder import Scores
 from training.run_state import read_history
@@ -43,11 +44,13 @@ class RunResult:
             rows.setdefault(line["step"], {}).update(row)
         return pandas.DataFrame([rows[step] for step in sorted(rows)])
 
-    def print_outcome(self, form: str = "{:.4f}", part: str = "model") -> None:
-        """Print in one line what the run reached, from the first process of several."""
+    def print_outcome(self, form: str = "{:.4f}", part: str = "model", following: str = "") -> None:
+        """Print in one line what the run reached, and the command that follows; from the first process."""
         if distributed.is_first():
             best, last = (form.format(scores["main"]) for scores in (self.best, self.last))
             print(
                 f"{self.task}: {self.metric} best {best} at step {self.best['step']:.0f}, last {last}; "
                 f"the {part} is in {self.folder}/best"
             )
+            if following:
+                say(f"next: {following}")

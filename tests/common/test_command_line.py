@@ -60,7 +60,7 @@ def ended(project_dir: Path, body: str, **settings: object) -> tuple[int, str, s
     code = f"""
 import errno, sys, warnings
 from common.command_line import run
-from common.errors import InputError, UsageError
+from common.errors import InputError, TerminatedError, UsageError
 def main(argv=None):
     {body}
 run(main)
@@ -80,6 +80,7 @@ run(main)
         ("raise UsageError('--a and --b')", (2, "", "error: --a and --b\n")),
         ("open('/nowhere/x')", (1, "", "error: /nowhere/x: No such file or directory\n")),
         ("raise KeyboardInterrupt", (130, "", "interrupted\n")),
+        ("raise TerminatedError", (143, "", "terminated\n")),
         ("raise OSError('(External) KeyboardInterrupt: \\n at py_layer')", (130, "", "interrupted\n")),
         ("raise ValueError('(External) KeyboardInterrupt')", (130, "", "interrupted\n")),
         ("warnings.warn('all are equal')", (0, "", "warning: all are equal\n")),
@@ -166,3 +167,13 @@ def test_help_begins_with_what_is_required(capsys: pytest.CaptureFixture[str]) -
     with pytest.raises(SystemExit):
         parser.parse_args(["--help"])
     assert capsys.readouterr().out.startswith("usage: python -m a.b SRC --to {a,b} [flags]\n\nConvert.\n")
+
+
+def test_a_flag_that_is_unknown_names_the_one_that_was_meant(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = CommandParser(prog="x")
+    parser.add_argument("--learning_rate")
+    parser.elsewhere = {"--fp16": "--use_amp"}
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--learning-rat=3", "--fp16", "--nothing-like-it"])
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert message.endswith("; did you mean --learning_rate?; --fp16 is --use_amp here")

@@ -185,8 +185,6 @@ def test_an_onnx_export_needs_neither_paddle_nor_training(
     assert "encoders.encoder" not in loaded
 
 
-def test_the_default_text_of_a_pair_model_comes_with_a_note(
-    rte: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    infer(["--model_dir", str(rte)])
-    assert "trained on pairs" in capsys.readouterr().err
+def test_a_pair_model_does_not_answer_the_default_text(rte: Path) -> None:
+    with pytest.raises(UsageError, match="trained on pairs"):
+        infer(["--model_dir", str(rte)])

@@ -25,6 +25,8 @@ def read(folder: Path, name: str, content: bytes, choices: list = TEXTS) -> list
         ("a.tsv", b"text\ttext_pair\na\tb\n", TEXTS, [(2, ("a", "b"))]),
         ("a.tsv", b"index\tsentence2\tsentence1\n0\tb\ta\n", PAIRS, [(2, ("a", "b"))]),
         ("a.tsv", b"x\t1\t*\tthe text\ny\t0\t\tn/a\n", [["4"]], [(1, ("the text",)), (2, ("n/a",))]),
+        ("a.csv", b'id,text\n3,"a, ""b"""\n4,"two\nlines"\n5,c\n', TEXTS,
+         [(2, ('a, "b"',)), (4, ("two\nlines",)), (5, ("c",))]),
         ("a.jsonl", b'{"text": "a\\tb", "id": 3}\n', TEXTS, [(1, ("a\tb",))]),
         ("a.jsonl", b'{"text": "a"}\n{"text": "\\u20ac"}\n', TEXTS, [(1, ("a",)), (2, ("€",))]),
         ("a.jsonl", b'{"question": "q", "context": "c"}\n', column_choices("question"), [(1, ("q", "c"))]),
@@ -37,7 +39,8 @@ def test_rows_are_read(tmp_path: Path, name: str, content: bytes, choices: list,
 @pytest.mark.parametrize(
     ("name", "content", "fault"),
     [
-        ("a.csv", b"text\n", "a.csv: its name should end in .txt, .tsv, .jsonl"),
+        ("a.xml", b"text\n", "a.xml: its name should end in .txt, .tsv, .csv, .jsonl"),
+        ("a.csv", b'text\n"a, b"\na,b\n', "a.csv:3: expected 1 columns, found 2"),
         ("a.txt", b"", "a.txt: the file is empty"),
         ("a.txt", b"one\n\nthree\n", "a.txt:2: the line is empty"),
         ("a.txt", b"one\nt\0wo\n", "a.txt:2: the line holds a NUL character"),

@@ -114,3 +114,16 @@ def test_a_file_that_cannot_be_written_is_named(sample_dir: Path, tmp_path: Path
     assert not [
         path.name for path in (tmp_path / "run").iterdir() if path.is_dir() and path.name != "visualdl"
     ]
+
+
+def test_sigterm_ends_a_run_that_says_how_it_goes_on(
+    project_dir: Path, sample_dir: Path, tmp_path: Path
+) -> None:
+    process = start(project_dir, sample_dir, tmp_path / "run")
+    until_it_trains(process)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 143
+    *_, advice, last = err.splitlines()
+    assert f"--resume --output_dir {tmp_path / 'run'}" in advice
+    assert last == "terminated"

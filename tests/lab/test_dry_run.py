@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from common.errors import InputError
 from lab.sweep import main
 from tests.conftest import RunModule
 from tests.lab.test_sweep import FEW, argv, write_plan
@@ -36,7 +37,8 @@ def test_a_dry_run_names_what_cannot_be_run_and_goes_on(
     (data / "RTE" / "train.tsv").write_text("index\tsentence1\n", encoding="utf-8")
     (data / "STS-B" / "test.tsv").unlink()
     plan = write_plan(tmp_path, sample_dir, FEW + "tasks: {rte: , sts-b: }\n")
-    main(argv(plan, tmp_path / "runs", data, "--dry_run"))
+    with pytest.raises(InputError, match="1 of 2 trials cannot be run"):
+        main(argv(plan, tmp_path / "runs", data, "--dry_run"))
     out, err = capsys.readouterr()
     first, second, total = out.splitlines()
     assert total.startswith("2 trials, 1 of them cannot be run: about ")

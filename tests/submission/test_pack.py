@@ -117,8 +117,25 @@ def test_a_missing_file_is_filled_when_asked_and_the_output_says_with_what(
     assert line.endswith(f"{ROWS[name]} rows  was missing: every row filled with {task.majority}")
     with zipfile.ZipFile(output) as archive:
         assert archive.read(name).decode() == tsv([task.majority] * ROWS[name])
+    assert line.startswith("FILLED ")
     check.main([str(output), "--data_dir", str(data_dir)])
     assert not (folder / name).exists()
+
+
+def test_what_the_manifest_calls_filled_is_no_failed_training(folder, packed, data_dir):
+    for name in ("RTE.tsv", "CoLA.tsv"):
+        (folder / name).unlink()
+    (folder / "QNLI.tsv").write_text(tsv(["entailment"] * ROWS["QNLI.tsv"]), encoding="utf-8")
+    output = packed("--fill_missing", "majority", "--manifest")
+
+    def states():
+        return {report.name: report.status for report in check.check(output, data_dir)}
+
+    assert {name for name, state in states().items() if state == "FILLED"} == {"RTE.tsv", "CoLA.tsv"}
+    assert states()["QNLI.tsv"] == "WARNING"
+    with zipfile.ZipFile(output, "a") as archive:  # another zip than the manifest's
+        archive.comment = b"changed"
+    assert {states()["RTE.tsv"], states()["CoLA.tsv"]} == {"WARNING"}
 
 
 def test_filling_without_data_uses_the_official_row_counts(tmp_path, capsys):
