@@ -70,6 +70,7 @@ class Peer:
 
 _KEPT = tuple(_KEEP_MEMORY.items())
 OURS = Peer("ours", "ours")
+OURS_BF16 = Peer("ours, bfloat16", "ours", precision="bfloat16")
 # transformers in the ways that may be its best: more memory kept, bfloat16, compiled, and both.
 _BEST: dict[str, dict[str, Any]] = {
     "with our malloc settings": {"environment": _KEPT},
@@ -87,7 +88,9 @@ def _transformers(order: str, how: str) -> tuple[Peer, ...]:
 
 TRAINING = (
     OURS,
+    OURS_BF16,
     replace(OURS, title="ours, --length_pool 50", order="grouped"),
+    replace(OURS_BF16, title="ours, bfloat16, --length_pool 50", order="grouped"),
     *_transformers("grouped", "grouped by length"),
     Peer("transformers, example's defaults: padded to 128", "huggingface", width=128),
     Peer("PaddleNLP as installed", "paddlenlp"),
@@ -102,7 +105,7 @@ INFERENCE = (
     Peer("PaddleNLP as installed", "paddlenlp", "given"),
 )
 # Where all rows have one length, order and padding make no difference.
-TRAINING_STEP = (OURS, *_transformers("random", "batches of one length"), TRAINING[-1])
+TRAINING_STEP = (OURS, OURS_BF16, *_transformers("random", "batches of one length"), TRAINING[-1])
 INFERENCE_STEP = (
     *(peer for peer in INFERENCE if peer.order == "filled" and peer.stack != "huggingface"),
     *_transformers("sorted", "batches of one length"),

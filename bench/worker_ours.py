@@ -6,13 +6,14 @@ if not __package__:  # started by path: import from this clone
     sys.path[0] = sys.path[0].rpartition("/")[0]
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from bench.protocol import Answer, Clock, StoredRows, serve
 from encoders.batching import Batch, EpochBatches, Features, pad
-from encoders.cpu import dropout_masks
+from encoders.cpu import dropout_masks, onednn
 from encoders.framework import paddle, select_device
 from encoders.heads import SentenceClassifier, sentence_loss
 from encoders.padding import Padding
@@ -23,14 +24,34 @@ from training.config import TrainingConfig
 from training.step import TrainingStep
 
 
+def _float32_operands(m: int, k: int, n: int) -> tuple[Any, ...]:
+    return paddle.matmul, paddle.rand([m, k]), paddle.rand([k, n])
+
+
+def _bfloat16_operands(m: int, k: int, n: int) -> tuple[Any, ...]:
+    a, b, c = (onednn.empty(*shape) for shape in ((m, k), (k, n), (m, n)))
+    a[:], b[:] = 0x3F80, 0x3F80  # 1.0
+    return onednn.product, onednn.matrix(a), onednn.pack(onednn.matrix(b)), onednn.matrix(c)
+
+
+def _rate(m: int, k: int, n: int, product: Callable[..., Any], *operands: Any) -> float:
+    """GFLOP/s of (m, k) @ (k, n), the best of four."""
+    seconds = []
+    for _ in range(4):
+        begun = time.perf_counter()
+        product(*operands)
+        seconds.append(time.perf_counter() - begun)
+    return 2e-9 * m * k * n / min(seconds)
+
+
 class OurActions:
     """Holds the network, its optimiser and the rows between requests."""
 
     model: SentenceClassifier
     features: Features
 
-    def load(self, model: str, device: str = "cpu", exported: str = "") -> Answer:
-        """Read a model folder; exported: an exported folder to answer with instead."""
+    def load(self, model: str, device: str = "cpu", exported: str = "", precision: str = "float32") -> Answer:
+        """Read a model folder; exported: one to answer with instead. precision: of products."""
         select_device(device)
         if exported:
             import onnxruntime
@@ -41,7 +62,10 @@ class OurActions:
 
         self.model = load_classifier(model)
         self.engine = NetworkEngine(self.model)
-        settings = TrainingConfig(learning_rate=1e-5, max_grad_norm=1.0, bias_correction=True)
+        settings = TrainingConfig(
+            learning_rate=1e-5, max_grad_norm=1.0, bias_correction=True,
+            use_amp=precision != "float32", amp_dtype=precision if precision != "float32" else "auto",
+        )  # fmt: skip
         scales = {name: 1.0 for name, _ in self.model.named_parameters()}
         self.take_step = TrainingStep(self.model, self._loss, settings, scales)
         paddle.seed(0)
@@ -79,15 +103,12 @@ class OurActions:
         return {**clock.answer(), "logits": logits[:4].tolist()}
 
     def gemm(self) -> Answer:
-        """GFLOP/s of the machine's matrix product: of some shapes the best."""
-        best = 0.0
-        for m, k, n in ((4096, 768, 3072), (4096, 3072, 768), (2048, 2048, 2048)):
-            a, b = paddle.rand([m, k]), paddle.rand([k, n])
-            for _ in range(4):
-                begun = time.perf_counter()
-                paddle.matmul(a, b)
-                best = max(best, 2e-9 * m * k * n / (time.perf_counter() - begun))
-        return {"gflops": {"float32": best}}
+        """GFLOP/s of the machine's matrix product in each precision: of some shapes the best."""
+        shapes = ((4096, 768, 3072), (4096, 3072, 768), (2048, 2048, 2048))
+        best = {"float32": max(_rate(m, k, n, *_float32_operands(m, k, n)) for m, k, n in shapes)}
+        if not onednn.status().fault:
+            best["bfloat16"] = max(_rate(m, k, n, *_bfloat16_operands(m, k, n)) for m, k, n in shapes)
+        return {"gflops": best}
 
     def span(self, lengths: list[int], tokens: int, rounds: int) -> Answer:
         """Seconds of a training step, and of the span-based convolutions in it alone, by length."""
