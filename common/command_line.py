@@ -114,9 +114,11 @@ class CommandParser(argparse.ArgumentParser):
         missing = []
         for action in self._actions:
             value = values.get(action.dest)
-            if action.choices is not None and value not in (*action.choices, "", None):
+            items = value if isinstance(value, list) else [value]
+            if action.choices is not None and any(item not in (*action.choices, "", None) for item in items):
                 raise ValueError(f"{action.dest} {value!r} is none of {', '.join(map(str, action.choices))}")
-            as_it_is = value is None or (isinstance(value, bool) and action.type is parse_bool)
+            is_switched = isinstance(value, bool) and action.type is parse_bool
+            as_it_is = value is None or isinstance(value, list) or is_switched
             if action.dest in values and not (action.required and value is None):
                 action.default = value if as_it_is else str(value)
             elif action.required:

@@ -46,7 +46,7 @@ def arguments(settings: Mapping[str, Any]) -> list[str]:
     line = []
     for name, value in settings.items():
         if isinstance(value, list | tuple):
-            line += [f"--{name}", *map(str, value)]
+            line += [f"--{name}", *map(str, value)] if value else []
         elif value is not None:
             line.append(f"--{name}={str(value).lower() if isinstance(value, bool) else value}")
     return line

@@ -92,7 +92,15 @@ def add_output_flags(parser: CommandParser, use: str = "the run's folder; it") -
 
 
 def add_config_flags(parser: CommandParser) -> None:
-    """Add ``--model_type`` and ``--config``."""
+    """Add ``--model_type``, ``--config`` and ``--report_to``."""
+    parser.add_argument(
+        "--report_to",
+        nargs="+",
+        choices=("none", "visualdl", "tensorboard", "wandb"),
+        default=(),
+        help="where the curves go, one or several; what fails there stops no run (default: visualdl where it "
+        "is installed)",
+    )
     parser.add_argument(
         "--model_type",
         choices=MODEL_TYPES,

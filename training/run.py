@@ -84,7 +84,7 @@ def run_training(config: RunConfig, task: TrainingTask) -> RunResult:
         for note in task.notes():
             LOG.info(note)
         with _naming_how_to_go_on(run.path):
-            state = fit(job, config.training, run)
+            state = fit(job, config.training, run, config.report_to)
         task.finish(run)
     return RunResult(Path(config.output_dir), task.name, job.metric_for_best, state.best, state.last)
 

@@ -1,7 +1,7 @@
 """RunConfig: what a run is asked to do, resolved once; and the same as command-line flags. No Paddle."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -22,6 +22,7 @@ class RunConfig:
     # The names of the fields that are paths, which a run records as absolute ones.
     PATHS: ClassVar[tuple[str, ...]] = ()
     device: str = "cpu"
+    report_to: Sequence[str] = ()  # where curves go; empty: VisualDL where it is installed
     do_lower_case: bool | None = None
     resume: bool = False
     overwrite_output_dir: bool = False

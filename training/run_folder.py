@@ -56,7 +56,8 @@ _MOMENTS = "optimizer.safetensors"
 _HISTORY = "history.jsonl"
 _APPENDED = (LOG_FILE, _HISTORY)
 _FILES = (ARGS, *_APPENDED, SCORES, LOCK, FINISHED)
-_FOLDERS = ("best", LAST, PREVIOUS, "visualdl", PREDICTIONS)
+_CURVES = ("visualdl", "tensorboard", "wandb")
+_FOLDERS = ("best", LAST, PREVIOUS, *_CURVES, PREDICTIONS)
 _BEGIN_ANEW = "this run cannot be resumed: --overwrite_output_dir begins anew"
 
 
@@ -150,7 +151,7 @@ class RunFolder:
             message = "is a link into the run's own folder, which a save replaces; remove it"
             raise InputError(message, path=best)
         check_replaceable(best)
-        for name in ("visualdl", PREDICTIONS):
+        for name in (*_CURVES, PREDICTIONS):
             folder_meant(self.path / name)
         for name in _APPENDED:
             if fault := why_not_written(self.path / name):

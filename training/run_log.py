@@ -1,14 +1,12 @@
-"""What a run says of itself while it trains: its log, on the terminal and in a file, and its curves."""
+"""What a run says of itself while it trains: its log, on the terminal and in a file."""
 
 import io
 import logging
 import sys
-from contextlib import redirect_stdout
 from pathlib import Path
 
 from common.messages import escape_lines
 from common.plain_files import open_to_append
-from encoders import distributed
 
 LOG = logging.getLogger("training")
 LOG_FILE = "train.log"
@@ -51,26 +49,3 @@ class _LogFile(logging.FileHandler):
 
     def _open(self) -> io.TextIOWrapper:
         return io.TextIOWrapper(open_to_append(self.baseFilename), self.encoding, self.errors)
-
-
-class Curves:
-    """VisualDL scalars under the run's folder, where VisualDL is installed; else nothing."""
-
-    def __init__(self, folder: Path) -> None:
-        self._writer = None
-        if not distributed.is_first():
-            return
-        try:
-            with redirect_stdout(sys.stderr):  # it prints there, where results belong
-                from visualdl import LogWriter
-
-                self._writer = LogWriter(logdir=str(folder / "visualdl"))
-        except ImportError:
-            return
-        except OSError as error:  # it makes a folder in the user's home
-            LOG.info(f"note: no curves are written: VisualDL says {error}")
-
-    def add(self, name: str, value: float, step: int) -> None:
-        if self._writer is not None:
-            with redirect_stdout(sys.stderr):
-                self._writer.add_scalar(tag=name, value=value, step=step)

@@ -18,8 +18,9 @@ from encoders.framework import paddle
 from training.config import FineTuningConfig, TrainingConfig
 from training.optimizer import optimizer_arrays, restore_optimizer
 from training.regularization.ema import EMA
+from training.reporters import Curves
 from training.run_folder import RunFolder, Scores, WriteModel
-from training.run_log import LOG, Curves
+from training.run_log import LOG
 from training.schedule import factor, warmup_steps
 from training.step import TrainingStep
 
@@ -88,23 +89,31 @@ def seed_everything(seed: int) -> None:
     dropout_masks.seed(seed, distributed.rank())
 
 
-def fit(job: TrainingJob, config: TrainingConfig, run: RunFolder) -> TrainerState:
+def fit(
+    job: TrainingJob, config: TrainingConfig, run: RunFolder, report_to: Sequence[str] = ()
+) -> TrainerState:
     """Train, evaluate, keep the best (of equals the earlier) and the last; the last step is always evaluated.
 
     InputError where the loss is not finite; what was saved before stays.
     """
-    return Trainer(job, config, run).train()
+    trainer = Trainer(job, config, run, report_to)
+    try:
+        return trainer.train()
+    finally:
+        trainer.curves.close()
 
 
 class Trainer:
     """A run on its way: what ``fit`` drives."""
 
-    def __init__(self, job: TrainingJob, config: TrainingConfig, run: RunFolder) -> None:
+    def __init__(
+        self, job: TrainingJob, config: TrainingConfig, run: RunFolder, report_to: Sequence[str] = ()
+    ) -> None:
         self.job, self.config, self.run = job, config, run
         self.take_step = TrainingStep(job.model, job.loss, config, job.scales, job.count_rows)
         self.ema = EMA(job.model, config.ema) if isinstance(config, FineTuningConfig) and config.ema else None
         self.state = TrainerState()
-        self.curves = Curves(run.path)
+        self.curves = Curves(run.path, report_to)
         self.epoch_steps = math.ceil(len(job.batches(0)) / config.gradient_accumulation_steps)
         self.total_steps = config.max_steps or math.ceil(self.epoch_steps * config.num_train_epochs)
         self.warmup_steps = warmup_steps(config, self.total_steps)

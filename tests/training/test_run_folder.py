@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ import pytest
 from common.errors import InputError, UsageError
 from common.files import write_text
 from training.run_folder import RunFolder
-from training.run_log import LOG, Curves
+from training.run_log import LOG
 
 MOMENTS = {"w:moment1": np.arange(3, dtype=np.float32)}
 
@@ -245,21 +244,6 @@ def test_a_full_disk_keeps_the_save_before(folder: Path, call: int, monkeypatch:
     monkeypatch.setattr(os, "fsync", fsync)
     assert listing(folder) == before
     assert resumed_step(folder) == 2
-
-
-def test_a_home_that_visualdl_cannot_write_to_stops_no_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def refuse(logdir: str) -> None:
-        raise PermissionError(13, "Permission denied", "/home/me/.visualdl")
-
-    monkeypatch.setitem(sys.modules, "visualdl", SimpleNamespace(LogWriter=refuse))
-    with RunFolder(tmp_path / "run"):
-        curves = Curves(tmp_path / "run")
-        curves.add("loss", 1.0, 1)
-    assert capsys.readouterr().err == (
-        "note: no curves are written: VisualDL says [Errno 13] Permission denied: '/home/me/.visualdl'\n"
-    )
 
 
 HOLDER = """
