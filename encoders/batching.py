@@ -36,6 +36,15 @@ class Features:
         return np.diff(self.starts)
 
 
+def subset(features: Features, rows: np.ndarray) -> Features:
+    """Some of the rows, in the order in which they are named."""
+    lengths = features.lengths[rows]
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    tokens = np.repeat(features.starts[rows] - starts[:-1], lengths) + np.arange(starts[-1])
+    targets = None if features.targets is None else features.targets[rows]
+    return Features(features.ids[tokens], starts, features.first_lengths[rows], targets)
+
+
 @dataclass(frozen=True)
 class Batch:
     """A padded batch.

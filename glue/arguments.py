@@ -66,12 +66,12 @@ def add_checkpoint(parser: CommandParser) -> None:
     add_lower_case(parser)
     parser.add_argument(
         "--engine",
-        choices=("auto", "dynamic", "paddle", "onnx"),
+        choices=("auto", "dynamic", "bfloat16", "paddle", "onnx"),
         default="auto",
-        help="what runs the model: the network itself, or a graph of it (paddle.inference, ONNX Runtime), "
-        "which a model folder is exported to first; auto: onnx on a CPU where it is installed, no C "
-        "compiler is at hand and there are rows enough, else dynamic; the labels are the same with each "
-        "(default: auto)",
+        help="what runs the model: the network itself (dynamic), the same in bfloat16 on a CPU that has it, "
+        "or a graph of it (paddle.inference, ONNX Runtime), which a model folder is exported to first; auto, "
+        "where there are rows enough: bfloat16 on a CPU with AMX, onnx where it is installed and no C "
+        "compiler is at hand; else dynamic; the labels are the same with each (default: auto)",
     )
 
 

@@ -10,6 +10,7 @@ from common.messages import say
 from encoders.heads import SentenceClassifier
 from glue.model import config_for_task, naming_notes
 from glue.tasks import Task
+from inference.bfloat16_engine import Bfloat16Engine
 from inference.engine import Engine
 from inference.engine_choice import choose_engine, exported_engine
 from inference.exported import ExportedModel, is_exported, read_exported
@@ -49,10 +50,16 @@ class TaskModel:
         checkpoint = self._opened
         if isinstance(checkpoint, ExportedModel):
             return TieBreakingEngine(self._open_exported(checkpoint, wanted, device), None)
-        kind = choose_engine(wanted, device, tokens)
+        kind = choose_engine(wanted, device, tokens, self.task.is_regression)
         network = load_classifier(checkpoint)
         if kind == "dynamic":
+            if wanted == "bfloat16":
+                say("note: runs in float32: a regression has no labels that bfloat16 could leave as they are")
             return network
+        if kind == "bfloat16":
+            say("note: runs on --engine bfloat16: the labels are those of float32, the logits nearly")
+            network.eval()
+            return Bfloat16Engine(network)
         try:
             graph = exported_engine(network, self.tokenizer, kind, device)
         except InputError as error:

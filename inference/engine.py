@@ -34,6 +34,10 @@ class Engine(ABC):
         """Run one batch on a share of the cores."""
         return self(batch)
 
+    def confirmed(self, logits: np.ndarray, features: Features, batch_size: int) -> np.ndarray:
+        """The logits (N, L) of all rows, after whatever can only be done when all are there."""
+        return logits
+
 
 def run_batches(
     engine: Engine, features: Features, batch_size: int, progress: str = ""
@@ -88,7 +92,7 @@ def predict_logits(engine: Engine, features: Features, batch_size: int, progress
     logits = np.zeros((len(features), max(1, len(engine.config.id2label))), dtype=np.float32)
     for batch, outputs in run_batches(engine, features, batch_size, progress):
         logits[batch.rows] = outputs["logits"]
-    return logits
+    return engine.confirmed(logits, features, batch_size)
 
 
 def dense_mask(batch: Batch) -> np.ndarray:

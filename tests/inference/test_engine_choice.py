@@ -10,7 +10,7 @@ from common.errors import InputError
 from encoders import distributed
 from encoders.batching import Batch
 from encoders.config import EncoderConfig
-from encoders.cpu import kernels
+from encoders.cpu import kernels, onednn
 from inference import engine_choice
 from inference.engine import Engine
 from inference.engine_choice import MIN_TOKENS_FOR_GRAPH, choose_engine
@@ -47,6 +47,7 @@ def test_auto_takes_onnx_where_it_is_installed_and_pays(
     only(*installed)
     monkeypatch.setattr(distributed, "world_size", lambda: processes)
     monkeypatch.setattr(kernels, "library", lambda: compiled)
+    monkeypatch.setattr(onednn, "status", lambda: onednn.Status("no bfloat16"))
     assert choose_engine("auto", device, tokens) == engine
     assert choose_engine("dynamic", device, tokens) == "dynamic"
 
@@ -59,6 +60,8 @@ def test_auto_takes_onnx_where_it_is_installed_and_pays(
         (["onnx", "onnxruntime"], "onnx", "xpu", 1, "--engine onnx: does not know --device xpu"),
         ([], "paddle", "xpu", 1, "--engine paddle: does not know --device xpu"),
         ([], "paddle", "cpu", 2, "--engine paddle: runs in one process"),
+        ([], "bfloat16", "cpu", 1, "--engine bfloat16: no bfloat16"),
+        ([], "bfloat16", "gpu", 1, "--engine bfloat16: runs on a CPU only"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_had_is_said(
@@ -67,6 +70,7 @@ def test_what_cannot_be_had_is_said(
 ) -> None:  # fmt: skip
     only(*installed)
     monkeypatch.setattr(distributed, "world_size", lambda: processes)
+    monkeypatch.setattr(onednn, "status", lambda: onednn.Status("no bfloat16"))
     with pytest.raises(InputError, match=message):
         choose_engine(engine, device, 5)
 
