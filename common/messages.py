@@ -2,6 +2,7 @@
 
 import difflib
 import functools
+import os
 import reprlib
 import sys
 from collections.abc import Iterable
@@ -19,8 +20,9 @@ def say(message: str) -> None:
 
 @functools.cache
 def note_once(text: str) -> None:
-    """Print ``note: text`` on stderr unless this process has printed it already."""
-    say(f"note: {text}")
+    """Print ``note: text`` on stderr unless it was printed already; of several processes the first does."""
+    if os.environ.get("PADDLE_TRAINER_ID", "0") == "0":
+        say(f"note: {text}")
 
 
 def did_you_mean(name: str, known: Iterable[str], form: str = "; did you mean {}?") -> str:

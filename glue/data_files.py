@@ -19,6 +19,8 @@ def find_file(data_dir: str | Path, split: Split) -> Path:
     if not root.is_dir():
         raise InputError("no such folder; --data_dir names the folder that holds CoLA/, SST-2/, …", path=root)
     path = locate(root, split)
+    if path is None and (root / split.file).exists():
+        raise InputError("expected a file, found a folder, a pipe or a device", path=root / split.file)
     if path is None:
         also = f" (nor {', '.join(split.other_files)})" if split.other_files else ""
         raise InputError(f"no such file{also}; {_remedy(root, split)}", path=root / split.file)

@@ -147,3 +147,12 @@ def test_a_note_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
     for text in ("one", "two", "one"):
         note_once(f"{text} of test_a_note_is_printed_once")
     assert [line.split()[1] for line in capsys.readouterr().err.splitlines()] == ["one", "two"]
+
+
+@pytest.mark.parametrize(("rank", "lines"), [("0", 1), ("1", 0)])
+def test_of_several_processes_the_first_prints_notes(
+    rank: str, lines: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PADDLE_TRAINER_ID", rank)
+    note_once(f"printed by process {rank} alone")
+    assert capsys.readouterr().err.count("alone") == lines

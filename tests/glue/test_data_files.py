@@ -1,6 +1,8 @@
 """Where a task's files are found, however their folder is spelled, and what is said where they are not."""
 
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,16 @@ def test_the_tasks_own_folder_may_be_named(
 def test_the_diagnostic_set_lies_beside_mnlis_own_folder(sample_dir: Path) -> None:
     file = find_file(sample_dir / "MNLI", SPLITS["diagnostic/diagnostic.tsv"])
     assert file.samefile(sample_dir / "diagnostic" / "diagnostic.tsv")
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_not_called_missing(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    file = tmp_path / "RTE/train.tsv"
+    file.parent.mkdir()
+    make(file)
+    with pytest.raises(InputError, match="expected a file") as caught:
+        find_file(tmp_path, SPLITS["RTE/train.tsv"])
+    assert Path(str(caught.value.path)) == file
 
 
 def test_another_tasks_own_folder_is_not_taken(sample_dir: Path) -> None:
