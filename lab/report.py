@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from common.command_line import CommandParser, path, run
 from common.errors import InputError
 from common.files import write_text
+from common.provenance import code_version
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -87,16 +88,21 @@ def _contents(runs: Path, data_dir: Path | None, archive: Path | None, size: str
     if done.empty:
         raise InputError("no run below it is done yet", path=runs)
     unfinished = table[table["status"] != "done"]
+    majorities = {name: report_runs.majority_scores(TASKS[name], data_dir) for name in done["task"].unique()}
     answers, source = _diagnostic_answers(done, archive)
     return {
         "title": runs.name or str(runs),
+        "task_count": len(TASKS),
+        "version": code_version(),
         "run_count": len(done),
         "averages": report_runs.averages(done, size),
         "published": rows_of(size),
         "unofficial": report_runs.unofficial_tasks(done),
-        "scores": report_runs.score_rows(done, size),
+        "scores": report_runs.score_rows(done, size, majorities),
+        "runs": report_runs.run_rows(done),
+        "majorities": majorities,
         "has_charts": report_charts.are_available(),
-        "views": report_runs.task_views(done),
+        "views": report_runs.task_views(done, majorities),
         "unfinished": unfinished[["run", "status", "message"]].to_numpy().tolist(),
         "dev_rows": {
             name: report_rows.dev_rows(TASKS[name], group, data_dir)

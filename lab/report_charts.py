@@ -24,6 +24,8 @@ _STYLE: Any = {
     "ytick.color": _TEXT, "ytick.major.size": 0,
 }  # fmt: skip
 _WIDTH = 4.2  # inches
+_LEAST_SPAN = 6.0  # of an axis of percent
+_MOST_NAMED = 12
 _METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 _SIZE = re.compile(r'(<svg [^>]*?) width="[^"]*"')
 _HEAD = re.compile(r"<metadata>.*?</metadata>| xmlns(:\w+)?=\"[^\"]*\"| height=\"[\d.]+pt\"", re.DOTALL)
@@ -44,8 +46,13 @@ def are_available() -> bool:
     return find_spec("matplotlib") is not None
 
 
-def line_chart(curves: Sequence[ChartLine]) -> Markup:
-    """Draw values over steps, the best run's on top; empty if there is no point."""
+def line_chart(
+    curves: Sequence[ChartLine], baseline: float | None = None, are_scores: bool = False
+) -> Markup:
+    """Draw values over steps, the best run's on top; empty if there is no point.
+
+    baseline: a value to draw a dashed line at. are_scores: they are percent, of which a few are noise.
+    """
     curves = sorted((curve for curve in curves if curve.points), key=lambda curve: curve.is_best)
     if not curves or not are_available():
         return Markup()
@@ -56,20 +63,39 @@ def line_chart(curves: Sequence[ChartLine]) -> Markup:
                 linewidth=1.5 if curve.is_best else 1, marker="o" if len(curve.points) < 12 else "",
                 markersize=2.5, gid=f"run:{number}",
             )  # fmt: skip
+        if baseline is not None:
+            axes.axhline(baseline, color=_TEXT, linewidth=0.8, linestyle="--")
+        if are_scores:
+            axes.set_ylim(*_widened(*axes.get_ylim()))
         return _inline(axes.figure, [curve.run for curve in curves])
 
 
-def dot_chart(dots: Sequence[tuple[str, str, float, bool]]) -> Markup:
-    """Draw a dot for each (configuration, run, value, is it the best), in the row of its configuration."""
+def _widened(low: float, high: float) -> tuple[float, float]:
+    """An axis of percent that shows at least so much that a difference within noise looks small."""
+    missing = max(0.0, _LEAST_SPAN - (high - low)) / 2
+    return (low - missing, high + missing)
+
+
+def dot_chart(dots: Sequence[tuple[str, str, float, bool]], baseline: float | None = None) -> Markup:
+    """Draw a dot for each (configuration, run, value, is it the best), in the row of its configuration.
+
+    Of few runs the dots are named by the seed at the end of the run's name. baseline: as in line_chart.
+    """
     if not are_available():
         return Markup()
     rows = list(dict.fromkeys(configuration for configuration, *_ in reversed(dots)))
     with _axes(0.5 + 0.3 * len(rows)) as axes:
-        for number, (configuration, _, value, is_best) in enumerate(dots):
+        for number, (configuration, run, value, is_best) in enumerate(dots):
             axes.plot(
                 [value], [rows.index(configuration)], "o", color=_BEST if is_best else _OTHER, markersize=6,
                 clip_on=False, gid=f"run:{number}",
             )  # fmt: skip
+            if (seed := re.search(r"-(?:seed)?(\d+)$", run)) and len(dots) <= _MOST_NAMED:
+                dot = (value, rows.index(configuration))
+                axes.annotate(seed[1], dot, (0, 5), textcoords="offset points", ha="center", color=_TEXT)
+        if baseline is not None:
+            axes.axvline(baseline, color=_TEXT, linewidth=0.8, linestyle="--")
+        axes.set_xlim(*_widened(*axes.get_xlim()))
         axes.set_yticks(range(len(rows)), [name.replace("$", r"\$") for name in rows])
         axes.set_ylim(-0.5, len(rows) - 0.5)
         return _inline(axes.figure, [run for _, run, *_ in dots])

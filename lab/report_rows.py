@@ -53,6 +53,11 @@ class DevRows:
     bins: list[LengthBin]
     is_regression: bool
 
+    @property
+    def majority(self) -> float:
+        """The share of rows that have the most frequent gold class."""
+        return float(self.counts.sum(axis=1).max() / max(1, self.counts.sum()))
+
     def share(self, row: int, column: int) -> float:
         """Of the rows with that gold class, the share with that answer; 0 without any."""
         return float(self.counts[row, column] / max(1, self.counts[row].sum()))

@@ -1,17 +1,30 @@
 """Runs on the report page: scores beside published ones, averages, curves, spread over seeds."""
 
+import re
+import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 from markupsafe import Markup
 from pandas import DataFrame, Series
 
+from common.errors import InputError
 from common.json_files import read_json_object
+from glue.data import find_file, read_gold
 from glue.published import rows_of
 from glue.tasks import TASKS, Task
 from lab.early_stop import read_curve, read_losses
 from lab.report_charts import ChartLine, dot_chart, line_chart
 from lab.results import best_runs
 from metrics.averages import leaderboard_average, missing_scores, paper_average
+from metrics.task_scores import score_task
+from submission.check import mapping_of
+
+_TIMED = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 
 
 @dataclass(frozen=True)
@@ -25,6 +38,7 @@ class ScoreRow:
     median: float  # over the best evaluations of all runs; of one run the deviation is not a number
     deviation: float
     runs: int
+    majority: float | None  # of answering the most frequent training label in every row
     published: list[float | None]
 
 
@@ -50,7 +64,45 @@ class TaskView:
     spread_chart: Markup
 
 
-def score_rows(done: DataFrame, size: str) -> list[ScoreRow]:
+def majority_scores(task: Task, data_dir: Path | None) -> dict[str, float]:
+    """The dev scores of answering the most frequent training label in every row; none without the files."""
+    if data_dir is None:
+        return {}
+    try:
+        golds = [read_gold(task, split, find_file(data_dir, split)) for split in task.of_kind("dev")]
+    except InputError:
+        return {}
+    with warnings.catch_warnings():  # a correlation with a constant is undefined and counts as 0
+        warnings.simplefilter("ignore")
+        values = [task.values_of([str(label) for label in gold]) for gold in golds]
+        return score_task(task, [(gold, task.values_of([task.majority] * len(gold))) for gold in values])
+
+
+def run_rows(done: DataFrame) -> list[dict[str, Any]]:
+    """What the table of all runs shows of each."""
+    rows = []
+    for row in done.to_dict("records"):
+        args = read_json_object(row["folder"] / "args.json")
+        recipe = mapping_of(args.get("recipe"))
+        model = Path(str(args.get("model_name_or_path", ""))).name
+        settings = {
+            name: recipe.get(name, "–") for name in ("learning_rate", "num_train_epochs", "batch_size")
+        }
+        log = {"log": f"{quote(row['run'])}/train.log", **_times(row["folder"] / "train.log")}
+        rows.append({**row, **settings, "from": model, **log})
+    return rows
+
+
+def _times(log: Path) -> dict[str, Any]:
+    """When a run began, and the minutes to its last line, by the times in its log."""
+    lines = log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
+    times = [datetime.fromisoformat(line[:19]) for line in lines if _TIMED.match(line)]
+    if not times:
+        return {"date": "–", "minutes": None}
+    return {"date": f"{times[0]:%Y-%m-%d}", "minutes": (times[-1] - times[0]).total_seconds() / 60}
+
+
+def score_rows(done: DataFrame, size: str, majorities: Mapping[str, Mapping[str, float]]) -> list[ScoreRow]:
     """Make a row for every score of every task that was run."""
     best, rows = best_runs(done), []
     for name, runs in done.groupby("task", sort=False):
@@ -58,7 +110,7 @@ def score_rows(done: DataFrame, size: str) -> list[ScoreRow]:
             published = [row.scores.get(name, {}).get(key) for row in rows_of(size)]
             rows.append(
                 ScoreRow(TASKS[name].folder, key, best.loc[name, key], best.loc[name, f"last_{key}"],
-                         runs[key].median(), runs[key].std(), len(runs), published)
+                         runs[key].median(), runs[key].std(), len(runs), majorities[name].get(key), published)
             )  # fmt: skip
     return rows
 
@@ -88,7 +140,7 @@ def unofficial_tasks(done: DataFrame) -> list[str]:
     return list(unofficial)
 
 
-def task_views(done: DataFrame) -> list[TaskView]:
+def task_views(done: DataFrame, majorities: Mapping[str, Mapping[str, float]]) -> list[TaskView]:
     """Draw the charts of each task."""
     views, best = [], best_runs(done)
     for name, runs in done.groupby("task", sort=False):
@@ -96,11 +148,12 @@ def task_views(done: DataFrame) -> list[TaskView]:
 
         losses = [read_losses(folder) for folder in runs["folder"]]
         scores = [[(step, 100 * score) for step, score in read_curve(folder)] for folder in runs["folder"]]
+        baseline = 100 * majorities[name]["main"] if majorities[name] else None
         loss_chart, score_chart = (
-            line_chart([ChartLine(*line) for line in zip(runs["run"], curves, marks, strict=True)])
-            for curves in (losses, scores)
+            line_chart([ChartLine(*line) for line in zip(runs["run"], curves, marks, strict=True)], *more)
+            for curves, more in ((losses, ()), (scores, (baseline, True)))
         )
         dots = zip(runs["configuration"], runs["run"], 100 * runs["main"], marks, strict=True)
-        charts = (loss_chart, score_chart, dot_chart(list(dots)))
+        charts = (loss_chart, score_chart, dot_chart(list(dots), baseline))
         views.append(TaskView(TASKS[name], best.loc[name], len(runs), *charts))
     return views

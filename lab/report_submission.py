@@ -18,7 +18,7 @@ from glue.data import find_file, read_split
 from glue.tasks import Split, Task, submission_files
 from metrics.prediction_file import Form, parse_predictions
 from metrics.scores import accuracy, matthews
-from submission.check import FileReport, check_archive, read_submission
+from submission.check import FileReport, check, mapping_of, read_submission
 from submission.manifest import manifest_path
 
 # The labelled diagnostic set that the benchmark's authors publish: its file, and its columns of categories.
@@ -40,6 +40,12 @@ class PackedFile:
     expected: float | None = None  # the main score that cross-validation estimates
 
     @property
+    def filled_task(self) -> str:
+        """The task that was filled; empty if it was predicted."""
+        names = {split.submission_file: task.name for task, split in submission_files()}
+        return names[self.check.name] if self.check.filled else ""
+
+    @property
     def problems(self) -> str:
         return "; ".join([*map(str, [*self.check.problems, *self.check.warnings]), *self.check.notes])
 
@@ -53,6 +59,11 @@ class PackedZip:
     files: list[PackedFile]
     expected: dict[str, float]
     note: str
+
+    @property
+    def filled(self) -> list[str]:
+        """The tasks that were filled, not predicted."""
+        return list(dict.fromkeys(file.filled_task for file in self.files if file.filled_task))
 
 
 @dataclass(frozen=True)
@@ -75,31 +86,26 @@ def read_zip(archive: Path, data_dir: Path | None) -> PackedZip:
         if manifest.get("sha256") != digest:
             manifest, note = {}, f"{beside.name} is of another zip"
     known = {split.submission_file: task for task, split in submission_files()}
-    tasks = _mapping(manifest.get("tasks"))
+    tasks = mapping_of(manifest.get("tasks"))
     files = [
-        _packed_file(check, known[check.name], tasks) if check.name in known else PackedFile(check)
-        for check in check_archive(read_submission(archive, data_dir), data_dir)
+        _packed_file(report, known[report.name], tasks) if report.name in known else PackedFile(report)
+        for report in check(archive, data_dir)
     ]
-    expected = _mapping(manifest.get("expected")).items()
+    expected = mapping_of(manifest.get("expected")).items()
     averages = {key: value for key, value in expected if isinstance(value, float)}
     return PackedZip(archive.name, digest, files, averages, note)
 
 
 def _packed_file(check: FileReport, task: Task, tasks: Mapping[str, Any]) -> PackedFile:
-    entry = _mapping(tasks.get(task.name))
-    mains = [_mapping(entry.get(kind)).get("main") for kind in ("dev", "expected")]
+    entry = mapping_of(tasks.get(task.name))
+    mains = [mapping_of(entry.get(kind)).get("main") for kind in ("dev", "expected")]
     dev, expected = (main if isinstance(main, int | float) else None for main in mains)
     seed = entry.get("seed") if isinstance(entry.get("seed"), int) else None
-    members, method = entry.get("members"), _mapping(entry.get("ensemble")).get("method")
+    members, method = entry.get("members"), mapping_of(entry.get("ensemble")).get("method")
     origin = str(entry.get("run") or entry.get("note") or "")
     if isinstance(members, list):
-        origin = f"{method} of {', '.join(str(_mapping(member).get('run')) for member in members)}"
+        origin = f"{method} of {', '.join(str(mapping_of(member).get('run')) for member in members)}"
     return PackedFile(check, _answers(task, check.predictions), origin, seed, dev, expected)
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    """A value of a JSON file where a mapping belongs; empty where something else stands there."""
-    return value if isinstance(value, dict) else {}
 
 
 def _answers(task: Task, predictions: Sequence[str]) -> list[tuple[str, str]]:

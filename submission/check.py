@@ -95,12 +95,17 @@ def mark_filled(path: Path, reports: Sequence[FileReport]) -> None:
     if not record or record.get("sha256") != sha256_of(path):
         return
     names = {split.submission_file: task.name for task, split in submission_files()}
+    files, tasks = mapping_of(record.get("files")), mapping_of(record.get("tasks"))
     for report in reports:
-        of_file = record.get("files", {}).get(report.name, {})
-        of_task = record.get("tasks", {}).get(names.get(report.name), {})
+        of_file, of_task = mapping_of(files.get(report.name)), mapping_of(tasks.get(names.get(report.name)))
         if report.predictions and (of_file.get("filled") or of_task.get("constant")):
             report.filled, report.notes = report.predictions[0], [f"every row is {report.predictions[0]}"]
             report.warnings = [warning for warning in report.warnings if warning.kind != "constant"]
+
+
+def mapping_of(value: Any) -> dict[str, Any]:
+    """A value of a JSON file where a mapping belongs; empty where something else stands there."""
+    return value if isinstance(value, dict) else {}
 
 
 def manifest_path(archive: str | Path) -> Path:

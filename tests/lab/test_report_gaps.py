@@ -25,7 +25,7 @@ def test_trials_of_a_sweep_that_came_to_nothing_are_named(report_runs: Path, tmp
         record = {**common, "trial": f"rte/base-seed{seed}", "status": status, "message": message}
         write_json(tmp_path / "rte" / f"base-seed{seed}.trial.json", record)
     page = read_page(report.page(tmp_path, None, None))
-    (line,) = page.all("li")
+    (line,) = page.all("li", class_="trial")
     assert line.text == "rte/base-seed2 failed the loss became nan <2>"
 
 
@@ -52,7 +52,7 @@ def test_what_is_on_its_way_is_no_result(tmp_path: Path) -> None:
         "rte/base-lr1e-5-seed5": "rte/base-lr1e-5", "rte/base-seed4": "rte/base",
     }  # fmt: skip
     page = read_page(report.page(tmp_path, None, None))
-    assert [line.text for line in page.all("li")] == [
+    assert [line.text for line in page.all("li", class_="trial")] == [
         "rte/base-seed2 stopped early why",
         "rte/base-seed3 unfinished evaluated at step 10; saved, not trained",
     ]
