@@ -97,7 +97,10 @@ def mark_filled(path: Path, reports: Sequence[FileReport]) -> None:
     names = {split.submission_file: task.name for task, split in submission_files()}
     files, tasks = mapping_of(record.get("files")), mapping_of(record.get("tasks"))
     for report in reports:
-        of_file, of_task = mapping_of(files.get(report.name)), mapping_of(tasks.get(names.get(report.name)))
+        of_file, of_task = (
+            mapping_of(files.get(report.name)),
+            mapping_of(tasks.get(names.get(report.name, ""))),
+        )
         if report.predictions and (of_file.get("filled") or of_task.get("constant")):
             report.filled, report.notes = report.predictions[0], [f"every row is {report.predictions[0]}"]
             report.warnings = [warning for warning in report.warnings if warning.kind != "constant"]
