@@ -110,7 +110,9 @@ def test_a_bare_encoder_has_no_prefix(name: str, edited: Edited) -> None:
 
     def bare(tensors: Tensors) -> Tensors:
         return {
-            key.removeprefix(f"{base}."): array for key, array in tensors.items() if "classifier." not in key
+            key.removeprefix(f"{base}."): array
+            for key, array in tensors.items()
+            if key.startswith(f"{base}.")
         }
 
     folder = edited(name, bare)
