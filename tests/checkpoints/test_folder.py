@@ -12,7 +12,7 @@ import safetensors
 from checkpoints.folder import digest_of, read_config, save_checkpoint, write_model
 from checkpoints.mapping import FAMILIES, head_projection
 from checkpoints.network import arrays_of, fill, load_classifier
-from encoders.config import HEADS
+from encoders.config_checks import HEADS
 from encoders.heads import SentenceClassifier
 from encoders.tokenizer import Tokenizer
 from tests.checkpoints.golden_folders import GOLDEN, NAMES, Edited, Tensors, error_of, read, theirs_of
