@@ -1,6 +1,6 @@
 """Tables as commands print them, from a pandas DataFrame: as text, Markdown, LaTeX, CSV or JSON."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,13 @@ def add_format(parser: CommandParser) -> None:
     parser.add_argument(
         "--format", choices=FORMATS, default="text", help="form of the table on stdout (default: text)"
     )
+
+
+def render_rows(rows: Sequence[Mapping[str, Any]], form: str) -> str:
+    """Render rows, each column → value, as ``render`` does a table."""
+    import pandas
+
+    return render(pandas.DataFrame(rows), form)
 
 
 def render(table: "DataFrame", form: str = "text", formats: Mapping[str, str] = MappingProxyType({})) -> str:

@@ -14,7 +14,9 @@ HEAD = """# Commands
 
 `convbert-glue SUBCOMMAND` and `python -m MODULE` are the same command. Every flag is also taken with hyphens.
 Results go to stdout, messages to stderr. The exit code is 0 (done), 1 (the input is wrong: one line names
-file, line and remedy), 2 (wrong usage) or 130 (Ctrl-C)."""
+file, line and remedy), 2 (wrong usage) or 130 (Ctrl-C). The tab key completes subcommands and flags after
+`complete -o default -C 'convbert-glue --complete' convbert-glue` (in zsh after `autoload bashcompinit` and
+`bashcompinit`)."""
 
 
 def section(name: str, module: str) -> str:

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from common.command_line import CommandParser, path, run
 from common.errors import InputError, UsageError
-from common.tables import render
+from common.messages import say
+from common.tables import add_format, render
 from glue.arguments import add_data_dir, data_folder
 from glue.data import find_file
 from glue.tasks import TASKS, Task
@@ -61,6 +62,7 @@ def make_parser() -> CommandParser:
         "--fill_missing", choices=["majority"],
         help="what to answer for a task without a run that is done, or without any test file",
     )  # fmt: skip
+    add_format(parser)
     return parser
 
 
@@ -87,9 +89,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         reports = pack(test, flags.output, data)  # where it fails, what was there before stays
         digests = {path.name: sha256_of(path) for path in sorted(dev.glob("*.tsv"))}
         manifest = write_manifest(flags.output, reports, details, {"dev_predictions": digests})
-    print(f"{flags.output}\n{manifest}")
-    print("\n".join(report.line() for report in reports))
-    print("\n".join(_summary_lines(answers, read_json_object(manifest))))
+    table, *averages = _summary_lines(answers, read_json_object(manifest), flags.format)
+    show = say if flags.format in ("csv", "json") else print  # then the table alone is on stdout
+    for line in (flags.output, manifest, *(report.line() for report in reports)):
+        show(str(line))
+    print(table)
+    for line in averages:
+        show(line)
 
 
 def _answer_tasks(flags: Namespace, plan: "Plan", data: Path) -> list[TaskAnswers]:
@@ -165,7 +171,7 @@ def _constant(task: Task, data: Path, note: str) -> TaskAnswers:
     return TaskAnswers(task, details, {"dev": dev, "test": constant_predictions(task, "test", counts)})
 
 
-def _summary_lines(answers: Sequence[TaskAnswers], manifest: Mapping[str, Any]) -> list[str]:
+def _summary_lines(answers: Sequence[TaskAnswers], manifest: Mapping[str, Any], form: str) -> list[str]:
     """Per task where its answers come from, its dev and expected main score; then the averages."""
     import pandas
 
@@ -178,7 +184,7 @@ def _summary_lines(answers: Sequence[TaskAnswers], manifest: Mapping[str, Any]) 
             members = [member["run"] for member in details["members"]]
             origin = f"{details['ensemble']['method']} of {len(members)}: {', '.join(members)}"
         rows.append((each.task.name, 100 * dev, 100 * expected, str(origin)))
-    lines = [render(pandas.DataFrame(rows, columns=["task", "dev", "expected", "answered by"]))]
+    lines = [render(pandas.DataFrame(rows, columns=["task", "dev", "expected", "answered by"]), form)]
     for key, name in (
         ("leaderboard_average", "leaderboard average (nine tasks)"),
         ("convbert_paper_average", "ConvBERT paper's average (eight tasks)"),

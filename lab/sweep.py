@@ -41,6 +41,7 @@ from common.errors import InputError
 from common.flags import add_device
 from common.messages import say
 from common.python_api import make_callable, parse
+from common.tables import add_format
 from glue.arguments import add_data_dir, data_folder
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def make_parser() -> CommandParser:
         "--keep", choices=("all", "best"), default="all",
         help="best: of a trial that is done, remove last/ and previous/, for the optimiser (default: all)",
     )  # fmt: skip
+    add_format(parser)
     parser.add_switch("--dry_run", help="print the trials and how long they will take; run none")
     return parser
 
@@ -109,11 +111,12 @@ def sweep(
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    table, outcomes = _run(make_parser().parse_args(argv))
+    flags = make_parser().parse_args(argv)
+    table, outcomes = _run(flags)
     if len(table):
         from lab.selection import print_summary
 
-        print_summary(table)
+        print_summary(table, flags.format)
     _raise_for_failures(outcomes)
 
 

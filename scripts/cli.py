@@ -5,13 +5,17 @@ Example:
   convbert-glue finetune --task_name mrpc --model_name_or_path convbert-mini --output_dir runs/mrpc
 
 A subcommand is the module of the same row, so `convbert-glue check` and `python -m submission.check` take the
-same flags and have the same exit codes.
+same flags and have the same exit codes. To complete names with the tab key in bash (or in zsh, after
+`autoload bashcompinit && bashcompinit`):
+  complete -o default -C 'convbert-glue --complete' convbert-glue
 """
 
 import ast
+import importlib
+import os
 import runpy
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NoReturn
@@ -19,6 +23,7 @@ from typing import NoReturn
 from common import command_line
 from common.errors import UsageError
 from common.messages import did_you_mean
+from glue.tasks import TASKS
 
 NAME = "convbert-glue"
 SUBCOMMANDS: dict[str, dict[str, str]] = {
@@ -57,6 +62,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(overview())
     elif name == "--version":
         print("\n".join(versions()))
+    elif name == "--complete":  # bash asks so, with the line up to the cursor in its environment
+        print("\n".join(completions(os.environ.get("COMP_LINE", ""))))
     elif name in MODULES:
         command_line.program_name = f"{NAME} {name}"
         sys.argv = [f"{NAME} {name}", *rest]
@@ -64,6 +71,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     else:
         meant = did_you_mean(name, MODULES)
         raise UsageError(f"{name!r} is no subcommand{meant}; {NAME} --help lists them")
+
+
+def completions(line: str) -> list[str]:
+    """What may stand at the end of a command line: a subcommand, a flag, a flag's choice; else none, and the
+    shell completes names of files."""
+    words = line.split()[1:]
+    begun = "" if line[-1:].isspace() or not words else words.pop()
+    candidates: Iterable[str] = [*MODULES, "--help", "--version"]
+    if words:
+        if words[0] not in MODULES:
+            return []
+        actions = importlib.import_module(MODULES[words[0]]).make_parser()._option_string_actions
+        flag = next((word for word in reversed(words) if word.startswith("-")), "")
+        action, candidates = actions.get(flag), actions
+        if flag == words[-1] == "--task_name":
+            candidates = TASKS
+        elif action is not None and (action.nargs == "+" or (flag == words[-1] and action.nargs is None)):
+            candidates = action.choices or ()
+    return [candidate for candidate in candidates if candidate.startswith(begun)]
 
 
 def overview() -> str:

@@ -18,6 +18,7 @@ from common.files import sha256_of
 from common.json_files import read_json_object
 from common.plain_files import open_plain
 from common.python_api import make_callable
+from common.tables import add_format, render_rows
 from glue.data_files import find_file, locate
 from glue.tasks import Split, Task, submission_files
 from metrics.prediction_file import Form, Problem, most_bytes, parse_predictions
@@ -47,14 +48,19 @@ class FileReport:
     def is_missing(self) -> bool:
         return any(problem.kind == "missing" for problem in self.problems)
 
-    def line(self) -> str:
-        """One line for people."""
-        rows = "" if self.rows is None else f"{self.rows} rows"
+    @property
+    def remarks(self) -> str:
+        """Problems, warnings and notes for people."""
         problems = [*self.problems, *self.warnings]
         texts = [f"line {each.line}: {each}" if each.line else str(each) for each in problems[:_MAX_PROBLEMS]]
         if len(problems) > _MAX_PROBLEMS:
             texts.append(f"further kinds of problem: {len(problems) - _MAX_PROBLEMS}")
-        return f"{self.status:<7}  {self.name:<11}  {rows:>11}  {'; '.join([*texts, *self.notes])}".rstrip()
+        return "; ".join([*texts, *self.notes])
+
+    def line(self) -> str:
+        """One line for people."""
+        rows = "" if self.rows is None else f"{self.rows} rows"
+        return f"{self.status:<7}  {self.name:<11}  {rows:>11}  {self.remarks}".rstrip()
 
     def as_json(self) -> dict[str, Any]:
         lists = {"errors": self.problems, "warnings": self.warnings}
@@ -199,7 +205,8 @@ def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m submission.check", description=__doc__)
     parser.add_argument("path", type=path, metavar="PATH", help="folder of prediction files, or zip")
     parser.add_argument("--data_dir", type=path, metavar="DIR", help="the GLUE files whose test rows count")
-    parser.add_switch("--json", help="print one JSON object instead of lines")
+    parser.add_switch("--json", help="print one JSON object instead of lines, with every problem by itself")
+    add_format(parser)
     return parser
 
 
@@ -210,8 +217,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.json:
         files = [report.as_json() for report in reports]
         print(json.dumps({"path": args.path, "ok": is_ok, "files": files}, indent=2))
-    else:
+    elif args.format == "text":
         print("\n".join(report.line() for report in reports))
+    else:
+        rows = [{"file": r.name, "status": r.status, "rows": r.rows, "remarks": r.remarks} for r in reports]
+        print(render_rows(rows, args.format))
     if not is_ok:
         raise first_error(args.path, reports)
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from common.command_line import CommandParser, path, run
 from common.errors import InputError
+from common.tables import add_format, render_rows
 from glue.tasks import Task, submission_files
 from metrics.prediction_file import Form, parse_predictions
 from submission.archive_reader import MISSING, Archive
@@ -37,14 +38,21 @@ class FileDifference:
     def line(self) -> str:
         """One line for people."""
         if self.only_in:
-            return f"{self.name:<11}  only in {self.only_in}"
+            return f"{self.name:<11}  {self.remarks}"
         share = f"{self.changed / self.rows:7.2%}"
         text = f"{self.name:<11}  {self.rows:>7} rows  {self.changed:>7} changed  {share}"
+        return f"{text}  {self.remarks}".rstrip()
+
+    @property
+    def remarks(self) -> str:
+        """How the predictions changed, for people."""
+        if self.only_in:
+            return f"only in {self.only_in}"
         if self.mean is not None:
-            return f"{text}  by {self.mean:.4f} on average, {self.most:.4f} at most"
+            return f"by {self.mean:.4f} on average, {self.most:.4f} at most"
         parts = [f"{a} → {b} {count}" for a, b, count in self.transitions]
         parts[_MAX_TRANSITIONS:] = ["…"] * (len(parts) > _MAX_TRANSITIONS)
-        return f"{text}  {', '.join(parts)}".rstrip()
+        return ", ".join(parts)
 
 
 def differences(a: str, b: str) -> list[FileDifference]:
@@ -99,7 +107,8 @@ def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m submission.diff", description=__doc__)
     for name in ("a", "b"):
         parser.add_argument(name, type=path, metavar=name.upper(), help="zip or folder")
-    parser.add_switch("--json", help="print one JSON object instead of lines")
+    parser.add_switch("--json", help="print one JSON object instead of lines, with every change by itself")
+    add_format(parser)
     return parser
 
 
@@ -108,6 +117,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     files = differences(args.a, args.b)
     if args.json:
         print(json.dumps({"a": args.a, "b": args.b, "files": [vars(each) for each in files]}, indent=2))
+    elif args.format != "text":
+        rows = [{"file": f.name, "rows": f.rows, "changed": f.changed, "remarks": f.remarks} for f in files]
+        print(render_rows(rows, args.format))
     else:
         print("\n".join(difference.line() for difference in files))
 

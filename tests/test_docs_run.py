@@ -23,6 +23,7 @@ from encoders.framework import paddle
 from encoders.heads import SentenceClassifier
 from encoders.tokenizer import Tokenizer
 from tests.docs_pages import PROJECT, blocks_of, command_of, shell_lines, text_of
+from tests.glue.test_own_data import write_reviews
 from tests.test_python_api import squad_file
 
 PAGES = [
@@ -68,6 +69,7 @@ def workplace(
     rows = (sample_dir / "RTE/train.tsv").read_text("utf-8").splitlines()
     (tmp_path / "corpus" / "train.data").write_text("\n".join(row.split("\t")[1] for row in rows), "utf-8")
     (tmp_path / "rows.jsonl").write_text('{"text": "A fine film ."}\n', "utf-8")
+    write_reviews(tmp_path)
     (tmp_path / "tiny_plan.yaml").write_text(PLAN.replace("MODEL", str(model)), "utf-8")
     for name in ("scripts", "glue"):
         (tmp_path / name).symlink_to(PROJECT / name)

@@ -8,7 +8,7 @@ import math
 import pytest
 from pandas import DataFrame
 
-from common.tables import FORMATS, render
+from common.tables import FORMATS, render, render_rows
 
 TABLE = DataFrame({
     "run": ["a_b", "c|d\x1b[2J"], "n": [1, 20], "score": [71.005, None], "p": [0.0123, math.nan]
@@ -51,3 +51,7 @@ def test_for_programs_numbers_keep_their_digits() -> None:
 @pytest.mark.parametrize("form", FORMATS)
 def test_nothing_is_a_command_of_the_terminal(form: str) -> None:
     assert render(TABLE, form).replace("\n", "").isprintable()
+
+
+def test_rows_are_rendered_as_a_table_is() -> None:
+    assert render_rows([{"a": 1, "b": "x"}, {"a": 2, "b": "y"}], "csv") == "a,b\n1,x\n2,y"

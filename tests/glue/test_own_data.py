@@ -16,22 +16,28 @@ from glue import run_eval, run_glue, run_predict, summary
 from glue.data import read_split
 from glue.task_file import make_task, read_task_file
 from glue.tasks import TASKS, find_task
+from tests.docs_pages import blocks_of, text_of
 
 FILE = "text: review\nlabel: stars\ntrain: train.csv\ndev: dev.jsonl\ntest: test.tsv\n"
+DOCUMENTED = next(code for kind, code in blocks_of(text_of("docs/finetuning.md")) if kind == "yaml")
 WORDS = {"bad": ("awful", "boring", "dull"), "good": ("fine", "lovely", "great")}
 ROWS = [(f"a {word} film {number}", label) for number in range(6) for label in WORDS for word in WORDS[label]]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """reviews.yaml with a CSV, a JSON lines and a TSV file."""
     (tmp_path / "reviews.yaml").write_text(FILE, encoding="utf-8")
-    rows = "".join(f'"{text}, said ""Ada""\nand others",{label}\n' for text, label in ROWS)
-    (tmp_path / "train.csv").write_text(f"review,stars\n{rows}", encoding="utf-8")
-    lines = [json.dumps({"review": text, "stars": label}) for text, label in ROWS[:12]]
-    (tmp_path / "dev.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    (tmp_path / "test.tsv").write_text("review\n" + "".join(f"{text}\n" for text, _ in ROWS[:7]), "utf-8")
+    write_reviews(tmp_path)
     return tmp_path
+
+
+def write_reviews(folder: Path) -> None:
+    """Write the data of reviews.yaml: a CSV, a JSON lines and a TSV file."""
+    rows = "".join(f'"{text}, said ""Ada""\nand others",{label}\n' for text, label in ROWS)
+    (folder / "train.csv").write_text(f"review,stars\n{rows}", encoding="utf-8")
+    lines = [json.dumps({"review": text, "stars": label}) for text, label in ROWS[:12]]
+    (folder / "dev.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    (folder / "test.tsv").write_text("review\n" + "".join(f"{text}\n" for text, _ in ROWS[:7]), "utf-8")
 
 
 def fault(call, *args, **settings) -> InputError:
@@ -47,7 +53,9 @@ def rewrite(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
-def test_a_task_file_is_a_task_like_the_nine(folder: Path) -> None:
+@pytest.mark.parametrize("content", [FILE, DOCUMENTED])
+def test_a_task_file_is_a_task_like_the_nine(folder: Path, content: str) -> None:
+    (folder / "reviews.yaml").write_text(content, encoding="utf-8")
     task = read_task_file(folder / "reviews.yaml")
     assert find_task("reviews") is task
     assert (task.name, task.labels, task.score_keys, task.main) == (

@@ -1,12 +1,14 @@
 """convbert-glue: one command, the same modules, the same exit codes."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from scripts.cli import MODULES, SUBCOMMANDS, overview, summary
+from scripts import cli
+from scripts.cli import MODULES, SUBCOMMANDS, completions, overview, summary
 
 HEAVY = {"paddle", "numpy", "scipy", "sklearn", "pandas"}
 RUN = "import sys; from scripts.cli import entry; sys.argv[0] = 'convbert-glue'; entry()"
@@ -69,3 +71,36 @@ def test_versions_name_what_decides_results(project_dir: Path) -> None:
     for word in ("convbert-glue ", "numpy ", "tokenizers ", "Python ", "processor "):
         assert f"\n{word}" in "\n" + done.stdout
     assert "paddle" not in done.stderr.split()
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("convbert-glue", {"finetune", "check", "--version"}),
+        ("convbert-glue squad-", {"squad-train", "squad-evaluate"}),
+        ("convbert-glue nothing ", set()),
+        ("convbert-glue check --data", {"--data_dir"}),
+        ("convbert-glue finetune --preset ", {"authors", "reference"}),
+        ("convbert-glue finetune --task_name m", {"mrpc", "mnli"}),
+        ("convbert-glue finetune --output_dir ", set()),  # the shell completes files
+        ("convbert-glue finetune --task_name rte --resu", {"--resume"}),
+        ("convbert-glue finetune --report_to wandb v", {"visualdl"}),
+    ],
+)
+def test_completions(line: str, expected: set[str]) -> None:
+    found_ones = set(completions(line))
+    assert expected <= found_ones
+    assert bool(found_ones) == bool(expected)
+    assert len(found_ones) == len(expected) or line.endswith(("convbert-glue", "--preset "))
+
+
+def test_bash_asks_by_the_line_in_the_documentation(project_dir: Path) -> None:
+    assert "  complete -o default -C 'convbert-glue --complete' convbert-glue\n" in (cli.__doc__ or "")
+    # bash's manual, "Programmable Completion": the line is in the environment; command, word and the word
+    # before it are arguments.
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.cli", "--complete", "convbert-glue", "fine", "convbert-glue"],
+        cwd=project_dir, env={**os.environ, "COMP_LINE": "convbert-glue fine", "COMP_POINT": "18"},
+        capture_output=True, encoding="utf-8", timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "finetune\n", "")

@@ -197,6 +197,18 @@ def test_as_json(folder, data_dir, capsys):
     }
 
 
+def test_as_a_table(folder, data_dir, capsys):
+    (folder / "RTE.tsv").unlink()
+    for form in ("csv", "markdown"):
+        with pytest.raises(InputError):
+            check.main([str(folder), "--data_dir", str(data_dir), "--format", form])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "file,status,rows,remarks"
+    assert "RTE.tsv,ERROR,,is missing" in lines[1:12]
+    assert lines[12].split()[1:8:2] == ["file", "status", "rows", "remarks"]
+    assert len(lines) == 12 + 13
+
+
 def test_a_file_with_many_kinds_of_fault_shows_the_first_three(folder, data_dir, capsys):
     (folder / "RTE.tsv").write_bytes(b"\xef\xbb\xbfid\tlabel\r\n0\tmaybe\n5\tentailment\textra\n\n")
     with pytest.raises(InputError):

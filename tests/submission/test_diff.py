@@ -49,6 +49,10 @@ def test_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main([a, str(b), "--json"])
     files = json.loads(capsys.readouterr().out)["files"]
     assert files[2]["transitions"] == [["entailment", "not_entailment", 2]]
+    main([a, str(b), "--format", "csv"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "file,rows,changed,remarks"
+    assert lines[3:] == ["RTE.tsv,3,2,entailment → not_entailment 2", "WNLI.tsv,0,0,only in B"]
 
 
 def test_nothing_changed(tmp_path: Path) -> None:
