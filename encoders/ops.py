@@ -17,6 +17,7 @@ from encoders.padding import Padding
 
 F = paddle.nn.functional
 
+LARGE = 1 << 24  # multiplications of a single linear layer from which bfloat16 pays
 MASKED = -10000.0  # added to a padded key's score; exp of it is 0 in float32 and fits in float16
 
 
@@ -102,7 +103,7 @@ def _layout(x: paddle.Tensor, padding: Padding) -> mixing.Layout | None:
 def feed_forward(layer: paddle.nn.Layer, x: paddle.Tensor) -> paddle.Tensor:
     """layer(x), the second half of a layer: (B, T, H) → (B, T, H)."""
     chosen = bfloat16.current()
-    if chosen is None or layer.activation is not F.gelu or layer.inner.weight.ndim != 2 or not x.size:
+    if chosen is None or layer.activation is not F.gelu or not x.size:
         return layer(x)
     ends = layer.outer.weight, layer.outer.bias, layer.norm.weight, layer.norm.bias
     parameters = layer.inner.weight, layer.inner.bias, *ends
@@ -125,6 +126,9 @@ def linear(x: paddle.Tensor, weight: paddle.Tensor, bias: paddle.Tensor | None) 
     """
     if bias is None:
         return F.linear(x, weight)
+    chosen = bfloat16.current()
+    if chosen and kernels.rows(x) * weight.size >= LARGE and kernels.usable(x, weight, bias):
+        return half_layers.LargeLinear.apply(x, chosen, weight, bias)
     if not paddle.is_grad_enabled():
         return autograd.affine_without_gradient(x, weight, bias)
     # The product pays on a CPU alone (and knows nothing of mixed precision); frozen parts it cannot skip.
@@ -239,30 +243,6 @@ def attention_weights(
         key = paddle.concat([key, bias.expand([-1, key.shape[1], -1, -1])], axis=-1)
         query = paddle.concat([query, paddle.ones_like(query[:, :, :, :1])], axis=-1)
     return dropout(F.softmax(paddle.matmul(query, key, transpose_y=True), axis=-1))
-
-
-def softmax_weights(
-    scores: paddle.Tensor, scale: float, mask: paddle.Tensor | None, dropout: paddle.nn.Layer
-) -> paddle.Tensor:
-    """dropout(softmax(scale · scores + (1 − mask) · MASKED)).
-
-    Args:
-        scores: (B, h, T, T)
-        scale: 1/√d
-        mask: (B, T), 1 at real tokens and 0 at padding, or None
-        dropout: Of the softmax.
-
-    Returns:
-        (B, h, T, T)
-    """
-    if kernels.usable(scores) and (
-        mask is None or (kernels.is_mask(mask) and kernels.fits("B h T S, B S", scores, mask))
-    ):
-        return compiled.AttentionWeights.apply(scores, scale, mask, _draw(dropout, math.prod(scores.shape)))
-    scores = scores * scale
-    if mask is not None:
-        scores = scores + ((1.0 - mask) * MASKED).astype(scores.dtype).unsqueeze([1, 2])
-    return dropout(F.softmax(scores, axis=-1))
 
 
 def _can_attend(query: paddle.Tensor, key: paddle.Tensor, mask: paddle.Tensor | None) -> bool:

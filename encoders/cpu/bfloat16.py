@@ -4,6 +4,7 @@ import contextlib
 import functools
 from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
+from typing import Any
 
 import numpy as np
 
@@ -15,15 +16,19 @@ _IN_FORCE: ContextVar["Bfloat16 | None"] = ContextVar("bfloat16", default=None)
 
 
 class _Operand:
-    """Weights (in, out) as the second factor of products: as they are, and transposed."""
+    """Weights (in, out) as the second factor of products: as they are, and transposed.
 
-    def __init__(self, parameters: Sequence[paddle.Tensor]) -> None:
+    ``parameters``: of layers that stand side by side; or one, of which this is the ``group``-th part.
+    """
+
+    def __init__(self, parameters: Sequence[paddle.Tensor], group: int) -> None:
         self._parameters = parameters  # which live as long as this, so that nothing else gets their id
+        self._group = group
         self._rounded: Matrix | None = None
 
     def _plain(self) -> Matrix:
         if self._rounded is None:
-            self._rounded = _side_by_side(self._parameters)
+            self._rounded = _side_by_side(self._parameters, self._group)
         return self._rounded
 
     @functools.cached_property
@@ -69,17 +74,18 @@ class Bfloat16:
         self._operands.clear()
         self._biases.clear()
 
-    def weights(self, *parameters: paddle.Tensor) -> Matrix | Packed:
-        """Weights (in, out) of one layer, or of several side by side, as the second factor of a product."""
-        operand = self._operand(parameters)
+    def weights(self, *parameters: paddle.Tensor, group: int = 0) -> Matrix | Packed:
+        """Weights (in, out) of one layer, or of several side by side, as the second factor of a product; of
+        weights in groups (G, in/G, out/G) those of one."""
+        operand = self._operand(parameters, group)
         weights = operand.weights
         if not self._trains:
             operand.release()
         return weights
 
-    def transposed(self, *parameters: paddle.Tensor) -> Matrix | Packed:
+    def transposed(self, *parameters: paddle.Tensor, group: int = 0) -> Matrix | Packed:
         """The same, transposed: (out, in)."""
-        return self._operand(parameters).transposed
+        return self._operand(parameters, group).transposed
 
     def biases(self, parameters: Sequence[paddle.Tensor]) -> paddle.Tensor:
         """The biases of several layers side by side."""
@@ -88,14 +94,16 @@ class Bfloat16:
             self._biases[key] = parameters, paddle.concat(list(parameters)).detach()
         return self._biases[key][1]
 
-    def _operand(self, parameters: Sequence[paddle.Tensor]) -> _Operand:
-        key = tuple(map(id, parameters))
+    def _operand(self, parameters: Sequence[paddle.Tensor], group: int) -> _Operand:
+        key = (group, *map(id, parameters))
         if key not in self._operands:
-            self._operands[key] = _Operand(parameters)
+            self._operands[key] = _Operand(parameters, group)
         return self._operands[key]
 
 
-def _side_by_side(parameters: Sequence[paddle.Tensor]) -> Matrix:
+def _side_by_side(parameters: Sequence[paddle.Tensor], group: int) -> Matrix:
+    if parameters[0].ndim == 3:
+        parameters = [parameters[0][group]]
     rows, width = parameters[0].shape[0], sum(parameter.shape[1] for parameter in parameters)
     joined, first = onednn.empty(rows, width), 0
     for parameter in parameters:
@@ -137,3 +145,38 @@ def weight_gradient(x: Matrix, grad: Matrix) -> paddle.Tensor:
     result = paddle.empty([x.columns, grad.columns])
     onednn.product(x.transposed, grad, onednn.matrix(result))
     return result
+
+
+class GroupedWeights:
+    """The products of a linear layer whose weights (in, out) may be in groups (G, in/G, out/G)."""
+
+    def __init__(self, weight: paddle.Tensor, bfloat16: Bfloat16) -> None:
+        self.weight, self._bfloat16 = weight, bfloat16
+        self._groups = weight.shape[0] if weight.ndim == 3 else 1
+
+    def forward(self, x: np.ndarray, out: Any, bias: paddle.Tensor | None = None, gelu: bool = False) -> None:
+        """x @ weight + bias, and the gelu of it: (R, in) → out (R, out)."""
+        for group in range(self._groups):
+            weights, into = self._bfloat16.weights(self.weight, group=group), self._part(out, group)
+            row = None if bias is None else onednn.row(bias, into.first, into.columns)
+            onednn.product(self._part(x, group), weights, into, row, gelu=gelu)
+
+    def input_gradient(self, grad: np.ndarray, grad_x: Any, accumulate: bool = False) -> None:
+        """grad @ weightᵀ: (R, out) → grad_x (R, in), or added to it."""
+        for group in range(self._groups):
+            weights, into = self._bfloat16.transposed(self.weight, group=group), self._part(grad_x, group)
+            onednn.product(self._part(grad, group), weights, into, accumulate=accumulate)
+
+    def weight_gradient(self, x: np.ndarray, grad: np.ndarray) -> paddle.Tensor:
+        """xᵀ @ grad, (R, in), (R, out) → the weight's shape."""
+        result = paddle.empty(self.weight.shape)
+        for group in range(self._groups):
+            left, right = self._part(x, group), self._part(grad, group)
+            rows, columns = left.columns, right.columns
+            into = Matrix(result, rows, columns, group * rows * columns, columns)
+            onednn.product(left.transposed, right, into)
+        return result
+
+    def _part(self, x: Any, group: int) -> Matrix:
+        columns = x.shape[1] // self._groups
+        return onednn.matrix(x, group * columns, columns)

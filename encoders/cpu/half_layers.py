@@ -9,10 +9,18 @@ the feed-forward.
 import numpy as np
 
 from encoders.cpu import kernels, onednn
-from encoders.cpu.bfloat16 import Bfloat16, column_sums, padded, rounded, weight_gradient
+from encoders.cpu.autograd import column_sums as float_column_sums
+from encoders.cpu.bfloat16 import (
+    Bfloat16,
+    GroupedWeights,
+    column_sums,
+    padded,
+    rounded,
+    weight_gradient,
+)
 from encoders.cpu.dropout_masks import DropoutBits
 from encoders.cpu.mixing import Layout, Tensors
-from encoders.cpu.onednn import empty, matrix
+from encoders.cpu.onednn import empty, matrix, row
 from encoders.framework import paddle
 
 PyLayer = paddle.autograd.PyLayer
@@ -22,22 +30,22 @@ class OutputNorm:
     """LayerNorm(x + dropout(y @ output + bias)), the end of both halves.
 
     Args:
-        parameters: Output (in, H), its bias (H,), LayerNorm's gain and shift (H,).
+        parameters: Output (in, H) or in groups, its bias (H,), LayerNorm's gain and shift (H,).
         epsilon: Added to the variance.
         dropout: The DropoutBits of (N, H).
         bfloat16: The weights.
     """
 
     def __init__(self, parameters: Tensors, epsilon: float, dropout: DropoutBits, bfloat16: Bfloat16) -> None:
-        self._parameters, self._epsilon = parameters, epsilon
-        self._dropout, self._bfloat16 = dropout, bfloat16
+        self._output = GroupedWeights(parameters[0], bfloat16)
+        self._parameters, self._epsilon, self._dropout = parameters, epsilon, dropout
 
     def forward(self, x: paddle.Tensor, y: np.ndarray) -> paddle.Tensor:
         """x: (…, H), y: (R, in) → (…, H)."""
-        output, bias, gain, shift = self._parameters
+        _, bias, gain, shift = self._parameters
         tokens, hidden = kernels.rows(x), bias.shape[0]
         product = empty(len(y), hidden)
-        onednn.product(matrix(y), self._bfloat16.weights(output), matrix(product))
+        self._output.forward(y, product)
         normalised, result = empty(tokens, hidden, np.float32), paddle.empty(x.shape)
         inverse_deviation = np.empty(tokens, dtype=np.float32)
         arrays = x, product, bias, *self._dropout, gain, shift, self._epsilon, normalised, inverse_deviation
@@ -47,7 +55,7 @@ class OutputNorm:
 
     def backward(self, grad: paddle.Tensor) -> tuple[paddle.Tensor, np.ndarray, Tensors]:
         """→ the gradients of x, (R, H) of which the first N rows are written, of y and of the parameters."""
-        output, _, gain, _ = self._parameters
+        gain = self._parameters[2]
         y, normalised, inverse_deviation = self._saved
         (tokens, hidden), rows = normalised.shape, len(y)
         grad_x, grad_product = paddle.empty([rows, hidden]), empty(rows, hidden)
@@ -57,8 +65,8 @@ class OutputNorm:
         sums = grad_bias, grad_gain, grad_shift
         kernels.call("bf16_add_norm_gradient", *arrays, *sums, tokens, rows, hidden)
         grad_y = empty(rows, y.shape[1])
-        onednn.product(matrix(grad_product), self._bfloat16.transposed(output), matrix(grad_y))
-        return grad_x, grad_y, (weight_gradient(matrix(y), matrix(grad_product)), *sums)
+        self._output.input_gradient(grad_product, grad_y)
+        return grad_x, grad_y, (self._output.weight_gradient(y, grad_product), *sums)
 
 
 class AttentionHalf(PyLayer):
@@ -75,7 +83,8 @@ class AttentionHalf(PyLayer):
         weights, biases = parameters[:projections], parameters[projections : 2 * projections]
         x_rounded = rounded(x)
         joined = empty(len(x_rounded), sum(bias.shape[0] for bias in biases))
-        onednn.product(matrix(x_rounded), bfloat16.weights(*weights), matrix(joined), bfloat16.biases(biases))
+        bias = row(bfloat16.biases(biases))
+        onednn.product(matrix(x_rounded), bfloat16.weights(*weights), matrix(joined), bias)
         width = biases[0].shape[0]
         context = empty(len(x_rounded), width if convolution is None else 2 * width)
         attention.forward(joined, context)
@@ -133,31 +142,51 @@ def _spread(x: paddle.Tensor, layout: Layout, rows: int) -> paddle.Tensor:
 class FeedForwardHalf(PyLayer):
     """The second half of a layer with gelu: x (…, H) → (…, H).
 
-    ``output``: the OutputNorm; ``is_recorded``: whether the gradient will be wanted; ``inner``, ``bias``:
-    (H, I) and (I,); ``parameters``: those of the OutputNorm.
+    ``output``: the OutputNorm; ``is_recorded``: whether the gradient will be wanted; ``weight``, ``bias``: of
+    the inner layer, (H, I) or in groups, and (I,); ``parameters``: those of the OutputNorm.
     """
 
     @staticmethod
-    def forward(ctx, x, output, bfloat16, is_recorded, inner, bias, *parameters):  # type: ignore[no-untyped-def]
-        x_rounded = rounded(x)
+    def forward(ctx, x, output, bfloat16, is_recorded, weight, bias, *parameters):  # type: ignore[no-untyped-def]
+        inner, x_rounded = GroupedWeights(weight, bfloat16), rounded(x)
         before = empty(len(x_rounded), bias.shape[0])
-        onednn.product(matrix(x_rounded), bfloat16.weights(inner), matrix(before), bias, gelu=not is_recorded)
+        inner.forward(x_rounded, before, bias, gelu=not is_recorded)
         after = before
         if is_recorded:
             after = empty(*before.shape)
             kernels.call("bf16_gelu", before, after, kernels.rows(x), *before.shape)
-        ctx.call = output, bfloat16, x_rounded, before, inner, x.shape
+        ctx.call = output, x_rounded, before, inner, x.shape
         return output.forward(x, after)
 
     @staticmethod
     def backward(ctx, grad):  # type: ignore[no-untyped-def]
-        output, bfloat16, x, before, inner, shape = ctx.call
+        output, x, before, inner, shape = ctx.call
         grad_x, grad_inner, grad_output = output.backward(grad)
-        grad_bias = paddle.empty([inner.shape[1]])
-        partial_sums = empty(kernels.PIECES, inner.shape[1], np.float32)
-        tokens = kernels.rows(grad)
+        tokens, width = kernels.rows(grad), before.shape[1]
+        grad_bias, partial_sums = paddle.empty([width]), empty(kernels.PIECES, width, np.float32)
         kernels.call("bf16_gelu_gradient", before, grad_inner, partial_sums, grad_bias, tokens, *before.shape)
-        onednn.product(matrix(grad_inner), bfloat16.transposed(inner), matrix(grad_x), accumulate=True)
-        grad_weight = weight_gradient(matrix(x), matrix(grad_inner))
+        inner.input_gradient(grad_inner, grad_x, accumulate=True)
+        grad_weight = inner.weight_gradient(x, grad_inner)
         ctx.call = None
         return grad_x._slice(0, tokens).reshape_(shape), grad_weight, grad_bias, *grad_output
+
+
+class LargeLinear(PyLayer):
+    """x @ weight + bias of a layer that stands by itself: x (…, in) → (…, out)."""
+
+    @staticmethod
+    def forward(ctx, x, bfloat16, weight, bias):  # type: ignore[no-untyped-def]
+        layer, x_rounded = GroupedWeights(weight, bfloat16), rounded(x)
+        result = paddle.empty([len(x_rounded), bias.shape[0]])
+        layer.forward(x_rounded, result, bias)
+        ctx.call = layer, x_rounded, x.shape
+        return result._slice(0, kernels.rows(x)).reshape_([*x.shape[:-1], bias.shape[0]])
+
+    @staticmethod
+    def backward(ctx, grad):  # type: ignore[no-untyped-def]
+        layer, x, shape = ctx.call
+        grad_rounded, grad_x = rounded(grad), paddle.empty(list(x.shape))
+        layer.input_gradient(grad_rounded, grad_x)
+        ctx.call = None
+        grad_x = grad_x._slice(0, kernels.rows(grad)).reshape_(shape)
+        return grad_x, layer.weight_gradient(x, grad_rounded), float_column_sums(grad)

@@ -15,7 +15,7 @@ import numpy as np
 from encoders.cpu import kernels, onednn
 from encoders.cpu.bfloat16 import Bfloat16, column_sums, weight_gradient
 from encoders.cpu.dropout_masks import DropoutBits
-from encoders.cpu.onednn import batch, empty, matrix
+from encoders.cpu.onednn import batch, empty, matrix, row
 from encoders.framework import paddle
 
 Tensors = tuple[paddle.Tensor, ...]
@@ -146,10 +146,10 @@ class DynamicConvolution:
         tokens, bounds = self._layout.tokens, self._layout.bounds
         local, key, product = empty(rows, hidden), empty(rows, width), empty(rows, width)
         kernels.call("bf16_depthwise", x, depthwise, bounds, local, tokens, rows, hidden, size)
-        onednn.product(matrix(local), self._bfloat16.weights(pointwise), matrix(key), bias)
+        onednn.product(matrix(local), self._bfloat16.weights(pointwise), matrix(key), row(bias))
         kernels.call("bf16_multiply", key, joined, product, tokens, rows, width, joined.shape[1])
         scores = empty(rows, self._heads * size)
-        onednn.product(matrix(product), self._bfloat16.weights(kernel), matrix(scores), kernel_bias)
+        onednn.product(matrix(product), self._bfloat16.weights(kernel), matrix(scores), row(kernel_bias))
         softmax = empty(tokens, self._heads * size, np.float32)
         kernels.call(
             "bf16_span", scores, joined, bounds, softmax, context, 3 * width, *self._sizes(joined, size)

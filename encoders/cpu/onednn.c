@@ -72,11 +72,13 @@ static void *engine, *stream;
 int onednn_open(const char *path, int *numbers) {
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!library) return 1;
-#define LOOK_UP(type, name, parameters) \
-    if (!(name = (type(*) parameters)dlsym(library, #name))) return 2;
+#define IS_MISSING(type, name, parameters) || !dlsym(library, #name)
+    if (0 FUNCTIONS(IS_MISSING)) return 2;
+#define LOOK_UP(type, name, parameters) name = (type(*) parameters)dlsym(library, #name);
     FUNCTIONS(LOOK_UP)
     const version *v = dnnl_version();
     numbers[0] = v->major, numbers[1] = v->minor, numbers[2] = v->patch, numbers[3] = dnnl_get_effective_cpu_isa();
+    if (engine) return 0; /* primitives belong to the first one */
     return dnnl_engine_create(&engine, CPU, 0) || dnnl_stream_create(&stream, engine, IN_ORDER) ? 3 : 0;
 }
 
@@ -210,7 +212,8 @@ int onednn_product(const uint16_t *a, const void *b, const float *bias, void *c,
                    i64 n, i64 ld_a, i64 ld_b, i64 ld_c, i64 step_a, i64 step_b, i64 step_c) {
     shape s = {flags, batch, m, k, n, ld_a, ld_b, ld_c, step_a, step_b, step_c};
     shape key = s;
-    if (flags & PACKED_B) key.m = OPEN;
+    /* Where rows of a are further apart than they are long, oneDNN 3.6.2 reads the wrong numbers if m is open. */
+    if (flags & PACKED_B && !(flags & TRANSPOSE_A) && ld_a == k) key.m = OPEN;
     pthread_mutex_lock(&lock);
     entry *e = look_up(&key);
     int failed = !e;

@@ -139,6 +139,12 @@ def matrix(data: Any, first: int = 0, columns: int | None = None) -> Matrix:
     return Matrix(data, rows, width if columns is None else columns, first, width)
 
 
+def row(data: paddle.Tensor, first: int = 0, columns: int | None = None) -> Matrix:
+    """A tensor (width,) as a matrix of one row, or so many of its columns from the ``first``."""
+    width = data.shape[0]
+    return Matrix(data, 1, width if columns is None else columns, first, width)
+
+
 def batch(data: Any) -> Matrix:
     """An array (batch, rows, columns) as so many matrices."""
     count, rows, columns = data.shape
@@ -149,7 +155,7 @@ def product(
     a: Matrix,
     b: Matrix | Packed,
     c: Matrix,
-    bias: Any = None,
+    bias: Matrix | None = None,
     accumulate: bool = False,
     gelu: bool = False,
 ) -> None:
@@ -158,7 +164,7 @@ def product(
     Args:
         a, b: Of bfloat16.
         c: Of bfloat16 or float32.
-        bias: (columns of c,) float32, or None.
+        bias: (1, columns of c) float32, or None.
         accumulate: Add to what is in c.
         gelu: Put the gelu of it into c.
 
@@ -176,11 +182,13 @@ def product(
         matches = a.batch == b.batch and b.end <= b.data.size
     matches = matches and a.columns == b.rows and (a.rows, b.columns) == (c.rows, c.columns)
     matches = matches and not c.is_transposed and a.batch == c.batch
+    if bias is not None:
+        matches = matches and bias.columns == c.columns and bias.end <= _size(bias.data)
     if not matches or a.end > a.data.size or c.end > _size(c.data):
         raise ValueError(f"product: {_text(a)} @ {_text(b)} → {_text(c)}")
     failed = kernels.library().onednn_product(  # type: ignore[union-attr]
         _address(a), b.data.ctypes.data if isinstance(b, Packed) else _address(b),
-        None if bias is None else bias.data_ptr(), _address(c), flags,
+        None if bias is None else _address(bias), _address(c), flags,
         a.batch, a.rows, a.columns, c.columns, a.step, step_b, c.step, a.distance, distance_b, c.distance,
     )  # fmt: skip
     if failed:

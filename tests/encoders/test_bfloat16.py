@@ -16,10 +16,11 @@ from encoders.config import EncoderConfig
 from encoders.convbert import MixedAttention
 from encoders.cpu import bfloat16, dropout_masks, kernels, onednn
 from encoders.cpu.bfloat16 import Bfloat16
-from encoders.cpu.onednn import Matrix, batch, matrix, pack, product
+from encoders.cpu.onednn import Matrix, batch, matrix, pack, product, row
 from encoders.cpu.unpadding import unpad_input
 from encoders.feed_forward import FeedForward
 from encoders.framework import paddle
+from encoders.layers import Linear
 from encoders.padding import Padding
 
 FAULT = onednn.status().fault
@@ -69,15 +70,15 @@ def test_product(sizes: tuple[int, int, int], transposed: str, is_float: bool) -
     rows, inner, columns = sizes
     a, b = rounded(normal(rows, inner)), rounded(normal(inner, columns, seed=1))
     expected = widened(a) @ widened(b)
-    bias = paddle.to_tensor(normal(columns, seed=2).astype(np.float32))
+    bias = paddle.to_tensor(normal(columns + 1, seed=2).astype(np.float32))
     left = matrix(a.T.copy()).transposed if "a" in transposed else matrix(a)
     right = matrix(b.T.copy()).transposed if "b" in transposed else matrix(b)
     limit = 1e-6 * (np.abs(widened(a)) @ np.abs(widened(b)) + 1)
     for second in (right, pack(right)):
         result = onednn.empty(rows, columns, np.float32 if is_float else np.uint16)
-        product(left, second, matrix(result), bias)
+        product(left, second, matrix(result), row(bias, 1, columns))
         actual = result if is_float else widened(result)
-        wanted = expected + bias.numpy()
+        wanted = expected + bias.numpy()[1:]
         assert (np.abs(actual - wanted) <= limit + (0 if is_float else ROUNDING * np.abs(wanted))).all()
     if is_float:
         product(left, right, matrix(result), accumulate=True)
@@ -221,13 +222,29 @@ def test_attention_without_padding(family: str, first_only: bool) -> None:
 @needs_bfloat16
 @pytest.mark.parametrize(("rows", "length"), [(1, 1), (3, 7), (2, 33)])
 @pytest.mark.parametrize("rate", [0.0, 0.3])
-def test_feed_forward(rows: int, length: int, rate: float) -> None:
-    layer = seeded(FeedForward(config(hidden_dropout_prob=rate)))
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_feed_forward(rows: int, length: int, rate: float, groups: int) -> None:
+    layer = seeded(FeedForward(config(hidden_dropout_prob=rate, num_groups=groups)))
     x = normal(rows, length, 40)
     expected = outcome(layer, x, ops.feed_forward, "float64", nullcontext())
     actual = outcome(layer, x, ops.feed_forward, "float32", Bfloat16(trains=True).in_force())
     assert_close(actual, expected)
     assert not np.array_equal(actual["out"], expected["out"].astype(np.float32))
+
+
+@needs_bfloat16
+def test_a_large_linear_layer_and_a_small_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forward(layer: paddle.nn.Layer, x: paddle.Tensor) -> paddle.Tensor:
+        return layer(x)
+
+    layer, x = seeded(Linear(24, 70)), normal(3, 11, 24)
+    expected = outcome(layer, x, forward, "float64", nullcontext())
+    small = outcome(layer, x, forward, "float32", Bfloat16(trains=True).in_force())
+    np.testing.assert_allclose(small["out"], expected["out"], rtol=1e-4, atol=1e-5)
+    monkeypatch.setattr(ops, "LARGE", 33 * 24 * 70)
+    actual = outcome(layer, x, forward, "float32", Bfloat16(trains=True).in_force())
+    assert_close(actual, expected)
+    assert np.abs(actual["out"] - expected["out"]).max() > 1e-4
 
 
 @needs_bfloat16
