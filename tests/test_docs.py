@@ -16,7 +16,18 @@ from tests.test_setup import SETTINGS
 TABLES = {"docs/coming_from.md": ("glue.run_glue", "glue.run_predict", "squad.run_squad")}
 MAX_README_LINES = 150
 # What a block runs beside our own commands.
-KNOWN_PROGRAMS = {"make", "pip", "python", "python3", ".", "curl", "echo", "bash", "FUZZ_SECONDS=600"}
+KNOWN_PROGRAMS = {
+    "make",
+    "pip",
+    "python",
+    "python3",
+    ".",
+    "curl",
+    "echo",
+    "printf",
+    "bash",
+    "FUZZ_SECONDS=600",
+}
 
 
 class ParsedError(Exception):

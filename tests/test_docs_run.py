@@ -7,6 +7,7 @@ folder; what downloads, installs, or is what runs this test (make) is left out.
 import contextlib
 import importlib
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -99,7 +100,8 @@ def run_line(words: list[str], services: contextlib.ExitStack, port: int) -> Non
         return
     if command is None:
         if shutil.which(words[0]):
-            subprocess.run(["bash", "-c", " ".join(words)] if ">" in words else words, check=True)
+            line = " ".join(word if word == ">" else shlex.quote(word) for word in words)
+            subprocess.run(["bash", "-c", line], check=True)
     elif command.module == "deploy.serve":
         services.enter_context(service(port, [command.module, *command.flags]))
     elif words[:3] == ["python", "-m", "paddle.distributed.launch"]:
