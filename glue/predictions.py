@@ -62,6 +62,12 @@ class SplitPredictions:
         clipped = self.logits[:, 0].astype(float).clip(*self.task.target_range)
         return [f"{score:.5f}" for score in clipped]
 
+    @property
+    def content(self) -> bytes:
+        """The submission file."""
+        lines = [f"{row}\t{value}\n" for row, value in enumerate(self.values)]
+        return ("index\tprediction\n" + "".join(lines)).encode()
+
     def made_by(self, model: str) -> "SplitPredictions":
         """The same, with the digest of the model, or of all those that predicted together."""
         return replace(self, provenance=replace(self.provenance, model=model))
@@ -99,10 +105,8 @@ def write_predictions(folder: Path, parts: Sequence[SplitPredictions]) -> None:
 
     with ExitStack() as files:  # they take their names when every byte of all is on the disk
         for part in parts:
-            lines = [f"{row}\t{value}\n" for row, value in enumerate(part.values)]
-            text = "index\tprediction\n" + "".join(lines)
             target = files.enter_context(atomic_write(folder / part.split.submission_file))
-            write_through(target, text.encode())
+            write_through(target, part.content)
             content, record = io.BytesIO(), part.provenance
             np.savez(
                 content, logits=part.logits, labels=np.array(part.labels),

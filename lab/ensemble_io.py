@@ -55,15 +55,13 @@ def build_ensemble(
             find_file(data_dir, split)  # where one is missing, the trials predicted none of its kind
     parts = {kind: [_read_split(task, results, s, data_dir) for s in task.of_kind(kind)] for kind in SPLITS}
     golds = [gold_values(task, split, data_dir) for split in task.of_kind("dev")]
-    logits = {kind: [_stack(task, part) for part in of_kind] for kind, of_kind in parts.items()}
+    logits = {kind: [stack_logits(task, part) for part in of_kind] for kind, of_kind in parts.items()}
     _check_scores(task, golds, logits["dev"], results)
     options = options_for(task, len(results), size, methods)
     choice = EnsembleSelector(task, golds, logits["dev"]).choose(options)
     members, method = list(choice.members), choice.option.method
     digests = [recorded_digest(results[number].folder / "best") for number in members]
-    digest = digests[0]
-    if len(members) > 1:
-        digest = hashlib.sha256(" ".join([method, *sorted(digests)]).encode()).hexdigest()
+    digest = combined_digest(method, digests)
     predictions = {
         kind: [
             SplitPredictions(
@@ -75,6 +73,13 @@ def build_ensemble(
         for kind in SPLITS
     }  # fmt: skip
     return Ensemble(task, choice, tuple(results[number] for number in members), digest, predictions)
+
+
+def combined_digest(method: str, digests: Sequence[str]) -> str:
+    """The digest of the checkpoints that answer together: of a single one its own."""
+    if len(digests) == 1:
+        return digests[0]
+    return hashlib.sha256(" ".join([method, *sorted(digests)]).encode()).hexdigest()
 
 
 def _read_split(
@@ -104,7 +109,7 @@ def _read_split(
     return parts
 
 
-def _stack(task: Task, parts: Sequence[SplitPredictions]) -> np.ndarray:
+def stack_logits(task: Task, parts: Sequence[SplitPredictions]) -> np.ndarray:
     """(runs, N, L), columns in the table's order of labels."""
     if task.is_regression:
         return np.stack([part.logits for part in parts])

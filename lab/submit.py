@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from common.json_files import read_json_object
     from glue.predictions import write_predictions
     from lab.plan_file import read_plan
-    from submission.manifest import predictions_path, write_manifest
+    from submission.manifest import data_digests, predictions_path, write_manifest
     from submission.pack import pack
 
     data = data_folder(flags.data_dir)
@@ -88,7 +88,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                 write_predictions(target, each.predictions[kind])
         reports = pack(test, flags.output, data)  # where it fails, what was there before stays
         digests = {path.name: sha256_of(path) for path in sorted(dev.glob("*.tsv"))}
-        manifest = write_manifest(flags.output, reports, details, {"dev_predictions": digests})
+        more = {"dev_predictions": digests, "data": data_digests(test)}
+        manifest = write_manifest(flags.output, reports, details, more)
     table, *averages = _summary_lines(answers, read_json_object(manifest), flags.format)
     show = say if flags.format in ("csv", "json") else print  # then the table alone is on stdout
     for line in (flags.output, manifest, *(report.line() for report in reports)):

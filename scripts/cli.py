@@ -31,7 +31,10 @@ SUBCOMMANDS: dict[str, dict[str, str]] = {
         "finetune": "glue.run_glue", "evaluate": "glue.run_eval", "predict": "glue.run_predict",
         "summary": "glue.summary", "score": "glue.score", "compare-predictions": "glue.compare",
     },
-    "submission files": {"check": "submission.check", "pack": "submission.pack", "diff": "submission.diff"},
+    "submission files": {
+        "check": "submission.check", "pack": "submission.pack", "verify": "submission.verify",
+        "diff": "submission.diff",
+    },
     "many runs": {
         "sweep": "lab.sweep", "results": "lab.selection", "ensemble": "lab.ensemble", "submit": "lab.submit",
         "history": "lab.history", "report": "lab.report",

@@ -1,5 +1,7 @@
 """What is known of a submission, as FILE.manifest.json beside FILE.zip."""
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -36,7 +38,7 @@ def write_manifest(
     path = manifest_path(archive)
     dev = {name: task.get("dev") or {} for name, task in tasks.items()}
     expected = {name: task.get("expected") or dev[name] for name, task in tasks.items()}
-    entries = {
+    entries: dict[str, Any] = {
         "zip": Path(archive).name,
         "sha256": sha256_of(archive),
         "expected": averages_of(expected),
@@ -47,8 +49,24 @@ def write_manifest(
             for report in reports
         },
     }
-    write_json(path, {**entries, **more})
+    entries |= more
+    write_json(path, {**entries, "digest": digest_of_entries(entries)})
     return path
+
+
+def digest_of_entries(entries: Mapping[str, Any]) -> str:
+    """SHA-256 over a manifest's entries but its own ``digest``: whoever edits one leaves another."""
+    values = {key: value for key, value in entries.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def data_digests(predictions: Path) -> dict[str, str]:
+    """Test file → SHA-256 of the one that was predicted, by the .npz in a folder of predictions."""
+    digests: dict[str, str] = {}
+    for task, split in submission_files():
+        if npz_path(predictions, split).is_file():
+            digests |= SplitPredictions.read(predictions, task, split).provenance.data
+    return digests
 
 
 def averages_of(scores: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:

@@ -85,9 +85,9 @@ def pack(
             archive.files[report.name] = _fill(task, expected_rows(split, data_dir)[0], report)
     write_zip(output, archive.files)
     if manifest:
-        from submission.manifest import provenance_of, write_manifest
+        from submission.manifest import data_digests, provenance_of, write_manifest
 
-        write_manifest(output, reports, provenance_of(predictions, runs))
+        write_manifest(output, reports, provenance_of(predictions, runs), {"data": data_digests(folder)})
     return reports
 
 
@@ -130,6 +130,11 @@ def _fill(task: Task, rows: int, report: FileReport) -> bytes:
     report.rows = rows
     report.filled = task.majority
     report.notes.append(f"was missing: every row filled with {task.majority}")
+    return filled_content(task, rows)
+
+
+def filled_content(task: Task, rows: int) -> bytes:
+    """A submission file whose every row is the task's most frequent training label."""
     lines = (f"{row}\t{task.majority}\n" for row in range(rows))
     return f"{HEADER}\n{''.join(lines)}".encode()
 
