@@ -85,6 +85,7 @@ def make_task(
     names: What the files are called in records, by kind; None: as their paths say.
     """
     columns = (text,) if isinstance(text, str) else tuple(text)
+    labels = [str(name) for name in labels]
     metrics = (scores,) if isinstance(scores, str) else tuple(scores)
     metrics = metrics or (_SCORES[True] if regression else ("accuracy",))
     files = {kind: path for kind, path in zip(_KINDS, (train, dev, test), strict=True) if path is not None}

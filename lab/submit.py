@@ -111,6 +111,9 @@ def _answer_tasks(flags: Namespace, plan: "Plan", data: Path) -> list[TaskAnswer
     runs = Path(flags.runs).resolve()
     if not runs.is_dir():
         raise InputError("no such folder of runs; python -m lab.sweep makes one", path=runs)
+    for name in plan.tasks:
+        if name not in TASKS:
+            say(f"note: {name} is a task of your own, which is no part of a submission")
     sweep = Sweep(trials_of(plan), TrialResolver(runs, data), suggest)
     answers, missing = [], []
     for task in TASKS.values():
