@@ -97,7 +97,9 @@ TRAINING = (
 )
 INFERENCE = (
     replace(OURS, title="ours, the network", order="filled"),
+    replace(OURS_BF16, order="filled"),
     replace(OURS, title="ours, 32 rows a batch", order="sorted"),
+    replace(OURS_BF16, title="ours, bfloat16, 32 rows a batch", order="sorted"),
     Peer("ours, ONNX", "onnx", "filled"),
     *_transformers("sorted", "sorted by length"),
     *_transformers("filled", "batches filled as ours"),

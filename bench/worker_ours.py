@@ -17,6 +17,7 @@ from encoders.cpu import dropout_masks, onednn
 from encoders.framework import paddle, select_device
 from encoders.heads import SentenceClassifier, sentence_loss
 from encoders.padding import Padding
+from inference.bfloat16_engine import Bfloat16Engine
 from inference.graph_engine import open_engine
 from inference.network_engine import NetworkEngine, tensors
 from training.batches import part_cost
@@ -61,7 +62,8 @@ class OurActions:
         from checkpoints.network import load_classifier
 
         self.model = load_classifier(model)
-        self.engine = NetworkEngine(self.model)
+        # Near ties are not computed again: with random weights every row is one.
+        self.engine = Bfloat16Engine(self.model) if precision == "bfloat16" else NetworkEngine(self.model)
         settings = TrainingConfig(
             learning_rate=1e-5, max_grad_norm=1.0, bias_correction=True,
             use_amp=precision != "float32", amp_dtype=precision if precision != "float32" else "auto",
