@@ -73,7 +73,7 @@ OURS = Peer("ours", "ours")
 OURS_BF16 = Peer("ours, bfloat16", "ours", precision="bfloat16")
 # transformers in the ways that may be its best: more memory kept, bfloat16, compiled, and both.
 _BEST: dict[str, dict[str, Any]] = {
-    "with our malloc settings": {"environment": _KEPT},
+    "our malloc settings": {"environment": _KEPT},
     "bfloat16": {"precision": "bfloat16"},
     "bfloat16, our malloc settings": {"precision": "bfloat16", "environment": _KEPT},
     "torch.compile": {"is_compiled": True, "environment": _KEPT},
@@ -83,7 +83,10 @@ _BEST: dict[str, dict[str, Any]] = {
 
 def _transformers(order: str, how: str) -> tuple[Peer, ...]:
     plain = Peer(f"transformers, {how}", "huggingface", order)
-    return (plain, *(replace(plain, title=f"the same, {title}", **fields) for title, fields in _BEST.items()))
+    return (
+        plain,
+        *(replace(plain, title=f"{plain.title}, {title}", **fields) for title, fields in _BEST.items()),
+    )
 
 
 TRAINING = (
@@ -91,7 +94,7 @@ TRAINING = (
     OURS_BF16,
     replace(OURS, title="ours, --length_pool 50", order="grouped"),
     replace(OURS_BF16, title="ours, bfloat16, --length_pool 50", order="grouped"),
-    *_transformers("grouped", "grouped by length"),
+    *_transformers("grouped", "grouped"),
     Peer("transformers, example's defaults: padded to 128", "huggingface", width=128),
     Peer("PaddleNLP as installed", "paddlenlp"),
 )
@@ -101,16 +104,16 @@ INFERENCE = (
     replace(OURS, title="ours, 32 rows a batch", order="sorted"),
     replace(OURS_BF16, title="ours, bfloat16, 32 rows a batch", order="sorted"),
     Peer("ours, ONNX", "onnx", "filled"),
-    *_transformers("sorted", "sorted by length"),
-    *_transformers("filled", "batches filled as ours"),
+    *_transformers("sorted", "sorted"),
+    *_transformers("filled", "filled"),
     Peer("transformers, example's defaults: padded to 128", "huggingface", "given", width=128),
     Peer("PaddleNLP as installed", "paddlenlp", "given"),
 )
 # Where all rows have one length, order and padding make no difference.
-TRAINING_STEP = (OURS, OURS_BF16, *_transformers("random", "batches of one length"), TRAINING[-1])
+TRAINING_STEP = (OURS, OURS_BF16, *_transformers("random", "one length"), TRAINING[-1])
 INFERENCE_STEP = (
     *(peer for peer in INFERENCE if peer.order == "filled" and peer.stack != "huggingface"),
-    *_transformers("sorted", "batches of one length"),
+    *_transformers("sorted", "one length"),
     INFERENCE[-1],
 )
 
