@@ -99,3 +99,4 @@ LOCK := uv pip compile --universal --python-version 3.10 --upgrade --quiet --no-
 lock:  ## renew the versions in constraints*.txt (needs uv)
 	$(LOCK) --extra cpu --extra test --extra visualdl --extra plots --extra onnx --extra serve --extra cluster -o constraints.txt
 	printf 'paddlepaddle==2.6.2\nnumpy==1.26.4\n' | $(LOCK) - --extra test --extra visualdl -o constraints-paddle26.txt
+	sed -i 's/^paddlepaddle==2.6.2$$/&\npaddlepaddle-gpu==2.6.2/' constraints-paddle26.txt

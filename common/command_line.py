@@ -81,7 +81,7 @@ def _number(text: str, expected: str, is_valid: Callable[[float], bool]) -> floa
 
 
 # What makes an argument a switch: it works bare (``--use_amp``) and with a value (``--use_amp False``).
-SWITCH: dict[str, Any] = {"type": parse_bool, "nargs": "?", "const": True, "metavar": "BOOL"}
+SWITCH: dict[str, Any] = {"type": parse_bool, "nargs": "?", "const": True, "metavar": "true|false"}
 
 
 # What help and messages call the command when it was started as ``convbert-glue check`` and the like.

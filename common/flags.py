@@ -10,7 +10,10 @@ DEVICES = ("cpu", "gpu", "xpu")
 
 def add_device(parser: CommandParser, *devices: str) -> None:
     parser.add_argument(
-        "--device", choices=devices or DEVICES, default="cpu", help="where to compute (default: cpu)"
+        "--device",
+        choices=devices or DEVICES,
+        default="cpu",
+        help="where to compute (default: cpu)",
     )
 
 

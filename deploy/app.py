@@ -154,8 +154,8 @@ class Service:
             model, config = self.model, self.model.config
             return {
                 "digest": model.digest, "task": config.finetuning_task, "model_type": config.model_type,
-                "kind": model.kind, "texts": list(model.texts), "labels": label_names(config),
-                "max_length": model.max_length,
+                "kind": model.kind, "texts": list(model.texts), "columns": list(model.text_columns),
+                "labels": label_names(config), "max_length": model.max_length,
             }  # fmt: skip
 
     def _add_state(self, metrics: Metrics) -> None:

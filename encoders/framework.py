@@ -16,7 +16,7 @@ from common.errors import InputError
 from encoders import runtime
 
 if importlib.util.find_spec("paddle") is None:
-    raise InputError("PaddlePaddle is not installed: pip install -e '.[cpu]' (or '.[gpu]')")
+    raise InputError("PaddlePaddle is not installed: pip install -e '.[cpu]' (for a GPU see the README)")
 
 runtime.set_up()
 

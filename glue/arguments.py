@@ -44,7 +44,10 @@ def add_data_dir(
 ) -> None:
     """Add ``--data_dir``; ``data_folder`` gives the folder it means."""
     parser.add_argument(
-        "--data_dir", type=path, metavar="DIR", help=f"{help_text} (default: the download cache)"
+        "--data_dir",
+        type=path,
+        metavar="DIR",
+        help=f"{help_text} (default: what scripts.download_glue made)",
     )
 
 

@@ -58,7 +58,7 @@ def make_parser() -> CommandParser:
     add_output_flags(parser)
     add_common(parser)
     add_run_flags(parser, PRESETS)
-    add_training_flags(parser, GlueTrainingConfig)
+    add_training_flags(parser, GlueTrainingConfig, presets=PRESETS)
     return parser
 
 

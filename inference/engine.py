@@ -1,14 +1,16 @@
 """What all engines have in common: a batch in, the head's answers out; many rows through one. No Paddle."""
 
+import sys
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from tqdm import tqdm
 
+from common.messages import say
 from encoders.batching import Batch, Features, pad, parts, prediction_order
 from encoders.config import EncoderConfig
 
@@ -16,6 +18,7 @@ Outputs = dict[str, np.ndarray]
 A = TypeVar("A")
 B = TypeVar("B")
 
+_MANY_ROWS = 1000
 _CALL_COST = 16.0  # tokens: what a call of an engine costs besides the tokens of its batch
 
 
@@ -50,7 +53,6 @@ def run_batches(
         batch_size: Rows of the first batch; batches of shorter rows may have more.
         progress: Title of the progress bar; without one, or if stderr is no terminal, there is no bar.
     """
-    hidden = None if progress else True  # None: if stderr is no terminal
 
     def answer(rows: np.ndarray) -> tuple[Batch, Outputs]:
         batch = pad(features, rows, engine.config.pad_token_id)
@@ -62,10 +64,17 @@ def run_batches(
         rows = order[::-1]
         batches += [rows[part] for part in reversed(parts(features.lengths[rows], _CALL_COST))]
     compute = engine.run_beside_others if min(engine.concurrency, len(batches)) > 1 else engine
-    with tqdm(total=len(features), unit="row", desc=progress, disable=hidden) as bar:
+    with progress_bar(len(features), progress) as bar:
         for batch, outputs in _threaded_map(answer, batches, engine.concurrency):
             yield batch, outputs
             bar.update(len(batch))
+
+
+def progress_bar(rows: int, title: str) -> "tqdm[Any]":
+    """A bar over rows on a terminal; elsewhere a line where there are many. None without a title."""
+    if title and rows >= _MANY_ROWS and not sys.stderr.isatty():
+        say(f"{title}: {rows} rows")
+    return tqdm(total=rows, unit="row", desc=title, disable=None if title else True)
 
 
 def _threaded_map(function: Callable[[A], B], values: Sequence[A], threads: int) -> Iterator[B]:

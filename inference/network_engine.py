@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
-from tqdm import tqdm
 
 from encoders import distributed
 from encoders.batching import Batch, Features, by_length
@@ -12,7 +11,7 @@ from encoders.framework import paddle
 from encoders.heads import SentenceClassifier
 from encoders.span_heads import JointSpanHead
 from inference import engine
-from inference.engine import Engine, Outputs
+from inference.engine import Engine, Outputs, progress_bar
 from inference.exported import HEADS
 
 
@@ -42,8 +41,7 @@ def run_network(
 ) -> Iterator[tuple[Batch, Outputs]]:
     """Run a network over this process's share of the rows, the longest first; arguments as above."""
     network = NetworkEngine(model)
-    hidden = None if progress else True  # None: if stderr is no terminal
-    with tqdm(total=len(features), unit="row", desc=progress, disable=hidden) as bar:
+    with progress_bar(len(features), progress) as bar:
         for number, batch in enumerate(by_length(features, batch_size, model.config.pad_token_id)):
             if number % distributed.world_size() == distributed.rank():
                 yield batch, network(batch)

@@ -40,7 +40,7 @@ def read_plan(path: str) -> Plan:
             raise InputError(f"no '{key}:'; a plan names checkpoints and tasks", path=path)
     checkpoints = _checkpoints(top["checkpoints"])
     tasks: dict[str, TaskPlan] = {}
-    entries = top["tasks"].entries()
+    entries = _entries(top["tasks"])
     for task, node in [(_find(key, node), node) for key, node in entries.items()]:
         if task.name in tasks:
             raise node.refused("stands twice")
@@ -258,9 +258,21 @@ def _checked(key: str, node: Node) -> Any:
     return value
 
 
+def _entries(tasks: Node) -> dict[str, Node]:
+    """Task → what the plan says of it; a list names tasks of which it says nothing."""
+    if not isinstance(tasks.value, list):
+        return tasks.entries()
+    entries: dict[str, Node] = {}
+    for item in tasks.items():
+        if item.text() in entries:
+            raise item.refused(f"{item.text()!r} stands twice")
+        entries[item.text()] = dataclasses.replace(item, value=None)
+    return entries
+
+
 def _check_sources(tasks: Mapping[str, TaskPlan], node: Node) -> None:
     """InputError where a task begins with one that is not run or not from its checkpoints, or with itself."""
-    nodes = {task_named(key).name: entry for key, entry in node.entries().items()}
+    nodes = {task_named(key).name: entry for key, entry in _entries(node).items()}
     for name, plan in tasks.items():
         if not plan.init_from:
             continue

@@ -4,9 +4,8 @@ Examples:
   python -m lab.selection runs
   python -m lab.selection runs --against mini     # does what the grid varies help, or is it chance?
 
-Scores are the best dev scores (main) of the runs, in percent; the deviation is that of a sample (n - 1). "*"
-marks the best run of a task. The best run of many flatters: its score is partly luck, against which
-lab.ensemble guards.
+Scores are the best dev scores (main) of the runs, in percent; the deviation is that of a sample (n - 1). The
+score of the best of many runs is partly luck, against which lab.ensemble guards.
 
 With --against: the scores of each configuration minus those of NAME for the same task and seed: their mean
 with its 95 % interval (Student's t), within each task and over all tasks. "better" and "worse" stand where p,
@@ -72,7 +71,7 @@ def print_summary(trials: "DataFrame", form: str = "text") -> None:
     is_best = summary["best"] == summary.groupby("task")["best"].transform("max")
     table = summary.drop(columns=["task", "models"])
     table[_SCORES] *= 100
-    table.insert(3, "*", is_best.map({True: "*", False: ""}))
+    table.insert(3, "best of task", is_best.map({True: "*", False: ""}))
     print(render(table, form))
     if ((summary["runs"] > 0) & (summary[STOPPED] > 0)).any():
         say("note: trials that were stopped early were below the median: without them the others flatter")

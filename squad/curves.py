@@ -88,7 +88,7 @@ def draw(folder: Path, golds: Golds, curves: Mapping[str, Curve], no_answer: Map
             axes.set(
                 xlabel=what,
                 ylabel="Proportion of dataset",
-                title=f"Histogram of no-answer probability: {group}",
+                title=f"{group}: {what.lower()}",
             )
             save_figure(figure, folder / f"na_prob_hist_{group}.png")
 

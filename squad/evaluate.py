@@ -1,7 +1,8 @@
 """The official SQuAD numbers of a prediction file, with the official scripts' keys in their order.
 
 Example:
-  python -m squad.evaluate dev-v2.0.json predictions_not_null.json --na-prob-file null_odds.json
+  python -m squad.evaluate dev-v2.0.json predictions_not_null.json --na-prob-file null_odds.json \\
+      --na-prob-thresh 0
 
 Prints one JSON object. --script v2.0 (default) also takes 1.1 data. With no-answer scores it adds the best
 thresholds, which are right only for predictions that were not emptied before, and with --out-image-dir
@@ -177,7 +178,16 @@ def _score(
         return scores
     threshold = 1.0 if flags.na_prob_thresh is None else flags.na_prob_thresh
     scores, null = score_v20(golds, predictions, no_answer, threshold), always_null(golds)
-    say(f"answering nothing, always: exact {null['exact']:.2f}, f1 {null['f1']:.2f} (percent)")
+    are_odds = any(not 0 <= value <= 1 for value in (no_answer or {}).values())
+    if flags.na_prob_thresh is None and are_odds:
+        say(
+            f"warning: {flags.na_prob_file}: these are odds, not probabilities, and the threshold is 1; even "
+            "odds are --na-prob-thresh 0"
+        )
+    if null["exact"]:  # some question has no answer
+        say(f"answering nothing, always: exact {null['exact']:.2f}, f1 {null['f1']:.2f} (percent)")
+    if scores["exact"] < null["exact"]:
+        say(f"warning: exact {scores['exact']:.2f} is worse than answering nothing, always")
     return scores
 
 

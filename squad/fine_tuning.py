@@ -20,6 +20,7 @@ from squad.windows import label
 from training.regularization.r_drop import doubled, symmetric_kl
 from training.run import FineTuningTask, run_training
 from training.run_folder import RunFolder
+from training.run_log import LOG
 from training.run_result import RunResult
 from training.trainer import TrainingJob
 
@@ -100,7 +101,10 @@ class SpanTask(FineTuningTask):
 
     def evaluate(self) -> dict[str, float]:
         """The official scores of the dev file."""
-        return dev_scores(answer_windows(self.config, self.dev, self.windows, self.model))
+        scores = dev_scores(answer_windows(self.config, self.dev, self.windows, self.model))
+        if scores["main"] < (null := scores.get("always_null_f1", 0.0)):
+            LOG.info(f"f1 {scores['main']:.2f} is worse than answering nothing, always: {null:.2f}")
+        return scores
 
     def data_record(self) -> dict[str, Any]:
         return {

@@ -5,6 +5,7 @@ import dataclasses
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from common.command_line import SWITCH, CommandParser, count, path
@@ -25,8 +26,11 @@ def add_training_flags(
     config: type[TrainingConfig],
     title: str = "training settings",
     without: type[TrainingConfig] | None = None,
+    presets: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> None:
     """Add a flag for every training setting, but for those of the class ``without``.
+
+    Of what every preset sets, the default is named as that of no preset.
 
     One that is not given leaves no trace in the namespace.
     """
@@ -36,8 +40,9 @@ def add_training_flags(
         if setting.name in known:
             continue
         default = str(setting.default).lower() if isinstance(setting.default, bool) else setting.default
+        preset = "the preset's, else " if any(setting.name in values for values in presets.values()) else ""
         options: dict[str, Any] = {
-            "help": f"{setting.metadata['help']} (default: {default})".replace("%", "%%"),
+            "help": f"{setting.metadata['help']} (default: {preset}{default})".replace("%", "%%"),
             "default": argparse.SUPPRESS,
         }
         if isinstance(setting.default, bool):

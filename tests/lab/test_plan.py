@@ -135,7 +135,7 @@ FAULTS = {
     HEAD + "tasks:\n  rte:\n  RTE:\n": "plan.yaml:4: tasks.RTE: stands twice",
     HEAD + "tasks:\n  rte:\n  rte:\n": "plan.yaml:4: 'rte' stands twice",
     HEAD + "tasks:\n": "plan.yaml:2: tasks: expected at least one task, found nothing",
-    HEAD + "tasks: [rte]\n": "plan.yaml:2: tasks: expected lines 'key: value', found a list",
+    HEAD + "tasks: [rte, rte]\n": "plan.yaml:2: tasks: 'rte' stands twice",
     HEAD + "tasks:\n  cola: {search: {trials: 2, space: {both_orders: [true, false]}}}\n":
         "plan.yaml:3: tasks.cola: --both_orders: the rows of cola are single sentences",
     HEAD + "settings: {both_orders: true}\ntasks:\n  rte:\n  cola:\n":
@@ -224,6 +224,10 @@ FAULTS = {
     "extends: other.txt\n": "plan.yaml:1: extends: no such plan file: other.txt; ",
     HEAD + "tasks: {rte\n": "plan.yaml:3: not YAML: expected ',' or '}'",
 }  # fmt: skip
+
+
+def test_a_list_of_tasks_is_enough(tmp_path: Path) -> None:
+    assert names(plan_of(tmp_path, HEAD + "tasks: [cola, RTE]\n")) == ["cola/base", "rte/base"]
 
 
 @pytest.mark.parametrize("text", FAULTS)

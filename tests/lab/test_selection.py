@@ -49,7 +49,7 @@ def test_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main([str(tmp_path)])
     out, err = capsys.readouterr()
     assert [" ".join(line.split()) for line in out.splitlines()] == [
-        "configuration runs best * median mean deviation failed stopped early skipped",
+        "configuration runs best best of task median mean deviation failed stopped early skipped",
         "cola/base 0 – – – – 0 0 1",
         "rte/base 4 70.00 * 65.00 65.00 4.16 1 1 0",
         "rte/small 1 59.00 59.00 59.00 – 0 0 0",

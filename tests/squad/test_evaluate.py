@@ -46,6 +46,18 @@ def test_v20_prints_the_official_object(files, capsys):
         "NoAns_exact": 0.0, "NoAns_f1": 0.0, "NoAns_total": 1,
     }, indent=2) + "\n"  # fmt: skip
     assert "answering nothing, always: exact 50.00, f1 50.00" in printed.err
+    assert "exact 0.00 is worse than answering nothing, always" in printed.err
+
+
+@pytest.mark.parametrize(("scores", "flags", "is_warned"), [
+    ({"a": -3.0, "b": 2.5}, [], True),
+    ({"a": -3.0, "b": 2.5}, ["--na-prob-thresh", "0"], False),
+    ({"a": 0.1, "b": 0.9}, [], False),
+])  # fmt: skip
+def test_odds_with_the_threshold_of_probabilities_are_warned_of(files, capsys, scores, flags, is_warned):
+    given = files(data=data(), predictions=PREDICTIONS, na=scores)
+    evaluate.main([*given[:2], "--na-prob-file", given[2], *flags])
+    assert ("these are odds" in capsys.readouterr().err) == is_warned
 
 
 def test_v11_prints_one_line_and_says_what_is_unanswered(files, capsys):

@@ -276,7 +276,10 @@ def test_empty_config_file(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "expected_message"),
     [
-        ("seed: 1\nbatchsize: 8\n", ":2: unknown setting 'batchsize'; --help lists them"),
+        (
+            "seed: 1\nbatchsize: 8\n",
+            ":2: unknown setting 'batchsize'; did you mean batch_size?",
+        ),
         ("\n# a\nseed: 1\nuse_amp: true\nseed: 2\n", ":5: 'seed' stands twice"),
         ("seed: 1\n1: 2\n", ":2: unknown setting '1'"),
         ("yes: 1\n", ":1: unknown setting 'yes'"),
