@@ -18,6 +18,7 @@ A plan in full:
     mnli:
     rte: {init_from: best of mnli, settings: {num_train_epochs: 10}}
     cola: {search: {trials: 20, space: {learning_rate: {low: 1e-5, high: 1e-3, log: true}}}}
+    reviews: {task_file: reviews.yaml} # a task of your own, by the name in its file
 
 A task's preset, seeds, grid or search replace those at the top ('grid: {}' is none), its settings are added
 to those at the top, and 'checkpoints: [base]' selects some of those at the top. A search's space may list
