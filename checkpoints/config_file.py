@@ -150,6 +150,9 @@ _FIXED: dict[str, tuple[tuple[Any, ...], str]] = {
     "use_relative_position": (_OFF, "positions are absolute here"),
     "use_alibi": (_OFF, "positions are embeddings here"),
     "alibi": (_OFF, "positions are embeddings here"),
+    "position_biased_input": ((None, True), "positions are embeddings here"),
+    "pooler_dropout": ((None, 0, 0.0), "only the head's last layer has dropout before it"),
+    "pooler_hidden_act": ((None, "gelu"), "the pooler's activation is gelu here"),
     "task_id": ((None, 0), "the task type is 0 here"),
     "per_layer_config": ((None, {}, []), "all layers are alike here"),
 }
@@ -162,7 +165,7 @@ _SYNONYMS = {
         "type_vocab_size": "sent_type_vocab_size",
         "num_hidden_layers": "num_layers n_layers n_layer",
         "num_attention_heads": "num_heads n_heads n_head",
-        "hidden_size": "d_model",
+        "hidden_size": "d_model pooler_hidden_size",
         "max_position_embeddings": "n_positions",
     }.items()
     for other in others.split()
@@ -186,7 +189,7 @@ _HARMLESS = """
     pooler_fc_size pooler_num_attention_heads pooler_num_fc_layers pooler_size_per_head
     summary_type summary_use_proj summary_activation summary_last_dropout summary_first_dropout
     summary_proj_to_labels generator_size gen_weight disc_weight tie_weights embedding_dropout
-    sinusoidal_pos_embds qa_dropout
+    sinusoidal_pos_embds qa_dropout attention_head_size legacy
     tensor_parallel_degree tensor_parallel_output tensor_parallel_rank use_flash_attention recompute
 """
 # What CrossEncoder of sentence-transformers computes after the logits: the first key since 4.0, the other

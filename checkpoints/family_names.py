@@ -5,6 +5,7 @@ layer's number and ``{base}`` for the family's prefix (``convbert``). A layout s
 differently from ours. Shapes are ours, in sizes that ``mapping`` knows. No Paddle.
 """
 
+import re
 from typing import NamedTuple
 
 HUGGINGFACE, PADDLENLP = "huggingface", "paddlenlp"
@@ -142,6 +143,38 @@ _DISTIL_MASKED_TOKENS = [
 ]
 
 
+_DEBERTA, _DISTANCES = "deberta.encoder", "encoder.positions"
+_CONVOLUTION = "encoder.layers.0.convolution"  # of the first layer alone, where there is one
+_DEBERTA_ENCODER = [
+    *[
+        rule
+        for name in ("query", "key", "value")
+        for rule in linear(f"{_OURS}.attention.{name}", f"{_HF}.attention.self.{name}_proj", sizes=_QKV)
+    ],
+    *linear(f"{_OURS}.attention.position_key", f"{_HF}.attention.self.pos_key_proj", sizes=("hidden", "c2p")),
+    *linear(
+        f"{_OURS}.attention.position_query", f"{_HF}.attention.self.pos_query_proj", sizes=("hidden", "p2c")
+    ),
+    *[rule for rule in _LAYER if not re.search(r"\.attention\.(query|key|value)\.", rule.ours)],
+    same(f"{_DISTANCES}.distance.weight", f"{_DEBERTA}.rel_embeddings.weight", sizes=("distances", "hidden")),
+    *norm(f"{_DISTANCES}.norm", f"{_DEBERTA}.LayerNorm", size="normed"),
+    same(
+        f"{_CONVOLUTION}.conv.weight", f"{_DEBERTA}.conv.conv.weight", sizes=("convolved", "grouped", "taps")
+    ),
+    same(f"{_CONVOLUTION}.conv.bias", f"{_DEBERTA}.conv.conv.bias", sizes=("convolved",)),
+    *norm(f"{_CONVOLUTION}.norm", f"{_DEBERTA}.conv.LayerNorm", size="convolved"),
+]
+_DEBERTA_HEADS = [
+    *_MASKED_TOKENS[:7],  # transformers' masked-token head of today; the others are of the published files
+    *linear("", "lm_predictions.lm_head.dense"),
+    *norm("", "lm_predictions.lm_head.LayerNorm"),
+    same("", "lm_predictions.lm_head.bias"),
+    *linear("", "mask_predictions.dense"),
+    *norm("", "mask_predictions.LayerNorm"),
+    *linear("", "mask_predictions.classifier"),
+]
+
+
 class FamilyNames(NamedTuple):
     """A model type.
 
@@ -178,6 +211,14 @@ FAMILIES = {
         )
         for model_type, prefix in (("roberta", "Roberta"), ("xlm-roberta", "XLMRoberta"))
     },
+    "deberta-v2": FamilyNames(
+        "DebertaV2",
+        [*_EMBEDDINGS, *_DEBERTA_ENCODER],
+        _DEBERTA_HEADS,
+        "deberta",
+        dense_head=("pooler.dense", "classifier"),
+        has_paddlenlp=False,
+    ),
     "distilbert": FamilyNames(
         "DistilBert",
         [*_EMBEDDINGS, *_DISTIL_LAYER],

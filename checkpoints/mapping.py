@@ -40,7 +40,7 @@ class Name(NamedTuple):
 def _sizes(config: EncoderConfig) -> dict[str, int]:
     return {
         "pieces": config.vocab_size,
-        "positions": config.max_position_embeddings,
+        "positions": config.max_position_embeddings if config.position_biased_input else 0,
         "types": config.type_vocab_size,
         "task_types": config.task_type_vocab_size,
         "embedding": config.embedding_size,
@@ -50,6 +50,22 @@ def _sizes(config: EncoderConfig) -> dict[str, int]:
         "kernel": config.conv_kernel_size,
         "kernels": config.attention_heads * config.conv_kernel_size,
         "outputs": max(1, len(config.id2label)),
+        **_deberta_sizes(config),
+    }
+
+
+def _deberta_sizes(config: EncoderConfig) -> dict[str, int]:
+    """Sizes of DeBERTa's own parts, 0 where a part is left out."""
+    hidden, kernel = config.hidden_size, config.conv_kernel_size
+    kinds = () if config.share_att_key else config.pos_att_type
+    return {
+        "distances": 2 * config.position_span,
+        "normed": hidden if config.norm_rel_ebd == "layer_norm" else 0,
+        "c2p": hidden if "c2p" in kinds else 0,
+        "p2c": hidden if "p2c" in kinds else 0,
+        "convolved": hidden if kernel else 0,
+        "grouped": hidden // config.conv_groups,
+        "taps": kernel,
     }
 
 
@@ -83,7 +99,7 @@ _SPAN_HEADS = [
 UNUSED = re.compile(
     r"(^|\.)(position_ids|token_type_ids)$"
     r"|^(cls|generator|generator_predictions|generator_lm_head|discriminator|discriminator_predictions"
-    r"|qa_outputs|mlm_head|lm_head|vocab_transform|vocab_layer_norm|vocab_projector)\."
+    r"|qa_outputs|mlm_head|lm_head|vocab_transform|vocab_layer_norm|vocab_projector|lm_predictions|mask_predictions)\."
     r"|^generator_lm_head_bias$"
     r"|^n_averaged\b"  # how many states torch.optim.swa_utils averaged
 )

@@ -22,7 +22,7 @@ _BASES = {family.base: model_type for model_type, family in reversed(FAMILIES.it
 _ANCHOR = re.compile(rf"((?:[^.]+\.)*?)(?:({'|'.join(_BASES)})\.)?embeddings\.word_embeddings\.weight")
 # Families that name the same tensor, but compute something else: their names are no wrapper's.
 _OTHER_FAMILIES = """
-    albert bert_generation big_bird bigbird camembert data2vec_text deberta ernie_m esm flaubert
+    albert bert_generation big_bird bigbird camembert data2vec_text ernie_m esm flaubert
     funnel ibert layoutlm layoutlmv2 layoutlmv3 lilt longformer luke markuplm mega megatron_bert mobilebert
     mpnet mra nezha nystromformer rembert roberta_prelayernorm roc_bert roformer splinter squeezebert
     tapas visual_bert xlm_roberta xmod yoso

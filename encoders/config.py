@@ -1,27 +1,13 @@
 """EncoderConfig: every size of the network, under Hugging Face's names; the named sizes, one table."""
 
 import dataclasses
-import math
 import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from common.errors import InputError
-from common.messages import shortened
+from encoders.config_checks import CANONICAL, check, check_model_type, require
 from encoders.model_types import MODEL_TYPES, TYPES, ModelType, is_field_of, to_fields, to_keys
-
-HEADS = ("linear", "dense", "pooler")
-# Each activation (layers.ACTIVATIONS has its function) and transformers' other names of the same function
-# (its activations.py): the tanh form of gelu is written in several ways there.
-ACTIVATION_NAMES = {
-    "gelu": ("gelu_python",),
-    "gelu_new": ("gelu_fast", "gelu_pytorch_tanh", "gelu_python_tanh", "gelu_accurate"),
-    "relu": (),
-    "silu": ("swish",),
-    "tanh": (),
-}
-_CANONICAL = {name: ours for ours, others in ACTIVATION_NAMES.items() for name in (ours, *others)}
-MAX_LAYERS = 1000  # far beyond every such network: a slip, or somebody's malice
 
 
 @dataclass(frozen=True)
@@ -31,6 +17,14 @@ class EncoderConfig:
     Attributes:
         embedding_size: Width of the embedding tables, which are projected to hidden_size where that differs.
         classifier_dropout: Of the head; None: hidden_dropout_prob.
+        position_biased_input: Add an embedding of each token's position to its own.
+        relative_attention: DeBERTa's attention to distances; always.
+        position_buckets: Distances share this many embeddings to each side; below 1: each has its own.
+        max_relative_positions: The greatest distance; below 1: max_position_embeddings.
+        pos_att_type: Which terms of DeBERTa's scores there are: ``c2p`` (content to position), ``p2c``.
+        share_att_key: Distances go through the query and key of the content.
+        norm_rel_ebd: ``layer_norm``: the embeddings of distances are normalised; ``none``.
+        conv_groups, conv_act: Of DeBERTa's convolution, which conv_kernel_size 0 leaves out.
         head_ratio: By how much ConvBERT divides the attention heads.
         num_groups: Groups of the feed-forward's linear layers.
         classifier_head: ``linear`` (the ConvBERT authors': one layer on the first token), ``dense`` (Hugging
@@ -59,6 +53,15 @@ class EncoderConfig:
     classifier_dropout: float | None = None
     max_position_embeddings: int = 512
     type_vocab_size: int = 2
+    position_biased_input: bool = True
+    relative_attention: bool = True
+    position_buckets: int = -1
+    max_relative_positions: int = -1
+    pos_att_type: tuple[str, ...] = ("c2p", "p2c")
+    share_att_key: bool = False
+    norm_rel_ebd: str = "none"
+    conv_groups: int = 1
+    conv_act: str = "tanh"
     initializer_range: float = 0.02
     layer_norm_eps: float = 1e-12
     pad_token_id: int = 0
@@ -76,78 +79,10 @@ class EncoderConfig:
     text_columns: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        self._check_model_type()
+        check_model_type(self)
         if not self.classifier_head:
             object.__setattr__(self, "classifier_head", self.type.head)
-        self._check_choices()
-        self._check_numbers()
-        self._check_relations()
-
-    def _check_model_type(self) -> None:
-        if self.model_type not in MODEL_TYPES:
-            raise InputError(
-                f"model_type {shortened(self.model_type)} is not one of {', '.join(MODEL_TYPES)}: "
-                "take another checkpoint"
-            )
-
-    def _check_choices(self) -> None:
-        if self.classifier_head not in HEADS:
-            head = shortened(self.classifier_head)
-            raise InputError(f"classifier_head {head} is not one of {', '.join(HEADS)}")
-        if not isinstance(self.hidden_act, str) or self.hidden_act not in ACTIVATION_NAMES:
-            raise InputError(
-                f"hidden_act {shortened(self.hidden_act)} is not known; the activations here are "
-                f"{', '.join(sorted(_CANONICAL))}"
-            )
-
-    def _check_numbers(self) -> None:
-        for name in (*_COUNTS, "pad_token_id", "max_seq_length"):
-            value = getattr(self, name)
-            least = 1 if name in _COUNTS and name not in self.type.may_be_zero else 0
-            is_count = type(value) is int and value >= least
-            _require(is_count, f"{name} must be a whole number of at least {least}, not", value)
-        for name in ("initializer_range", "layer_norm_eps", "target_scale"):
-            value = getattr(self, name)
-            _require(
-                _is_number(value) and 0 < value < math.inf, f"{name} must be a number above 0, not", value
-            )
-        epsilon = self.layer_norm_eps
-        _require(epsilon <= 1e-3, "layer_norm_eps must be at most 0.001, not", epsilon)  # Paddle's limit
-        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"):
-            value = getattr(self, name)
-            is_unset = value is None and name == "classifier_dropout"
-            is_rate = _is_number(value) and 0 <= value < 1
-            _require(is_unset or is_rate, f"{name} must be a number in [0, 1), not", value)
-        for name, kind in (("use_task_id", bool), ("reference_padding", bool), ("finetuning_task", str)):
-            value = getattr(self, name)
-            _require(isinstance(value, kind), f"{name} must be a {kind.__name__}, not", value)
-        columns = self.text_columns
-        are_names = columns is None or (len(columns) in (1, 2) and all(isinstance(c, str) for c in columns))
-        _require(are_names, "text_columns must be one name or two, not", columns)
-
-    def _check_relations(self) -> None:
-        heads, hidden = self.attention_heads, self.hidden_size
-        if hidden % (2 * heads if self.is_conv else heads):
-            raise InputError(f"hidden_size {hidden} does not divide among {heads} heads")
-        kernel_size, groups, layers = self.conv_kernel_size, self.num_groups, self.num_hidden_layers
-        _require(kernel_size % 2 == 1, "conv_kernel_size must be odd, not", kernel_size)
-        if hidden % groups or self.intermediate_size % groups:
-            raise InputError(f"num_groups {groups} does not divide hidden_size and intermediate_size")
-        _require(layers <= MAX_LAYERS, f"num_hidden_layers must be at most {MAX_LAYERS}, not", layers)
-        if self.max_tokens < 1:
-            raise InputError(
-                f"max_position_embeddings {self.max_position_embeddings} leaves no position behind that of "
-                f"pad_token_id {self.pad_token_id}"
-            )
-        for name, limit, most in (
-            ("max_seq_length", "max_position_embeddings", self.max_tokens),
-            ("pad_token_id", "vocab_size", self.vocab_size - 1),
-        ):
-            if (value := getattr(self, name)) > most:
-                raise InputError(f"{name} {value} is beyond {limit} {getattr(self, limit)}")
-        names = list(self.id2label.values())
-        are_ids = sorted(self.id2label) == list(range(len(names))) and len(set(names)) == len(names)
-        _require(are_ids, "id2label must name ids from 0 on, each name once, not", self.id2label)
+        check(self)
 
     @property
     def type(self) -> ModelType:
@@ -163,7 +98,16 @@ class EncoderConfig:
     @property
     def reads_pairs(self) -> bool:
         """Whether two texts can be one input: a BERT needs an embedding for the tokens of the second."""
-        return self.type_vocab_size > 1 or not self.type.knows_segments
+        return self.type_vocab_size != 1 or not self.type.knows_segments
+
+    @property
+    def position_span(self) -> int:
+        """How many embeddings there are for distances to either side."""
+        if self.position_buckets > 0:
+            return self.position_buckets
+        return (
+            self.max_relative_positions if self.max_relative_positions > 0 else self.max_position_embeddings
+        )
 
     @property
     def is_conv(self) -> bool:
@@ -200,22 +144,6 @@ class EncoderConfig:
         return "custom"
 
 
-_COUNTS = (
-    "vocab_size", "hidden_size", "embedding_size", "num_hidden_layers", "num_attention_heads",
-    "intermediate_size", "max_position_embeddings", "type_vocab_size", "head_ratio",
-    "conv_kernel_size", "num_groups", "task_type_vocab_size",
-)  # fmt: skip
-
-
-def _require(condition: bool, message: str, value: Any) -> None:
-    if not condition:
-        raise InputError(f"{message} {shortened(value)}")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 # ConvBERT's published sizes (arXiv:2008.02496, table 1; YituTech/conv-bert-* on the hub).
 _SIZE_FIELDS = (
     "embedding_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
@@ -238,7 +166,7 @@ def named(size: str, **changes: Any) -> EncoderConfig:
 
 def activation_named(name: Any) -> Any:
     """Our name of an activation under any of transformers' names; anything else as it is."""
-    return _CANONICAL.get(name, name) if isinstance(name, str) else name
+    return CANONICAL.get(name, name) if isinstance(name, str) else name
 
 
 def from_json(values: dict[str, Any]) -> EncoderConfig:
@@ -262,11 +190,17 @@ def from_json(values: dict[str, Any]) -> EncoderConfig:
             kept["embedding_size"] = kept.get("hidden_size", EncoderConfig.hidden_size)
     if "text_columns" in kept:
         columns = kept["text_columns"]
-        _require(isinstance(columns, list), "text_columns must be a list of names, not", columns)
+        require(isinstance(columns, list), "text_columns must be a list of names, not", columns)
         kept["text_columns"] = tuple(columns)
     kept["id2label"] = _labels(kept.get("id2label", {}))
-    if "hidden_act" in kept:
-        kept["hidden_act"] = activation_named(kept["hidden_act"])
+    for name in ("hidden_act", "conv_act"):
+        if name in kept:
+            kept[name] = activation_named(kept[name])
+    if isinstance(kinds := kept.get("pos_att_type"), str | list):
+        kinds = kinds.split("|") if isinstance(kinds, str) else kinds
+        kept["pos_att_type"] = tuple(str(kind).strip().lower() for kind in kinds)
+    if isinstance(norm := kept.get("norm_rel_ebd"), str):
+        kept["norm_rel_ebd"] = norm.strip().lower()
     return EncoderConfig(**kept)
 
 
@@ -278,7 +212,7 @@ def _labels(value: Any) -> dict[int, str]:
     items = value.items() if isinstance(value, dict) else ()
     labels = {int(key): str(name) for key, name in items if _ID.fullmatch(str(key))}
     is_map = isinstance(value, dict) and len(labels) == len(value)
-    _require(is_map, "id2label must map numbers to names, not", value)
+    require(is_map, "id2label must map numbers to names, not", value)
     return labels
 
 

@@ -18,7 +18,8 @@ class Embeddings(nn.Layer):
         super().__init__()
         width = config.embedding_size
         self.word = nn.Embedding(config.vocab_size, width)
-        self.position = nn.Embedding(config.max_position_embeddings, width)
+        has_positions = config.position_biased_input
+        self.position = nn.Embedding(config.max_position_embeddings, width) if has_positions else None
         self.token_type = nn.Embedding(config.type_vocab_size, width) if config.type_vocab_size else None
         self.task_type = nn.Embedding(config.task_type_vocab_size, width) if config.has_task_types else None
         self.norm = nn.LayerNorm(width, epsilon=config.layer_norm_eps)
@@ -39,7 +40,8 @@ class Embeddings(nn.Layer):
         x = padding.unpad(self.word(ids))  # (B, T, E)
         if self.token_type is not None:
             x = x + self.token_type_rows(token_types, padding)
-        x = x + self.position_rows(ids, padding)
+        if self.position is not None:
+            x = x + self.position_rows(ids, padding)
         if self.task_type is not None:
             x = x + self.task_type.weight[0]
         x = self.dropout(self.norm(x))
@@ -52,4 +54,5 @@ class Embeddings(nn.Layer):
 
     def position_rows(self, ids: paddle.Tensor, padding: Padding) -> paddle.Tensor:
         """The position embeddings: (T, E), or (B, T, E)."""
+        assert self.position is not None
         return padding.position_rows(self.position, ids.shape[1])

@@ -10,26 +10,15 @@ from encoders import ops
 from encoders.attention import Attention
 from encoders.config import EncoderConfig
 from encoders.convbert import MixedAttention
+from encoders.deberta import RelativePositions, deberta_layer
 from encoders.distilbert import UndroppedAttention
 from encoders.embeddings import Embeddings
+from encoders.encoder_layer import EncoderLayer
 from encoders.feed_forward import FeedForward
 from encoders.framework import paddle
-from encoders.padding import Padding
 from encoders.roberta import RobertaEmbeddings
 
 nn = paddle.nn
-
-
-class EncoderLayer(nn.Layer):
-    """Attention, then feed-forward; each adds to x and normalises."""
-
-    def __init__(self, attention: nn.Layer, feed_forward: nn.Layer) -> None:
-        super().__init__()
-        self.attention, self.feed_forward = attention, feed_forward
-
-    def forward(self, x: paddle.Tensor, padding: Padding, first_only: bool = False) -> paddle.Tensor:
-        """x: (B, T, H) → (B, T, H), with first_only (B, 1, H), the first token's."""
-        return ops.feed_forward(self.feed_forward, ops.attention(self.attention, x, padding, first_only))
 
 
 class Family(NamedTuple):
@@ -38,10 +27,14 @@ class Family(NamedTuple):
     Attributes:
         embeddings: Ids, token types and the padding → states.
         layer: Of the configuration and the layer's number from 0.
+        positions: Of the number of tokens → what the attention of all layers shares, if anything.
+        final: Works on the last layer's states, if anything does.
     """
 
     embeddings: type[Embeddings]
     layer: Callable[[EncoderConfig, int], nn.Layer]
+    positions: Callable[[EncoderConfig], nn.Layer] | None = None
+    final: Callable[[EncoderConfig], nn.Layer] | None = None
 
 
 def _of(attention: Any, feed_forward: Any = FeedForward) -> Callable[[EncoderConfig, int], nn.Layer]:
@@ -59,6 +52,7 @@ FAMILIES = {
     "roberta": _ROBERTA,
     "xlm-roberta": _ROBERTA,
     "distilbert": Family(Embeddings, _of(UndroppedAttention)),
+    "deberta-v2": Family(Embeddings, deberta_layer, RelativePositions),
 }
 
 
@@ -71,6 +65,13 @@ class Encoder(nn.Layer):
         family = FAMILIES[config.model_type]
         self.embeddings = family.embeddings(config)
         self.layers = nn.LayerList([family.layer(config, n) for n in range(config.num_hidden_layers)])
+        self.positions = family.positions(config) if family.positions else None
+        self.final = family.final(config) if family.final else None
+
+    @property
+    def reads_token_types(self) -> bool:
+        """Whether the states depend on the token types."""
+        return self.config.type.knows_segments and self.config.type_vocab_size > 0
 
     def forward(
         self,
@@ -103,10 +104,13 @@ class Encoder(nn.Layer):
         """Compute the hidden states after each of the given layers, counted from 1; else as ``forward``."""
         padding = ops.find_padding(ids, mask, self, self.config.reference_padding)
         x = self.embeddings(ids, token_types, padding)
+        shared = () if self.positions is None else (self.positions(ids.shape[1]),)
         states = []
         for depth, layer in enumerate(self.layers, 1):
             is_first_token = first_only and depth == len(self.layers)
-            x = layer(x, padding, is_first_token)
+            x = layer(x, padding, is_first_token, *shared)
+            if self.final is not None and depth == len(self.layers):
+                x = self.final(x)
             if depth in depths:
                 states.append(x if is_first_token else padding.pad(x))
         return states
@@ -123,11 +127,13 @@ def initialise(network: nn.Layer, deviation: float) -> None:
 
 
 def depth_rules(config: EncoderConfig) -> list[tuple[str, int]]:
-    """Name prefix → depth, for layer-wise decay: embeddings 0, layer i (from 0) i+1, head n+2.
+    """Name prefix → depth, for layer-wise decay: embeddings and what all layers share of positions 0, layer i
+    (from 0) i+1, what works on the last layer's states n, head n+2.
 
     Names are those of ``SentenceClassifier.named_parameters()``; prefixes end with a dot, so that
     layer 1 cannot match layer 10. No parameter has depth n+1 (see training/layer_decay.py).
     """
     count = config.num_hidden_layers
     layers = [(f"encoder.layers.{i}.", i + 1) for i in range(count)]
-    return [("encoder.embeddings.", 0), *layers, ("head.", count + 2)]
+    shared = [("encoder.embeddings.", 0), ("encoder.positions.", 0), ("encoder.final.", count)]
+    return [*shared, *layers, ("head.", count + 2)]

@@ -78,6 +78,21 @@ TYPES = {
         may_be_zero=("type_vocab_size",),
         knows_segments=False,
     ),
+    "deberta-v2": ModelType(
+        head_activation="gelu",
+        drops_head_input=False,
+        fields=(
+            "position_biased_input", "relative_attention", "position_buckets", "max_relative_positions",
+            "pos_att_type", "share_att_key", "norm_rel_ebd", "conv_kernel_size", "conv_groups", "conv_act",
+        ),
+        keys={"classifier_dropout": "cls_dropout"},
+        defaults={
+            "vocab_size": 128100, "hidden_size": 1536, "num_hidden_layers": 24, "num_attention_heads": 24,
+            "intermediate_size": 6144, "type_vocab_size": 0, "layer_norm_eps": 1e-7, "conv_kernel_size": 0,
+            "relative_attention": False, "pos_att_type": "",
+        },
+        may_be_zero=("type_vocab_size", "conv_kernel_size"),
+    ),
 }  # fmt: skip
 MODEL_TYPES = tuple(TYPES)
 _OF_SOME = {name for row in TYPES.values() for name in row.fields}

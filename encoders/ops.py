@@ -245,6 +245,30 @@ def attention_weights(
     return dropout(F.softmax(paddle.matmul(query, key, transpose_y=True), axis=-1))
 
 
+def softmax_weights(
+    scores: paddle.Tensor, scale: float, mask: paddle.Tensor | None, dropout: paddle.nn.Layer
+) -> paddle.Tensor:
+    """dropout(softmax(scale · scores + (1 − mask) · MASKED)).
+
+    Args:
+        scores: (B, h, T, T)
+        scale: 1/√d
+        mask: (B, T), 1 at real tokens and 0 at padding, or None
+        dropout: Of the softmax.
+
+    Returns:
+        (B, h, T, T)
+    """
+    if kernels.usable(scores) and (
+        mask is None or (kernels.is_mask(mask) and kernels.fits("B h T S, B S", scores, mask))
+    ):
+        return compiled.AttentionWeights.apply(scores, scale, mask, _draw(dropout, math.prod(scores.shape)))
+    scores = scores * scale
+    if mask is not None:
+        scores = scores + ((1.0 - mask) * MASKED).astype(scores.dtype).unsqueeze([1, 2])
+    return dropout(F.softmax(scores, axis=-1))
+
+
 def _can_attend(query: paddle.Tensor, key: paddle.Tensor, mask: paddle.Tensor | None) -> bool:
     """Whether the shapes are those of ``attention_weights`` and C takes the mask."""
     if mask is None:

@@ -23,6 +23,7 @@ class RobertaEmbeddings(Embeddings):
 
     def position_rows(self, ids: paddle.Tensor, padding: Padding) -> paddle.Tensor:
         """(B, T, E). Padding has the position pad_token_id, and is not counted where a text holds it."""
+        assert self.position is not None
         is_real = (ids != self.pad_id).astype("int64")  # (B, T)
         positions = paddle.cumsum(is_real, axis=1) * is_real + self.pad_id
         return self.position(padding.unpad_ids(positions))

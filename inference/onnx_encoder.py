@@ -122,7 +122,9 @@ class EncoderGraph:
         return self.add("Gather", self.weight(f"{name}.token_type.weight"), "token_types")
 
     def _positions(self, name: str) -> str:
-        """(T, E) counted from 0, or (B, T, E) as in ``encoders.roberta``."""
+        """(T, E) counted from 0, or (B, T, E) as in ``encoders.roberta``; empty where there are none."""
+        if not self.config.position_biased_input:
+            return ""
         weight = self.weight(f"{name}.position.weight")
         if self.config.type.first_position is None:
             return self.add("Slice", weight, [0], self.length, [0])

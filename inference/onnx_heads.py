@@ -10,9 +10,11 @@ import numpy as np
 
 from encoders.config import EncoderConfig
 from inference.exported import HEADS, INPUTS
+from inference.onnx_deberta import DebertaGraph
 from inference.onnx_encoder import EncoderGraph
 
 _LOWERED = 1000.0  # as in encoders/span_heads.py, which this module cannot import without Paddle
+_GRAPHS: dict[str, type[EncoderGraph]] = {"deberta-v2": DebertaGraph}  # the others are BERT's kin
 _FLOAT = 1  # ONNX's number of this type
 
 
@@ -23,7 +25,7 @@ def write_onnx_graph(
 
     arrays: parameter name → array. head: one of ``inference.exported.HEADS``. beam: of the head ``beams``.
     """
-    graph = EncoderGraph(config, arrays)
+    graph = _GRAPHS.get(config.model_type, EncoderGraph)(config, arrays)
     states = graph.encode(first_only=head == "sentence")
     if head == "sentence":
         _sentence_head(graph, states)

@@ -11,6 +11,7 @@ from common.errors import InputError
 from encoders import runtime
 from encoders.batching import Batch
 from encoders.framework import paddle
+from encoders.heads import SentenceClassifier
 from encoders.span_heads import JointSpanHead, SpanModel, mask_question
 from inference.engine import Engine, Outputs, dense_mask
 from inference.exported import HEADS, INPUTS, ExportedModel
@@ -33,6 +34,9 @@ def write_paddle_graph(folder: Path, model: "paddle.nn.Layer") -> str:
     if isinstance(model, SpanModel) and isinstance(model.span_head, JointSpanHead):
         model = StaticBeams(model)
         model.eval()
+    elif isinstance(model, SentenceClassifier) and not model.encoder.reads_token_types:
+        model = StaticClassifier(model)
+        model.eval()
     spec = [paddle.static.InputSpec([None, None], kind, name) for name, (kind, _) in INPUTS.items()]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of methods that our code asks for and does not need
@@ -44,6 +48,18 @@ def write_paddle_graph(folder: Path, model: "paddle.nn.Layer") -> str:
 
 def _is_paddle_2() -> bool:
     return str(paddle.__version__).startswith("2.")
+
+
+class StaticClassifier(paddle.nn.Layer):
+    """A classifier whose network has no use for token types: a graph must use all of its inputs."""
+
+    def __init__(self, model: SentenceClassifier) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, ids: paddle.Tensor, token_types: paddle.Tensor, mask: paddle.Tensor) -> paddle.Tensor:
+        """(B, L) logits."""
+        return self.model(ids, token_types, mask) + 0.0 * token_types[:, :1].astype("float32")
 
 
 class StaticBeams(paddle.nn.Layer):

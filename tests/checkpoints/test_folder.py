@@ -12,7 +12,7 @@ import safetensors
 from checkpoints.folder import digest_of, read_config, save_checkpoint, write_model
 from checkpoints.mapping import FAMILIES, head_projection
 from checkpoints.network import arrays_of, fill, load_classifier
-from encoders.config import HEADS
+from encoders.config_checks import HEADS
 from encoders.heads import SentenceClassifier
 from encoders.tokenizer import Tokenizer
 from tests.checkpoints.golden_folders import GOLDEN, NAMES, Edited, Tensors, error_of, read, theirs_of
@@ -110,7 +110,9 @@ def test_a_bare_encoder_has_no_prefix(name: str, edited: Edited) -> None:
 
     def bare(tensors: Tensors) -> Tensors:
         return {
-            key.removeprefix(f"{base}."): array for key, array in tensors.items() if "classifier." not in key
+            key.removeprefix(f"{base}."): array
+            for key, array in tensors.items()
+            if key.startswith(f"{base}.")
         }
 
     folder = edited(name, bare)

@@ -14,7 +14,7 @@ from checkpoints.mapping import (
     to_theirs,
 )
 from checkpoints.network import shapes_of
-from encoders.config import HEADS
+from encoders.config_checks import HEADS
 from encoders.heads import SentenceClassifier
 from tests.checkpoints.golden_folders import GOLDEN, NAMES, theirs_of
 

@@ -172,6 +172,9 @@ def refuses_at_once(function: Callable[[], Any]) -> str:
 @pytest.mark.parametrize("value", [64, 3000, HUGE])
 def test_sizes_are_held_against_the_weights_first(edited: Edited, name: str, key: str, value: int) -> None:
     """No network is built of a configuration that its own weights contradict."""
+    has_table = key != "max_position_embeddings" or read_config(GOLDEN / name).position_biased_input
+    if not has_table and value < HUGE:  # no tensor has that size
+        return
     folder = edited(name, **{key: 128 if (key, value) == ("intermediate_size", 64) else value})
     message = refuses_at_once(lambda: load_classifier(folder))
     assert message == refuses_at_once(lambda: read_config(folder))

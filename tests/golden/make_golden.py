@@ -75,6 +75,23 @@ MODELS: dict[str, tuple[str, str, dict[str, Any], int]] = {
         "DistilBertConfig", "DistilBertForSequenceClassification",
         {"hidden_dim": 64, "intermediate_size": None, "type_vocab_size": None, "layer_norm_eps": None}, 9,
     ),
+    # As DeBERTa-v3: buckets, and distances that go through the content's own query and key.
+    "deberta_v3": (
+        "DebertaV2Config", "DebertaV2ForSequenceClassification",
+        {
+            "type_vocab_size": 0, "relative_attention": True, "position_buckets": 8, "share_att_key": True,
+            "norm_rel_ebd": "layer_norm", "position_biased_input": False, "pos_att_type": ["p2c", "c2p"],
+            "layer_norm_eps": 1e-7, "max_relative_positions": -1,
+        }, 10,
+    ),
+    # The other choices, and the convolution.
+    "deberta_v2": (
+        "DebertaV2Config", "DebertaV2ForSequenceClassification",
+        {
+            "relative_attention": True, "pos_att_type": "c2p|p2c", "conv_kernel_size": 3, "conv_act": "gelu",
+            "conv_groups": 2, "max_relative_positions": 16,
+        }, 11,
+    ),
 }  # fmt: skip
 # Models that take no token types; what the others make of those of the batch is in their outputs.
 WITHOUT_TOKEN_TYPES = ("roberta", "distilbert")
