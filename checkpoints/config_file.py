@@ -153,6 +153,8 @@ _FIXED: dict[str, tuple[tuple[Any, ...], str]] = {
     "position_biased_input": ((None, True), "positions are embeddings here"),
     "pooler_dropout": ((None, 0, 0.0), "only the head's last layer has dropout before it"),
     "pooler_hidden_act": ((None, "gelu"), "the pooler's activation is gelu here"),
+    "classifier_activation": ((None, "gelu"), "the head's activation is gelu here"),
+    "rope_scaling": ((None, {}), "rotations are plain here"),
     "task_id": ((None, 0), "the task type is 0 here"),
     "per_layer_config": ((None, {}, []), "all layers are alike here"),
 }
@@ -190,6 +192,8 @@ _HARMLESS = """
     summary_type summary_use_proj summary_activation summary_last_dropout summary_first_dropout
     summary_proj_to_labels generator_size gen_weight disc_weight tie_weights embedding_dropout
     sinusoidal_pos_embds qa_dropout attention_head_size legacy
+    initializer_cutoff_factor decoder_bias deterministic_flash_attn sparse_prediction sparse_pred_ignore_index
+    reference_compile repad_logits_with_grad layer_types rope_parameters
     tensor_parallel_degree tensor_parallel_output tensor_parallel_rank use_flash_attention recompute
 """
 # What CrossEncoder of sentence-transformers computes after the logits: the first key since 4.0, the other

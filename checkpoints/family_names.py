@@ -20,12 +20,14 @@ class Side(NamedTuple):
 
 class Rule(NamedTuple):
     """One row. ours: our name, empty for heads that no network here has: these rows serve conversion alone.
-    sizes: the dimensions of our array, by name; empty where only the network knows them."""
+    sizes: the dimensions of our array, by name; empty where only the network knows them. first: the layer
+    that the row begins with."""
 
     ours: str
     huggingface: Side
     paddlenlp: Side
     sizes: tuple[str, ...] = ()
+    first: int = 0
 
     def side(self, convention: str) -> Side:
         return self.huggingface if convention == HUGGINGFACE else self.paddlenlp
@@ -54,6 +56,16 @@ def norm(ours: str, huggingface: str, paddlenlp: str = "", size: str = "hidden")
     ]
 
 
+def partly_biased(ours: str, huggingface: str, sizes: tuple[str, ...], bias: str) -> list[Rule]:
+    """A linear layer, or with one size a LayerNorm. bias: the name of its bias's size, 0 without one."""
+    if len(sizes) == 1:
+        rules = norm(ours, huggingface, size=sizes[0])
+    else:
+        rules = linear(ours, huggingface, sizes=sizes)
+    return [rules[0], rules[1]._replace(sizes=(bias,))]
+
+
+_EMBEDDED = "encoder.embeddings"
 _E, _OURS = "{base}.embeddings", "encoder.embeddings"
 _EMBEDDINGS = [
     same(f"{_OURS}.word.weight", f"{_E}.word_embeddings.weight", sizes=("pieces", "embedding")),
@@ -175,6 +187,24 @@ _DEBERTA_HEADS = [
 ]
 
 
+_MODERN, _MODERN_E = "{base}.layers.*", "{base}.embeddings"
+_MODERN_ENCODER = [
+    same(f"{_EMBEDDED}.word.weight", f"{_MODERN_E}.tok_embeddings.weight", sizes=("pieces", "embedding")),
+    *partly_biased(f"{_EMBEDDED}.norm", f"{_MODERN_E}.norm", ("hidden",), "norm_bias"),
+    *[
+        rule._replace(first=1)  # the first layer's input is normalised already
+        for rule in partly_biased(f"{_OURS}.attention.norm", f"{_MODERN}.attn_norm", ("hidden",), "norm_bias")
+    ],
+    *partly_biased(f"{_OURS}.attention.qkv", f"{_MODERN}.attn.Wqkv", ("hidden", "tripled"), "qkv_bias"),
+    *partly_biased(f"{_OURS}.attention.output", f"{_MODERN}.attn.Wo", ("hidden", "hidden"), "attention_bias"),
+    *partly_biased(f"{_OURS}.feed_forward.norm", f"{_MODERN}.mlp_norm", ("hidden",), "norm_bias"),
+    *partly_biased(f"{_OURS}.feed_forward.inner", f"{_MODERN}.mlp.Wi", ("hidden", "doubled"), "inner_bias"),
+    *partly_biased(f"{_OURS}.feed_forward.outer", f"{_MODERN}.mlp.Wo", ("inner", "hidden"), "outer_bias"),
+    *partly_biased("encoder.final.norm", "{base}.final_norm", ("hidden",), "norm_bias"),
+]
+_MODERN_HEADS = [*linear("", "head.dense"), *norm("", "head.norm"), *linear("", "decoder")]
+
+
 class FamilyNames(NamedTuple):
     """A model type.
 
@@ -184,6 +214,8 @@ class FamilyNames(NamedTuple):
         pretraining: Those of its heads of pre-training.
         base: What the names of its encoder's weights begin with.
         dense_head: The two linear layers of its dense head.
+        head_norm: The dense head's LayerNorm, where it has one.
+        pretrained_head: What our names of those parts of a head begin with that pre-training trained.
         has_paddlenlp: Whether the rows say what PaddleNLP calls the parameters.
     """
 
@@ -192,6 +224,8 @@ class FamilyNames(NamedTuple):
     pretraining: list[Rule]
     base: str
     dense_head: tuple[str, str] = ("classifier.dense", "classifier.out_proj")
+    head_norm: str = ""
+    pretrained_head: tuple[str, ...] = ("head.pooler",)
     has_paddlenlp: bool = True
 
 
@@ -217,6 +251,16 @@ FAMILIES = {
         _DEBERTA_HEADS,
         "deberta",
         dense_head=("pooler.dense", "classifier"),
+        has_paddlenlp=False,
+    ),
+    "modernbert": FamilyNames(
+        "ModernBert",
+        _MODERN_ENCODER,
+        _MODERN_HEADS,
+        "model",
+        dense_head=("head.dense", "classifier"),
+        head_norm="head.norm",
+        pretrained_head=("head.dense", "head.norm"),
         has_paddlenlp=False,
     ),
     "distilbert": FamilyNames(

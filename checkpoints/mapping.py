@@ -15,6 +15,7 @@ from checkpoints.family_names import (
     Rule,
     Side,
     linear,
+    partly_biased,
 )
 from encoders.config import EncoderConfig
 
@@ -40,8 +41,8 @@ class Name(NamedTuple):
 def _sizes(config: EncoderConfig) -> dict[str, int]:
     return {
         "pieces": config.vocab_size,
-        "positions": config.max_position_embeddings if config.position_biased_input else 0,
-        "types": config.type_vocab_size,
+        "positions": config.max_position_embeddings if config.has_position_table else 0,
+        "types": config.token_types,
         "task_types": config.task_type_vocab_size,
         "embedding": config.embedding_size,
         "hidden": config.hidden_size,
@@ -51,6 +52,22 @@ def _sizes(config: EncoderConfig) -> dict[str, int]:
         "kernels": config.attention_heads * config.conv_kernel_size,
         "outputs": max(1, len(config.id2label)),
         **_deberta_sizes(config),
+        **_modernbert_sizes(config),
+    }
+
+
+def _modernbert_sizes(config: EncoderConfig) -> dict[str, int]:
+    """Sizes of ModernBERT's own parts, 0 for a bias that is left out."""
+    hidden, inner = config.hidden_size, config.intermediate_size
+    return {
+        "tripled": 3 * hidden,
+        "doubled": 2 * inner,
+        "norm_bias": hidden * config.norm_bias,
+        "attention_bias": hidden * config.attention_bias,
+        "qkv_bias": 3 * hidden * config.attention_bias,
+        "inner_bias": 2 * inner * config.mlp_bias,
+        "outer_bias": hidden * config.mlp_bias,
+        "head_bias": hidden * config.classifier_bias,
     }
 
 
@@ -75,7 +92,9 @@ _PROJECTED, _SQUARE = ("hidden", "outputs"), ("hidden", "hidden")
 def _sentence_head(config: EncoderConfig) -> list[Rule]:
     dense, projection = FAMILIES[config.model_type].dense_head
     if config.classifier_head == "dense":
-        before = linear("head.dense", dense, sizes=_SQUARE)
+        before = partly_biased("head.dense", dense, _SQUARE, "head_bias")
+        if head_norm := FAMILIES[config.model_type].head_norm:
+            before += partly_biased("head.norm", head_norm, ("hidden",), "norm_bias")
     elif config.classifier_head == "pooler":
         before = linear("head.pooler", "{base}.pooler.dense", sizes=_SQUARE)
     else:
@@ -99,7 +118,7 @@ _SPAN_HEADS = [
 UNUSED = re.compile(
     r"(^|\.)(position_ids|token_type_ids)$"
     r"|^(cls|generator|generator_predictions|generator_lm_head|discriminator|discriminator_predictions"
-    r"|qa_outputs|mlm_head|lm_head|vocab_transform|vocab_layer_norm|vocab_projector|lm_predictions|mask_predictions)\."
+    r"|qa_outputs|mlm_head|lm_head|vocab_transform|vocab_layer_norm|vocab_projector|lm_predictions|mask_predictions|decoder)\."
     r"|^generator_lm_head_bias$"
     r"|^n_averaged\b"  # how many states torch.optim.swa_utils averaged
 )
@@ -136,7 +155,7 @@ def _each_layer(rules: Iterable[Rule], config: EncoderConfig) -> Iterator[Rule]:
         return Side(side.name.replace("*", str(layer)).format(base=base), side.layout)
 
     for rule in rules:
-        for layer in range(config.num_hidden_layers) if "*" in rule.huggingface.name else [0]:
+        for layer in range(rule.first, config.num_hidden_layers) if "*" in rule.huggingface.name else [0]:
             sides = filled(rule.huggingface, layer), filled(rule.paddlenlp, layer)
             yield Rule(rule.ours.replace("*", str(layer)), sides[0], sides[1], rule.sizes)
 

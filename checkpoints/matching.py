@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from checkpoints.formats.tensors import StoredTensor
-from checkpoints.mapping import UNUSED, Name, Shape, base_of, convention_of, names, their_shape
+from checkpoints.mapping import FAMILIES, UNUSED, Name, Shape, base_of, convention_of, names, their_shape
 from checkpoints.prefixes import OUTSIDE
 from common.errors import InputError
 from common.messages import escape_unprintable
@@ -37,12 +37,13 @@ def match(
 ) -> Match:
     """Find the tensor of every parameter in ``shapes``."""
     rest, result = dict(tensors), Match({}, [], [], [], [])
+    trained = FAMILIES[config.model_type].pretrained_head
     for name in names(config, convention_of(rest)):
         if name.ours not in shapes:
             continue
         bare = name.theirs.removeprefix(base_of(config))  # as a bare encoder is saved
         tensor = next((rest.pop(key) for key in (name.theirs, bare) if key in rest), None)
-        if head == "new" and name.is_in_head and not name.ours.startswith("head.pooler"):
+        if head == "new" and name.is_in_head and not name.ours.startswith(trained):
             tensor = None
         wanted = their_shape(shapes[name.ours], name.layout)
         if tensor is not None and tensor.shape == wanted:

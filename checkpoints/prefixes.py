@@ -19,7 +19,11 @@ _WRAPPERS = re.compile(
     r"(?<![^.])(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_forward_module)\."
 )
 _BASES = {family.base: model_type for model_type, family in reversed(FAMILIES.items())}
-_ANCHOR = re.compile(rf"((?:[^.]+\.)*?)(?:({'|'.join(_BASES)})\.)?embeddings\.word_embeddings\.weight")
+_MODERN = _BASES.pop("model")  # wrappers are called so too, so it is told by another name of the tensor
+_ANCHOR = re.compile(
+    rf"((?:[^.]+\.)*?)(?:(?:({'|'.join(_BASES)})\.)?embeddings\.word_embeddings"
+    r"|model\.embeddings\.tok_embeddings)\.weight"
+)
 # Families that name the same tensor, but compute something else: their names are no wrapper's.
 _OTHER_FAMILIES = """
     albert bert_generation big_bird bigbird camembert data2vec_text ernie_m esm flaubert
@@ -79,6 +83,8 @@ def model_type_of(names: Iterable[str]) -> str:
     bare = False
     for name in names:
         if match := _ANCHOR.fullmatch(name):
+            if name.endswith(".tok_embeddings.weight"):
+                return _MODERN
             if match[2]:
                 return _BASES[match[2]]
             bare = not match[1]

@@ -25,6 +25,12 @@ class EncoderConfig:
         share_att_key: Distances go through the query and key of the content.
         norm_rel_ebd: ``layer_norm``: the embeddings of distances are normalised; ``none``.
         conv_groups, conv_act: Of DeBERTa's convolution, which conv_kernel_size 0 leaves out.
+        local_attention: How many tokens, half to each side, ModernBERT's local layers see.
+        global_attn_every_n_layers: The first of so many of its layers sees all tokens.
+        global_rope_theta, local_rope_theta: How slowly the slowest rotation of those layers turns.
+        norm_bias, attention_bias, mlp_bias, classifier_bias: Whether ModernBERT's parts have biases.
+        classifier_pooling: The head reads the first token (``cls``) or the mean of all (``mean``).
+        embedding_dropout: None: hidden_dropout_prob.
         head_ratio: By how much ConvBERT divides the attention heads.
         num_groups: Groups of the feed-forward's linear layers.
         classifier_head: ``linear`` (the ConvBERT authors': one layer on the first token), ``dense`` (Hugging
@@ -62,6 +68,16 @@ class EncoderConfig:
     norm_rel_ebd: str = "none"
     conv_groups: int = 1
     conv_act: str = "tanh"
+    local_attention: int = 128
+    global_attn_every_n_layers: int = 3
+    global_rope_theta: float = 160_000.0
+    local_rope_theta: float = 10_000.0
+    norm_bias: bool = True
+    attention_bias: bool = True
+    mlp_bias: bool = True
+    classifier_bias: bool = True
+    classifier_pooling: str = "cls"
+    embedding_dropout: float | None = None
     initializer_range: float = 0.02
     layer_norm_eps: float = 1e-12
     pad_token_id: int = 0
@@ -99,6 +115,16 @@ class EncoderConfig:
     def reads_pairs(self) -> bool:
         """Whether two texts can be one input: a BERT needs an embedding for the tokens of the second."""
         return self.type_vocab_size != 1 or not self.type.knows_segments
+
+    @property
+    def token_types(self) -> int:
+        """How many embeddings there are of token types."""
+        return self.type_vocab_size if is_field_of(self.model_type, "type_vocab_size") else 0
+
+    @property
+    def has_position_table(self) -> bool:
+        """Whether there is an embedding of every position."""
+        return self.type.has_positions and self.position_biased_input
 
     @property
     def position_span(self) -> int:

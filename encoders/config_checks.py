@@ -25,11 +25,13 @@ MAX_POSITIONS = 1 << 16
 MAX_LAYERS = 1000  # far beyond every such network: a slip, or somebody's malice
 _SWITCHES = (
     "use_task_id", "reference_padding", "position_biased_input", "relative_attention", "share_att_key",
+    "norm_bias", "attention_bias", "mlp_bias", "classifier_bias",
 )  # fmt: skip
 _COUNTS = (
     "vocab_size", "hidden_size", "embedding_size", "num_hidden_layers", "num_attention_heads",
     "intermediate_size", "max_position_embeddings", "type_vocab_size", "head_ratio",
     "conv_kernel_size", "num_groups", "task_type_vocab_size", "conv_groups",
+    "local_attention", "global_attn_every_n_layers",
 )  # fmt: skip
 
 
@@ -64,6 +66,10 @@ def _check_choices(config: "EncoderConfig") -> None:
     )
     are_known = isinstance(config.pos_att_type, tuple) and {*config.pos_att_type} <= {"c2p", "p2c"}
     require(are_known, "pos_att_type must be of c2p and p2c, not", config.pos_att_type)
+    window, pooling = config.local_attention, config.classifier_pooling
+    is_even = not isinstance(window, int) or window % 2 == 0
+    require(is_even, "local_attention must be even, half to each side, not", window)
+    require(pooling in ("cls", "mean"), "classifier_pooling must be cls or mean, not", pooling)
     norm = config.norm_rel_ebd
     require(norm in ("none", "layer_norm"), "norm_rel_ebd must be none or layer_norm, not", norm)
 
@@ -74,14 +80,25 @@ def _check_numbers(config: "EncoderConfig") -> None:
         least = 1 if name in _COUNTS and name not in config.type.may_be_zero else 0
         is_count = type(value) is int and value >= least
         require(is_count, f"{name} must be a whole number of at least {least}, not", value)
-    for name in ("initializer_range", "layer_norm_eps", "target_scale"):
+    for name in (
+        "initializer_range",
+        "layer_norm_eps",
+        "target_scale",
+        "global_rope_theta",
+        "local_rope_theta",
+    ):
         value = getattr(config, name)
         require(_is_number(value) and 0 < value < math.inf, f"{name} must be a number above 0, not", value)
     epsilon = config.layer_norm_eps
     require(epsilon <= 1e-3, "layer_norm_eps must be at most 0.001, not", epsilon)  # Paddle's limit
-    for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"):
+    for name in (
+        "hidden_dropout_prob",
+        "attention_probs_dropout_prob",
+        "classifier_dropout",
+        "embedding_dropout",
+    ):
         value = getattr(config, name)
-        is_unset = value is None and name == "classifier_dropout"
+        is_unset = value is None and name in ("classifier_dropout", "embedding_dropout")
         is_rate = _is_number(value) and 0 <= value < 1
         require(is_unset or is_rate, f"{name} must be a number in [0, 1), not", value)
     for name, kind in (
@@ -108,7 +125,7 @@ def _check_relations(config: "EncoderConfig") -> None:
         raise InputError(f"num_groups {groups} does not divide hidden_size and intermediate_size")
     require(layers <= MAX_LAYERS, f"num_hidden_layers must be at most {MAX_LAYERS}, not", layers)
     positions = config.max_position_embeddings
-    if not config.position_biased_input:  # else it is the size of a table
+    if not config.has_position_table:  # else it is the size of a table
         require(positions <= MAX_POSITIONS, f"max_position_embeddings must be at most {MAX_POSITIONS}, not",
                  positions)  # fmt: skip
     if config.max_tokens < 1:

@@ -18,12 +18,14 @@ class Embeddings(nn.Layer):
         super().__init__()
         width = config.embedding_size
         self.word = nn.Embedding(config.vocab_size, width)
-        has_positions = config.position_biased_input
-        self.position = nn.Embedding(config.max_position_embeddings, width) if has_positions else None
-        self.token_type = nn.Embedding(config.type_vocab_size, width) if config.type_vocab_size else None
+        count = config.max_position_embeddings if config.has_position_table else 0
+        self.position = nn.Embedding(count, width) if count else None
+        self.token_type = nn.Embedding(config.token_types, width) if config.token_types else None
         self.task_type = nn.Embedding(config.task_type_vocab_size, width) if config.has_task_types else None
-        self.norm = nn.LayerNorm(width, epsilon=config.layer_norm_eps)
-        self.dropout = Dropout(config.hidden_dropout_prob)
+        bias = None if config.norm_bias else False
+        self.norm = nn.LayerNorm(width, epsilon=config.layer_norm_eps, bias_attr=bias)
+        rate = config.embedding_dropout
+        self.dropout = Dropout(config.hidden_dropout_prob if rate is None else rate)
         self.projection = Linear(width, config.hidden_size) if width != config.hidden_size else None
 
     def forward(self, ids: paddle.Tensor, token_types: paddle.Tensor, padding: Padding) -> paddle.Tensor:

@@ -16,6 +16,7 @@ from encoders.embeddings import Embeddings
 from encoders.encoder_layer import EncoderLayer
 from encoders.feed_forward import FeedForward
 from encoders.framework import paddle
+from encoders.modernbert import FinalNorm, RotaryPositions, modernbert_layer
 from encoders.roberta import RobertaEmbeddings
 
 nn = paddle.nn
@@ -53,6 +54,7 @@ FAMILIES = {
     "xlm-roberta": _ROBERTA,
     "distilbert": Family(Embeddings, _of(UndroppedAttention)),
     "deberta-v2": Family(Embeddings, deberta_layer, RelativePositions),
+    "modernbert": Family(Embeddings, modernbert_layer, RotaryPositions, FinalNorm),
 }
 
 
@@ -71,7 +73,7 @@ class Encoder(nn.Layer):
     @property
     def reads_token_types(self) -> bool:
         """Whether the states depend on the token types."""
-        return self.config.type.knows_segments and self.config.type_vocab_size > 0
+        return self.config.type.knows_segments and self.config.token_types > 0
 
     def forward(
         self,

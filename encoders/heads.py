@@ -26,19 +26,28 @@ class LinearHead(nn.Layer):
 
 
 class DenseHead(nn.Layer):
-    """Hugging Face's head for most model types: dropout, dense, activation, dropout, projection."""
+    """Hugging Face's head for most model types: dropout, dense, activation (ModernBERT: LayerNorm), dropout,
+    projection."""
 
     def __init__(self, config: EncoderConfig, outputs: int) -> None:
         super().__init__()
         self.input_dropout = Dropout(config.head_dropout if config.type.drops_head_input else 0.0)
         self.dropout = Dropout(config.head_dropout)
-        self.dense = Linear(config.hidden_size, config.hidden_size)
+        bias = None if config.classifier_bias else False
+        self.dense = Linear(config.hidden_size, config.hidden_size, bias_attr=bias)
         self.activation = ACTIVATIONS[config.type.head_activation or config.hidden_act]
+        has_bias = None if config.norm_bias else False
+        self.norm = (
+            nn.LayerNorm(config.hidden_size, epsilon=config.layer_norm_eps, bias_attr=has_bias)
+            if config.type.has_head_norm
+            else None
+        )
         self.projection = Linear(config.hidden_size, outputs)
 
     def forward(self, first: paddle.Tensor) -> paddle.Tensor:
         """first: (B, H) → (B, L)."""
-        return self.projection(self.dropout(self.activation(self.dense(self.input_dropout(first)))))
+        x = self.activation(self.dense(self.input_dropout(first)))
+        return self.projection(self.dropout(x if self.norm is None else self.norm(x)))
 
 
 class PoolerHead(nn.Layer):
@@ -73,8 +82,18 @@ class SentenceClassifier(nn.Layer):
         self, ids: paddle.Tensor, token_types: paddle.Tensor, mask: paddle.Tensor | None = None
     ) -> paddle.Tensor:
         """ids, token_types: (B, T); mask: (B, T) or None → logits (B, L)."""
+        if self.config.classifier_pooling == "mean":
+            return self.head(_mean(self.encoder(ids, token_types, mask), mask))
         first = self.encoder(ids, token_types, mask, first_only=True)
         return self.head(first.squeeze(1))
+
+
+def _mean(states: paddle.Tensor, mask: paddle.Tensor | None) -> paddle.Tensor:
+    """The mean over the real tokens: (B, T, H) → (B, H)."""
+    if mask is None:
+        return states.mean(axis=1)
+    real = mask.astype(states.dtype).unsqueeze(-1)  # (B, T, 1)
+    return (states * real).sum(axis=1) / real.sum(axis=1)
 
 
 def sentence_loss(logits: paddle.Tensor, targets: paddle.Tensor) -> paddle.Tensor:

@@ -23,8 +23,8 @@ from inference.paddle_engine import write_paddle_graph
 from inference.probes import probe_batches
 
 MAX_PROBE = 1024  # tokens: the scores of 8192 by 8192 would need gigabytes
-# Model types whose network Paddle traces to another one: a comparison with the network shows it.
-_ONNX_ALONE = ("deberta-v2",)
+# Model types whose positions Paddle cannot trace for texts of any length.
+_ONNX_ALONE = ("deberta-v2", "modernbert")
 
 
 def export(
@@ -141,7 +141,7 @@ def check_packages(kind: str) -> None:
 def check_family(config: EncoderConfig, kind: str) -> None:
     """InputError if a model type has no graph of that kind."""
     if kind == "paddle" and config.model_type in _ONNX_ALONE:
-        raise InputError(f"Paddle's graph of a {config.model_type} is not right yet; take --format onnx")
+        raise InputError(f"Paddle's graph of a {config.model_type} cannot be had yet; take --format onnx")
 
 
 def check_target(target: Path) -> None:

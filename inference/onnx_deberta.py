@@ -51,7 +51,7 @@ class DebertaGraph(EncoderGraph):
         constants = (self.weight(f"{name}.conv.{part}") for part in ("weight", "bias"))
         x = add("Conv", x, *constants, group=self.config.conv_groups, pads=[half, half])
         x = self.shaped(add("Transpose", x, perm=(0, 2, 1)), -1, hidden, rows=False)
-        return self._norm(add("Add", y, self.activation(x, self.config.conv_act)), f"{name}.norm")
+        return self.norm(add("Add", y, self.activation(x, self.config.conv_act)), f"{name}.norm")
 
     def _attention(self, x: str, name: str, first_only: bool) -> str:
         projected = self.linear(x, *[f"{name}.{part}" for part in ("query", "key", "value")])
@@ -62,7 +62,7 @@ class DebertaGraph(EncoderGraph):
         mixed = self._merge_heads(self.add("MatMul", self._weights(query, key, name), value))
         if first_only:
             x, mixed = self._first_token(x), self._first_token(mixed)
-        return self._norm(self.add("Add", x, self.linear(mixed, f"{name}.output")), f"{name}.norm")
+        return self.norm(self.add("Add", x, self.linear(mixed, f"{name}.output")), f"{name}.norm")
 
     def _weights(self, query: str, key: str, name: str) -> str:
         """query, key: (B, h, T, d) → (B, h, T, T)."""

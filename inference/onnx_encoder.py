@@ -13,7 +13,7 @@ from encoders.config import EncoderConfig
 from inference.onnx_graph import GraphWriter
 
 _INT64 = 7  # ONNX's number of this type
-_MASKED = -10000.0  # as in encoders/ops.py, which this module cannot import without Paddle
+MASKED = -10000.0  # as in encoders/ops.py, which this module cannot import without Paddle
 
 
 class EncoderGraph:
@@ -25,7 +25,7 @@ class EncoderGraph:
         self.rows = self.add("Shape", "ids")  # the value [B, T], int64
         self.length = self.add("Shape", "ids", start=1)  # the value [T], int64
         self.real = self.shaped("mask", -1, 1, rows=False)  # (N, 1)
-        bias = self.add("Mul", self.add("Sub", 1.0, "mask"), _MASKED)
+        bias = self.add("Mul", self.add("Sub", 1.0, "mask"), MASKED)
         self.bias = self.add("Unsqueeze", bias, [1, 2])  # (B, 1, 1, T)
 
     def encode(self, first_only: bool) -> str:
@@ -82,8 +82,16 @@ class EncoderGraph:
         """x: (N, count · width) → count times (N, width)."""
         return self.add.several("Split", count, x, [width] * count, axis=1)
 
-    def _norm(self, x: str, name: str) -> str:
-        constants = (self.weight(f"{name}.weight"), self.weight(f"{name}.bias"))
+    def matmul(self, x: str, name: str) -> str:
+        """x: (N, in) → (N, out): a linear layer that may have no bias."""
+        if f"{name}.bias" in self.arrays:
+            return self.linear(x, name)
+        return self.add("MatMul", x, self.weight(f"{name}.weight"))
+
+    def norm(self, x: str, name: str) -> str:
+        """LayerNorm, which may have no bias."""
+        parts = ("weight", "bias") if f"{name}.bias" in self.arrays else ("weight",)
+        constants = (self.weight(f"{name}.{part}") for part in parts)
         return self.add("LayerNormalization", x, *constants, axis=-1, epsilon=self.config.layer_norm_eps)
 
     def activation(self, x: str, kind: str) -> str:
@@ -110,12 +118,12 @@ class EncoderGraph:
             x = self.add("Add", x, part) if part else x
         if f"{name}.task_type.weight" in self.arrays:
             x = self.add("Add", x, self.add.constant(self.arrays[f"{name}.task_type.weight"][0], "task_type"))
-        x = self._norm(self.shaped(x, -1, width, rows=False), f"{name}.norm")
+        x = self.norm(self.shaped(x, -1, width, rows=False), f"{name}.norm")
         return x if width == self.config.hidden_size else self.linear(x, f"{name}.projection")
 
     def _token_types(self, name: str) -> str:
         """(B, T, E), or what broadcasts to that; empty where there are none."""
-        if not self.config.type_vocab_size:
+        if not self.config.token_types:
             return ""
         if not self.config.type.knows_segments:
             return self.add.constant(self.arrays[f"{name}.token_type.weight"][0], "token_type")
@@ -123,7 +131,7 @@ class EncoderGraph:
 
     def _positions(self, name: str) -> str:
         """(T, E) counted from 0, or (B, T, E) as in ``encoders.roberta``; empty where there are none."""
-        if not self.config.position_biased_input:
+        if not self.config.has_position_table:
             return ""
         weight = self.weight(f"{name}.position.weight")
         if self.config.type.first_position is None:
@@ -139,7 +147,7 @@ class EncoderGraph:
         name, groups = f"{name}.feed_forward", self.config.num_groups
         inner = self.linear(x, f"{name}.inner", groups=groups)
         outer = self.linear(self.activation(inner, self.config.hidden_act), f"{name}.outer", groups=groups)
-        return self._norm(self.add("Add", x, outer), f"{name}.norm")
+        return self.norm(self.add("Add", x, outer), f"{name}.norm")
 
     def _attention(self, x: str, name: str, first_only: bool) -> str:
         names = [f"{name}.{part}" for part in ("query", "key", "value")]
@@ -153,7 +161,7 @@ class EncoderGraph:
             mixed = self.add("Concat", mixed, span, axis=1)  # (N, H)
         if first_only:
             x, mixed = self._first_token(x), self._first_token(mixed)
-        return self._norm(self.add("Add", x, self.linear(mixed, f"{name}.output")), f"{name}.norm")
+        return self.norm(self.add("Add", x, self.linear(mixed, f"{name}.output")), f"{name}.norm")
 
     def _first_token(self, x: str) -> str:
         """x: (N, H) → (B, H)."""

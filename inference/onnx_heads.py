@@ -12,9 +12,13 @@ from encoders.config import EncoderConfig
 from inference.exported import HEADS, INPUTS
 from inference.onnx_deberta import DebertaGraph
 from inference.onnx_encoder import EncoderGraph
+from inference.onnx_modernbert import ModernBertGraph
 
 _LOWERED = 1000.0  # as in encoders/span_heads.py, which this module cannot import without Paddle
-_GRAPHS: dict[str, type[EncoderGraph]] = {"deberta-v2": DebertaGraph}  # the others are BERT's kin
+_GRAPHS: dict[str, type[EncoderGraph]] = {
+    "deberta-v2": DebertaGraph,
+    "modernbert": ModernBertGraph,
+}  # the others are BERT's kin
 _FLOAT = 1  # ONNX's number of this type
 
 
@@ -26,9 +30,10 @@ def write_onnx_graph(
     arrays: parameter name → array. head: one of ``inference.exported.HEADS``. beam: of the head ``beams``.
     """
     graph = _GRAPHS.get(config.model_type, EncoderGraph)(config, arrays)
-    states = graph.encode(first_only=head == "sentence")
+    takes_mean = config.classifier_pooling == "mean"
+    states = graph.encode(first_only=head == "sentence" and not takes_mean)
     if head == "sentence":
-        _sentence_head(graph, states)
+        _sentence_head(graph, _mean(graph, states) if takes_mean else states)
         axes: dict[str, list[str | int]] = {"logits": ["batch", max(1, len(config.id2label))]}
     elif head == "spans":
         _span_head(graph, states)
@@ -42,12 +47,20 @@ def write_onnx_graph(
     graph.add.write(path, INPUTS, {name: (kinds[name], shape) for name, shape in axes.items()})
 
 
+def _mean(graph: EncoderGraph, states: str) -> str:
+    """The mean over the real tokens: (N, H) → (B, H)."""
+    add, hidden = graph.add, graph.config.hidden_size
+    summed = add("ReduceSum", graph.shaped(add("Mul", states, graph.real), hidden), [1], keepdims=0)
+    return add("Div", summed, add("ReduceSum", "mask", [1], keepdims=1))
+
+
 def _sentence_head(graph: EncoderGraph, first: str) -> None:
     """first: (B, H) → logits (B, L)."""
     config, kind = graph.config, graph.config.classifier_head
     if kind == "dense":
         activation = config.type.head_activation or config.hidden_act
-        first = graph.activation(graph.linear(first, "head.dense"), activation)
+        first = graph.activation(graph.matmul(first, "head.dense"), activation)
+        first = graph.norm(first, "head.norm") if "head.norm.weight" in graph.arrays else first
     elif kind == "pooler":
         first = graph.add("Tanh", graph.linear(first, "head.pooler"))
     graph.linear(first, "head.projection", output="logits")

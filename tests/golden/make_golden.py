@@ -92,9 +92,26 @@ MODELS: dict[str, tuple[str, str, dict[str, Any], int]] = {
             "conv_groups": 2, "max_relative_positions": 16,
         }, 11,
     ),
+    # The first layer global, the second local with a window that most rows are longer than.
+    "modernbert": (
+        "ModernBertConfig", "ModernBertForSequenceClassification",
+        {
+            "local_attention": 8, "global_attn_every_n_layers": 2, "type_vocab_size": None,
+            "layer_norm_eps": None,
+        }, 12,
+    ),
+    # A window in which every padded token sees a real one: else transformers' mean of the row is NaN.
+    "modernbert_mean": (
+        "ModernBertConfig", "ModernBertForSequenceClassification",
+        {
+            "local_attention": 30, "global_attn_every_n_layers": 3, "type_vocab_size": None,
+            "layer_norm_eps": None, "classifier_pooling": "mean", "norm_bias": True, "attention_bias": True,
+            "mlp_bias": True, "classifier_bias": True,
+        }, 13,
+    ),
 }  # fmt: skip
 # Models that take no token types; what the others make of those of the batch is in their outputs.
-WITHOUT_TOKEN_TYPES = ("roberta", "distilbert")
+WITHOUT_TOKEN_TYPES = ("roberta", "distilbert", "modernbert")
 
 
 def randomise(model: torch.nn.Module, seed: int) -> None:
@@ -153,8 +170,11 @@ def make_model(name: str) -> None:
             del given["token_type_ids"]
         with torch.no_grad():
             answer = model(**given, output_hidden_states=True)
+            last = answer.hidden_states[-1]
+            if name.startswith("modernbert"):  # whose list ends before the last LayerNorm
+                last = model.base_model(**given).last_hidden_state
         outputs = {
-            "last_hidden_state": answer.hidden_states[-1].numpy().astype(np.float32),
+            "last_hidden_state": last.numpy().astype(np.float32),
             "logits": answer.logits.numpy().astype(np.float32),
         }
         arrays |= {f"{case}.{key}": values for key, values in (inputs | outputs).items()}

@@ -1,0 +1,112 @@
+"""What is the families' own: settings that are refused by name, positions, buckets, windows."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from checkpoints.folder import read_config
+from common.errors import InputError
+from encoders.config import EncoderConfig, from_json
+from encoders.model_types import MODEL_TYPES
+from encoders.relative_positions import buckets
+from encoders.rotary import window_bias
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+def edited(folder: Path, name: str, **settings: Any) -> Path:
+    values = json.loads((GOLDEN / name / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps({**values, **settings}), encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("roberta", {"position_embedding_type": "relative_key"}),
+        ("roberta", {"max_position_embeddings": 2}),
+        ("roberta", {"is_decoder": True}),
+        ("roberta", {"quantization_config": {"bits": 8}}),
+        ("distilbert", {"activation": "mish"}),
+        ("distilbert", {"position_embedding_type": "relative_key"}),
+        ("deberta_v3", {"relative_attention": False}),
+        ("deberta_v3", {"pos_att_type": ["p2c", "p2p"]}),
+        ("deberta_v3", {"norm_rel_ebd": "batch_norm"}),
+        ("deberta_v3", {"pooler_hidden_act": "relu"}),
+        ("deberta_v3", {"pooler_hidden_size": 16}),
+        ("deberta_v3", {"pooler_dropout": 0.5}),
+        ("deberta_v3", {"position_buckets": "many"}),
+        ("deberta_v2", {"conv_kernel_size": 4}),
+        ("deberta_v2", {"conv_act": "mish"}),
+        ("deberta_v2", {"conv_groups": 5}),
+        ("modernbert", {"local_attention": 7}),
+        ("modernbert", {"local_attention": 0}),
+        ("modernbert", {"classifier_pooling": "max"}),
+        ("modernbert", {"classifier_activation": "relu"}),
+        ("modernbert", {"hidden_activation": "mish"}),
+        ("modernbert", {"rope_scaling": {"rope_type": "yarn"}}),
+        ("modernbert", {"rope_parameters": {"full_attention": {"rope_type": "linear", "factor": 2.0}}}),
+        ("modernbert", {"layer_types": ["sliding_attention", "full_attention"]}),
+        ("modernbert", {"layer_types": ["full_attention"]}),
+        ("modernbert", {"norm_bias": "no"}),
+        ("modernbert", {"max_position_embeddings": 1 << 40}),
+        ("bert", {"relative_attention": True}),
+    ],
+)
+def test_settings_that_are_refused_by_name(name: str, settings: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        read_config(edited(tmp_path, name, **settings))
+    message = str(caught.value)
+    assert message.startswith(str(tmp_path / "config.json"))
+    ours = {"activation": "hidden_act", "hidden_activation": "hidden_act"}
+    assert ours.get(next(iter(settings)), next(iter(settings))) in message
+    assert "\n" not in message
+
+
+def test_settings_as_published_and_as_transformers_writes_them() -> None:
+    """ModernBERT-base's config.json, whose keys transformers 5 replaced by lists and maps."""
+    old = from_json(
+        {"model_type": "modernbert", "global_attn_every_n_layers": 3, "global_rope_theta": 160000.0}
+    )
+    types = ["sliding_attention" if number % 3 else "full_attention" for number in range(22)]
+    ropes = {
+        kind: {"rope_type": "default", "rope_theta": theta}
+        for kind, theta in (("full_attention", 160000.0), ("sliding_attention", 10000.0))
+    }
+    assert from_json({"model_type": "modernbert", "layer_types": types, "rope_parameters": ropes}) == old
+    deberta = {"model_type": "deberta-v2", "relative_attention": True}
+    assert from_json({**deberta, "pos_att_type": "p2c|c2p"}) == from_json(
+        {**deberta, "pos_att_type": ["p2c", "c2p"]}
+    )
+
+
+def test_how_many_tokens_an_input_may_have() -> None:
+    assert from_json({"model_type": "roberta", "max_position_embeddings": 514}).max_tokens == 512
+    assert from_json({"model_type": "bert"}).max_tokens == 512
+    assert from_json({"model_type": "modernbert"}).max_tokens == 8192
+
+
+def test_which_models_read_pairs() -> None:
+    for model_type in MODEL_TYPES:
+        config = EncoderConfig(model_type=model_type, type_vocab_size=1)
+        assert config.reads_pairs == (not config.type.knows_segments)
+        assert EncoderConfig(model_type=model_type).reads_pairs
+
+
+def test_buckets_by_hand() -> None:
+    """Of 8 to a side and distances below 40: each its own up to 4, then wider ones."""
+    distances = np.array([0, 1, -3, 4, 5, -5, 8, 39, -39])
+    assert buckets(distances, 8, 40).tolist() == [0, 1, -3, 4, 5, -5, 5, 7, -7]
+
+
+def test_windows_by_hand() -> None:
+    config = EncoderConfig(model_type="modernbert", local_attention=4)
+    assert window_bias(config, 3) is None
+    bias = window_bias(config, 5)
+    assert bias is not None
+    assert (bias == 0).astype(int).tolist() == [
+        [1, 1, 1, 0, 0], [1, 1, 1, 1, 0], [1, 1, 1, 1, 1], [0, 1, 1, 1, 1], [0, 0, 1, 1, 1],
+    ]  # fmt: skip
