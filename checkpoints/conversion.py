@@ -1,5 +1,6 @@
 """A model folder written again in another toolkit's layout, nothing rounded. No Paddle."""
 
+from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,17 +8,18 @@ from typing import Any
 import numpy as np
 
 from checkpoints.config_file import CONFIG, architecture_of, config_path
-from checkpoints.folder import Checkpoint, check_manifest, open_checkpoint
+from checkpoints.folder import Checkpoint, check_manifest, open_checkpoint, read_config
 from checkpoints.formats.paddle_file import write_paddle
 from checkpoints.formats.safetensors_file import write_safetensors
 from checkpoints.formats.tensors import FLOATS, StoredTensor, as_float32
 from checkpoints.labels import split_label_map, with_label_map
 from checkpoints.mapping import FAMILIES, base_of, convention_of, conversion_rules, to_ours, to_theirs
-from checkpoints.tokenizer import copy_tokenizer, files_not_copied
+from checkpoints.registry import model_folder, resolve
+from checkpoints.tokenizer import copy_tokenizer, files_not_copied, tokenizer_of
 from checkpoints.weight_files import OF_GENERATOR, PADDLE, SAFETENSORS, Weights, open_weights, weight_files
 from common.errors import InputError
 from common.files import atomic_folder, atomic_write, write_json
-from common.messages import escape_unprintable
+from common.messages import escape_unprintable, say
 from encoders.config import EncoderConfig, to_json
 from encoders.tokenizer import Tokenizer
 
@@ -38,6 +40,15 @@ _OF_ONE_TOOLKIT = (
 _MAX_FLOAT16 = 65504
 _BUFFERS = ("position_ids", "token_type_ids")  # tensors that are computed anew, without weights in them
 _MAX_NAMED = 4
+
+
+def convert_as_asked(flags: Namespace) -> None:
+    """Carry out ``checkpoints.convert``."""
+    source, target = model_folder(resolve(flags.source)), Path(flags.target)
+    tokenizer = tokenizer_of(source, read_config(source))
+    for note in convert(source, target, flags.to, flags.dtype, tokenizer, flags.label_map):
+        say(f"note: {note}")
+    print(flags.target)
 
 
 def convert(

@@ -9,11 +9,10 @@ dtype=torch.float32. Heads of pre-training are converted too. Prints the new fol
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from common.command_line import CommandParser, run
+from common.dispatch import dispatch
 from common.flags import add_label_map
-from common.messages import say
 
 
 def make_parser() -> CommandParser:
@@ -34,17 +33,7 @@ def make_parser() -> CommandParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    flags = make_parser().parse_args(argv)
-    from checkpoints.conversion import convert
-    from checkpoints.folder import read_config
-    from checkpoints.registry import model_folder, resolve
-    from checkpoints.tokenizer import tokenizer_of
-
-    source, target = model_folder(resolve(flags.source)), Path(flags.target)
-    tokenizer = tokenizer_of(source, read_config(source))
-    for note in convert(source, target, flags.to, flags.dtype, tokenizer, flags.label_map):
-        say(f"note: {note}")
-    print(flags.target)
+    dispatch("checkpoints.conversion:convert_as_asked", make_parser().parse_args(argv))
 
 
 if __name__ == "__main__":

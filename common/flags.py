@@ -30,7 +30,7 @@ def add_machine_flags(parser: CommandParser, *devices: str) -> None:
 
 
 def set_workers(count: int) -> None:
-    """Take the given number of threads for tokenising; before the tokenizers library is imported."""
+    """Take the given number of threads for tokenising; before the first text is tokenised."""
     if count:
         os.environ["RAYON_NUM_THREADS"] = str(count)
 

@@ -1,6 +1,5 @@
 """Commands as Python functions: packages that import them when they are asked for, settings as arguments."""
 
-import importlib
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Mapping
@@ -8,6 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from common.command_line import CommandParser
+from common.dispatch import imported
 
 _Lookup = tuple[Callable[[str], Any], Callable[[], list[str]]]
 
@@ -24,7 +24,7 @@ def lazy(package: str, **modules: str) -> _Lookup:
     def get(name: str) -> Any:
         if name not in modules:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(importlib.import_module(modules[name]), name)
+        value = imported(f"{modules[name]}:{name}")
         return sys.modules.get(f"{package}.{name}", value)
 
     return get, lambda: sorted({*vars(sys.modules[package]), *modules})

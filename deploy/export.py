@@ -12,17 +12,13 @@ scores before and after.
 """
 
 import os
-from argparse import Namespace
 from collections.abc import Sequence
-from itertools import islice
-from pathlib import Path
 
 from common.command_line import CommandParser, path, run
+from common.dispatch import dispatch
 from common.errors import UsageError
 from deploy.answering import add_model_path
-from deploy.rows import TextRow, column_choices, read_rows
 from glue.arguments import add_task_file
-from glue.task_file import read_task_file
 
 MAX_INPUT_ROWS = 256  # of --input, that a graph is compared on
 
@@ -61,34 +57,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if (flags.data_dir or flags.task_file) and not flags.int8:
         raise UsageError("--data_dir and --task_file are for --int8")
     os.environ.setdefault("GLOG_minloglevel", "2")  # Paddle's notes on every graph it writes
-    from checkpoints.folder import digest_of
-    from deploy.model_loading import load_network
-    from inference.export import check_packages, check_target, export
-    from squad.windows import saved_cutting
-
-    check_target(Path(flags.save_inference_dir))
-    check_packages(flags.format)
-    folder, network, tokenizer = load_network(flags.model_path, flags.do_lower_case, flags.label_map)
-    target, finish = flags.save_inference_dir, None
-    if flags.int8:
-        if flags.task_file:
-            read_task_file(flags.task_file)
-        from deploy.quantization import quantizer
-
-        finish = quantizer(folder, network.config, flags.data_dir)
-    cutting = {f"qa_{name}": value for name, value in saved_cutting(folder).items()}
-    difference = export(
-        network, tokenizer, digest_of(folder), target, flags.format, _rows(flags), finish, cutting
-    )
-    print(f"{target}: {flags.format} graph; largest difference from the model {difference:.1e}")
-
-
-def _rows(flags: Namespace) -> list[TextRow]:
-    if not flags.input:
-        return []
-    names = [*column_choices("sentence"), *column_choices("question")]
-    choices = [flags.columns.split(",")] if flags.columns else names
-    return [row for _, row in islice(read_rows(flags.input, choices), MAX_INPUT_ROWS)]
+    dispatch("deploy.exporting:export", flags)
 
 
 if __name__ == "__main__":

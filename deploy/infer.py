@@ -13,6 +13,7 @@ line), .tsv (a header with the task's columns, or text and text_pair, or questio
 from collections.abc import Sequence
 
 from common.command_line import SWITCH, CommandParser, path, run
+from common.dispatch import dispatch
 from common.errors import UsageError
 from common.flags import add_lower_case
 from deploy.answering import add_flags, answer, check_flags
@@ -34,11 +35,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     check_flags(flags)
     if flags.use_gpu is False and flags.device == "gpu":
         raise UsageError("--use_gpu false and --device gpu contradict each other")
-    from deploy.model_loading import open_exported
-
-    device = "gpu" if flags.use_gpu else flags.device
-    model = open_exported(flags.model_dir, device, flags.max_seq_length, lower_case=flags.do_lower_case)
-    answer(model, flags)
+    settings = ("gpu" if flags.use_gpu else flags.device, flags.max_seq_length, 0, flags.do_lower_case)
+    answer(dispatch("deploy.model_loading:open_exported", flags.model_dir, *settings), flags)
 
 
 if __name__ == "__main__":

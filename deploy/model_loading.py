@@ -1,11 +1,9 @@
 """Opening what can answer: an exported folder, which needs neither training's code nor, with ONNX, Paddle;
-or a model folder, which runs in Paddle as it is."""
+or a model folder, which runs in Paddle as it is (``deploy/network_loading.py``)."""
 
 from pathlib import Path
 
-from checkpoints.folder import check_manifest, digest_of, open_checkpoint
-from checkpoints.registry import model_folder
-from checkpoints.tokenizer import tokenizer_of
+from common.dispatch import dispatch
 from common.errors import InputError
 from deploy.classification import ClassificationModel
 from deploy.model import Model
@@ -45,7 +43,8 @@ def load(
     True
     """
     if not is_exported(folder):
-        return open_model_folder(folder, device, max_seq_length, do_lower_case, label_map)
+        settings = (folder, device, max_seq_length, do_lower_case, label_map)
+        return dispatch("deploy.network_loading:open_model_folder", *settings)
     if label_map:
         raise InputError(f"label_map {label_map}: an exported folder knows its labels", path=folder)
     return open_exported(folder, device, max_seq_length, lower_case=do_lower_case)
@@ -61,48 +60,12 @@ def open_exported(
     """Open the model in an exported folder. threads: to compute with; 0: as the environment says."""
     exported = read_exported(folder)
     engine = open_engine(exported, device, threads)
-    return _model(engine, exported.folder, exported.tokenizer(lower_case), exported.digest, max_length)
+    return model_for(engine, exported.folder, exported.tokenizer(lower_case), exported.digest, max_length)
 
 
-def open_model_folder(
-    path: str | Path,
-    device: str = "cpu",
-    max_length: int | None = None,
-    lower_case: bool | None = None,
-    label_map: str | None = None,
+def model_for(
+    engine: Engine, folder: Path, tokenizer: Tokenizer, digest: str, max_length: int | None
 ) -> Model:
-    """Open the fine-tuned model in a model folder, or in ``best/`` of a run's, on the dynamic engine."""
-    if is_exported(path):
-        raise InputError("is an exported folder; deploy.infer answers with it", path=path)
-    from encoders.framework import select_device
-    from inference.network_engine import NetworkEngine
-
-    select_device(device)
-    folder, network, tokenizer = load_network(path, lower_case, label_map)
-    return _model(NetworkEngine(network), folder, tokenizer, digest_of(folder), max_length)
-
-
-def load_network(  # type: ignore[no-untyped-def]
-    path: str | Path, lower_case: bool | None = None, label_map: str | None = None
-):
-    """A fine-tuned model's folder, its network in evaluation mode, and its tokenizer."""
-    from checkpoints.network import load_classifier
-    from glue.model import named_labels
-    from squad import model as squad_model
-
-    folder = model_folder(path)
-    check_manifest(folder)
-    checkpoint = open_checkpoint(folder)
-    has_spans = bool(squad_model.saved_head(checkpoint).kind)
-    if has_spans and label_map:
-        raise InputError(f"answers questions and has no labels: --label_map {label_map}", path=folder)
-    if not has_spans:
-        checkpoint = checkpoint.with_config(named_labels(folder, checkpoint.config, label_map))
-    network = squad_model.load(checkpoint) if has_spans else load_classifier(checkpoint)
-    return folder, network, tokenizer_of(folder, checkpoint.config, lower_case)
-
-
-def _model(engine: Engine, folder: Path, tokenizer: Tokenizer, digest: str, max_length: int | None) -> Model:
     if engine.head == "sentence":
         return ClassificationModel(engine, tokenizer, digest, max_length)
     return QuestionModel(engine, tokenizer, digest, max_length, saved_cutting(folder))

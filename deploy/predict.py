@@ -8,6 +8,7 @@ Example:
 from collections.abc import Sequence
 
 from common.command_line import CommandParser, run
+from common.dispatch import dispatch
 from deploy.answering import add_flags, add_model_path, answer, check_flags
 
 
@@ -21,12 +22,8 @@ def make_parser() -> CommandParser:
 def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
     check_flags(flags)
-    from deploy.model_loading import open_model_folder
-
-    model = open_model_folder(
-        flags.model_path, flags.device, flags.max_seq_length, flags.do_lower_case, flags.label_map
-    )
-    answer(model, flags)
+    settings = (flags.device, flags.max_seq_length, flags.do_lower_case, flags.label_map)
+    answer(dispatch("deploy.network_loading:open_model_folder", flags.model_path, *settings), flags)
 
 
 if __name__ == "__main__":

@@ -17,11 +17,12 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 
 from common.command_line import CommandParser, count, count_or_0, path, run, seconds
+from common.dispatch import dispatch
 from common.errors import InputError, UsageError
 from common.flags import add_device, add_length, add_lower_case
 from common.text import read_text
 from deploy.client import TOKEN_VARIABLE
-from deploy.hosts import AllowedHosts, host_list
+from deploy.hosts import host_list
 
 # Flag → its kind, default and meaning.
 _NUMBERS: dict[str, tuple[Callable[[str], float], float, str]] = {
@@ -80,25 +81,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for package in ("fastapi", "httptools", "prometheus_client", "uvicorn"):
         if find_spec(package) is None:
             raise InputError(f"{package} is not installed: pip install -e '.[serve]'")
-    from deploy.app import Service
-    from deploy.batcher import Batching
-    from deploy.model_loading import open_exported
-    from deploy.schemas import Limits
-    from deploy.server import Server, bind, connections_allowed
-    from encoders.runtime import threads_to_use
-
-    connections = connections_allowed(flags.max_connections)
-    bound = bind(flags.host, flags.port)
-    threads = flags.threads or max(1, threads_to_use() // flags.workers)
-    model = open_exported(flags.model_dir, flags.device, flags.max_seq_length, threads, flags.do_lower_case)
-    model.answer([("a",) * model.texts[0]])  # opens the graph, before anybody asks
-    limits = Limits(
-        flags.max_inputs, flags.max_text_length, flags.max_body_size, flags.max_requests, flags.timeout
-    )
-    batching = Batching(flags.max_batch, flags.max_wait, flags.max_queue, flags.workers)
-    hosts = AllowedHosts(bound.getsockname()[0], (flags.host.lower(), *flags.allowed_hosts))
-    service = Service(model, limits, batching, token, hosts)
-    Server(service.app, bound, patience=2 * flags.timeout, connections=connections).run([bound])
+    dispatch("deploy.serving:serve", flags, token)
 
 
 def read_token(flags: Namespace) -> str | None:

@@ -8,6 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from common.dispatch import dispatch
 from common.python_api import arguments, parse, raising
 from glue import run_eval, run_glue, run_predict
 from glue.tasks import Task, register
@@ -83,7 +84,7 @@ def predict(
     predictions/RTE.tsv ['entailment', 'not_entailment'] True
     """
     flags = {"ckpt_path": model, "data_dir": data_dir, "output_dir": output_dir, "split": split, **settings}
-    return run_predict.predict_files(parse(run_predict.make_parser(), **_task(task), **flags))
+    return dispatch("glue.answering:predict_files", parse(run_predict.make_parser(), **_task(task), **flags))
 
 
 def evaluate(
@@ -110,7 +111,7 @@ def evaluate(
     True
     """
     flags = {**_task(task), "ckpt_path": model, "data_dir": data_dir, **settings}
-    return run_eval.evaluate(parse(run_eval.make_parser(), **flags))
+    return dispatch("glue.answering:evaluate", parse(run_eval.make_parser(), **flags))
 
 
 def _task(task: str | Task) -> dict[str, str]:

@@ -1,7 +1,9 @@
 """Fine-tuning on a sentence task, from the official files to a run's folder."""
 
 import dataclasses
+from argparse import Namespace
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +11,15 @@ from checkpoints.folder import write_model
 from checkpoints.labels import label_names
 from checkpoints.network import arrays_of
 from checkpoints.tokenizer import tokenizer_of
+from common.flags import set_workers
 from encoders.batching import Batch, Features
 from encoders.config import EncoderConfig
 from encoders.encoder import depth_rules
 from encoders.framework import paddle
 from encoders.heads import SentenceClassifier, sentence_loss
 from encoders.tokenizer import Tokenizer
-from glue.arguments import data_folder
-from glue.config import GlueRunConfig, GlueTrainingConfig
+from glue.arguments import chosen_task, data_folder
+from glue.config import GlueRunConfig, GlueTrainingConfig, preset_settings
 from glue.features import SplitFeatures, in_both_orders, load_split, targets_of
 from glue.model import config_for, naming_notes, prepare
 from glue.scoring import dev_scores, predict
@@ -24,13 +27,19 @@ from glue.task_file import record_of
 from glue.tasks import Task
 from inference.network_engine import tensors
 from training.regularization.r_drop import doubled, symmetric_kl
+from training.resolution import resolve_flags
 from training.run import FineTuningTask, run_training
 from training.run_result import RunResult
 from training.trainer import TrainingJob
 
 
-def fine_tune(config: GlueRunConfig) -> RunResult:
-    """Read, tokenise, train, evaluate, save; nothing is written before the model and the data are read."""
+def train(flags: Namespace) -> RunResult:
+    """Carry out ``glue.run_glue``: read, tokenise, train, evaluate, save; nothing is written before the model
+    and the data are read."""
+    set_workers(flags.num_workers)
+    task = chosen_task(flags)
+    flags.task_name = task.name
+    config = resolve_flags(GlueRunConfig, flags, partial(preset_settings, task=task))
     return run_training(config, SentenceTask(config))
 
 

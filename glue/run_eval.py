@@ -9,13 +9,11 @@ import sys
 if not __package__:  # started by path: import from this clone
     sys.path[0] = sys.path[0].rpartition("/")[0]
 
-import json
-from argparse import Namespace
 from collections.abc import Sequence
 
 from common.command_line import CommandParser, run
+from common.dispatch import dispatch
 from glue.arguments import add_checkpoint, add_common, add_task
-from glue.run_predict import predict
 
 
 def make_parser() -> CommandParser:
@@ -26,20 +24,8 @@ def make_parser() -> CommandParser:
     return parser
 
 
-def evaluate(flags: Namespace) -> dict[str, float]:
-    """The dev scores of the model that a command's flags name."""
-    checkpoint, splits, predictions = predict(flags, "dev")
-    from glue.scoring import dev_scores
-
-    return dev_scores(checkpoint.config, splits, predictions)
-
-
 def main(argv: Sequence[str] | None = None) -> None:
-    scores = evaluate(make_parser().parse_args(argv))
-    from encoders import distributed
-
-    if distributed.is_first():
-        print(json.dumps(scores))
+    dispatch("glue.answering:print_scores", make_parser().parse_args(argv))
 
 
 if __name__ == "__main__":

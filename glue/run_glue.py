@@ -14,13 +14,12 @@ if not __package__:  # started by path: import from this clone
     sys.path[0] = sys.path[0].rpartition("/")[0]
 
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING
 
 from common.command_line import CommandParser, path, run
-from common.flags import set_workers
-from glue.arguments import add_common, add_task, chosen_task
-from glue.config import PRESETS, GlueRunConfig, GlueTrainingConfig, preset_lines, preset_settings
+from common.dispatch import dispatch
+from glue.arguments import add_common, add_task
+from glue.config import PRESETS, GlueTrainingConfig, preset_lines
 from glue.runs import task_of_run
 from training.flags import (
     FLAGS_ELSEWHERE,
@@ -28,7 +27,6 @@ from training.flags import (
     add_run_flags,
     add_training_flags,
     parse_flags,
-    resolve_flags,
 )
 
 if TYPE_CHECKING:
@@ -65,12 +63,7 @@ def make_parser() -> CommandParser:
 def train(parser: CommandParser, argv: Sequence[str] | None) -> "RunResult":
     """Fine-tune as a command line says."""
     flags = parse_flags(parser, argv, lambda run: task_of_run(run) is not None)
-    set_workers(flags.num_workers)
-    from glue.fine_tuning import fine_tune
-
-    task = chosen_task(flags)
-    flags.task_name = task.name
-    return fine_tune(resolve_flags(GlueRunConfig, flags, partial(preset_settings, task=task)))
+    return dispatch("glue.fine_tuning:train", flags)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
+from common.dispatch import dispatch
 from common.errors import InputError
 
 if TYPE_CHECKING:
@@ -107,9 +108,9 @@ class Task:
         >>> glue.fine_tune(task, "convbert-mini", output_dir="runs/reviews", max_steps=2).metric
         'accuracy'
         """
-        from glue.task_file import make_task
-
-        return make_task(name, text, label, train, dev, test, labels, scores, regression)
+        return dispatch(
+            "glue.task_file:make_task", name, text, label, train, dev, test, labels, scores, regression
+        )
 
     @property
     def is_own(self) -> bool:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from common.dispatch import dispatch
 from inference.engine import Engine
 from inference.exported import ExportedModel, read_exported
 from inference.onnx_engine import OnnxEngine
@@ -18,6 +19,4 @@ def open_engine(folder: str | Path | ExportedModel, device: str = "cpu", threads
     exported = folder if isinstance(folder, ExportedModel) else read_exported(folder)
     if exported.format == "onnx":
         return OnnxEngine(exported, device, threads)
-    from inference.paddle_engine import PaddleEngine
-
-    return PaddleEngine(exported, device, threads)
+    return dispatch("inference.paddle_engine:PaddleEngine", exported, device, threads)

@@ -1,6 +1,5 @@
 """Commands that run one after the other in one process, which imports everything and opens its files once."""
 
-import importlib
 import json
 import os
 import sys
@@ -8,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from common.command_line import run
+from common.dispatch import dispatch
 from common.errors import InputError
 
 _PROJECT = Path(__file__).resolve().parents[1]
@@ -35,7 +35,7 @@ def last_line(output: str) -> str:
 def _run_chain(argv: Sequence[str] | None) -> None:
     for module, *flags in json.loads((argv or sys.argv[1:])[0]):
         try:
-            importlib.import_module(module).main(flags)
+            dispatch(f"{module}:main", flags)
         except InputError as error:
             raise InputError(f"{module}: {error}") from None
 

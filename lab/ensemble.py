@@ -10,14 +10,11 @@ included; but the best step of each run was chosen on all rows). Writes DIR/dev 
 files with their .npz.
 """
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 
 from common.command_line import CommandParser, count, path, run
-from common.errors import InputError
-from glue.arguments import add_data_dir, add_task, data_folder
-from glue.tasks import TASKS
+from common.dispatch import dispatch
+from glue.arguments import add_data_dir, add_task
 
 
 def make_parser() -> CommandParser:
@@ -35,19 +32,7 @@ def make_parser() -> CommandParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    flags = make_parser().parse_args(argv)
-    from glue.predictions import write_predictions
-    from lab.ensemble_io import build_ensemble, describe_ensemble
-    from lab.trial_store import DONE, read_results
-
-    task = TASKS[flags.task_name]
-    results = [r for r in read_results(flags.runs) if r.task == task.name and r.status == DONE]
-    if not results:
-        raise InputError(f"no {task.name} run of a sweep is done", path=flags.runs)
-    ensemble = build_ensemble(task, results, data_folder(flags.data_dir), flags.size, flags.methods)
-    for split, parts in ensemble.predictions.items():
-        write_predictions(Path(flags.output_dir) / split, parts)
-    print(json.dumps({"task": task.name, **describe_ensemble(ensemble, Path(flags.runs))}, indent=2))
+    dispatch("lab.ensemble_io:write_ensemble", make_parser().parse_args(argv))
 
 
 if __name__ == "__main__":

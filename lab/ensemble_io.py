@@ -1,6 +1,8 @@
 """The done runs of a task → one set of predictions for both splits: read, chosen, combined."""
 
 import hashlib
+import json
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +13,10 @@ import numpy as np
 from common.errors import InputError
 from common.files import sha256_of
 from common.provenance import Provenance, difference, recorded_digest
+from glue.arguments import data_folder
 from glue.data import find_file, read_gold
-from glue.predictions import SplitPredictions, npz_path
-from glue.tasks import Split, Task
+from glue.predictions import SplitPredictions, npz_path, write_predictions
+from glue.tasks import TASKS, Split, Task
 from lab.ensemble_selection import (
     Choice,
     EnsembleSelector,
@@ -22,7 +25,7 @@ from lab.ensemble_selection import (
     predicted_values,
     score_splits,
 )
-from lab.trial_store import TrialResult, predictions_folder
+from lab.trial_store import DONE, TrialResult, predictions_folder, read_results
 from submission.manifest import run_details
 
 SPLITS = ("dev", "test")
@@ -159,3 +162,15 @@ def constant_predictions(task: Task, kind: str, counts: Sequence[int]) -> list[S
         logits = np.tile(np.array(row, dtype=np.float32), (rows, 1))
         parts.append(SplitPredictions(task, split, logits, task.labels, Provenance("constant")))
     return parts
+
+
+def write_ensemble(flags: Namespace) -> None:
+    """Carry out ``lab.ensemble``."""
+    task = TASKS[flags.task_name]
+    results = [r for r in read_results(flags.runs) if r.task == task.name and r.status == DONE]
+    if not results:
+        raise InputError(f"no {task.name} run of a sweep is done", path=flags.runs)
+    ensemble = build_ensemble(task, results, data_folder(flags.data_dir), flags.size, flags.methods)
+    for split, parts in ensemble.predictions.items():
+        write_predictions(Path(flags.output_dir) / split, parts)
+    print(json.dumps({"task": task.name, **describe_ensemble(ensemble, Path(flags.runs))}, indent=2))

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from common.command_line import CommandParser, path, run
+from common.dispatch import dispatch
 from common.errors import InputError, UsageError
 from common.files import atomic_folder, sha256_of, write_text
 from common.json_files import read_json_lines, read_json_object
@@ -31,6 +32,7 @@ from common.messages import say
 from common.tables import add_format, render
 from glue.arguments import add_data_dir, data_folder
 from glue.tasks import TASKS, find_task, known_tasks
+from submission.manifest import manifest_path, predictions_path
 
 _LINES, _MANIFEST = "history.jsonl", "submission.manifest.json"
 _MOST_POINTS = 100  # of a score; averages are fractions
@@ -138,8 +140,6 @@ def _write(folder: Path, events: Sequence[Mapping[str, Any]], kind: str, digest:
 
 
 def _add(flags: Namespace, folder: Path, events: list[dict[str, Any]]) -> None:
-    from submission.manifest import manifest_path, predictions_path
-
     archive, digest = Path(flags.add), sha256_of(flags.add)
     beside = manifest_path(archive)
     manifest = read_json_object(beside)
@@ -194,9 +194,7 @@ def _answers(events: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]
 
 def _compare(after: Path, before: Path, event: Mapping[str, Any], data: Path) -> None:
     """Print what a submission has over one before it, that of an event of the history."""
-    from lab.significance import compare_submissions
-
-    gain = compare_submissions(before, after, data)
+    gain = dispatch("lab.significance:compare_submissions", before, after, data)
     low, high = gain.interval
     points, source = gain.expected, "points expected"
     if points is None:

@@ -17,13 +17,16 @@ from typing import Any
 from pandas import DataFrame
 
 from common.json_files import read_json_object
+from common.messages import say
 from common.python_api import make_callable
+from common.tables import render
 from glue.runs import read_runs
 from glue.tasks import position, task_named
 from lab.trial_store import DONE, FAILED, SKIPPED, STOPPED, TrialResult, read_results
 from training.run_state import read_run_state
 
 UNFINISHED = "unfinished"
+_SCORES = ["best", "median", "mean", "deviation"]
 _COLUMNS = ("task", "configuration", "seed", "run", "folder", "status", "message", "model", "step", "main")
 
 
@@ -121,6 +124,22 @@ def summarise(table: DataFrame) -> DataFrame:
         summary[status] = (table["status"] == status).groupby(table["configuration"]).sum()
     summary["models"] = done["model"].nunique()
     return summary.fillna({"runs": 0, "models": 0}).astype({"runs": int, "models": int}).reset_index()
+
+
+def print_summary(trials: DataFrame, form: str = "text") -> None:
+    """Print a row for each configuration, scores in percent; on stderr what to know of them."""
+    summary = summarise(trials)
+    is_best = summary["best"] == summary.groupby("task")["best"].transform("max")
+    table = summary.drop(columns=["task", "models"])
+    table[_SCORES] *= 100
+    table.insert(3, "best of task", is_best.map({True: "*", False: ""}))
+    print(render(table, form))
+    if ((summary["runs"] > 0) & (summary[STOPPED] > 0)).any():
+        say("note: trials that were stopped early were below the median: without them the others flatter")
+    for name, models in zip(summary["configuration"], summary["models"], strict=True):
+        if models > 1:
+            began = f"its runs began with {models} models"
+            say(f"note: {name}: {began}, whose differences the deviation includes")
 
 
 make_callable(__name__, results)

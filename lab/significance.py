@@ -9,6 +9,7 @@ itself, and the tasks' differences are averaged as the leaderboard averages scor
 """
 
 import re
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +20,14 @@ from pandas import DataFrame, Series
 
 from common.errors import InputError
 from common.json_files import read_json_object
-from glue.compare import resample
+from common.messages import say
+from common.tables import render
+from glue.file_scoring import resample
 from glue.tasks import TASKS, Task
 from lab.ensemble_io import gold_values
 from lab.ensemble_selection import score_splits
-from lab.results import done_runs
+from lab.results import done_runs, print_summary, trials_table
+from lab.trial_store import read_results
 from metrics.bootstrap import compare_scores
 from metrics.prediction_file import Form, read_predictions
 
@@ -31,6 +35,28 @@ ALL_TASKS = "all tasks"
 _LEVEL, _ROUNDING = 0.05, 1e-9
 _FROM_TASK = re.compile(rf"-from-({'|'.join(TASKS)})(?=-|$)")
 _RESAMPLES, _SEED = 2000, 42
+
+
+def print_results(flags: Namespace) -> None:
+    """Carry out ``lab.selection``."""
+    results = read_results(flags.runs)
+    if not results:
+        raise InputError("no trials of a sweep; python -m lab.sweep makes some", path=flags.runs)
+    trials = trials_table(results)
+    if flags.against is None:
+        print_summary(trials, flags.format)
+        return
+    compared = compare_configurations(trials, flags.against)
+    if flags.format not in ("csv", "json"):
+        print_summary(trials, flags.format)
+        print()
+    for key in ("mean", "low", "high"):
+        compared[key] *= 100
+    compared = compared.rename(columns={"configuration": f"minus {flags.against}"})
+    print(render(compared, flags.format, {"mean": "+.2f", "low": "+.2f", "high": "+.2f", "p": ".3f"}))
+    for task in trials["task"].unique():
+        if task not in set(compared["task"]):
+            say(f"{task}: nothing to compare with {flags.against}")
 
 
 def compare_configurations(table: DataFrame, against: str) -> DataFrame:

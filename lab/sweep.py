@@ -30,26 +30,19 @@ beside it records how it ended. Finished trials are not run again; a failed one 
 sweep, and blocks only those that begin with it. Exit 1 if any failed.
 """
 
-import os
-from argparse import Namespace
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.command_line import CommandParser, count, path, run
-from common.errors import InputError
+from common.dispatch import dispatch
 from common.flags import add_device
-from common.messages import say
 from common.python_api import make_callable, parse
 from common.tables import add_format
-from glue.arguments import add_data_dir, data_folder
+from glue.arguments import add_data_dir
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-
-    from lab.scheduling import Runner
-    from lab.trial_store import Outcome
 
 
 def make_parser() -> CommandParser:
@@ -106,102 +99,12 @@ def sweep(
     >>> list(zip(table["run"], table["status"]))
     [('rte/mini-seed1', 'done')]
     """
-    table, outcomes = _run(parse(make_parser(), plan=plan, runs=runs, data_dir=data_dir, **settings))
-    _raise_for_failures(outcomes)
-    return table
+    flags = parse(make_parser(), plan=plan, runs=runs, data_dir=data_dir, **settings)
+    return dispatch("lab.sweeping:sweep_plan", flags)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    flags = make_parser().parse_args(argv)
-    table, outcomes = _run(flags)
-    if len(table):
-        from lab.selection import print_summary
-
-        print_summary(table, flags.format)
-    _raise_for_failures(outcomes)
-
-
-def _run(flags: Namespace) -> "tuple[DataFrame, Mapping[str, Outcome]]":
-    """The table of the trials and what became of each now; empty after a dry run, which prints its table."""
-    if flags.dry_run:
-        _set_threads(flags)
-    from common.locks import Lock
-    from glue.tasks import task_named
-    from lab.plan import trials_of
-    from lab.plan_file import read_plan
-    from lab.progress import Progress
-    from lab.results import trials_table
-    from lab.scheduling import Sweep
-    from lab.search import suggest
-    from lab.trial_config import TrialResolver
-    from lab.trial_store import readable_results
-
-    plan = read_plan(flags.plan)
-    trials = trials_of(plan)
-    official = [task for task in map(task_named, plan.tasks) if not task.is_own]
-    data = data_folder(flags.data_dir).resolve() if official else Path()
-    runs = Path(flags.runs).resolve()
-    resolver = TrialResolver(runs, data, flags.device, plan.stop_early, flags.keep == "all")
-    planned = Sweep(trials, resolver, suggest)
-    _report_missing_files([trial.task for trial in trials], data)
-    if flags.dry_run:
-        from lab.estimate import dry_run_lines
-
-        planned.check()
-        lines, failed = dry_run_lines(planned, flags.workers or 1)
-        print("\n".join(lines))
-        if failed:
-            raise InputError(f"{failed} of {len(trials)} trials cannot be run", path=flags.plan)
-        return trials_table([]), {}
-    runs.mkdir(parents=True, exist_ok=True)
-    with Lock(runs / ".lock"), Progress(trials, runs) as progress, closing(_runner(flags)) as runner:
-        planned.check()
-        outcomes = planned.run(runner, progress)
-    return trials_table(readable_results(runs, [trial.name for trial in trials])), outcomes
-
-
-def _set_threads(flags: Namespace) -> None:
-    """Take the threads of a worker, as a trial will; before Paddle is imported, which reads them once."""
-    from lab.local import worker_slots
-
-    threads = worker_slots(flags.workers or 1, flags.device)[0].threads
-    os.environ["OMP_NUM_THREADS"] = str(flags.threads if flags.engine == "ray" else threads)
-
-
-def _report_missing_files(tasks: Sequence[str], data: Path) -> None:
-    """Say which test files are missing; a sweep goes on without them."""
-    from glue.data import find_file
-    from glue.tasks import task_named
-
-    for task in dict.fromkeys(tasks) if data.is_dir() else []:
-        for split in filter(lambda split: split.kind == "test", task_named(task).splits):
-            try:
-                find_file(data, split)
-            except InputError as error:
-                say(f"note: {error}; no test rows of {task} are predicted")
-
-
-def _runner(flags: Namespace) -> "Runner":
-    if flags.engine == "ray":
-        from lab.cluster import RayRunner
-
-        return RayRunner(flags.ray_address, flags.workers, flags.threads, flags.device)
-    from lab.local import LocalRunner, worker_slots
-
-    return LocalRunner(worker_slots(flags.workers or 1, flags.device))
-
-
-def _raise_for_failures(outcomes: Mapping[str, "Outcome"]) -> None:
-    from lab.trial_store import FAILED, SKIPPED
-
-    failed = {name: outcome for name, outcome in outcomes.items() if outcome.status == FAILED}
-    skipped = sum(outcome.status == SKIPPED for outcome in outcomes.values())
-    for name, outcome in failed.items():
-        say(f"{name}: {outcome.message}")
-    if failed:
-        counts = f"{len(failed)} of {len(outcomes)} trials failed"
-        counts += f", and {skipped} skipped for want of them" if skipped else ""
-        raise InputError(f"{counts}; sweep again to try them again")
+    dispatch("lab.sweeping:sweep_plan", make_parser().parse_args(argv), is_printed=True)
 
 
 make_callable(__name__, sweep)

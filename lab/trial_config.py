@@ -8,6 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from checkpoints.folder import digest_of, read_config
+from checkpoints.registry import resolve
 from common.errors import InputError
 from common.files import sha256_of
 from common.json_files import read_json_object
@@ -68,8 +70,6 @@ class TrialResolver:
         source: the model that a transfer begins with; None for the trial's checkpoint. suggested: the
         settings that a search suggests. peers: the trials of the task.
         """
-        from checkpoints.folder import read_config
-
         model, seed = self.checkpoint_folder(trial), {} if trial.seed is None else {"seed": trial.seed}
         values = {
             **trial.settings, **suggested, **seed, "task_name": trial.task, "preset": trial.preset,
@@ -88,8 +88,6 @@ class TrialResolver:
 
     def checkpoint_folder(self, trial: Trial) -> Path:
         """The folder that a trial's checkpoint names; fetched if it is a published one."""
-        from checkpoints.registry import resolve
-
         return Path(self._once(resolve, trial.checkpoint.model)).resolve()
 
     def difference(self, config: TrialConfig) -> str:
@@ -98,8 +96,6 @@ class TrialResolver:
         Raises:
             InputError: Its ``args.json``, the model or an official file cannot be read.
         """
-        from checkpoints.folder import digest_of
-
         path, run, task = config.folder / ARGS, config.run, config.task
         if not path.is_file():
             return ""

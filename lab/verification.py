@@ -17,6 +17,8 @@ from glue.arguments import data_folder
 from glue.data_files import locate
 from glue.predictions import SplitPredictions
 from glue.runs import read_run_scores
+from glue.scoring import load_splits, predict_splits
+from glue.task_model import TaskModel
 from glue.tasks import TASKS, Split, Task, submission_files
 from inference.tie_breaking import near_tie, tie_margin
 from lab.ensemble_io import combined_digest, constant_predictions, stack_logits
@@ -150,9 +152,6 @@ class _Verifier:
         return files
 
     def _predict_again(self, task: Task, member: Mapping[str, Any]) -> list[SplitPredictions]:
-        from glue.scoring import load_splits, predict_splits
-        from glue.task_model import TaskModel
-
         digest, run = str(member.get("checkpoint_digest")), str(member.get("run") or "")
         folder = self.folders.get(digest)
         if folder is None:

@@ -1,6 +1,7 @@
 """Pre-training, from ``train.data`` to a run's folder."""
 
 import dataclasses
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +11,43 @@ from encoders import distributed
 from encoders.config import EncoderConfig
 from encoders.tokenizer import Tokenizer
 from pretraining.batches import epoch_batches, held_out_batches
-from pretraining.config import METRIC_FOR_BEST, DetectionConfig, DistillationConfig, PretrainingRunConfig
+from pretraining.config import (
+    METRIC_FOR_BEST,
+    OBJECTIVES,
+    DetectionConfig,
+    DistillationConfig,
+    PretrainingRunConfig,
+    preset_settings,
+)
 from pretraining.corpus import corpus_path
 from pretraining.distillation import Distillation, make_distillation
 from pretraining.examples import load_examples
 from pretraining.model_folder import fill_pretrained, write_encoder, write_pretrained
+from pretraining.network import read_network, resolve_sources
 from pretraining.replaced_tokens import Detection, make_detection
 from pretraining.shards import Shards
 from training.layer_decay import scales
+from training.resolution import check_model_type
 from training.run import TrainingTask, run_training
+from training.run_config import resolve_run
 from training.run_result import RunResult
 from training.trainer import TrainingJob
 
 
-def pre_train(config: PretrainingRunConfig, encoder: EncoderConfig, tokenizer: Tokenizer) -> RunResult:
-    """Read, tokenise, train, evaluate, save; nothing but the cache is written before all is read."""
+def train(flags: Namespace) -> RunResult:
+    """Carry out ``pretraining.run_pretrain``: read, tokenise, train, evaluate, save; nothing but the cache is
+    written before all is read."""
+    sources = resolve_sources(flags.model_name_or_path, flags.init_from_ckpt, flags.tokenizer, flags.teacher)
+    encoder, tokenizer = read_network(**sources, lower_case=flags.do_lower_case)
+    check_model_type(flags.model_type, encoder, sources["model_name_or_path"])
+    config = resolve_run(
+        PretrainingRunConfig,
+        {**vars(flags), **sources, "embeddings": flags.embeddings or ""},
+        encoder,
+        lambda _, network: preset_settings(flags.objective, network),
+        flags.begun,
+        OBJECTIVES[flags.objective],
+    )
     return run_training(config, PretrainingTask(config, encoder, tokenizer))
 
 

@@ -23,24 +23,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from common.command_line import CommandParser, path, run
+from common.dispatch import dispatch
 from common.errors import UsageError
 from common.flags import add_device, add_lower_case
-from pretraining.config import (
-    OBJECTIVES,
-    PretrainingConfig,
-    PretrainingRunConfig,
-    preset_lines,
-    preset_settings,
-    refuse_foreign,
-)
-from training.flags import (
-    add_config_flags,
-    add_output_flags,
-    add_training_flags,
-    check_model_type,
-    parse_flags,
-)
-from training.run_config import resolve_run
+from pretraining.config import OBJECTIVES, PretrainingConfig, preset_lines, refuse_foreign
+from training.flags import add_config_flags, add_output_flags, add_training_flags, parse_flags
 
 
 def make_parser() -> CommandParser:
@@ -113,22 +100,7 @@ def _add_sources(parser: CommandParser) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     flags = parse_flags(make_parser(), argv, lambda run: run["task_name"] in OBJECTIVES)
     _check_usage(vars(flags))
-    from pretraining.network import read_network, resolve_sources
-
-    sources = resolve_sources(flags.model_name_or_path, flags.init_from_ckpt, flags.tokenizer, flags.teacher)
-    encoder, tokenizer = read_network(**sources, lower_case=flags.do_lower_case)
-    check_model_type(flags.model_type, encoder, sources["model_name_or_path"])
-    config = resolve_run(
-        PretrainingRunConfig,
-        {**vars(flags), **sources, "embeddings": flags.embeddings or ""},
-        encoder,
-        lambda _, network: preset_settings(flags.objective, network),
-        flags.begun,
-        OBJECTIVES[flags.objective],
-    )
-    from pretraining.pre_training import pre_train
-
-    pre_train(config, encoder, tokenizer).print_outcome(part="encoder")
+    dispatch("pretraining.pre_training:train", flags).print_outcome(part="encoder")
 
 
 def _check_usage(given: dict[str, Any]) -> None:

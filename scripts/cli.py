@@ -11,7 +11,6 @@ same flags and have the same exit codes. To complete names with the tab key in b
 """
 
 import ast
-import importlib
 import os
 import runpy
 import sys
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from common import command_line
+from common.dispatch import dispatch
 from common.errors import UsageError
 from common.messages import did_you_mean
 from glue.tasks import TASKS
@@ -85,7 +85,7 @@ def completions(line: str) -> list[str]:
     if words:
         if words[0] not in MODULES:
             return []
-        actions = importlib.import_module(MODULES[words[0]]).make_parser()._option_string_actions
+        actions = dispatch(f"{MODULES[words[0]]}:make_parser")._option_string_actions
         flag = next((word for word in reversed(words) if word.startswith("-")), "")
         action, candidates = actions.get(flag), actions
         if flag == words[-1] == "--task_name":
@@ -114,16 +114,13 @@ def summary(module: str) -> str:
 
 def versions() -> list[str]:
     """This project's version, those of the packages that decide results, and the processor."""
-    from common.provenance import code_version
-    from encoders.runtime import processor
-
-    lines = [f"{NAME} {code_version()}"]
+    lines = [f"{NAME} {dispatch('common.provenance:code_version')}"]
     for package in _PACKAGES:
         try:
             lines.append(f"{package} {version(package)}")
         except PackageNotFoundError:
             continue
-    chip, python = processor(), sys.version.split()[0]
+    chip, python = dispatch("encoders.runtime:processor"), sys.version.split()[0]
     return [*lines, f"Python {python}", f"processor {chip['model']}", f"features {chip['features']}"]
 
 

@@ -17,13 +17,13 @@ from pathlib import Path
 
 import submission
 from common.command_line import CommandParser, path, run, tolerance
+from common.dispatch import dispatch
 from common.errors import InputError
 from common.files import write_text
 from common.messages import say
 from encoders.runtime import usable_cores
 from glue import summary
 from glue.tasks import TASKS, task_name
-from lab import report
 from lab.command_chain import chain_command, chain_environment, last_line
 from scripts.make_sample import MODEL_FOLDER, ROWS, best_possible_scores, score_line, write_sample
 from submission.check import main as check
@@ -69,7 +69,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     summary.main([str(folder)])
     print(score_line(best_possible_scores(data)))
     page = folder / "report.html"
-    write_text(page, report.page(folder, data, archive if archive.is_file() else None))
+    zipped = archive if archive.is_file() else None
+    write_text(page, dispatch("lab.report_page:page", folder, data, zipped))
     print(f"\n{page}: all of it on one page")
     if not flags.tasks:
         print(f"{archive} is packed and checked")

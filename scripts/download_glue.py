@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from checkpoints.download import Source, fetch
 from common.cache import make_dir
 from common.command_line import CommandParser, path, run
 from common.errors import InputError
@@ -87,8 +88,6 @@ def files_of(task: Task) -> dict[str, list[str]]:
 
 def download(folder: str, files: list[str], data_dir: Path, server: str = SERVER) -> None:
     """Make sure that a folder's files are in data_dir. Whatever goes wrong is an InputError."""
-    from checkpoints.download import Source, fetch
-
     folder_path = data_dir / folder
     if all((folder_path / name).is_file() for name in files):
         print(f"{folder_path}: is there already", file=sys.stderr)

@@ -9,6 +9,7 @@ Every file is checked against its published MD5. Prints each file's path.
 from collections.abc import Sequence
 from pathlib import Path
 
+from checkpoints.download import Source, fetch
 from common.cache import make_dir
 from common.command_line import CommandParser, path, run
 
@@ -34,8 +35,6 @@ def make_parser() -> CommandParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
-    from checkpoints.download import Source, fetch
-
     data_dir = Path(flags.data_dir) if flags.data_dir else make_dir("squad")
     for name, digest in MD5.items():
         if not flags.version or any(f"v{version}." in name for version in flags.version):

@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from common.command_line import CommandParser, count, path, run, tolerance
+from common.dispatch import dispatch
 from common.errors import InputError, UsageError
 from common.files import sha256_of, write_text
 from common.messages import say
@@ -111,8 +112,6 @@ def best_possible_scores(folder: str | Path, rows: int = ROWS, seed: int = 0) ->
 
 
 def _score_of_rules(task: Task, folder: str | Path, rules: str) -> float:
-    from metrics.task_scores import score_task
-
     def labels(data: str | Path, split: Split) -> "np.ndarray":
         return task.values_of([str(label) for label in read_gold(task, split, find_file(data, split))])
 
@@ -120,7 +119,8 @@ def _score_of_rules(task: Task, folder: str | Path, rules: str) -> float:
     for split in task.of_kind("dev"):
         known = labels(rules, split)
         parts.append((labels(folder, split), (3 * known / 5).round() if task.is_regression else known))
-    return score_task(task, parts)["main"]
+    scores: dict[str, float] = dispatch("metrics.task_scores:score_task", task, parts)
+    return scores["main"]
 
 
 def _texts(rows: int, seed: int, shuffle_train_labels: bool, label_noise: float) -> Iterator[tuple[str, str]]:

@@ -1,10 +1,12 @@
 """Answering a file's questions with a fine-tuned model, without training."""
 
 import dataclasses
+import json
+from argparse import Namespace
 from pathlib import Path
 
-from checkpoints.folder import check_length, check_pairs, open_checkpoint
-from checkpoints.registry import model_folder
+from checkpoints.folder import check_length, check_pairs, open_checkpoint, read_config
+from checkpoints.registry import model_folder, resolve
 from checkpoints.tokenizer import tokenizer_of
 from common.errors import InputError
 from common.files import write_json
@@ -14,14 +16,26 @@ from encoders import distributed
 from encoders.framework import select_device
 from squad import model as span_model
 from squad.answers import Answers, write_answers
-from squad.config import SquadRunConfig
+from squad.config import ANSWERING, SquadRunConfig, SquadTrainingConfig, official_file
 from squad.data import Dataset
 from squad.prediction import answer_windows, cut_windows, dev_scores, read_questions
+from squad.windows import saved_cutting
+from training.config import read_config_file
+from training.config import resolve as resolve_settings
+from training.resolution import check_model_type
 from training.run_state import ARGS, SCORES
 
 
-def predict(config: SquadRunConfig) -> Answers:
-    """Answer a file's questions and write the answers, and ``scores.json`` where no run has left one."""
+def print_scores(flags: Namespace) -> None:
+    answers = answer(flags)
+    if distributed.is_first() and answers.data.has_answers:
+        print(json.dumps(dev_scores(answers), indent=2))
+
+
+def answer(flags: Namespace) -> Answers:
+    """Carry out ``squad.run_squad --do_predict``: answer a file's questions and write the answers, and
+    ``scores.json`` where no run has left one."""
+    config = answering_config(flags)
     training, folder = config.training, model_folder(config.model_name_or_path)
     checkpoint = open_checkpoint(folder)
     encoder = checkpoint.config
@@ -48,6 +62,27 @@ def predict(config: SquadRunConfig) -> Answers:
         write_answers(answers, target)
         _write_scores(target, answers)
     return answers
+
+
+def answering_config(flags: Namespace) -> SquadRunConfig:
+    """What the flags ask for; windows are cut as in training unless a flag says otherwise."""
+    folder = str(model_folder(resolve(flags.model_name_or_path)))
+    encoder = read_config(folder)
+    check_model_type(flags.model_type, encoder, folder)
+    settings = read_config_file(flags.config, SquadTrainingConfig)
+    idle = [name for name in settings if name not in ANSWERING]
+    if idle:
+        say(f"{flags.config}: of training, and has no part here: {', '.join(idle)}")
+    length = encoder.max_seq_length or min(SquadTrainingConfig.max_seq_length, encoder.max_tokens)
+    as_trained = {"max_seq_length": length, **saved_cutting(folder)}
+    training = resolve_settings(SquadTrainingConfig, vars(flags), settings, as_trained)
+    kept = ("output_dir", "device", "eval_batch_size", "do_lower_case", "version_2_with_negative")
+    return SquadRunConfig(
+        training=training,
+        model_name_or_path=folder,
+        predict_file=official_file(flags, "predict_file"),
+        **{name: getattr(flags, name) for name in kept},
+    )
 
 
 def _read_as_trained(config: SquadRunConfig, trained_for: str, folder: Path) -> Dataset:

@@ -3,6 +3,7 @@
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
+from common.dispatch import dispatch
 from common.python_api import arguments, raising
 from squad import run_squad
 
@@ -39,7 +40,7 @@ def fine_tune(
     """
     files = {"train_file": train_file, "predict_file": predict_file, "output_dir": output_dir}
     values = {"model_name_or_path": model, "do_train": True, **files, **settings}
-    return run_squad.train(_parse(values))
+    return dispatch("squad.fine_tuning:train", _parse(values))
 
 
 def predict(
@@ -65,7 +66,8 @@ def predict(
     True
     """
     values = {"model_name_or_path": model, "predict_file": predict_file, "output_dir": output_dir}
-    return run_squad.answer(_parse({**values, "do_predict": True, **settings})).predictions()
+    answers = dispatch("squad.answering:answer", _parse({**values, "do_predict": True, **settings}))
+    return answers.predictions()
 
 
 def _parse(values: dict[str, Any]) -> Any:

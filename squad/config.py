@@ -3,10 +3,13 @@
 The head of the ConvBERT authors is ``--qa_head joint``.
 """
 
+from argparse import Namespace
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from common.errors import UsageError
+from common.cache import cache_dir
+from common.errors import InputError, UsageError
 from encoders.config import EncoderConfig
 from training.config import FineTuningConfig, field
 from training.published import RECIPES, describe_preset, settings_of
@@ -89,3 +92,19 @@ def preset_settings(preset: str, config: EncoderConfig) -> dict[str, Any]:
 def preset_lines() -> list[str]:
     """What each preset sets, for people."""
     return [line for name, settings in PRESETS.items() for line in describe_preset(name, settings)]
+
+
+def as_flags(names: Sequence[str]) -> str:
+    return ", ".join(f"--{name}" for name in names)
+
+
+def official_file(flags: Namespace, part: str) -> str:
+    """The file a flag names, else the official one in the download cache; InputError if it is not there."""
+    if getattr(flags, part):
+        return str(getattr(flags, part))
+    version = "2.0" if flags.version_2_with_negative else "1.1"
+    path = cache_dir() / "squad" / f"{'train' if part == 'train_file' else 'dev'}-v{version}.json"
+    if not path.is_file():
+        fetching = "fetch the official files with `python -m scripts.download_squad`"
+        raise InputError(f"no such file; {fetching}, or name one with --{part}", path=path)
+    return str(path)

@@ -27,6 +27,7 @@ from common.files import write_text
 from common.json_files import read_json_object
 from common.messages import say
 from common.python_api import arguments, make_callable, raising
+from squad.curves import draw, precision_recall
 from squad.data import read_golds
 from squad.official import Golds, always_null, need_all, score_v11, score_v20
 
@@ -158,8 +159,6 @@ def _draw(
     golds: Golds, predictions: dict[str, str], no_answer: dict[str, float], flags: Namespace
 ) -> dict[str, float]:
     """Write the pictures → the average precisions."""
-    from squad.curves import draw, precision_recall
-
     try:
         curves = precision_recall(golds, predictions, no_answer)
     except InputError as error:

@@ -1,10 +1,11 @@
 """Fine-tuning on SQuAD, from the official files to a run's folder."""
 
+from argparse import Namespace
 from typing import Any
 
 from checkpoints.folder import check_manifest, check_pairs
 from checkpoints.tokenizer import tokenizer_of
-from common.errors import InputError
+from common.errors import InputError, UsageError
 from common.files import sha256_of
 from encoders import distributed
 from encoders.batching import Batch
@@ -13,11 +14,12 @@ from encoders.span_heads import SpanModel, span_loss
 from inference.network_engine import tensors
 from squad import model as span_model
 from squad.answers import ANSWER_FILES, write_answers
-from squad.config import SquadRunConfig
+from squad.config import SquadRunConfig, as_flags, official_file, preset_settings
 from squad.data import Dataset
 from squad.prediction import answer_windows, cut_windows, dev_scores, format_scores, read_questions
 from squad.windows import label
 from training.regularization.r_drop import doubled, symmetric_kl
+from training.resolution import resolve_flags
 from training.run import FineTuningTask, run_training
 from training.run_folder import RunFolder
 from training.run_log import LOG
@@ -25,9 +27,21 @@ from training.run_result import RunResult
 from training.trainer import TrainingJob
 
 
-def fine_tune(config: SquadRunConfig) -> RunResult:
-    """Read, cut into windows, train, evaluate, save; with do_predict the best model's answers are written."""
+def train(flags: Namespace) -> RunResult:
+    """Carry out ``run_squad --do_train``: read, cut into windows, train, evaluate, save; with do_predict the
+    best model's answers are written."""
+    config = training_config(flags)
     return run_training(config, SpanTask(config))
+
+
+def training_config(flags: Namespace) -> SquadRunConfig:
+    """What the flags of a training, the config file and the preset say together."""
+    files = {part: official_file(flags, part) for part in ("train_file", "predict_file")}
+    config = resolve_flags(SquadRunConfig, Namespace(**{**vars(flags), **files}), preset_settings)
+    idle = [name for name in ("beam_size", "answerable_weight") if name in flags]
+    if idle and config.training.qa_head != "joint":
+        raise UsageError(f"{as_flags(idle)}: of the joint head; give --qa_head joint")
+    return config
 
 
 class SpanTask(FineTuningTask):

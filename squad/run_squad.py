@@ -18,37 +18,15 @@ import sys
 if not __package__:  # started by path: import from this clone
     sys.path[0] = sys.path[0].rpartition("/")[0]
 
-import json
 from argparse import Namespace
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from common.cache import cache_dir
 from common.command_line import CommandParser, path, run
-from common.errors import InputError, UsageError
+from common.dispatch import dispatch
 from common.flags import add_machine_flags, set_workers
-from common.messages import say
-from squad.config import (
-    ANSWERING,
-    PRESETS,
-    SquadRunConfig,
-    SquadTrainingConfig,
-    preset_lines,
-    preset_settings,
-)
-from training.config import field_names, read_config_file, resolve
-from training.flags import (
-    add_output_flags,
-    add_run_flags,
-    add_training_flags,
-    check_model_type,
-    parse_flags,
-    resolve_flags,
-)
-
-if TYPE_CHECKING:
-    from squad.answers import Answers
-    from training.run_result import RunResult
+from squad.config import ANSWERING, PRESETS, SquadTrainingConfig, as_flags, preset_lines
+from training.config import field_names
+from training.flags import add_output_flags, add_run_flags, add_training_flags, parse_flags
 
 _OF_TRAINING = ("train_file", "preset", "resume", "overwrite_output_dir", "from_scratch")
 
@@ -95,31 +73,12 @@ def parse(parser: CommandParser, argv: Sequence[str] | None) -> Namespace:
     return flags
 
 
-def train(flags: Namespace) -> "RunResult":
-    """Fine-tune as the flags say."""
-    from squad.fine_tuning import fine_tune
-
-    return fine_tune(training_config(flags))
-
-
-def answer(flags: Namespace) -> "Answers":
-    """Answer --predict_file with a trained model."""
-    from squad.answering import predict
-
-    return predict(answering_config(flags))
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     flags = parse(make_parser(), argv)
     if flags.do_train:
-        train(flags).print_outcome("{:.2f} %")
-        return
-    from encoders import distributed
-    from squad.prediction import dev_scores
-
-    answers = answer(flags)
-    if distributed.is_first() and answers.data.has_answers:
-        print(json.dumps(dev_scores(answers), indent=2))
+        dispatch("squad.fine_tuning:train", flags).print_outcome("{:.2f} %")
+    else:
+        dispatch("squad.answering:print_scores", flags)
 
 
 def _check_usage(parser: CommandParser, flags: Namespace) -> None:
@@ -132,59 +91,7 @@ def _check_usage(parser: CommandParser, flags: Namespace) -> None:
         idle += [n for n in field_names(SquadTrainingConfig) if n in flags and n not in ANSWERING]
         if idle:
             hint = "; --eval_batch_size is for answering" if "batch_size" in idle else ""
-            parser.error(f"{_as_flags(idle)}: of training, and --do_predict alone does not train{hint}")
-
-
-def _as_flags(names: Sequence[str]) -> str:
-    return ", ".join(f"--{name}" for name in names)
-
-
-def training_config(flags: Namespace) -> SquadRunConfig:
-    """What the flags of a training, the config file and the preset say together."""
-    files = {part: official_file(flags, part) for part in ("train_file", "predict_file")}
-    config = resolve_flags(SquadRunConfig, Namespace(**{**vars(flags), **files}), preset_settings)
-    idle = [name for name in ("beam_size", "answerable_weight") if name in flags]
-    if idle and config.training.qa_head != "joint":
-        raise UsageError(f"{_as_flags(idle)}: of the joint head; give --qa_head joint")
-    return config
-
-
-def answering_config(flags: Namespace) -> SquadRunConfig:
-    """The same without training; windows are cut as in training unless a flag says otherwise."""
-    from checkpoints.folder import read_config
-    from checkpoints.registry import model_folder
-    from checkpoints.registry import resolve as resolve_model
-    from squad.windows import saved_cutting
-
-    folder = str(model_folder(resolve_model(flags.model_name_or_path)))
-    encoder = read_config(folder)
-    check_model_type(flags.model_type, encoder, folder)
-    settings = read_config_file(flags.config, SquadTrainingConfig)
-    idle = [name for name in settings if name not in ANSWERING]
-    if idle:
-        say(f"{flags.config}: of training, and has no part here: {', '.join(idle)}")
-    length = encoder.max_seq_length or min(SquadTrainingConfig.max_seq_length, encoder.max_tokens)
-    as_trained = {"max_seq_length": length, **saved_cutting(folder)}
-    training = resolve(SquadTrainingConfig, vars(flags), settings, as_trained)
-    kept = ("output_dir", "device", "eval_batch_size", "do_lower_case", "version_2_with_negative")
-    return SquadRunConfig(
-        training=training,
-        model_name_or_path=folder,
-        predict_file=official_file(flags, "predict_file"),
-        **{name: getattr(flags, name) for name in kept},
-    )
-
-
-def official_file(flags: Namespace, part: str) -> str:
-    """The file a flag names, else the official one in the download cache; InputError if it is not there."""
-    if getattr(flags, part):
-        return str(getattr(flags, part))
-    version = "2.0" if flags.version_2_with_negative else "1.1"
-    path = cache_dir() / "squad" / f"{'train' if part == 'train_file' else 'dev'}-v{version}.json"
-    if not path.is_file():
-        fetching = "fetch the official files with `python -m scripts.download_squad`"
-        raise InputError(f"no such file; {fetching}, or name one with --{part}", path=path)
-    return str(path)
+            parser.error(f"{as_flags(idle)}: of training, and --do_predict alone does not train{hint}")
 
 
 if __name__ == "__main__":

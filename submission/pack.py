@@ -27,6 +27,7 @@ from submission.check import (
     read_submission,
     submission_names,
 )
+from submission.manifest import data_digests, manifest_path, provenance_of, write_manifest
 from submission.provenance import check_provenance
 
 _DATE = (1980, 1, 1, 0, 0, 0)  # the first that a zip can say
@@ -85,8 +86,6 @@ def pack(
             archive.files[report.name] = _fill(task, expected_rows(split, data_dir)[0], report)
     write_zip(output, archive.files)
     if manifest:
-        from submission.manifest import data_digests, provenance_of, write_manifest
-
         write_manifest(output, reports, provenance_of(predictions, runs), {"data": data_digests(folder)})
     return reports
 
@@ -159,8 +158,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     reports = pack(args.predictions, args.output, args.data_dir, fill_missing, args.manifest, args.runs)
     print(args.output)
     if args.manifest:
-        from submission.manifest import manifest_path
-
         print(manifest_path(args.output))
     print("\n".join(report.line() for report in reports))
 

@@ -10,7 +10,6 @@ manifest, and what could not be verified. Exit 0 only if every file is SAME or R
 right.
 """
 
-import importlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from common.command_line import CommandParser, path, run
+from common.dispatch import dispatch
 from common.errors import InputError
 from common.python_api import make_callable
 
@@ -81,8 +81,7 @@ def verify(
     (True, {'SAME'})
     """
     # What predicts needs Paddle and stands above this package, which does without.
-    verification = importlib.import_module("lab.verification")
-    result: Verification = verification.verify(archive, manifest, data_dir, runs)
+    result: Verification = dispatch("lab.verification:verify", archive, manifest, data_dir, runs)
     return result
 
 

@@ -1,7 +1,9 @@
-"""The habits of the code that no linter checks: lengths, names, one class a noun."""
+"""The habits of the code that no linter checks: lengths, names, one class a noun, imports."""
 
 import ast
+import re
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -44,3 +46,48 @@ def test_no_two_classes_have_the_same_name() -> None:
             if isinstance(node, ast.ClassDef):
                 modules[node.name.lstrip("_")].append(_name(path))
     assert {name: paths for name, paths in modules.items() if len(paths) > 1} == {}
+
+
+def test_own_modules_are_imported_at_the_top_of_a_file_or_by_the_dispatcher() -> None:
+    late, importing = set(), set()
+    for path in SOURCES:
+        text = path.read_text(encoding="utf-8")
+        if re.search(r"import_module\([^\"]", text):  # of no library that is named
+            importing.add(_name(path))
+        for function in ast.walk(ast.parse(text)):
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                for node in ast.walk(function):
+                    names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                    names += [node.module or "."] if isinstance(node, ast.ImportFrom) else []
+                    late |= {_name(path) for name in names if name.split(".")[0] in PACKAGES}
+    assert importing == {"common/dispatch.py"}
+    # The workers of the benchmark run in environments of other toolkits, each importing what is there.
+    assert {name for name in late if not name.startswith("bench/")} == set()
+
+
+def _dispatched() -> Iterator[tuple[Path, str]]:
+    """Each name that is given to the dispatcher as it stands, and where."""
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            is_call = isinstance(node, ast.Call) and ast.unparse(node.func) == "dispatch"
+            if is_call and isinstance(node.args[0], ast.Constant):
+                yield path, str(node.args[0].value)
+
+
+def test_what_is_dispatched_is_there_and_in_no_higher_layer() -> None:
+    contracts = (PROJECT / "pyproject.toml").read_text(encoding="utf-8")
+    layers = re.search(r'layers = \[("bench.*common")\]', contracts)
+    assert layers
+    rank = {
+        package: number
+        for number, layer in enumerate(layers[1].split('", "'))
+        for package in layer.strip('"').split(" | ")
+    }
+    above = {"lab.verification:verify"}  # submission.verify needs Paddle, its package does without
+    for path, work in _dispatched():
+        module, _, name = work.partition(":")
+        target = (PROJECT / module.replace(".", "/")).with_suffix(".py")
+        defined = [getattr(node, "name", "") for node in ast.parse(target.read_text(encoding="utf-8")).body]
+        assert name in defined, f"{_name(path)}: {work}"
+        ours, theirs = path.relative_to(PROJECT).parts[0], module.split(".")[0]
+        assert ours == theirs or work in above or rank[ours] < rank[theirs], f"{_name(path)}: {work}"

@@ -9,7 +9,8 @@ import pytest
 from deploy import serve
 from deploy.export import main as export
 from deploy.infer import main as infer
-from deploy.model_loading import open_exported, open_model_folder
+from deploy.model_loading import open_exported
+from deploy.network_loading import open_model_folder
 from deploy.predict import main as predict
 from encoders.tokenizer import SPECIALS, Tokenizer
 from tests.golden.tokenizer_folders import library_tokenizer

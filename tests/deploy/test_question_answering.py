@@ -9,7 +9,8 @@ import pytest
 from deploy.export import main as export
 from deploy.infer import main as infer
 from deploy.model import Model
-from deploy.model_loading import open_exported, open_model_folder
+from deploy.model_loading import open_exported
+from deploy.network_loading import open_model_folder
 from encoders.batching import pack, pad
 from encoders.tokenizer import Tokenizer
 from squad import windows

@@ -24,8 +24,9 @@ from glue.fine_tuning import SentenceTask
 from glue.tasks import TASKS
 from inference.network_engine import tensors
 from training import trainer
-from training.flags import parse_flags, resolve_flags
+from training.flags import parse_flags
 from training.regularization.fgm import FGM
+from training.resolution import resolve_flags
 from training.trainer import TrainingJob
 
 OPTIONS = {"r_drop": 0.5, "fgm": 0.4, "ema": 0.8, "reinit_layers": 1}

@@ -8,7 +8,7 @@ import pytest
 
 from checkpoints.network import load_classifier
 from common.errors import InputError
-from deploy.model_loading import load_network
+from deploy.network_loading import load_network
 from encoders.framework import paddle
 from encoders.span_heads import JointSpanHead, LinearSpanHead, SpanModel
 from encoders.tokenizer import Tokenizer

@@ -18,9 +18,9 @@ from glue import predictions as glue_predictions
 from glue.data import find_file, read_split
 from glue.predictions import SplitPredictions
 from glue.tasks import TASKS, Split, Task
-from lab import report
 from lab.ensemble_io import gold_values
 from lab.plan import PlannedCheckpoint, Trial
+from lab.report_page import page as render_page
 from lab.trial_config import TrialResolver
 from metrics.task_scores import score_task
 from submission import pack
@@ -228,4 +228,4 @@ def report_runs(report_data: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="module")
 def report_page(report_runs: Path, report_data: Path) -> Element:
-    return read_page(report.page(report_runs, report_data, report_runs / "submission.zip"))
+    return read_page(render_page(report_runs, report_data, report_runs / "submission.zip"))

@@ -13,8 +13,9 @@ from sklearn.metrics import accuracy_score, confusion_matrix, matthews_corrcoef
 
 from glue.published import rows_of
 from glue.tasks import TASKS
-from lab import report, report_charts
+from lab import report_charts
 from lab.report_charts import ChartLine, dot_chart, line_chart
+from lab.report_page import page as render_page
 from lab.report_rows import DevRows, dev_rows
 from lab.report_runs import averages
 from lab.report_submission import categories, diagnostic_answers
@@ -24,7 +25,7 @@ from tests.lab.report_samples import NASTY, gold_rows, read_tsv, write_run
 
 
 def test_the_page_needs_nothing_from_outside(report_runs: Path, report_data: Path) -> None:
-    html = report.page(report_runs, report_data, report_runs / "submission.zip")
+    html = render_page(report_runs, report_data, report_runs / "submission.zip")
     page = read_page(html)
     assert not re.search(r"https?:|url\((?!#)|@import|<link|<img|<iframe|<object", html)
     links = {link.attributes["href"] for link in page.all("a")}
@@ -32,7 +33,7 @@ def test_the_page_needs_nothing_from_outside(report_runs: Path, report_data: Pat
     logs = {f"{run}/train.log" for run in results(report_runs)["run"]}
     assert links - targets <= {quote(log) for log in logs}
     assert "prefers-color-scheme: dark" in html
-    assert html == report.page(report_runs, report_data, report_runs / "submission.zip")
+    assert html == render_page(report_runs, report_data, report_runs / "submission.zip")
 
 
 def cells(page: Element, first: str) -> list[str]:
@@ -152,7 +153,7 @@ def test_texts_cannot_become_markup(report_runs: Path, report_data: Path, tmp_pa
     np.savez(folder / "RTE.npz", **stored)
     lines = (folder / "RTE.tsv").read_text(encoding="utf-8").split("\n")
     (folder / "RTE.tsv").write_text("\n".join([lines[0], f"0\t{wrong}", *lines[2:]]), encoding="utf-8")
-    html = report.page(odd, report_data, odd / "submission.zip")
+    html = render_page(odd, report_data, odd / "submission.zip")
     page = read_page(html)
     assert NASTY in [quote.text for quote in page.all("q")]
     assert not page.all("script")
@@ -200,7 +201,7 @@ def test_dots_stand_in_the_row_of_their_configuration() -> None:
 
 def test_without_matplotlib_a_line_says_so(report_runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report_charts, "find_spec", lambda _: None)
-    page = read_page(report.page(report_runs, None, None))
+    page = read_page(render_page(report_runs, None, None))
     assert not page.all("svg")
     assert any("matplotlib is not installed" in line.text for line in page.all("p", class_="WARNING"))
 
@@ -225,7 +226,7 @@ def test_what_a_zip_says_of_itself(
                 new.writestr(name, old.read(name))
         new.writestr("notes.txt", "<p>")
     (tmp_path / "other.manifest.json").write_bytes((report_runs / "submission.manifest.json").read_bytes())
-    again = read_page(report.page(report_runs, report_data, other))
+    again = read_page(render_page(report_runs, report_data, other))
     checks = {
         row.all("td")[0].text: row.all("td")[1].text
         for row in again.all("tr")

@@ -11,6 +11,7 @@ from common.errors import InputError
 from common.files import sha256_of, write_json
 from glue.tasks import TASKS
 from lab import report
+from lab.report_page import page as render_page
 from lab.report_submission import categories
 from lab.results import done_runs, results
 from tests.lab.page_reader import read_page
@@ -24,7 +25,7 @@ def test_trials_of_a_sweep_that_came_to_nothing_are_named(report_runs: Path, tmp
     for seed, status, message in ((1, "done", ""), (2, "failed", "the loss became nan <2>")):
         record = {**common, "trial": f"rte/base-seed{seed}", "status": status, "message": message}
         write_json(tmp_path / "rte" / f"base-seed{seed}.trial.json", record)
-    page = read_page(report.page(tmp_path, None, None))
+    page = read_page(render_page(tmp_path, None, None))
     (line,) = page.all("li", class_="trial")
     assert line.text == "rte/base-seed2 failed the loss became nan <2>"
 
@@ -51,7 +52,7 @@ def test_what_is_on_its_way_is_no_result(tmp_path: Path) -> None:
     assert dict(zip(done["run"], done["configuration"], strict=True)) == {
         "rte/base-lr1e-5-seed5": "rte/base-lr1e-5", "rte/base-seed4": "rte/base",
     }  # fmt: skip
-    page = read_page(report.page(tmp_path, None, None))
+    page = read_page(render_page(tmp_path, None, None))
     assert [line.text for line in page.all("li", class_="trial")] == [
         "rte/base-seed2 stopped early why",
         "rte/base-seed3 unfinished evaluated at step 10; saved, not trained",
@@ -59,7 +60,7 @@ def test_what_is_on_its_way_is_no_result(tmp_path: Path) -> None:
     for name in ("base-seed4", "base-lr1e-5-seed5"):
         shutil.rmtree(tmp_path / "rte" / name)
     with pytest.raises(InputError, match="no run below it is done yet"):
-        report.page(tmp_path, None, None)
+        render_page(tmp_path, None, None)
 
 
 def test_scores_of_other_rows_than_the_official_are_said_to_be_so(tmp_path: Path) -> None:
@@ -70,16 +71,16 @@ def test_scores_of_other_rows_than_the_official_are_said_to_be_so(tmp_path: Path
         write_run(tmp_path, name, task, 1, [dict.fromkeys(TASKS[task].score_keys, 0.5)])
         data = {file: {"rows": rows, "sha256": ""} for file, rows in files.items()}
         write_json(tmp_path / name / "args.json", {"recipe": {"seed": 1}, "data": data})
-    (warning,) = read_page(report.page(tmp_path, None, None)).all("p", class_="WARNING")
+    (warning,) = read_page(render_page(tmp_path, None, None)).all("p", class_="WARNING")
     assert [name.text for name in warning.all(class_="name")] == ["mnli"]
 
 
 def test_without_data_or_predictions_it_says_what_to_do(
     report_runs: Path, report_data: Path, tmp_path: Path
 ) -> None:
-    assert "name the official files with --data_dir" in report.page(report_runs, None, None)
+    assert "name the official files with --data_dir" in render_page(report_runs, None, None)
     write_run(tmp_path, "rte-1", "rte", 1, [{"accuracy": 0.5}])
-    text = read_page(report.page(tmp_path, report_data, None)).text
+    text = read_page(render_page(tmp_path, report_data, None)).text
     assert "glue.run_predict --split dev --task_name rte --ckpt_path rte-1/best" in text
 
 
@@ -91,7 +92,7 @@ def test_predictions_of_another_checkpoint_are_left_out(report_data: Path, tmp_p
     )
     digests = dict.fromkeys(("model.safetensors", "config.json", "vocab.txt"), "0" * 64)
     write_json(tmp_path / "rte-1" / "best" / "manifest.json", {"sha256": digests})
-    page = read_page(report.page(tmp_path, report_data, None))
+    page = read_page(render_page(tmp_path, report_data, None))
     assert "the dev predictions of rte-1 are another checkpoint's than its best/" in page.text
     assert not page.all(class_="cell")
 
@@ -104,7 +105,7 @@ def test_predictions_of_other_rows_are_left_out(report_data: Path, sample_dir: P
     arrays = dict(np.load(folder / "RTE.npz"))
     for data, cell_count in ((sample_dir, 0), (report_data, 4)):
         np.savez(folder / "RTE.npz", **arrays, data_digest=sha256_of(report_data / "RTE" / "dev.tsv"))
-        page = read_page(report.page(tmp_path, data, None))
+        page = read_page(render_page(tmp_path, data, None))
         assert ("the dev predictions of rte-1 are of another RTE/dev.tsv than" in page.text) == (
             not cell_count
         )
@@ -133,7 +134,7 @@ def test_files_of_an_odd_form_leave_gaps_and_no_more(
     for number, odd in enumerate(tasks):
         write_json(tmp_path / "rte-1" / "args.json", args[number % 2])
         write_json(tmp_path / "a.manifest.json", {**manifest, "tasks": odd, "expected": 5})
-        assert "rte-1" in read_page(report.page(tmp_path, report_data, archive)).text
+        assert "rte-1" in read_page(render_page(tmp_path, report_data, archive)).text
 
 
 def test_a_labelled_set_that_does_not_fit_is_refused(report_data: Path, tmp_path: Path) -> None:
@@ -175,7 +176,7 @@ def test_the_command_writes_the_page(
         ["--runs", str(report_runs), "--data_dir", str(report_data), "--output", str(tmp_path / "page.html")]
     )
     assert capsys.readouterr().out == f"{tmp_path / 'page.html'}\n"
-    assert (tmp_path / "page.html").read_text(encoding="utf-8") == report.page(
+    assert (tmp_path / "page.html").read_text(encoding="utf-8") == render_page(
         report_runs, report_data, report_runs / "submission.zip"
     )
     with pytest.raises(InputError, match=r"no scores\.json of a run below it"):

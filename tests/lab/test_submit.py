@@ -253,7 +253,7 @@ def test_a_failed_submission_leaves_the_one_before(
     def broken(*_: object) -> None:
         raise InputError("no")
 
-    monkeypatch.setattr("submission.pack.pack", broken)
+    monkeypatch.setattr("lab.submitting.pack", broken)
     with pytest.raises(InputError, match="no"):
         submitted(runs, plan, sample_dir, "a.zip")
     assert {path: path.read_bytes() for path in before} == before

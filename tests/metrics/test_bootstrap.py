@@ -7,8 +7,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from glue.compare import compare
-from glue.score import ScoredSplits
+from glue.file_scoring import ScoredSplits
+from glue.file_scoring import compare_systems as compare
 from metrics import bootstrap
 from metrics.bootstrap import compare_scores, resampled_scores
 from metrics.scores import METRICS

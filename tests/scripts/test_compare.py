@@ -9,7 +9,7 @@ import pytest
 
 from checkpoints.conversion import convert
 from common.errors import InputError
-from scripts import compare
+from scripts import compare, hidden_states
 
 
 @pytest.fixture(scope="module")
@@ -39,14 +39,14 @@ def stand_in(
     def run(peer: str, python: str, folder: Path, scratch: Path) -> str:
         with np.load(scratch / "batches.npz") as stored:
             hidden = {
-                name: compare._hidden(model, stored[name], reference_padding=True, zero_pad=zero_pad)
+                name: hidden_states._hidden(model, stored[name], reference_padding=True, zero_pad=zero_pad)
                 for name in ("alone", "padded")
             }
         hidden["alone"][0, 0, 0] += error
         np.savez(scratch / "hidden.npz", **hidden)
         return f"{peer} 0"
 
-    monkeypatch.setattr(compare, "_run_peer", run)
+    monkeypatch.setattr(hidden_states, "_run_peer", run)
 
 
 def test_a_peer_that_agrees(
@@ -78,9 +78,9 @@ def test_a_run_in_paddlenlps_layout(
     """A run's folder stands for its best model, and transformers is given its own layout."""
     convert(model, tmp_path / "run" / "best", "paddlenlp")
     stand_in(monkeypatch, model)
-    seen, run = [], compare._run_peer
+    seen, run = [], hidden_states._run_peer
     monkeypatch.setattr(
-        compare, "_run_peer", lambda peer, python, folder, scratch: (
+        hidden_states, "_run_peer", lambda peer, python, folder, scratch: (
             seen.append(sorted(path.name for path in folder.iterdir())), run(peer, python, folder, scratch)
         )[1],
     )  # fmt: skip

@@ -10,6 +10,7 @@ import safetensors.numpy
 from common.errors import InputError
 from common.files import write_json, write_text
 from squad import run_squad
+from squad.answering import answering_config
 from tests.squad.colours import predict_argv
 
 
@@ -67,7 +68,7 @@ def test_answering_cuts_as_in_training_unless_told_otherwise(files, trained):
             ["--do_predict", "--model_name_or_path", str(trained), "--output_dir", "x", "--predict_file",
              str(files["2.0"][1]), *argv]
         )  # fmt: skip
-        return run_squad.answering_config(flags).training
+        return answering_config(flags).training
 
     actual = recipe()
     assert (actual.max_seq_length, actual.doc_stride, actual.max_query_length) == (24, 6, 4)

@@ -9,7 +9,7 @@ import pytest
 from checkpoints.conversion import convert
 from checkpoints.folder import open_checkpoint
 from common.errors import InputError
-from deploy.model_loading import open_model_folder
+from deploy.network_loading import open_model_folder
 from encoders.framework import paddle
 from scripts.tiny_model import write_model_folder
 from squad import model as span_model

@@ -11,7 +11,8 @@ from encoders.config import EncoderConfig, named
 from glue import run_glue
 from glue.config import resolve_glue_run
 from training.config import TrainingConfig
-from training.flags import add_training_flags, check_model_type
+from training.flags import add_training_flags
+from training.resolution import check_model_type
 from training.run_config import FineTuningRunConfig, as_flags, resolve_run
 
 WORDS = {
