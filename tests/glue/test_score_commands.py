@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from common.errors import InputError, UsageError
-from glue import compare, score
+from glue import compare, file_scoring, score
 from glue.tasks import TASKS
 from metrics.scores import UndefinedScoreWarning
 
@@ -220,7 +220,7 @@ def test_mcnemar_is_a_toss_of_fair_coins(only_a, only_b, p):
     gold = np.zeros(both + neither + only_a + only_b)
     a = np.repeat([0, 1, 0, 1], [both, neither, only_a, only_b])
     b = np.repeat([0, 1, 1, 0], [both, neither, only_a, only_b])
-    result = compare.mcnemar([(gold[:9], a[:9], b[:9]), (gold[9:], a[9:], b[9:])])  # two dev files
+    result = file_scoring.mcnemar([(gold[:9], a[:9], b[:9]), (gold[9:], a[9:], b[9:])])  # two dev files
     assert result == {"only_a": only_a, "only_b": only_b, "p": pytest.approx(p)}
 
 
