@@ -22,6 +22,7 @@ enum { BF16 = 2, F32 = 3 };                                /* dnnl_data_type_t *
 enum { ANY = 1, CPU = 1, IN_ORDER = 1 };                   /* format tag, kind of engine, stream flag */
 enum { WEIGHTS_MD = 131, STRIDES = 14, BLOCK_COUNT = 263, BLOCKS = 264, BLOCKED = 265 }; /* dnnl_query_t */
 enum { SRC = 1, DST = 17, WEIGHTS = 33, BIAS = 41 };       /* arguments of an execution */
+enum { AMX_ISA = 0xfef };                                  /* dnnl_cpu_isa_avx512_core_amx */
 enum { GELU_ERF = 49 };                                    /* dnnl_eltwise_gelu_erf */
 #define OPEN INT64_MIN                                     /* DNNL_RUNTIME_DIM_VAL */
 
@@ -66,6 +67,7 @@ enum { GELU_ERF = 49 };                                    /* dnnl_eltwise_gelu_
 FUNCTIONS(DECLARE)
 
 static void *engine, *stream;
+static int is_amx; /* whether products with open sizes are fast */
 
 /* Open the library. numbers: its version and its dnnl_cpu_isa_t. Returns 0, or 1 if the library cannot be opened, 2 if
  * it lacks a function, 3 if it fails. */
@@ -78,6 +80,7 @@ int onednn_open(const char *path, int *numbers) {
     FUNCTIONS(LOOK_UP)
     const version *v = dnnl_version();
     numbers[0] = v->major, numbers[1] = v->minor, numbers[2] = v->patch, numbers[3] = dnnl_get_effective_cpu_isa();
+    is_amx = (numbers[3] & AMX_ISA) == AMX_ISA;
     if (engine) return 0; /* primitives belong to the first one */
     return dnnl_engine_create(&engine, CPU, 0) || dnnl_stream_create(&stream, engine, IN_ORDER) ? 3 : 0;
 }
@@ -121,9 +124,9 @@ static void *row(const shape *s) {
 /* The descriptor of packed weights (k, n), the same whatever else a product is; NULL where oneDNN wants them in another
  * order than bf16_pack has: blocks of 32 rows and 64 columns, two rows interlaced, the blocks of a column in turn. */
 static void *packed(i64 k, i64 n) {
-    shape s = {0, 1, OPEN, k, n, k, n, n, 0, 0, 0};
-    i64 sizes[12] = {k, n}, blocks = (k + 31) / 32;
-    void *a = matrix_a(&s, OPEN), *c = matrix_c(&s, OPEN), *b = NULL, *description = NULL, *made = NULL;
+    i64 sizes[12] = {k, n}, blocks = (k + 31) / 32, m = is_amx ? OPEN : 512;
+    shape s = {0, 1, m, k, n, k, n, n, 0, 0, 0};
+    void *a = matrix_a(&s, m), *c = matrix_c(&s, m), *b = NULL, *description = NULL, *made = NULL;
     dnnl_memory_desc_create_with_tag(&b, 2, sizes, BF16, ANY);
     if (a && b && c && !dnnl_matmul_primitive_desc_create(&description, engine, a, b, NULL, c, NULL)) {
         const void *weights = dnnl_primitive_desc_query_md(description, WEIGHTS_MD, 0);
@@ -213,7 +216,7 @@ int onednn_product(const uint16_t *a, const void *b, const float *bias, void *c,
     shape s = {flags, batch, m, k, n, ld_a, ld_b, ld_c, step_a, step_b, step_c};
     shape key = s;
     /* Where rows of a are further apart than they are long, oneDNN 3.6.2 reads the wrong numbers if m is open. */
-    if (flags & PACKED_B && !(flags & TRANSPOSE_A) && ld_a == k) key.m = OPEN;
+    if (is_amx && flags & PACKED_B && !(flags & TRANSPOSE_A) && ld_a == k) key.m = OPEN;
     pthread_mutex_lock(&lock);
     entry *e = look_up(&key);
     int failed = !e;
