@@ -42,6 +42,8 @@ def attend(
 class Attention(nn.Layer):
     """LayerNorm(x + dropout(output(attention of x)))."""
 
+    has_fast_form = True  # encoders.ops can compute what ``forward`` says
+
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         hidden, width = config.hidden_size, config.attention_width

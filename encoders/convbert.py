@@ -53,6 +53,8 @@ class SpanConvolution(nn.Layer):
 class MixedAttention(nn.Layer):
     """LayerNorm(x + dropout(output([attention of x; span convolution of x]))), half of H columns each."""
 
+    has_fast_form = True  # encoders.ops can compute what ``forward`` says
+
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         hidden, width = config.hidden_size, config.attention_width

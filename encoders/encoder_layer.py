@@ -5,6 +5,7 @@ B rows, T tokens, H hidden size.
 
 from typing import Any
 
+from encoders import ops
 from encoders.framework import paddle
 from encoders.padding import Padding
 
@@ -25,4 +26,6 @@ class EncoderLayer(nn.Layer):
 
         shared: what the attention of all layers shares, where the family has such a thing.
         """
-        return self.feed_forward(self.attention(x, padding, first_only, *shared))
+        return ops.feed_forward(
+            self.feed_forward, ops.attention(self.attention, x, padding, first_only, *shared)
+        )

@@ -14,6 +14,8 @@ nn = paddle.nn
 class FeedForward(nn.Layer):
     """LayerNorm(x + dropout(outer(activation(inner(x)))))."""
 
+    has_fast_form = True  # encoders.ops can compute what ``forward`` says
+
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.inner = _linear(config.hidden_size, config.intermediate_size, config.num_groups)

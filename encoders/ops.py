@@ -9,6 +9,7 @@ out (``Unpadding``) has one row of all its real tokens where (B, T) is written.
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 from encoders.cpu import autograd, bfloat16, compiled, dropout_masks, half_layers, kernels, mixing
 from encoders.cpu.unpadding import Unpadding, unpad_input
@@ -48,22 +49,24 @@ def find_padding(
 
 
 def attention(
-    layer: paddle.nn.Layer, x: paddle.Tensor, padding: Padding, first_only: bool = False
+    layer: paddle.nn.Layer, x: paddle.Tensor, padding: Padding, first_only: bool = False, *shared: Any
 ) -> paddle.Tensor:
-    """layer(x, padding, first_only), the first half of a layer.
+    """layer(x, padding, first_only, *shared), the first half of a layer.
 
     Args:
-        layer: An ``Attention`` or ``MixedAttention``.
+        layer: Such as ``Attention`` or ``MixedAttention``.
         x: (B, T, H)
         padding: Which tokens are padding.
         first_only: Compute the first token's output alone.
+        shared: What the attention of all layers shares, where the family has such a thing.
 
     Returns:
         (B, T, H), with first_only (B, 1, H)
     """
-    chosen, layout = bfloat16.current(), _layout(x, padding)
+    chosen = _bfloat16_for(layer)
+    layout = _layout(x, padding) if chosen else None
     if chosen is None or layout is None:
-        return layer(x, padding, first_only)
+        return layer(x, padding, first_only, *shared)
     projections, convolution, output = _attention_parameters(layer)
     parameters = *projections, *convolution, *output
     if not kernels.usable(x, *parameters):
@@ -78,6 +81,12 @@ def attention(
         half_layers.OutputNorm(output, layer.norm._epsilon, output_bits, chosen),
     )
     return half_layers.AttentionHalf.apply(x, parts, layout, first_only, chosen, *parameters)
+
+
+def _bfloat16_for(layer: paddle.nn.Layer) -> bfloat16.Bfloat16 | None:
+    """What is in force, if the class that says what this layer computes has a form in it."""
+    definer = next(each for each in type(layer).__mro__ if "forward" in vars(each))
+    return bfloat16.current() if "has_fast_form" in vars(definer) else None
 
 
 def _attention_parameters(layer: paddle.nn.Layer) -> tuple[mixing.Tensors, mixing.Tensors, mixing.Tensors]:
@@ -102,7 +111,7 @@ def _layout(x: paddle.Tensor, padding: Padding) -> mixing.Layout | None:
 
 def feed_forward(layer: paddle.nn.Layer, x: paddle.Tensor) -> paddle.Tensor:
     """layer(x), the second half of a layer: (B, T, H) → (B, T, H)."""
-    chosen = bfloat16.current()
+    chosen = _bfloat16_for(layer)
     if chosen is None or layer.activation is not F.gelu or not x.size:
         return layer(x)
     ends = layer.outer.weight, layer.outer.bias, layer.norm.weight, layer.norm.bias

@@ -9,7 +9,7 @@ from inference.engine import Engine, Outputs, predict_logits
 from inference.network_engine import NetworkEngine
 
 # How far the two best logits must be apart, in the largest error seen (docs/performance.md has measurements).
-MARGIN = 8.0
+MARGIN = 5.0
 MIN_MEASURED = 256  # rows at least, of all lengths, that the error is measured on
 
 

@@ -18,8 +18,10 @@ from encoders.cpu import bfloat16, dropout_masks, kernels, onednn
 from encoders.cpu.bfloat16 import Bfloat16
 from encoders.cpu.onednn import Matrix, batch, matrix, pack, product, row
 from encoders.cpu.unpadding import unpad_input
+from encoders.encoder import FAMILIES
 from encoders.feed_forward import FeedForward
 from encoders.framework import paddle
+from encoders.heads import SentenceClassifier
 from encoders.layers import Linear
 from encoders.padding import Padding
 
@@ -259,6 +261,28 @@ def test_empty_batches_and_other_activations_take_the_plain_way() -> None:
         layer.eval()
         x = paddle.to_tensor(normal(2, 3, 40).astype(np.float32))
         np.testing.assert_array_equal(ops.feed_forward(layer, x).numpy(), layer(x).numpy())
+
+
+WITHOUT = ("modernbert",)  # only its large linear layers have a form in bfloat16
+
+
+@needs_bfloat16
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("is_padded", [False, True])
+def test_every_family_computes_with_it(family: str, is_padded: bool) -> None:
+    paddle.seed(3)
+    sizes = {"vocab_size": 99, "num_hidden_layers": 2, "initializer_range": 0.3, "id2label": {0: "a", 1: "b"}}
+    network = SentenceClassifier(config(model_type=family, **sizes))
+    network.eval()
+    ids = paddle.to_tensor(np.random.default_rng(0).integers(5, 99, size=(4, 9)))
+    mask = paddle.to_tensor((np.arange(9) < np.array([[9], [4], [1], [7]])).astype(np.float32))
+    arguments = ids * mask.astype("int64"), paddle.zeros_like(ids), mask if is_padded else None
+    with paddle.no_grad():
+        expected = network(*arguments).numpy()
+        with Bfloat16(trains=False).in_force():
+            actual = network(*arguments).numpy()
+    assert np.linalg.norm(actual - expected) <= 2 * LAYER * np.linalg.norm(expected)
+    assert np.array_equal(actual, expected) is (family in WITHOUT)
 
 
 @needs_bfloat16
