@@ -1,8 +1,9 @@
 """Names of published models → a folder on this machine, fetched once. No Paddle.
 
 ``convbert-base`` and the like are PaddleNLP's and come from its store; ``YituTech/conv-bert-base`` and the
-like are the Hugging Face hub's, into the hub's own cache. A hub model is pinned: every later run takes the
-commit of the first fetch, until another revision is named (``YituTech/conv-bert-base@3c1d…``).
+like are the Hugging Face hub's, into the hub's own cache; ``roberta-base`` and the like are short for some of
+these. A hub model is pinned: every later run takes the commit of the first fetch, until another revision is
+named (``YituTech/conv-bert-base@3c1d…``).
 ``HF_HUB_OFFLINE=1`` forbids every contact, ``HF_ENDPOINT`` names another hub. ``a/b`` where a folder ``a``
 stands here is a path; ``a/b@main`` is the hub's. ``convbert-mini`` ships with the project.
 """
@@ -95,6 +96,20 @@ PADDLENLP_MODELS: dict[str, StoredModel] = {
 }  # fmt: skip
 
 
+# Names that people use → the hub's repository of the model.
+HUB_MODELS = {
+    "roberta-base": "FacebookAI/roberta-base",
+    "roberta-large": "FacebookAI/roberta-large",
+    "distilroberta-base": "distilbert/distilroberta-base",
+    "xlm-roberta-base": "FacebookAI/xlm-roberta-base",
+    "xlm-roberta-large": "FacebookAI/xlm-roberta-large",
+    "distilbert-base-uncased": "distilbert/distilbert-base-uncased",
+    "distilbert-base-cased": "distilbert/distilbert-base-cased",
+    "minilm-l12-h384-uncased": "microsoft/MiniLM-L12-H384-uncased",
+    **{f"deberta-v3-{size}": f"microsoft/deberta-v3-{size}" for size in ("xsmall", "small", "base", "large")},
+    **{f"deberta-v2-{size}": f"microsoft/deberta-v2-{size}" for size in ("xlarge", "xxlarge")},
+    **{f"modernbert-{size}": f"answerdotai/ModernBERT-{size}" for size in ("base", "large")},
+}
 # Models that come with the project, each in a folder of its name beside this file.
 SHIPPED = ("convbert-mini",)
 
@@ -116,14 +131,14 @@ def resolve(name_or_path: str | Path) -> Path:
         raise InputError(f"{reason}; install from a whole clone, or name another model", path=folder)
     if name in PADDLENLP_MODELS:
         return _from_store(name, PADDLENLP_MODELS[name])
-    on_hub = _HUB_NAME.fullmatch(name)
-    if on_hub and not on_hub[2] and path.parent.is_dir():
+    on_hub = _HUB_NAME.fullmatch(HUB_MODELS.get(name, name))
+    if on_hub and not on_hub[2] and name not in HUB_MODELS and path.parent.is_dir():
         reason = f"no such model folder in {path.parent}; if you mean the hub's model, write {name}@main"
         raise InputError(reason, path=name)
     if on_hub:
         return _from_hub(on_hub[1], on_hub[2] or "")
     if re.fullmatch(r"[A-Za-z0-9][\w.-]*", name):
-        names = ", ".join((*SHIPPED, *PADDLENLP_MODELS))
+        names = ", ".join((*SHIPPED, *PADDLENLP_MODELS, *HUB_MODELS))
         reason = f"no such model folder, and no name known here: {names}"
         raise InputError(f"{reason}, or one of the hub's, as YituTech/conv-bert-base", path=name)
     return path
@@ -133,7 +148,7 @@ def model_folder(path: str | Path) -> Path:
     """The folder itself, or ``best/`` in it where it is a run's; InputError if that run has saved none, or
     the name is that of a pre-trained model."""
     folder = Path(path)
-    if not folder.exists() and str(path) in (*SHIPPED, *PADDLENLP_MODELS):
+    if not folder.exists() and str(path) in (*SHIPPED, *PADDLENLP_MODELS, *HUB_MODELS):
         raise InputError(WITHOUT_HEAD.format(f" --model_name_or_path {path}"), path=path)
     best = folder / "best"
     if (folder / "config.json").is_file():

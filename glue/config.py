@@ -20,6 +20,8 @@ _COMMON = {"max_seq_length": 128, "num_train_epochs": 3.0}
 PRESETS: dict[str, dict[str, Any]] = {
     "authors": {**RECIPES["authors"], **_COMMON, "classifier_head": "linear"},
     "reference": {**RECIPES["reference"], **_COMMON, "classifier_head": "dense"},
+    "roberta": {**RECIPES["roberta"], "max_seq_length": 512},
+    "deberta": {**RECIPES["deberta"], "max_seq_length": 256},
 }
 
 
@@ -67,7 +69,7 @@ def preset_settings(preset: str, config: EncoderConfig, task: Task) -> dict[str,
     """The settings of a preset for a model and a task; an empty name is no preset."""
     if not preset:
         return {}
-    settings = settings_of(PRESETS[preset], config)
+    settings = settings_of(preset, PRESETS[preset], config)
     if config.type.has_pooler:  # a pretrained pooler is part of the weights
         settings["classifier_head"] = "pooler"
     return {**settings, **task.presets.get(preset, {})}

@@ -49,7 +49,7 @@ _ROWS = (
             Split("test", "CoLA/test.tsv", 1063, submission_file="CoLA.tsv"),
         ),
         "matthews", "1",
-        presets={"reference": {"save_steps": 40, "seed": 6666}},
+        presets={"roberta": {"batch_size": 16}, "reference": {"save_steps": 40, "seed": 6666}},
         label_names=(
             ("unacceptable", "not_acceptable", "ungrammatical", "not_grammatical"),
             ("acceptable", "grammatical"),
@@ -65,7 +65,9 @@ _ROWS = (
     Task(
         "mrpc", "MRPC", ("#1 String", "#2 String"), "Quality", BINARY, ("f1", "accuracy"),
         _files("MRPC", 3668, 408, 1725, "MRPC.tsv"), "accuracy", "1",
-        presets={"authors": {"both_orders": True}, "reference": {"save_steps": 40}},
+        presets={
+            "authors": {"both_orders": True}, "reference": {"save_steps": 40}, "roberta": {"batch_size": 16},
+        },
         other_names=("msrp", "msr_paraphrase", "microsoft_research_paraphrase_corpus"),
         label_names=(
             ("not_equivalent", "non_equivalent", "inequivalent", *_NOT_PARAPHRASE),
@@ -76,6 +78,7 @@ _ROWS = (
         "sts-b", "STS-B", _PAIR, "score", (), ("pearson", "spearman"),
         _files("STS-B", 5749, 1500, 1379, "STS-B.tsv"), "spearman", "2.7", (0.0, 5.0),
         presets={
+            "roberta": {"batch_size": 16, "learning_rate": 2e-05},
             "authors": {"both_orders": True, "scale_targets": True, "num_train_epochs": 10.0},
             "reference": {"num_train_epochs": 10.0, "save_steps": 100},
         },
@@ -84,7 +87,7 @@ _ROWS = (
     Task(
         "qqp", "QQP", ("question1", "question2"), "is_duplicate", BINARY, ("f1", "accuracy"),
         _files("QQP", 363846, 40430, 390965, "QQP.tsv", skips_defects=True), "accuracy", "0",
-        presets={"reference": {"save_steps": 1000}},
+        presets={"roberta": {"warmup_proportion": 0.25}, "reference": {"save_steps": 1000}},
         has_quoted_texts=True,
         other_names=("qqp_clean", "quora", "quora_question_pairs"),
         label_names=(
@@ -123,6 +126,7 @@ _ROWS = (
         "rte", "RTE", _PAIR, "label", PAIRED, ("accuracy",),
         _files("RTE", 2490, 277, 3000, "RTE.tsv"), "accuracy", "entailment",
         presets={
+            "roberta": {"batch_size": 16, "learning_rate": 2e-05},
             "authors": {"num_train_epochs": 10.0},
             "reference": {"num_train_epochs": 10.0, "save_steps": 40},
         },

@@ -83,7 +83,7 @@ def preset_settings(preset: str, config: EncoderConfig) -> dict[str, Any]:
     """The settings of a preset for a model; an empty name is no preset."""
     if not preset:
         return {}
-    settings = settings_of(PRESETS[preset], config)
+    settings = settings_of(preset, PRESETS[preset], config)
     # A model with fewer positions takes what it can.
     settings["max_seq_length"] = min(settings["max_seq_length"], config.max_tokens)
     return settings

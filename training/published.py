@@ -3,6 +3,9 @@
 ``authors``: the ConvBERT authors' (``configure_finetuning.py`` of yitu-opensource/ConvBert).
 ``reference``: that of the first Paddle port, JunnYu/paddle_convbert: corrected AdamW, no clipping, one
 learning rate for all sizes.
+``roberta``: the RoBERTa authors' (``examples/roberta/README.glue.md`` of facebookresearch/fairseq).
+``deberta``: the DeBERTa authors' for their third version (``experiments/glue/mnli.sh`` of microsoft/DeBERTa),
+by size. They published it for MNLI; their ``cls_drop_out`` is ``cls_dropout`` in config.json.
 """
 
 import textwrap
@@ -17,13 +20,32 @@ _COMMON = {
 RECIPES: dict[str, dict[str, Any]] = {
     "authors": {**_COMMON, "max_grad_norm": 1.0, "bias_correction": False},
     "reference": {**_COMMON, "max_grad_norm": 0.0, "bias_correction": True, "learning_rate": 1e-4},
+    "roberta": {
+        "batch_size": 32, "learning_rate": 1e-5, "num_train_epochs": 10.0, "warmup_proportion": 0.06,
+        "weight_decay": 0.1, "adam_beta2": 0.98, "adam_epsilon": 1e-6, "max_grad_norm": 0.0,
+    },
+    "deberta": {
+        "batch_size": 64, "weight_decay": 0.01, "adam_epsilon": 1e-6, "max_grad_norm": 1.0,
+        "num_train_epochs": 3.0,
+    },
+}  # fmt: skip
+# Hidden size and layers → the DeBERTa authors' rate, steps of warm-up and epochs: xsmall, small, base, large.
+# Networks of other sizes take those of base.
+DEBERTA_SIZES: dict[tuple[int, int], dict[str, Any]] = {
+    (384, 12): {"learning_rate": 4.5e-5, "warmup_steps": 1000},
+    (768, 6): {"learning_rate": 4.5e-5, "warmup_steps": 1500},
+    (768, 12): {"learning_rate": 1.5e-5, "warmup_steps": 1000},
+    (1024, 24): {"learning_rate": 7e-6, "warmup_steps": 500, "num_train_epochs": 2.0},
 }
 # The authors' for small and medium-small, and for base; other networks take the one of like width.
 NARROW, NARROW_RATE, WIDE_RATE = 384, 3e-4, 1e-4
 
 
-def settings_of(preset: dict[str, Any], config: EncoderConfig) -> dict[str, Any]:
-    """A preset's settings, with the authors' learning rate for a network of this width if it names none."""
+def settings_of(name: str, preset: dict[str, Any], config: EncoderConfig) -> dict[str, Any]:
+    """A preset's settings, with the authors' learning rate for a network of this size if it names none."""
+    if name == "deberta":
+        size = (config.hidden_size, config.num_hidden_layers)
+        return {**preset, **DEBERTA_SIZES.get(size, DEBERTA_SIZES[768, 12])}
     rate = NARROW_RATE if config.hidden_size <= NARROW else WIDE_RATE
     return {"learning_rate": rate, **preset}
 
@@ -36,7 +58,12 @@ def default_preset(model_type: str) -> str:
 def describe_preset(name: str, settings: dict[str, Any]) -> list[str]:
     """Describe a preset in lines: what it sets, and the learning rate where that depends on the size."""
     lines = help_lines(f"preset {name}: {join_settings(settings)}")
-    if "learning_rate" not in settings:
+    if name == "deberta":
+        lines += [
+            f"  hidden size {width}, {layers} layers: {join_settings(row)}"
+            for (width, layers), row in DEBERTA_SIZES.items()
+        ]
+    elif "learning_rate" not in settings:
         lines.append(f"  learning_rate {NARROW_RATE:g} up to hidden size {NARROW}, {WIDE_RATE:g} above")
     return lines
 

@@ -55,6 +55,44 @@ def test_the_reference_recipe(task: str, ours: dict) -> None:
         assert in_force("reference", named(size), task) == dataclasses.replace(wanted, **ours)
 
 
+@pytest.mark.parametrize(
+    ("task", "rate", "rows", "warmup"),
+    [
+        ("mnli", 1e-5, 32, 0.06), ("qnli", 1e-5, 32, 0.06), ("qqp", 1e-5, 32, 0.25), ("rte", 2e-5, 16, 0.06),
+        ("sst-2", 1e-5, 32, 0.06), ("mrpc", 1e-5, 16, 0.06), ("cola", 1e-5, 16, 0.06),
+        ("sts-b", 2e-5, 16, 0.06),
+    ],
+)  # fmt: skip
+def test_the_roberta_recipe(task: str, rate: float, rows: int, warmup: float) -> None:
+    """fairseq's examples/roberta/README.glue.md: ten epochs, and of QQP's 113272 updates 28318 of warm-up."""
+    wanted = dataclasses.replace(
+        GlueTrainingConfig(),
+        learning_rate=rate, batch_size=rows, warmup_proportion=warmup, num_train_epochs=10.0,
+        weight_decay=0.1, adam_beta2=0.98, adam_epsilon=1e-6, max_grad_norm=0.0, max_seq_length=512,
+    )  # fmt: skip
+    assert in_force("roberta", EncoderConfig(model_type="roberta"), task) == wanted
+
+
+@pytest.mark.parametrize(
+    ("width", "layers", "rate", "warmup", "epochs"),
+    [
+        (384, 12, 4.5e-5, 1000, 3.0), (768, 6, 4.5e-5, 1500, 3.0), (768, 12, 1.5e-5, 1000, 3.0),
+        (1024, 24, 7e-6, 500, 2.0), (128, 2, 1.5e-5, 1000, 3.0),
+    ],
+)  # fmt: skip
+def test_the_deberta_recipe(width: int, layers: int, rate: float, warmup: int, epochs: float) -> None:
+    """experiments/glue/mnli.sh of microsoft/DeBERTa, its third version's sizes."""
+    config = EncoderConfig(
+        model_type="deberta-v2", hidden_size=width, num_hidden_layers=layers, num_attention_heads=width // 64
+    )
+    wanted = dataclasses.replace(
+        GlueTrainingConfig(),
+        learning_rate=rate, warmup_steps=warmup, num_train_epochs=epochs, batch_size=64, max_seq_length=256,
+        weight_decay=0.01, adam_epsilon=1e-6, max_grad_norm=1.0,
+    )  # fmt: skip
+    assert in_force("deberta", config, "mnli") == wanted
+
+
 @pytest.mark.parametrize(("width", "rate"), [(128, 3e-4), (384, 3e-4), (512, 1e-4), (1024, 1e-4)])
 def test_other_sizes_take_the_authors_rate_of_like_width(width: int, rate: float) -> None:
     config = named("base", hidden_size=width, num_attention_heads=8)

@@ -171,7 +171,7 @@ FAULTS = {
         "plan.yaml:3: seeds: expected a number from 0 to 4294967295, found 4294967296",
     HEAD + "tasks: {rte: }\nseeds: [[1]]\n": "plan.yaml:3: seeds: expected one value, found a list",
     HEAD + "tasks: {rte: }\npreset: [authors]\n":
-        "plan.yaml:3: preset: expected one of authors, reference, found a list",
+        "plan.yaml:3: preset: expected one of authors, reference, roberta, deberta, found a list",
     HEAD + f"tasks: {{rte: }}\nsettings: {{learning_rate: 1{'0' * 400}}}\n":
         "plan.yaml:3: settings.learning_rate: expected a number of at most 50 characters, found one of 401",
     HEAD + "tasks: {rte: }\nsettings: {batch_size: [8]}\n":
@@ -187,7 +187,7 @@ FAULTS = {
     HEAD + "tasks: {rte: {checkpoints: [base, base]}}\n":
         "plan.yaml:2: tasks.rte.checkpoints: a checkpoint stands twice",
     HEAD + "tasks: {rte: }\npreset: author\n":
-        "plan.yaml:3: preset: expected one of authors, reference, found 'author'",
+        "plan.yaml:3: preset: expected one of authors, reference, roberta, deberta, found 'author'",
     HEAD + "tasks:\n  rte: {init_from: mnli}\n":
         "plan.yaml:3: tasks.rte.init_from: expected 'best of TASK', found 'mnli'",
     HEAD + "tasks:\n  rte: {init_from: best of mnli}\n":
