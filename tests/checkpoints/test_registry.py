@@ -10,7 +10,7 @@ import pytest
 from checkpoints import registry
 from checkpoints.folder import check_manifest, read_config
 from checkpoints.mapping import expected_shapes
-from checkpoints.registry import PADDLENLP_MODELS, SHIPPED, StoredModel, model_folder, resolve
+from checkpoints.registry import HUB_MODELS, PADDLENLP_MODELS, SHIPPED, StoredModel, model_folder, resolve
 from checkpoints.tokenizer import tokenizer_of
 from checkpoints.weight_files import open_weights
 from common.errors import InputError
@@ -145,3 +145,21 @@ def test_a_folder_below_the_users_home(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "models" / "mine").mkdir(parents=True)
     assert registry.resolve("~/models/mine") == tmp_path / "models" / "mine"
+
+
+@pytest.mark.parametrize("name", HUB_MODELS)
+def test_short_names_mean_the_hubs_models(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Wherever the command is called, also beside a folder of the repository's owner."""
+    asked: list[tuple[str, str]] = []
+
+    def note(repository: str, revision: str) -> Path:
+        asked.append((repository, revision))
+        return tmp_path
+
+    monkeypatch.setattr(registry, "_from_hub", note)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / HUB_MODELS[name].split("/")[0]).mkdir()
+    assert resolve(name) == tmp_path
+    assert asked == [(HUB_MODELS[name], "")]
+    with pytest.raises(InputError, match="is a pre-trained model, without a head"):
+        model_folder(name)
