@@ -42,7 +42,7 @@ _BUFFERS = ("position_ids", "token_type_ids")  # tensors that are computed anew,
 _MAX_NAMED = 4
 
 
-def convert_as_asked(flags: Namespace) -> None:
+def convert_model(flags: Namespace) -> None:
     """Carry out ``checkpoints.convert``."""
     source, target = model_folder(resolve(flags.source)), Path(flags.target)
     tokenizer = tokenizer_of(source, read_config(source))

@@ -33,7 +33,7 @@ def make_parser() -> CommandParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    dispatch("checkpoints.conversion:convert_as_asked", make_parser().parse_args(argv))
+    dispatch("checkpoints.conversion:convert_model", make_parser().parse_args(argv))
 
 
 if __name__ == "__main__":

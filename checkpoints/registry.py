@@ -183,7 +183,7 @@ def _from_hub(repository: str, revision: str) -> Path:
         if _is_whole(folder) and any((folder / name).is_file() for name in PIECE_FILES):
             return folder
     wanted = revision or pinned.get("revision") or "main"
-    commit, folder = dispatch("checkpoints.hub:snapshot", repository, wanted)  # only now: it takes 0.3 s
+    commit, folder = dispatch("checkpoints.hub:snapshot", repository, wanted)  # it imports huggingface_hub
     if not revision:
         try:
             private_dir("hub")

@@ -19,12 +19,14 @@ from inference.exported import is_exported
 
 
 def print_files(flags: Namespace) -> None:
+    """Carry out ``glue.run_predict``."""
     parts = predict_files(flags)
     for file, part in parts.items() if distributed.is_first() else ():
         print(f"{file}: {len(part.values)} rows")
 
 
 def print_scores(flags: Namespace) -> None:
+    """Carry out ``glue.run_eval``."""
     scores = evaluate(flags)
     if distributed.is_first():
         print(json.dumps(scores))
@@ -61,11 +63,8 @@ def _predict(flags: Namespace, kind: str) -> tuple[TaskModel, list[SplitFeatures
     folder, data = model_folder(flags.ckpt_path), data_folder(flags.data_dir, task)
     checkpoint = TaskModel(folder, task, flags.label_map, flags.do_lower_case)
     splits = load_splits(checkpoint, kind, data, flags.max_seq_length)
-    return (
-        checkpoint,
-        splits,
-        predict_splits(checkpoint, splits, flags.batch_size, flags.engine, flags.device),
-    )
+    predictions = predict_splits(checkpoint, splits, flags.batch_size, flags.engine, flags.device)
+    return checkpoint, splits, predictions
 
 
 def _default_folder(ckpt_path: str) -> Path:

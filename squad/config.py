@@ -94,7 +94,7 @@ def preset_lines() -> list[str]:
     return [line for name, settings in PRESETS.items() for line in describe_preset(name, settings)]
 
 
-def as_flags(names: Sequence[str]) -> str:
+def flag_names(names: Sequence[str]) -> str:
     return ", ".join(f"--{name}" for name in names)
 
 

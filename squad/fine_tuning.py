@@ -14,7 +14,7 @@ from encoders.span_heads import SpanModel, span_loss
 from inference.network_engine import tensors
 from squad import model as span_model
 from squad.answers import ANSWER_FILES, write_answers
-from squad.config import SquadRunConfig, as_flags, official_file, preset_settings
+from squad.config import SquadRunConfig, flag_names, official_file, preset_settings
 from squad.data import Dataset
 from squad.prediction import answer_windows, cut_windows, dev_scores, format_scores, read_questions
 from squad.windows import label
@@ -40,7 +40,7 @@ def training_config(flags: Namespace) -> SquadRunConfig:
     config = resolve_flags(SquadRunConfig, Namespace(**{**vars(flags), **files}), preset_settings)
     idle = [name for name in ("beam_size", "answerable_weight") if name in flags]
     if idle and config.training.qa_head != "joint":
-        raise UsageError(f"{as_flags(idle)}: of the joint head; give --qa_head joint")
+        raise UsageError(f"{flag_names(idle)}: of the joint head; give --qa_head joint")
     return config
 
 

@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from common.command_line import CommandParser, path, run
 from common.dispatch import dispatch
 from common.flags import add_machine_flags, set_workers
-from squad.config import ANSWERING, PRESETS, SquadTrainingConfig, as_flags, preset_lines
+from squad.config import ANSWERING, PRESETS, SquadTrainingConfig, flag_names, preset_lines
 from training.config import field_names
 from training.flags import add_output_flags, add_run_flags, add_training_flags, parse_flags
 
@@ -91,7 +91,7 @@ def _check_usage(parser: CommandParser, flags: Namespace) -> None:
         idle += [n for n in field_names(SquadTrainingConfig) if n in flags and n not in ANSWERING]
         if idle:
             hint = "; --eval_batch_size is for answering" if "batch_size" in idle else ""
-            parser.error(f"{as_flags(idle)}: of training, and --do_predict alone does not train{hint}")
+            parser.error(f"{flag_names(idle)}: of training, and --do_predict alone does not train{hint}")
 
 
 if __name__ == "__main__":
