@@ -3,11 +3,11 @@
 Example:
   python -m lab.ensemble --runs runs --task_name rte --data_dir glue_data --output_dir ensemble
 
-Cross-validation on the dev rows decides how many runs are combined, and whether by mean logits or by votes.
-A single run is taken unless an ensemble beats it there. Prints one JSON object: the members, their dev
-scores (too high: the choice was made on them), and the expected scores (cross-validated, the choice
-included; but the best step of each run was chosen on all rows). Writes DIR/dev and DIR/test: the task's
-files with their .npz.
+Cross-validation on the dev rows decides how many runs are combined, whether by mean logits or by votes, and
+whether with a threshold learned on them. A single run is taken unless something beats it there. Prints one
+JSON object: the members, their dev scores (too high: the choice was made on them), and the expected scores
+(cross-validated, the choice included; but the best step of each run was chosen on all rows). Writes DIR/dev
+and DIR/test: the task's files with their .npz.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from common.command_line import CommandParser, count, path, run
 from common.dispatch import dispatch
 from glue.arguments import add_data_dir, add_task
+from lab.plan import ENSEMBLE_SIZE, METHODS
 
 
 def make_parser() -> CommandParser:
@@ -23,10 +24,13 @@ def make_parser() -> CommandParser:
     parser.add_argument("--runs", required=True, type=path, metavar="DIR", help="--runs of lab.sweep")
     parser.add_argument("--output_dir", required=True, type=path, metavar="DIR", help="folder for the files")
     add_data_dir(parser)
-    parser.add_argument("--size", type=count, default=5, metavar="K", help="runs at most (default: 5)")
     parser.add_argument(
-        "--methods", nargs="+", choices=("mean", "vote"), default=["mean", "vote"], metavar="METHOD",
-        help="mean: of the logits; vote: of the labels (default: both are tried)",
+        "--size", type=count, default=ENSEMBLE_SIZE, metavar="K", help="runs at most (default: 5)"
+    )
+    parser.add_argument(
+        "--methods", nargs="+", choices=METHODS, default=METHODS, metavar="METHOD",
+        help="mean: of the logits; vote: of the labels; threshold: where to cut between the labels of CoLA, "
+        "MRPC and QQP (default: all are tried)",
     )  # fmt: skip
     return parser
 

@@ -25,6 +25,7 @@ from lab.ensemble_selection import (
     predicted_values,
     score_splits,
 )
+from lab.thresholds import add_offset
 from lab.trial_store import DONE, TrialResult, predictions_folder, read_results
 from submission.manifest import run_details
 
@@ -68,8 +69,8 @@ def build_ensemble(
     predictions = {
         kind: [
             SplitPredictions(
-                task, part[0].split, combine(of_runs[members], method), task.labels,
-                Provenance(digest, part[0].provenance.data),
+                task, part[0].split, add_offset(combine(of_runs[members], method), choice.offset),
+                task.labels, Provenance(digest, part[0].provenance.data),
             )
             for part, of_runs in zip(parts[kind], logits[kind], strict=True)
         ]
@@ -143,6 +144,8 @@ def describe_ensemble(ensemble: Ensemble, runs: Path) -> dict[str, Any]:
         details = run_details(runs, member.folder, member.scores)
         members.append({**details, "checkpoint_digest": recorded_digest(member.folder / "best")})
     scores: dict[str, Any] = {"dev": choice.dev, "expected": choice.expected}
+    if choice.option.threshold:
+        scores |= {"threshold": choice.offset, "gain_over_one_run": choice.gain}
     if len(members) == 1:
         return {**members[0], **scores}
     method = {"method": choice.option.method, "gain_over_one_run": choice.gain}

@@ -1,8 +1,9 @@
 """Which runs to join, and how: chosen on the dev rows, scored on dev rows that had no say in it.
 
 Of many runs the one that is best on a few hundred dev rows is partly the luckiest, and so is the best of many
-ways to join them. So every option, the k best runs by mean logits or by votes, is cross-validated: on
-each fold's other rows the runs are ranked, and the k best of them answer the fold's own rows. The option with
+ways to join them. So every option, the k best runs by mean logits or by votes, with or without a learned
+threshold, is cross-validated: on each fold's other rows the runs are ranked and the threshold is learned, and
+the k best of them answer the fold's own rows. The option with
 the best score over all folds is taken, a single run unless joining beats it there. What the whole
 procedure is worth is measured by a cross-validation around it (Varma & Simon 2006, Bias in error
 estimation when using cross-validation for model selection): that is ``expected``, the score on the dev
@@ -11,12 +12,13 @@ files is not.
 
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import softmax
 
 from glue.tasks import Task
+from lab.thresholds import add_offset, has_threshold, learn_offset
 from metrics.scores import UndefinedScoreWarning
 from metrics.task_scores import score_task
 
@@ -25,10 +27,14 @@ _FOLDS, _REPEATS, _SEED = 5, 2, 42
 
 @dataclass(frozen=True)
 class Option:
-    """The ``size`` best runs, joined by ``mean`` logits or by ``vote``."""
+    """The ``size`` best runs, joined by ``mean`` logits or by ``vote``; their threshold learned, or not."""
 
     size: int
     method: str
+    threshold: bool = False
+
+
+SINGLE = Option(1, "mean")
 
 
 @dataclass(frozen=True)
@@ -39,15 +45,27 @@ class Choice:
     members: tuple[int, ...]  # the runs by number, the best first
     dev: dict[str, float]  # scores on the dev files that chose, which flatter
     expected: dict[str, float]  # scores of the whole procedure, cross-validated
-    gain: float  # the expected main score minus that of the best single run, on rows that chose neither
+    gain: float  # the procedure's expected main score minus that of the best single run, on other rows
+    offset: float = 0.0  # what the threshold adds to the logits of the second label
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """An option with all that rows decide."""
+
+    members: tuple[int, ...]
+    method: str
+    offset: float = 0.0
 
 
 def options_for(task: Task, runs: int, size: int, methods: Sequence[str]) -> list[Option]:
     """All options, the simplest first: of equal ones the first is taken. Votes need labels, and three."""
-    options = [Option(1, "mean")]
+    options = [SINGLE]
     for number in range(2, min(size, runs) + 1):
         options += [Option(number, "mean")] if "mean" in methods else []
         options += [Option(number, "vote")] if "vote" in methods and number >= 3 and task.labels else []
+    if "threshold" in methods and has_threshold(task):
+        options += [replace(option, threshold=True) for option in options if option.method == "mean"]
     return options
 
 
@@ -81,18 +99,23 @@ class EnsembleSelector:
         self._generator = np.random.default_rng(_SEED)
 
     def choose(self, options: Sequence[Option]) -> Choice:
-        """Find the best option by cross-validation, and what is to be expected of it."""
+        """Find the best option by cross-validation, and what is to be expected of it.
+
+        Of a single run the same is expected whatever else was tried: what the best run of a part of the rows
+        scores on the others.
+        """
         option = self._best(options, self.all_rows)
-        members = self.ranked(self.all_rows)[: option.size]
-        answers = self._answer(members, option, self.all_rows)
+        fitted = self._fit(self.ranked(self.all_rows), option, self.all_rows)
+        answers = self._answer(fitted, self.all_rows)
         expected, single = np.zeros(len(self.golds)), np.zeros(len(self.golds))
         for others, fold in self._folds(self.all_rows):
             best = self._best(options, others) if len(options) > 1 else options[0]
             order = self.ranked(others)
-            expected[fold] = self._answer(order, best, fold)
-            single[fold] = self._answer(order, options[0], fold)
+            expected[fold] = self._answer(self._fit(order, best, others), fold)
+            single[fold] = self._answer(self._fit(order, SINGLE, others), fold)
         dev, whole, one = (self._scores(each, self.all_rows) for each in (answers, expected, single))
-        return Choice(option, tuple(members), dev, whole, gain=whole["main"] - one["main"])
+        gain, is_single = whole["main"] - one["main"], option == SINGLE
+        return Choice(option, fitted.members, dev, one if is_single else whole, gain, fitted.offset)
 
     def ranked(self, rows: np.ndarray) -> list[int]:
         """The runs, best first by their main score on some rows; of equal ones the first."""
@@ -108,7 +131,7 @@ class EnsembleSelector:
             for others, fold in self._folds(rows):
                 order = self.ranked(others)
                 for option in options:
-                    pooled[option][fold] = self._answer(order, option, fold)
+                    pooled[option][fold] = self._answer(self._fit(order, option, others), fold)
             for option in options:
                 totals[option] += self._scores(pooled[option], rows)["main"] / _REPEATS
         return max(options, key=lambda option: totals[option])
@@ -120,10 +143,19 @@ class EnsembleSelector:
             fold = np.concatenate(parts)
             yield np.setdiff1d(rows, fold), fold
 
-    def _answer(self, order: Sequence[int], option: Option, rows: np.ndarray) -> np.ndarray:
-        """What the first runs of an order answer together to some rows."""
-        members = list(order[: option.size])
-        return predicted_values(self.task, combine(self.logits[members][:, rows], option.method))
+    def _fit(self, order: Sequence[int], option: Option, rows: np.ndarray) -> "_Fitted":
+        """What an option is by what some rows say: which runs, best first by them, and what is added to the
+        logits of the second label."""
+        members = tuple(order[: option.size])
+        if not option.threshold:
+            return _Fitted(members, option.method)
+        joined = combine(self.logits[list(members)][:, rows], option.method)
+        return _Fitted(members, option.method, learn_offset(self.task, joined, self.golds[rows]))
+
+    def _answer(self, fitted: "_Fitted", rows: np.ndarray) -> np.ndarray:
+        """What it answers to some rows."""
+        joined = combine(self.logits[list(fitted.members)][:, rows], fitted.method)
+        return predicted_values(self.task, add_offset(joined, fitted.offset))
 
     def _scores(self, answers: np.ndarray, rows: np.ndarray) -> dict[str, float]:
         """The scores on some rows of answers to all."""

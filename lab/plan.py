@@ -8,7 +8,8 @@ from typing import Any
 
 from common.errors import InputError
 
-METHODS = ("mean", "vote")
+METHODS = ("mean", "vote", "threshold")
+ENSEMBLE_SIZE = 5  # the most runs that are joined where nothing else says
 _MAX_NAME = 200  # bytes; file systems take 255, and a record's name is longer
 _SHORT = {"learning_rate": "lr", "batch_size": "batch", "num_train_epochs": "epochs"}
 
@@ -82,7 +83,7 @@ class Plan:
     path: str
     tasks: Mapping[str, TaskPlan]
     stop_early: bool = False  # by the median rule
-    ensemble_size: int = 1  # the most runs that a task's answer is made of
+    ensemble_size: int = ENSEMBLE_SIZE  # the most runs that a task's answer is made of
     methods: tuple[str, ...] = METHODS  # ways to combine them
 
 

@@ -3,11 +3,11 @@
 Example:
   python -m lab.submit --runs runs --plan leaderboard --data_dir glue_data --output submission.zip
 
-The runs of each task are combined as by lab.ensemble; the plan's "ensemble:" limits their number. Runs made
-with other settings than the plan's, and predictions of other files than those below --data_dir, are
-refused. Writes FILE.zip; FILE.manifest.json with the runs, seeds, steps, dev scores and digests of each
-task and with both averages (dev: on the rows that chose; expected: cross-validated); and
-FILE.predictions/dev and /test.
+The runs of each task are combined as by lab.ensemble, five at most; a plan's "ensemble: {size: N}" says
+otherwise, and with {size: 1} the best run answers alone. Runs made with other settings than the plan's, and
+predictions of other files than those below --data_dir, are refused. Writes FILE.zip; FILE.manifest.json with
+the runs, seeds, steps, dev scores and digests of each task and with both averages (dev: on the rows that
+chose; expected: cross-validated); and FILE.predictions/dev and /test.
 
 WNLI is all 0 by default: its test set was made against its training labels, and no model trained on these
 beats the constant answer.

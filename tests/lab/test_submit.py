@@ -16,6 +16,7 @@ from glue import score
 from glue.predictions import SplitPredictions
 from glue.tasks import TASKS
 from lab import ensemble
+from lab.report_submission import read_zip
 from submission import check, diff
 from tests.lab.conftest import FakeTrial
 from tests.lab.submissions import ALL, WritePlan, submitted
@@ -59,6 +60,55 @@ def test_the_zip_is_what_the_manifest_says(
     paper = np.mean([value for value in eight if value is not None])
     assert manifest["expected"]["convbert_paper_average"] == pytest.approx(paper)
     assert f"expected {100 * paper:.2f}" in printed
+
+
+def test_a_plan_that_says_nothing_of_it_joins_and_the_table_says_what_was_done(
+    runs: Path, write_plan: WritePlan, sample_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = Path(write_plan(tmp_path, ALL))
+    plan.write_text(plan.read_text(encoding="utf-8").replace("ensemble: {size: 3}\n", ""), encoding="utf-8")
+    submitted(runs, str(plan), sample_dir, "a.zip")
+    printed = capsys.readouterr().out
+    assert re.search(r"qqp .* (mean|vote) of \d", printed)
+    assert "rte/base-seed2 (the best of 3, not joined: no gain by cross-validation)" in printed
+    submitted(runs, write_plan(tmp_path, ALL, size=1), sample_dir, "one.zip")
+    assert "(the best of 3, not joined: the plan's ensemble has size 1)" in capsys.readouterr().out
+
+
+def test_a_run_is_worth_the_same_everywhere(
+    runs: Path, write_plan: WritePlan, sample_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of the run that lab.submit and lab.ensemble take, whatever else each of them tried."""
+    for task in TASKS:
+        if task != "rte":
+            shutil.rmtree(runs / task)
+    expected = []
+    for size in (1, 3):
+        submitted(runs, write_plan(tmp_path, ALL, size=size), sample_dir, "a.zip", *FILL)
+        tasks = json.loads((tmp_path / "a.manifest.json").read_text(encoding="utf-8"))["tasks"]
+        assert tasks["rte"]["run"] == "rte/base-seed2"
+        expected.append(tasks["rte"]["expected"])
+    where = ["--runs", str(runs), "--data_dir", str(sample_dir), "--output_dir", str(tmp_path / "e")]
+    capsys.readouterr()
+    ensemble.main(["--task_name", "rte", *where])
+    output = json.loads(capsys.readouterr().out)
+    assert output["run"] == "rte/base-seed2"
+    assert expected == [output["expected"]] * 2
+
+
+def test_what_is_filled_on_purpose_is_called_filled_everywhere(
+    runs: Path, write_plan: WritePlan, sample_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for task in TASKS:
+        if task not in ("rte", "mnli"):
+            shutil.rmtree(runs / task)
+    output = submitted(runs, write_plan(tmp_path, ALL, size=1), sample_dir, "a.zip", *FILL)
+    printed = re.findall(r"^(\w+) +([\w-]+\.tsv)", capsys.readouterr().out, re.MULTILINE)
+    reports = check(output, sample_dir)
+    filled = {report.name for report in reports if report.status == "FILLED"}
+    assert len(filled) == 7
+    assert {name for status, name in printed if status == "FILLED"} == filled
+    assert [name for name in TASKS if name not in ("rte", "mnli")] == read_zip(output, sample_dir).filled
 
 
 def test_the_task_that_is_all_zeros_can_be_trained(
