@@ -49,7 +49,8 @@ def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m lab.sweep", description=__doc__)
     parser.add_argument(
         "--plan", required=True, type=path, metavar="PLAN",
-        help="a YAML file, or a shipped plan: quick, reference, paper, leaderboard, options",
+        help="a YAML file, or a shipped plan: quick, reference (9 trials each), options (45), leaderboard "
+        "(64), paper (90); all but options are meant for GPUs",
     )  # fmt: skip
     parser.add_argument("--runs", required=True, type=path, metavar="DIR", help="folder of the runs")
     add_data_dir(parser)

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from common.command_line import CommandParser
+from lab.plan import trials_of
+from lab.plan_file import read_plan, shipped_plans
 from scripts.cli import MODULES
 from tests.docs_pages import PAGES, PROJECT, command_of, commands_of, text_of
 from tests.test_setup import SETTINGS
@@ -152,3 +154,10 @@ def test_every_link_leads_somewhere(page: str) -> None:
 def test_every_page_is_in_the_menu_of_the_site() -> None:
     menu = set(re.findall(r": (\w+\.md)$", text_of("mkdocs.yml"), re.M))
     assert menu == {Path(page).name for page in PAGES if page.startswith("docs/")} | {"commands.md"}
+
+
+def test_the_guide_counts_the_trials_of_the_shipped_plans() -> None:
+    counts = re.findall(r"^\| `(\w+)` \|.*\| (\d+) \|$", text_of("docs/many_runs.md"), re.M)
+    assert {name: int(count) for name, count in counts} == {
+        name: len(trials_of(read_plan(name))) for name in shipped_plans()
+    }
