@@ -30,6 +30,7 @@ class ModelType(NamedTuple):
         defaults: Field → what transformers takes where config.json leaves it out, where ours is another.
         may_be_zero: Sizes that may be 0, which leaves the part out.
         first_position: The position of a text's first token less pad_token_id; None: positions count from 0.
+        separators: How many separators stand between the texts of a pair.
         knows_segments: Whether its embeddings tell the second text of a pair from the first.
         has_positions: Whether there may be an embedding of every position.
         has_head_norm: Whether the dense head has a LayerNorm behind its activation.
@@ -44,6 +45,7 @@ class ModelType(NamedTuple):
     defaults: Mapping[str, Any] = {}
     may_be_zero: tuple[str, ...] = ()
     first_position: int | None = None
+    separators: int = 1
     knows_segments: bool = True
     has_positions: bool = True
     has_head_norm: bool = False
@@ -53,6 +55,7 @@ _ROBERTA = ModelType(
     head_activation="tanh",
     defaults={"pad_token_id": 1},
     first_position=1,
+    separators=2,
     knows_segments=False,
     fields=("type_vocab_size",),
 )

@@ -11,7 +11,7 @@ from encoders.batching import Batch, pack, pad
 from pretraining.batches import real_of
 
 
-def separate_texts(batch: Batch, pad_id: int) -> tuple[Batch, np.ndarray]:
+def separate_texts(batch: Batch, pad_id: int, separators: int = 1) -> tuple[Batch, np.ndarray]:
     """Make each text of the pairs, of which there must be one, an example of its own.
 
     Returns all first texts, then all second ones (2n rows), and (n,) the rows of the pairs.
@@ -20,7 +20,7 @@ def separate_texts(batch: Batch, pad_id: int) -> tuple[Batch, np.ndarray]:
     second = real & (batch.token_types == 1)
     rows = np.flatnonzero(second.any(axis=1))
     cls = batch.ids[0, :1]  # the first text has it already
-    texts = [batch.ids[row, real[row] & ~second[row]] for row in rows]
+    texts = [batch.ids[row, real[row] & ~second[row]][: 1 - separators or None] for row in rows]
     texts += [np.concatenate([cls, batch.ids[row, second[row]]]) for row in rows]
     return pad(pack([(text.tolist(), len(text)) for text in texts]), np.arange(len(texts)), pad_id), rows
 
@@ -40,7 +40,9 @@ class PairSimilarity:
     token_cosines: np.ndarray  # (m,) the cosine of each of them to the nearest such token of the other text
 
 
-def pair_similarity(batch: Batch, rows: np.ndarray, texts: Batch, states: np.ndarray) -> PairSimilarity:
+def pair_similarity(
+    batch: Batch, rows: np.ndarray, texts: Batch, states: np.ndarray, separators: int = 1
+) -> PairSimilarity:
     """Compare the two texts of each pair, from what ``separate_texts`` made of a batch and the hidden states
     (2n, T', W) of that."""
     real = real_of(texts)
@@ -54,7 +56,8 @@ def pair_similarity(batch: Batch, rows: np.ndarray, texts: Batch, states: np.nda
         if end > 1 and second_end > 1:  # neither is empty
             cosines = first[1:end] @ second[1:second_end].T
             start = row * batch.ids.shape[1]
-            positions += [start + np.arange(1, end), start + np.arange(end + 1, end + second_end)]
+            second_start = start + end + separators
+            positions += [start + np.arange(1, end), second_start + np.arange(second_end - 1)]
             token_cosines += [cosines.max(axis=1), cosines.max(axis=0)]
     text_cosines = (vectors[: len(rows)] * vectors[len(rows) :]).sum(axis=1)
     return PairSimilarity(rows, text_cosines, np.concatenate(positions), np.concatenate(token_cosines))

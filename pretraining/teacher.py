@@ -85,10 +85,11 @@ class Teacher:
 
     def pairs(self, batch: Batch) -> PairSimilarity:
         """How near it sees the two texts of each pair, reading each by itself; there must be pairs."""
-        texts, rows = separate_texts(batch, self.encoder.config.pad_token_id)
+        config = self.encoder.config
+        texts, rows = separate_texts(batch, config.pad_token_id, config.type.separators)
         with paddle.no_grad():
             (states,) = hidden_states(self.encoder, texts, self.depths[-1:])
-        return pair_similarity(batch, rows, texts, states.astype("float32").numpy())
+        return pair_similarity(batch, rows, texts, states.astype("float32").numpy(), config.type.separators)
 
     def measure(self, batches: Sequence[Batch], with_pairs: bool) -> LossScale:
         """Measure what its values vary by, on batches of which each process takes its share."""

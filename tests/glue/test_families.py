@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ import pytest
 
 from checkpoints.folder import open_checkpoint, read_config
 from checkpoints.network import load_classifier
+from common.files import MANIFEST
 from encoders.model_types import MODEL_TYPES
 from encoders.tokenizer import Tokenizer
 from glue import run_predict
 from pretraining import run_pretrain
 from squad import run_squad
+from tests.glue.test_distributed import done, losses, start
 from tests.glue.test_training_options import FLAGS, fine_tune
 from tests.squad.colours import make_data
 from training import trainer
@@ -95,6 +98,26 @@ def test_a_trained_folder_predicts_with_its_own_tokenizer(
         run_predict.main([*argv, "--output_dir", str(tmp_path / engine), "--engine", engine])
     assert (tmp_path / "dynamic" / "RTE.tsv").read_bytes() == (tmp_path / "onnx" / "RTE.tsv").read_bytes()
     assert load_classifier(model).config.model_type == read_config(model).model_type
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the launcher and gloo need Linux")
+def test_two_processes_learn_as_one(sample_dir: Path, model: Path, project_dir: Path, tmp_path: Path) -> None:
+    shutil.copytree(sample_dir / "RTE", tmp_path / "RTE")
+    still = ["--model_name_or_path", tmp_path / "model", "--max_steps", 4, "--logging_steps", 1]
+    shutil.copytree(model, tmp_path / "model")
+    (tmp_path / "model" / MANIFEST).unlink()  # config.json is changed below
+    config = json.loads((tmp_path / "model" / "config.json").read_text(encoding="utf-8"))
+    config = {
+        key: 0.0 if key.endswith(("dropout", "dropout_prob")) else value for key, value in config.items()
+    }
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    for name, processes, rows in (("one", 1, 16), ("two", 2, 8)):
+        argv = [*still, "--output_dir", tmp_path / name, "--batch_size", rows]
+        done(start(project_dir, tmp_path, "run_glue", processes, *argv))
+    alone, together = losses(tmp_path / "one"), losses(tmp_path / "two")
+    assert len(alone) == 4
+    np.testing.assert_allclose(together, alone, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("head", ["linear", "joint"])

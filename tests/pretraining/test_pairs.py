@@ -45,6 +45,18 @@ def test_the_texts_of_pairs_stand_apart() -> None:
     assert not has_pairs(single)
 
 
+def test_of_two_separators_the_first_text_keeps_one() -> None:
+    """As RoBERTa's: <s> a b </s></s> c </s>."""
+    ids = np.array([[0, 7, 8, 2, 2, 9, 2], [0, 5, 2, 2, 6, 2, 1]])
+    types = np.array([[0, 0, 0, 0, 0, 1, 1], [0, 0, 0, 0, 1, 1, 0]])
+    batch = Batch(ids, types, (ids != 1).astype(np.float32), None, np.arange(2))
+    texts, rows = separate_texts(batch, pad_id=1, separators=2)
+    np.testing.assert_array_equal(texts.ids, [[0, 7, 8, 2], [0, 5, 2, 1], [0, 9, 2, 1], [0, 6, 2, 1]])
+    near = pair_similarity(batch, rows, texts, np.ones((4, 4, 2)), separators=2)
+    np.testing.assert_array_equal(near.positions, [1, 2, 5, 8, 11])
+    np.testing.assert_array_equal(batch.ids.reshape(-1)[near.positions], [7, 8, 9, 5, 6])
+
+
 def cosine(u: np.ndarray, v: np.ndarray) -> float:
     return float(u @ v / np.sqrt(u @ u * (v @ v)))
 
