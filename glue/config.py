@@ -20,6 +20,7 @@ _COMMON = {"max_seq_length": 128, "num_train_epochs": 3.0}
 PRESETS: dict[str, dict[str, Any]] = {
     "authors": {**RECIPES["authors"], **_COMMON, "classifier_head": "linear"},
     "reference": {**RECIPES["reference"], **_COMMON, "classifier_head": "dense"},
+    "stable": {**RECIPES["stable"], **_COMMON, "classifier_head": "linear"},
     "roberta": {**RECIPES["roberta"], "max_seq_length": 512},
     "deberta": {**RECIPES["deberta"], "max_seq_length": 256},
 }

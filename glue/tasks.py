@@ -49,7 +49,10 @@ _ROWS = (
             Split("test", "CoLA/test.tsv", 1063, submission_file="CoLA.tsv"),
         ),
         "matthews", "1",
-        presets={"roberta": {"batch_size": 16}, "reference": {"save_steps": 40, "seed": 6666}},
+        presets={
+            "stable": {"num_train_epochs": 20.0}, "roberta": {"batch_size": 16},
+            "reference": {"save_steps": 40, "seed": 6666},
+        },
         label_names=(
             ("unacceptable", "not_acceptable", "ungrammatical", "not_grammatical"),
             ("acceptable", "grammatical"),
@@ -66,7 +69,8 @@ _ROWS = (
         "mrpc", "MRPC", ("#1 String", "#2 String"), "Quality", BINARY, ("f1", "accuracy"),
         _files("MRPC", 3668, 408, 1725, "MRPC.tsv"), "accuracy", "1",
         presets={
-            "authors": {"both_orders": True}, "reference": {"save_steps": 40}, "roberta": {"batch_size": 16},
+            "authors": {"both_orders": True}, "stable": {"both_orders": True, "num_train_epochs": 10.0},
+            "reference": {"save_steps": 40}, "roberta": {"batch_size": 16},
         },
         other_names=("msrp", "msr_paraphrase", "microsoft_research_paraphrase_corpus"),
         label_names=(
@@ -80,6 +84,7 @@ _ROWS = (
         presets={
             "roberta": {"batch_size": 16, "learning_rate": 2e-05},
             "authors": {"both_orders": True, "scale_targets": True, "num_train_epochs": 10.0},
+            "stable": {"both_orders": True, "scale_targets": True, "num_train_epochs": 10.0},
             "reference": {"num_train_epochs": 10.0, "save_steps": 100},
         },
         other_names=("sts", "sts_benchmark", "stsbenchmark", "semantic_textual_similarity_benchmark"),
@@ -127,7 +132,7 @@ _ROWS = (
         _files("RTE", 2490, 277, 3000, "RTE.tsv"), "accuracy", "entailment",
         presets={
             "roberta": {"batch_size": 16, "learning_rate": 2e-05},
-            "authors": {"num_train_epochs": 10.0},
+            "authors": {"num_train_epochs": 10.0}, "stable": {"num_train_epochs": 20.0},
             "reference": {"num_train_epochs": 10.0, "save_steps": 40},
         },
         other_names=("recognizing_textual_entailment",),
@@ -136,7 +141,9 @@ _ROWS = (
     Task(
         "wnli", "WNLI", _PAIR, "label", BINARY, ("accuracy",),
         _files("WNLI", 635, 71, 146, "WNLI.tsv"), "", "0",
-        presets={"reference": {"num_train_epochs": 10.0, "save_steps": 20}},
+        presets={
+            "stable": {"num_train_epochs": 20.0}, "reference": {"num_train_epochs": 10.0, "save_steps": 20},
+        },
         other_names=("winograd_nli",),
         label_names=(_NOT_ENTAILMENT, _ENTAILMENT),
     ),

@@ -18,11 +18,11 @@ import json
 import math
 import shutil
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from common.command_line import CommandParser, path, run
+from common.command_line import CommandParser, count, path, run
 from common.dispatch import dispatch
 from common.errors import InputError, UsageError
 from common.files import atomic_folder, sha256_of, write_text
@@ -51,6 +51,11 @@ def make_parser() -> CommandParser:
         "--task_scores", nargs="+", default=[], type=_task_score, metavar="TASK=N",
         help="with --answer: the site's scores of tasks, in percent",
     )  # fmt: skip
+    for period, most in (("day", 2), ("month", 6)):
+        parser.add_argument(
+            f"--per_{period}", type=count, default=most, metavar="N",
+            help=f"with --add: warn of more zips a {period} (UTC) than the site takes (default: {most})",
+        )  # fmt: skip
     add_data_dir(parser, "with --add: the folder of the official files")
     add_format(parser)
     return parser
@@ -134,9 +139,23 @@ def _is_score(value: Any) -> bool:
 
 def _write(folder: Path, events: Sequence[Mapping[str, Any]], kind: str, digest: str, **more: Any) -> None:
     """Write the history with one more event, of now."""
-    date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    new = {"event": kind, "date": date, "sha256": digest, **more}
+    new = {"event": kind, "date": _now(), "sha256": digest, **more}
     write_text(folder / _LINES, "".join(json.dumps(event) + "\n" for event in [*events, new]))
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def limit_warnings(
+    events: Sequence[Mapping[str, Any]], now: str, per_day: int, per_month: int
+) -> Iterator[str]:
+    """Say which limits a history exceeds: of the zips submitted on the day, and in the month (UTC),."""
+    for period, letters, most in (("day", 10, per_day), ("month", 7, per_month)):
+        dates = [event["date"] for event in _submissions(events).values()]
+        number = sum(date[:letters] == now[:letters] for date in dates)
+        if number > most:
+            yield f"{number} submissions this {period}; the site takes {most} (--per_{period})"
 
 
 def _add(flags: Namespace, folder: Path, events: list[dict[str, Any]]) -> None:
@@ -166,6 +185,8 @@ def _add(flags: Namespace, folder: Path, events: list[dict[str, Any]]) -> None:
     parts = {"zip": archive.name, "expected": manifest["expected"], "dev": manifest["dev"]}
     _write(folder, events, "handed in", digest, **parts)
     print(f"{archive}: number {1 + len(_submissions(events))}, kept in {kept}")
+    for warning in limit_warnings(read_events(folder), _now(), flags.per_day, flags.per_month):
+        say(f"warning: {warning}")
     if (before := _best(events)) is not None:
         try:
             _compare(kept, folder / before["sha256"][:_SHORT], before, data_folder(flags.data_dir))

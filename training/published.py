@@ -3,6 +3,10 @@
 ``authors``: the ConvBERT authors' (``configure_finetuning.py`` of yitu-opensource/ConvBert).
 ``reference``: that of the first Paddle port, JunnYu/paddle_convbert: corrected AdamW, no clipping, one
 learning rate for all sizes.
+``stable``: for small tasks whose runs fail by seed: corrected AdamW, one lower rate for all layers, twenty
+passes over the rows (Mosbach and others 2021, On the stability of fine-tuning BERT, arXiv:2006.04884; Zhang
+and others 2021, Revisiting few-sample BERT fine-tuning, arXiv:2006.05987). Their 2e-5 is for wide networks
+here; narrow ones have three times that, as in the authors' recipe. Not studied here yet.
 ``roberta``: the RoBERTa authors' (``examples/roberta/README.glue.md`` of facebookresearch/fairseq).
 ``deberta``: the DeBERTa authors' for their third version (``experiments/glue/mnli.sh`` of microsoft/DeBERTa),
 by size. They published it for MNLI; their ``cls_drop_out`` is ``cls_dropout`` in config.json.
@@ -20,6 +24,7 @@ _COMMON = {
 RECIPES: dict[str, dict[str, Any]] = {
     "authors": {**_COMMON, "max_grad_norm": 1.0, "bias_correction": False},
     "reference": {**_COMMON, "max_grad_norm": 0.0, "bias_correction": True, "learning_rate": 1e-4},
+    "stable": {**_COMMON, "layer_lr_decay": 1.0, "max_grad_norm": 1.0, "bias_correction": True},
     "roberta": {
         "batch_size": 32, "learning_rate": 1e-5, "num_train_epochs": 10.0, "warmup_proportion": 0.06,
         "weight_decay": 0.1, "adam_beta2": 0.98, "adam_epsilon": 1e-6, "max_grad_norm": 0.0,
@@ -38,16 +43,20 @@ DEBERTA_SIZES: dict[tuple[int, int], dict[str, Any]] = {
     (1024, 24): {"learning_rate": 7e-6, "warmup_steps": 500, "num_train_epochs": 2.0},
 }
 # The authors' for small and medium-small, and for base; other networks take the one of like width.
-NARROW, NARROW_RATE, WIDE_RATE = 384, 3e-4, 1e-4
+NARROW, AUTHORS_RATES, STABLE_RATES = 384, (3e-4, 1e-4), (6e-5, 2e-5)
 
 
 def settings_of(name: str, preset: dict[str, Any], config: EncoderConfig) -> dict[str, Any]:
-    """A preset's settings, with the authors' learning rate for a network of this size if it names none."""
+    """A preset's settings, with its learning rate for a network of this size if it names none."""
     if name == "deberta":
         size = (config.hidden_size, config.num_hidden_layers)
         return {**preset, **DEBERTA_SIZES.get(size, DEBERTA_SIZES[768, 12])}
-    rate = NARROW_RATE if config.hidden_size <= NARROW else WIDE_RATE
-    return {"learning_rate": rate, **preset}
+    return {"learning_rate": _rates(name)[config.hidden_size > NARROW], **preset}
+
+
+def _rates(preset: str) -> tuple[float, float]:
+    """The learning rates of a preset that names none: of narrow networks, and of wide ones."""
+    return STABLE_RATES if preset == "stable" else AUTHORS_RATES
 
 
 def default_preset(model_type: str) -> str:
@@ -64,7 +73,8 @@ def describe_preset(name: str, settings: dict[str, Any]) -> list[str]:
             for (width, layers), row in DEBERTA_SIZES.items()
         ]
     elif "learning_rate" not in settings:
-        lines.append(f"  learning_rate {NARROW_RATE:g} up to hidden size {NARROW}, {WIDE_RATE:g} above")
+        narrow, wide = _rates(name)
+        lines.append(f"  learning_rate {narrow:g} up to hidden size {NARROW}, {wide:g} above")
     return lines
 
 

@@ -32,6 +32,18 @@ def test_the_authors_recipe(size: str, rate: float, task: str) -> None:
     assert in_force("authors", named(size), task) == wanted
 
 
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize(("size", "rate"), [("small", 6e-5), ("medium-small", 6e-5), ("base", 2e-5)])
+def test_the_stable_recipe(size: str, rate: float, task: str) -> None:
+    """Mosbach et al. 2021: 2e-5, bias correction, warm-up 10 %, 20 epochs (both orders: 10)."""
+    longer = {"mrpc": 10.0, "sts-b": 10.0, "cola": 20.0, "rte": 20.0, "wnli": 20.0}
+    wanted = dataclasses.replace(
+        in_force("authors", named(size), task),
+        learning_rate=rate, layer_lr_decay=1.0, bias_correction=True, num_train_epochs=longer.get(task, 3.0),
+    )  # fmt: skip
+    assert in_force("stable", named(size), task) == wanted
+
+
 @pytest.mark.parametrize(
     ("task", "ours"),
     [

@@ -162,3 +162,25 @@ def test_the_history_takes_whole_hand_ins_one_after_the_other(
             history.main(["--history", str(kept)])
     with pytest.raises(InputError, match="is no folder"):
         history.main(["--history", str(one)])
+
+
+@pytest.mark.parametrize(
+    ("dates", "limits", "expected"),
+    [
+        (["2026-12-01T08", "2026-12-01T09"], (2, 6), []),
+        (["2026-12-01T08", "2026-12-01T09", "2026-12-01T10"], (2, 6), ["3 submissions this day"]),
+        (["2026-11-30T23", "2026-12-01T00", "2025-12-01T10"], (1, 1), []),
+        (["2026-12-02T08", "2026-12-03T09", "2026-12-01T10"], (1, 2), ["3 submissions this month"]),
+        (["2026-12-01T08", "2026-12-01T09"], (1, 1), ["2 submissions this day", "2 submissions this month"]),
+    ],
+)
+def test_more_submissions_than_the_site_takes_are_warned_of(
+    dates: list[str], limits: tuple[int, int], expected: list[str]
+) -> None:
+    events = [
+        {"event": "handed in", "date": f"{date}:00:00Z", "sha256": str(number), "zip": "a.zip"}
+        for number, date in enumerate(dates)
+    ]
+    answer = {"event": "answered", "date": "2026-12-01T11:00:00Z", "sha256": "0", "score": 70}
+    warnings = list(history.limit_warnings([*events, answer], "2026-12-01T12:00:00Z", *limits))
+    assert [warning.partition(";")[0] for warning in warnings] == expected

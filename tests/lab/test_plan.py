@@ -1,13 +1,17 @@
 """Plans: what they mean, and that everything wrong is reported with file, line and key."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from common.errors import InputError
+from encoders.config import named
+from glue.config import GlueTrainingConfig, preset_settings
 from glue.tasks import TASKS
 from lab.plan import Range, trials_of
 from lab.plan_file import read_plan, shipped_plans
+from training.config import resolve
 
 HEAD = "checkpoints: {base: models/base}\n"
 
@@ -111,10 +115,23 @@ def test_extends_takes_a_shipped_plan_and_lays_keys_over_it(tmp_path: Path) -> N
 @pytest.mark.parametrize("name", shipped_plans())
 def test_every_shipped_plan_reads(name: str) -> None:
     plan, count = read_plan(name), {"quick": 9, "reference": 9, "paper": 90, "options": 45}
+    count |= {"stability": 120, "stability_from_mnli": 43}
     trials = trials_of(plan)
     assert len({trial.name for trial in trials}) == len(trials) == count.get(name, len(trials))
-    if name in count and name != "options":
+    if name in ("quick", "reference", "paper"):
         assert set(plan.tasks) == set(TASKS)
+
+
+def test_the_study_of_stability_has_the_preset_as_its_third_recipe() -> None:
+    encoder = named("base", hidden_size=128, num_attention_heads=2)
+    for name, task in read_plan("stability").tasks.items():
+        authors, corrected, stable = (
+            resolve(GlueTrainingConfig, cell, {}, preset_settings(task.preset, encoder, TASKS[name]))
+            for cell in task.grid
+        )
+        assert corrected == dataclasses.replace(authors, bias_correction=True)
+        preset = preset_settings("stable", encoder, TASKS[name])
+        assert stable == resolve(GlueTrainingConfig, {}, {}, preset)
 
 
 def test_the_leaderboard_plan_transfers_and_turns_pairs() -> None:
@@ -171,7 +188,7 @@ FAULTS = {
         "plan.yaml:3: seeds: expected a number from 0 to 4294967295, found 4294967296",
     HEAD + "tasks: {rte: }\nseeds: [[1]]\n": "plan.yaml:3: seeds: expected one value, found a list",
     HEAD + "tasks: {rte: }\npreset: [authors]\n":
-        "plan.yaml:3: preset: expected one of authors, reference, roberta, deberta, found a list",
+        "plan.yaml:3: preset: expected one of authors, reference, stable, roberta, deberta, found a list",
     HEAD + f"tasks: {{rte: }}\nsettings: {{learning_rate: 1{'0' * 400}}}\n":
         "plan.yaml:3: settings.learning_rate: expected a number of at most 50 characters, found one of 401",
     HEAD + "tasks: {rte: }\nsettings: {batch_size: [8]}\n":
@@ -187,7 +204,7 @@ FAULTS = {
     HEAD + "tasks: {rte: {checkpoints: [base, base]}}\n":
         "plan.yaml:2: tasks.rte.checkpoints: a checkpoint stands twice",
     HEAD + "tasks: {rte: }\npreset: author\n":
-        "plan.yaml:3: preset: expected one of authors, reference, roberta, deberta, found 'author'",
+        "plan.yaml:3: preset: expected one of authors, reference, stable, roberta, deberta, found 'author'",
     HEAD + "tasks:\n  rte: {init_from: mnli}\n":
         "plan.yaml:3: tasks.rte.init_from: expected 'best of TASK', found 'mnli'",
     HEAD + "tasks:\n  rte: {init_from: best of mnli}\n":
@@ -220,7 +237,7 @@ FAULTS = {
     "extends: x/../plan.yaml\n": "plan.yaml:1: extends: ",
     "extends: nowhere\n":
         "plan.yaml:1: extends: no such plan file: nowhere; "
-        "shipped plans: leaderboard, options, paper, quick, reference",
+        "shipped plans: leaderboard, options, paper, quick, reference, stability, stability_from_mnli",
     "extends: other.txt\n": "plan.yaml:1: extends: no such plan file: other.txt; ",
     HEAD + "tasks: {rte\n": "plan.yaml:3: not YAML: expected ',' or '}'",
 }  # fmt: skip

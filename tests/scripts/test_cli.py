@@ -80,7 +80,7 @@ def test_versions_name_what_decides_results(project_dir: Path) -> None:
         ("convbert-glue squad-", {"squad-train", "squad-evaluate"}),
         ("convbert-glue nothing ", set()),
         ("convbert-glue check --data", {"--data_dir"}),
-        ("convbert-glue finetune --preset ", {"authors", "reference"}),
+        ("convbert-glue finetune --preset ", {"authors", "reference", "stable"}),
         ("convbert-glue finetune --task_name m", {"mrpc", "mnli"}),
         ("convbert-glue finetune --output_dir ", set()),  # the shell completes files
         ("convbert-glue finetune --task_name rte --resu", {"--resume"}),
