@@ -117,8 +117,10 @@ _SPAN_HEADS = [
 # Parts of published checkpoints that a sentence classifier does not use.
 UNUSED = re.compile(
     r"(^|\.)(position_ids|token_type_ids)$"
+    r"|(^|\.)position_embeddings\.weight$"  # of DeBERTa's pre-training, where the input has no positions
     r"|^(cls|generator|generator_predictions|generator_lm_head|discriminator|discriminator_predictions"
-    r"|qa_outputs|mlm_head|lm_head|vocab_transform|vocab_layer_norm|vocab_projector|lm_predictions|mask_predictions|decoder)\."
+    r"|qa_outputs|mlm_head|lm_head|vocab_transform|vocab_layer_norm|vocab_projector"
+    r"|lm_predictions|mask_predictions|decoder)\."
     r"|^generator_lm_head_bias$"
     r"|^n_averaged\b"  # how many states torch.optim.swa_utils averaged
 )

@@ -48,7 +48,8 @@ def tokenizer_of(folder: str | Path, config: EncoderConfig, lower_case: bool | N
 def _warnings(tokenizer: Tokenizer, config: EncoderConfig) -> Iterator[str]:
     """Why a vocabulary may not be the network's, or not go with the settings."""
     count, size = len(tokenizer), config.vocab_size
-    is_padding = size % 8 == 0 and size - count < _MAX_PADDING
+    is_round = size % 8 == 0 or size % 100 == 0
+    is_padding = is_round and size - count < _MAX_PADDING
     if count < size and not is_padding:
         yield (
             f"has {count} pieces, config.json says vocab_size {size}; is it cut short? Missing words "

@@ -1,13 +1,16 @@
 """What is the families' own: settings that are refused by name, positions, buckets, windows."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from checkpoints.folder import read_config
+from checkpoints.network import load_classifier
 from common.errors import InputError
 from encoders.config import EncoderConfig, from_json
 from encoders.model_types import MODEL_TYPES
@@ -110,3 +113,16 @@ def test_windows_by_hand() -> None:
     assert (bias == 0).astype(int).tolist() == [
         [1, 1, 1, 0, 0], [1, 1, 1, 1, 0], [1, 1, 1, 1, 1], [0, 1, 1, 1, 1], [0, 0, 1, 1, 1],
     ]  # fmt: skip
+
+
+def test_what_published_deberta_files_hold_besides_is_left_aside(tmp_path: Path) -> None:
+    """Position embeddings that the configuration does not use, and the heads of pre-training."""
+    shutil.copytree(GOLDEN / "deberta_v3", tmp_path / "model")
+    tensors = safetensors.numpy.load_file(tmp_path / "model" / "model.safetensors")
+    for name in ("deberta.embeddings.position_embeddings.weight", "lm_predictions.lm_head.dense.weight",
+                 "mask_predictions.dense.weight"):  # fmt: skip
+        tensors[name] = np.zeros((32, 32), np.float32)
+    safetensors.numpy.save_file(tensors, tmp_path / "model" / "model.safetensors")
+    before = load_classifier(GOLDEN / "deberta_v3").state_dict()
+    for name, value in load_classifier(tmp_path / "model").state_dict().items():
+        np.testing.assert_array_equal(value.numpy(), before[name].numpy())
