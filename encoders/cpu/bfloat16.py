@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from common.errors import InputError
 from encoders.cpu import kernels, onednn
 from encoders.cpu.onednn import Matrix, Packed
 from encoders.framework import paddle
@@ -53,9 +54,14 @@ class Bfloat16:
 
     Args:
         trains: Whether gradients will be wanted.
+
+    Raises:
+        InputError: There are no products in bfloat16 here.
     """
 
     def __init__(self, trains: bool) -> None:
+        if fault := onednn.status().fault:
+            raise InputError(f"bfloat16: {fault}")
         self._trains = trains
         self._operands: dict[tuple[int, ...], _Operand] = {}
         self._biases: dict[tuple[int, ...], tuple[Sequence[paddle.Tensor], paddle.Tensor]] = {}

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from common.errors import InputError
 from encoders import ops
 from encoders.attention import Attention
 from encoders.config import EncoderConfig
@@ -353,6 +354,8 @@ def test_no_compiled_functions(
 ) -> None:
     monkeypatch.setattr(kernels, "library", lambda: None)
     assert "compiled" in fresh_status().fault
+    with pytest.raises(InputError, match="bfloat16: nothing is compiled"):
+        Bfloat16(trains=True)
 
 
 @needs_bfloat16
@@ -376,6 +379,19 @@ def test_another_library(
     folder = tmp_path if library == "text.so" else Path(paddle.__file__).with_name("libs")
     monkeypatch.setattr(onednn, "_library_path", lambda: folder / library)
     assert fault in fresh_status().fault
+
+
+@needs_bfloat16
+def test_nobody_has_to_look_first() -> None:
+    code = """
+import numpy as np
+from encoders.cpu.bfloat16 import Bfloat16
+from encoders.framework import paddle
+with Bfloat16(trains=False).in_force():
+    print(Bfloat16(trains=False).weights(paddle.ones([40, 40])).rows)
+"""
+    command = [sys.executable, "-c", code]
+    assert subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout == "40\n"
 
 
 @pytest.mark.parametrize(
