@@ -7,7 +7,8 @@ The runs of each task are combined as by lab.ensemble, five at most; a plan's "e
 otherwise, and with {size: 1} the best run answers alone. Runs made with other settings than the plan's, and
 predictions of other files than those below --data_dir, are refused. Writes FILE.zip; FILE.manifest.json with
 the runs, seeds, steps, dev scores and digests of each task and with both averages (dev: on the rows that
-chose; expected: cross-validated); and FILE.predictions/dev and /test.
+chose; expected: cross-validated); FILE.form.txt for the leaderboard's form; and FILE.predictions/dev and
+/test.
 
 WNLI is all 0 by default: its test set was made against its training labels, and no model trained on these
 beats the constant answer.

@@ -10,7 +10,7 @@ from typing import Any
 from pandas import DataFrame
 
 from common.errors import InputError
-from common.files import atomic_folder, sha256_of
+from common.files import atomic_folder, sha256_of, write_text
 from common.json_files import read_json_object
 from common.messages import say
 from common.tables import render
@@ -20,6 +20,7 @@ from glue.predictions import SplitPredictions, write_predictions
 from glue.tasks import TASKS, Task
 from lab.ensemble_io import build_ensemble, constant_predictions, describe_ensemble, gold_values
 from lab.ensemble_selection import score_splits
+from lab.form_text import form_text
 from lab.plan import Plan, trials_of
 from lab.plan_file import read_plan
 from lab.scheduling import Sweep
@@ -57,9 +58,11 @@ def submit(flags: Namespace) -> None:
         more = {"dev_predictions": digests, "data": data_digests(test)}
         manifest = write_manifest(flags.output, reports, details, more)
         mark_filled(Path(flags.output), reports)
+    form = Path(flags.output).with_suffix(".form.txt")
+    write_text(form, form_text(read_json_object(manifest), Path(flags.runs)))
     table, *averages = _summary_lines(answers, read_json_object(manifest), flags.format)
     show = say if flags.format in ("csv", "json") else print  # then the table alone is on stdout
-    for line in (flags.output, manifest, *(report.line() for report in reports)):
+    for line in (flags.output, manifest, form, *(report.line() for report in reports)):
         show(str(line))
     print(table)
     for line in averages:
