@@ -1,5 +1,6 @@
 """Sweeps with real runs of the tiny model on the embedded sample."""
 
+import importlib
 import json
 import random
 import shutil
@@ -39,7 +40,11 @@ def argv(plan: Path, runs: Path, data: Path, *more: object) -> list[str]:
 
 @pytest.fixture
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The commands of trials run in this process, where a start takes no seconds; their threads are set."""
+    """The commands of trials run in this process, where a start takes no seconds; their threads are set.
+
+    They run in threads, and Paddle computes at once only in threads younger than the one that imports it.
+    """
+    importlib.import_module("encoders.framework")
     for name in ("OMP_NUM_THREADS", "RAYON_NUM_THREADS"):
         monkeypatch.setenv(name, "1")
     monkeypatch.setattr("lab.trial_run._run_process", lambda commands, *_: _run_chain([json.dumps(commands)]))
