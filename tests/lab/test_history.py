@@ -48,7 +48,7 @@ def test_the_history_tells_noise_from_gain(
     out, err = run(kept, capsys, "--add", str(again), *data)
     assert "points expected over first.zip" in out
     assert "warning: that gain is within noise" in err
-    out, err = run(kept, capsys, "--add", str(good), *data)
+    out, err = run(kept, capsys, "--add", str(good), "--per_day", "3", *data)
     assert "points expected over again.zip" in out
     assert err == ""
     averages = [  # of the gain the manifests' expectations speak, not the rows that chose
