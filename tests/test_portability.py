@@ -17,7 +17,7 @@ FOLDERS = [
 ENCODED = {"read_text": 0, "write_text": 1, "open": 3, "fdopen": 3, "FileHandler": 2, "TextIOWrapper": 1,
            "NamedTemporaryFile": 2, "TemporaryFile": 2, "SpooledTemporaryFile": 3}  # fmt: skip
 OPENING = {"open": 1, "fdopen": 1, "NamedTemporaryFile": 0, "TemporaryFile": 0, "SpooledTemporaryFile": 1}
-NO_FILE = {"os", "tarfile", "zipfile", "archive", "tar", "webbrowser", "wave", "Image", "opener"}
+NO_FILE = {"os", "tarfile", "zipfile", "archive", "entry", "tar", "webbrowser", "wave", "Image", "opener"}
 PATHS = {"open", "Path", "load", "loadtxt", "makedirs", "mkdir", "remove", "exists", "isfile", "isdir"}
 
 

@@ -28,7 +28,7 @@ CONFIG = SimpleNamespace(finetuning_task="sst-2", model_type="bert", id2label={0
 class Slow:
     """A model that takes its time, and answers with the text's length as label."""
 
-    kind, texts, digest, max_length = "sentence", (1,), "0" * 64, 16
+    kind, texts, text_columns, digest, max_length = "sentence", (1,), ("sentence",), "0" * 64, 16
 
     def __init__(self, config: Any, seconds: float) -> None:
         self.config, self.seconds = config, seconds
