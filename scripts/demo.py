@@ -31,7 +31,7 @@ from submission.check import main as check
 MODEL = "convbert-mini"
 # 600 rows are few: more epochs, and a higher rate below, than the authors' recipe has for thousands.
 RECIPE = ("--both_orders", "False", "--layer_lr_decay", "0.9", "--save_steps", "38")
-EPOCHS = {"mnli": 8, "cola": 8, "wnli": 8, "qnli": 5, "sts-b": 4}
+EPOCHS = {"mnli": 7, "cola": 8, "wnli": 7, "qnli": 4, "sts-b": 4}
 OTHER_EPOCHS = 3
 LABEL_NOISE = 0.08  # the share of wrong dev labels, so that scores look like real ones: none can be 100
 
