@@ -70,7 +70,7 @@ def attention(
     projections, convolution, output = _attention_parameters(layer)
     parameters = *projections, *convolution, *output
     if not kernels.usable(x, *parameters):
-        return layer(x, padding, first_only)
+        return layer(x, padding, first_only, *shared)
     heads, depth = layer.heads, projections[0].shape[1] // layer.heads
     bits = _draw(layer.probability_dropout, layout.rows * heads * layout.length**2)
     tokens = layout.rows if first_only else layout.tokens

@@ -80,6 +80,21 @@ def test_what_is_no_number_is_float32s(network: SentenceClassifier) -> None:
 
 
 @needs_bfloat16
+def test_a_row_that_is_no_number_hides_no_error_of_others(
+    network: SentenceClassifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the two rows that are measured, one is no number; the other's error is larger than any distance."""
+    exact = np.zeros((9, 3), dtype=np.float32)
+    logits = exact.copy()
+    logits[:, 0] = 0.5
+    logits[0] = exact[0] = np.nan
+    monkeypatch.setattr(bfloat16_engine, "_rows_of_all_lengths", lambda features: np.arange(2))
+    monkeypatch.setattr(bfloat16_engine, "subset", lambda features, rows: rows)
+    monkeypatch.setattr(bfloat16_engine, "predict_logits", lambda engine, rows, size: exact[rows])
+    np.testing.assert_array_equal(Bfloat16Engine(network).confirmed(logits, rows(9), 32), exact)
+
+
+@needs_bfloat16
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_few_rows_are_float32s(network: SentenceClassifier, count: int) -> None:
     features = rows(count) if count else subset(rows(1), np.arange(0))
