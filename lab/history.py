@@ -54,7 +54,7 @@ def make_parser() -> CommandParser:
     for period, most in (("day", 2), ("month", 6)):
         parser.add_argument(
             f"--per_{period}", type=count, default=most, metavar="N",
-            help=f"with --add: warn of more zips a {period} (UTC) than the site takes (default: {most})",
+            help=f"with --add: warn of more zips a {period}; look up the site's limit (default: {most})",
         )  # fmt: skip
     add_data_dir(parser, "with --add: the folder of the official files")
     add_format(parser)
@@ -155,7 +155,7 @@ def limit_warnings(
         dates = [event["date"] for event in _submissions(events).values()]
         number = sum(date[:letters] == now[:letters] for date in dates)
         if number > most:
-            yield f"{number} submissions this {period}; the site takes {most} (--per_{period})"
+            yield f"{number} submissions this {period}; --per_{period} is {most}: look up the site's limit"
 
 
 def _add(flags: Namespace, folder: Path, events: list[dict[str, Any]]) -> None:
