@@ -13,6 +13,7 @@ from common.errors import InputError, UsageError
 from common.files import atomic_write
 from common.flags import add_batches, add_label_map, add_lower_case, add_machine_flags, set_workers
 from common.messages import escape_unprintable, say
+from common.progress import progress_bar
 from deploy.rows import DEFAULT_TEXT, TextRow, check_row, column_choices, read_rows
 
 if TYPE_CHECKING:
@@ -144,11 +145,9 @@ def _rows(model: "Model", flags: Namespace) -> Iterator[TextRow]:
 
 def answer_file(model: "Model", flags: Namespace) -> None:
     """Stream --input through the model into --output, which takes its name when all of it is there."""
-    from tqdm import tqdm
-
     started, total = time.monotonic(), 0
     rows = _rows(model, flags)
-    with atomic_write(flags.output) as file, tqdm(unit="row", desc="answering", disable=None) as bar:
+    with atomic_write(flags.output) as file, progress_bar(None, "answering") as bar:
         while chunk := list(islice(rows, CHUNK_ROWS)):
             for result in model.answer(chunk, flags.batch_size):
                 file.write(_line(total, result, Path(flags.output).suffix).encode())

@@ -5,6 +5,7 @@ from itertools import islice
 from pathlib import Path
 
 from checkpoints.folder import digest_of
+from common.messages import say
 from deploy.export import MAX_INPUT_ROWS
 from deploy.network_loading import load_network
 from deploy.quantization import quantizer
@@ -21,6 +22,7 @@ def export(flags: Namespace) -> None:
     check_packages(flags.format)
     folder, network, tokenizer = load_network(flags.model_path, flags.do_lower_case, flags.label_map)
     target, finish = flags.save_inference_dir, None
+    say(f"{folder}: writing a {flags.format} graph and comparing its answers with the model's")
     if flags.int8:
         if flags.task_file:
             read_task_file(flags.task_file)

@@ -2,20 +2,19 @@
 
 import hashlib
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import tokenizers
-from tqdm import tqdm
 
 from common.archives import DAMAGED, read_arrays
 from common.cache import distrust, private_dir, protect
 from common.errors import InputError
 from common.files import atomic_write, sha256_of
 from common.messages import say
+from common.progress import progress_bar
 from encoders.batching import Features, pack
 from encoders.tokenizer import Tokenizer
 from glue.data import Example, Rows, read_split
@@ -140,8 +139,8 @@ def _are_of(features: Features, rows: int, pieces: int, max_length: int) -> bool
 def _encode(rows: Rows, tokenizer: Tokenizer, max_length: int) -> Features:
     encoded: list[tuple[list[int], int]] = []
     texts = [example.texts for example in rows.examples]
-    hidden = len(texts) <= _CHUNK or not sys.stderr.isatty()
-    with tqdm(total=len(texts), unit="row", desc=f"tokenising {rows.path.name}", disable=hidden) as bar:
+    title = f"tokenising {rows.path.name}" if len(texts) > _CHUNK else ""
+    with progress_bar(len(texts), title) as bar:
         for start in range(0, len(texts), _CHUNK):
             chunk = tokenizer.encode(texts[start : start + _CHUNK], max_length)
             encoded += chunk

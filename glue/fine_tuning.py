@@ -12,6 +12,7 @@ from checkpoints.labels import label_names
 from checkpoints.network import arrays_of
 from checkpoints.tokenizer import tokenizer_of
 from common.flags import set_workers
+from common.provenance import recorded_digest
 from encoders.batching import Batch, Features
 from encoders.config import EncoderConfig
 from encoders.encoder import depth_rules
@@ -22,6 +23,7 @@ from glue.arguments import chosen_task, data_folder
 from glue.config import GlueRunConfig, GlueTrainingConfig, preset_settings
 from glue.features import SplitFeatures, in_both_orders, load_split, targets_of
 from glue.model import config_for, naming_notes, prepare
+from glue.predictions import SplitPredictions, write_predictions
 from glue.scoring import dev_scores, predict
 from glue.task_file import record_of
 from glue.tasks import Task
@@ -29,7 +31,9 @@ from inference.network_engine import tensors
 from training.regularization.r_drop import doubled, symmetric_kl
 from training.resolution import resolve_flags
 from training.run import FineTuningTask, run_training
+from training.run_folder import RunFolder
 from training.run_result import RunResult
+from training.run_state import PREDICTIONS
 from training.trainer import TrainingJob
 
 
@@ -109,17 +113,21 @@ class SentenceTask(FineTuningTask):
         return self.job(
             with_targets(self.task, self.train, self.encoder),
             make_loss(self.model, training),
-            self.evaluate,
             lambda folder: write_model(folder, self.encoder, arrays_of(self.model), self.tokenizer),
             depth_rules(self.encoder),
             metric_for_best=self.task.main,
         )
 
-    def evaluate(self) -> dict[str, float]:
-        """The scores on the dev files."""
+    def answer(self) -> list[SplitPredictions]:
         size = self.config.eval_batch_size
-        parts = [predict(self.model, self.encoder, self.task, part, size, "dev") for part in self.dev]
-        return dev_scores(self.encoder, self.dev, parts)
+        return [predict(self.model, self.encoder, self.task, part, size, "dev") for part in self.dev]
+
+    def score(self, answers: list[SplitPredictions]) -> dict[str, float]:
+        return dev_scores(self.encoder, self.dev, answers)
+
+    def write_answers(self, answers: list[SplitPredictions], run: RunFolder) -> None:
+        digest = recorded_digest(run.path / "best")
+        write_predictions(run.path / PREDICTIONS / "dev", [part.made_by(digest) for part in answers])
 
     def more_args(self) -> dict[str, Any]:
         return {**super().more_args(), **({"own_task": record_of(self.task)} if self.task.is_own else {})}

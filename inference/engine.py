@@ -1,16 +1,14 @@
 """What all engines have in common: a batch in, the head's answers out; many rows through one. No Paddle."""
 
-import sys
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
-from tqdm import tqdm
 
-from common.messages import say
+from common.progress import progress_bar
 from encoders.batching import Batch, Features, pad, parts, prediction_order
 from encoders.config import EncoderConfig
 
@@ -18,7 +16,6 @@ Outputs = dict[str, np.ndarray]
 A = TypeVar("A")
 B = TypeVar("B")
 
-_MANY_ROWS = 1000
 _CALL_COST = 16.0  # tokens: what a call of an engine costs besides the tokens of its batch
 
 
@@ -51,7 +48,7 @@ def run_batches(
         engine: Runs the batches.
         features: The rows.
         batch_size: Rows of the first batch; batches of shorter rows may have more.
-        progress: Title of the progress bar; without one, or if stderr is no terminal, there is no bar.
+        progress: Title of the progress bar, or of a line where stderr is no terminal; empty: neither.
     """
 
     def answer(rows: np.ndarray) -> tuple[Batch, Outputs]:
@@ -68,13 +65,6 @@ def run_batches(
         for batch, outputs in _threaded_map(answer, batches, engine.concurrency):
             yield batch, outputs
             bar.update(len(batch))
-
-
-def progress_bar(rows: int, title: str) -> "tqdm[Any]":
-    """A bar over rows on a terminal; elsewhere a line where there are many. None without a title."""
-    if title and rows >= _MANY_ROWS and not sys.stderr.isatty():
-        say(f"{title}: {rows} rows")
-    return tqdm(total=rows, unit="row", desc=title, disable=None if title else True)
 
 
 def _threaded_map(function: Callable[[A], B], values: Sequence[A], threads: int) -> Iterator[B]:

@@ -5,13 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from common.progress import progress_bar
 from encoders import distributed
 from encoders.batching import Batch, Features, by_length
 from encoders.framework import paddle
 from encoders.heads import SentenceClassifier
 from encoders.span_heads import JointSpanHead
 from inference import engine
-from inference.engine import Engine, Outputs, progress_bar
+from inference.engine import Engine, Outputs
 from inference.exported import HEADS
 
 
@@ -41,7 +42,7 @@ def run_network(
 ) -> Iterator[tuple[Batch, Outputs]]:
     """Run a network over this process's share of the rows, the longest first; arguments as above."""
     network = NetworkEngine(model)
-    with progress_bar(len(features), progress) as bar:
+    with progress_bar(len(features), progress if distributed.is_first() else "") as bar:
         for number, batch in enumerate(by_length(features, batch_size, model.config.pad_token_id)):
             if number % distributed.world_size() == distributed.rank():
                 yield batch, network(batch)

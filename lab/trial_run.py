@@ -91,11 +91,12 @@ def _commands(config: TrialConfig, slot: WorkerSlot) -> list[list[str]]:
         else [["glue.run_glue", named, *as_flags(replace(run, task_name="", task_file=None))]]
     )
     for kind in config.splits:
-        if not is_trained or prediction_problem(config, kind):
+        if prediction_problem(config, kind) if is_trained else kind != "dev":  # a training leaves those
             folder, best = predictions_folder(config.folder, kind), config.folder / "best"
             commands.append([
                 "glue.run_predict", named, f"--data_dir={run.data_dir}",
                 f"--device={run.device}", f"--ckpt_path={best}", f"--split={kind}", f"--output_dir={folder}",
+                *(["--engine=dynamic", f"--batch_size={run.eval_batch_size}"] if kind == "dev" else []),
             ])  # fmt: skip
     return [[*command, f"--num_workers={slot.threads}"] for command in commands]
 

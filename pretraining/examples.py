@@ -9,18 +9,17 @@ import dataclasses
 import hashlib
 import itertools
 import math
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import tokenizers
-from tqdm import tqdm
 
 from common.cache import distrust, private_dir, protect
 from common.errors import InputError
 from common.files import atomic_folder, sha256_of
 from common.locks import Lock
 from common.messages import note_once
+from common.progress import progress_bar
 from encoders.tokenizer import Tokenizer
 from pretraining.corpus import read_passages
 from pretraining.packing import Room, lines, packed
@@ -64,8 +63,7 @@ def _trusted_shards(folder: Path) -> Shards | None:
 
 def _tokenised(path: Path, tokenizer: Tokenizer) -> Iterator[list[list[int]]]:
     """Of every line the token ids of its texts: two lists for a pair, none for a blank line."""
-    hidden = not sys.stderr.isatty()
-    with tqdm(unit="line", desc=f"tokenising {path.name}", disable=hidden) as bar:
+    with progress_bar(None, f"tokenising {path.name}", "line") as bar:
         passages = read_passages(path)
         while chunk := list(itertools.islice(passages, _CHUNK)):
             flat = iter(tokenizer.encode_plain([text for passage in chunk for text in passage.texts]))

@@ -100,10 +100,10 @@ def _train_and_predict(folder: Path, task: str, *flags: object) -> str:
         "glue.run_glue", *common, "--model_name_or_path", MODEL, "--output_dir", folder / task,
         "--overwrite_output_dir", *flags, *RECIPE,
     )  # fmt: skip
-    predict = ("glue.run_predict", *common, "--ckpt_path", folder / task / "best")
-    test, dev = ("--output_dir", folder / "predictions"), ("--split", "dev")  # dev for the page
+    best, target = folder / task / "best", folder / "predictions"
+    predict = ("glue.run_predict", *common, "--ckpt_path", best, "--output_dir", target)
     done = subprocess.run(
-        chain_command([train, (*predict, *test), (*predict, *dev)]),
+        chain_command([train, predict]),
         env=chain_environment(threads=1),
         capture_output=True,
         encoding="utf-8",

@@ -3,17 +3,16 @@
 from argparse import Namespace
 from typing import Any
 
-from checkpoints.folder import check_manifest, check_pairs
+from checkpoints.folder import check_pairs
 from checkpoints.tokenizer import tokenizer_of
 from common.errors import InputError, UsageError
 from common.files import sha256_of
-from encoders import distributed
 from encoders.batching import Batch
 from encoders.framework import paddle
 from encoders.span_heads import SpanModel, span_loss
 from inference.network_engine import tensors
 from squad import model as span_model
-from squad.answers import ANSWER_FILES, write_answers
+from squad.answers import ANSWER_FILES, Answers, write_answers
 from squad.config import SquadRunConfig, flag_names, official_file, preset_settings
 from squad.data import Dataset
 from squad.prediction import answer_windows, cut_windows, dev_scores, format_scores, read_questions
@@ -92,7 +91,6 @@ class SpanTask(FineTuningTask):
         return self.job(
             self.labelled.windows.features,
             self.loss,
-            self.evaluate,
             lambda folder: span_model.write(folder, self.encoder, self.model, training, self.tokenizer),
             span_model.depths(self.encoder),
             metric_for_best="f1",
@@ -113,9 +111,12 @@ class SpanTask(FineTuningTask):
         impossible = self.labelled.impossible[batch.rows].astype("float32")
         return self.model.loss(*tensors(batch), targets, paddle.to_tensor(impossible))
 
-    def evaluate(self) -> dict[str, float]:
+    def answer(self) -> Answers:
+        return answer_windows(self.config, self.dev, self.windows, self.model)
+
+    def score(self, answers: Answers) -> dict[str, float]:
         """The official scores of the dev file."""
-        scores = dev_scores(answer_windows(self.config, self.dev, self.windows, self.model))
+        scores = dev_scores(answers)
         if scores["main"] < (null := scores.get("always_null_f1", 0.0)):
             LOG.info(f"f1 {scores['main']:.2f} is worse than answering nothing, always: {null:.2f}")
         return scores
@@ -144,16 +145,12 @@ class SpanTask(FineTuningTask):
             )
         return [*notes, *self.model_notes]
 
+    def write_answers(self, answers: Answers, run: RunFolder) -> None:
+        write_answers(answers, run.path)
+
     def finish(self, run: RunFolder) -> None:
-        """Write the answers of the best checkpoint, whose scores are those in ``scores.json``."""
-        if not self.config.do_predict:
-            return
-        check_manifest(run.path / "best")
-        self.load_weights(run.path / "best")
-        self.model.eval()
-        answers = answer_windows(self.config, self.dev, self.windows, self.model)
-        if distributed.is_first():
-            write_answers(answers, run.path)
+        if self.config.do_predict:
+            super().finish(run)
 
 
 def _check_files(train: Dataset, dev: Dataset) -> None:

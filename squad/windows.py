@@ -7,17 +7,16 @@ Q questions.
 
 import itertools
 import re
-import sys
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from checkpoints.config_file import config_path, read_values
 from common.errors import InputError
+from common.progress import progress_bar
 from encoders.batching import Features
 from encoders.tokenizer import Tokenizer
 from squad.data import Dataset
@@ -59,11 +58,10 @@ class Windows:
 
 
 def tokenise(texts: Sequence[str], tokenizer: Tokenizer, title: str = "") -> Tokens:
-    """Tokenise texts; with a title there is a progress bar."""
+    """Tokenise texts; with a title there is a progress bar where they are many."""
     ids: list[np.ndarray] = []
     spans: list[np.ndarray] = []
-    hidden = not title or len(texts) <= _CHUNK or not sys.stderr.isatty()
-    with tqdm(total=len(texts), unit="text", desc=title, disable=hidden) as bar:
+    with progress_bar(len(texts), title if len(texts) > _CHUNK else "", "text") as bar:
         for start in range(0, len(texts), _CHUNK):
             # Half a surrogate pair is no character that could be encoded; U+FFFD keeps its place.
             chunk = [_SURROGATE.sub("\ufffd", text) for text in texts[start : start + _CHUNK]]

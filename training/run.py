@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from checkpoints.folder import check_length, digest_of, open_checkpoint
+from checkpoints.folder import check_length, check_manifest, digest_of, open_checkpoint
 from checkpoints.network import load_weights
 from common.errors import InputError, TerminatedError
 from encoders import distributed
@@ -140,9 +140,12 @@ def refuse_own_sources(output_dir: str | Path, sources: Iterable[str | Path | No
 
 
 class FineTuningTask(TrainingTask):
-    """What fine-tuning tasks have in common: they start with a model folder, or with a save of their own."""
+    """What fine-tuning tasks have in common: they start with a model folder, or with a save of their own, and
+    are scored by their answers to dev files, of which the best model's are kept."""
 
     model: paddle.nn.Layer
+    _answers: Any = None  # to the dev files, of the last evaluation in this process
+    _best_answers: Any = None  # the same of the best one, if this process wrote ``best/``
 
     def __init__(self, config: FineTuningRunConfig, max_seq_length: int) -> None:
         self.config = config
@@ -161,23 +164,55 @@ class FineTuningTask(TrainingTask):
             "model_sha256": self.config.model_sha256 or digest_of(named),
         }
 
+    @abstractmethod
+    def answer(self) -> Any:
+        """The network's answers to the dev files; it is in evaluation mode."""
+
+    @abstractmethod
+    def score(self, answers: Any) -> Scores:
+        """The scores of such answers, ``main`` among them."""
+
+    @abstractmethod
+    def write_answers(self, answers: Any, run: RunFolder) -> None:
+        """Write the answers of the model in ``best/`` into the run's folder."""
+
+    def evaluate(self) -> Scores:
+        """Score the network on the dev files."""
+        self._answers = self.answer()
+        return self.score(self._answers)
+
+    def finish(self, run: RunFolder) -> None:
+        """Write the answers that ``best/`` was chosen by; those of an earlier process are given again."""
+        if distributed.broadcast(self._best_answers is None):
+            check_manifest(run.path / "best")
+            self.load_weights(run.path / "best")
+            self.model.eval()
+            self._best_answers = self.answer()
+        if distributed.is_first():
+            self.write_answers(self._best_answers, run)
+
     def job(
         self,
         features: Features,
         loss: Callable[[Batch], paddle.Tensor],
-        evaluate: Callable[[], Scores],
         write_model: WriteModel,
         depth_rules: Sequence[tuple[str, int]],
         **more: Any,
     ) -> TrainingJob:
         """Put the parts together; more: further fields of ``TrainingJob``."""
+
+        def write_best(folder: Path) -> None:
+            write_model(folder)
+            self._best_answers = self._answers
+
         names = [name for name, _ in self.model.named_parameters()]
         return TrainingJob(
             model=self.model,
             batches=epoch_batches(features, self.config.training, self.encoder, self.config.device),
             loss=loss,
-            evaluate=evaluate,
+            evaluate=self.evaluate,
             write_model=write_model,
+            write_best=write_best,
             scales=scales(names, depth_rules, self.encoder.num_hidden_layers, self.config.training),
             task=self.name,
             **more,

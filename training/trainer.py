@@ -54,7 +54,7 @@ class TrainingJob:
     format_scores: Callable[[Scores], str] = four_decimals  # the scores of an evaluation as the log has them
     count_rows: Callable[[Any], int] = len  # batch → how many rows it has; pre-training counts tokens
     row_unit: str = "rows"  # what a row is called in the log
-    # Writes the files of ``best/``, where they are fewer than ``write_model`` writes
+    # Writes the files of ``best/``, where that is another thing than ``write_model``
     write_best: WriteModel | None = None
 
 

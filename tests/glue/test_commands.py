@@ -95,6 +95,25 @@ def test_training_evaluation_and_the_written_file_give_the_same_scores(
 
 
 @pytest.mark.parametrize("name", ["cola", "sts-b", "mnli"])
+def test_a_run_keeps_the_dev_predictions_of_its_best_model(
+    runs: Path, sample_dir: Path, tmp_path: Path, name: str
+) -> None:
+    """The bytes that the same network writes when it predicts, also from a process that did not train it."""
+    best, kept = runs / name / "best", runs / name / "predictions" / "dev"
+    argv = ["--task_name", name, "--ckpt_path", str(best), "--data_dir", str(sample_dir), "--split", "dev"]
+    run_predict.main(
+        [*argv, "--engine", "dynamic", "--batch_size", "32", "--output_dir", str(tmp_path / "p")]
+    )
+    files = {path.name: path.read_bytes() for path in (tmp_path / "p").iterdir()}
+    assert {path.name: path.read_bytes() for path in kept.iterdir()} == files
+    shutil.copytree(runs / name, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "predictions")
+    run_glue.main(["--resume", "--output_dir", str(tmp_path / "run"), "--data_dir", str(sample_dir)])
+    again = tmp_path / "run" / "predictions" / "dev"
+    assert {path.name: path.read_bytes() for path in again.iterdir()} == files
+
+
+@pytest.mark.parametrize("name", ["cola", "sts-b", "mnli"])
 def test_submission_files(runs: Path, sample_dir: Path, tmp_path: Path, name: str) -> None:
     task = TASKS[name]
     run_predict.main(

@@ -28,10 +28,11 @@ def test_it_learns_and_says_what_the_official_script_says(files, tmp_path, capsy
     steps = ["--num_train_epochs", 12, "--save_steps", 25, "--qa_head", head]
     more = ["--do_train", "--do_predict", "--output_dir", run, *steps]
     run_squad.main(make_argv(files, version, *more))
-    capsys.readouterr()
+    phases = capsys.readouterr().err.count("answering: ")
     scores = json.loads((run / "scores.json").read_text(encoding="utf-8"))
     assert scores["task"] == f"squad_{version}"
     evaluations = [line["evaluation"] for line in history(run) if "evaluation" in line]
+    assert phases == len(evaluations)  # each is named as it begins, and the best one is not run again
     last = evaluations[-1]["step"]
     assert scores["last"] == evaluations[-1]  # the last step is evaluated, though 25 does not divide it
     assert last % 25
