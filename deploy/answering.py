@@ -60,6 +60,26 @@ def add_flags(parser: CommandParser) -> None:
     )
 
 
+def add_model_dir(parser: CommandParser) -> None:
+    parser.add_argument(
+        "--model_dir",
+        required=True,
+        type=path,
+        metavar="DIR",
+        help="what deploy.export wrote; or a fine-tuned model folder, which computes in Paddle as it is",
+    )
+    add_engine(parser)
+
+
+def add_engine(parser: CommandParser) -> None:
+    parser.add_argument(
+        "--engine",
+        choices=("dynamic", "bfloat16"),
+        help="of a model folder: float32, or bfloat16 on a CPU that has it, where the labels are those of "
+        "float32 and the probabilities nearly (default: dynamic, which is float32)",
+    )
+
+
 def add_model_path(parser: CommandParser) -> None:
     parser.add_argument(
         "--model_path",

@@ -22,6 +22,7 @@ def load(
     max_seq_length: int | None = None,
     do_lower_case: bool | None = None,
     label_map: str | None = None,
+    engine: str | None = None,
 ) -> Model:
     """Open a trained model, which then answers texts.
 
@@ -32,6 +33,8 @@ def load(
         do_lower_case: Whether texts are lower-cased; None: as the folder says.
         label_map: Names of the labels of a model folder, a comma list in the order of their ids; None: as it
             says.
+        engine: Of a model folder, ``dynamic`` (float32, as None) or ``bfloat16`` (a CPU that has it; labels
+            are float32's, probabilities nearly). An exported folder has its own.
 
     Raises:
         InputError: What is wrong with the folder.
@@ -43,11 +46,30 @@ def load(
     True
     """
     if not is_exported(folder):
-        settings = (folder, device, max_seq_length, do_lower_case, label_map)
+        settings = (folder, device, max_seq_length, do_lower_case, label_map, engine)
         return dispatch("deploy.network_loading:open_model_folder", *settings)
+    if engine:
+        raise InputError(
+            f"engine {engine}: an exported folder has its own; name the model folder", path=folder
+        )
     if label_map:
         raise InputError(f"label_map {label_map}: an exported folder knows its labels", path=folder)
     return open_exported(folder, device, max_seq_length, lower_case=do_lower_case)
+
+
+def open_folder(
+    folder: str | Path,
+    device: str,
+    max_length: int | None,
+    threads: int,
+    lower_case: bool | None,
+    engine: str | None,
+) -> Model:
+    """Open an exported folder, or a model folder; threads: of an exported one, as in ``open_exported``."""
+    has_model = any((Path(folder) / name).exists() for name in ("config.json", "best", "args.json"))
+    if engine or (has_model and not is_exported(folder)):
+        return load(folder, device=device, max_seq_length=max_length, do_lower_case=lower_case, engine=engine)
+    return open_exported(folder, device, max_length, threads, lower_case)
 
 
 def open_exported(

@@ -7,10 +7,15 @@ from checkpoints.network import load_classifier
 from checkpoints.registry import model_folder
 from checkpoints.tokenizer import tokenizer_of
 from common.errors import InputError
+from common.messages import say
 from deploy.model import Model
 from deploy.model_loading import model_for
-from encoders.framework import select_device
+from encoders.framework import paddle, select_device
+from encoders.heads import SentenceClassifier
 from glue.model import named_labels
+from inference.bfloat16_engine import Bfloat16Engine
+from inference.engine import Engine
+from inference.engine_choice import choose_engine
 from inference.exported import is_exported
 from inference.network_engine import NetworkEngine
 from squad import model as squad_model
@@ -22,13 +27,26 @@ def open_model_folder(
     max_length: int | None = None,
     lower_case: bool | None = None,
     label_map: str | None = None,
+    engine: str | None = None,
 ) -> Model:
-    """Open the fine-tuned model in a model folder, or in ``best/`` of a run's, on the dynamic engine."""
+    """Open the fine-tuned model in a model folder, or in ``best/`` of a run's, in float32 or bfloat16."""
     if is_exported(path):
         raise InputError("is an exported folder; deploy.infer answers with it", path=path)
     select_device(device)
     folder, network, tokenizer = load_network(path, lower_case, label_map)
-    return model_for(NetworkEngine(network), folder, tokenizer, digest_of(folder), max_length)
+    return model_for(_engine(network, engine, device), folder, tokenizer, digest_of(folder), max_length)
+
+
+def _engine(network: "paddle.nn.Layer", requested: str | None, device: str) -> Engine:
+    """The network's engine: in bfloat16 if that is requested and there are labels to leave as they are."""
+    if isinstance(network, SentenceClassifier) and network.outputs > 1:
+        if choose_engine(requested or "dynamic", device, tokens=0) == "dynamic":
+            return NetworkEngine(network)
+        say("note: computes in bfloat16: the labels are those of float32, the probabilities nearly")
+        return Bfloat16Engine(network)
+    if requested == "bfloat16":
+        say("note: computes in float32: this model has no labels that bfloat16 could leave as they are")
+    return NetworkEngine(network)
 
 
 def load_network(  # type: ignore[no-untyped-def]

@@ -9,12 +9,13 @@ from collections.abc import Sequence
 
 from common.command_line import CommandParser, run
 from common.dispatch import dispatch
-from deploy.answering import add_flags, add_model_path, answer, check_flags
+from deploy.answering import add_engine, add_flags, add_model_path, answer, check_flags
 
 
 def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m deploy.predict", description=__doc__)
     add_model_path(parser)
+    add_engine(parser)
     add_flags(parser)
     return parser
 
@@ -22,7 +23,7 @@ def make_parser() -> CommandParser:
 def main(argv: Sequence[str] | None = None) -> None:
     flags = make_parser().parse_args(argv)
     check_flags(flags)
-    settings = (flags.device, flags.max_seq_length, flags.do_lower_case, flags.label_map)
+    settings = (flags.device, flags.max_seq_length, flags.do_lower_case, flags.label_map, flags.engine)
     answer(dispatch("deploy.network_loading:open_model_folder", flags.model_path, *settings), flags)
 
 

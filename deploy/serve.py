@@ -1,4 +1,4 @@
-"""Serve an exported model over HTTP; a page to try it is at /, its documentation at /docs.
+"""Serve a model over HTTP; a page to try it is at /, its documentation at /docs.
 
 Example:
   python -m deploy.serve --model_dir exported --port 18080
@@ -21,6 +21,7 @@ from common.dispatch import dispatch
 from common.errors import InputError, UsageError
 from common.flags import add_device, add_length, add_lower_case
 from common.text import read_text
+from deploy.answering import add_model_dir
 from deploy.client import TOKEN_VARIABLE
 from deploy.hosts import host_list
 
@@ -43,9 +44,7 @@ _NUMBERS: dict[str, tuple[Callable[[str], float], float, str]] = {
 
 def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m deploy.serve", description=__doc__)
-    parser.add_argument(
-        "--model_dir", required=True, type=path, metavar="DIR", help="what deploy.export wrote"
-    )
+    add_model_dir(parser)
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 is every one (default: 127.0.0.1)"
     )

@@ -1,11 +1,11 @@
-"""An exported model and its service, as the flags of ``deploy.serve`` say."""
+"""A model and its service, as the flags of ``deploy.serve`` say."""
 
 from argparse import Namespace
 
 from deploy.app import Service
 from deploy.batcher import Batching
 from deploy.hosts import AllowedHosts
-from deploy.model_loading import open_exported
+from deploy.model_loading import open_folder
 from deploy.schemas import Limits
 from deploy.server import Server, bind, connections_allowed
 from encoders.runtime import threads_to_use
@@ -16,7 +16,8 @@ def serve(flags: Namespace, token: str | None) -> None:
     connections = connections_allowed(flags.max_connections)
     bound = bind(flags.host, flags.port)
     threads = flags.threads or max(1, threads_to_use() // flags.workers)
-    model = open_exported(flags.model_dir, flags.device, flags.max_seq_length, threads, flags.do_lower_case)
+    settings = (flags.device, flags.max_seq_length, threads, flags.do_lower_case, flags.engine)
+    model = open_folder(flags.model_dir, *settings)
     model.answer([("a",) * model.texts[0]])  # opens the graph, before anybody asks
     limits = Limits(
         flags.max_inputs, flags.max_text_length, flags.max_body_size, flags.max_requests, flags.timeout

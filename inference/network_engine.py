@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from threading import Lock
 
 import numpy as np
 
@@ -57,19 +58,19 @@ def head_of(model: "paddle.nn.Layer") -> str:
 
 
 class NetworkEngine(Engine):
-    """A network in evaluation mode, called like the engine of an exported graph.
+    """A network in evaluation mode, called like the engine of an exported graph; threads compute in turn.
 
     mask_dtype: that of the network's parameters.
     """
 
     def __init__(self, model: "paddle.nn.Layer", mask_dtype: str = "float32") -> None:
         self.config, self.head = model.config, head_of(model)
-        self._model, self._mask_dtype = model, mask_dtype
+        self._model, self._mask_dtype, self._lock = model, mask_dtype, Lock()
 
     def __call__(self, batch: Batch) -> Outputs:
         if batch.mask is not None:
             batch = replace(batch, mask=batch.mask.astype(self._mask_dtype, copy=False))
-        with paddle.no_grad():
+        with self._lock, paddle.no_grad():
             outputs = self._model(*tensors(batch))
         parts = outputs if isinstance(outputs, tuple) else (outputs,)
         return dict(zip(HEADS[self.head], (part.numpy() for part in parts), strict=True))

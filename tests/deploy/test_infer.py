@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +13,18 @@ from common.errors import InputError, UsageError
 from deploy import answering
 from deploy.classification import softmax
 from deploy.infer import main as infer
-from deploy.model_loading import open_exported
+from deploy.model_loading import load, open_exported
 from deploy.predict import main as predict
 from deploy.rows import DEFAULT_TEXT
 from encoders.batching import pack
+from encoders.cpu import onednn
 from encoders.tokenizer import Tokenizer
 from inference.engine import predict_logits
 from inference.graph_engine import open_engine
+from tests.deploy.tiny_models import write_classifier
 
+FAULT = onednn.status().fault
+needs_bfloat16 = pytest.mark.skipif(bool(FAULT), reason=FAULT or "here it can")
 TEXTS = [f"number {number} is a {'very ' * (number % 13)}good film" for number in range(50)]
 
 
@@ -88,6 +93,51 @@ def test_files_are_answered_in_order_by_all_engines(
         result = read_jsonl(target)
         assert [row["index"] for row in result] == list(range(50))
         np.testing.assert_allclose([row["probabilities"]["1"] for row in result], wanted, atol=1e-5)
+
+
+@needs_bfloat16
+def test_a_model_folder_in_bfloat16_gives_float32s_labels(
+    sst2_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = write_jsonl(tmp_path / "rows.jsonl", TEXTS * 8)
+    answers = {}
+    for engine in ("dynamic", "bfloat16"):
+        target = tmp_path / f"{engine}.jsonl"
+        flags = ["--input", str(rows), "--output", str(target), "--engine", engine]
+        infer(["--model_dir", str(sst2_model), *flags])
+        answers[engine] = read_jsonl(target)
+    assert "computes in bfloat16" in capsys.readouterr().err
+    labels = {engine: [row["label_id"] for row in rows] for engine, rows in answers.items()}
+    assert labels["bfloat16"] == labels["dynamic"]
+    probabilities = [[row["prob"] for row in rows] for rows in answers.values()]
+    np.testing.assert_allclose(*probabilities, atol=0.02)
+    assert probabilities[0] != probabilities[1]
+
+
+@needs_bfloat16
+def test_a_regression_stays_in_float32(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_classifier(tmp_path, "sts-b", ["score"], scale=5.0, bias=2.5)
+    rows = [("a film", "the film"), ("yes", "no")]
+    asked = load(folder, engine="bfloat16")
+    assert "computes in float32" in capsys.readouterr().err
+    assert asked(rows) == load(folder)(rows)
+
+
+def test_an_exported_folder_has_its_own_engine(sst2: Path) -> None:
+    with pytest.raises(InputError, match="has its own") as caught:
+        infer(["--model_dir", str(sst2), "--engine", "bfloat16", "--text", "a"])
+    assert caught.value.path == str(sst2)
+
+
+@needs_bfloat16
+def test_threads_get_the_answers_to_their_own_texts(sst2_model: Path) -> None:
+    wanted, asked = load(sst2_model), load(sst2_model, engine="bfloat16")
+    exact = {text: wanted([text])[0] for text in TEXTS}
+    assert np.ptp([answer["prob"] for answer in exact.values()]) > 0.1
+    with ThreadPoolExecutor(8) as pool:
+        for text, answers in zip(TEXTS * 6, pool.map(lambda text: asked([text]), TEXTS * 6), strict=True):
+            assert answers[0]["label_id"] == exact[text]["label_id"]
+            assert answers[0]["prob"] == pytest.approx(exact[text]["prob"], abs=0.02)
 
 
 def test_a_tsv_has_a_column_a_label(rte: Path, tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_an_error_that_grows_while_rows_are_computed_again(
     exact = np.zeros((600, 3), dtype=np.float32)
     logits = exact.copy()
     logits[:, 0] = np.linspace(0.001, 1, 600)  # the error of each row, and how far its best two are apart
-    monkeypatch.setattr(bfloat16_engine, "_rows_of_all_lengths", lambda features: np.arange(1))
+    monkeypatch.setattr(bfloat16_engine, "_rows_of_all_lengths", lambda features, count: np.arange(1))
     monkeypatch.setattr(bfloat16_engine, "subset", lambda features, rows: rows)
     monkeypatch.setattr(bfloat16_engine, "predict_logits", lambda engine, rows, size: exact[rows])
     np.testing.assert_array_equal(engine.confirmed(logits, features, 32), exact)
@@ -88,7 +88,7 @@ def test_a_row_that_is_no_number_hides_no_error_of_others(
     logits = exact.copy()
     logits[:, 0] = 0.5
     logits[0] = exact[0] = np.nan
-    monkeypatch.setattr(bfloat16_engine, "_rows_of_all_lengths", lambda features: np.arange(2))
+    monkeypatch.setattr(bfloat16_engine, "_rows_of_all_lengths", lambda features, count: np.arange(2))
     monkeypatch.setattr(bfloat16_engine, "subset", lambda features, rows: rows)
     monkeypatch.setattr(bfloat16_engine, "predict_logits", lambda engine, rows, size: exact[rows])
     np.testing.assert_array_equal(Bfloat16Engine(network).confirmed(logits, rows(9), 32), exact)
