@@ -1,6 +1,7 @@
 """What a run of a sentence task is asked to do, and the published recipes (training/published.py) for them.
 
-What a recipe does differently for one task stands in that task's row of glue/tasks.py.
+What a recipe does differently for one task stands in that task's row of glue/tasks.py; ModernBERT's, which
+does so by size too, in glue/modernbert_recipe.py.
 """
 
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import Any, ClassVar
 
 from common.errors import InputError
 from encoders.config import EncoderConfig
+from glue import modernbert_recipe
 from glue.task_file import read_task_file
 from glue.tasks import TASKS, Task, find_task, task_named
 from training.config import FineTuningConfig, field
@@ -23,6 +25,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "stable": {**RECIPES["stable"], **_COMMON, "classifier_head": "linear"},
     "roberta": {**RECIPES["roberta"], "max_seq_length": 512},
     "deberta": {**RECIPES["deberta"], "max_seq_length": 256},
+    "modernbert": modernbert_recipe.PRESET,
 }
 
 
@@ -71,6 +74,8 @@ def preset_settings(preset: str, config: EncoderConfig, task: Task) -> dict[str,
     if not preset:
         return {}
     settings = settings_of(preset, PRESETS[preset], config)
+    if preset == "modernbert":
+        settings |= modernbert_recipe.task_settings(config, task.name)
     if config.type.has_pooler:  # a pretrained pooler is part of the weights
         settings["classifier_head"] = "pooler"
     return {**settings, **task.presets.get(preset, {})}
@@ -93,6 +98,8 @@ def preset_lines() -> list[str]:
     lines = []
     for name, settings in PRESETS.items():
         lines += describe_preset(name, settings)
+        if name == "modernbert":
+            lines += modernbert_recipe.describe_rows()
         changes = {task.name: task.presets.get(name, {}) for task in TASKS.values()}
         lines += [f"  {task}: {join_settings(settings)}" for task, settings in changes.items() if settings]
         lines.append("  bert and ernie keep their pooler as head")

@@ -15,8 +15,7 @@ from common.command_line import CommandParser, path, run
 from common.dispatch import dispatch
 from common.errors import InputError
 from common.files import write_text
-
-SIZES = ("small", "medium-small", "base")
+from glue.published import SIZES
 
 
 def make_parser() -> CommandParser:

@@ -22,14 +22,13 @@ from metrics.run_scores import find_scores, read_scores
 from squad import published as squad_published
 
 SQUAD_KEYS = {"squad_1.1": ("exact_match", "f1"), "squad_2.0": ("exact", "f1")}  # the official scripts' names
-SIZES = ("small", "medium-small", "base")
 
 
 def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m scripts.reproduction", description=__doc__)
     parser.add_argument("runs_dir", metavar="RUNS_DIR", help="a folder with runs in it, at any depth")
     help_text = "whose published rows to show (default: base)"
-    parser.add_argument("--size", choices=SIZES, default="base", help=help_text)
+    parser.add_argument("--size", choices=glue_published.SIZES, default="base", help=help_text)
     add_format(parser)
     return parser
 

@@ -105,6 +105,37 @@ def test_the_deberta_recipe(width: int, layers: int, rate: float, warmup: int, e
     assert in_force("deberta", config, "mnli") == wanted
 
 
+@pytest.mark.parametrize(
+    ("task", "base", "large"),
+    [
+        ("cola", (8e-5, 1e-6, 5), (3e-5, 8e-6, 5)), ("mnli", (5e-5, 5e-6, 1), (3e-5, 1e-5, 1)),
+        ("mrpc", (5e-5, 5e-6, 10), (8e-5, 5e-6, 2)), ("qnli", (8e-5, 5e-6, 2), (3e-5, 5e-6, 2)),
+        ("qqp", (5e-5, 5e-6, 10), (5e-5, 8e-6, 2)), ("rte", (5e-5, 1e-5, 3), (5e-5, 8e-6, 3)),
+        ("sst-2", (8e-5, 1e-5, 2), (1e-5, 1e-6, 3)), ("sts-b", (8e-5, 5e-6, 10), (8e-5, 1e-5, 10)),
+        ("wnli", (5e-5, 1e-5, 3), (5e-5, 8e-6, 3)),
+    ],
+)  # fmt: skip
+def test_the_modernbert_recipe(
+    task: str, base: tuple[float, float, int], large: tuple[float, float, int]
+) -> None:
+    """arXiv:2412.13663v2, table 6. A weight loses the table's share at the peak: our decay times the rate."""
+    for width, layers, (rate, decay, epochs) in ((768, 22, base), (1024, 28, large), (64, 2, base)):
+        config = EncoderConfig(
+            model_type="modernbert",
+            hidden_size=width,
+            num_hidden_layers=layers,
+            num_attention_heads=width // 64,
+        )
+        actual = in_force("modernbert", config, task)
+        assert actual.weight_decay * rate == pytest.approx(decay, rel=1e-4)
+        assert actual == dataclasses.replace(
+            GlueTrainingConfig(),
+            learning_rate=rate, weight_decay=actual.weight_decay, num_train_epochs=float(epochs),
+            batch_size=64, max_seq_length=256, warmup_proportion=0.1, adam_beta2=0.98,
+            adam_epsilon=1e-6, max_grad_norm=0.0,
+        )  # fmt: skip
+
+
 @pytest.mark.parametrize(("width", "rate"), [(128, 3e-4), (384, 3e-4), (512, 1e-4), (1024, 1e-4)])
 def test_other_sizes_take_the_authors_rate_of_like_width(width: int, rate: float) -> None:
     config = named("base", hidden_size=width, num_attention_heads=8)
