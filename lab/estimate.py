@@ -98,7 +98,7 @@ def estimate_seconds(config: TrialConfig, speed: Speed) -> float:
     epoch_steps = math.ceil(speed.rows / training.batch_size / training.gradient_accumulation_steps)
     steps = training.max_steps or math.ceil(epoch_steps * training.num_train_epochs)
     evaluations = math.ceil(steps / (training.save_steps or epoch_steps))
-    predicted = (evaluations + 1) * speed.dev_rows + test_rows
+    predicted = evaluations * speed.dev_rows + test_rows
     return steps * batch_rows / speed.training + predicted / speed.evaluation + _START_SECONDS
 
 

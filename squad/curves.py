@@ -1,5 +1,6 @@
 """The official precision-recall analysis of SQuAD 2.0: average precisions, curves, histograms."""
 
+import bisect
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from squad.official import Golds, raw_scores
 
 _BINS = 20  # as in the original
 _LARGE = 1e6  # scores beyond are drawn in powers of ten
+_MARKERS, _LINES = "osD", ("-", "--", ":")  # of thresholds
 _NARROW = 1e-3  # a range below is widened to this
 
 
@@ -21,6 +23,7 @@ class Curve:
     title: str
     precisions: list[float]
     recalls: list[float]
+    thresholds: list[float]  # questions are answered whose no-answer score is no higher
     average_precision: float
 
 
@@ -41,11 +44,9 @@ def precision_recall(
     exact, f1 = raw_scores(golds, predictions)
     oracle = {name: float(has) for name, has in has_answer.items()}
     return {
-        "pr_exact": _curve("Precision-Recall curve for Exact Match score", exact, no_answer, has_answer),
-        "pr_f1": _curve("Precision-Recall curve for F1 score", f1, no_answer, has_answer),
-        "pr_oracle": _curve(
-            "Oracle Precision-Recall curve (binary task of HasAns vs. NoAns)", oracle, no_answer, has_answer
-        ),
+        "pr_exact": _curve("Precision and recall of exact match", exact, no_answer, has_answer),
+        "pr_f1": _curve("Precision and recall of F1", f1, no_answer, has_answer),
+        "pr_oracle": _curve("Is there an answer? All answers taken for right", oracle, no_answer, has_answer),
     }
 
 
@@ -54,7 +55,7 @@ def _curve(
 ) -> Curve:
     names = sorted(no_answer, key=no_answer.__getitem__)
     answerable = float(sum(has_answer.values()))
-    precisions, recalls, area, right = [1.0], [0.0], 0.0, 0.0
+    precisions, recalls, thresholds, area, right = [1.0], [0.0], [-math.inf], 0.0, 0.0
     for number, name in enumerate(names, start=1):
         if has_answer[name]:
             right += scores[name]
@@ -64,33 +65,63 @@ def _curve(
         area += precision * (recall - recalls[-1])
         precisions.append(precision)
         recalls.append(recall)
-    return Curve(title, precisions, recalls, 100.0 * area)
+        thresholds.append(no_answer[name])
+    return Curve(title, precisions, recalls, thresholds, 100.0 * area)
 
 
-def draw(folder: Path, golds: Golds, curves: Mapping[str, Curve], no_answer: Mapping[str, float]) -> None:
-    """Write ``pr_exact.png``, ``pr_f1.png``, ``pr_oracle.png`` and ``na_prob_hist_{hasAns,noAns}.png``."""
+def draw(
+    folder: Path,
+    golds: Golds,
+    curves: Mapping[str, Curve],
+    no_answer: Mapping[str, float],
+    thresholds: Mapping[str, float],
+) -> None:
+    """Write ``pr_exact.png``, ``pr_f1.png``, ``pr_oracle.png`` and ``na_prob_hist.png``.
+
+    thresholds: what each is called → a no-answer score to mark, above which nothing is answered.
+    """
     for name, curve in curves.items():
-        figure = new_figure("--out-image-dir")
+        figure = new_figure("--out-image-dir", layout="constrained")
         axes = figure.subplots()
-        axes.step(curve.recalls, curve.precisions, color="b", alpha=0.2, where="post")
-        axes.fill_between(curve.recalls, curve.precisions, step="post", alpha=0.2, color="b")
-        axes.set(xlabel="Recall", ylabel="Precision", xlim=(0.0, 1.05), ylim=(0.0, 1.05), title=curve.title)
+        axes.step(curve.recalls, curve.precisions, color="tab:blue", where="post")
+        axes.fill_between(curve.recalls, curve.precisions, step="post", alpha=0.2, color="tab:blue")
+        for (label, threshold), marker in zip(thresholds.items(), _MARKERS, strict=False):
+            point = bisect.bisect_right(curve.thresholds, threshold) - 1
+            axes.plot(
+                curve.recalls[point], curve.precisions[point], marker, color="black", fillstyle="none",
+                markersize=9, label=f"{label}: {threshold:.4g}",
+            )  # fmt: skip
+        axes.set(xlabel="Recall", ylabel="Precision", xlim=(0.0, 1.05), ylim=(0.0, 1.05))
+        axes.set_title(f"{curve.title} (average precision {curve.average_precision:.2f})", fontsize=11)
+        axes.legend(title="threshold", loc="lower left")
         save_figure(figure, folder / f"{name}.png")
+    _draw_histogram(folder / "na_prob_hist.png", golds, no_answer, thresholds)
+
+
+def _draw_histogram(
+    path: Path, golds: Golds, no_answer: Mapping[str, float], thresholds: Mapping[str, float]
+) -> None:
+    """Draw the no-answer scores of questions with and without an answer in one picture."""
     unit, span = histogram_scale(no_answer.values())
-    what = "Model probability of no-answer" if span == (0.0, 1.0) else "No-answer score"
-    what += f" / {unit:g}" if unit != 1 else ""
-    for group, wanted in (("hasAns", True), ("noAns", False)):
-        chosen = [no_answer[name] / unit for name, answers in dict(golds).items() if bool(answers) == wanted]
-        if chosen:
-            figure = new_figure("--out-image-dir")
-            axes = figure.subplots()
-            axes.hist(chosen, weights=[1 / len(chosen)] * len(chosen), bins=_BINS, range=span)
-            axes.set(
-                xlabel=what,
-                ylabel="Proportion of dataset",
-                title=f"{group}: {what.lower()}",
+    name = "Probability of no answer" if span == (0.0, 1.0) else "No-answer score"
+    figure = new_figure("--out-image-dir", layout="constrained")
+    axes = figure.subplots()
+    for label, wanted, colour in (("has an answer", True, "tab:blue"), ("has none", False, "tab:orange")):
+        scores = [no_answer[name] / unit for name, answers in dict(golds).items() if bool(answers) == wanted]
+        if scores:
+            axes.hist(
+                scores, weights=[1 / len(scores)] * len(scores), bins=_BINS, range=span, alpha=0.5,
+                color=colour, label=f"{label}: {len(scores)} questions",
+            )  # fmt: skip
+    for (label, threshold), style in zip(thresholds.items(), _LINES, strict=False):
+        if span[0] <= threshold / unit <= span[1]:
+            axes.axvline(
+                threshold / unit, color="black", linestyle=style, label=f"threshold {label}: {threshold:.4g}"
             )
-            save_figure(figure, folder / f"na_prob_hist_{group}.png")
+    axes.set(xlabel=name + (f" / {unit:g}" if unit != 1 else ""), ylabel="Share of the questions")
+    axes.set_title(f"{name}, by whether there is an answer", fontsize=11)
+    figure.legend(loc="outside lower center", ncols=2)
+    save_figure(figure, path)
 
 
 def histogram_scale(values: Collection[float]) -> tuple[float, tuple[float, float]]:

@@ -126,7 +126,7 @@ def _evaluate(parser: CommandParser, argv: Sequence[str] | None) -> tuple[dict[s
     except InputError as error:
         raise InputError(f"{flags.pred_file} against {flags.data_file}: {error}") from None
     if no_answer is not None and flags.out_image_dir:
-        scores.update(_draw(golds, predictions, no_answer, flags))
+        scores |= _draw(golds, predictions, no_answer, flags, scores)
     return scores, flags
 
 
@@ -156,14 +156,20 @@ def _say_what_is_ignored(golds: Golds, file: str, given: Mapping[str, object]) -
 
 
 def _draw(
-    golds: Golds, predictions: dict[str, str], no_answer: dict[str, float], flags: Namespace
+    golds: Golds,
+    predictions: dict[str, str],
+    no_answer: dict[str, float],
+    flags: Namespace,
+    scores: Mapping[str, float],
 ) -> dict[str, float]:
-    """Write the pictures → the average precisions."""
+    """Write the pictures, with the thresholds of the scores → the average precisions."""
     try:
         curves = precision_recall(golds, predictions, no_answer)
     except InputError as error:
         raise InputError(f"{error}", path=flags.na_prob_file) from None
-    draw(Path(flags.out_image_dir), golds, curves, no_answer)
+    thresholds = {"in force": _threshold(flags)}
+    thresholds |= {f"best {key}": scores[f"best_{key}_thresh"] for key in ("exact", "f1")}
+    draw(Path(flags.out_image_dir), golds, curves, no_answer, thresholds)
     return {f"{name}_ap": curve.average_precision for name, curve in curves.items()}
 
 
@@ -175,8 +181,7 @@ def _score(
         if missing := [name for name, _ in golds if name not in predictions]:
             say(f"{len(missing)} of {len(golds)} questions are unanswered and score 0, first {missing[0]!r}")
         return scores
-    threshold = 1.0 if flags.na_prob_thresh is None else flags.na_prob_thresh
-    scores, null = score_v20(golds, predictions, no_answer, threshold), always_null(golds)
+    scores, null = score_v20(golds, predictions, no_answer, _threshold(flags)), always_null(golds)
     are_odds = any(not 0 <= value <= 1 for value in (no_answer or {}).values())
     if flags.na_prob_thresh is None and are_odds:
         say(
@@ -188,6 +193,10 @@ def _score(
     if scores["exact"] < null["exact"]:
         say(f"warning: exact {scores['exact']:.2f} is worse than answering nothing, always")
     return scores
+
+
+def _threshold(flags: Namespace) -> float:
+    return 1.0 if flags.na_prob_thresh is None else float(flags.na_prob_thresh)
 
 
 def read_predictions(path: str | Path) -> dict[str, str]:

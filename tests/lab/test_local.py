@@ -128,10 +128,10 @@ def test_the_time_of_a_trial_by_hand() -> None:
     """3 epochs of 32 steps of 32 rows at 64 rows/s: 48 s. Three evaluations
     and the prediction of 150 dev rows, 75 test rows, at 135 rows/s: 5 s. A start of 6 s."""
     config = config_of(Path("run"), batch_size=32, num_train_epochs=3.0)
-    speed = Speed(training=64.0, evaluation=135.0, rows=1000, dev_rows=150)
+    speed = Speed(training=64.0, evaluation=135.0, rows=1000, dev_rows=200)
     assert estimate_seconds(config, speed) == pytest.approx(48 + 5 + 6)
     settings = {"batch_size": 16, "max_steps": 100, "save_steps": 30, "gradient_accumulation_steps": 2}
-    wanted = 100 * 32 / 64 + (5 * 150 + 75) / 135 + 6  # four evaluations
+    wanted = 100 * 32 / 64 + (4 * 200 + 75) / 135 + 6  # four evaluations
     assert estimate_seconds(config_of(Path("run"), **settings), speed) == pytest.approx(wanted)
 
 

@@ -119,7 +119,7 @@ def test_pictures(files, tmp_path, capsys, chances):
     scores = json.loads(capsys.readouterr().out)
     assert list(scores)[-3:] == ["pr_exact_ap", "pr_f1_ap", "pr_oracle_ap"]
     assert scores["pr_f1_ap"] == 25  # after a precision ½ at recall ½, b adds no recall
-    names = ["na_prob_hist_hasAns", "na_prob_hist_noAns", "pr_exact", "pr_f1", "pr_oracle"]
+    names = ["na_prob_hist", "pr_exact", "pr_f1", "pr_oracle"]
     assert sorted(path.name for path in folder.iterdir()) == [f"{name}.png" for name in names]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in folder.iterdir())
 

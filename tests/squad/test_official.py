@@ -143,6 +143,7 @@ def test_precision_recall_by_hand():
     # exact: after h1 p 1, r ½; n1 and h2 tie: p ⅓, r ½; n2: p ¼, r ½. Area ½ · 1.
     assert curves["pr_exact"].precisions == [1.0, 1.0, 1 / 3, 1 / 4]
     assert curves["pr_exact"].recalls == [0.0, 0.5, 0.5, 0.5]
+    assert curves["pr_exact"].thresholds == [-math.inf, 0.1, 0.2, 0.9]
     assert curves["pr_exact"].average_precision == 50
     # oracle: 1 · ½, then ⅔ · ½
     assert curves["pr_oracle"].average_precision == pytest.approx(100 * (1 / 2 + 1 / 3))
