@@ -1,5 +1,6 @@
 """A model folder written again in another toolkit's layout, nothing rounded. No Paddle."""
 
+import shutil
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from checkpoints.weight_files import OF_GENERATOR, PADDLE, SAFETENSORS, Weights,
 from common.errors import InputError
 from common.files import atomic_folder, atomic_write, write_json
 from common.messages import escape_unprintable, say
+from common.model_files import MODEL_CARD
 from encoders.config import EncoderConfig, to_json
 from encoders.tokenizer import Tokenizer
 
@@ -95,7 +97,7 @@ def convert(
             "project's network have none, so a classifier fine-tuned there answers differently elsewhere"
         )
     settings = _settings(checkpoint, architecture, to)
-    return weights.notes + notes + _write(source, target, to, arrays, settings, tokenizer)
+    return weights.notes + notes + _write(source, target, to, arrays, settings, tokenizer, dtype)
 
 
 def _renamed(
@@ -168,7 +170,9 @@ def _write(
     arrays: _Arrays,
     settings: Mapping[str, Any],
     tokenizer: Tokenizer | None,
+    dtype: str,
 ) -> list[str]:
+    copied = [path.name for path in (*weight_files(source), config_path(source))]
     with atomic_folder(target) as folder:
         name, write = (PADDLE, write_paddle) if to == "paddlenlp" else (SAFETENSORS, write_safetensors)
         with atomic_write(folder / name) as file:
@@ -177,5 +181,7 @@ def _write(
         if tokenizer is None:
             return []
         notes = copy_tokenizer(tokenizer, folder, to)
-    copied = [path.name for path in (*weight_files(source), config_path(source))]
+        if dtype == "stored" and (source / MODEL_CARD).is_file():  # the card's scores are those of this model
+            shutil.copyfile(source / MODEL_CARD, folder / MODEL_CARD)
+            copied.append(MODEL_CARD)
     return notes + files_not_copied(source, copied)

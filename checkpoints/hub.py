@@ -8,6 +8,7 @@ minute; so that is checked first, and only the cache is asked.
 import ssl
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from huggingface_hub import constants, errors
 from checkpoints.download import is_offline, open_url
 from checkpoints.weight_files import INDEX, WEIGHT_FILES, weight_files
 from common.errors import InputError
-from common.model_files import PIECE_FILES, TOKENIZER_FILES
+from common.model_files import MODEL_CARD, PIECE_FILES, TOKENIZER_FILES
 
 _ERRORS = (errors.HTTPError, errors.HFValidationError, errors.OfflineModeIsEnabled, OSError)
 # The first that an error is an instance of says why a file cannot be fetched.
@@ -49,6 +50,8 @@ def snapshot(repository: str, revision: str) -> tuple[str, Path]:
             break
     else:
         raise InputError(f"has none of {', '.join(WEIGHT_FILES)}", path=f"{repository}@{commit}")
+    with suppress(InputError):  # it says under which licence the model may be used
+        model.fetch(MODEL_CARD)
     fetched = [name for name in TOKENIZER_FILES if model.fetch_if_there(name)]
     if not {*PIECE_FILES} & {*fetched}:
         cache = " in the hub's cache, which is all that can be asked" if unreachable or is_offline() else ""

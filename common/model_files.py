@@ -19,4 +19,5 @@ ID_FILES = (
     MERGES,
     *SENTENCEPIECES,
 )
+MODEL_CARD = "README.md"  # what the model is, with front matter for the hub
 TOKENIZER_FILES = (*ID_FILES, TOKENIZER_SETTINGS)

@@ -87,11 +87,11 @@ def splits_scored(task: Task, golds: Sequence[Gold]) -> ScoredSplits:
     """What of the task these gold files cover: all of it, or one of two dev files (no ``main`` then)."""
     splits = task.of_kind("dev")
     if len(golds) == len(splits):
-        name = "+".join(_split_name(split) for split in splits)
+        name = "+".join(split.name for split in splits)
         return ScoredSplits(task.name, task.metrics, task.score_keys, task.main, name)
     split = golds[0].split
     keys = tuple(f"{metric}_{split.part}" if split else metric for metric in task.metrics)
-    return ScoredSplits(task.name, task.metrics, keys, "", _split_name(split) if split else "dev_unknown")
+    return ScoredSplits(task.name, task.metrics, keys, "", split.name if split else "dev_unknown")
 
 
 def read_predicted(task: Task, golds: Sequence[Gold], paths: Sequence[str]) -> list[Array]:
@@ -118,10 +118,6 @@ def _read_gold(task: Task, path: str, position: int) -> Gold:
     names = " or ".join(Path(split.file).name for split in splits)
     say(f"{path}: neither name nor row count tells whether this is {names}")
     return Gold(position, None, values)
-
-
-def _split_name(split: Split) -> str:
-    return f"{split.kind}_{split.part}" if split.part else split.kind
 
 
 def compare_systems(

@@ -2,7 +2,7 @@
 
 import dataclasses
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,13 @@ from glue.config import GlueRunConfig, GlueTrainingConfig, preset_settings
 from glue.features import SplitFeatures, in_both_orders, load_split, targets_of
 from glue.model import config_for, naming_notes, prepare
 from glue.predictions import SplitPredictions, write_predictions
-from glue.scoring import dev_scores, predict
+from glue.scoring import dev_scores, gold_values, predict
+from glue.task import letters
 from glue.task_file import record_of
 from glue.tasks import Task
 from inference.network_engine import tensors
+from metrics.task_scores import signature
+from training.card_facts import CardFacts, CardScore
 from training.regularization.r_drop import doubled, symmetric_kl
 from training.resolution import resolve_flags
 from training.run import FineTuningTask, run_training
@@ -80,6 +83,29 @@ def make_loss(model: SentenceClassifier, training: GlueTrainingConfig) -> Callab
     return loss
 
 
+def card_facts(task: Task, dev: Sequence[SplitFeatures]) -> CardFacts:
+    """What the model card of a task's model says of its data and its scores on the dev files."""
+    hub_names = {"matthews": "matthews_correlation", "pearson": "pearsonr", "spearman": "spearmanr"}
+    pairs = [(part.split, metric) for part in dev for metric in task.metrics]
+    return CardFacts(
+        title=task.name if task.is_own else f"GLUE {task.folder}",
+        pipeline="text-classification",
+        dataset="" if task.is_own else "nyu-mll/glue",
+        dataset_config="" if task.is_own else letters(task.name),
+        language="" if task.is_own else "en",
+        scores=tuple(
+            CardScore(key, hub_names.get(metric, metric), split.name.replace("dev", "validation"))
+            for key, (split, metric) in zip(task.score_keys, pairs, strict=True)
+        ),
+        unit="fractions of 1",
+        signature=signature(
+            task, "+".join(part.split.name for part in dev), [gold_values(task, part) for part in dev]
+        ),
+        command=f"convbert-glue predict --task_{'file FILE.yaml' if task.is_own else f'name {task.name}'} "
+        "--ckpt_path FOLDER --output_dir predictions",
+    )
+
+
 class SentenceTask(FineTuningTask):
     """A sentence task's model and data, read and checked, for ``run_training``."""
 
@@ -116,6 +142,7 @@ class SentenceTask(FineTuningTask):
             lambda folder: write_model(folder, self.encoder, arrays_of(self.model), self.tokenizer),
             depth_rules(self.encoder),
             metric_for_best=self.task.main,
+            card=card_facts(self.task, self.dev),
         )
 
     def answer(self) -> list[SplitPredictions]:

@@ -111,8 +111,7 @@ def dev_scores(
     compared as ids in the table's order (F1's positive class is the second)."""
     task, pairs, losses = predictions[0].task, [], []
     for split, part in zip(splits, predictions, strict=True):
-        gold = targets_of(split.examples, task.labels, 1.0) if task.labels else _scores(split)
-        pairs.append((gold, task.values_of(part.values)))
+        pairs.append((gold_values(task, split), task.values_of(part.values)))
         losses.append(_losses(config, split, part))
     loss = {"loss": float(np.concatenate(losses).mean())}
     if len(splits) == len(task.of_kind("dev")):
@@ -120,6 +119,11 @@ def dev_scores(
     scored = dataclasses.replace(task, splits=tuple(split.split for split in splits))
     scores = score_task(scored, pairs)
     return {key: scores[key] for key in scored.score_keys} | loss
+
+
+def gold_values(task: Task, split: SplitFeatures) -> np.ndarray:
+    """(N,) a split's gold label ids in the table's order, or its gold scores."""
+    return targets_of(split.examples, task.labels, 1.0) if task.labels else _scores(split)
 
 
 def _scores(split: SplitFeatures) -> np.ndarray:

@@ -41,6 +41,11 @@ class Split:
     skips_defects: bool = False
     path: str = ""
 
+    @property
+    def name(self) -> str:
+        """What signatures call it: ``dev``, or ``dev_matched`` where there are two."""
+        return f"{self.kind}_{self.part}" if self.part else self.kind
+
 
 @dataclass(frozen=True)
 class Task:

@@ -7,6 +7,7 @@ from checkpoints.folder import check_pairs
 from checkpoints.tokenizer import tokenizer_of
 from common.errors import InputError, UsageError
 from common.files import sha256_of
+from common.provenance import code_version, short
 from encoders.batching import Batch
 from encoders.framework import paddle
 from encoders.span_heads import SpanModel, span_loss
@@ -17,6 +18,7 @@ from squad.config import SquadRunConfig, flag_names, official_file, preset_setti
 from squad.data import Dataset
 from squad.prediction import answer_windows, cut_windows, dev_scores, format_scores, read_questions
 from squad.windows import label
+from training.card_facts import CardFacts, CardScore
 from training.regularization.r_drop import doubled, symmetric_kl
 from training.resolution import resolve_flags
 from training.run import FineTuningTask, run_training
@@ -96,6 +98,7 @@ class SpanTask(FineTuningTask):
             metric_for_best="f1",
             row_unit="windows",
             format_scores=format_scores,
+            card=card_facts(self.dev),
         )
 
     def loss(self, batch: Batch) -> paddle.Tensor:
@@ -151,6 +154,36 @@ class SpanTask(FineTuningTask):
     def finish(self, run: RunFolder) -> None:
         if self.config.do_predict:
             super().finish(run)
+
+
+def card_facts(dev: Dataset) -> CardFacts:
+    """What the model card of a model says of SQuAD and of its scores (in percent) on the dev file."""
+    version_2 = dev.has_unanswerable
+    keys = ("exact", "f1") if version_2 else ("exact_match", "f1")
+    parts = {
+        "split": "dev",
+        "questions": len(dev.questions),
+        "file": short(sha256_of(dev.path)),
+        "metrics": "+".join(keys),
+        "script": f"v{dev.version}",
+        "toolkit": code_version(),
+    }
+    signature = "|".join([span_model.task_name(dev.version), *(f"{k}:{value}" for k, value in parts.items())])
+    return CardFacts(
+        title=f"SQuAD {dev.version}",
+        pipeline="question-answering",
+        dataset="rajpurkar/squad_v2" if version_2 else "rajpurkar/squad",
+        dataset_config="",
+        language="en",
+        scores=tuple(
+            CardScore(key, metric, "validation")
+            for key, metric in zip(keys, ("exact_match", "f1"), strict=True)
+        ),
+        unit="percent",
+        signature=signature,
+        command="convbert-glue squad-train --do_predict --model_name_or_path FOLDER "
+        "--predict_file dev.json --output_dir answers",
+    )
 
 
 def _check_files(train: Dataset, dev: Dataset) -> None:

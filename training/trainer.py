@@ -6,21 +6,25 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from tqdm import tqdm
 
+from common.dispatch import dispatch
 from common.errors import InputError
 from encoders import distributed
 from encoders.cpu import dropout_masks
 from encoders.framework import paddle
+from training.card_facts import CardFacts
 from training.config import FineTuningConfig, TrainingConfig
 from training.optimizer import optimizer_arrays, restore_optimizer
 from training.regularization.ema import EMA
 from training.reporters import Curves
 from training.run_folder import RunFolder, Scores, WriteModel
 from training.run_log import LOG
+from training.run_state import ARGS
 from training.schedule import factor, warmup_steps
 from training.step import TrainingStep
 
@@ -56,6 +60,7 @@ class TrainingJob:
     row_unit: str = "rows"  # what a row is called in the log
     # Writes the files of ``best/``, where that is another thing than ``write_model``
     write_best: WriteModel | None = None
+    card: CardFacts | None = None  # what a model card in ``best/`` says of the task; None: there is none
 
 
 @dataclass
@@ -203,7 +208,7 @@ class Trainer:
         state.last = scores
         if not state.best or scores["main"] > state.best["main"]:
             state.best, state.evals_without_improvement = scores, 0
-            self.run.save_best(self.job.write_best or self.job.write_model)
+            self.run.save_best(self._write_best)
         else:
             state.evals_without_improvement += 1
             patience = self.config.early_stopping_patience
@@ -211,6 +216,13 @@ class Trainer:
                 LOG.info(f"no better score in {patience} evaluations: stopping at step {state.step}")
                 state.finished = True
         state.finished = state.finished or state.step >= self.total_steps
+
+    def _write_best(self, folder: Path) -> None:
+        (self.job.write_best or self.job.write_model)(folder)
+        if self.job.card:  # it imports huggingface_hub
+            dispatch(
+                "training.model_card:write_card", folder, self.run.path / ARGS, self.job.card, self.state.best
+            )
 
     def _save(self, raw_weights: dict[str, np.ndarray]) -> None:
         """Write ``last/``; raw_weights: those that training goes on from, where the model holds averages."""

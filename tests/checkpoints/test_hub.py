@@ -238,3 +238,10 @@ def test_shards_of_the_hub(web: Web, tmp_path: Path) -> None:
     (folder / "model-00002-of-00003.safetensors").unlink()  # the cache was tampered with: asked for again
     assert Path(run(web, tmp_path)) == folder
     assert read(folder).arrays.keys() == read(GOLDEN / "bert").arrays.keys()
+
+
+def test_the_card_of_a_model_of_the_hub_comes_along(web: Web, tmp_path: Path) -> None:
+    """It names the licence, which the cards of models that begin with this one repeat."""
+    card = b"---\nlicense: mit\n---\n"
+    put_on_hub(web, COMMIT, GOLDEN / "convbert_small", tokenizer={**VOCABULARY, "README.md": card})
+    assert (Path(run(web, tmp_path)) / "README.md").read_bytes() == card
