@@ -7,7 +7,8 @@ from collections.abc import Callable
 def assert_linear(function: Callable[[int], object], small: int, large: int) -> None:
     """Assert that processor time grows about as the size does: 4 times what is in proportion is too much.
 
-    What is quadratic takes large / small times that, so large should be 10 times small.
+    What is quadratic takes large / small times that, so large should be 10 times small. On a busy machine
+    other work takes the caches, so a measurement too long is made again, twice.
     """
 
     def seconds(size: int, times: int) -> float:
@@ -18,4 +19,5 @@ def assert_linear(function: Callable[[int], object], small: int, large: int) -> 
             taken.append(time.process_time() - start)
         return min(taken)
 
-    assert seconds(large, 1) < 4 * large / small * max(seconds(small, 3), 1e-3)
+    limit = 4 * large / small * max(seconds(small, 3), 1e-3)
+    assert any(seconds(large, 1) < limit for _ in range(3))

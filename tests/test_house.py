@@ -91,3 +91,14 @@ def test_what_is_dispatched_is_there_and_in_no_higher_layer() -> None:
         assert name in defined, f"{_name(path)}: {work}"
         ours, theirs = path.relative_to(PROJECT).parts[0], module.split(".")[0]
         assert ours == theirs or work in above or rank[ours] < rank[theirs], f"{_name(path)}: {work}"
+
+
+def test_tests_leave_the_import_path_alone() -> None:
+    """With tests/golden in it, the folder of torch's files would be the package torch."""
+    changed = {
+        _name(path)
+        for path in sorted((PROJECT / "tests").rglob("*.py"))
+        if not path.name.startswith("make_")  # run by hand
+        and re.search(r"^sys\.path\b", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert changed == {"tests/test_layers.py"}  # in the text of a program that runs by itself

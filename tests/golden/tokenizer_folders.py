@@ -1,15 +1,16 @@
 """Folders of tokenisers in the shapes that people have, for transformers and for this project to read."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
 
-sys.path.insert(0, str(Path(__file__).parent))
-import nasty_texts  # beside this file, for a Python that knows nothing of the project
+try:
+    from tests.golden import nasty_texts
+except ImportError:  # this file is used by a script that lies beside it, in a Python without the project
+    import nasty_texts  # type: ignore[no-redef]
 
 VOCABULARY = nasty_texts.vocabulary()
 SPECIAL = nasty_texts.SPECIAL
