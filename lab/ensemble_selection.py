@@ -19,6 +19,7 @@ from scipy.special import softmax
 
 from glue.tasks import Task
 from lab.thresholds import add_offset, has_threshold, learn_offset
+from metrics.confusions import FROM_CONFUSION, confusion_matrix
 from metrics.scores import UndefinedScoreWarning
 from metrics.task_scores import score_task
 
@@ -119,7 +120,7 @@ class EnsembleSelector:
 
     def ranked(self, rows: np.ndarray) -> list[int]:
         """The runs, best first by their main score on some rows; of equal ones the first."""
-        mains = [self._scores(answers, rows)["main"] for answers in self._answers]
+        mains = [self._main_score(answers, rows) for answers in self._answers]
         return sorted(range(len(mains)), key=lambda run: -mains[run])
 
     def _best(self, options: Sequence[Option], rows: np.ndarray) -> Option:
@@ -133,7 +134,7 @@ class EnsembleSelector:
                 for option in options:
                     pooled[option][fold] = self._answer(self._fit(order, option, others), fold)
             for option in options:
-                totals[option] += self._scores(pooled[option], rows)["main"] / _REPEATS
+                totals[option] += self._main_score(pooled[option], rows) / _REPEATS
         return max(options, key=lambda option: totals[option])
 
     def _folds(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -162,6 +163,14 @@ class EnsembleSelector:
         files = self._by_file(rows)
         golds, values = ([column[file] for file in files] for column in (self.golds, answers))
         return score_splits(self.task, golds, values)
+
+    def _main_score(self, answers: np.ndarray, rows: np.ndarray) -> float:
+        """The main score on some rows of answers to all. Cross-validation asks for it a thousand times."""
+        if not set(self.task.metrics) <= set(FROM_CONFUSION):
+            return self._scores(answers, rows)["main"]
+        counts = [confusion_matrix(self.golds[file], answers[file]) for file in self._by_file(rows)]
+        values = [float(FROM_CONFUSION[metric](each)) for each in counts for metric in self.task.metrics]
+        return sum(values) / len(values)
 
     def _by_file(self, rows: np.ndarray) -> list[np.ndarray]:
         return [np.intersect1d(file, rows, assume_unique=True) for file in self._files]

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.random import Generator
 from tqdm import tqdm
 
+from metrics.confusions import FROM_CONFUSION, ratio
 from metrics.scores import POSITIVE_ID, Array
 
 _SAME = 1e-12  # differences closer than rounding in the last digits count as equal
@@ -31,7 +32,7 @@ def resampled_scores(
 ) -> dict[str, Array]:
     """Metric → array (resamples, 2): each resample's score of A and of B."""
     draw: Callable[..., dict[str, Array]]
-    if set(metrics) <= set(_FROM_CONFUSION):
+    if set(metrics) <= set(FROM_CONFUSION):
         labels = int(max(gold.max(), systems[0].max(), systems[1].max(), POSITIVE_ID)) + 1
         draw, values = partial(_from_confusions, labels), labels**3
     elif set(metrics) <= set(_FROM_WEIGHTS):
@@ -74,7 +75,7 @@ def _from_confusions(
     draws = generator.multinomial(len(gold), cells / len(gold), size=resamples)
     draws = draws.reshape(resamples, labels, labels, labels)  # (R, gold, A, B)
     confusions = np.stack([draws.sum(axis=3), draws.sum(axis=2)], axis=1)  # (R, 2, gold, predicted)
-    return {name: _FROM_CONFUSION[name](confusions) for name in metrics}
+    return {name: FROM_CONFUSION[name](confusions) for name in metrics}
 
 
 def _from_weights(
@@ -95,28 +96,6 @@ def _draw_counts(rows: int, resamples: int, generator: Generator) -> Array:
     return counts.reshape(resamples, rows).astype(np.float64)
 
 
-def _accuracy(confusions: Array) -> Array:
-    right = confusions.trace(axis1=-2, axis2=-1)
-    return right / confusions.sum(axis=(-2, -1))
-
-
-def _f1(confusions: Array) -> Array:
-    hits = confusions[..., POSITIVE_ID, POSITIVE_ID]
-    positives = confusions[..., POSITIVE_ID, :].sum(axis=-1) + confusions[..., :, POSITIVE_ID].sum(axis=-1)
-    return _ratio(2 * hits, positives)
-
-
-def _matthews(confusions: Array) -> Array:
-    """Gorodkin's R_K, which scikit-learn computes too; for two labels it is Matthews' coefficient."""
-    counts = confusions.astype(np.float64)
-    total = counts.sum(axis=(-2, -1))
-    golds, predictions = counts.sum(axis=-1), counts.sum(axis=-2)
-    covariance = counts.trace(axis1=-2, axis2=-1) * total - (golds * predictions).sum(axis=-1)
-    spread_gold = total**2 - (golds**2).sum(axis=-1)
-    spread_predicted = total**2 - (predictions**2).sum(axis=-1)
-    return _ratio(covariance, np.sqrt(spread_gold * spread_predicted))
-
-
 def _pearson(weights: Array, gold: Array, predicted: Array) -> Array:
     """Weighted correlation, per resample. gold, predicted: (rows,), or ranks (resamples, rows)."""
     total = weights.sum(axis=1)
@@ -125,7 +104,7 @@ def _pearson(weights: Array, gold: Array, predicted: Array) -> Array:
     covariance = (weights * x * y).sum(axis=1)
     spread = np.sqrt((weights * x * x).sum(axis=1) * (weights * y * y).sum(axis=1))
     scale = np.abs(gold).max() * np.abs(predicted).max() * total
-    return _ratio(covariance, np.where(spread > 1e-12 * scale, spread, 0.0))
+    return ratio(covariance, np.where(spread > 1e-12 * scale, spread, 0.0))
 
 
 def _spearman(weights: Array, gold: Array, predicted: Array) -> Array:
@@ -142,10 +121,4 @@ def _ranks(weights: Array, values: Array) -> Array:
     return mean_rank[:, position]
 
 
-def _ratio(above: Array, below: Array) -> Array:
-    """above / below, and 0 where below is 0: the score is undefined there."""
-    return np.divide(above, below, out=np.zeros(np.shape(below)), where=below != 0)
-
-
-_FROM_CONFUSION = {"accuracy": _accuracy, "f1": _f1, "matthews": _matthews}
 _FROM_WEIGHTS = {"pearson": _pearson, "spearman": _spearman}
