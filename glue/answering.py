@@ -15,6 +15,7 @@ from glue.features import SplitFeatures
 from glue.predictions import SplitPredictions, write_predictions
 from glue.scoring import dev_scores, load_splits, predict_splits
 from glue.task_model import TaskModel
+from glue.tasks import Task
 from inference.exported import is_exported
 
 
@@ -33,15 +34,17 @@ def print_scores(flags: Namespace) -> None:
 
 
 def evaluate(flags: Namespace) -> dict[str, float]:
-    """The dev scores of the model that a command's flags name."""
-    checkpoint, splits, predictions = _predict(flags, "dev")
+    """The scores of the model that a command's flags name, on the dev files or a test file of the user's."""
+    task = chosen_task(flags)
+    task = task.scored_on_test() if flags.split == "test" else task
+    checkpoint, splits, predictions = _predict(flags, task, "dev")
     return dev_scores(checkpoint.config, splits, predictions)
 
 
 def predict_files(flags: Namespace) -> dict[Path, SplitPredictions]:
     """Predict what a command's flags ask for, and write it → each file and its predictions."""
     target = Path(flags.output_dir or _default_folder(flags.ckpt_path) / flags.split)
-    checkpoint, splits, predictions = _predict(flags, flags.split)
+    checkpoint, splits, predictions = _predict(flags, chosen_task(flags), flags.split)
     digest = checkpoint.digest()
     parts = {target / part.split.submission_file: part.made_by(digest) for part in predictions}
     if not distributed.is_first():
@@ -54,12 +57,13 @@ def predict_files(flags: Namespace) -> dict[Path, SplitPredictions]:
     return parts
 
 
-def _predict(flags: Namespace, kind: str) -> tuple[TaskModel, list[SplitFeatures], list[SplitPredictions]]:
-    """What a command's flags ask for: the checkpoint, the task's files of a kind, and their predictions."""
+def _predict(
+    flags: Namespace, task: Task, kind: str
+) -> tuple[TaskModel, list[SplitFeatures], list[SplitPredictions]]:
+    """What a command's flags ask for: the checkpoint, a task's files of a kind, and their predictions."""
     set_workers(flags.num_workers)
     select_device(flags.device)
     distributed.init()
-    task = chosen_task(flags)
     folder, data = model_folder(flags.ckpt_path), data_folder(flags.data_dir, task)
     checkpoint = TaskModel(folder, task, flags.label_map, flags.do_lower_case)
     splits = load_splits(checkpoint, kind, data, flags.max_seq_length)

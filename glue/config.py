@@ -85,10 +85,6 @@ def check_task(training: GlueTrainingConfig, task: Task) -> None:
     """InputError if a setting has no meaning for a task."""
     if training.scale_targets and not task.is_regression:
         raise InputError(f"--scale_targets: {task.name} is no regression")
-    if training.scale_targets and task.is_own:
-        raise InputError(
-            f"--scale_targets: {task.name} has no range of scores; scale the numbers in its files"
-        )
     if training.both_orders and not task.is_pair:
         raise InputError(f"--both_orders: the rows of {task.name} are single sentences")
 

@@ -130,6 +130,9 @@ def _own_label(cell: str | None, task: Task, file: str) -> str | float:
         raise _BadLabelError(
             f"expected a number in column {task.label_column!r}, found {shortened(cell, 60)}"
         )
+    low, high = task.target_range or (-math.inf, math.inf)
+    if task.has_given_range and not low <= float(cell) <= high:
+        raise _BadLabelError(f"expected a number from {low:g} to {high:g}, found {shortened(cell, 60)}")
     return float(cell)
 
 

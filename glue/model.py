@@ -30,7 +30,7 @@ def config_for(
     head = recipe.classifier_head
     named = with_labels(in_our_names(saved, task), task, label_map)
     keeps = _is_for(named, task) and bool(named.id2label) and head in ("auto", named.classifier_head)
-    scale = task.target_range[1] if task.target_range and recipe.scale_targets else 1.0
+    scale = max(map(abs, task.target_range)) if task.target_range and recipe.scale_targets else 1.0
     if keeps and task.is_regression:
         scale = named.target_scale
     if label_map and not saved.id2label:

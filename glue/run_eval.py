@@ -1,4 +1,4 @@
-"""Score a fine-tuned checkpoint on a task's dev set; prints one JSON object.
+"""Score a fine-tuned checkpoint on a task's dev set, or on a test file of your own; prints one JSON object.
 
 Example:
   python -m glue.run_eval --task_name rte --ckpt_path runs/rte/best --data_dir glue_data
@@ -21,6 +21,12 @@ def make_parser() -> CommandParser:
     add_task(parser)
     add_checkpoint(parser)
     add_common(parser)
+    parser.add_argument(
+        "--split",
+        choices=("dev", "test"),
+        default="dev",
+        help="test: the labelled test file of a --task_file; the benchmark's are withheld (default: dev)",
+    )
     return parser
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +58,7 @@ class Task:
     in id order, what else it is called.
     majority: the most frequent training label, any where they balance (STS-B: about the mean score), what
     ``submission.pack --fill_missing majority`` writes. target_range: of a regression's scores.
+    has_given_range: false where that is only the range of the training labels, which others may leave.
     presets: what a recipe preset (glue/config.py) does differently for this task.
     """
 
@@ -71,6 +72,7 @@ class Task:
     paper_score: str
     majority: str
     target_range: tuple[float, float] | None = None
+    has_given_range: bool = True
     presets: dict[str, dict[str, Any]] = field(default_factory=dict)
     has_quoted_texts: bool = False
     other_names: tuple[str, ...] = ()
@@ -89,6 +91,7 @@ class Task:
         labels: Sequence[str] = (),
         scores: str | Sequence[str] = (),
         regression: bool = False,
+        target_range: Sequence[float] = (),
     ) -> "Task":
         """Make a task of your own, as ``--task_file`` does (``glue/task_file.py`` describes that).
 
@@ -102,6 +105,8 @@ class Task:
             labels: In id order; empty: those in the training file, sorted.
             scores: Of accuracy, f1 and matthews, or of pearson and spearman; empty: accuracy, or both.
             regression: Whether the labels are numbers.
+            target_range: Their lowest and highest, within which predictions are kept; empty: those in the
+                training file.
 
         Raises:
             InputError: With file and line, what is wrong.
@@ -114,8 +119,9 @@ class Task:
         'accuracy'
         """
         return dispatch(
-            "glue.task_file:make_task", name, text, label, train, dev, test, labels, scores, regression
-        )
+            "glue.task_file:make_task", name, text, label, train, dev, test, labels, scores, regression,
+            target_range,
+        )  # fmt: skip
 
     @property
     def is_own(self) -> bool:
@@ -134,6 +140,16 @@ class Task:
     def num_outputs(self) -> int:
         """Columns of the logits: one per label, one for a regression."""
         return len(self.labels) or 1
+
+    def scored_on_test(self) -> "Task":
+        """The same with its test file in place of its dev file; InputError where its labels are withheld."""
+        if not self.is_own:
+            message = (
+                f"--split test: the test labels of {self.name} are withheld; gluebenchmark.com scores them"
+            )
+            raise InputError(message)
+        tests = tuple(replace(split, kind="dev") for split in self.of_kind("test"))
+        return replace(self, splits=(*(split for split in self.splits if split.kind == "train"), *tests))
 
     def of_kind(self, kind: str) -> tuple[Split, ...]:
         """The task's files of one kind, in order; never empty."""

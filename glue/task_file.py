@@ -10,6 +10,7 @@ A task file:
   labels: [bad, good]            # in id order (default: those of the training file, sorted)
   scores: [accuracy]             # accuracy, matthews, f1 (of the second of two labels); pearson, spearman
   regression: false              # true: the labels are numbers
+  range: [1, 5]                  # of these numbers (default: that of the training file)
 """
 
 import math
@@ -20,14 +21,14 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import InputError
-from common.messages import shortened
+from common.messages import note_once, shortened
 from common.table_files import read_columns
 from common.yaml_file import Node, read_nodes
 from glue.tasks import Split, Task, is_reserved, register
 
 File = str | PathLike[str]
 _KINDS = ("train", "dev", "test")
-_KEYS = ("name", *_KINDS, "text", "label", "labels", "scores", "regression")
+_KEYS = ("name", *_KINDS, "text", "label", "labels", "scores", "regression", "range")
 _SCORES = {True: ("pearson", "spearman"), False: ("accuracy", "f1", "matthews")}
 _MAX_LABELS = 1000
 _MAX_NAME = 200  # characters of a label
@@ -49,6 +50,8 @@ def read_task_file(path: str | Path) -> Task:
             values[key] = tuple(item.text() for item in node.items())
         elif key == "labels":
             values[key] = tuple(_label_text(item) for item in node.items())
+        elif key == "range":
+            values["target_range"] = tuple(_number(item) for item in node.items())
         else:
             values[key] = node.truth() if key == "regression" else node.text()
     values |= {kind: Path(path).parent / values[kind] for kind in _KINDS if kind in values}
@@ -68,6 +71,12 @@ def _label_text(node: Node) -> str:
     return str(node.value)
 
 
+def _number(node: Node) -> float:
+    if isinstance(node.value, bool) or not isinstance(node.value, int | float):
+        raise node.wrong("a number")
+    return float(node.value)
+
+
 def make_task(
     name: str,
     text: str | Sequence[str],
@@ -78,11 +87,14 @@ def make_task(
     labels: Sequence[str] = (),
     scores: str | Sequence[str] = (),
     regression: bool = False,
+    target_range: Sequence[float] = (),
     names: Mapping[str, str] | None = None,
+    has_given_range: bool = True,
 ) -> Task:
     """Make a task of the user's own and register it; see ``Task.from_files``.
 
-    names: What the files are called in records, by kind; None: as their paths say.
+    names: What the files are called in records, by kind; None: as their paths say. has_given_range: False if
+    the range is only that of the training labels.
     """
     columns = (text,) if isinstance(text, str) else tuple(text)
     labels = [str(name) for name in labels]
@@ -90,23 +102,29 @@ def make_task(
     metrics = metrics or (_SCORES[True] if regression else ("accuracy",))
     files = {kind: path for kind, path in zip(_KINDS, (train, dev, test), strict=True) if path is not None}
     _check(name, columns, metrics, labels, regression)
+    if target_range and not regression:
+        raise InputError("labels have no range; regression: true takes numbers", code="range")
     if not regression and not labels:
         if train is None:
             raise InputError("name the train file, or list the labels", code="labels")
         labels = _labels_in(Path(train), label)
     if "f1" in metrics and len(labels) != 2:
         raise InputError(f"f1 is of two labels, and there are {len(labels)}", code="scores")
-    parts = [
-        Split(
-            kind, (names or {}).get(kind, str(path)), 0, path=str(Path(path).absolute()),
-            submission_file=f"{name}.tsv" if kind != "train" else "",
-        )
-        for kind, path in files.items()
-    ]  # fmt: skip
-    limits = (-math.inf, math.inf) if regression else None
+    parts = [_split(name, kind, path, (names or {}).get(kind)) for kind, path in files.items()]
+    limits = _limits(target_range, train, label, name) if regression else None
     return register(
-        Task(name, name, columns, label, tuple(labels), metrics, tuple(parts), "", "", target_range=limits)
-    )
+        Task(
+            name, name, columns, label, tuple(labels), metrics, tuple(parts), "", "",
+            target_range=limits, has_given_range=has_given_range and bool(target_range),
+        )
+    )  # fmt: skip
+
+
+def _split(task: str, kind: str, path: File, file: str | None) -> Split:
+    """A file of a task; file: what it is called in records."""
+    submission_file = f"{task}.tsv" if kind != "train" else ""
+    absolute = str(Path(path).absolute())
+    return Split(kind, file or str(path), 0, path=absolute, submission_file=submission_file)
 
 
 def record_of(task: Task) -> dict[str, Any]:
@@ -116,11 +134,15 @@ def record_of(task: Task) -> dict[str, Any]:
         "labels": list(task.labels), "scores": list(task.metrics), "regression": task.is_regression,
         "names": {split.kind: split.file for split in task.splits},
     }  # fmt: skip
+    if task.target_range:
+        record |= {"target_range": list(task.target_range), "has_given_range": task.has_given_range}
     return {**record, **{split.kind: split.path for split in task.splits}}
 
 
 def read_record(record: dict[str, Any]) -> Task | None:
     """The task of such a record; None if it is none."""
+    if record.get("regression") is True:
+        record = {"target_range": (-math.inf, math.inf), **record}  # an older version knew no range
     try:
         return make_task(**record)
     except (InputError, TypeError, ValueError, AttributeError):
@@ -148,6 +170,37 @@ def _check(
     for label in labels:
         if fault := _fault_of(label):
             raise InputError(fault, code="labels")
+
+
+def _limits(given: Sequence[float], train: File | None, column: str, name: str) -> tuple[float, float]:
+    """The range of a regression: the one given, else that of the training file, if there is one."""
+    if given:
+        if len(given) != 2 or not given[0] < given[1]:
+            raise InputError("expected the lowest number and the highest", code="range")
+        return float(given[0]), float(given[1])
+    return (-math.inf, math.inf) if train is None else _range_in(Path(train), column, name)
+
+
+def _range_in(path: Path, column: str, name: str) -> tuple[float, float]:
+    """The least and the greatest number of a training file."""
+    numbers = []
+    for line, (cell,) in read_columns(path, [column]):
+        try:
+            numbers.append(float(cell or ""))
+        except ValueError:
+            message = f"expected a number in column {column!r}, found {shortened(cell or '', 60)}"
+            raise InputError(message, path=path, line=line, code="label") from None
+    low, high = min(numbers, default=0.0), max(numbers, default=0.0)
+    if low == high:
+        message = (
+            f"its numbers in column {column!r} are all the same; a regression learns from different ones"
+        )
+        raise InputError(message, path=path, code="label")
+    note_once(
+        f"{name}: predictions are kept within {low:g} to {high:g}, as the training labels are; "
+        "'range: [LOW, HIGH]' in the task file says otherwise"
+    )
+    return low, high
 
 
 def _labels_in(path: Path, column: str) -> list[str]:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import deploy
@@ -14,7 +15,8 @@ from common.errors import InputError
 from deploy import export
 from glue import run_eval, run_glue, run_predict, summary
 from glue.data import read_split
-from glue.task_file import make_task, read_task_file
+from glue.predictions import SplitPredictions
+from glue.task_file import make_task, read_record, read_task_file, record_of
 from glue.tasks import TASKS, find_task
 from tests.docs_pages import blocks_of, text_of
 
@@ -191,9 +193,61 @@ def test_pairs_and_regression_from_python(folder: Path, capsys: pytest.CaptureFi
     answers = model([("one 1", "two 1"), ("one 2", "two 2")])
     assert [answer["score"] for answer in answers] == pytest.approx(predicted.logits[1:3, 0], abs=1e-4)
     assert fault(model, ["a lone text"])
-    assert fault(
-        glue.fine_tune, task, "convbert-mini", output_dir=folder / "b", max_steps=1, scale_targets=True
+    assert "distances: predictions are kept within 0.5 to 11.5" in capsys.readouterr().err
+    settings = {"max_steps": 1, "scale_targets": True, "max_seq_length": 16}
+    scaled = glue.fine_tune(task, "convbert-mini", output_dir=folder / "b", **settings)
+    assert read_config(scaled.folder / "best").target_scale == 11.5
+
+
+def test_numbers_are_kept_within_the_range_that_is_given_or_that_was_learnt(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("text,label\na,1\nb,4.5\n", encoding="utf-8")
+    (tmp_path / "dev.csv").write_text("text,label\na,2\nb,7\n", encoding="utf-8")
+    (tmp_path / "t.yaml").write_text(
+        "text: text\nregression: true\ntrain: train.csv\ndev: dev.csv\nrange: [0, 5]\n", encoding="utf-8"
     )
+    given = read_task_file(tmp_path / "t.yaml")
+    assert given.target_range == (0.0, 5.0)
+    error = fault(read_split, given, given.of_kind("dev")[0], "")
+    assert (error.path, error.line) == (tmp_path / "dev.csv", 3)
+    rewrite(tmp_path / "t.yaml", "range: [0, 5]\n", "")
+    learnt = read_task_file(tmp_path / "t.yaml")
+    assert learnt.target_range == (1.0, 4.5)
+    (dev,) = learnt.of_kind("dev")
+    assert [row.label for row in read_split(learnt, dev, "").examples] == [2.0, 7.0]
+    logits = np.array([[0.0], [3.0], [9.0]], dtype=np.float32)
+    assert SplitPredictions(learnt, dev, logits, ["score"]).values == ["1.00000", "3.00000", "4.50000"]
+    assert read_record(json.loads(json.dumps(record_of(learnt)))) == learnt
+    for wrong in (
+        "range: [5, 1]",
+        "range: [1]",
+        "range: [a, b]",
+        "range: 5",
+        "regression: false\nrange: [0, 1]",
+    ):
+        text = f"text: text\ntrain: train.csv\nregression: true\n{wrong}\n".replace(
+            "regression: true\nregression: false", "regression: false"
+        )
+        (tmp_path / "w.yaml").write_text(text, encoding="utf-8")
+        error = fault(read_task_file, tmp_path / "w.yaml")
+        assert (error.path, error.line) == (str(tmp_path / "w.yaml"), 4), wrong
+    (tmp_path / "train.csv").write_text("text,label\na,3\nb,3\n", encoding="utf-8")
+    assert "all the same" in str(fault(read_task_file, tmp_path / "t.yaml"))
+
+
+def test_a_test_file_with_labels_is_scored_and_the_benchmarks_is_not(
+    folder: Path, sample_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = str(folder / "reviews.yaml")
+    run = glue.fine_tune(file, "convbert-mini", output_dir=folder / "run", max_steps=2, max_seq_length=16)
+    argv = ["--task_file", file, "--ckpt_path", str(run.folder), "--split", "test"]
+    assert "no column 'stars'" in str(fault(run_eval.main, argv))
+    (folder / "test.tsv").write_text("review\tstars\na dull film\tbad\n", encoding="utf-8")
+    capsys.readouterr()
+    run_eval.main(argv)
+    (predicted,) = glue.predict(file, run.folder, output_dir=folder / "p").values()
+    assert json.loads(capsys.readouterr().out)["accuracy"] == float(predicted.values == ["bad"])
+    argv = ["--task_name", "rte", "--ckpt_path", "x", "--split", "test", "--data_dir", str(sample_dir)]
+    assert "withheld" in str(fault(run_eval.main, argv))
 
 
 def test_export_and_its_answers_know_the_columns(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
