@@ -87,10 +87,10 @@ class DisentangledAttention(Attention):
         table = self.position_dropout(distances.table)
         if "c2p" in self.kinds:
             rows = self._heads(self.position_key or self.key, table, distances.to_key)
-            scores = scores + _by_distance(paddle.matmul(query, rows))
+            scores = scores + _by_distance(query, rows)
         if "p2c" in self.kinds:
             rows = self._heads(self.position_query or self.query, table, distances.to_query)
-            scores = scores + _by_distance(paddle.matmul(key, rows)).transpose([0, 1, 3, 2])
+            scores = scores + _by_distance(key, rows).transpose([0, 1, 3, 2])
         weights = ops.softmax_weights(scores, self.scale, padding.mask, self.probability_dropout)
         context = padding.unpad_from_heads(paddle.matmul(weights, value))  # (B, T, H)
         if first_only:
@@ -103,14 +103,16 @@ class DisentangledAttention(Attention):
         return projected.reshape([projected.shape[0], self.heads, -1]).transpose([1, 2, 0]).unsqueeze(0)
 
 
-def _by_distance(x: paddle.Tensor) -> paddle.Tensor:
-    """x[…, i, T − 1 − i + j] for every i and j: (B, h, T, 2T) → (B, h, T, T).
+def _by_distance(states: paddle.Tensor, rows: paddle.Tensor) -> paddle.Tensor:
+    """(states · rows)[…, i, T − 1 − i + j] for every i and j: (B, h, T, d), (1, h, d, 2T) → (B, h, T, T).
 
-    Read as rows of 2T − 1 numbers, each row begins one column further left than the one above it.
+    The products, read as rows of 2T − 1 numbers: each row begins one column further left than the one above
+    it. Sizes are those of the states, since in a graph Paddle takes the product for one row.
     """
-    rows, heads, length = x.shape[0], x.shape[1], x.shape[2]
-    flat = x.reshape([rows, heads, -1])[:, :, length - 1 : length - 1 + length * (2 * length - 1)]
-    return flat.reshape([rows, heads, length, 2 * length - 1])[:, :, :, :length]
+    batch, heads, length = states.shape[0], states.shape[1], states.shape[2]
+    flat = paddle.matmul(states, rows).reshape([batch, heads, -1])
+    flat = flat[:, :, length - 1 : length - 1 + length * (2 * length - 1)]
+    return flat.reshape([batch, heads, length, 2 * length - 1])[:, :, :, :length]
 
 
 class TokenConvolution(nn.Layer):

@@ -8,15 +8,13 @@ B rows, T tokens, H hidden size, h heads of d = H/h columns, I intermediate size
 import math
 from typing import NamedTuple
 
-import numpy as np
-
 from encoders import ops
 from encoders.config import EncoderConfig
 from encoders.encoder_layer import EncoderLayer
 from encoders.framework import paddle
 from encoders.layers import ACTIVATIONS, Dropout, Linear
 from encoders.padding import Padding
-from encoders.rotary import angles, is_local, window_bias
+from encoders.rotary import is_local, speeds
 
 nn = paddle.nn
 
@@ -42,15 +40,27 @@ class RotaryPositions(nn.Layer):
         self.config = config
 
     def forward(self, length: int) -> tuple[Rotation, Rotation]:
-        """length: T → of the global layers, of the local ones."""
-        bias = window_bias(self.config, length)
+        """length: T, in a graph a tensor → of the global layers, of the local ones."""
+        bias = _window_bias(self.config, length)
         return self._rotation(length, False, None), self._rotation(length, True, bias)
 
-    def _rotation(self, length: int, local: bool, bias: np.ndarray | None) -> Rotation:
-        turned = angles(self.config, local, length)
-        tables = (paddle.to_tensor(part) for part in (np.cos(turned), np.sin(turned)))
-        cos, sin = tables
-        return Rotation(cos, sin, None if bias is None else paddle.to_tensor(bias))
+    def _rotation(self, length: int, local: bool, bias: paddle.Tensor | None) -> Rotation:
+        turned = _positions(length) * paddle.to_tensor(speeds(self.config, local))
+        return Rotation(paddle.cos(turned), paddle.sin(turned), bias)
+
+
+def _positions(length: int) -> paddle.Tensor:
+    """(T, 1) float32."""
+    return paddle.arange(length, dtype="float32").unsqueeze(1)
+
+
+def _window_bias(config: EncoderConfig, length: int) -> paddle.Tensor | None:
+    """(T, T): 0 where two tokens are within half a window of each other, very low elsewhere; None where all
+    are."""
+    half, at = config.local_attention // 2, _positions(length)
+    if isinstance(length, int) and length <= half + 1:
+        return None
+    return ((at - at.transpose([1, 0])).abs() > half).astype("float32") * ops.MASKED
 
 
 def rotated(x: paddle.Tensor, rotation: Rotation) -> paddle.Tensor:

@@ -10,7 +10,7 @@ from common.errors import InputError
 from common.files import atomic_folder, write_json
 from common.locks import Lock
 from encoders.batching import Batch
-from encoders.config import EncoderConfig, to_json
+from encoders.config import to_json
 from encoders.framework import paddle
 from encoders.tokenizer import Tokenizer
 from inference.agreement import Comparison, compare
@@ -23,8 +23,6 @@ from inference.paddle_engine import write_paddle_graph
 from inference.probes import probe_batches
 
 MAX_PROBE = 1024  # tokens: the scores of 8192 by 8192 would need gigabytes
-# Model types whose positions Paddle cannot trace for texts of any length.
-_ONNX_ALONE = ("deberta-v2", "modernbert")
 
 
 def export(
@@ -60,7 +58,6 @@ def export(
     check_target(target)
     check_packages(kind)
     config = model.config
-    check_family(config, kind)
     length = min(config.max_tokens, MAX_PROBE)
     batches = list(probe_batches(tokenizer, length, config.pad_token_id, rows))
     with _locked(target), atomic_folder(target) as folder:
@@ -136,12 +133,6 @@ def check_packages(kind: str) -> None:
     """InputError if a package is missing that a kind of graph needs."""
     if package := missing_package(kind):
         raise InputError(f"{package} is not installed, which {kind} graphs need: pip install -e '.[onnx]'")
-
-
-def check_family(config: EncoderConfig, kind: str) -> None:
-    """InputError if a model type has no graph of that kind."""
-    if kind == "paddle" and config.model_type in _ONNX_ALONE:
-        raise InputError(f"Paddle's graph of a {config.model_type} cannot be had yet; take --format onnx")
 
 
 def check_target(target: Path) -> None:

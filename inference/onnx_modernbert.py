@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from encoders.config import EncoderConfig
-from encoders.rotary import angles, is_local
+from encoders.rotary import is_local, speeds
 from inference.onnx_encoder import MASKED, EncoderGraph
 
 
@@ -27,7 +27,8 @@ class ModernBertGraph(EncoderGraph):
 
     def _rotation(self, local: bool) -> tuple[str, str]:
         """cos and sin, (T, d) each."""
-        turned = angles(self.config, local, self.config.max_tokens)
+        at = np.arange(self.config.max_tokens, dtype=np.float32)
+        turned = at[:, None] * speeds(self.config, local)
         kind = "local" if local else "global"
         cos, sin = (
             self.add("Slice", self.add.constant(table, f"{kind}.{name}"), [0], self.length, [0])

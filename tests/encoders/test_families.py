@@ -14,8 +14,8 @@ from checkpoints.network import load_classifier
 from common.errors import InputError
 from encoders.config import EncoderConfig, from_json
 from encoders.model_types import MODEL_TYPES
+from encoders.modernbert import RotaryPositions
 from encoders.relative_positions import buckets
-from encoders.rotary import window_bias
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -106,13 +106,25 @@ def test_buckets_by_hand() -> None:
 
 
 def test_windows_by_hand() -> None:
-    config = EncoderConfig(model_type="modernbert", local_attention=4)
-    assert window_bias(config, 3) is None
-    bias = window_bias(config, 5)
-    assert bias is not None
-    assert (bias == 0).astype(int).tolist() == [
+    positions = RotaryPositions(EncoderConfig(model_type="modernbert", local_attention=4))
+    whole, local = positions(5)
+    assert whole.bias is None
+    assert positions(3)[1].bias is None
+    assert local.bias is not None
+    assert (local.bias.numpy() == 0).astype(int).tolist() == [
         [1, 1, 1, 0, 0], [1, 1, 1, 1, 0], [1, 1, 1, 1, 1], [0, 1, 1, 1, 1], [0, 0, 1, 1, 1],
     ]  # fmt: skip
+
+
+def test_rotations_of_far_positions_by_hand() -> None:
+    """Of position p, column i and i + d/2 turn by p · θ^(−2i/d), here d = 64."""
+    config = EncoderConfig(model_type="modernbert", hidden_size=128, num_attention_heads=2)
+    for rotation, theta in zip(RotaryPositions(config)(8192), (160000.0, 10000.0), strict=True):
+        for at, column in ((0, 5), (1, 1), (8191, 3), (8191, 31), (4000, 20)):
+            angle = np.float32(at) * np.float32(theta ** (-2 * column / 64))
+            for i in (column, column + 32):
+                assert rotation.cos.numpy()[at, i] == pytest.approx(np.cos(angle), abs=2e-3)
+                assert rotation.sin.numpy()[at, i] == pytest.approx(np.sin(angle), abs=2e-3)
 
 
 def test_what_published_deberta_files_hold_besides_is_left_aside(tmp_path: Path) -> None:
