@@ -67,7 +67,8 @@ def read_values(path: Path) -> dict[str, Any]:
     values = _flat(read_json_object(path))
     if "init_class" in values:
         values.setdefault("architectures", [values.pop("init_class")])
-    if "dropout" in values and values.get("model_type") != "distilbert":  # PaddleNLP's name of the head's
+    if "dropout" in values and (values.get("model_type") != "distilbert" or "hidden_size" in values):
+        # PaddleNLP's name of the head's; transformers' DistilBERT, whose hidden size is "dim", has another.
         values.setdefault("classifier_dropout", values.pop("dropout"))
     if labels := by_label2id(values):
         if values.get("id2label"):
@@ -178,7 +179,7 @@ _HARMLESS = """
     _name_or_path name_or_path _commit_hash _attn_implementation attn_implementation _num_labels
     attn_implementation_autoset _attn_implementation_autoset
     output_attentions output_hidden_states output_past return_dict use_return_dict use_cache torchscript
-    gradient_checkpointing enable_recompute fuse chunk_size_feed_forward tie_word_embeddings
+    gradient_checkpointing enable_recompute share_attn_key fuse chunk_size_feed_forward tie_word_embeddings
     tie_encoder_decoder tie_last_hidden_states init_class
     num_labels num_classes num_choices label2id problem_type finetuning_task task_specific_params
     bos_token_id eos_token_id sep_token_id cls_token_id mask_token_id unk_token_id decoder_start_token_id

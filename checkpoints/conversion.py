@@ -23,6 +23,7 @@ from common.files import atomic_folder, atomic_write, write_json
 from common.messages import escape_unprintable, say
 from common.model_files import MODEL_CARD
 from encoders.config import EncoderConfig, to_json
+from encoders.model_types import TYPES
 from encoders.tokenizer import Tokenizer
 
 _Arrays = dict[str, tuple[str, np.ndarray]]  # name → kind of numbers and array
@@ -104,10 +105,10 @@ def _renamed(
     weights: Weights, config: EncoderConfig, answers_questions: bool, to: str, dtype: str
 ) -> tuple[_Arrays, list[str]]:
     """The arrays under the other toolkit's names, and notes on what was left out."""
-    source, prefix = convention_of(weights.tensors), base_of(config)
+    source, prefix = convention_of(weights.tensors, config), base_of(config)
     if "paddlenlp" in (source, to) and not FAMILIES[config.model_type].has_paddlenlp:
         raise InputError(
-            f"PaddleNLP's layout of {config.model_type} is not known here; name another model",
+            f"PaddleNLP has no {config.model_type}; name another model",
             path=weights.path,
         )
     rules = {rule.side(source).name: rule for rule in conversion_rules(config, answers_questions)}
@@ -153,8 +154,13 @@ def _first(names: list[str]) -> str:
 
 def _settings(checkpoint: Checkpoint, architecture: str, to: str) -> dict[str, Any]:
     """The new ``config.json``: every setting spelled out, as the two differ in their defaults."""
-    values = {key: value for key, value in checkpoint.values.items() if key not in _OF_ONE_TOOLKIT}
-    settings = values | to_json(checkpoint.config)
+    family = FAMILIES[checkpoint.config.model_type]
+    ours = {theirs: name for name, theirs in TYPES[checkpoint.config.model_type].keys.items()}
+    dropped = {*_OF_ONE_TOOLKIT, *ours, *ours.values()}
+    settings = {key: value for key, value in checkpoint.values.items() if key not in dropped}
+    settings |= to_json(checkpoint.config)
+    if to == "paddlenlp" and not family.shares_names:  # which calls every setting as BERT's
+        settings = {ours.get(key, key): value for key, value in settings.items()}
     if not checkpoint.config.id2label:
         del settings["id2label"], settings["label2id"]
     renamed = _CLASSES if to == "paddlenlp" else {theirs: ours for ours, theirs in _CLASSES.items()}

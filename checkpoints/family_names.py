@@ -139,15 +139,16 @@ _ROBERTA_MASKED_TOKENS = [
 ]
 _DISTIL = "distilbert.transformer.layer.*"
 _DISTIL_LAYER = [
-    *linear(f"{_OURS}.attention.query", f"{_DISTIL}.attention.q_lin", sizes=_QKV),
-    *linear(f"{_OURS}.attention.key", f"{_DISTIL}.attention.k_lin", sizes=_QKV),
-    *linear(f"{_OURS}.attention.value", f"{_DISTIL}.attention.v_lin", sizes=_QKV),
-    *linear(f"{_OURS}.attention.output", f"{_DISTIL}.attention.out_lin", sizes=("hidden", "hidden")),
-    *norm(f"{_OURS}.attention.norm", f"{_DISTIL}.sa_layer_norm"),
-    *linear(f"{_OURS}.feed_forward.inner", f"{_DISTIL}.ffn.lin1", sizes=_INNER),
-    *linear(f"{_OURS}.feed_forward.outer", f"{_DISTIL}.ffn.lin2", sizes=_INNER[::-1]),
-    *norm(f"{_OURS}.feed_forward.norm", f"{_DISTIL}.output_layer_norm"),
-]
+    *linear(f"{_OURS}.attention.query", f"{_DISTIL}.attention.q_lin", f"{_NLP}.self_attn.q_proj", _QKV),
+    *linear(f"{_OURS}.attention.key", f"{_DISTIL}.attention.k_lin", f"{_NLP}.self_attn.k_proj", _QKV),
+    *linear(f"{_OURS}.attention.value", f"{_DISTIL}.attention.v_lin", f"{_NLP}.self_attn.v_proj", _QKV),
+    *linear(f"{_OURS}.attention.output", f"{_DISTIL}.attention.out_lin", f"{_NLP}.self_attn.out_proj",
+             ("hidden", "hidden")),
+    *norm(f"{_OURS}.attention.norm", f"{_DISTIL}.sa_layer_norm", f"{_NLP}.norm1"),
+    *linear(f"{_OURS}.feed_forward.inner", f"{_DISTIL}.ffn.lin1", f"{_NLP}.linear1", _INNER),
+    *linear(f"{_OURS}.feed_forward.outer", f"{_DISTIL}.ffn.lin2", f"{_NLP}.linear2", _INNER[::-1]),
+    *norm(f"{_OURS}.feed_forward.norm", f"{_DISTIL}.output_layer_norm", f"{_NLP}.norm2"),
+]  # fmt: skip
 _DISTIL_MASKED_TOKENS = [
     *linear("", "vocab_transform"),
     *norm("", "vocab_layer_norm"),
@@ -216,7 +217,9 @@ class FamilyNames(NamedTuple):
         dense_head: The two linear layers of its dense head.
         head_norm: The dense head's LayerNorm, where it has one.
         pretrained_head: What our names of those parts of a head begin with that pre-training trained.
-        has_paddlenlp: Whether the rows say what PaddleNLP calls the parameters.
+        has_paddlenlp: Whether PaddleNLP has the family.
+        shares_names: Whether PaddleNLP's names of parameters and settings are Hugging Face's, whatever the
+            rows say. Its linear layers are turned all the same.
     """
 
     class_prefix: str
@@ -227,6 +230,7 @@ class FamilyNames(NamedTuple):
     head_norm: str = ""
     pretrained_head: tuple[str, ...] = ("head.pooler",)
     has_paddlenlp: bool = True
+    shares_names: bool = False
 
 
 FAMILIES = {
@@ -241,7 +245,11 @@ FAMILIES = {
     "ernie": FamilyNames("Ernie", [*_EMBEDDINGS, *_TASK_TYPE_EMBEDDINGS, *_LAYER], _MASKED_TOKENS, "ernie"),
     **{
         model_type: FamilyNames(
-            prefix, [*_EMBEDDINGS, *_LAYER], _ROBERTA_MASKED_TOKENS, "roberta", has_paddlenlp=False
+            prefix,
+            [*_EMBEDDINGS, *_LAYER],
+            _ROBERTA_MASKED_TOKENS,
+            "roberta",
+            has_paddlenlp=prefix == "Roberta",
         )
         for model_type, prefix in (("roberta", "Roberta"), ("xlm-roberta", "XLMRoberta"))
     },
@@ -251,7 +259,7 @@ FAMILIES = {
         _DEBERTA_HEADS,
         "deberta",
         dense_head=("pooler.dense", "classifier"),
-        has_paddlenlp=False,
+        shares_names=True,
     ),
     "modernbert": FamilyNames(
         "ModernBert",
@@ -269,6 +277,5 @@ FAMILIES = {
         _DISTIL_MASKED_TOKENS,
         "distilbert",
         dense_head=("pre_classifier", "classifier"),
-        has_paddlenlp=False,
     ),
 }

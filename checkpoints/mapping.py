@@ -1,7 +1,7 @@
 """The parameters of a network under our names and theirs, from the rows of ``family_names``. No Paddle."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from checkpoints.family_names import (
     linear,
     partly_biased,
 )
+from checkpoints.formats.tensors import StoredTensor
 from encoders.config import EncoderConfig
 
 # Six times the largest published network of these types: 8 GB of weights, 24 GB with Adam's moments.
@@ -151,15 +152,18 @@ def _encoder_rules(config: EncoderConfig) -> list[Rule]:
 def _each_layer(rules: Iterable[Rule], config: EncoderConfig) -> Iterator[Rule]:
     """The rows with ``*`` and ``{base}`` filled in, that of a layer once for each."""
 
-    base = FAMILIES[config.model_type].base
+    family = FAMILIES[config.model_type]
 
     def filled(side: Side, layer: int) -> Side:
-        return Side(side.name.replace("*", str(layer)).format(base=base), side.layout)
+        return Side(side.name.replace("*", str(layer)).format(base=family.base), side.layout)
 
     for rule in rules:
         for layer in range(rule.first, config.num_hidden_layers) if "*" in rule.huggingface.name else [0]:
-            sides = filled(rule.huggingface, layer), filled(rule.paddlenlp, layer)
-            yield Rule(rule.ours.replace("*", str(layer)), sides[0], sides[1], rule.sizes)
+            ours, theirs = rule.ours.replace("*", str(layer)), filled(rule.huggingface, layer)
+            paddlenlp = filled(rule.paddlenlp, layer)
+            if family.shares_names:
+                paddlenlp = paddlenlp._replace(name=theirs.name)
+            yield Rule(ours, theirs, paddlenlp, rule.sizes)
 
 
 def conversion_rules(config: EncoderConfig, answers_questions: bool) -> list[Rule]:
@@ -182,9 +186,18 @@ def names(config: EncoderConfig, convention: str = HUGGINGFACE) -> Iterator[Name
         yield Name(rule.ours, *rule.side(convention))
 
 
-def convention_of(keys: Iterable[str]) -> str:
-    """Whose names these are: PaddleNLP numbers ``encoder.layers``, Hugging Face ``encoder.layer``."""
-    return PADDLENLP if any(re.search(r"(^|\.)encoder\.layers\.", key) for key in keys) else HUGGINGFACE
+def convention_of(tensors: Mapping[str, StoredTensor], config: EncoderConfig) -> str:
+    """Whose layout a folder's tensors have.
+
+    PaddleNLP numbers ``encoder.layers``, Hugging Face ``encoder.layer``. Where the two share their names, the
+    first layer that is not square tells, by which side is the longer one.
+    """
+    if FAMILIES[config.model_type].shares_names:
+        wanted = (config.hidden_size, config.intermediate_size)
+        inner = (t for key, t in tensors.items() if key.endswith("encoder.layer.0.intermediate.dense.weight"))
+        is_turned = any(tensor.shape == wanted != wanted[::-1] for tensor in inner)
+        return PADDLENLP if is_turned else HUGGINGFACE
+    return PADDLENLP if any(re.search(r"(^|\.)encoder\.layers\.", key) for key in tensors) else HUGGINGFACE
 
 
 def expected_shapes(config: EncoderConfig) -> dict[str, Shape]:

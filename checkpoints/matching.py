@@ -38,7 +38,7 @@ def match(
     """Find the tensor of every parameter in ``shapes``."""
     rest, result = dict(tensors), Match({}, [], [], [], [])
     trained = FAMILIES[config.model_type].pretrained_head
-    for name in names(config, convention_of(rest)):
+    for name in names(config, convention_of(rest, config)):
         if name.ours not in shapes:
             continue
         bare = name.theirs.removeprefix(base_of(config))  # as a bare encoder is saved

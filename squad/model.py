@@ -56,7 +56,7 @@ def _has_linear_head(checkpoint: Checkpoint) -> bool:
     tensors = checkpoint.weights.tensors if checkpoint.weights else {}
     if "qa_outputs.weight" in tensors:
         return True
-    is_paddlenlp = convention_of(tensors) == PADDLENLP and "classifier.weight" in tensors
+    is_paddlenlp = convention_of(tensors, checkpoint.config) == PADDLENLP and "classifier.weight" in tensors
     return is_paddlenlp and architecture_of(checkpoint.values).endswith("ForQuestionAnswering")
 
 

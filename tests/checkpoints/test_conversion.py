@@ -32,9 +32,9 @@ KNOWN = [name for name in NAMES if FAMILIES[read_config(GOLDEN / name).model_typ
 
 
 @pytest.mark.parametrize("name", sorted({*NAMES} - {*KNOWN}))
-def test_a_family_whose_other_layout_is_not_known_is_refused(name: str, tmp_path: Path) -> None:
+def test_a_family_that_paddlenlp_does_not_have_is_refused(name: str, tmp_path: Path) -> None:
     message = error_of(lambda: convert(GOLDEN / name, tmp_path / "there", "paddlenlp"))
-    assert f"PaddleNLP's layout of {read_config(GOLDEN / name).model_type} is not known here" in message
+    assert f"PaddleNLP has no {read_config(GOLDEN / name).model_type}; name another model" in message
     assert not (tmp_path / "there").exists()
 
 
@@ -73,6 +73,22 @@ def test_paddlenlp_names_are_those_of_its_files(name: str, tmp_path: Path) -> No
     convert(PADDLENLP / name, tmp_path / "there", "huggingface")
     convert(tmp_path / "there", tmp_path / "back", "paddlenlp")
     assert {key: shape for key, (_, shape, _) in bytes_of(tmp_path / "back").items()} == wanted
+
+
+def test_settings_are_called_as_paddlenlp_calls_them(tmp_path: Path) -> None:
+    """Its DistilBERT has BERT's names, and would take transformers' ``dropout`` for the head's."""
+    convert(GOLDEN / "distilbert", tmp_path / "there", "paddlenlp")
+    settings = json.loads((tmp_path / "there" / "config.json").read_text(encoding="utf-8"))
+    config = read_config(GOLDEN / "distilbert")
+    for name in (
+        "hidden_size",
+        "num_attention_heads",
+        "hidden_dropout_prob",
+        "hidden_act",
+        "classifier_dropout",
+    ):
+        assert settings[name] == getattr(config, name)
+    assert not {"dim", "n_heads", "dropout", "activation", "seq_classif_dropout"} & settings.keys()
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float64"])
