@@ -37,7 +37,7 @@ def snapshot(repository: str, revision: str) -> tuple[str, Path]:
 
     revision: a commit, branch or tag. InputError says why there is none.
     """
-    unreachable = "" if is_offline() else _unreachable(constants.ENDPOINT)
+    unreachable = "" if is_offline() else why_unreachable(constants.ENDPOINT)
     folder = _HubModel(repository, revision, unreachable).fetch("config.json").parent
     commit = folder.name
     model = _HubModel(repository, commit, unreachable)
@@ -61,7 +61,7 @@ def snapshot(repository: str, revision: str) -> tuple[str, Path]:
     return commit, folder
 
 
-def _unreachable(url: str) -> str:
+def why_unreachable(url: str) -> str:
     """Why nobody answers there; empty if somebody does, whatever the answer."""
     try:
         request = urllib.request.Request(url, method="HEAD", headers={"User-Agent": "convbert-glue"})

@@ -15,6 +15,7 @@ from typing import IO, Any
 from common.errors import InputError
 from common.json_files import read_json_object
 from common.messages import escape_unprintable
+from common.model_files import MODEL_CARD
 from common.plain_files import open_plain
 
 MANIFEST = "manifest.json"
@@ -177,8 +178,9 @@ def _neighbours(path: Path) -> tuple[Path, Path]:
 
 
 def write_manifest(folder: Path) -> None:
-    """Write ``manifest.json``: the SHA-256 of every other file in a folder."""
-    digests = {entry.name: sha256_of(entry) for entry in sorted(folder.iterdir()) if entry.name != MANIFEST}
+    """Write ``manifest.json``: the SHA-256 of every other file in a folder, but not of a card to edit."""
+    files = [entry for entry in sorted(folder.iterdir()) if entry.name not in (MANIFEST, MODEL_CARD)]
+    digests = {entry.name: sha256_of(entry) for entry in files}
     write_json(folder / MANIFEST, {"sha256": digests})
 
 

@@ -41,7 +41,10 @@ SUBCOMMANDS: dict[str, dict[str, str]] = {
     },
     "SQuAD": {"squad-train": "squad.run_squad", "squad-evaluate": "squad.evaluate"},
     "pre-training": {"pretrain": "pretraining.run_pretrain", "pretrain-curves": "pretraining.curves"},
-    "models": {"convert": "checkpoints.convert", "compare": "scripts.compare", "export": "deploy.export"},
+    "models": {
+        "convert": "checkpoints.convert", "compare": "scripts.compare", "export": "deploy.export",
+        "push": "checkpoints.push",
+    },
     "serve": {"infer": "deploy.infer", "serve": "deploy.serve", "ask": "deploy.client"},
     "data": {
         "download-glue": "scripts.download_glue", "download-squad": "scripts.download_squad",
