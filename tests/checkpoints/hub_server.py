@@ -50,7 +50,7 @@ class _Handler(BaseHTTPRequestHandler):
         for part, status in hub.faults.items():
             if part in path:
                 return self.send({"error": "as the test wants"}, status)
-        if path.startswith("/objects/"):  # a store of its own, which needs no token
+        if path.startswith("/store/"):  # a store of its own, which needs no token
             hub.objects[path.rpartition("/")[2]] = body
             return self.send({})
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":
@@ -79,7 +79,7 @@ class _Handler(BaseHTTPRequestHandler):
         hub = self.hub
         if path.endswith("/objects/batch"):
             asked = json.loads(body)["objects"]
-            upload = {each["oid"]: {"upload": {"href": f"{hub.url}/objects/{each['oid']}"}} for each in asked}
+            upload = {each["oid"]: {"upload": {"href": f"{hub.url}/store/{each['oid']}"}} for each in asked}
             return {
                 "transfer": "basic",
                 "objects": [{**each, "actions": upload[each["oid"]]} for each in asked],

@@ -103,7 +103,7 @@ def test_a_branch(hub: Hub, run: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "part", ["/api/models/me/tiny", "preupload", "/commit/", "/objects/batch", "/objects/"]
+    "part", ["/api/models/me/tiny", "preupload", "/commit/", "/objects/batch", "/store/"]
 )
 @pytest.mark.parametrize(
     ("status", "reason"), [(401, "the hub does not take the token"), (403, "the token may not write there")]
@@ -136,6 +136,7 @@ def test_no_network(hub: Hub, run: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         lambda best: (best / "model.safetensors").unlink(),
         lambda best: write_text(best / "config.json", "{}"),
         lambda best: shutil.rmtree(best),
+        lambda best: write_text(best / "vocab.txt", "[PAD]\n[UNK]\n"),  # not what the manifest says
     ],
 )
 def test_what_is_no_model_or_damaged_is_not_uploaded(
