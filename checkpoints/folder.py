@@ -238,8 +238,8 @@ def digest_of(folder: str | Path) -> str:
 
 def check_manifest(folder: str | Path) -> None:
     """InputError if a folder of ours has been damaged; foreign folders have no manifest."""
-    if (Path(folder) / MANIFEST).is_file() and (problem := verify_manifest(Path(folder))):
-        raise InputError(f"{problem}; damaged? take another copy, or remove {MANIFEST} if you changed it")
+    if (Path(folder) / MANIFEST).is_file() and (fault := verify_manifest(Path(folder))):
+        raise fault.with_remedy(f"damaged? take another copy, or remove {MANIFEST} if you changed it")
 
 
 def check_length(max_length: int, config: EncoderConfig) -> None:

@@ -163,7 +163,7 @@ def _from_store(name: str, model: StoredModel) -> Path:
     folder = private_dir("models") / name
     for path in (folder, *(folder.iterdir() if folder.is_dir() else ())):
         if reason := distrust(path):
-            raise InputError(reason)
+            raise reason
     store = os.environ.get("CONVBERT_GLUE_STORE") or STORE
     fetch(Source(f"{store}/{model.vocabulary}", max_size=_MAX_VOCABULARY), folder / "vocab.txt")
     fetch(Source(f"{store}/{model.weights}"), folder / PADDLE)

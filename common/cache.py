@@ -40,38 +40,38 @@ def private_dir(name: str) -> Path:
     """A folder of the cache for files that are trusted later; InputError if others may write there."""
     folder = make_dir(name)
     if reason := distrust(folder):
-        raise InputError(reason)
+        raise reason
     return folder
 
 
-def distrust(path: Path) -> str:
-    """Why a file or folder of the cache cannot be trusted, and the remedy; empty if it can.
+def distrust(path: Path) -> InputError | None:
+    """Why a file or folder of the cache cannot be trusted, and the remedy; None: it can be.
 
     It cannot if another user owns it or may write it. Others may write to a folder with the sticky bit, such
     as /tmp, for there they cannot replace the files of this user. What does not exist is trusted.
     """
     if os.name != "posix":
-        return ""
+        return None
     root = cache_dir()
     parts = path.relative_to(root).parts
     try:
         reasons = (_distrust_one(root.joinpath(*parts[:depth])) for depth in range(len(parts) + 1))
-        return next(filter(None, reasons), "")
+        return next(filter(None, reasons), None)
     except FileNotFoundError:
-        return ""
+        return None
     except OSError as error:
-        return f"{path}: {error.strerror}; {_REMEDY}"
+        return InputError(f"{error.strerror}; {_REMEDY}", path=path)
 
 
-def _distrust_one(path: Path) -> str:
+def _distrust_one(path: Path) -> InputError | None:
     for status in (path.lstat(), path.stat()):  # of a link, and of its target
         if status.st_uid not in (os.geteuid(), 0):
-            return f"{path}: belongs to another user (id {status.st_uid}); {_REMEDY}"
+            return InputError(f"belongs to another user (id {status.st_uid}); {_REMEDY}", path=path)
     is_sticky = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not is_sticky:
         mode = f"mode {stat.S_IMODE(status.st_mode):04o}"
-        return f"{path}: other users may write it ({mode}); `chmod go-w {path}`, or {_REMEDY}"
-    return ""
+        return InputError(f"other users may write it ({mode}); `chmod go-w {path}`, or {_REMEDY}", path=path)
+    return None
 
 
 def protect(path: Path) -> None:

@@ -24,6 +24,10 @@ class InputError(Exception):
         super().__init__(message)
         self.message, self.path, self.line, self.code = message, path, line, code
 
+    def with_remedy(self, remedy: str) -> "InputError":
+        """The same error, its message ended by what the user can do."""
+        return InputError(f"{self.message}; {remedy}", path=self.path, line=self.line, code=self.code)
+
     def __str__(self) -> str:
         if self.path is None:
             return self.message

@@ -184,19 +184,19 @@ def write_manifest(folder: Path) -> None:
     write_json(folder / MANIFEST, {"sha256": digests})
 
 
-def verify_manifest(folder: Path) -> str:
-    """How a folder differs from its manifest, in one line; empty if it does not. A manifest must be there."""
+def verify_manifest(folder: Path) -> InputError | None:
+    """How a folder differs from its manifest; None: not at all. A manifest must be there."""
     try:
         digests = read_json_object(folder / MANIFEST)["sha256"]
         if not all(re.fullmatch(r"[\w.-]+", name, re.ASCII) and name.strip(".") for name in digests):
-            return f"{folder / MANIFEST}: not a manifest"  # such as one that names /dev/zero
+            return InputError("not a manifest", path=folder / MANIFEST)  # such as one that names /dev/zero
         wrong = [name for name, digest in digests.items() if sha256_of(folder / name) != digest]
     except InputError as error:
-        return str(error)
+        return error
     except FileNotFoundError as error:
-        return f"{error.filename}: no such file"
+        return InputError("no such file", path=error.filename)
     except OSError as error:
-        return f"{error.filename}: {error.strerror}"
+        return InputError(error.strerror or str(error), path=error.filename)
     except (KeyError, AttributeError, TypeError):
-        return f"{folder / MANIFEST}: not a manifest"
-    return f"{folder / wrong[0]}: is not what {MANIFEST} says (SHA-256)" if wrong else ""
+        return InputError("not a manifest", path=folder / MANIFEST)
+    return InputError(f"is not what {MANIFEST} says (SHA-256)", path=folder / wrong[0]) if wrong else None

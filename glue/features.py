@@ -102,7 +102,7 @@ def _tokenised(rows: Rows, tokenizer: Tokenizer, max_length: int) -> Features:
     if cached is not None and _are_of(cached, len(rows.examples), len(tokenizer), max_length):
         return cached
     if os.path.isfile(path):  # noqa: PTH113 (false, not an error, for what is out of reach)
-        reason = reason or f"{path}: is damaged"
+        reason = reason or InputError("is damaged", path=path)
         say(f"note: {reason}; {rows.path.name} is tokenised again")
     features = _encode(rows, tokenizer, max_length)
     try:

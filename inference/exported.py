@@ -74,7 +74,7 @@ def read_exported(folder: str | Path) -> ExportedModel:
     if not is_exported(folder):
         raise InputError(f"holds no {DESCRIPTION}; make an exported folder with deploy.export", path=folder)
     if fault := verify_manifest(folder):
-        raise InputError(f"{fault}; export the model again")
+        raise fault.with_remedy("export the model again")
     path = folder / DESCRIPTION
     values = read_json_object(path)
     fields = [values.get(key) for key in ("format", "head", "graph", "checkpoint_digest")]

@@ -175,15 +175,17 @@ class RunFolder:
         """``last/``, or where it is damaged or missing ``previous/``; None if none was ever saved."""
         save = latest_valid_checkpoint(self.path)
         if save.folder is None:
-            state = None if save.problem else read_run_state(self.path)
-            if state is None or state.stage is Stage.LOST:
-                raise InputError(f"{state.reason if state else save.problem}; {_BEGIN_ANEW}")
+            if save.problem:
+                raise save.problem.with_remedy(_BEGIN_ANEW)
+            state = read_run_state(self.path)
+            if state.stage is Stage.LOST:
+                raise InputError(f"{state.reason}; {_BEGIN_ANEW}")
             return None
         if save.folder.name != LAST:
             reason = save.problem or f"{self.path / LAST} is missing"
             say(f"warning: {reason}; going on from {save.folder}")
         if fault := verify_manifest(self.path / "best"):  # it was there before this save
-            raise InputError(f"{fault}; {_BEGIN_ANEW}")
+            raise fault.with_remedy(_BEGIN_ANEW)
         return save.folder
 
     def write_args(self, values: dict[str, Any]) -> None:

@@ -63,7 +63,7 @@ class Save:
     """The latest undamaged save of a run."""
 
     folder: Path | None  # ``last/`` or ``previous/``; None where there is no undamaged one
-    problem: str = ""  # what is wrong with a later save, in one line; empty if nothing is
+    problem: InputError | None = None  # what is wrong with a later save
 
 
 def read_run_state(folder: str | Path) -> RunState:
@@ -101,7 +101,7 @@ def is_empty(folder: Path) -> bool:
 
 def latest_valid_checkpoint(folder: Path) -> Save:
     """Find the latest save of a run whose files are as its manifest says; every byte of it is read."""
-    problem = ""
+    problem = None
     for save in (folder / name for name in _SAVES):
         if save.is_dir():
             fault = verify_manifest(save)

@@ -142,7 +142,7 @@ def _built(compiler: _Compiler, architecture: str, threads: Path) -> Path:
         os.fchmod(file.fileno(), 0o600)
         file.write(content)
     if reason := distrust(path):
-        raise InputError(reason)
+        raise reason
     return path
 
 
@@ -150,9 +150,9 @@ def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:32]
 
 
-def _damage(path: Path) -> str:
+def _damage(path: Path) -> InputError | None:
     is_whole = path.is_file() and path.stem.endswith(f"-{_digest(path.read_bytes())}")
-    return "" if is_whole else f"{path}: is damaged (its SHA-256 is not that of its name)"
+    return None if is_whole else InputError("is damaged (its SHA-256 is not that of its name)", path=path)
 
 
 def _compiled(compiler: _Compiler, flags: list[str], threads: Path, folder: Path) -> bytes:

@@ -114,7 +114,7 @@ def test_killed_at_any_rename_one_whole_folder_is_left(
         monkeypatch.setattr(files.os, "replace", replace)
         recover_folder(folder)
         left = folder if folder.is_dir() else folder.with_name(keep_before)
-        assert verify_manifest(left) == ""
+        assert verify_manifest(left) is None
         assert (left / "b").read_text(encoding="utf-8") == ("22" if finished else "11")
     assert finished  # the last round was not stopped any more
 
@@ -150,9 +150,9 @@ def test_killed_at_any_rename_one_whole_folder_is_left(
 )
 def test_damage_is_named(tmp_path: Path, harm, message: str) -> None:  # type: ignore[no-untyped-def]
     fill(tmp_path / "d", "1")
-    assert verify_manifest(tmp_path / "d") == ""
+    assert verify_manifest(tmp_path / "d") is None
     harm(tmp_path / "d")
-    assert verify_manifest(tmp_path / "d").startswith(f"{tmp_path / 'd'}/{message}")
+    assert str(verify_manifest(tmp_path / "d")).startswith(f"{tmp_path / 'd'}/{message}")
 
 
 def replaced(path: Path, make: Callable[[Path], object]) -> None:
@@ -177,7 +177,9 @@ def test_what_is_no_plain_file_is_damage_at_once(
 ) -> None:
     fill(tmp_path / "d", "1")
     replaced(tmp_path / "d" / name, make)
-    assert verify_manifest(tmp_path / "d") == f"{tmp_path / 'd' / name}: {message}"
+    fault = verify_manifest(tmp_path / "d")
+    assert fault is not None
+    assert (Path(fault.path or ""), fault.message) == (tmp_path / "d" / name, message)
 
 
 @pytest.mark.parametrize("read", [sha256_of, read_json_object, read_json_objects, read_text, read_history_of])
@@ -273,7 +275,7 @@ def test_planted_links_beside_a_folder_are_removed_not_followed(
         assert names(tmp_path) == ["d", "victim"]
         if not is_there:
             shutil.rmtree(tmp_path / "d")
-    assert verify_manifest(tmp_path / "victim") == ""
+    assert verify_manifest(tmp_path / "victim") is None
 
 
 def test_what_cannot_be_replaced_is_said_before(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_the_card_says_what_the_run_says(name: str, config: str, sample_dir: Pat
     assert (card.data.license, card.data.language, card.data.library_name) == (None, "en", "paddlepaddle")
     assert str(tmp_path) not in str(card)
     assert str(sample_dir) not in str(card)
-    assert verify_manifest(run / "best") == ""
+    assert verify_manifest(run / "best") is None
 
 
 def test_the_licence_and_the_base_are_those_of_what_it_began_with(
@@ -114,7 +114,7 @@ def test_a_card_that_fails_is_left_out_and_the_run_goes_on(
     with pytest.raises(ValueError, match=r"README\.md"):  # of who reads it
         fine_tune(sample_dir, "rte", tmp_path / "run")
     assert "is not written: RuntimeError('no card today')" in capsys.readouterr().err
-    assert verify_manifest(tmp_path / "run" / "best") == ""
+    assert verify_manifest(tmp_path / "run" / "best") is None
     assert (tmp_path / "run" / "scores.json").is_file()
     run_eval.main([
         "--task_name", "rte", "--ckpt_path", str(tmp_path / "run"), "--data_dir", str(sample_dir)
@@ -128,7 +128,7 @@ def test_a_converted_model_keeps_its_card_unless_it_is_rounded(
     there, rounded = tmp_path / "there", tmp_path / "rounded"
     convert_model(make_parser().parse_args([str(cola), str(there), "--to", "paddlenlp"]))
     assert (there / "README.md").read_bytes() == card
-    assert verify_manifest(there) == ""
+    assert verify_manifest(there) is None
     assert "left in" not in capsys.readouterr().err
     convert_model(
         make_parser().parse_args([str(cola), str(rounded), "--to", "paddlenlp", "--dtype", "float16"])

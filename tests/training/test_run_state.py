@@ -97,7 +97,8 @@ def test_a_run_on_its_way(tmp_path: Path) -> None:
     (folder / "last" / "state.json").write_text("{}", encoding="utf-8")
     save = latest_valid_checkpoint(folder)
     assert save.folder == folder / "previous"
-    assert "last/state.json" in save.problem
+    assert save.problem is not None
+    assert save.problem.path == folder / "last" / "state.json"
     copy = Path(shutil.copytree(folder, tmp_path / "copy"))
     remove_saves(folder)
     for name in ("last", "previous"):
