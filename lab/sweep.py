@@ -22,8 +22,17 @@ A plan in full:
 
 A task's preset, seeds, grid or search replace those at the top ('grid: {}' is none), its settings are added
 to those at the top, and 'checkpoints: [base]' selects some of those at the top. A search's space may list
-choices ('batch_size: [16, 32]'); 'at_once: 2' is how many of its trials may run at the same time. The
-shipped plan "options" asks whether the training options help; lab.selection --against answers.
+choices ('batch_size: [16, 32]'); 'at_once: 2' is how many of its trials may run at the same time.
+
+Shipped plans, and their time on two CPU cores, extrapolated from measured epochs (--dry_run measures yours):
+  quick                 9 trials   1 hour     ConvBERT-small, 300 steps of each task
+  reference             9 trials   3 days     ConvBERT-base, the settings of the first Paddle port
+  paper                90 trials  31 days     ConvBERT-base, its authors' recipe, ten seeds
+  leaderboard          64 trials  25 days     ConvBERT-base, for one best submission
+  options              45 trials   2 hours    convbert-mini: which training options help?
+  stability           120 trials  15 hours    convbert-mini: which recipe's runs fail?
+  stability_from_mnli  43 trials  16 hours    the same, begun with MNLI models
+Those of ConvBERT-base are meant for GPUs. lab.selection --against answers what options and stability ask.
 
 Each trial is an ordinary run in RUNS/TASK/NAME that includes its dev and test predictions. NAME.trial.json
 beside it records how it ended. Finished trials are not run again; a failed one is tried again by the next
@@ -49,8 +58,7 @@ def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m lab.sweep", description=__doc__)
     parser.add_argument(
         "--plan", required=True, type=path, metavar="PLAN",
-        help="a YAML file, or a shipped plan: quick, reference (9 trials each), options (45), leaderboard "
-        "(64), paper (90); all but options are meant for GPUs",
+        help="a YAML file, or the name of a shipped plan",
     )  # fmt: skip
     parser.add_argument("--runs", required=True, type=path, metavar="DIR", help="folder of the runs")
     add_data_dir(parser)
