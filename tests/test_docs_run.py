@@ -1,7 +1,9 @@
 """Every example of the README and the guides runs on the embedded sample, with a tiny model and few steps.
 
-The commands run in the order of the page in one process. Names of published models become a tiny model's
-folder; what downloads, installs, or is what runs this test (make) is left out.
+The commands run in the order of the page in one process, those of a sweep's trials and of Paddle's launcher
+too (tests/lab/test_sweep.py and tests/glue/test_distributed.py start their processes). Names of published
+models become a tiny model's folder; what downloads, installs, or is what runs this test (make) is left out.
+README_cn.md has the examples of README.md: tests/test_docs.py compares them.
 """
 
 import contextlib
@@ -25,10 +27,11 @@ from encoders.heads import SentenceClassifier
 from encoders.tokenizer import Tokenizer
 from tests.docs_pages import PROJECT, blocks_of, command_of, shell_lines, text_of
 from tests.glue.test_own_data import write_reviews
+from tests.lab.trials import run_trials_in_this_process
 from tests.test_python_api import squad_file
 
 PAGES = [
-    "README.md", "README_cn.md", "checkpoints/convbert-mini/README.md",
+    "README.md", "checkpoints/convbert-mini/README.md",
     *(f"docs/{name}.md" for name in ("quickstart", "finetuning", "submission", "many_runs", "squad",
                                      "pretraining", "deployment", "python")),
 ]  # fmt: skip
@@ -42,6 +45,11 @@ SHORT = {
 }
 RUNS = {"docs/submission.md": ["mnli", "rte"], "docs/deployment.md": ["sst-2"]}  # that a page begins with
 PLAN = "checkpoints: {tiny: MODEL}\nseeds: [1]\nsettings: {max_steps: 1}\ntasks: {rte: }\n"
+SMALLER = {  # what stands on the page → what runs instead
+    "--plan leaderboard": "--plan tiny_plan.yaml", "extends: quick\n": "", "seeds: [1, 2]": "seeds: [1]",
+    "max_steps: 20, save_steps: 10": "max_steps: 2", " convbert-small": " convbert-mini",
+}  # fmt: skip
+TRAIN_ROWS = 40  # of each task: what trains without --max_steps is soon done
 NOT_RUN = {"make", "pip", "python3", "."}  # these set up what the tests run in
 
 
@@ -57,17 +65,26 @@ def model(tmp_path_factory: pytest.TempPathFactory, sample_dir: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory, sample_dir: Path) -> Path:
+    """The sample, with few training rows."""
+    folder = tmp_path_factory.mktemp("data")
+    shutil.copytree(sample_dir, folder, dirs_exist_ok=True)
+    for path in folder.glob("*/train.tsv"):
+        lines = path.read_text("utf-8").splitlines(keepends=True)
+        path.write_text("".join(lines[: TRAIN_ROWS + 1]), "utf-8")
+    return folder
+
+
 @pytest.fixture
-def workplace(
-    tmp_path: Path, sample_dir: Path, model: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Path]:
+def workplace(tmp_path: Path, data: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder in which a page's commands run, with the data that the downloads would bring."""
-    (tmp_path / "glue_data").symlink_to(sample_dir)
+    (tmp_path / "glue_data").symlink_to(data)
     (tmp_path / "squad_data").mkdir()
     squad_file(tmp_path / "squad_data" / "train-v1.1.json", 8)
     squad_file(tmp_path / "squad_data" / "dev-v1.1.json", 4)
     (tmp_path / "corpus").mkdir()
-    rows = (sample_dir / "RTE/train.tsv").read_text("utf-8").splitlines()
+    rows = (data / "RTE/train.tsv").read_text("utf-8").splitlines()
     (tmp_path / "corpus" / "train.data").write_text("\n".join(row.split("\t")[1] for row in rows), "utf-8")
     (tmp_path / "rows.jsonl").write_text('{"text": "A fine film ."}\n', "utf-8")
     write_reviews(tmp_path)
@@ -76,7 +93,7 @@ def workplace(
         (tmp_path / name).symlink_to(PROJECT / name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(PROJECT))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    run_trials_in_this_process(monkeypatch)
     return tmp_path
 
 
@@ -104,8 +121,6 @@ def run_line(words: list[str], services: contextlib.ExitStack, port: int) -> Non
             subprocess.run(["bash", "-c", line], check=True)
     elif command.module == "deploy.serve":
         services.enter_context(service(port, [command.module, *command.flags]))
-    elif words[:3] == ["python", "-m", "paddle.distributed.launch"]:
-        subprocess.run([sys.executable, *words[1:], *SHORT["glue.run_glue"]], check=True, capture_output=True)
     else:
         flags = [*command.flags]
         if "--resume" not in flags:
@@ -118,8 +133,8 @@ def test_the_examples_of_a_page_run(page: str, workplace: Path, model: Path) -> 
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     text = re.sub(MODEL_NAMES, str(model), text_of(page)).replace("18080", str(port))
-    text = text.replace("--plan leaderboard", "--plan tiny_plan.yaml").replace("extends: quick\n", "")
-    text = text.replace("seeds: [1, 2]", "seeds: [1]")
+    for usual, smaller in SMALLER.items():
+        text = text.replace(usual, smaller)
     for task in RUNS.get(page, []):
         flags = ["--task_name", task, "--model_name_or_path", model, "--output_dir", f"runs/{task}"]
         run_line(

@@ -1,6 +1,5 @@
 """Sweeps with real runs of the tiny model on the embedded sample."""
 
-import importlib
 import json
 import random
 import shutil
@@ -18,9 +17,9 @@ from checkpoints.folder import digest_of
 from common.errors import InputError
 from common.files import sha256_of
 from common.provenance import recorded_digest
-from lab.command_chain import _run_chain
 from lab.sweep import main
 from submission.manifest import provenance_of
+from tests.lab.trials import run_trials_in_this_process
 
 FEW = "settings: {max_steps: 6, save_steps: 3, logging_steps: 2, learning_rate: 1e-3}\n"
 
@@ -40,14 +39,7 @@ def argv(plan: Path, runs: Path, data: Path, *more: object) -> list[str]:
 
 @pytest.fixture
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The commands of trials run in this process, where a start takes no seconds; their threads are set.
-
-    They run in threads, and Paddle computes at once only in threads younger than the one that imports it.
-    """
-    importlib.import_module("encoders.framework")
-    for name in ("OMP_NUM_THREADS", "RAYON_NUM_THREADS"):
-        monkeypatch.setenv(name, "1")
-    monkeypatch.setattr("lab.trial_run._run_process", lambda commands, *_: _run_chain([json.dumps(commands)]))
+    run_trials_in_this_process(monkeypatch)
 
 
 @pytest.fixture
