@@ -1,6 +1,7 @@
 """The habits of the code that no linter checks: lengths, names, one class a noun, imports."""
 
 import ast
+import functools
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -26,11 +27,16 @@ def _lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return (node.end_lineno or 0) - node.lineno + 1 - docstring
 
 
+@functools.cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=_name)
 def test_files_and_functions_are_short_and_names_say_what_they_hold(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert text.count("\n") <= MAX_FILE_LINES
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(_tree(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert _lines(node) <= MAX_FUNCTION_LINES, node.name
             names = {argument.arg for argument in (*node.args.args, *node.args.kwonlyargs)}
@@ -42,7 +48,7 @@ def test_files_and_functions_are_short_and_names_say_what_they_hold(path: Path) 
 def test_no_two_classes_have_the_same_name() -> None:
     modules = defaultdict(list)
     for path in SOURCES:
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        for node in _tree(path).body:
             if isinstance(node, ast.ClassDef):
                 modules[node.name.lstrip("_")].append(_name(path))
     assert {name: paths for name, paths in modules.items() if len(paths) > 1} == {}
@@ -54,7 +60,7 @@ def test_own_modules_are_imported_at_the_top_of_a_file_or_by_the_dispatcher() ->
         text = path.read_text(encoding="utf-8")
         if re.search(r"import_module\([^\"]", text):  # of no library that is named
             importing.add(_name(path))
-        for function in ast.walk(ast.parse(text)):
+        for function in ast.walk(_tree(path)):
             if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
                 for node in ast.walk(function):
                     names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
@@ -68,9 +74,9 @@ def test_own_modules_are_imported_at_the_top_of_a_file_or_by_the_dispatcher() ->
 def _dispatched() -> Iterator[tuple[Path, str]]:
     """Each name that is given to the dispatcher as it stands, and where."""
     for path in SOURCES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            is_call = isinstance(node, ast.Call) and ast.unparse(node.func) == "dispatch"
-            if is_call and isinstance(node.args[0], ast.Constant):
+        for node in ast.walk(_tree(path)):
+            is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+            if is_call and node.func.id == "dispatch" and isinstance(node.args[0], ast.Constant):
                 yield path, str(node.args[0].value)
 
 
@@ -87,7 +93,7 @@ def test_what_is_dispatched_is_there_and_in_no_higher_layer() -> None:
     for path, work in _dispatched():
         module, _, name = work.partition(":")
         target = (PROJECT / module.replace(".", "/")).with_suffix(".py")
-        defined = [getattr(node, "name", "") for node in ast.parse(target.read_text(encoding="utf-8")).body]
+        defined = [getattr(node, "name", "") for node in _tree(target).body]
         assert name in defined, f"{_name(path)}: {work}"
         ours, theirs = path.relative_to(PROJECT).parts[0], module.split(".")[0]
         assert ours == theirs or work in above or rank[ours] < rank[theirs], f"{_name(path)}: {work}"

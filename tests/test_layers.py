@@ -1,6 +1,8 @@
 """What loads what when it runs; the import contracts in pyproject.toml look at the source alone."""
 
 import ast
+import functools
+import json
 import pkgutil
 import subprocess
 import sys
@@ -14,14 +16,21 @@ SOURCES = [path for package in PACKAGES for path in sorted((PROJECT / package).r
 COMMANDS = [path for path in SOURCES if "\n    run(main)\n" in path.read_text(encoding="utf-8")]
 HEAVY = {"paddle", "numpy", "scipy", "sklearn", "pandas"}  # what takes --help beyond half a second
 
-SHOW_HELP = """
-import runpy, sys
-sys.path.insert(0, "")
-sys.argv = [sys.argv[1], "--help"]
-try:
-    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
-finally:
-    print(*sys.modules, file=sys.stderr)
+# Every command in one process: what it prints and loads with these flags.
+RUN_ALL = """
+import contextlib, io, json, runpy, sys
+flags, *names = sys.argv[1:]
+results = {}
+for name in names:
+    sys.argv, code = [name, flags], 0
+    sys.modules.pop(name, None)  # another may have imported it
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        try:
+            runpy.run_module(name, run_name="__main__", alter_sys=True)
+        except SystemExit as left:
+            code = left.code or 0
+    results[name] = [code, out.getvalue(), err.getvalue(), list(sys.modules)]
+print(json.dumps(results))
 """
 IMPORT_ALL = """
 import importlib, sys
@@ -54,12 +63,20 @@ def test_paddle_free_modules_leave_paddle_unloaded():
     assert done.returncode == 0, done.stderr
 
 
+@functools.cache
+def _run_all(flags: str) -> dict[str, tuple[int, str, str, list[str]]]:
+    """Command → exit code, stdout, stderr, and what was loaded up to then."""
+    done = _run("-c", RUN_ALL, flags, *map(_name, COMMANDS))
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
 @pytest.mark.parametrize("path", COMMANDS, ids=_name)
 def test_help_of_every_command_loads_nothing_heavy(path):
-    done = _run("-c", SHOW_HELP, _name(path))
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("usage: ")
-    assert not HEAVY & set(done.stderr.split())
+    code, out, err, loaded = _run_all("--help")[_name(path)]
+    assert (code, err) == (0, "")
+    assert out.startswith("usage: ")
+    assert not HEAVY & set(loaded)
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=_name)
@@ -71,9 +88,9 @@ def test_every_command_starts_by_path_from_its_own_folder(path):
 
 @pytest.mark.parametrize("path", COMMANDS, ids=_name)
 def test_wrong_usage_of_every_command_leaves_with_2(path):
-    done = _run("-m", _name(path), "--no_such_flag")
-    assert (done.returncode, done.stdout) == (2, "")
-    usage, reason = done.stderr.splitlines()
+    code, out, err, _ = _run_all("--no_such_flag")[_name(path)]
+    assert (code, out) == (2, "")
+    usage, reason = err.splitlines()
     assert usage.startswith(f"usage: python -m {_name(path)}")
     assert reason.startswith("error: ")
 

@@ -17,6 +17,7 @@ import submission
 from common.errors import InputError, UsageError
 from common.files import write_json
 from scripts.make_sample import write_sample
+from tests.lab.trials import run_trials_in_this_process
 
 # In the order in which the examples need one another.
 EXAMPLES = [
@@ -59,6 +60,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(("package", "name"), EXAMPLES)
 def test_examples(package: object, name: str, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workplace)
+    run_trials_in_this_process(monkeypatch)
     function = inspect.unwrap(getattr(package, name))
     parser, runner = doctest.DocTestParser(), doctest.DocTestRunner()
     test = parser.get_doctest(inspect.getdoc(function) or "", {}, name, None, None)
@@ -121,35 +123,39 @@ def run_python(code: str, project_dir: Path) -> str:
     return done.stdout.strip()
 
 
-@pytest.mark.parametrize(
-    "first",
-    [
-        "import {0}",
-        "import {0}.{1}",
-        "from {0} import {1}",
-        "from {0}.{1} import {1}; import {0}",
-        "import {0}; {0}.{1}; import {0}.{1}",
-        "import {0}; import {0}.{1} as module; assert module is {0}.{1}",
-    ],
-)
-def test_what_a_name_is_does_not_depend_on_what_was_imported_before(project_dir: Path, first: str) -> None:
-    imports = "\n".join(first.format(*names) for names in CLASHING)
+IMPORTS = [
+    "import {0}",
+    "import {0}.{1}",
+    "from {0} import {1}",
+    "from {0}.{1} import {1}; import {0}",
+    "import {0}; {0}.{1}; import {0}.{1}",
+    "import {0}; import {0}.{1} as module; assert module is {0}.{1}",
+]
+
+
+def test_what_a_name_is_does_not_depend_on_what_was_imported_before(project_dir: Path) -> None:
+    """In one process, which keeps the libraries and forgets the project before each way to import."""
+    own = {file.parent.name for file in project_dir.glob("*/__init__.py")}
     code = f"""
-{imports}
-import inspect, importlib
-from common.errors import InputError
-for package, name in {CLASHING}:
-    module = importlib.import_module(f"{{package}}.{{name}}")
-    function = getattr(module, name)
-    assert inspect.ismodule(module) and inspect.isfunction(function)
-    assert getattr(importlib.import_module(package), name) is module
-    assert inspect.signature(module) == inspect.signature(function)
-    try:
-        module(*["no/such"] * (1 if name in ("results", "check", "verify") else 2))
-    except InputError:
-        print("called")
+import inspect, importlib, sys
+for form in {IMPORTS}:
+    for module in [name for name in sys.modules if name.partition(".")[0] in {own}]:
+        del sys.modules[module]
+    for names in {CLASHING}:
+        exec(form.format(*names), {{}})
+    from common.errors import InputError
+    for package, name in {CLASHING}:
+        module = importlib.import_module(f"{{package}}.{{name}}")
+        function = getattr(module, name)
+        assert inspect.ismodule(module) and inspect.isfunction(function), form
+        assert getattr(importlib.import_module(package), name) is module, form
+        assert inspect.signature(module) == inspect.signature(function), form
+        try:
+            module(*["no/such"] * (1 if name in ("results", "check", "verify") else 2))
+        except InputError:
+            print("called")
 """
-    assert run_python(code, project_dir).split() == ["called"] * len(CLASHING)
+    assert run_python(code, project_dir).split() == ["called"] * len(CLASHING) * len(IMPORTS)
 
 
 @pytest.mark.parametrize("package", ["glue", "submission", "squad", "lab", "deploy"])
