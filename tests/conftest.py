@@ -3,7 +3,8 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -32,6 +33,17 @@ class RunModule(Protocol):
     ) -> subprocess.CompletedProcess[str]: ...
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """A cache folder for the tests and what they start, from collecting on: the user's own is never touched.
+
+    xdist's processes share the first one's, so that what is compiled for one is there for all.
+    """
+    if not hasattr(config, "workerinput"):
+        folder = tempfile.TemporaryDirectory(prefix="convbert-glue-tests-", ignore_cleanup_errors=True)
+        config.add_cleanup(folder.cleanup)
+        os.environ["CONVBERT_GLUE_CACHE"] = folder.name
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip tests of the official files where these are not: ``real_data(VARIABLE)`` says what names them."""
     for item in items:
@@ -39,15 +51,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             (variable,) = marker.args or ("GLUE_DATA_DIR",)
             if not Path(os.environ.get(variable) or "-").is_dir():
                 item.add_marker(pytest.mark.skip(reason=f"{variable} does not name a folder"))
-
-
-@pytest.fixture(scope="session", autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A cache folder for the tests and the commands they start: the user's own is never touched."""
-    folder = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CONVBERT_GLUE_CACHE", str(folder))
-        yield folder
 
 
 @pytest.fixture(scope="session")

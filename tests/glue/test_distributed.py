@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from glue import run_glue
 from glue.tasks import TASKS
 
 pytestmark = pytest.mark.skipif(
@@ -34,10 +35,13 @@ def workplace(sample_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return folder
 
 
+def common(workplace: Path) -> list[object]:
+    return ["--task_name", "rte", "--data_dir", workplace, "--num_workers", "1"]
+
+
 def start(
     project_dir: Path, workplace: Path, module: str, processes: int, *argv: object
 ) -> subprocess.Popen[str]:
-    common = ("--task_name", "rte", "--data_dir", workplace, "--num_workers", "1")
     program = ["-m", f"glue.{module}"]
     if processes > 1:
         logs = workplace / f"log{time.monotonic_ns()}"
@@ -51,7 +55,7 @@ def start(
         ]
         program.append(str(project_dir / "glue" / f"{module}.py"))
     return subprocess.Popen(
-        [sys.executable, *program, *map(str, [*common, *argv])],
+        [sys.executable, *program, *map(str, [*common(workplace), *argv])],
         cwd=workplace, env={**os.environ, "OMP_NUM_THREADS": "1"}, encoding="utf-8", start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
@@ -79,9 +83,9 @@ def losses(run: Path) -> list[float]:
 @pytest.fixture(scope="module")
 def pair(project_dir: Path, workplace: Path) -> Path:
     """Runs of one process with batches of 16 and of two with batches of 8."""
-    one = start(project_dir, workplace, "run_glue", 1, *training(workplace, "one", 16))
     two = start(project_dir, workplace, "run_glue", 2, *training(workplace, "two", 8))
-    done(one), done(two)
+    run_glue.main(list(map(str, [*common(workplace), *training(workplace, "one", 16)])))
+    done(two)
     return workplace
 
 

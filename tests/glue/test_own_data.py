@@ -19,6 +19,7 @@ from glue.predictions import SplitPredictions
 from glue.task_file import make_task, read_record, read_task_file, record_of
 from glue.tasks import TASKS, find_task
 from tests.docs_pages import blocks_of, text_of
+from tests.lab.trials import run_trials_in_this_process
 
 FILE = "text: review\nlabel: stars\ntrain: train.csv\ndev: dev.jsonl\ntest: test.tsv\n"
 DOCUMENTED = next(code for kind, code in blocks_of(text_of("docs/finetuning.md")) if kind == "yaml")
@@ -271,7 +272,8 @@ def test_export_and_its_answers_know_the_columns(folder: Path, capsys: pytest.Ca
     assert set(model("a fine film")[0]["probabilities"]) == {"bad", "good"}
 
 
-def test_a_plan_names_the_task_file(folder: Path) -> None:
+def test_a_plan_names_the_task_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_trials_in_this_process(monkeypatch)
     plan = folder / "plan.yaml"
     plan.write_text(
         "checkpoints: {mini: convbert-mini}\nseeds: [1]\nsettings: {max_steps: 2, max_seq_length: 16}\n"
