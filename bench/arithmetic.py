@@ -42,10 +42,13 @@ def forward_flop(config: EncoderConfig, length: int, first_only: bool = True) ->
     hidden, width, inner = config.hidden_size, config.attention_width, config.intermediate_size
     heads, kernel_size = config.attention_heads, config.conv_kernel_size
     inputs = 3 * hidden * width + 2 * length * width  # query, key, value; scores and their sums
+    if config.model_type == "deberta-v2":
+        inputs += len(config.pos_att_type) * 2 * length * width  # each kind's scores of 2T distances
     if config.is_conv:
         inputs += 2 * hidden * width + width * heads * kernel_size  # value, pointwise; kernels
         inputs += hidden * kernel_size + width * kernel_size  # both convolutions
-    outputs = hidden * hidden + 2 * hidden * inner // config.num_groups
+    halves = 3 if config.model_type == "modernbert" else 2  # its inner layer is two, one the other's gate
+    outputs = hidden * hidden + halves * hidden * inner // config.num_groups
     projection = config.embedding_size * hidden if config.embedding_size != hidden else 0
     layers = config.num_hidden_layers
     tokens_out = length * (layers - 1) + (1 if first_only else length)

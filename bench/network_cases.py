@@ -8,10 +8,10 @@ import numpy as np
 from bench.arithmetic import forward_flop, ratio
 from bench.interleaved import PeerResult, compare, show, started
 from bench.peers import INFERENCE, INFERENCE_STEP, OURS, STACKS, TRAINING, TRAINING_STEP, Peer, PeerProcess
+from bench.sizes import config_of, title_of
 from bench.workload import BATCH, Setup, same_length
 from common.errors import InputError
 from encoders.batching import Features
-from encoders.config import named
 
 _SHAPES = ((32, 32), (32, 128))
 _LENGTHS = (32, 128, 512)
@@ -68,8 +68,8 @@ def _steps(setup: Setup, sizes: Sequence[str], action: str, peers: Sequence[Peer
     for size in sizes:
         for rows, length in _SHAPES:
             lines, gflops = compare(action, size, same_length(rows, length), peers, setup)
-            flop = rows * forward_flop(named(size), length) * (_TRAINING if action == "train" else 1)
-            show(f"{action}: ConvBERT-{size}, {rows} rows of {length} tokens", lines, gflops, flop)
+            flop = rows * forward_flop(config_of(size), length) * (_TRAINING if action == "train" else 1)
+            show(f"{action}: {title_of(size)}, {rows} rows of {length} tokens", lines, gflops, flop)
             _show_versions(lines)
 
 
@@ -86,9 +86,11 @@ def _whole(
     for line in lines:
         line.seconds = [seconds * times for seconds in line.seconds]
     lengths, counts = np.unique(features.lengths, return_counts=True)
-    flop = sum(forward_flop(named(size), int(n)) * c for n, c in zip(lengths, counts, strict=True)) * times
+    flop = (
+        sum(forward_flop(config_of(size), int(n)) * c for n, c in zip(lengths, counts, strict=True)) * times
+    )
     title = (
-        f"{what}: ConvBERT-{size}, {len(features)} rows, mean length {features.lengths.mean():.1f}, batches "
+        f"{what}: {title_of(size)}, {len(features)} rows, mean length {features.lengths.mean():.1f}, batches "
         f"of {BATCH}\n  {setup.source()}\n  extrapolated from the batches named at the end of each line, "
         "a sample that represents all by width"
     )
@@ -117,7 +119,7 @@ def memory(setup: Setup, sizes: Sequence[str]) -> None:
     """The most memory of a process that makes training steps of 32 rows of 128 tokens."""
     file = setup.stored(same_length(32, 128))
     for size in sizes:
-        print(f"\nmemory: training ConvBERT-{size}, 32 rows of 128 tokens, peak of the process")
+        print(f"\nmemory: training {title_of(size)}, 32 rows of 128 tokens, peak of the process")
         for peer in setup.chosen(TRAINING_STEP):
             try:
                 worker, versions = started(peer, size, setup)
@@ -137,12 +139,12 @@ def span(setup: Setup, sizes: Sequence[str]) -> None:
         worker, _ = started(OURS, size, setup)
         answer = worker.ask("span", lengths=_LENGTHS, tokens=2048, rounds=setup.rounds)
         worker.close()
-        print(f"\nspan: share of a training step of ConvBERT-{size}, about 2048 tokens")
+        print(f"\nspan: share of a training step of {title_of(size)}, about 2048 tokens")
         for length, measured in zip(_LENGTHS, answer["steps"], strict=True):
             step = statistics.median(measured["step"])
             share = 1 / ratio(measured["step"], measured["span"])
             print(f"  length {length:4}   step {step:7.3f} s   span-based convolution {share:6.1%}")
-    config = named("base")
+    config = config_of("base")
     worker, _ = started(OURS, "small", setup)
     print("span: memory of the convolution of one long row, base's width, forward and backward")
     last, before = 0, worker.ask("memory")["megabytes"]

@@ -2,6 +2,7 @@
 
   python -m bench.run --data_dir glue_data --words conv-bert-base
   python -m bench.run --quick --only train infer --sizes small
+  python -m bench.run --only train infer --sizes roberta-base deberta-v3-small modernbert-base
 
 Each stack runs in a process of its own environment (PADDLENLP_PYTHON, HUGGINGFACE_PYTHON name their
 Pythons); one that is missing is named and left out. They take turns, round by round; printed are medians of
@@ -18,6 +19,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from bench.sizes import NAMES
 from common.command_line import CommandParser, count, run
 
 # Case → its function in bench.command_cases or bench.network_cases, and what it measures.
@@ -42,8 +44,8 @@ def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m bench.run", description=(__doc__ or "").replace("CASES", lines))
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES), help="cases (default: all)")
     parser.add_argument(
-        "--sizes", nargs="+", choices=("small", "medium-small", "base"), default=["small", "base"],
-        help="of the network (default: small base)",
+        "--sizes", nargs="+", choices=NAMES, default=["small", "base"], metavar="SIZE",
+        help=f"of the network: ConvBERT's, or another family's ({', '.join(NAMES)}; default: small base)",
     )  # fmt: skip
     parser.add_argument(
         "--peers", nargs="+", default=[""], metavar="WORD",

@@ -38,9 +38,12 @@ class HuggingFaceActions:
     def _inputs(self, rows: list[int], width: int) -> dict[str, torch.Tensor]:
         names = ("input_ids", "token_type_ids", "attention_mask", "labels")
         arrays = self.stored.padded(rows, width)
-        return {
+        inputs = {
             name: torch.from_numpy(array).to(self.device) for name, array in zip(names, arrays, strict=True)
         }
+        if getattr(self.model.config, "type_vocab_size", 0) < 2:  # a family without segments
+            del inputs["token_type_ids"]
+        return inputs
 
     def train(self, batches: list[list[int]], width: int = 0) -> Answer:
         clock = Clock()

@@ -8,7 +8,7 @@ if not __package__:  # started by path: import from this clone
 import numpy as np
 import paddle
 import paddlenlp
-from paddlenlp.transformers import ConvBertForSequenceClassification
+from paddlenlp.transformers import AutoModelForSequenceClassification
 
 from bench.protocol import Answer, Clock, StoredRows, serve
 
@@ -18,7 +18,7 @@ class PaddleNLPActions:
 
     def load(self, model: str, device: str = "cpu") -> Answer:
         paddle.set_device(device)
-        self.model = ConvBertForSequenceClassification.from_pretrained(model)
+        self.model = AutoModelForSequenceClassification.from_pretrained(model)
         self.model.eval()
         self.optimizer = paddle.optimizer.AdamW(
             learning_rate=1e-5, parameters=self.model.parameters(), weight_decay=0.01
@@ -31,13 +31,18 @@ class PaddleNLPActions:
         self.stored = StoredRows(file)
         return {}
 
+    def _logits(self, rows: list[int], width: int) -> tuple[paddle.Tensor, paddle.Tensor]:
+        """A batch's logits and targets; the network masks pad_token_id itself."""
+        ids, types, _, targets = map(paddle.to_tensor, self.stored.padded(rows, width))
+        has_segments = getattr(self.model.config, "type_vocab_size", 0) > 1
+        return self.model(ids, token_type_ids=types) if has_segments else self.model(ids), targets
+
     def train(self, batches: list[list[int]], width: int = 0) -> Answer:
         clock = Clock()
         self.model.train()
         for rows in batches:
             with clock.batch():
-                ids, types, _, targets = map(paddle.to_tensor, self.stored.padded(rows, width))
-                loss = self.criterion(self.model(ids, types), targets)  # it masks pad_token_id itself
+                loss = self.criterion(*self._logits(rows, width))
                 loss.backward()
                 self.optimizer.step()
                 self.optimizer.clear_grad()
@@ -50,8 +55,7 @@ class PaddleNLPActions:
         with paddle.no_grad():
             for rows in batches:
                 with clock.batch():
-                    ids, types, _, _ = map(paddle.to_tensor, self.stored.padded(rows, width))
-                    logits = self.model(ids, types).numpy()
+                    logits = self._logits(rows, width)[0].numpy()
         return {**clock.answer(), "logits": logits[:4].tolist()}
 
 

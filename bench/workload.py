@@ -1,7 +1,7 @@
 """What the stacks work on: model folders of the published sizes, tokenised rows, and orders of batches."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import numpy as np
 
 from bench.arithmetic import strata
 from bench.peers import Peer
+from bench.sizes import config_of
 from common.errors import InputError
 from encoders.batching import Features, pack, prediction_order, training_order
 from encoders.tokenizer import Tokenizer
@@ -94,12 +95,11 @@ class Setup:
             return folder
         from checkpoints.folder import save_checkpoint
         from checkpoints.network import arrays_of
-        from encoders.config import named
         from encoders.framework import paddle
         from encoders.heads import SentenceClassifier
 
         paddle.seed(0)
-        config = named(size, id2label={0: "0", 1: "1"})
+        config = replace(config_of(size), id2label={0: "0", 1: "1"})
         save_checkpoint(folder, config, arrays_of(SentenceClassifier(config)), self.tokenizer)
         return folder
 

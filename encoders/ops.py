@@ -133,11 +133,11 @@ def linear(x: paddle.Tensor, weight: paddle.Tensor, bias: paddle.Tensor | None) 
     Returns:
         (…, out)
     """
+    chosen, parameters = bfloat16.current(), (weight,) if bias is None else (weight, bias)
+    if chosen and kernels.rows(x) * weight.size >= LARGE and kernels.usable(x, *parameters):
+        return half_layers.LargeLinear.apply(x, chosen, *parameters)
     if bias is None:
         return F.linear(x, weight)
-    chosen = bfloat16.current()
-    if chosen and kernels.rows(x) * weight.size >= LARGE and kernels.usable(x, weight, bias):
-        return half_layers.LargeLinear.apply(x, chosen, weight, bias)
     if not paddle.is_grad_enabled():
         return autograd.affine_without_gradient(x, weight, bias)
     # The product pays on a CPU alone (and knows nothing of mixed precision); frozen parts it cannot skip.

@@ -172,21 +172,22 @@ class FeedForwardHalf(PyLayer):
 
 
 class LargeLinear(PyLayer):
-    """x @ weight + bias of a layer that stands by itself: x (…, in) → (…, out)."""
+    """x @ weight + bias of a layer that stands by itself: x (…, in) → (…, out); the bias may be left out."""
 
     @staticmethod
-    def forward(ctx, x, bfloat16, weight, bias):  # type: ignore[no-untyped-def]
+    def forward(ctx, x, bfloat16, weight, *bias):  # type: ignore[no-untyped-def]
         layer, x_rounded = GroupedWeights(weight, bfloat16), rounded(x)
-        result = paddle.empty([len(x_rounded), bias.shape[0]])
-        layer.forward(x_rounded, result, bias)
-        ctx.call = layer, x_rounded, x.shape
-        return result._slice(0, kernels.rows(x)).reshape_([*x.shape[:-1], bias.shape[0]])
+        result = paddle.empty([len(x_rounded), weight.shape[-1]])
+        layer.forward(x_rounded, result, *bias)
+        ctx.call = layer, x_rounded, x.shape, bool(bias)
+        return result._slice(0, kernels.rows(x)).reshape_([*x.shape[:-1], weight.shape[-1]])
 
     @staticmethod
     def backward(ctx, grad):  # type: ignore[no-untyped-def]
-        layer, x, shape = ctx.call
+        layer, x, shape, has_bias = ctx.call
         grad_rounded, grad_x = rounded(grad), paddle.empty(list(x.shape))
         layer.input_gradient(grad_rounded, grad_x)
         ctx.call = None
         grad_x = grad_x._slice(0, kernels.rows(grad)).reshape_(shape)
-        return grad_x, layer.weight_gradient(x, grad_rounded), float_column_sums(grad)
+        grad_bias = (float_column_sums(grad),) if has_bias else ()
+        return grad_x, layer.weight_gradient(x, grad_rounded), *grad_bias

@@ -1,10 +1,14 @@
 """The sums behind the speed tables, worked out by hand."""
 
+import math
+
 import numpy as np
 import pytest
 
 from bench.arithmetic import forward_flop, rate, ratio, strata, stretched
+from bench.sizes import config_of
 from bench.workload import batches, same_length, sample
+from checkpoints.mapping import expected_shapes
 from encoders.batching import Features
 from encoders.config import EncoderConfig, named
 
@@ -61,6 +65,28 @@ def test_flop_of_a_projection_and_of_groups() -> None:
     )  # fmt: skip
     # Projection 3·4 = 12; a layer: 3·4·4 + 2·1·4 = 56 and 16 + 2·4·8/2 = 48.
     assert forward_flop(config, 1, first_only=False) == 2 * (12 + 2 * (56 + 48))
+
+
+def test_flop_of_distances_and_of_gates() -> None:
+    sizes = {
+        "embedding_size": 4, "hidden_size": 4, "num_hidden_layers": 1, "num_attention_heads": 2,
+        "intermediate_size": 8,
+    }  # fmt: skip
+    # Three projections 3·4·4 = 48, scores and sums 2·3·4 = 24; output 4·4 = 16, feed-forward 2·4·8 = 64.
+    for model_type, more in (("bert", 0), ("deberta-v2", 2 * 6 * 4), ("modernbert", 4 * 8)):
+        config = EncoderConfig(model_type=model_type, **sizes)
+        assert forward_flop(config, 3, first_only=False) == 2 * 3 * (48 + 24 + 16 + 64 + more)
+
+
+@pytest.mark.parametrize("size", ["roberta-base", "deberta-v3-small", "modernbert-base"])
+def test_sizes_of_the_other_families_are_the_published_ones(size: str) -> None:
+    """Parameters without a head, in millions, as the models' cards say: 125, 44 + 98 of embeddings, 149."""
+    config = config_of(size)
+    count = sum(
+        math.prod(shape) for name, shape in expected_shapes(config).items() if name.startswith("encoder.")
+    )
+    published = {"roberta-base": 124.1e6, "deberta-v3-small": 141.3e6, "modernbert-base": 149.0e6}
+    assert count == pytest.approx(published[size], rel=2e-3)
 
 
 @pytest.mark.parametrize(("size", "megaflop"), [("small", 18.5), ("base", 164.2)])

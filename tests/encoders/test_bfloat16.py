@@ -236,11 +236,12 @@ def test_feed_forward(rows: int, length: int, rate: float, groups: int) -> None:
 
 
 @needs_bfloat16
-def test_a_large_linear_layer_and_a_small_one(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("bias", [None, False])
+def test_a_large_linear_layer_and_a_small_one(bias: bool | None, monkeypatch: pytest.MonkeyPatch) -> None:
     def forward(layer: paddle.nn.Layer, x: paddle.Tensor) -> paddle.Tensor:
         return layer(x)
 
-    layer, x = seeded(Linear(24, 70)), normal(3, 11, 24)
+    layer, x = seeded(Linear(24, 70, bias_attr=bias)), normal(3, 11, 24)
     expected = outcome(layer, x, forward, "float64", nullcontext())
     small = outcome(layer, x, forward, "float32", Bfloat16(trains=True).in_force())
     np.testing.assert_allclose(small["out"], expected["out"], rtol=1e-4, atol=1e-5)

@@ -94,6 +94,8 @@ def test_a_trained_folder_predicts_with_its_own_tokenizer(
     sample_dir: Path, model: Path, tmp_path: Path
 ) -> None:
     argv = ["--task_name", "rte", "--ckpt_path", str(model), "--data_dir", str(sample_dir)]
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
     for engine in ("dynamic", "onnx"):
         run_predict.main([*argv, "--output_dir", str(tmp_path / engine), "--engine", engine])
     assert (tmp_path / "dynamic" / "RTE.tsv").read_bytes() == (tmp_path / "onnx" / "RTE.tsv").read_bytes()
