@@ -4,8 +4,10 @@ A run's ``args.json`` and the ``.npz`` beside a prediction file hold such a reco
 whether a file was made from that model, that data and those settings.
 """
 
+import functools
 import hashlib
 import re
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -18,6 +20,7 @@ from common.json_files import read_json_object
 from common.messages import escape_unprintable, shortened
 from common.model_files import ID_FILES, TOKENIZER_JSON, VOCABULARY
 
+_PROJECT = Path(__file__).resolve().parents[1]
 _WEIGHTS = re.compile(r"model\.safetensors|pytorch_model\.bin|model_state\.pdparams")
 _LONGEST_VALUE = 60
 _SHORT_DIGEST = 12
@@ -99,6 +102,18 @@ def code_version() -> str:
         return version("convbert-glue")
     except PackageNotFoundError:  # run from a clone that was never installed
         return "not-installed"
+
+
+@functools.cache
+def code_commit() -> str:
+    """The commit of the clone that this runs from, with ``-dirty`` where files differ; empty if unknown."""
+    if not (_PROJECT / ".git").exists():
+        return ""
+    command = ["git", "-C", str(_PROJECT), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 def model_digest(sha256: Mapping[str, str], weights: Sequence[str], config: str) -> str:

@@ -9,8 +9,9 @@ from pandas import DataFrame
 from common.errors import InputError
 from common.provenance import code_version
 from glue.published import rows_of
-from glue.tasks import TASKS
+from glue.tasks import TASKS, task_named
 from lab import report_charts, report_rows, report_runs, report_submission
+from lab.report_setup import setup_of
 from lab.results import done_runs, results
 
 TEMPLATE = "report.html"
@@ -41,29 +42,34 @@ def _number(value: float | None) -> str:
 def _contents(runs: Path, data_dir: Path | None, archive: Path | None, size: str) -> dict[str, Any]:
     """Collect what the template shows, under the names it uses."""
     table = results(runs)
-    table = table[table["task"].isin(TASKS)]  # the page is the leaderboard's
     done = done_runs(table)
     if done.empty:
         raise InputError("no run below it is done yet", path=runs)
     unfinished = table[table["status"] != "done"]
-    majorities = {name: report_runs.majority_scores(TASKS[name], data_dir) for name in done["task"].unique()}
+    rows = report_runs.run_rows(done)
+    dates = sorted({row["date"] for row in rows} - {"–"})
+    tasks = {name: task_named(name) for name in done["task"].unique()}
+    majorities = {name: report_runs.majority_scores(task, data_dir) for name, task in tasks.items()}
     answers, source = _diagnostic_answers(done, archive)
     return {
         "title": runs.name or str(runs),
         "task_count": len(TASKS),
         "version": code_version(),
         "run_count": len(done),
-        "averages": report_runs.averages(done, size),
+        "averages": report_runs.averages(done, size) if any(name in TASKS for name in tasks) else [],
         "published": rows_of(size),
         "unofficial": report_runs.unofficial_tasks(done),
         "scores": report_runs.score_rows(done, size, majorities),
-        "runs": report_runs.run_rows(done),
+        "own_tasks": [name for name, task in tasks.items() if task.is_own],
+        "runs": rows,
+        "dates": " to ".join(dict.fromkeys([*dates[:1], *dates[-1:]])),
+        "setup": setup_of(done),
         "majorities": majorities,
         "has_charts": report_charts.are_available(),
         "views": report_runs.task_views(done, majorities),
         "unfinished": unfinished[["run", "status", "message"]].to_numpy().tolist(),
         "dev_rows": {
-            name: report_rows.dev_rows(TASKS[name], group, data_dir)
+            name: report_rows.dev_rows(tasks[name], group, data_dir)
             for name, group in done.groupby("task", sort=False)
         },
         "categories": report_submission.categories(answers, data_dir) if answers and data_dir else [],

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import floor, isfinite
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from glue.tasks import Task
 
 _WORST = 6
 _BINS = 5
+_MOST_STEPS = 9  # that a regression's numbers are counted in
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class DevRows:
 
     file: str  # the submission file of the same form
     run: str  # the run that answered
-    labels: list[str]  # the classes; of a regression the whole scores
+    labels: list[str]  # the classes; of a regression steps of its numbers
     counts: np.ndarray  # (L, L) rows by gold class and answered class
     errors: list[RowError]  # the worst
     wrong: int  # rows
@@ -66,19 +68,21 @@ class DevRows:
 def dev_rows(task: Task, runs: DataFrame, data_dir: Path | None) -> list[DevRows] | str:
     """The dev rows as answered by the best of a task's runs that has dev predictions: an entry for each dev
     file; or, as text, what is missing."""
-    if data_dir is None:
+    if data_dir is None and not task.is_own:
         return "name the official files with --data_dir to see them"
     ranked = runs.sort_values("main", ascending=False, kind="stable")
     for name, run in zip(ranked["run"], ranked["folder"], strict=True):
         folder = run / "predictions" / "dev"
         if all(npz_path(folder, split).is_file() for split in task.of_kind("dev")):
             parts = [SplitPredictions.read(folder, task, split) for split in task.of_kind("dev")]
-            if problem := _difference(parts, run / "best", data_dir):
+            data = data_dir or Path()  # files of the user's own lie anywhere
+            if problem := _difference(parts, run / "best", data):
                 return f"the dev predictions of {name} are {problem}: predict again"
-            return [_count(part, name, data_dir) for part in parts]
+            return [_count(part, name, data) for part in parts]
+    named = "--task_file …" if task.is_own else f"--task_name {task.name}"
     return (
-        "no run has predictions of the dev rows: python -m glue.run_predict --split dev "
-        f"--task_name {task.name} --ckpt_path {runs['run'].iloc[0]}/best"
+        f"no run has predictions of the dev rows: python -m glue.run_predict --split dev {named} "
+        f"--ckpt_path {runs['run'].iloc[0]}/best"
     )
 
 
@@ -109,9 +113,8 @@ def _count(part: SplitPredictions, run: str, data_dir: Path) -> DevRows:
     else:
         values = np.array([golds, answers], dtype=float)
         losses, certainty = np.abs(values[0] - values[1]), None
-        low, high = (round(end) for end in task.target_range)
-        labels = [str(number) for number in range(low, high + 1)]
-        pairs = (np.floor(values + 0.5).astype(int) - low).tolist()
+        labels, steps = _in_steps(values, task.target_range)
+        pairs = steps.tolist()
     counts = np.zeros((len(labels), len(labels)), dtype=int)
     np.add.at(counts, (pairs[0], pairs[1]), 1)
     wrong = np.flatnonzero(losses > 0)
@@ -124,6 +127,17 @@ def _count(part: SplitPredictions, run: str, data_dir: Path) -> DevRows:
     bins = _bins(examples, losses if task.is_regression else (losses == 0).astype(float))
     file = part.split.submission_file
     return DevRows(file, run, labels, counts, errors, len(wrong), bins, task.is_regression)
+
+
+def _in_steps(values: np.ndarray, limits: tuple[float, float]) -> tuple[list[str], np.ndarray]:
+    """A few equal steps that hold all numbers and the finite limits, and the step next to each number."""
+    ends = [*values.ravel().tolist(), *filter(isfinite, limits)]
+    low, high = min(ends), max(ends)
+    widths = (digit * 10.0**power for power in range(-9, 300) for digit in (1, 2, 5))
+    width = next(width for width in widths if (high - low) / width <= _MOST_STEPS)
+    first, last = (floor(end / width + 0.5) for end in (low, high))
+    steps = np.floor(values / width + 0.5).astype(np.int64) - first
+    return [f"{number * width:g}" for number in range(first, last + 1)], steps
 
 
 def _label_losses(part: SplitPredictions, golds: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -16,9 +16,10 @@ from common.errors import InputError
 from common.json_files import read_json_object
 from glue.data import find_file, read_gold
 from glue.published import rows_of
-from glue.tasks import TASKS, Task
+from glue.tasks import TASKS, Task, task_named
 from lab.early_stop import read_curve, read_losses
 from lab.report_charts import ChartLine, dot_chart, line_chart
+from lab.report_setup import model_name
 from lab.results import best_runs
 from metrics.averages import leaderboard_average, missing_scores, paper_average
 from metrics.task_scores import score_task
@@ -65,8 +66,9 @@ class TaskView:
 
 
 def majority_scores(task: Task, data_dir: Path | None) -> dict[str, float]:
-    """The dev scores of answering the most frequent training label in every row; none without the files."""
-    if data_dir is None:
+    """The dev scores of answering the most frequent training label in every row; none without the files, or
+    for a task of the user's own, whose table knows no such label."""
+    if data_dir is None or task.is_own:
         return {}
     try:
         golds = [read_gold(task, split, find_file(data_dir, split)) for split in task.of_kind("dev")]
@@ -84,12 +86,11 @@ def run_rows(done: DataFrame) -> list[dict[str, Any]]:
     for row in done.to_dict("records"):
         args = read_json_object(row["folder"] / "args.json")
         recipe = mapping_of(args.get("recipe"))
-        model = Path(str(args.get("model_name_or_path", ""))).name
         settings = {
             name: recipe.get(name, "–") for name in ("learning_rate", "num_train_epochs", "batch_size")
         }
         log = {"log": f"{quote(row['run'])}/train.log", **_times(row["folder"] / "train.log")}
-        rows.append({**row, **settings, "from": model, **log})
+        rows.append({**row, **settings, "from": model_name(args), **log})
     return rows
 
 
@@ -106,10 +107,11 @@ def score_rows(done: DataFrame, size: str, majorities: Mapping[str, Mapping[str,
     """Make a row for every score of every task that was run."""
     best, rows = best_runs(done), []
     for name, runs in done.groupby("task", sort=False):
-        for key in TASKS[name].score_keys:
+        task = task_named(name)
+        for key in task.score_keys:
             published = [row.scores.get(name, {}).get(key) for row in rows_of(size)]
             rows.append(
-                ScoreRow(TASKS[name].folder, key, best.loc[name, key], best.loc[name, f"last_{key}"],
+                ScoreRow(task.folder, key, best.loc[name, key], best.loc[name, f"last_{key}"],
                          runs[key].median(), runs[key].std(), len(runs), majorities[name].get(key), published)
             )  # fmt: skip
     return rows
@@ -118,7 +120,11 @@ def score_rows(done: DataFrame, size: str, majorities: Mapping[str, Mapping[str,
 def averages(done: DataFrame, size: str) -> list[AverageRow]:
     """Average each task's best run in both ways; what is missing where there is no average."""
     best = best_runs(done)
-    scores = {name: {key: best.loc[name, key] for key in TASKS[name].score_keys} for name in best.index}
+    scores = {
+        name: {key: best.loc[name, key] for key in TASKS[name].score_keys}
+        for name in best.index
+        if name in TASKS
+    }
     return [
         AverageRow(
             name, average(scores, TASKS), missing_scores(scores, TASKS, average is paper_average),
@@ -131,7 +137,8 @@ def averages(done: DataFrame, size: str) -> list[AverageRow]:
 def unofficial_tasks(done: DataFrame) -> list[str]:
     """The tasks with a run that was evaluated on other than the official number of dev rows."""
     unofficial = {}
-    for name, folder in zip(done["task"], done["folder"], strict=True):
+    benchmark = done[done["task"].isin(TASKS)]
+    for name, folder in zip(benchmark["task"], benchmark["folder"], strict=True):
         data = read_json_object(folder / "args.json").get("data")
         for split in TASKS[name].of_kind("dev"):
             entry = data.get(split.file) if isinstance(data, dict) else None
@@ -155,5 +162,5 @@ def task_views(done: DataFrame, majorities: Mapping[str, Mapping[str, float]]) -
         )
         dots = zip(runs["configuration"], runs["run"], 100 * runs["main"], marks, strict=True)
         charts = (loss_chart, score_chart, dot_chart(list(dots), baseline))
-        views.append(TaskView(TASKS[name], best.loc[name], len(runs), *charts))
+        views.append(TaskView(task_named(name), best.loc[name], len(runs), *charts))
     return views

@@ -4,7 +4,7 @@ import platform
 from importlib.metadata import version
 from typing import Any
 
-from common.provenance import code_version
+from common.provenance import code_commit, code_version
 from encoders import distributed
 from encoders.cpu import kernels
 from encoders.framework import paddle
@@ -21,7 +21,11 @@ SHOULD_MATCH = ("threads", "environment", "processor", "kernels", "precision", "
 def run_environment() -> dict[str, Any]:
     """Describe what a run's bits depend on beside its settings; with the same, a CPU gives the same bytes."""
     library = kernels.library()
-    versions = {"convbert-glue": code_version(), **{name: version(name) for name in _LIBRARIES}}
+    versions = {
+        "convbert-glue": code_version(),
+        "commit": code_commit(),
+        **{name: version(name) for name in _LIBRARIES},
+    }
     return {
         "processes": distributed.world_size(),
         "threads": thread_count(),
