@@ -78,6 +78,13 @@ class SentenceClassifier(nn.Layer):
         self.head = SENTENCE_HEADS[config.classifier_head](config, self.outputs)
         initialise(self, config.initializer_range)
 
+    def initialise_head(self, seed: int) -> None:
+        """Draw the head's weights again, from their own seed; what is drawn afterwards stays as it was."""
+        state = paddle.get_rng_state()
+        paddle.seed(seed)
+        initialise(self.head, self.config.initializer_range)
+        paddle.set_rng_state(state)
+
     def forward(
         self, ids: paddle.Tensor, token_types: paddle.Tensor, mask: paddle.Tensor | None = None
     ) -> paddle.Tensor:

@@ -34,6 +34,10 @@ class GlueTrainingConfig(FineTuningConfig):
     """How to fine-tune on a sentence task."""
 
     max_seq_length: int = field(128, "longest input in tokens, [CLS] and [SEP] included", low=3)
+    head_seed: int = field(
+        0, "seed of a new head's first weights; runs that share it can be averaged; 0: by --seed",
+        low=0, high=2**32 - 1,
+    )  # fmt: skip
     both_orders: bool = field(False, "train on every pair in both orders")
     scale_targets: bool = field(False, "a regression's targets on [0, 1] instead of the task's range")
     classifier_head: str = field(

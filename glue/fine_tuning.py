@@ -134,8 +134,9 @@ class SentenceTask(FineTuningTask):
             self.model = SentenceClassifier(self.encoder)
         else:
             self.model, self.model_notes = prepare(
-                self.checkpoint, self.encoder, self.keeps_head, config.from_scratch, training.reinit_layers
-            )
+                self.checkpoint, self.encoder, self.keeps_head, config.from_scratch, training.reinit_layers,
+                training.head_seed,
+            )  # fmt: skip
         return self.job(
             with_targets(self.task, self.train, self.encoder),
             make_loss(self.model, training),

@@ -118,9 +118,13 @@ def prepare(
     keeps_head: bool,
     from_scratch: bool,
     reinit_layers: int = 0,
+    head_seed: int = 0,
 ) -> tuple[SentenceClassifier, list[str]]:
-    """The network to fine-tune, and notes. A head that does not fit begins at random, and is named."""
+    """The network to fine-tune, and notes. A head that does not fit begins at random, and is named; of
+    head_seed, or where that is 0 of the run's seed."""
     model = SentenceClassifier(config)
+    if head_seed:
+        model.initialise_head(head_seed)
     return model, load_initial_weights(
         model,
         checkpoint.with_config(config),

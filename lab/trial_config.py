@@ -19,6 +19,7 @@ from glue.data import find_file, read_split
 from glue.tasks import Split, Task, task_named
 from lab.plan import Trial
 from submission.check import count_lines
+from training.config import with_added_settings
 from training.run_state import ARGS
 
 _T = TypeVar("_T")
@@ -106,7 +107,9 @@ class TrialResolver:
             data={split.file: self._once(sha256_of, find_file(self.data_dir, split)) for split in files},
             settings={"task_name": task.name, "do_lower_case": run.do_lower_case, "recipe": recipe},
         )
-        differences = difference(expected, of_run(read_json_object(path)))
+        args = read_json_object(path)
+        begun = {**args, "recipe": with_added_settings(args.get("recipe"), recipe)}
+        differences = difference(expected, of_run(begun))
         if not differences:
             return ""
         name = f" ({model})" if differences[0].startswith("model ") else ""

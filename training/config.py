@@ -6,7 +6,7 @@ preset of (model size, task), default.
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,12 +101,20 @@ class FineTuningConfig(TrainingConfig):
     reinit_layers: int = field(0, "so many top layers, and the head, begin new at random", low=0)
 
 
+# Settings that runs of an older version do not record → what these runs did.
+_ADDED_SETTINGS = {"amp_dtype": "auto", "head_seed": 0}
 ConfigType = TypeVar("ConfigType", bound=TrainingConfig)
 
 
 def field_names(config: type[TrainingConfig]) -> tuple[str, ...]:
     """The names of a config's settings, in order."""
     return tuple(setting.name for setting in dataclasses.fields(config))
+
+
+def with_added_settings(recipe: Any, known: Collection[str]) -> Any:
+    """A run's recorded settings, with those of the known ones that its version did not have yet."""
+    added = {name: value for name, value in _ADDED_SETTINGS.items() if name in known}
+    return {**added, **recipe} if isinstance(recipe, dict) else recipe
 
 
 def check_value(setting: Any, value: Any) -> None:

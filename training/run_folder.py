@@ -32,6 +32,7 @@ from common.messages import say
 from common.plain_files import open_to_append, read_plain, why_not_written
 from common.provenance import flat
 from encoders import distributed
+from training.config import with_added_settings
 from training.run_log import LOG, LOG_FILE, close_log, mute_log, open_log
 from training.run_state import (
     ARGS,
@@ -201,9 +202,8 @@ class RunFolder:
         """
         path = self.path / ARGS
         begun, now = read_json_object(path), json.loads(json.dumps(values))
-        recipes = begun.get("recipe"), now.get("recipe")
-        if all(isinstance(recipe, dict) and "use_amp" in recipe for recipe in recipes):
-            begun["recipe"].setdefault("amp_dtype", "auto")  # an older version had no such setting
+        if "recipe" in begun:
+            begun["recipe"] = with_added_settings(begun["recipe"], now.get("recipe") or ())
         if differences := _differences(begun, now, must_match):
             remedy = "resume it as it was begun, or take another --output_dir"
             raise InputError(f"this run was begun with {differences[0]}; {remedy}", path=path)

@@ -118,6 +118,28 @@ def test_renewed_layers_are_new_and_the_others_the_checkpoints(
     assert all(name.endswith("bias") or ".norm." in name for name in new & same)  # 0 and 1 in both
 
 
+def test_a_seed_of_the_head_alone(sample_dir: Path, model: Path, tmp_path: Path) -> None:
+    """Runs that share it begin with one head, whatever their seeds; nothing else that is random changes."""
+
+    def begun(name: str, *flags: object) -> tuple[dict[str, np.ndarray], float]:
+        job = first_job(
+            sample_dir, sample_dir / "tiny-convbert", tmp_path / name, "--from_scratch", *flags, task="mrpc"
+        )
+        drawn_next = float(paddle.rand([1]).numpy()[0])
+        return {name: parameter.numpy() for name, parameter in job.model.named_parameters()}, drawn_next
+
+    plain, next_plain = begun("plain", "--seed", 1)
+    zero, next_zero = begun("zero", "--seed", 1, "--head_seed", 0)
+    shared, next_shared = begun("shared", "--seed", 1, "--head_seed", 9)
+    other, _ = begun("other", "--seed", 2, "--head_seed", 9)
+    assert next_plain == next_zero == next_shared
+    for name, array in plain.items():
+        is_drawn = not name.endswith("bias") and ".norm." not in name
+        np.testing.assert_array_equal(zero[name], array)
+        assert np.array_equal(shared[name], array) != (is_drawn and name.startswith("head.")), name
+        assert np.array_equal(other[name], shared[name]) != (is_drawn and "encoder." in name), name
+
+
 def test_the_scores_are_those_of_the_averaged_weights(
     sample_dir: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -179,6 +179,7 @@ AT_LEAST = {
 SPANS = {
     "warmup_proportion": (0, 1), "layer_lr_decay": (0, 1), "adam_beta1": (0, 0.999999),
     "adam_beta2": (0, 0.999999), "ema": (0, 0.999999), "seed": (0, 2**32 - 1),
+    "head_seed": (0, 2**32 - 1),
 }  # fmt: skip
 CHOICES = {
     "amp_dtype": ("auto", "bfloat16", "float16"),

@@ -400,8 +400,13 @@ def test_a_best_model_that_is_a_link_into_the_run_is_refused(folder: Path) -> No
         RunFolder(folder, resume=True)
 
 
-def test_a_run_of_an_older_version_has_no_amp_dtype(tmp_path: Path) -> None:
+def test_a_run_of_an_older_version_has_no_amp_dtype_and_no_head_seed(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
+    run.write_args({"recipe": {"amp_dtype": "auto"}})
+    run.check_args({"recipe": {"amp_dtype": "auto"}}, ["recipe"])  # of SQuAD, which has none
+    run.check_args({"recipe": {"amp_dtype": "auto", "head_seed": 0}}, ["recipe"])
+    with pytest.raises(InputError, match="head_seed 0, not 7"):
+        run.check_args({"recipe": {"amp_dtype": "auto", "head_seed": 7}}, ["recipe"])
     run.write_args({"recipe": {"use_amp": False}})
     run.check_args({"recipe": {"use_amp": False, "amp_dtype": "auto"}}, ["recipe"])
     with pytest.raises(InputError, match="amp_dtype auto, not bfloat16"):
