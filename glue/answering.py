@@ -67,7 +67,10 @@ def _predict(
     folder, data = model_folder(flags.ckpt_path), data_folder(flags.data_dir, task)
     checkpoint = TaskModel(folder, task, flags.label_map, flags.do_lower_case)
     splits = load_splits(checkpoint, kind, data, flags.max_seq_length)
-    predictions = predict_splits(checkpoint, splits, flags.batch_size, flags.engine, flags.device)
+    predictions = predict_splits(
+        checkpoint, splits, flags.batch_size, flags.engine, flags.device, flags.max_seq_length,
+        flags.both_orders,
+    )  # fmt: skip
     return checkpoint, splits, predictions
 
 

@@ -68,6 +68,11 @@ def add_checkpoint(parser: CommandParser) -> None:
     add_batches(parser)
     add_lower_case(parser)
     parser.add_argument(
+        "--both_orders",
+        action="store_true",
+        help="of pairs: the mean of the logits of both orders of the texts",
+    )
+    parser.add_argument(
         "--engine",
         choices=("auto", "dynamic", "bfloat16", "paddle", "onnx"),
         default="auto",

@@ -15,7 +15,7 @@ from encoders import distributed
 from encoders.config import EncoderConfig
 from encoders.heads import SentenceClassifier
 from glue.data_files import fetching, find_file, locate
-from glue.features import SplitFeatures, load_split, targets_of
+from glue.features import SplitFeatures, in_both_orders, load_split, targets_of
 from glue.predictions import SplitPredictions
 from glue.task_model import TaskModel
 from glue.tasks import Split, Task
@@ -54,7 +54,7 @@ def load_splits(
     """Read and tokenise a task's ``dev`` or ``test`` files for a checkpoint, by default as long as it was
     trained with. Of several files those that are there are read; a note names each that is missing."""
     task, config = checkpoint.task, checkpoint.config
-    length = max_length or config.max_seq_length or min(_LENGTH, config.max_tokens)
+    length = _length_of(config, max_length)
     check_length(length, config)
     notes = []
     if length < _LENGTH and not (max_length or config.max_seq_length):
@@ -69,23 +69,47 @@ def load_splits(
     return splits
 
 
+def _length_of(config: EncoderConfig, max_length: int | None) -> int:
+    """The longest input in tokens: as asked for, or as long as the model was trained with."""
+    return max_length or config.max_seq_length or min(_LENGTH, config.max_tokens)
+
+
 def predict_splits(
     checkpoint: TaskModel,
     splits: Sequence[SplitFeatures],
     batch_size: int = 64,
     engine: str = "auto",
     device: str = "cpu",
+    max_length: int | None = None,
+    both_orders: bool = False,
 ) -> list[SplitPredictions]:
-    """A checkpoint's predictions for files of its task. engine: of ``inference.engine_choice``."""
+    """A checkpoint's predictions for files of its task.
+
+    engine: of ``inference.engine_choice``. both_orders: the mean of the logits of a pair's two orders;
+    max_length is then needed again if it is not the model's own.
+    """
     task, config = checkpoint.task, checkpoint.config
+    if both_orders:
+        if not task.is_pair:
+            raise InputError(f"--both_orders: the rows of {task.name} are single sentences")
+        length = _length_of(config, max_length)
+        splits = [in_both_orders(split, checkpoint.tokenizer, length) for split in splits]
     model = checkpoint.runner(engine, device, sum(len(split.features.ids) for split in splits))
     predictions = [
         predict(model, config, task, split, batch_size, split.split.submission_file) for split in splits
     ]
+    if both_orders:
+        predictions = [mean_of_orders(part) for part in predictions]
     if isinstance(model, TieBreakingEngine) and (rows := model.unresolved):
         close = f"less than {NEAR_TIE:g} apart (of logits above 1, that part)"
         say(f"note: {rows} rows have two best logits {close}; another engine might choose the other")
     return predictions
+
+
+def mean_of_orders(part: SplitPredictions) -> SplitPredictions:
+    """The predictions of rows that stand twice, as by ``in_both_orders``: the mean of each row's logits."""
+    first, second = np.split(part.logits, 2)
+    return dataclasses.replace(part, logits=(first + second) / np.float32(2))
 
 
 def present(splits: Sequence[Split], data_dir: Path) -> list[Split]:

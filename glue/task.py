@@ -54,6 +54,7 @@ class Task:
     labels: in id order; empty for regression. metrics: names of functions in ``metrics.scores``.
     paper_score: the score that the ConvBERT paper's eight-task average counts; empty if it counts none.
     has_quoted_texts: whether the official files have texts in CSV's quotes.
+    is_symmetric: whether the order of a pair's texts has no meaning.
     other_names: what else the task is called, besides other case and punctuation. label_names: of each label,
     in id order, what else it is called.
     majority: the most frequent training label, any where they balance (STS-B: about the mean score), what
@@ -75,6 +76,7 @@ class Task:
     has_given_range: bool = True
     presets: dict[str, dict[str, Any]] = field(default_factory=dict)
     has_quoted_texts: bool = False
+    is_symmetric: bool = False
     other_names: tuple[str, ...] = ()
     label_names: tuple[tuple[str, ...], ...] = ()
 

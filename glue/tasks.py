@@ -72,6 +72,7 @@ _ROWS = (
             "authors": {"both_orders": True}, "stable": {"both_orders": True, "num_train_epochs": 10.0},
             "reference": {"save_steps": 40}, "roberta": {"batch_size": 16},
         },
+        is_symmetric=True,
         other_names=("msrp", "msr_paraphrase", "microsoft_research_paraphrase_corpus"),
         label_names=(
             ("not_equivalent", "non_equivalent", "inequivalent", *_NOT_PARAPHRASE),
@@ -87,6 +88,7 @@ _ROWS = (
             "stable": {"both_orders": True, "scale_targets": True, "num_train_epochs": 10.0},
             "reference": {"num_train_epochs": 10.0, "save_steps": 100},
         },
+        is_symmetric=True,
         other_names=("sts", "sts_benchmark", "stsbenchmark", "semantic_textual_similarity_benchmark"),
     ),
     Task(
@@ -94,6 +96,7 @@ _ROWS = (
         _files("QQP", 363846, 40430, 390965, "QQP.tsv", skips_defects=True), "accuracy", "0",
         presets={"roberta": {"warmup_proportion": 0.25}, "reference": {"save_steps": 1000}},
         has_quoted_texts=True,
+        is_symmetric=True,
         other_names=("qqp_clean", "quora", "quora_question_pairs"),
         label_names=(
             ("not_duplicate", "non_duplicate", "not_duplicates", *_NOT_PARAPHRASE),

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from common.command_line import CommandParser, count, path, run
 from common.dispatch import dispatch
 from glue.arguments import add_data_dir, add_task
-from lab.plan import ENSEMBLE_SIZE, METHODS
+from lab.plan import ENSEMBLE_SIZE, METHODS, NETWORK_METHODS
 
 
 def make_parser() -> CommandParser:
@@ -28,9 +28,10 @@ def make_parser() -> CommandParser:
         "--size", type=count, default=ENSEMBLE_SIZE, metavar="K", help="runs at most (default: 5)"
     )
     parser.add_argument(
-        "--methods", nargs="+", choices=METHODS, default=METHODS, metavar="METHOD",
+        "--methods", nargs="+", choices=(*METHODS, *NETWORK_METHODS), default=METHODS, metavar="METHOD",
         help="mean: of the logits; vote: of the labels; threshold: where to cut between the labels of CoLA, "
-        "MRPC and QQP (default: all are tried)",
+        "MRPC and QQP (default: these three are tried); soup: the mean of the weights of runs that share the "
+        "start and --head_seed; orders: both orders of the pairs of MRPC, STS-B and QQP",
     )  # fmt: skip
     return parser
 

@@ -3,16 +3,19 @@
 import hashlib
 import json
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from common.dispatch import dispatch
 from common.errors import InputError
 from common.files import sha256_of
-from common.provenance import Provenance, difference, recorded_digest
+from common.json_files import read_json_object
+from common.messages import say
+from common.provenance import Provenance, difference, recorded_digest, short
 from glue.arguments import data_folder
 from glue.data import find_file, read_gold
 from glue.predictions import SplitPredictions, npz_path, write_predictions
@@ -24,10 +27,13 @@ from lab.ensemble_selection import (
     options_for,
     predicted_values,
     score_splits,
+    stack_logits,
 )
+from lab.plan import NETWORK_METHODS
 from lab.thresholds import add_offset
 from lab.trial_store import DONE, TrialResult, predictions_folder, read_results
 from submission.manifest import run_details
+from training.run_state import ARGS
 
 SPLITS = ("dev", "test")
 _ROUNDING = 5e-3  # of a score computed twice, by different engines or precisions
@@ -61,22 +67,57 @@ def build_ensemble(
     golds = [gold_values(task, split, data_dir) for split in task.of_kind("dev")]
     logits = {kind: [stack_logits(task, part) for part in of_kind] for kind, of_kind in parts.items()}
     _check_scores(task, golds, logits["dev"], results)
-    options = options_for(task, len(results), size, methods)
-    choice = EnsembleSelector(task, golds, logits["dev"]).choose(options)
-    members, method = list(choice.members), choice.option.method
-    digests = [recorded_digest(results[number].folder / "best") for number in members]
-    digest = combined_digest(method, digests)
+    groups = [start_of(result) for result in results]
+    options = options_for(task, len(results), size, possible_methods(task, methods, groups))
+    joiner: Any = None
+    if {option.method for option in options} & set(NETWORK_METHODS):  # it imports Paddle
+        joiner = dispatch(
+            "lab.joined_models:ModelJoiner", task, [result.folder for result in results], data_dir
+        )
+    choice = EnsembleSelector(task, golds, logits["dev"], joiner and joiner.dev_logits, groups).choose(
+        options
+    )
+    digest, joined = _join(results, choice, logits, joiner)
     predictions = {
         kind: [
             SplitPredictions(
-                task, part[0].split, add_offset(combine(of_runs[members], method), choice.offset),
-                task.labels, Provenance(digest, part[0].provenance.data),
+                task, part[0].split, add_offset(answers, choice.offset).astype(np.float32), task.labels,
+                Provenance(digest, part[0].provenance.data),
             )
-            for part, of_runs in zip(parts[kind], logits[kind], strict=True)
+            for part, answers in zip(parts[kind], joined[kind], strict=True)
         ]
         for kind in SPLITS
     }  # fmt: skip
-    return Ensemble(task, choice, tuple(results[number] for number in members), digest, predictions)
+    return Ensemble(task, choice, tuple(results[number] for number in choice.members), digest, predictions)
+
+
+def _join(
+    results: Sequence[TrialResult], choice: Choice, logits: dict[str, list[np.ndarray]], joiner: Any
+) -> tuple[str, dict[str, list[np.ndarray]]]:
+    """What was chosen: the digest of what answers, and its logits of each ``dev`` and each ``test`` file."""
+    members, method = list(choice.members), choice.option.method
+    digest = combined_digest(method, [recorded_digest(results[number].folder / "best") for number in members])
+    if method not in NETWORK_METHODS or (method == "soup" and len(members) == 1):
+        return digest, {kind: [combine(each[members], method) for each in logits[kind]] for kind in SPLITS}
+    if method == "soup":
+        digest = joiner.write_soup(members, results[0].folder.parent / f"soup-{short(digest)}")
+    return digest, {kind: joiner.logits(method, members, kind) for kind in SPLITS}
+
+
+def start_of(result: TrialResult) -> Hashable:
+    """What a run began with, as far as its weights go: runs that are equal in it can be averaged."""
+    recipe, is_new = result.recipe, bool(read_json_object(result.folder / ARGS).get("from_scratch"))
+    head, renewed = recipe.get("head_seed"), recipe.get("reinit_layers")
+    seed = None if head and not (renewed or is_new) else recipe.get("seed")
+    return result.model, recipe.get("classifier_head"), head, renewed, is_new, seed
+
+
+def possible_methods(task: Task, methods: Sequence[str], groups: Sequence[Hashable]) -> list[str]:
+    """The methods but a soup where no two runs can be averaged, which is noted."""
+    if "soup" not in methods or len(set(groups)) < len(groups):
+        return list(methods)
+    say(f"note: {task.name}: no soup, as no two runs share the start and --head_seed")
+    return [method for method in methods if method != "soup"]
 
 
 def combined_digest(method: str, digests: Sequence[str]) -> str:
@@ -113,13 +154,6 @@ def _read_split(
     return parts
 
 
-def stack_logits(task: Task, parts: Sequence[SplitPredictions]) -> np.ndarray:
-    """(runs, N, L), columns in the table's order of labels."""
-    if task.is_regression:
-        return np.stack([part.logits for part in parts])
-    return np.stack([part.logits[:, [part.labels.index(name) for name in task.labels]] for part in parts])
-
-
 def _check_scores(
     task: Task, golds: Sequence[np.ndarray], logits: Sequence[np.ndarray], results: Sequence[TrialResult]
 ) -> None:
@@ -146,9 +180,12 @@ def describe_ensemble(ensemble: Ensemble, runs: Path) -> dict[str, Any]:
     scores: dict[str, Any] = {"dev": choice.dev, "expected": choice.expected}
     if choice.option.threshold:
         scores |= {"threshold": choice.offset, "gain_over_one_run": choice.gain}
+    method: dict[str, Any] = {"method": choice.option.method, "gain_over_one_run": choice.gain}
+    if choice.option.method == "orders":
+        method["method"] = "mean"
+        scores |= {"both_orders": True, "gain_over_one_run": choice.gain}
     if len(members) == 1:
         return {**members[0], **scores}
-    method = {"method": choice.option.method, "gain_over_one_run": choice.gain}
     return {"ensemble": method, "members": members, **scores, "checkpoint_digest": ensemble.digest}
 
 

@@ -11,24 +11,31 @@ files is not.
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import softmax
 
+from glue.predictions import SplitPredictions
 from glue.tasks import Task
+from lab.plan import NETWORK_METHODS
 from lab.thresholds import add_offset, has_threshold, learn_offset
 from metrics.confusions import FROM_CONFUSION, confusion_matrix
 from metrics.scores import UndefinedScoreWarning
 from metrics.task_scores import score_task
 
+NetworkLogits = Callable[[str, Sequence[int]], list[np.ndarray]]
 _FOLDS, _REPEATS, _SEED = 5, 2, 42
 
 
 @dataclass(frozen=True)
 class Option:
-    """The ``size`` best runs, joined by ``mean`` logits or by ``vote``; their threshold learned, or not."""
+    """The ``size`` best runs, joined by a method; their threshold learned, or not.
+
+    ``mean`` of the logits, ``vote``, ``orders``: the mean, each run reading pairs in both orders; ``soup``:
+    one network of the mean weights of those among them that do not lower its score.
+    """
 
     size: int
     method: str
@@ -60,14 +67,26 @@ class _Fitted:
 
 
 def options_for(task: Task, runs: int, size: int, methods: Sequence[str]) -> list[Option]:
-    """All options, the simplest first: of equal ones the first is taken. Votes need labels, and three."""
+    """All options, the simplest first: of equal ones the first is taken. Votes need labels, and three; a soup
+    has so many runs at most."""
     options = [SINGLE]
     for number in range(2, min(size, runs) + 1):
         options += [Option(number, "mean")] if "mean" in methods else []
         options += [Option(number, "vote")] if "vote" in methods and number >= 3 and task.labels else []
     if "threshold" in methods and has_threshold(task):
         options += [replace(option, threshold=True) for option in options if option.method == "mean"]
+    if "orders" in methods and task.is_symmetric:
+        options += [Option(number, "orders") for number in range(1, min(size, runs) + 1)]
+    if "soup" in methods and runs > 1 and size > 1:
+        options.append(Option(min(size, runs), "soup"))
     return options
+
+
+def stack_logits(task: Task, parts: Sequence[SplitPredictions]) -> np.ndarray:
+    """(runs, N, L), columns in the table's order of labels."""
+    if task.is_regression:
+        return np.stack([part.logits for part in parts])
+    return np.stack([part.logits[:, [part.labels.index(name) for name in task.labels]] for part in parts])
 
 
 def combine(logits: np.ndarray, method: str) -> np.ndarray:
@@ -76,7 +95,7 @@ def combine(logits: np.ndarray, method: str) -> np.ndarray:
     Votes are whole numbers; the softmax of the mean, halved, comes on top and never outweighs one.
     """
     mean: np.ndarray = logits.mean(axis=0, dtype=np.float64)
-    if method == "mean" or len(logits) == 1:
+    if method != "vote" or len(logits) == 1:
         return mean.astype(np.float32)
     votes = (logits.argmax(axis=2)[:, :, None] == np.arange(logits.shape[2])).sum(axis=0)
     tie_break: np.ndarray = 0.5 * softmax(mean, axis=1)
@@ -90,9 +109,19 @@ class EnsembleSelector:
         task: The task.
         golds: Of each dev file (N,) label ids in the table's order, or numbers.
         logits: Of each dev file (runs, N, L), columns in the table's order of labels.
+        network_logits: For ``orders`` and ``soup``, method and runs → of each dev file (N, L).
+        groups: Of each run what it began with; runs of one group can be averaged.
     """
 
-    def __init__(self, task: Task, golds: Sequence[np.ndarray], logits: Sequence[np.ndarray]) -> None:
+    def __init__(
+        self,
+        task: Task,
+        golds: Sequence[np.ndarray],
+        logits: Sequence[np.ndarray],
+        network_logits: NetworkLogits | None = None,
+        groups: Sequence[Hashable] = (),
+    ) -> None:
+        self._network_logits, self._groups = network_logits, groups
         self.task, self.golds, self.logits = task, np.concatenate(golds), np.concatenate(logits, axis=1)
         self.all_rows = np.arange(len(self.golds))
         self._files = np.split(self.all_rows, np.cumsum([len(gold) for gold in golds])[:-1])
@@ -148,15 +177,38 @@ class EnsembleSelector:
         """What an option is by what some rows say: which runs, best first by them, and what is added to the
         logits of the second label."""
         members = tuple(order[: option.size])
+        if option.method == "soup":
+            return _Fitted(self._greedy_soup(order, option.size, rows), option.method)
         if not option.threshold:
             return _Fitted(members, option.method)
-        joined = combine(self.logits[list(members)][:, rows], option.method)
+        joined = self._joined(members, option.method, rows)
         return _Fitted(members, option.method, learn_offset(self.task, joined, self.golds[rows]))
 
     def _answer(self, fitted: "_Fitted", rows: np.ndarray) -> np.ndarray:
         """What it answers to some rows."""
-        joined = combine(self.logits[list(fitted.members)][:, rows], fitted.method)
+        joined = self._joined(fitted.members, fitted.method, rows)
         return predicted_values(self.task, add_offset(joined, fitted.offset))
+
+    def _joined(self, members: Sequence[int], method: str, rows: np.ndarray) -> np.ndarray:
+        """(N, L): what some runs say together of some rows."""
+        if method not in NETWORK_METHODS or (method == "soup" and len(members) == 1):
+            return combine(self.logits[list(members)][:, rows], method)
+        assert self._network_logits is not None
+        return np.concatenate(self._network_logits(method, members))[rows]
+
+    def _greedy_soup(self, order: Sequence[int], size: int, rows: np.ndarray) -> tuple[int, ...]:
+        """Of the runs that can be averaged with the best that has such, best first, those with which the soup
+        scores no lower on some rows."""
+        first = next((run for run in order if self._groups.count(self._groups[run]) > 1), order[0])
+        soup: tuple[int, ...] = (first,)
+        best = -np.inf
+        for run in [run for run in order if self._groups[run] == self._groups[first]][:size]:
+            candidate = (*soup, run) if run != first else soup
+            answers = np.zeros(len(self.golds))
+            answers[rows] = self._answer(_Fitted(candidate, "soup"), rows)
+            if (score := self._main_score(answers, rows)) >= best:
+                soup, best = candidate, score
+        return soup
 
     def _scores(self, answers: np.ndarray, rows: np.ndarray) -> dict[str, float]:
         """The scores on some rows of answers to all."""

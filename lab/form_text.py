@@ -19,7 +19,8 @@ def form_text(manifest: Mapping[str, Any], runs: Path) -> str:
         members = entry.get("members") or ([entry] if "run" in entry else [])
         sources = sorted({member["began_with"]["run"] for member in members if "run" in member["began_with"]})
         starts |= set(sources)
-        sizes += [parameters(runs / member["run"] / "best") for member in members]
+        networks = members[:1] if _is_soup(entry) else members
+        sizes += [parameters(runs / member["run"] / "best") for member in networks]
         begun = f", begun with {', '.join(sources)}" if sources else ""
         lines.append(f"- {task}: {_how(entry, members)}{begun}")
     known = [size for size in sizes if size is not None]
@@ -39,9 +40,16 @@ def _how(entry: Mapping[str, Any], members: list[Mapping[str, Any]]) -> str:
         return str(entry.get("note") or "filled, not predicted")
     seeds = ", ".join(str(member["seed"]) for member in members)
     threshold = ", with a threshold learned on the dev rows" if "threshold" in entry else ""
+    threshold += ", each pair read in both orders" if "both_orders" in entry else ""
     if len(members) == 1:
         return f"one network (seed {seeds}){threshold}"
+    if _is_soup(entry):
+        return f"one network, the mean of the weights of {len(members)} (seeds {seeds})"
     return f"{entry['ensemble']['method']} of {len(members)} networks (seeds {seeds}){threshold}"
+
+
+def _is_soup(entry: Mapping[str, Any]) -> bool:
+    return bool(entry.get("ensemble")) and entry["ensemble"]["method"] == "soup"
 
 
 def parameters(folder: Path) -> int | None:

@@ -15,7 +15,7 @@ from common.yaml_file import Node, read_nodes
 from glue.config import PRESETS, GlueTrainingConfig, check_task
 from glue.task_file import read_task_file
 from glue.tasks import Task, find_task, known_tasks, task_named
-from lab.plan import ENSEMBLE_SIZE, METHODS, Plan, PlannedCheckpoint, Range, Search, TaskPlan
+from lab.plan import ENSEMBLE_SIZE, METHODS, NETWORK_METHODS, Plan, PlannedCheckpoint, Range, Search, TaskPlan
 
 PLANS = Path(__file__).parent / "plans"
 _MAX_TRIALS = 1000  # of a grid or a search; more are a slip
@@ -294,6 +294,7 @@ def _ensemble(node: Node | None) -> tuple[int, tuple[str, ...]]:
         return ENSEMBLE_SIZE, METHODS
     fields = node.fields(("size", "methods"))
     methods = tuple(item.text() for item in fields["methods"].items()) if "methods" in fields else METHODS
-    if not set(methods) <= set(METHODS):
-        raise fields["methods"].wrong(f"some of {', '.join(METHODS)}")
+    known = (*METHODS, *NETWORK_METHODS)
+    if not set(methods) <= set(known):
+        raise fields["methods"].wrong(f"some of {', '.join(known)}")
     return fields["size"].whole(1, _MAX_TRIALS) if "size" in fields else ENSEMBLE_SIZE, methods

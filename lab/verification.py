@@ -21,8 +21,8 @@ from glue.scoring import load_splits, predict_splits
 from glue.task_model import TaskModel
 from glue.tasks import TASKS, Split, Task, submission_files
 from inference.tie_breaking import near_tie, tie_margin
-from lab.ensemble_io import combined_digest, constant_predictions, stack_logits
-from lab.ensemble_selection import combine
+from lab.ensemble_io import combined_digest, constant_predictions
+from lab.ensemble_selection import combine, stack_logits
 from lab.thresholds import add_offset
 from metrics.prediction_file import Form, parse_predictions
 from metrics.run_scores import SCORES
@@ -139,9 +139,12 @@ class _Verifier:
     ) -> dict[str, PredictedFile]:
         method = str(_mapping(entry.get("ensemble")).get("method", "mean"))
         digests = [str(member.get("checkpoint_digest")) for member in members]
-        if combined_digest(method, digests) != entry.get("checkpoint_digest"):
+        both_orders = bool(entry.get("both_orders"))
+        if method == "soup":  # one network, which is beside the runs
+            digests, members = [str(entry.get("checkpoint_digest"))], [dict(entry)]
+        if combined_digest("orders" if both_orders else method, digests) != entry.get("checkpoint_digest"):
             raise InputError(f"{task.name} in the manifest has not the digest of its members and method")
-        of_runs = [self._predict_again(task, member) for member in members]
+        of_runs = [self._predict_again(task, member, both_orders) for member in members]
         files = {}
         for parts in zip(*of_runs, strict=True):
             logits = stack_logits(task, parts)
@@ -152,14 +155,16 @@ class _Verifier:
             files[part.split.submission_file] = PredictedFile(part, is_close, part.content)
         return files
 
-    def _predict_again(self, task: Task, member: Mapping[str, Any]) -> list[SplitPredictions]:
+    def _predict_again(
+        self, task: Task, member: Mapping[str, Any], both_orders: bool
+    ) -> list[SplitPredictions]:
         digest, run = str(member.get("checkpoint_digest")), str(member.get("run") or "")
         folder = self.folders.get(digest)
         if folder is None:
             raise InputError(f"no checkpoint {short(digest)} ({run or task.name})", path=self.runs)
         self._check_run(task, folder, member)
         model = TaskModel(folder, task, None)
-        return predict_splits(model, load_splits(model, "test", self.data))
+        return predict_splits(model, load_splits(model, "test", self.data), both_orders=both_orders)
 
     def _check_run(self, task: Task, folder: Path, member: Mapping[str, Any]) -> None:
         """Compare what the manifest says of a run with the run's own record."""
