@@ -6,7 +6,7 @@ B rows, T tokens, H hidden size, h heads of d = H/h columns, S how many distance
 import math
 from typing import NamedTuple
 
-from encoders import ops
+from encoders import ops, position_ops
 from encoders.attention import Attention
 from encoders.config import EncoderConfig
 from encoders.encoder_layer import EncoderLayer
@@ -41,16 +41,21 @@ class RelativePositions(nn.Layer):
         self.distance = nn.Embedding(2 * config.position_span, config.hidden_size)
         has_norm = "layer_norm" in config.norm_rel_ebd
         self.norm = nn.LayerNorm(config.hidden_size, epsilon=config.layer_norm_eps) if has_norm else None
-        self.most = config.max_tokens
-        self._to_key, self._to_query = distance_rows(config)
+        self.most, self._rows = config.max_tokens, distance_rows(config)
 
-    def forward(self, length: int) -> Distances:
-        """length: T."""
-        table = self.distance.weight
-        table = table if self.norm is None else self.norm(table)
+    def forward(self, length: int | paddle.Tensor) -> Distances:
+        """length: T, in a graph a tensor. Otherwise the table holds the rows alone that T tokens can need."""
         begin, end = self.most - length, self.most + length
-        to_key, to_query = (paddle.to_tensor(rows)[begin:end] for rows in (self._to_key, self._to_query))
-        return Distances(table, to_key, to_query)
+        if not isinstance(length, int):
+            rows = [paddle.to_tensor(every)[begin:end] for every in self._rows]
+            return Distances(self._normalised(self.distance.weight), *rows)
+        to_key, to_query = (every[begin:end] for every in self._rows)
+        first, last = min(to_key.min(), to_query.min()), max(to_key.max(), to_query.max())
+        table = self._normalised(self.distance.weight[int(first) : int(last) + 1])
+        return Distances(table, paddle.to_tensor(to_key - first), paddle.to_tensor(to_query - first))
+
+    def _normalised(self, table: paddle.Tensor) -> paddle.Tensor:
+        return table if self.norm is None else self.norm(table)
 
 
 class DisentangledAttention(Attention):
@@ -85,12 +90,14 @@ class DisentangledAttention(Attention):
         )  # (B, h, T, d)
         scores = paddle.matmul(query, key, transpose_y=True)  # (B, h, T, T)
         table = self.position_dropout(distances.table)
+        to_key = to_query = None  # what each query gives by distance, and each key
         if "c2p" in self.kinds:
             rows = self._heads(self.position_key or self.key, table, distances.to_key)
-            scores = scores + _by_distance(query, rows)
+            to_key = paddle.matmul(query, rows)  # (B, h, T, 2T)
         if "p2c" in self.kinds:
             rows = self._heads(self.position_query or self.query, table, distances.to_query)
-            scores = scores + _by_distance(key, rows).transpose([0, 1, 3, 2])
+            to_query = paddle.matmul(key, rows)
+        scores = position_ops.add_distance_scores(scores, to_key, to_query)
         weights = ops.softmax_weights(scores, self.scale, padding.mask, self.probability_dropout)
         context = padding.unpad_from_heads(paddle.matmul(weights, value))  # (B, T, H)
         if first_only:
@@ -101,18 +108,6 @@ class DisentangledAttention(Attention):
         """linear(table) row by row: (S, H) and (2T,) → (1, h, d, 2T)."""
         projected = paddle.gather(linear(table), rows)  # (2T, H)
         return projected.reshape([projected.shape[0], self.heads, -1]).transpose([1, 2, 0]).unsqueeze(0)
-
-
-def _by_distance(states: paddle.Tensor, rows: paddle.Tensor) -> paddle.Tensor:
-    """(states · rows)[…, i, T − 1 − i + j] for every i and j: (B, h, T, d), (1, h, d, 2T) → (B, h, T, T).
-
-    The products, read as rows of 2T − 1 numbers: each row begins one column further left than the one above
-    it. Sizes are those of the states, since in a graph Paddle takes the product for one row.
-    """
-    batch, heads, length = states.shape[0], states.shape[1], states.shape[2]
-    flat = paddle.matmul(states, rows).reshape([batch, heads, -1])
-    flat = flat[:, :, length - 1 : length - 1 + length * (2 * length - 1)]
-    return flat.reshape([batch, heads, length, 2 * length - 1])[:, :, :, :length]
 
 
 class TokenConvolution(nn.Layer):

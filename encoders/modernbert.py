@@ -8,7 +8,7 @@ B rows, T tokens, H hidden size, h heads of d = H/h columns, I intermediate size
 import math
 from typing import NamedTuple
 
-from encoders import ops
+from encoders import ops, position_ops
 from encoders.config import EncoderConfig
 from encoders.encoder_layer import EncoderLayer
 from encoders.framework import paddle
@@ -63,13 +63,6 @@ def _window_bias(config: EncoderConfig, length: int) -> paddle.Tensor | None:
     return ((at - at.transpose([1, 0])).abs() > half).astype("float32") * ops.MASKED
 
 
-def rotated(x: paddle.Tensor, rotation: Rotation) -> paddle.Tensor:
-    """x · cos + [−x₂; x₁] · sin, where x₁ and x₂ are the halves of the columns: (B, h, T, d) → the same."""
-    first, second = x.split(2, axis=-1)
-    turned = paddle.concat([-second, first], axis=-1)
-    return x * rotation.cos.astype(x.dtype) + turned * rotation.sin.astype(x.dtype)
-
-
 class RotaryAttention(nn.Layer):
     """x + dropout(output(attention of LayerNorm(x))); the first layer's input is normalised already."""
 
@@ -97,7 +90,8 @@ class RotaryAttention(nn.Layer):
         rotation = rotations[self.kind]
         parts = self.qkv(x if self.norm is None else self.norm(x)).split(3, axis=-1)  # (B, T, H) each
         query, key, value = (padding.pad_to_heads(part, self.heads) for part in parts)  # (B, h, T, d)
-        scores = paddle.matmul(rotated(query, rotation), rotated(key, rotation), transpose_y=True)
+        query, key = (position_ops.rotate(part, rotation.cos, rotation.sin) for part in (query, key))
+        scores = paddle.matmul(query, key, transpose_y=True)
         if rotation.bias is not None:
             scores = scores + rotation.bias.astype(scores.dtype) / self.scale
         weights = ops.softmax_weights(scores, self.scale, padding.mask, self.probability_dropout)

@@ -1,10 +1,12 @@
-"""Autograd functions over ``kernels.c``: one pass over memory forward, one backward.
+"""Autograd functions over ``kernels.c`` and ``positions.c``: one pass over memory forward, one backward.
 
 ``encoders.ops`` calls them where ``kernels.usable`` and ``kernels.fits`` say that the tensors suit.
 
 B rows, T tokens, H hidden size, C columns, K kernel size, A attention width, h heads of d columns.
 ``bounds``, (B·T, 2) int64: where the row of each token begins and ends; None: rows are T tokens long.
 """
+
+import math
 
 import numpy as np
 
@@ -97,6 +99,43 @@ class AttentionWeights(PyLayer):
             "attention_weights_gradient", softmax, *ctx.dropout, ctx.scale, grad, grad_scores, *sizes
         )
         return grad_scores
+
+
+class DistanceScores(PyLayer):
+    """``position_ops.add_distance_scores``; scores: (B, h, T, T), to_key, to_query: (B, h, T, 2T) or None."""
+
+    @staticmethod
+    def forward(ctx, scores, to_key, to_query):  # type: ignore[no-untyped-def]
+        ctx.sizes, result = (math.prod(scores.shape[:-2]), scores.shape[-1]), paddle.empty_like(scores)
+        ctx.shape = [*scores.shape[:-1], 2 * scores.shape[-1]]
+        ctx.given = [part is not None for part in (to_key, to_query)]
+        kernels.call("add_distance_scores", scores, to_key, to_query, result, *ctx.sizes)
+        return result
+
+    @staticmethod
+    def backward(ctx, grad):  # type: ignore[no-untyped-def]
+        gradients = [grad]
+        for is_turned, is_given in enumerate(ctx.given):
+            if is_given:
+                gradients.append(paddle.empty(ctx.shape))
+                kernels.call("distance_scores_gradient", grad, gradients[-1], is_turned, *ctx.sizes)
+        return tuple(gradients)
+
+
+class Rotate(PyLayer):
+    """``position_ops.rotate``; x: (B, h, T, d), cos, sin: (T, d), which have no gradients."""
+
+    @staticmethod
+    def forward(ctx, x, cos, sin):  # type: ignore[no-untyped-def]
+        ctx.turns, result = (cos, sin), paddle.empty_like(x)
+        kernels.call("rotate", x, cos, sin, result, 1.0, math.prod(x.shape[:-2]), *x.shape[-2:])
+        return result
+
+    @staticmethod
+    def backward(ctx, grad):  # type: ignore[no-untyped-def]
+        result = paddle.empty_like(grad)
+        kernels.call("rotate", grad, *ctx.turns, result, -1.0, math.prod(grad.shape[:-2]), *grad.shape[-2:])
+        return result
 
 
 class Depthwise(PyLayer):

@@ -1,4 +1,4 @@
-"""``kernels.c``, ``bf16.c`` and ``onednn.c`` → a library in the cache, built once by the C compiler at hand.
+"""The C files beside this one → a library in the cache, built once by the C compiler at hand.
 
 The library's name holds what it was made from (source, compiler, flags, processor, Paddle) and the SHA-256 of
 its bytes, so that one cut short is noticed and built again. One that others may have written is not loaded.
@@ -24,7 +24,7 @@ from common.messages import note_once
 from encoders.framework import paddle
 from encoders.runtime import cpu_info
 
-SOURCES = tuple(Path(__file__).with_name(name) for name in ("kernels.c", "bf16.c", "onednn.c"))
+SOURCES = tuple(Path(__file__).with_name(name) for name in ("kernels.c", "positions.c", "bf16.c", "onednn.c"))
 HEADER = Path(__file__).with_name("common.h")
 # What -ffast-math has that changes no infinity, no NaN and not the processor's state.
 _FLAGS = (

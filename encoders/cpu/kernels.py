@@ -1,4 +1,4 @@
-"""The compiled functions of ``kernels.c`` and ``bf16.c``, used where they fit. compiling.py builds them.
+"""The compiled functions of the C files but ``onednn.c``, used where they fit. compiling.py builds them.
 
 Without a compiler, on another system than Linux, on a GPU, in graphs or in float64 none is used, nor for
 shapes that they do not take: encoders/ops.py has a plain form of each, which then gives the result or error.
@@ -29,7 +29,7 @@ _CPU_ONLY = not (
 
 _SOURCE = "".join(path.read_text(encoding="utf-8") for path in compiling.SOURCES)
 PIECES = int(re.findall(r"#define PIECES (\d+)", compiling.HEADER.read_text(encoding="utf-8"))[0])
-_OPTIONAL = ("mask", "random_bits", "bounds")  # arrays that may be None
+_OPTIONAL = ("mask", "random_bits", "bounds", "to_key", "to_query")  # arrays that may be None
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,9 @@ _COUNTS: dict[str, Callable[..., tuple[int, ...]]] = {
     "add_norm_gradient": lambda n, c: (n * c, n, n * c, c, n * c, n * c, n * c, PIECES * 3 * c, c, c, c),
     "attention_weights": lambda b, h, t, s: (b * h * t * s, b * s, *[b * h * t * s] * 3),
     "attention_weights_gradient": lambda n, s: (n * s, n * s, n * s, n * s),
+    "add_distance_scores": lambda p, t: (p * t * t, p * t * 2 * t, p * t * 2 * t, p * t * t),
+    "distance_scores_gradient": lambda p, t: (p * t * t, p * t * 2 * t),
+    "rotate": lambda p, t, d: (p * t * d, t * d, t * d, p * t * d),
     "bf16_round": lambda n, r, c, w: (n * c, r * w),
     "bf16_pack": lambda k, c: (k * c, -(-k // 32) * -(-c // 64) * 2048),
     "bf16_column_sums": lambda r, c: (r * c, PIECES * c, c),

@@ -13,6 +13,7 @@ from checkpoints.folder import read_config
 from checkpoints.network import load_classifier
 from common.errors import InputError
 from encoders.config import EncoderConfig, from_json
+from encoders.deberta import RelativePositions
 from encoders.model_types import MODEL_TYPES
 from encoders.modernbert import RotaryPositions
 from encoders.relative_positions import buckets
@@ -103,6 +104,15 @@ def test_buckets_by_hand() -> None:
     """Of 8 to a side and distances below 40: each its own up to 4, then wider ones."""
     distances = np.array([0, 1, -3, 4, 5, -5, 8, 39, -39])
     assert buckets(distances, 8, 40).tolist() == [0, 1, -3, 4, 5, -5, 5, 7, -7]
+
+
+def test_distances_of_few_tokens_take_few_rows() -> None:
+    """Of 512 embeddings; what they give is held against transformers' answers."""
+    positions = RelativePositions(EncoderConfig(model_type="deberta-v2", position_buckets=256))
+    table, to_key, to_query = positions(5)
+    assert table.shape[0] == 11  # of the distances −5, …, 5
+    assert to_key.tolist() == [9, 8, 7, 6, 5, 4, 3, 2, 1, 0]  # 4 back, …, 5 ahead
+    assert to_query.tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
 
 
 def test_windows_by_hand() -> None:
