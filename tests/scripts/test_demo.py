@@ -6,6 +6,7 @@ import zipfile
 import pytest
 
 from glue.tasks import TASKS
+from scripts import demo
 
 OFFICIAL_ZIP = [
     "CoLA.tsv", "SST-2.tsv", "MRPC.tsv", "STS-B.tsv", "QQP.tsv", "MNLI-m.tsv", "MNLI-mm.tsv", "AX.tsv",
@@ -46,18 +47,19 @@ def assert_learned(learned, control):
         )
 
 
-def test_two_tasks(run_module, tmp_path):
-    """For a few steps, in which nothing is learned; the long test has what is."""
-    done, scores = run_demo(
-        run_module, tmp_path / "demo", "--tasks", "rte", "cola", "--num_train_epochs", "0.1"
-    )
+def test_two_tasks(tmp_path, capsys):
+    """For a step each, in which nothing is learned; the long test has what is."""
+    few = ["--tasks", "rte", "cola", "--num_train_epochs", "0.05"]
+    demo.main(["--output_dir", str(tmp_path / "demo"), *few])
+    out, err = capsys.readouterr()
+    scores = main_scores(tmp_path / "demo")
     assert set(scores) == {"rte", "cola"}
     for task in scores:
         settings = json.loads((tmp_path / "demo" / task / "args.json").read_text(encoding="utf-8"))
-        assert settings["recipe"]["num_train_epochs"] == 0.1
-    assert "[2/2]" in done.stderr
+        assert settings["recipe"]["num_train_epochs"] == 0.05
+    assert "[2/2]" in err
     page = tmp_path / "demo" / "report.html"
-    assert done.stdout.splitlines()[-1] == f"{page}: all of it on one page"
+    assert out.splitlines()[-1] == f"{page}: all of it on one page"
     assert page.read_text(encoding="utf-8").count("Dev rows of") == 2
     assert not (tmp_path / "demo" / "submission.zip").exists()
 

@@ -13,6 +13,7 @@ from submission.check import FileReport, check_archive, read_submission
 
 FILES = list(submission_files())
 NAMES = [split.submission_file for _, split in FILES]
+EACH_FILE = pytest.mark.parametrize(("task", "split"), FILES, ids=NAMES)
 CLASSIFIED = [(task, split) for task, split in FILES if task.labels]
 ROWS = {name: 6 + position for position, name in enumerate(NAMES)}  # each file another count
 

@@ -12,6 +12,7 @@ from common.errors import InputError
 from glue.tasks import submission_files
 from submission import check
 from tests.submission.submission_samples import (
+    EACH_FILE,
     FILES,
     NAMES,
     ROWS,
@@ -21,8 +22,6 @@ from tests.submission.submission_samples import (
     tsv,
     write_zip,
 )
-
-_EACH_FILE = pytest.mark.parametrize(("task", "split"), FILES, ids=NAMES)
 
 
 def test_the_hand_in_is_the_leaderboards_eleven_files():
@@ -42,13 +41,13 @@ def test_a_good_hand_in_passes_as_folder_and_as_zip(folder, data_dir, tmp_path, 
         ]
 
 
-@_EACH_FILE
+@EACH_FILE
 def test_a_missing_file(folder, data_dir, task, split):
     (folder / split.submission_file).unlink()
     assert problems_of(folder, data_dir, split.submission_file) == [(0, "is missing")]
 
 
-@_EACH_FILE
+@EACH_FILE
 def test_an_empty_file(folder, data_dir, task, split):
     (folder / split.submission_file).write_bytes(b"")
     [(line, message)] = problems_of(folder, data_dir, split.submission_file)
@@ -83,7 +82,7 @@ def _next(lines):
     return f"{len(lines) - 1}\t" + lines[1].partition("\t")[2]
 
 
-@_EACH_FILE
+@EACH_FILE
 @pytest.mark.parametrize(("change", "line", "message"), _CHANGES.values(), ids=_CHANGES)
 def test_a_fault_in_the_rows_is_named_with_its_line(folder, data_dir, task, split, change, line, message):
     name, rows = split.submission_file, ROWS[split.submission_file]
@@ -98,7 +97,7 @@ def test_a_fault_in_the_rows_is_named_with_its_line(folder, data_dir, task, spli
     ]
 
 
-@_EACH_FILE
+@EACH_FILE
 def test_bytes_that_are_no_utf8(folder, data_dir, task, split):
     path = folder / split.submission_file
     path.write_bytes(path.read_bytes().replace(b"\n3\t", b"\n3\t\xe9", 1))
@@ -135,7 +134,7 @@ def test_a_label_id_written_as_a_fraction(folder, data_dir, task, split):
     assert message.startswith("'0.0' is a label written as a fraction; expected one of 0, 1 (")
 
 
-@_EACH_FILE
+@EACH_FILE
 def test_every_row_the_same_is_a_warning_except_where_it_is_usual(folder, data_dir, task, split):
     name = split.submission_file
     cell = task.majority

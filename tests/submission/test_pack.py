@@ -15,6 +15,7 @@ import pytest
 from common.errors import InputError, UsageError
 from submission import check, pack
 from tests.submission.submission_samples import (
+    EACH_FILE,
     FILES,
     NAMES,
     ROWS,
@@ -24,7 +25,6 @@ from tests.submission.submission_samples import (
     write_logits,
 )
 
-_EACH_FILE = pytest.mark.parametrize(("task", "split"), FILES, ids=NAMES)
 _OF_ONE_TASK = [
     name for task, split in FILES for name in [split.submission_file] if len(task.of_kind("test")) > 1
 ]
@@ -88,7 +88,7 @@ def test_entries_are_stored_with_a_fixed_date_and_mode(packed):
             assert (entry.flag_bits, entry.extra, entry.comment) == (0, b"", b"")
 
 
-@_EACH_FILE
+@EACH_FILE
 def test_a_missing_file_is_named_with_the_remedy(folder, packed, tmp_path, task, split):
     (folder / split.submission_file).unlink()
     message = str(refused(packed, tmp_path))
@@ -106,7 +106,7 @@ def test_files_missing_of_one_task_name_it_once(folder, packed, tmp_path):
     assert "(tasks: mnli)" in message
 
 
-@_EACH_FILE
+@EACH_FILE
 def test_a_missing_file_is_filled_when_asked_and_the_output_says_with_what(
     folder, packed, data_dir, capsys, task, split
 ):
@@ -151,7 +151,7 @@ def test_filling_without_data_uses_the_official_row_counts(tmp_path, capsys):
     ]
 
 
-@_EACH_FILE
+@EACH_FILE
 def test_what_the_check_refuses_is_not_packed(folder, packed, tmp_path, capsys, task, split):
     cells = predictions(task, ROWS[split.submission_file])
     (folder / split.submission_file).write_text(tsv([*cells[:3], "maybe", *cells[4:]]), encoding="utf-8")

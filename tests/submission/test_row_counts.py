@@ -7,9 +7,7 @@ from hypothesis import strategies as st
 from common.errors import InputError
 from submission import check
 from submission.check import count_lines
-from tests.submission.submission_samples import FILES, NAMES, ROWS, reports_of, write_data
-
-_EACH_FILE = pytest.mark.parametrize(("task", "split"), FILES, ids=NAMES)
+from tests.submission.submission_samples import EACH_FILE, FILES, ROWS, reports_of, write_data
 
 
 def test_without_data_the_official_counts_hold(folder):
@@ -19,7 +17,7 @@ def test_without_data_the_official_counts_hold(folder):
         assert result == f"the file ends after {ROWS[split.submission_file]} rows; expected {split.rows}"
 
 
-@_EACH_FILE
+@EACH_FILE
 def test_a_test_file_that_is_not_there_falls_back_to_the_official_count_and_says_so(
     folder, tmp_path, task, split
 ):
@@ -71,7 +69,7 @@ def test_counting_crosses_its_blocks(tmp_path):
 
 
 @pytest.mark.real_data
-@_EACH_FILE
+@EACH_FILE
 def test_the_official_test_files_have_the_tables_row_counts(glue_data_dir, task, split):
     rows, note = check.expected_rows(split, glue_data_dir)
     assert rows == split.rows

@@ -3,62 +3,18 @@
 import errno
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
 from common.errors import InputError, UsageError
 from common.files import write_text
+from tests.training.saved_runs import MOMENTS, listing, resumed_step
 from training.run_folder import RunFolder
 from training.run_log import LOG
-
-MOMENTS = {"w:moment1": np.arange(3, dtype=np.float32)}
-
-
-def save(run: RunFolder, step: int) -> None:
-    """A save as the loop makes it, of a model that is one file holding the step."""
-
-    def write_model(folder: Path) -> None:
-        (folder / "weights").write_text(str(step), encoding="utf-8")
-
-    run.add_history({"step": step, "loss": 1.0})
-    run.save_best(write_model)
-    run.save_last(write_model, {"step": step}, MOMENTS)
-    run.write_scores("toy", "score", {"main": 1.0}, {"main": 1.0})
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A run that saved after steps 1 and 2."""
-    with RunFolder(tmp_path / "run") as run:
-        run.write_args({"seed": 1})
-        save(run, 1)
-        save(run, 2)
-    return tmp_path / "run"
-
-
-def listing(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder and its bytes; of the log and the lock only that they are there."""
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    return {
-        str(path.relative_to(folder)): b"" if path.name in ("train.log", ".lock") else path.read_bytes()
-        for path in files
-    }
-
-
-def resumed_step(folder: Path, *extra_files: str) -> Any:
-    with RunFolder(folder, resume=True, extra_files=extra_files) as run:
-        state, moments = run.read_state()
-        assert np.array_equal(moments["w:moment1"], MOMENTS["w:moment1"])
-        assert (run.source / "weights").read_text(encoding="utf-8") == str(state["step"])
-        return state["step"]
 
 
 def test_resuming_takes_the_last_save(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -207,14 +163,6 @@ def test_a_run_whose_best_model_is_lost_is_not_resumed(folder: Path, harm: str) 
     assert listing(folder) == before
 
 
-def test_a_link_to_a_best_model_elsewhere_is_unlinked_not_followed(folder: Path, tmp_path: Path) -> None:
-    (folder / "best").rename(tmp_path / "elsewhere")
-    (folder / "best").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
-    with RunFolder(folder, overwrite=True):
-        assert set(listing(folder)) == {"train.log", ".lock"}
-    assert (tmp_path / "elsewhere" / "weights").is_file()
-
-
 @pytest.mark.parametrize("way", ["resume", "overwrite"])
 @pytest.mark.parametrize("name", ["thesis.tex", "config.json", "last"])
 def test_what_no_run_wrote_is_never_touched(tmp_path: Path, way: str, name: str) -> None:
@@ -282,106 +230,6 @@ def test_a_fault_leaves_the_folder_free(folder: Path) -> None:
             RunFolder(folder, resume=True)
 
 
-def test_a_best_model_on_another_disk_is_replaced_there(folder: Path, tmp_path: Path) -> None:
-    elsewhere = tmp_path / "other disk" / "model"
-    elsewhere.parent.mkdir()
-    shutil.move(folder / "best", elsewhere)
-    (folder / "best").symlink_to(elsewhere)
-    for _ in range(2):  # and again, for a run that goes on once more
-        with RunFolder(folder, resume=True) as run:
-            for step in (3, 4, 5):
-                save(run, step)
-        assert (folder / "best").readlink() == elsewhere
-        assert (elsewhere / "weights").read_text(encoding="utf-8") == "5"
-        assert sorted(path.name for path in elsewhere.parent.iterdir()) == ["model"]
-        assert resumed_step(folder) == 5
-
-
-def test_a_run_below_a_link_goes_on(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "link").symlink_to(folder)
-    with RunFolder(tmp_path / "link", resume=True) as run:
-        save(run, 3)
-        save(run, 4)
-    assert resumed_step(folder) == 4
-
-
-@pytest.mark.parametrize("name", ["last", "previous"])
-def test_a_save_that_is_a_link_is_refused_before_the_first_step(
-    folder: Path, tmp_path: Path, name: str
-) -> None:
-    shutil.move(folder / name, tmp_path / "moved")
-    (folder / name).symlink_to(tmp_path / "moved")
-    before = listing(folder)
-    with pytest.raises(InputError, match=f"{name}: is a link, but each save renames"):
-        RunFolder(folder, resume=True)
-    assert listing(folder) == before
-    (folder / name).unlink()
-    shutil.move(tmp_path / "moved", folder / name)
-    assert resumed_step(folder) == 2
-
-
-@pytest.mark.parametrize("name", ["train.log", "history.jsonl"])
-@pytest.mark.parametrize("kind", ["link", "link to nothing", "second name", "pipe"])
-def test_what_somebody_planted_is_not_written_to(folder: Path, tmp_path: Path, name: str, kind: str) -> None:
-    victim = tmp_path / "victim"
-    victim.write_text("precious\n", encoding="utf-8")
-    (folder / name).unlink()
-    if kind == "second name":
-        (folder / name).hardlink_to(victim)
-    elif kind == "pipe":
-        os.mkfifo(folder / name)
-    else:
-        (folder / name).symlink_to(victim if kind == "link" else tmp_path / "new")
-    with pytest.raises(InputError, match=rf"{name}: (is a link|is a pipe|has a second name)"):
-        RunFolder(folder, resume=True)
-    assert victim.read_text(encoding="utf-8") == "precious\n"
-    assert not (tmp_path / "new").exists()
-
-
-def test_a_link_planted_while_a_run_is_at_work_is_not_followed(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "victim").write_text("precious", encoding="utf-8")
-    with RunFolder(folder, resume=True) as run:
-        (folder / "history.jsonl").unlink()
-        (folder / "history.jsonl").symlink_to(tmp_path / "victim")
-        (folder / ".best.part").symlink_to(tmp_path)
-        (folder / ".best.before").symlink_to(tmp_path)
-        with pytest.raises(InputError, match=r"history\.jsonl: is a link"):
-            run.add_history({"step": 3})
-        (folder / "history.jsonl").unlink()
-        save(run, 3)
-    assert (tmp_path / "victim").read_text(encoding="utf-8") == "precious"
-    assert resumed_step(folder) == 3
-
-
-def test_an_output_folder_that_is_a_link_to_nothing(tmp_path: Path) -> None:
-    (tmp_path / "run").symlink_to("nowhere")
-    with pytest.raises(InputError, match=r"run: is a link to nothing"):
-        RunFolder(tmp_path / "run")
-
-
-@pytest.mark.parametrize("target", ["nowhere", "args.json", "/dev/zero"])
-def test_a_best_model_that_is_a_link_to_no_folder(folder: Path, target: str) -> None:
-    shutil.rmtree(folder / "best")
-    (folder / "best").symlink_to(target)
-    with pytest.raises(InputError, match=r"best: is (a link to what is no folder|no folder)|holds 'best'"):
-        RunFolder(folder, resume=True)
-
-
-@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), Path.mkdir])
-@pytest.mark.parametrize("name", ["last/manifest.json", "last/state.json", "best/manifest.json", "args.json"])
-def test_what_is_no_plain_file_is_refused_at_once(
-    folder: Path, name: str, make: Callable[[Path], object]
-) -> None:
-    (folder / "previous" / "manifest.json").unlink()
-    (folder / name).unlink()
-    make(folder / name)
-    with (
-        pytest.raises(InputError, match=re.escape(name)),
-        RunFolder(folder, resume=True) as run,
-    ):
-        run.check_args({}, [])
-
-
 def test_no_name_in_the_log_is_a_command_of_the_terminal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -390,14 +238,6 @@ def test_no_name_in_the_log_is_a_command_of_the_terminal(
     log = (tmp_path / "run" / "train.log").read_text(encoding="utf-8")
     for text in (log, capsys.readouterr().err):
         assert "label \\x1b[2J\\u202e of two\nlines, é\n" in text
-
-
-def test_a_best_model_that_is_a_link_into_the_run_is_refused(folder: Path) -> None:
-    """The next save would replace what it leads to, and the best model with it."""
-    shutil.rmtree(folder / "best")
-    (folder / "best").symlink_to("last")
-    with pytest.raises(InputError, match="best: is a link into the run's own folder"):
-        RunFolder(folder, resume=True)
 
 
 def test_a_run_of_an_older_version_has_no_amp_dtype_and_no_head_seed(tmp_path: Path) -> None:
