@@ -60,17 +60,21 @@ def without(folder: Path, *keys: str) -> Path:
 # --- what stands for a file ------------------------------------------------------------------------
 
 
-def error_of(function: Callable[[], Any]) -> str:
-    """The one line that an InputError says."""
+def input_error(function: Callable[[], Any]) -> InputError:
+    """The InputError that it ends with, of one line."""
     with pytest.raises(InputError) as caught:
         function()
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+def error_of(function: Callable[[], Any]) -> str:
+    """What that says."""
+    return str(input_error(function))
 
 
 def check_error(function: Callable[[], Any], path: object, *words: str) -> None:
-    """An InputError that names this file, folder or address, in one line that holds these words."""
-    message = error_of(function)
-    assert message.startswith(f"{path}: ")
-    assert [word for word in words if word not in message] == []
+    """An InputError of this file, folder or address, whose message holds these words."""
+    error = input_error(function)
+    assert str(error.path) == str(path)
+    assert [word for word in words if word not in error.message] == []

@@ -265,8 +265,7 @@ def test_no_redirect_leads_from_an_encrypted_connection_to_an_open_one(
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/x", "data:text/plain,x", "no/url"])
 def test_only_the_web_is_asked(tmp_path: Path, url: str) -> None:
-    message = error_of(lambda: fetch(Source(url), tmp_path / "x", pause=0))
-    assert message.startswith(f"{url}: cannot be fetched: unknown url type")
+    check_error(lambda: fetch(Source(url), tmp_path / "x", pause=0), url, "unknown url type")
     assert names_in(tmp_path) == []
 
 

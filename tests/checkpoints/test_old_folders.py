@@ -12,7 +12,16 @@ from checkpoints.conversion import convert
 from checkpoints.folder import read_config
 from checkpoints.network import load_classifier
 from checkpoints.weight_files import INDEX, WEIGHT_FILES
-from tests.checkpoints.golden_folders import GOLDEN, Edited, error_of, read, theirs_of, without, write_edited
+from tests.checkpoints.golden_folders import (
+    GOLDEN,
+    Edited,
+    check_error,
+    error_of,
+    read,
+    theirs_of,
+    without,
+    write_edited,
+)
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"ab" * 32 + b"\nsize 440449768\n"
 PAGE = b"<!DOCTYPE html>\n<html><head><title>model.safetensors</title>"
@@ -39,8 +48,9 @@ def test_a_shard_that_is_a_pointer(edited: Edited) -> None:
     names = list(theirs_of(GOLDEN / "bert"))
     table = {name: f"model-0000{1 + (name == names[-1])}-of-00002.safetensors" for name in names}
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": table}), encoding="utf-8")
-    message = error_of(lambda: read_config(folder))
-    assert message.startswith(f"{folder / 'model-00002-of-00002.safetensors'}: is a Git LFS pointer")
+    check_error(
+        lambda: read_config(folder), folder / "model-00002-of-00002.safetensors", "is a Git LFS pointer"
+    )
 
 
 @pytest.mark.parametrize(
@@ -63,9 +73,12 @@ def test_weights_of_other_formats_are_named(tmp_path: Path, name: str, fragment:
     shutil.copy(GOLDEN / "bert" / "config.json", tmp_path)
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_bytes(b"\0")
-    message = error_of(lambda: read(tmp_path, read_config(tmp_path)))
-    assert message.startswith(f"{tmp_path / 'model.safetensors'}: no such file; ")
-    assert fragment in message
+    check_error(
+        lambda: read(tmp_path, read_config(tmp_path)),
+        tmp_path / "model.safetensors",
+        "no such file",
+        fragment,
+    )
 
 
 def test_the_state_of_a_training_is_not_proposed_for_weights(tmp_path: Path) -> None:
@@ -145,10 +158,10 @@ def test_settings_that_change_an_answer_are_refused_by_name(
     edited: Edited, settings: dict[str, Any], fragment: str
 ) -> None:
     folder = edited("bert", **settings)
-    message = error_of(lambda: read_config(folder))
-    assert message.startswith(f"{folder / 'config.json'}: ")
-    assert fragment in message
-    assert error_of(lambda: convert(folder, folder.parent / "new", "huggingface")) == message
+    check_error(lambda: read_config(folder), folder / "config.json", fragment)
+    check_error(
+        lambda: convert(folder, folder.parent / "new", "huggingface"), folder / "config.json", fragment
+    )
 
 
 def test_usual_settings_are_not_talked_about(edited: Edited, capsys: pytest.CaptureFixture[str]) -> None:
@@ -187,9 +200,7 @@ def test_a_head_of_another_kind_answers_nothing_and_begins_new(
     edited: Edited, settings: dict[str, Any], fragment: str
 ) -> None:
     folder = edited("bert", **settings)
-    message = error_of(lambda: load_classifier(folder))
-    assert message.startswith(f"{folder / 'config.json'}: ")
-    assert fragment in message
+    check_error(lambda: load_classifier(folder), folder / "config.json", fragment)
     assert read(folder, head="optional").new_head == ["head.projection.weight", "head.projection.bias"]
 
 
@@ -198,9 +209,10 @@ def test_a_pretrained_model_has_no_head_to_answer_with(edited: Edited, name: str
     folder = edited(
         name, lambda tensors: {k: v for k, v in tensors.items() if not k.startswith("classifier.")}
     )
-    message = error_of(lambda: load_classifier(folder))
-    assert message.startswith(
-        f"{folder}: is a pre-trained model, without a head to answer with; fine-tune it first"
+    check_error(
+        lambda: load_classifier(folder),
+        folder,
+        "fine-tune it first",
     )
 
 
@@ -211,21 +223,28 @@ def test_a_pretrained_model_has_no_head_to_answer_with(edited: Edited, name: str
 def test_a_folder_of_model_folders_names_them(tmp_path: Path, inner: str) -> None:
     (tmp_path / inner).mkdir(parents=True)
     write_edited(tmp_path / inner, "bert")
-    message = error_of(lambda: read_config(tmp_path))
-    assert message.startswith(f"{tmp_path / 'config.json'}: no such file; name a model folder in it: ")
-    assert str(tmp_path / inner) in message
+    check_error(
+        lambda: read_config(tmp_path),
+        tmp_path / "config.json",
+        "no such file",
+        str(tmp_path / inner),
+    )
 
 
 def test_a_checkpoint_of_tensorflow(tmp_path: Path) -> None:
     (tmp_path / "model.ckpt-1000000.index").write_bytes(b"\0")
-    message = error_of(lambda: read_config(tmp_path))
-    assert message.startswith(f"{tmp_path / 'config.json'}: no such file; ")
-    assert "model.ckpt-1000000.index is TensorFlow's: convert it to PyTorch" in message
+    check_error(
+        lambda: read_config(tmp_path),
+        tmp_path / "config.json",
+        "no such file",
+        "model.ckpt-1000000.index",
+        "convert it to PyTorch",
+    )
 
 
 def test_a_file_is_no_folder(edited: Edited) -> None:
     path = edited("bert") / "model.safetensors"
-    assert error_of(lambda: read_config(path)).startswith(f"{path}: is a file; name the folder that holds it")
+    check_error(lambda: read_config(path), path, "is a file")
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "pytorch_model.bin"])
@@ -233,5 +252,8 @@ def test_links_that_lead_nowhere(edited: Edited, name: str) -> None:
     folder = edited("bert")
     (folder / ("model.safetensors" if name == "pytorch_model.bin" else name)).unlink()
     (folder / name).symlink_to(".git/annex/objects/x")
-    message = error_of(lambda: read(folder, read_config(folder)))
-    assert message.startswith(f"{folder / name}: is a link to .git/annex/objects/x, which is not there")
+    check_error(
+        lambda: read(folder, read_config(folder)),
+        folder / name,
+        ".git/annex/objects/x",
+    )

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,17 @@ compiled = pytest.mark.skipif(kernels.library() is None, reason="no compiler her
 as_root = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="gives files away")
 
 
+build, built = compiling._compiled, dict[object, bytes]()
+
+
+def build_once(compiler: Any, flags: list[str], *where: Path) -> bytes:
+    """What the compiler makes of the same flags it makes in the first test alone."""
+    key = (compiler, *flags)
+    if key not in built:
+        built[key] = build(compiler, flags, *where)
+    return built[key]
+
+
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache that is not there yet, no note yet, and a build that takes a moment only."""
@@ -26,6 +38,7 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CONVBERT_KERNELS_CFLAGS", "-O0")
     for name in ("CONVBERT_KERNELS", "CONVBERT_KERNELS_MARCH"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(compiling, "_compiled", build_once)
     messages.note_once.cache_clear()
     return tmp_path / "cache"
 
