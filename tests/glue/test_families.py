@@ -35,6 +35,7 @@ FAMILIES = {
     "deberta-v2": ("deberta_v3", "deberta_spm"),
     "modernbert": ("modernbert", "modernbert"),
 }
+ROWS = 40  # of each file
 NEW = ("roberta", "distilbert", "deberta-v2", "modernbert")  # the others have tests of each part
 
 
@@ -59,21 +60,34 @@ def write_folder(folder: Path, sample: Path, model_type: str) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def data(sample_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample's RTE, of each file the first rows."""
+    folder = tmp_path_factory.mktemp("few")
+    (folder / "RTE").mkdir()
+    for path in (sample_dir / "RTE").iterdir():
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        (folder / "RTE" / path.name).write_text("".join(lines[: 1 + ROWS]), encoding="utf-8")
+    return folder
+
+
 @pytest.fixture(scope="module", params=NEW)
-def model(request: pytest.FixtureRequest, sample_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model(
+    request: pytest.FixtureRequest, sample_dir: Path, data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A small model of the family with weights, as a run writes it."""
     folder = tmp_path_factory.mktemp(request.param)
     write_folder(folder / "random", sample_dir, request.param)
-    fine_tune(sample_dir, folder / "random", folder / "run", "--from_scratch", "--max_steps", 1)
+    fine_tune(data, folder / "random", folder / "run", "--from_scratch", "--max_steps", 1)
     return folder / "run" / "best"
 
 
 def test_a_resumed_run_with_all_options_is_the_uninterrupted_one(
-    sample_dir: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """R-Drop, FGM, the moving average, renewed layers and layer-wise decay."""
-    flags = [*FLAGS, "--layer_lr_decay", 0.8, "--max_steps", 4, "--save_steps", 2]
-    fine_tune(sample_dir, model, tmp_path / "straight", *flags)
+    flags = [*FLAGS, "--layer_lr_decay", 0.8, "--max_steps", 4, "--save_steps", 2, "--batch_size", 8]
+    fine_tune(data, model, tmp_path / "straight", *flags)
     step = trainer.Trainer.step
 
     def cut_in_step_four(self: Any, batches: Any) -> int:
@@ -84,16 +98,14 @@ def test_a_resumed_run_with_all_options_is_the_uninterrupted_one(
     with monkeypatch.context() as patch:
         patch.setattr(trainer.Trainer, "step", cut_in_step_four)
         with pytest.raises(KeyboardInterrupt):
-            fine_tune(sample_dir, model, tmp_path / "cut", *flags)
-    fine_tune(sample_dir, model, tmp_path / "cut", *flags, "--resume")
+            fine_tune(data, model, tmp_path / "cut", *flags)
+    fine_tune(data, model, tmp_path / "cut", *flags, "--resume")
     for name in ("best/model.safetensors", "last/optimizer.safetensors", "history.jsonl", "scores.json"):
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "straight" / name).read_bytes(), name
 
 
-def test_a_trained_folder_predicts_with_its_own_tokenizer(
-    sample_dir: Path, model: Path, tmp_path: Path
-) -> None:
-    argv = ["--task_name", "rte", "--ckpt_path", str(model), "--data_dir", str(sample_dir)]
+def test_a_trained_folder_predicts_with_its_own_tokenizer(data: Path, model: Path, tmp_path: Path) -> None:
+    argv = ["--task_name", "rte", "--ckpt_path", str(model), "--data_dir", str(data)]
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnx")
     for engine in ("dynamic", "onnx"):
