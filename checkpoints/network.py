@@ -1,5 +1,6 @@
 """A model folder ↔ a network of ours in Paddle."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,16 @@ def fill(model: paddle.nn.Layer, state: StateDict, prefix: str = "") -> None:
 def arrays_of(model: paddle.nn.Layer, prefix: str = "") -> dict[str, np.ndarray]:
     """Name → array of every parameter."""
     return {prefix + name: parameter.numpy() for name, parameter in model.named_parameters()}
+
+
+def mean_weights(networks: Iterable[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Name → mean of a parameter of several networks, added in float64: the mean of equal ones is exact."""
+    sums: dict[str, np.ndarray] = {}
+    count = 0
+    for arrays in networks:
+        sums = {name: array.astype(np.float64) + sums.get(name, 0.0) for name, array in arrays.items()}
+        count += 1
+    return {name: (total / count).astype(np.float32) for name, total in sums.items()}
 
 
 def load_weights(model: paddle.nn.Layer, checkpoint: Checkpoint, prefix: str = "") -> None:

@@ -38,6 +38,9 @@ class GlueTrainingConfig(FineTuningConfig):
         0, "seed of a new head's first weights; runs that share it can be averaged; 0: by --seed",
         low=0, high=2**32 - 1,
     )  # fmt: skip
+    mean_of_saves: int = field(
+        0, "write the mean of the weights of so many last saves to mean/, for lab.ensemble; 0: none", low=0
+    )
     both_orders: bool = field(False, "train on every pair in both orders")
     scale_targets: bool = field(False, "a regression's targets on [0, 1] instead of the task's range")
     classifier_head: str = field(

@@ -7,12 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from checkpoints.folder import write_model
+import numpy as np
+
+from checkpoints.folder import check_manifest, write_model
 from checkpoints.labels import label_names
-from checkpoints.network import arrays_of
+from checkpoints.network import arrays_of, mean_weights
 from checkpoints.tokenizer import tokenizer_of
 from common.flags import set_workers
 from common.provenance import recorded_digest
+from encoders import distributed
 from encoders.batching import Batch, Features
 from encoders.config import EncoderConfig
 from encoders.encoder import depth_rules
@@ -35,8 +38,9 @@ from training.regularization.r_drop import doubled, symmetric_kl
 from training.resolution import resolve_flags
 from training.run import FineTuningTask, run_training
 from training.run_folder import RunFolder
+from training.run_log import LOG
 from training.run_result import RunResult
-from training.run_state import PREDICTIONS
+from training.run_state import MEAN, PREDICTIONS
 from training.trainer import TrainingJob
 
 
@@ -140,9 +144,10 @@ class SentenceTask(FineTuningTask):
         return self.job(
             with_targets(self.task, self.train, self.encoder),
             make_loss(self.model, training),
-            lambda folder: write_model(folder, self.encoder, arrays_of(self.model), self.tokenizer),
+            self._write_model,
             depth_rules(self.encoder),
             metric_for_best=self.task.main,
+            kept_saves=training.mean_of_saves,
             card=card_facts(self.task, self.dev),
         )
 
@@ -156,6 +161,23 @@ class SentenceTask(FineTuningTask):
     def write_answers(self, answers: list[SplitPredictions], run: RunFolder) -> None:
         digest = recorded_digest(run.path / "best")
         write_predictions(run.path / PREDICTIONS / "dev", [part.made_by(digest) for part in answers])
+
+    def finish(self, run: RunFolder) -> None:
+        super().finish(run)
+        if distributed.is_first() and (saves := run.kept_saves()):
+            mean = mean_weights(self._arrays_in(save) for save in saves)
+            for name, parameter in self.model.named_parameters():
+                parameter.set_value(mean[name])
+            run.save_mean(self._write_model)
+            LOG.info(f"the mean of the saves of steps {', '.join(save.name for save in saves)} is in {MEAN}/")
+
+    def _arrays_in(self, save: Path) -> dict[str, np.ndarray]:
+        check_manifest(save)
+        self.load_weights(save)
+        return arrays_of(self.model)
+
+    def _write_model(self, folder: Path) -> None:
+        write_model(folder, self.encoder, arrays_of(self.model), self.tokenizer)
 
     def more_args(self) -> dict[str, Any]:
         return {**super().more_args(), **({"own_task": record_of(self.task)} if self.task.is_own else {})}

@@ -31,7 +31,8 @@ def make_parser() -> CommandParser:
         "--methods", nargs="+", choices=(*METHODS, *NETWORK_METHODS), default=METHODS, metavar="METHOD",
         help="mean: of the logits; vote: of the labels; threshold: where to cut between the labels of CoLA, "
         "MRPC and QQP (default: these three are tried); soup: the mean of the weights of runs that share the "
-        "start and --head_seed; orders: both orders of the pairs of MRPC, STS-B and QQP",
+        "start and --head_seed; orders: both orders of the pairs of MRPC, STS-B and QQP; "
+        "saves: the mean of each run's last saves, of runs with --mean_of_saves",
     )  # fmt: skip
     return parser
 

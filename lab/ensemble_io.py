@@ -33,7 +33,7 @@ from lab.plan import NETWORK_METHODS
 from lab.thresholds import add_offset
 from lab.trial_store import DONE, TrialResult, predictions_folder, read_results
 from submission.manifest import run_details
-from training.run_state import ARGS
+from training.run_state import ARGS, MEAN
 
 SPLITS = ("dev", "test")
 _ROUNDING = 5e-3  # of a score computed twice, by different engines or precisions
@@ -68,7 +68,7 @@ def build_ensemble(
     logits = {kind: [stack_logits(task, part) for part in of_kind] for kind, of_kind in parts.items()}
     _check_scores(task, golds, logits["dev"], results)
     groups = [start_of(result) for result in results]
-    options = options_for(task, len(results), size, possible_methods(task, methods, groups))
+    options = options_for(task, len(results), size, possible_methods(task, methods, results))
     joiner: Any = None
     if {option.method for option in options} & set(NETWORK_METHODS):  # it imports Paddle
         joiner = dispatch(
@@ -96,12 +96,18 @@ def _join(
 ) -> tuple[str, dict[str, list[np.ndarray]]]:
     """What was chosen: the digest of what answers, and its logits of each ``dev`` and each ``test`` file."""
     members, method = list(choice.members), choice.option.method
-    digest = combined_digest(method, [recorded_digest(results[number].folder / "best") for number in members])
+    digests = [recorded_digest(_answering(results[number], choice)) for number in members]
+    digest = combined_digest("mean" if method == "saves" else method, digests)
     if method not in NETWORK_METHODS or (method == "soup" and len(members) == 1):
         return digest, {kind: [combine(each[members], method) for each in logits[kind]] for kind in SPLITS}
     if method == "soup":
         digest = joiner.write_soup(members, results[0].folder.parent / f"soup-{short(digest)}")
     return digest, {kind: joiner.logits(method, members, kind) for kind in SPLITS}
+
+
+def _answering(result: TrialResult, choice: Choice) -> Path:
+    """The model folder of a run that answers."""
+    return result.folder / (MEAN if choice.option.method == "saves" else "best")
 
 
 def start_of(result: TrialResult) -> Hashable:
@@ -112,12 +118,17 @@ def start_of(result: TrialResult) -> Hashable:
     return result.model, recipe.get("classifier_head"), head, renewed, is_new, seed
 
 
-def possible_methods(task: Task, methods: Sequence[str], groups: Sequence[Hashable]) -> list[str]:
-    """The methods but a soup where no two runs can be averaged, which is noted."""
-    if "soup" not in methods or len(set(groups)) < len(groups):
-        return list(methods)
-    say(f"note: {task.name}: no soup, as no two runs share the start and --head_seed")
-    return [method for method in methods if method != "soup"]
+def possible_methods(task: Task, methods: Sequence[str], results: Sequence[TrialResult]) -> list[str]:
+    """The methods but those that the runs do not allow, which is noted."""
+    starts, impossible = [start_of(result) for result in results], {}
+    if len(set(starts)) == len(starts):
+        impossible["soup"] = "no soup, as no two runs share the start and --head_seed"
+    if not all((result.folder / MEAN).is_dir() for result in results):
+        impossible["saves"] = "no mean of saves, as a run was made without --mean_of_saves"
+    for method in methods:
+        if method in impossible:
+            say(f"note: {task.name}: {impossible[method]}")
+    return [method for method in methods if method not in impossible]
 
 
 def combined_digest(method: str, digests: Sequence[str]) -> str:
@@ -176,14 +187,15 @@ def describe_ensemble(ensemble: Ensemble, runs: Path) -> dict[str, Any]:
     for member in ensemble.members:
         assert member.scores is not None
         details = run_details(runs, member.folder, member.scores)
-        members.append({**details, "checkpoint_digest": recorded_digest(member.folder / "best")})
+        members.append({**details, "checkpoint_digest": recorded_digest(_answering(member, choice))})
     scores: dict[str, Any] = {"dev": choice.dev, "expected": choice.expected}
     if choice.option.threshold:
         scores |= {"threshold": choice.offset, "gain_over_one_run": choice.gain}
     method: dict[str, Any] = {"method": choice.option.method, "gain_over_one_run": choice.gain}
-    if choice.option.method == "orders":
+    if choice.option.method in ("orders", "saves"):
+        key = "both_orders" if method["method"] == "orders" else "mean_of_saves"
         method["method"] = "mean"
-        scores |= {"both_orders": True, "gain_over_one_run": choice.gain}
+        scores |= {key: True, "gain_over_one_run": choice.gain}
     if len(members) == 1:
         return {**members[0], **scores}
     return {"ensemble": method, "members": members, **scores, "checkpoint_digest": ensemble.digest}

@@ -33,8 +33,9 @@ _FOLDS, _REPEATS, _SEED = 5, 2, 42
 class Option:
     """The ``size`` best runs, joined by a method; their threshold learned, or not.
 
-    ``mean`` of the logits, ``vote``, ``orders``: the mean, each run reading pairs in both orders; ``soup``:
-    one network of the mean weights of those among them that do not lower its score.
+    ``mean`` of the logits, ``vote``, ``orders``: the mean, each run reading pairs in both orders; ``saves``:
+    the mean, each run with the mean weights of its last saves; ``soup``: one network of the mean weights of
+    those among them that do not lower its score.
     """
 
     size: int
@@ -77,6 +78,8 @@ def options_for(task: Task, runs: int, size: int, methods: Sequence[str]) -> lis
         options += [replace(option, threshold=True) for option in options if option.method == "mean"]
     if "orders" in methods and task.is_symmetric:
         options += [Option(number, "orders") for number in range(1, min(size, runs) + 1)]
+    if "saves" in methods:
+        options += [Option(number, "saves") for number in range(1, min(size, runs) + 1)]
     if "soup" in methods and runs > 1 and size > 1:
         options.append(Option(min(size, runs), "soup"))
     return options
@@ -109,7 +112,7 @@ class EnsembleSelector:
         task: The task.
         golds: Of each dev file (N,) label ids in the table's order, or numbers.
         logits: Of each dev file (runs, N, L), columns in the table's order of labels.
-        network_logits: For ``orders`` and ``soup``, method and runs → of each dev file (N, L).
+        network_logits: For ``orders``, ``saves`` and ``soup``, method and runs → of each dev file (N, L).
         groups: Of each run what it began with; runs of one group can be averaged.
     """
 

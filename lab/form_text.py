@@ -41,6 +41,7 @@ def _how(entry: Mapping[str, Any], members: list[Mapping[str, Any]]) -> str:
     seeds = ", ".join(str(member["seed"]) for member in members)
     threshold = ", with a threshold learned on the dev rows" if "threshold" in entry else ""
     threshold += ", each pair read in both orders" if "both_orders" in entry else ""
+    threshold += ", of each the mean of its last saves" if "mean_of_saves" in entry else ""
     if len(members) == 1:
         return f"one network (seed {seeds}){threshold}"
     if _is_soup(entry):

@@ -1,4 +1,4 @@
-"""Ways to join runs that need their networks: a soup of their weights, and both orders of a pair.
+"""Ways to join runs that need networks: soups of weights, means of saves, and both orders of a pair.
 
 A soup is one network, whose weights are the mean of those of several runs (Wortsman et al. 2022, Model soups,
 arXiv:2203.05482). Runs can be averaged if they began with the same network, head and all. Paraphrases and
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from checkpoints.folder import save_checkpoint
-from checkpoints.network import arrays_of
+from checkpoints.network import arrays_of, mean_weights
 from common.provenance import recorded_digest
 from encoders.heads import SentenceClassifier
 from glue.features import SplitFeatures
@@ -20,6 +20,7 @@ from glue.scoring import load_splits, predict, predict_splits
 from glue.task_model import TaskModel
 from glue.tasks import Task
 from lab.ensemble_selection import combine, stack_logits
+from training.run_state import MEAN
 
 _BATCH_SIZE = 64
 
@@ -38,7 +39,8 @@ class ModelJoiner:
         """What runs, by number, say together of each ``dev`` or ``test`` file.
 
         Args:
-            method: ``soup``, or ``orders``: the mean of the runs' logits, each run's of both orders.
+            method: ``soup``; or the mean of the runs' logits, of ``orders``: each run's of both orders; of
+                ``saves``: those of the mean of its last saves.
             members: The numbers of the runs.
             kind: Of the files.
 
@@ -47,7 +49,7 @@ class ModelJoiner:
         """
         key = method, tuple(sorted(members)), kind
         if key not in self._answers:
-            if method == "orders" and len(members) > 1:
+            if method != "soup" and len(members) > 1:
                 parts = [self.logits(method, [member], kind) for member in members]
                 self._answers[key] = [combine(np.stack(part), "mean") for part in zip(*parts, strict=True)]
             else:
@@ -72,14 +74,18 @@ class ModelJoiner:
                 for split in self._files(model, kind)
             ]
         else:
-            model = self._open(members[0])
-            parts = predict_splits(model, self._files(model, kind), engine="dynamic", both_orders=True)
+            folder = self.folders[members[0]] / (MEAN if method == "saves" else "best")
+            model = TaskModel(folder, self.task, None)
+            files = self._files(model, kind)
+            parts = predict_splits(model, files, engine="dynamic", both_orders=method == "orders")
         return [stack_logits(self.task, [part])[0] for part in parts]
 
     def _soup(self, members: Sequence[int]) -> tuple[TaskModel, SentenceClassifier]:
         folders = [self.folders[member] / "best" for member in sorted(members)]
         model = TaskModel(folders[0], self.task, None)
-        mean = mean_weights([self._network(TaskModel(folder, self.task, None)) for folder in folders])
+        mean = mean_weights(
+            arrays_of(self._network(TaskModel(folder, self.task, None))) for folder in folders
+        )
         network = self._network(model)
         for name, parameter in network.named_parameters():
             parameter.set_value(mean[name])
@@ -90,21 +96,9 @@ class ModelJoiner:
         assert isinstance(network, SentenceClassifier)
         return network
 
-    def _open(self, member: int) -> TaskModel:
-        return TaskModel(self.folders[member] / "best", self.task, None)
-
     def _files(self, model: TaskModel, kind: str) -> list[SplitFeatures]:
         """A task's files; runs of one task may have other tokenizers and lengths."""
         key = f"{kind} {model.tokenizer.digest} {model.config.max_seq_length}"
         if key not in self._splits:
             self._splits[key] = load_splits(model, kind, self.data_dir)
         return self._splits[key]
-
-
-def mean_weights(networks: Sequence[SentenceClassifier]) -> dict[str, np.ndarray]:
-    """Name → mean of a parameter of several networks, added in float64: the mean of equal ones is exact."""
-    arrays = [arrays_of(network) for network in networks]
-    return {
-        name: np.stack([each[name] for each in arrays]).mean(axis=0, dtype=np.float64).astype(np.float32)
-        for name in arrays[0]
-    }

@@ -9,7 +9,7 @@ from typing import Any
 from common.errors import InputError
 
 METHODS = ("mean", "vote", "threshold")  # by what the runs predicted: tried by default
-NETWORK_METHODS = ("soup", "orders")  # by predicting again: tried where they are named
+NETWORK_METHODS = ("soup", "orders", "saves")  # by predicting again: tried where they are named
 ENSEMBLE_SIZE = 5  # the most runs that are joined where nothing else says
 _MAX_NAME = 200  # bytes; file systems take 255, and a record's name is longer
 _SHORT = {"learning_rate": "lr", "batch_size": "batch", "num_train_epochs": "epochs"}

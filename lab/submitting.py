@@ -121,7 +121,7 @@ def _ensemble(task: Task, results: Sequence[TrialResult], sweep: Sweep, plan: Pl
             raise InputError(message, path=trial.folder(resolver.runs) / "args.json")
     ensemble = build_ensemble(task, results, resolver.data_dir, plan.ensemble_size, plan.methods)
     details = {**describe_ensemble(ensemble, resolver.runs), "runs": len(results)}
-    if len(ensemble.members) == 1 and "both_orders" not in details:
+    if len(ensemble.members) == 1 and not {"both_orders", "mean_of_saves"} & set(details):
         details["not_joined"] = (
             "train more seeds" if len(results) == 1 else
             "the plan's ensemble has size 1" if plan.ensemble_size == 1 else
@@ -162,6 +162,7 @@ def _origin(details: Mapping[str, Any]) -> str:
     """Where a task's answers come from, for people."""
     threshold = " with a threshold" if "threshold" in details else ""
     threshold += " in both orders" if "both_orders" in details else ""
+    threshold += " with the mean of the last saves" if "mean_of_saves" in details else ""
     if "members" in details:
         members = [member["run"] for member in details["members"]]
         return f"{details['ensemble']['method']} of {len(members)}{threshold}: {', '.join(members)}"

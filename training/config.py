@@ -102,7 +102,7 @@ class FineTuningConfig(TrainingConfig):
 
 
 # Settings that runs of an older version do not record → what these runs did.
-_ADDED_SETTINGS = {"amp_dtype": "auto", "head_seed": 0}
+_ADDED_SETTINGS = {"amp_dtype": "auto", "head_seed": 0, "mean_of_saves": 0}
 ConfigType = TypeVar("ConfigType", bound=TrainingConfig)
 
 

@@ -40,6 +40,7 @@ from training.run_state import (
     LAST,
     LOCK,
     MAX_HISTORY_BYTES,
+    MEAN,
     PREDICTIONS,
     PREVIOUS,
     SCORES,
@@ -58,7 +59,8 @@ _HISTORY = "history.jsonl"
 _APPENDED = (LOG_FILE, _HISTORY)
 _FILES = (ARGS, *_APPENDED, SCORES, LOCK, FINISHED)
 _CURVES = ("visualdl", "tensorboard", "wandb")
-_FOLDERS = ("best", LAST, PREVIOUS, *_CURVES, PREDICTIONS)
+_KEPT = "kept"  # the last saves, whose mean is made when all steps are taken
+_FOLDERS = ("best", LAST, PREVIOUS, MEAN, _KEPT, *_CURVES, PREDICTIONS)
 _BEGIN_ANEW = "this run cannot be resumed: --overwrite_output_dir begins anew"
 
 
@@ -89,7 +91,7 @@ def _refuse_what_is_no_run(path: Path, extra_files: Sequence[str]) -> None:
     if folders and not (path / ARGS).is_file():
         message = f"holds {folders[0]!r} but no args.json, so it is no run's; take another --output_dir"
         raise InputError(message, path=path)
-    hidden = (f"{LOCK}.", ".best.", ".last.", *(f".{name}." for name in _FILES))
+    hidden = (f"{LOCK}.", ".best.", ".last.", f".{MEAN}.", *(f".{name}." for name in _FILES))
     for entry in entries:
         known = entry.name in (_FOLDERS if entry.is_dir() else (*_FILES, *extra_files))
         if not known and not entry.name.startswith(hidden):
@@ -239,6 +241,23 @@ class RunFolder:
                 file.write(safetensors.numpy.save(moments))
             write_json(folder / STATE, state)
 
+    def keep_save(self, write_model: WriteModel, step: int, count: int) -> None:
+        """Keep the model of a step beside those of the saves before it, ``count`` in all."""
+        with atomic_folder(self.path / _KEPT / str(step)) as folder:
+            write_model(folder)
+        for old in self.kept_saves()[:-count]:
+            shutil.rmtree(old)
+
+    def kept_saves(self) -> list[Path]:
+        """The model folders that ``keep_save`` kept, by step."""
+        return sorted((self.path / _KEPT).glob("[0-9]*"), key=lambda folder: int(folder.name))
+
+    def save_mean(self, write_model: WriteModel) -> None:
+        """Write the mean of the kept saves, which then are removed."""
+        with atomic_folder(self.path / MEAN) as folder:
+            write_model(folder)
+        shutil.rmtree(self.path / _KEPT)
+
     @property
     def source(self) -> Path:
         """The model folder to go on from; only where ``resumes`` is true."""
@@ -281,7 +300,8 @@ class ReadOnlyRunFolder(RunFolder):
 
     def _write_nothing(self, *_: Any, **__: Any) -> None: ...
 
-    close = write_args = add_history = cut_history = write_scores = save_best = save_last = _write_nothing
+    close = write_args = add_history = cut_history = write_scores = _write_nothing
+    save_best = save_last = keep_save = save_mean = _write_nothing
 
 
 def open_run(

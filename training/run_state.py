@@ -23,7 +23,7 @@ from common.json_files import parse_json, read_json_object
 from common.plain_files import read_plain
 
 ARGS, SCORES, STATE, FINISHED, LOCK = "args.json", "scores.json", "state.json", ".finished", ".lock"
-LAST, PREVIOUS, PREDICTIONS = "last", "previous", "predictions"
+LAST, PREVIOUS, MEAN, PREDICTIONS = "last", "previous", "mean", "predictions"
 _MAX_STEPS = 10**12
 MAX_HISTORY_BYTES = 1 << 28  # a line takes some 200
 _SAVES = (LAST, PREVIOUS)  # the latest first

@@ -60,6 +60,7 @@ class TrainingJob:
     row_unit: str = "rows"  # what a row is called in the log
     # Writes the files of ``best/``, where that is another thing than ``write_model``
     write_best: WriteModel | None = None
+    kept_saves: int = 0  # how many of the last saves are kept till the end; 0: none
     card: CardFacts | None = None  # what a model card in ``best/`` says of the task; None: there is none
 
 
@@ -235,6 +236,8 @@ class Trainer:
             "loss_scale": self.take_step.loss_scale(),
         }
         arrays = {**optimizer_arrays(self.job.model, self.take_step.optimizer), **raw_weights}
+        if self.job.kept_saves:
+            self.run.keep_save(self.job.write_model, self.state.step, self.job.kept_saves)
         self.run.save_last(self.job.write_model, state, arrays)
         self._write_scores()
 

@@ -27,6 +27,7 @@ from training import trainer
 from training.flags import parse_flags
 from training.regularization.fgm import FGM
 from training.resolution import resolve_flags
+from training.run_folder import RunFolder
 from training.trainer import TrainingJob
 
 OPTIONS = {"r_drop": 0.5, "fgm": 0.4, "ema": 0.8, "reinit_layers": 1}
@@ -224,3 +225,35 @@ def test_a_rows_perturbation_does_not_depend_on_its_batch(model: Path) -> None:
     parts, of_parts = losses([0], [1, 2])
     assert whole == pytest.approx(parts, rel=1e-5)
     np.testing.assert_allclose(gradient, of_parts, atol=1e-5 * abs(gradient).max())
+
+
+def test_the_mean_of_the_last_saves(sample_dir: Path, model: Path, tmp_path: Path) -> None:
+    """Of steps 4 and 6, by hand from runs that stop there; also of a run that was stopped and resumed."""
+    rate = ["--scheduler_type", "linear", "--save_steps", 2, "--seed", 3]
+    run, begun = tmp_path / "run", tmp_path / "begun"
+    fine_tune(sample_dir, model, run, *rate, "--mean_of_saves", 2)
+    assert not (run / "kept").exists()
+    mean = safetensors.numpy.load_file(run / "mean" / "model.safetensors")
+    with pytest.MonkeyPatch.context() as patch:
+        saves: dict[int, dict[str, np.ndarray]] = {}
+        keep = RunFolder.keep_save
+
+        def stop(self: RunFolder, write_model: Any, step: int, count: int) -> None:
+            keep(self, write_model, step, count)
+            saves[step] = safetensors.numpy.load_file(self.path / "kept" / str(step) / "model.safetensors")
+            if step == 4:
+                raise KeyboardInterrupt
+
+        patch.setattr(RunFolder, "keep_save", stop)
+        with pytest.raises(KeyboardInterrupt):
+            fine_tune(sample_dir, model, begun, *rate, "--mean_of_saves", 2)
+        patch.setattr(RunFolder, "keep_save", keep)
+        assert sorted(saves) == [2, 4]
+    run_glue.main(["--resume", "--output_dir", str(begun)])  # from step 2, as 4 was not saved whole
+    last = safetensors.numpy.load_file(run / "last" / "model.safetensors")
+    for name, array in mean.items():
+        expected = ((saves[4][name].astype(np.float64) + last[name]) / 2).astype(np.float32)
+        np.testing.assert_array_equal(array, expected)
+    for name in ("model.safetensors", "config.json"):
+        assert (begun / "mean" / name).read_bytes() == (run / "mean" / name).read_bytes()
+    run_eval.main(["--task_name", "rte", "--ckpt_path", str(run / "mean"), "--data_dir", str(sample_dir)])

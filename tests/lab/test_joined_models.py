@@ -128,14 +128,23 @@ def test_only_what_began_alike_can_be_averaged(tmp_path: Path, capsys: pytest.Ca
         assert start(f"d{number}") != start(f"e{number}", **changes)
     assert start("f", new=True) != start("g", new=True, seed=2)
     assert start("h", reinit_layers=1) != start("i", reinit_layers=1, seed=2)
-    assert possible_methods(RTE, ["mean", "soup"], [1, 2, 1]) == ["mean", "soup"]
-    assert possible_methods(RTE, ["mean", "soup"], [1, 2, 3]) == ["mean"]
-    assert "note: rte: no soup, as no two runs share the start and --head_seed" in capsys.readouterr().err
+    alike = [result(tmp_path / "j", seed=1), result(tmp_path / "k", seed=2)]
+    assert possible_methods(RTE, ["mean", "soup", "saves"], alike) == ["mean", "soup"]
+    for each in alike:
+        (each.folder / "mean").mkdir()
+    assert possible_methods(RTE, ["mean", "saves"], alike) == ["mean", "saves"]
+    other = result(tmp_path / "l", seed=2, head_seed=8)
+    assert possible_methods(RTE, ["mean", "soup"], [alike[0], other]) == ["mean"]
+    assert capsys.readouterr().err.splitlines() == [
+        "note: rte: no mean of saves, as a run was made without --mean_of_saves",
+        "note: rte: no soup, as no two runs share the start and --head_seed",
+    ]
 
 
 def test_options_are_for_tasks_that_have_them() -> None:
-    assert options_for(MRPC, 3, 2, ["orders", "soup"]) == [
-        Option(1, "mean"), Option(1, "orders"), Option(2, "orders"), Option(2, "soup"),
+    assert options_for(MRPC, 3, 2, ["orders", "soup", "saves"]) == [
+        Option(1, "mean"), Option(1, "orders"), Option(2, "orders"), Option(1, "saves"), Option(2, "saves"),
+        Option(2, "soup"),
     ]  # fmt: skip
     assert options_for(RTE, 1, 5, ["orders", "soup"]) == [Option(1, "mean")]
 
@@ -178,7 +187,7 @@ def test_soups_and_orders_of_noise_are_expected_to_gain_nothing() -> None:
         selector = EnsembleSelector(
             MRPC, [gold], [labelled(draw, gold, [0.5] * 8)], network_logits, ["same"] * 8
         )
-        choice = selector.choose(options_for(MRPC, 8, 5, ["mean", "vote", "soup", "orders"]))
+        choice = selector.choose(options_for(MRPC, 8, 5, ["mean", "vote", "soup", "orders", "saves"]))
         flattering.append(choice.dev["accuracy"])
         gains.append(choice.gain)
     assert np.mean(flattering) > 0.54
@@ -188,7 +197,7 @@ def test_soups_and_orders_of_noise_are_expected_to_gain_nothing() -> None:
 PLAN = """
 checkpoints: {{tiny: {{model: {model}, from_scratch: true}}}}
 seeds: [1]
-settings: {{max_steps: 3, head_seed: 9}}
+settings: {{max_steps: 3, save_steps: 1, head_seed: 9, mean_of_saves: 2}}
 grid: {{learning_rate: [1e-2, 1.1e-2]}}
 ensemble: {{methods: [{methods}]}}
 tasks: {{mrpc: }}
@@ -196,7 +205,7 @@ tasks: {{mrpc: }}
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("method", ["soup", "orders"])
+@pytest.mark.parametrize("method", ["soup", "orders", "saves"])
 def test_from_runs_to_a_zip_that_is_predicted_again(
     method: str, sample_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -218,7 +227,12 @@ def test_from_runs_to_a_zip_that_is_predicted_again(
         *data,
     ])  # fmt: skip
     printed = capsys.readouterr().out
-    assert ("soup of 2: " if method == "soup" else "mean of 2 in both orders: ") in printed
+    how = {
+        "soup": "soup of 2: ",
+        "orders": "mean of 2 in both orders: ",
+        "saves": "mean of 2 with the mean of the last saves: ",
+    }
+    assert how[method] in printed
     assert len(details["members"]) == 2
     verify.main([str(archive), "--runs", str(folder), *data, "--json"])
     (mrpc,) = [file for file in json.loads(capsys.readouterr().out)["files"] if file["name"] == "MRPC.tsv"]

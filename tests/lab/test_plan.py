@@ -226,7 +226,8 @@ FAULTS = {
     HEAD + "tasks: {rte: }\nstop_early: yes\n":
         "plan.yaml:3: stop_early: expected median, or false, found True",
     HEAD + "tasks: {rte: }\nensemble: {methods: [max]}\n":
-        "plan.yaml:3: ensemble.methods: expected some of mean, vote, threshold, soup, orders, found a list",
+        "plan.yaml:3: ensemble.methods: expected some of mean, vote, threshold, soup, orders, saves, found a "
+        "list",
     HEAD + "tasks: {rte: }\nsearch: {trials: 2}\n":
         "plan.yaml:3: search: a search has 'trials:' and 'space:'",
     HEAD + "tasks: {rte: }\nsearch: {trials: 2, space: {learning_rate: {low: 2, high: 1}}}\n":

@@ -174,7 +174,7 @@ AT_LEAST = {
     "batch_size": 1, "learning_rate": 0, "warmup_steps": 0, "weight_decay": 0, "adam_epsilon": 1e-30,
     "max_grad_norm": 0, "gradient_accumulation_steps": 1, "num_train_epochs": 0, "max_steps": 0,
     "logging_steps": 1, "save_steps": 0, "early_stopping_patience": 0, "max_seq_length": 3,
-    "length_pool": 1, "r_drop": 0, "fgm": 0, "reinit_layers": 0,
+    "length_pool": 1, "r_drop": 0, "fgm": 0, "reinit_layers": 0, "mean_of_saves": 0,
 }  # fmt: skip
 SPANS = {
     "warmup_proportion": (0, 1), "layer_lr_decay": (0, 1), "adam_beta1": (0, 0.999999),
