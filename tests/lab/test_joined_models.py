@@ -170,10 +170,11 @@ def test_a_soup_takes_what_does_not_lower_its_score_on_the_rows_that_choose() ->
 
 
 @pytest.mark.long
-def test_soups_and_orders_of_noise_are_expected_to_gain_nothing() -> None:
+@pytest.mark.parametrize("methods", [["mean", "vote", "soup", "orders", "saves"], ["soup"]])
+def test_what_is_chosen_among_noise_is_expected_to_gain_nothing(methods: list[str]) -> None:
     """Every subset answers by chance: the best soup looks better on the rows that chose it, and is not."""
     flattering, gains = [], []
-    for seed in range(8):
+    for seed in range(40 if methods == ["soup"] else 8):
         draw = np.random.default_rng(seed)
         gold = draw.integers(0, 2, 100)
         memory: dict[object, list[np.ndarray]] = {}
@@ -185,13 +186,14 @@ def test_soups_and_orders_of_noise_are_expected_to_gain_nothing() -> None:
             return memory[key]  # noqa: B023
 
         selector = EnsembleSelector(
-            MRPC, [gold], [labelled(draw, gold, [0.5] * 8)], network_logits, ["same"] * 8
+            RTE, [gold], [labelled(draw, gold, [0.5] * 8)], network_logits, ["same"] * 8
         )
-        choice = selector.choose(options_for(MRPC, 8, 5, ["mean", "vote", "soup", "orders", "saves"]))
-        flattering.append(choice.dev["accuracy"])
+        options = options_for(RTE, 8, 5, methods)
+        choice = selector.choose(options[1:] if methods == ["soup"] else options)
+        flattering.append(choice.dev["main"])
         gains.append(choice.gain)
     assert np.mean(flattering) > 0.54
-    assert abs(np.mean(gains)) < 0.04
+    assert -0.04 < np.mean(gains) < 0.02
 
 
 PLAN = """
