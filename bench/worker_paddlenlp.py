@@ -5,10 +5,12 @@ import sys
 if not __package__:  # started by path: import from this clone
     sys.path[0] = sys.path[0].rpartition("/")[0]
 
+import json
+from pathlib import Path
+
 import numpy as np
 import paddle
 import paddlenlp
-from paddlenlp.transformers import AutoModelForSequenceClassification
 
 from bench.protocol import Answer, Clock, StoredRows, serve
 
@@ -18,7 +20,9 @@ class PaddleNLPActions:
 
     def load(self, model: str, device: str = "cpu") -> Answer:
         paddle.set_device(device)
-        self.model = AutoModelForSequenceClassification.from_pretrained(model)
+        settings = json.loads(Path(model, "config.json").read_text(encoding="utf-8"))
+        kind = getattr(paddlenlp.transformers, settings["architectures"][0])  # its Auto class knows not all
+        self.model = kind.from_pretrained(model)
         self.model.eval()
         self.optimizer = paddle.optimizer.AdamW(
             learning_rate=1e-5, parameters=self.model.parameters(), weight_decay=0.01
