@@ -1,9 +1,7 @@
 """How long a plan will take, from a few steps of each checkpoint at each task's lengths: an estimate."""
 
-import math
 import time
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 from pathlib import Path
 
 from checkpoints.folder import open_checkpoint
@@ -20,23 +18,12 @@ from glue.model import config_for, prepare
 from inference.network_engine import predict_logits
 from lab.plan import Trial
 from lab.scheduling import Sweep
-from lab.trial_config import TrialConfig
+from lab.speed import Speed, duration, estimate_seconds
 from training.batches import epoch_batches
 from training.step import TrainingStep
 
-_START_SECONDS = 6.0  # of a trial: imports, reading, tokenising, opening the model to train and to predict
 WARM_UP, TIMED = 2, 5  # steps
 _EVALUATED = 4  # batches
-
-
-@dataclass(frozen=True)
-class Speed:
-    """Rows per second in training and evaluation; rows of an epoch, in both orders, and of the dev files."""
-
-    training: float
-    evaluation: float
-    rows: int
-    dev_rows: int
 
 
 def dry_run_lines(sweep: Sweep, workers: int) -> tuple[list[str], int]:
@@ -57,7 +44,7 @@ def dry_run_lines(sweep: Sweep, workers: int) -> tuple[list[str], int]:
             if seconds is not None:
                 after = f", after the best of {trial.init_from}" if trial.init_from else ""
                 after += ", settings from earlier results" if trial.search else ""
-                line = f"about {_duration(seconds)}{after}"
+                line = f"about {duration(seconds)}{after}"
             if seconds is not None and (reason := sweep.reason_to_run(sweep.resolver.resolve(trial))):
                 line += f"; begun before: {escape_unprintable(reason)}"
         except InputError as error:
@@ -65,13 +52,13 @@ def dry_run_lines(sweep: Sweep, workers: int) -> tuple[list[str], int]:
             first = reasons.setdefault(reason, number)
             line = f"cannot be run: {reason if first == number else f'as {first}'}"
         lines.append(f"{number:>4}  {trial.name:<{width}}  {line}")
-    parallel = f", {_duration(total / workers)} with {workers} workers" if workers > 1 else ""
+    parallel = f", {duration(total / workers)} with {workers} workers" if workers > 1 else ""
     impossible = f", {failed} of them cannot be run" if failed else ""
     count = thread_count()
     lines.append(
-        f"{len(sweep.trials)} trials{impossible}: about {_duration(total)}{parallel} (an estimate: "
+        f"{len(sweep.trials)} trials{impossible}: about {duration(total)}{parallel} (an estimate: "
         f"{len(speeds)} short measurements with {count} thread{'s' if count > 1 else ''}, "
-        f"{_duration(time.monotonic() - started)})"
+        f"{duration(time.monotonic() - started)})"
     )
     return lines, failed
 
@@ -89,23 +76,6 @@ def _seconds(sweep: Sweep, trial: Trial, speeds: dict[Hashable, Speed]) -> float
     if key not in speeds:
         speeds[key] = measure(run)
     return estimate_seconds(config, speeds[key])
-
-
-def estimate_seconds(config: TrialConfig, speed: Speed) -> float:
-    """Of one trial: its start, steps, evaluations and predictions."""
-    training, test_rows = config.run.training, sum(rows for _, rows in config.splits.get("test", ()))
-    batch_rows = training.batch_size * training.gradient_accumulation_steps
-    epoch_steps = math.ceil(speed.rows / training.batch_size / training.gradient_accumulation_steps)
-    steps = training.max_steps or math.ceil(epoch_steps * training.num_train_epochs)
-    evaluations = math.ceil(steps / (training.save_steps or epoch_steps))
-    predicted = evaluations * speed.dev_rows + test_rows
-    return steps * batch_rows / speed.training + predicted / speed.evaluation + _START_SECONDS
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def measure(run: GlueRunConfig) -> Speed:

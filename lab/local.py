@@ -3,7 +3,7 @@
 import os
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from encoders.runtime import core_numbers, usable_cores
@@ -13,10 +13,13 @@ from lab.trial_store import Outcome
 
 
 class LocalRunner:
-    """Runs as many trials at a time as there are slots; its threads only wait for the processes."""
+    """Runs as many trials at a time as there are slots; its threads only wait for the processes.
 
-    def __init__(self, slots: Sequence[WorkerSlot]) -> None:
-        self.workers = len(slots)
+    reason_to_stop: asked now and then; a reason stops every trial at work.
+    """
+
+    def __init__(self, slots: Sequence[WorkerSlot], reason_to_stop: Callable[[], str] = str) -> None:
+        self.workers, self._reason_to_stop = len(slots), reason_to_stop
         self._free: queue.SimpleQueue[WorkerSlot] = queue.SimpleQueue()
         for slot in slots:
             self._free.put(slot)
@@ -34,7 +37,7 @@ class LocalRunner:
     def _run(self, config: TrialConfig) -> Outcome:
         slot = self._free.get()
         try:
-            return run_trial(config, slot, self._closing.is_set)
+            return run_trial(config, slot, self._closing.is_set, reason_to_stop=self._reason_to_stop)
         finally:
             self._free.put(slot)
 

@@ -22,7 +22,7 @@ class Progress:
     """Follows all trials of a sweep, on stderr where no other console is given; for a ``with`` statement."""
 
     def __init__(self, trials: Sequence[Trial], runs: Path, console: Console | None = None) -> None:
-        self._trials, self._runs = list(trials), runs
+        self.trials, self._runs = list(trials), runs  # they may change
         self._console = console or Console(stderr=True)
         self._running: dict[str, float] = {}  # since when
         self._outcomes: dict[str, Outcome] = {}
@@ -47,7 +47,7 @@ class Progress:
     def ended(self, trial: Trial, outcome: Outcome) -> None:
         self._running.pop(trial.name, None)
         self._outcomes[trial.name] = outcome
-        count = f"[{len(self._outcomes)}/{len(self._trials)}]"
+        count = f"[{len(self._outcomes)}/{len(self.trials)}]"
         self._print(f"{count} {trial.name}: {self._describe(trial, outcome)}")
 
     def refresh(self) -> None:
@@ -67,22 +67,27 @@ class Progress:
         best = f"{task_named(trial.task).main} {results[0].main:.4f} at step {step:.0f}"
         return f"{best} ({'was done before' if outcome == KEPT else f'{outcome.seconds:.0f} s'})"
 
-    def _table(self) -> Group:
+    def head(self) -> str:
+        """The first line of the table."""
         counts = Counter(outcome.status for outcome in self._outcomes.values())
         ended = ", ".join(f"{number} {status}" for status, number in sorted(counts.items())) or "none ended"
         minutes, seconds = divmod(int(time.monotonic() - self._started), 60)
+        return f"{len(self.trials)} trials: {ended}; {minutes}:{seconds:02d} min"
+
+    def _table(self) -> Group:
         running = Table.grid(padding=(0, 2))
         for name, since in self._running.items():
             curve = read_curve(self._runs / name)
             best = f"best {max(score for _, score in curve):.4f}" if curve else "…"
             step = f"step {curve[-1][0]}" if curve else ""
             running.add_row(Text(f"  {name}"), f"{time.monotonic() - since:5.0f} s", best, step)
-        tasks = dict.fromkeys(trial.task for trial in self._trials)
-        head = Text(f"{len(self._trials)} trials: {ended}; {minutes}:{seconds:02d} min")
-        return Group(head, running, *(Text(self._task_line(task), no_wrap=True) for task in tasks))
+        tasks = dict.fromkeys(trial.task for trial in self.trials)
+        return Group(
+            Text(self.head()), running, *(Text(self._task_line(task), no_wrap=True) for task in tasks)
+        )
 
     def _task_line(self, task: str) -> str:
-        names = [trial.name for trial in self._trials if trial.task == task]
+        names = [trial.name for trial in self.trials if trial.task == task]
         ended = [self._outcomes[name] for name in names if name in self._outcomes]
         failed = sum(outcome.status == FAILED for outcome in ended)
         results = [result for result in readable_results(self._runs, names) if result.status == DONE]

@@ -1,7 +1,7 @@
 """Which trial is begun when: as soon as a worker is free and what it waits for is settled."""
 
 import concurrent.futures
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
@@ -121,32 +121,35 @@ class Sweep:
         return next(filter(None, (prediction_problem(config, kind) for kind in config.splits)), "")
 
     def run(self, runner: Runner, watcher: Watcher) -> dict[str, Outcome]:
-        """Run all trials to their ends; trial's name → outcome."""
+        """Run all trials to their ends; trial's name → outcome. A watcher that is told of an end may change
+        ``trials`` as long as it keeps those that run or have ended."""
         running: dict[Future[Outcome], Trial] = {}
-        waiting = list(self.trials)
-        while waiting or running:
-            for trial in list(waiting):
-                if len(running) >= runner.workers:
-                    break
-                if any(t.name not in self.outcomes for t in (*self._sources(trial), *self._earlier(trial))):
-                    continue
-                waiting.remove(trial)
+        while True:
+            while len(running) < runner.workers and (trial := self._next(running.values())):
                 following = self._prepare(trial)
                 if isinstance(following, Outcome):
                     self._end(trial, following, watcher)
                 else:
                     watcher.began(trial)
                     running[runner.submit(following)] = trial
-            if running:
-                done, _ = concurrent.futures.wait(
-                    running, _REFRESH_SECONDS, concurrent.futures.FIRST_COMPLETED
-                )
-                for future in done:
-                    trial, outcome = running.pop(future), future.result()
-                    write_record(self.resolver.runs, trial, outcome)
-                    self._end(trial, outcome, watcher)
+            if not running and not self._next(()):
+                return self.outcomes
+            ended, _ = concurrent.futures.wait(running, _REFRESH_SECONDS, concurrent.futures.FIRST_COMPLETED)
+            for future in ended:
+                trial, outcome = running.pop(future), future.result()
+                write_record(self.resolver.runs, trial, outcome)
+                self._end(trial, outcome, watcher)
             watcher.refresh()
-        return self.outcomes
+
+    def _next(self, running: Collection[Trial]) -> Trial | None:
+        """The first trial that can begin now: whatever it waits for has ended."""
+        begun = {*self.outcomes, *(trial.name for trial in running)}
+        for trial in self.trials:
+            if trial.name in begun:
+                continue
+            if all(other.name in self.outcomes for other in (*self.sources(trial), *self._earlier(trial))):
+                return trial
+        return None
 
     def _end(self, trial: Trial, outcome: Outcome, watcher: Watcher) -> None:
         self.outcomes[trial.name] = outcome
@@ -186,10 +189,10 @@ class Sweep:
             kept = runs / trial.init_from / begun.parent.name / "best"
             if kept.is_dir():
                 return _TransferSource(kept)
-        best = best_folder(runs, self._sources(trial))
+        best = best_folder(runs, self.sources(trial))
         return _TransferSource(best and best / "best", is_known=best is not None and not is_of_run)
 
-    def _sources(self, trial: Trial) -> list[Trial]:
+    def sources(self, trial: Trial) -> list[Trial]:
         """The trials that a transfer chooses from."""
         return self._runs_of(trial.init_from, trial.checkpoint)
 

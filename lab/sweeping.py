@@ -32,7 +32,7 @@ def sweep_plan(flags: Namespace, is_printed: bool = False) -> DataFrame:
     table, outcomes = _run(flags)
     if is_printed and len(table):
         print_summary(table, flags.format)
-    _raise_for_failures(outcomes)
+    raise_for_failures(outcomes)
     return table
 
 
@@ -82,7 +82,10 @@ def _runner(flags: Namespace) -> Runner:
     return LocalRunner(worker_slots(flags.workers or 1, flags.device))
 
 
-def _raise_for_failures(outcomes: Mapping[str, Outcome]) -> None:
+def raise_for_failures(
+    outcomes: Mapping[str, Outcome], remedy: str = "sweep again to try them again"
+) -> None:
+    """InputError if a trial failed, and a line for each that did."""
     failed = {name: outcome for name, outcome in outcomes.items() if outcome.status == FAILED}
     skipped = sum(outcome.status == SKIPPED for outcome in outcomes.values())
     for name, outcome in failed.items():
@@ -90,4 +93,4 @@ def _raise_for_failures(outcomes: Mapping[str, Outcome]) -> None:
     if failed:
         counts = f"{len(failed)} of {len(outcomes)} trials failed"
         counts += f", and {skipped} skipped for want of them" if skipped else ""
-        raise InputError(f"{counts}; sweep again to try them again")
+        raise InputError(f"{counts}; {remedy}")

@@ -11,15 +11,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from common.errors import InputError
+from common.files import MANIFEST
 from common.locks import Lock
 from common.provenance import Provenance, difference, recorded_digest
+from glue.config import GlueRunConfig
 from glue.predictions import SplitPredictions
 from lab.command_chain import chain_command, chain_environment, last_line
 from lab.early_stop import MedianRule
 from lab.trial_config import TrialConfig
 from lab.trial_store import DONE, FAILED, STOPPED, Outcome, predictions_folder
 from training.run_config import as_flags
-from training.run_state import LOCK, read_run_state, remove_saves
+from training.run_state import LOCK, SCORES, read_run_state, remove_saves
 
 _CHILD_PROCESS = Path(__file__).with_name("child_process.py")
 _POLL_SECONDS = 0.2
@@ -37,7 +39,7 @@ class WorkerSlot:
 
 
 class _StoppedError(Exception):
-    """The median rule has stopped a training."""
+    """The median rule, or the end of the time, has stopped a trial."""
 
 
 def run_trial(
@@ -45,18 +47,20 @@ def run_trial(
     slot: WorkerSlot,
     is_cancelled: Callable[[], bool] = lambda: False,
     run_commands: "Callable[..., None] | None" = None,
+    reason_to_stop: Callable[[], str] = str,
 ) -> Outcome:
     """Train what is not trained and predict what is not predicted. Nothing that goes wrong is raised.
 
     is_cancelled: asked now and then; True ends the trial. run_commands: takes the commands, the slot and what
-    to call now and then, which may raise; None: runs them in a process.
+    to call now and then, which may raise; None: runs them in a process. reason_to_stop: asked now and then; a
+    reason stops the trial, which can be resumed.
     """
     rule = MedianRule(config.folder, config.peers) if config.peers else None
 
     def on_poll() -> None:
         if is_cancelled():
             raise InputError("was interrupted")
-        if rule and (reason := rule.reason_to_stop()):
+        if reason := reason_to_stop() or (rule.reason_to_stop() if rule else ""):
             raise _StoppedError(reason)
 
     run, started = run_commands or _run_process, time.monotonic()
@@ -81,23 +85,52 @@ def run_trial(
     return replace(outcome, seconds=round(time.monotonic() - started, 1))
 
 
+def predict_best(
+    config: TrialConfig, slot: WorkerSlot, run_commands: "Callable[..., None] | None" = None
+) -> Outcome:
+    """Predict with the best model so far of a run that was stopped on its way.
+
+    Returns:
+        Done; or failed, if it has evaluated nothing yet, or was stopped while it saved.
+    """
+    best, scores = config.folder / "best" / MANIFEST, config.folder / SCORES
+    try:
+        if not scores.is_file() or best.stat().st_mtime_ns > scores.stat().st_mtime_ns:
+            return Outcome(FAILED, "has no model that was evaluated")
+        commands = [_prediction(config, kind) for kind in config.splits]
+        (run_commands or _run_process)(_on_slot(commands, slot), slot, lambda: None)
+    except (InputError, OSError) as error:
+        return Outcome(FAILED, " ".join(str(error).split()))
+    return Outcome(DONE, f"stopped at step {read_run_state(config.folder).step}")
+
+
 def _commands(config: TrialConfig, slot: WorkerSlot) -> list[list[str]]:
     """What is left to do: to train what is not trained, and to predict what is not predicted."""
     run, is_trained = config.run, read_run_state(config.folder).is_trained
-    named = f"--task_file={run.task_file}" if run.task_file else f"--task_name={run.task_name}"
-    commands = (
-        []
-        if is_trained
-        else [["glue.run_glue", named, *as_flags(replace(run, task_name="", task_file=None))]]
-    )
-    for kind in config.splits:
-        if prediction_problem(config, kind) if is_trained else kind != "dev":  # a training leaves those
-            folder, best = predictions_folder(config.folder, kind), config.folder / "best"
-            commands.append([
-                "glue.run_predict", named, f"--data_dir={run.data_dir}",
-                f"--device={run.device}", f"--ckpt_path={best}", f"--split={kind}", f"--output_dir={folder}",
-                *(["--engine=dynamic", f"--batch_size={run.eval_batch_size}"] if kind == "dev" else []),
-            ])  # fmt: skip
+    flags = as_flags(replace(run, task_name="", task_file=None))
+    commands = [] if is_trained else [["glue.run_glue", _task_flag(run), *flags]]
+    commands += [
+        _prediction(config, kind)
+        for kind in config.splits
+        if (prediction_problem(config, kind) if is_trained else kind != "dev")  # a training leaves those
+    ]
+    return _on_slot(commands, slot)
+
+
+def _prediction(config: TrialConfig, kind: str) -> list[str]:
+    run, folder, best = config.run, predictions_folder(config.folder, kind), config.folder / "best"
+    return [
+        "glue.run_predict", _task_flag(run), f"--data_dir={run.data_dir}",
+        f"--device={run.device}", f"--ckpt_path={best}", f"--split={kind}", f"--output_dir={folder}",
+        *(["--engine=dynamic", f"--batch_size={run.eval_batch_size}"] if kind == "dev" else []),
+    ]  # fmt: skip
+
+
+def _task_flag(run: GlueRunConfig) -> str:
+    return f"--task_file={run.task_file}" if run.task_file else f"--task_name={run.task_name}"
+
+
+def _on_slot(commands: list[list[str]], slot: WorkerSlot) -> list[list[str]]:
     return [[*command, f"--num_workers={slot.threads}"] for command in commands]
 
 

@@ -36,7 +36,8 @@ SUBCOMMANDS: dict[str, dict[str, str]] = {
         "diff": "submission.diff",
     },
     "many runs": {
-        "sweep": "lab.sweep", "results": "lab.selection", "ensemble": "lab.ensemble", "submit": "lab.submit",
+        "leaderboard": "lab.leaderboard", "sweep": "lab.sweep", "results": "lab.selection",
+        "ensemble": "lab.ensemble", "submit": "lab.submit",
         "history": "lab.history", "report": "lab.report",
     },
     "SQuAD": {"squad-train": "squad.run_squad", "squad-evaluate": "squad.evaluate"},

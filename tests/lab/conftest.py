@@ -3,7 +3,7 @@
 import functools
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +73,16 @@ def _args(task: str, data: Path) -> dict[str, Any]:
     }
 
 
-def fake(runs: Path, name: str, data: Path, right: float = 0.8, seed: int = 0) -> Path:
-    """A trial that is done, ``TASK/CONFIGURATION-seedN``; returns its folder. seed: of the random draws."""
+def fake(
+    runs: Path,
+    name: str,
+    data: Path,
+    right: float = 0.8,
+    seed: int = 0,
+    args: Mapping[str, Any] | None = None,
+) -> Path:
+    """A trial that is done, ``TASK/CONFIGURATION-seedN``; returns its folder. seed: of the random draws.
+    args: what its args.json says; None: as one from the sample's model with the default recipe."""
     task_name, _, rest = name.partition("/")
     task, folder = TASKS[task_name], runs / name
     draw = np.random.default_rng([seed, *map(ord, name)])
@@ -97,7 +105,7 @@ def fake(runs: Path, name: str, data: Path, right: float = 0.8, seed: int = 0) -
         json.dumps({"task": task_name, "best": best, "last": best}), encoding="utf-8"
     )
     (folder / FINISHED).touch()
-    args = dict(_args(task_name, data))
+    args = dict(args or _args(task_name, data))
     args["recipe"] = {**args["recipe"], "seed": int(rest.rpartition("-seed")[2])}
     (folder / "args.json").write_text(json.dumps(args), encoding="utf-8")
     record = {"trial": name, "task": task_name, "configuration": f"{task_name}/{rest.rpartition('-')[0]}"}

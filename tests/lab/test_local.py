@@ -11,10 +11,10 @@ import pytest
 from common.errors import InputError
 from glue.config import GlueRunConfig, GlueTrainingConfig
 from lab.command_chain import chain_command, chain_environment, last_line
-from lab.estimate import Speed, estimate_seconds
 from lab.local import worker_slots
+from lab.speed import Speed, estimate_seconds
 from lab.trial_config import TrialConfig
-from lab.trial_run import WorkerSlot, _StoppedError, run_trial
+from lab.trial_run import WorkerSlot, _StoppedError, predict_best, run_trial
 from lab.trial_store import DONE, FAILED, STOPPED
 from training.run_state import FINISHED
 
@@ -182,3 +182,23 @@ def test_commands_run_in_one_process_until_one_fails(tmp_path: Path) -> None:
     assert [folder.name for folder in tmp_path.iterdir()] == ["sample"]
     assert last_line(done.stderr).startswith(f"submission.check: {no_zip}: ")
     assert last_line(" \n") == "it wrote nothing"
+
+
+def test_a_run_that_was_stopped_is_predicted_only_with_a_model_that_was_evaluated(tmp_path: Path) -> None:
+    config = config_of(tmp_path)
+    commands: list[list[list[str]]] = []
+
+    def run_commands(chain: list[list[str]], *_: object) -> None:
+        commands.append(chain)
+
+    assert predict_best(config, WorkerSlot((), 1), run_commands).status == FAILED
+    best, scores = tmp_path / "best" / "manifest.json", tmp_path / "scores.json"
+    best.parent.mkdir(parents=True)
+    for path in (best, scores):
+        path.write_text("{}", encoding="utf-8")
+    os.utime(best, (2e9, 2e9))  # stopped before the scores of this model were written
+    assert predict_best(config, WorkerSlot((), 1), run_commands).status == FAILED
+    assert not commands
+    os.utime(scores, (2e9, 2e9))
+    assert predict_best(config, WorkerSlot((), 1), run_commands).status == DONE
+    assert {command[0] for command in commands[0]} == {"glue.run_predict"}
