@@ -20,12 +20,14 @@ def write_plan(
     checkpoint: Mapping[str, str],
     preset: str,
     epochs: Mapping[str, float],
+    settings: Mapping[str, Mapping[str, Any]],
     runs: Collection[PlannedRun],
 ) -> dict[PlannedRun, Trial]:
     """Write a plan and read it back → the trial of each of its runs.
 
-    checkpoint: its name and its model. epochs: of each task's recipe. A task with runs of different lengths
-    has all its seeds at all its lengths in the plan, also those that are no runs of lab.leaderboard.
+    checkpoint: its name and its model. epochs: of each task's recipe. settings: of a task's runs, beside the
+    preset. A task with runs of different lengths has all its seeds at all its lengths in the plan, also those
+    that are no runs of lab.leaderboard.
     """
     entries: dict[str, Any] = {"checkpoints": dict(checkpoint), **({"preset": preset} if preset else {})}
     tasks: dict[str, Any] = {}
@@ -34,6 +36,8 @@ def write_plan(
         if not of_task:
             continue
         tasks[task] = {"seeds": sorted({run.seed for run in of_task})}
+        if task in settings:
+            tasks[task]["settings"] = dict(settings[task])
         shorter = sorted({run.fraction for run in of_task if run.fraction < 1})
         grid = {"num_train_epochs": [epochs[task] * fraction for fraction in shorter]}
         if shorter:

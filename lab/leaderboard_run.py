@@ -1,5 +1,7 @@
 """Hours → the best submission that fits into them: the work of ``lab.leaderboard``."""
 
+import dataclasses
+import math
 import os
 import re
 import subprocess
@@ -43,7 +45,8 @@ from training.run_state import Stage, read_run_state
 
 # As in the shipped plan "leaderboard": few rows, and the same kind of question.
 SOURCE, TRANSFERS = "mnli", ("rte", "mrpc", "sts-b")
-_SCORES = 30  # readings and scorings of the dev rows that take as long as the cross-validation of a run
+_LARGE, _SAVES = 20_000, 4  # tasks of more training rows are evaluated and saved so often in an epoch
+_SCORES = 10  # readings and scorings of the dev rows that take as long as the cross-validation of a run
 _GRACE = 0.05  # of the hours, which verifying may take longer than planned
 
 
@@ -113,6 +116,7 @@ class Leaderboard:
         self._checkpoint = PlannedCheckpoint(name, flags.model)
         self._resolver = TrialResolver(runs, data, flags.device, keep_saves=False)
         self.sweep = _BestSoFar([], self._resolver, suggest)
+        self._settings: dict[str, dict[str, int]] = {}  # of a task's runs, beside the preset
         self._epochs = {task.name: self._resolve(task).run.training.num_train_epochs for task in tasks}
         self._trials = self._read_trials()  # of all runs that were ever planned in this call
         costs = {task.name: self._measure(task) for task in tasks}
@@ -228,14 +232,15 @@ class Leaderboard:
 
     def _write_plan(self, runs: list[PlannedRun]) -> dict[PlannedRun, Trial]:
         checkpoint = {self._checkpoint.name: self._checkpoint.model}
-        return write_plan(self._plan_path, checkpoint, self._flags.preset, self._epochs, runs)
+        return write_plan(self._plan_path, checkpoint, self._flags.preset, self._epochs, self._settings, runs)
 
     def _run_of(self, trial: Trial) -> PlannedRun:
         return next(run for run, each in self._trials.items() if each.name == trial.name)
 
     def _resolve(self, task: Task, settings: Mapping[str, float] | None = None) -> TrialConfig:
         """The config of a run of a task from the model itself."""
-        trial = Trial(task.name, self._checkpoint, self._flags.preset, 1, settings or {})
+        settings = {**self._settings.get(task.name, {}), **(settings or {})}
+        trial = Trial(task.name, self._checkpoint, self._flags.preset, 1, settings)
         return self._resolver.resolve(trial)
 
     def _measure(self, task: Task) -> TaskCost:
@@ -246,6 +251,10 @@ class Leaderboard:
         if not self._record.is_measured(key):
             say(f"measuring {task.name}")
         speed = self._record.speed(key, partial(dispatch, "lab.estimate:measure", config.run))
+        training = config.run.training
+        if speed.rows > _LARGE and not training.save_steps:
+            epoch = count_steps(dataclasses.replace(training, num_train_epochs=1.0), speed.rows)
+            self._settings[task.name] = {"save_steps": math.ceil(epoch / _SAVES)}
         seconds = {}
         for fraction in FRACTIONS:
             shorter = {"num_train_epochs": fraction * self._epochs[task.name]}

@@ -23,9 +23,11 @@ from glue.tasks import TASKS, submission_files
 from lab import leaderboard_run, submitting
 from lab.ensemble_selection import SINGLE
 from lab.leaderboard import main, make_parser
+from lab.leaderboard_plan import write_plan
 from lab.plan import trials_of
 from lab.plan_file import read_plan
 from lab.speed import Speed, estimate_seconds
+from lab.time_plan import PlannedRun
 from lab.trial_config import TrialConfig
 from lab.trial_run import WorkerSlot
 from lab.trial_store import DONE, FAILED, STOPPED, Outcome, record_path
@@ -235,12 +237,12 @@ def test_too_few_hours_are_refused_before_anything_is_trained(
         main(argv(model, data, output, 0.001))
     assert not (tmp_path / "out.runs").exists()
     with pytest.raises(
-        InputError, match=r"too few for any run; .* the shortest, of \w+, takes about 4\d s .* a short run of"
+        InputError, match=r"too few for any run; .* the shortest, of \w+, takes about 39 s .* a short run of"
     ):
         main(argv(model, data, output, 0.011))
     assert set(machine.events) == {"measure"}
     machine.events.clear()
-    main(argv(model, data, output, 0.02))  # the speeds are kept, the time does not count
+    main(argv(model, data, output, 0.012))  # the speeds are kept, the time does not count
     assert "measure" not in machine.events
     with pytest.raises(UsageError, match=r"give a name that ends in \.zip"):
         main(argv(model, data, tmp_path / "out", 1))
@@ -274,3 +276,34 @@ def test_a_task_that_fails_is_named_and_the_zip_is_whole(
     assert "constant" in manifest["tasks"]["mnli"]
     assert "constant" not in manifest["tasks"]["rte"]
     assert "init_from" not in (tmp_path / "out.runs" / "plan.yaml").read_text(encoding="utf-8")
+
+
+def test_runs_of_several_lengths_are_written_as_a_plan_and_read_back(tmp_path: Path) -> None:
+    runs = [
+        PlannedRun("mnli", 0.125, 1), PlannedRun("mnli", 1.0, 1), PlannedRun("mnli", 1.0, 2),
+        PlannedRun("rte", 0.5, 1, "mnli"), PlannedRun("cola", 1.0, 1),
+    ]  # fmt: skip
+    epochs, checkpoint = {"mnli": 3.0, "rte": 10.0, "cola": 3.0}, {"mini": "convbert-mini"}
+    settings = {"mnli": {"save_steps": 3068}}
+    trials = write_plan(tmp_path / "plan.yaml", checkpoint, "stable", epochs, settings, runs)
+    assert [trials[run].name for run in runs] == [
+        "mnli/mini-epochs0.375-seed1", "mnli/mini-seed1", "mnli/mini-seed2",
+        "rte/mini-from-mnli-epochs5-seed1", "cola/mini-seed1",
+    ]  # fmt: skip
+    for run in runs:
+        trial = trials[run]
+        assert (trial.task, trial.seed, trial.init_from) == (run.task, run.seed, run.init_from)
+        assert trial.settings.get("save_steps") == (3068 if run.task == "mnli" else None)
+        length = epochs[run.task] * run.fraction
+        assert trial.settings.get("num_train_epochs", epochs[run.task]) == length
+        assert trial.preset == "stable"
+
+
+def test_large_tasks_are_saved_four_times_an_epoch(
+    machine: Machine, model: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speed = Speed(training=40_000.0, evaluation=100_000.0, rows=32 * 1000, dev_rows=150)
+    monkeypatch.setattr("lab.estimate.measure", lambda _: speed)
+    main(argv(model, data, tmp_path / "out.zip", 0.03))
+    plan = read_plan(str(tmp_path / "out.runs" / "plan.yaml"))
+    assert {trial.settings["save_steps"] for trial in trials_of(plan)} == {250}
