@@ -47,7 +47,7 @@ from training.run_state import Stage, read_run_state
 SOURCE, TRANSFERS = "mnli", ("rte", "mrpc", "sts-b")
 _LARGE, _SAVES = 20_000, 4  # tasks of more training rows are evaluated and saved so often in an epoch
 _SCORES = 10  # readings and scorings of the dev rows that take as long as the cross-validation of a run
-_GRACE = 0.05  # of the hours, which verifying may take longer than planned
+_GRACE = 0.05  # of the hours, which the end may take longer than planned
 
 
 def lead(flags: Namespace) -> None:
@@ -198,6 +198,8 @@ class Leaderboard:
         for run in [run for run in self.keeper.begun if run not in self.keeper.done]:
             trial = self._trials[run]
             if run.task in self.keeper.closed or any(run.task == done.task for done in self.keeper.done):
+                continue
+            if not self.keeper.can_answer(run, self._record.seconds, self._total * (1 + _GRACE)):
                 continue
             outcome = predict_best(self.sweep.resolve(trial), self._slot)
             if outcome.status == DONE:

@@ -83,10 +83,13 @@ class TimeKeeper:
             self.closed.add(run.task)
 
     def is_over(self, now: float) -> bool:
-        """Whether what is left is needed for the closing; then no run goes on. What is at work then may still
-        have to be predicted, so it counts twice."""
-        runs = [*self.done, *self.busy, *self.busy]
-        return now >= self._seconds - closing_seconds(self._corrected(), runs)
+        """Whether what is left is needed for the closing; then no run goes on."""
+        return now >= self._seconds - closing_seconds(self._corrected(), [*self.done, *self.busy])
+
+    def can_answer(self, run: PlannedRun, now: float, end: float) -> bool:
+        """Whether a run that was stopped can be predicted, and all be closed, till a moment."""
+        costs = self._corrected()
+        return now + costs[run.task].closing + closing_seconds(costs, [*self.done, run]) <= end
 
     def _corrected(self) -> dict[str, TaskCost]:
         return correct(self._costs, self._taken)
