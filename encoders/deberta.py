@@ -6,7 +6,7 @@ B rows, T tokens, H hidden size, h heads of d = H/h columns, S how many distance
 import math
 from typing import NamedTuple
 
-from encoders import ops, position_ops
+from encoders import family_ops, ops
 from encoders.attention import Attention
 from encoders.config import EncoderConfig
 from encoders.encoder_layer import EncoderLayer
@@ -97,7 +97,7 @@ class DisentangledAttention(Attention):
         if "p2c" in self.kinds:
             rows = self._heads(self.position_query or self.query, table, distances.to_query)
             to_query = paddle.matmul(key, rows)
-        scores = position_ops.add_distance_scores(scores, to_key, to_query)
+        scores = family_ops.add_distance_scores(scores, to_key, to_query)
         weights = ops.softmax_weights(scores, self.scale, padding.mask, self.probability_dropout)
         context = padding.unpad_from_heads(paddle.matmul(weights, value))  # (B, T, H)
         if first_only:

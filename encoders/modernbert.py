@@ -8,7 +8,7 @@ B rows, T tokens, H hidden size, h heads of d = H/h columns, I intermediate size
 import math
 from typing import NamedTuple
 
-from encoders import ops, position_ops
+from encoders import family_ops, ops
 from encoders.config import EncoderConfig
 from encoders.encoder_layer import EncoderLayer
 from encoders.framework import paddle
@@ -90,7 +90,7 @@ class RotaryAttention(nn.Layer):
         rotation = rotations[self.kind]
         parts = self.qkv(x if self.norm is None else self.norm(x)).split(3, axis=-1)  # (B, T, H) each
         query, key, value = (padding.pad_to_heads(part, self.heads) for part in parts)  # (B, h, T, d)
-        query, key = (position_ops.rotate(part, rotation.cos, rotation.sin) for part in (query, key))
+        query, key = (family_ops.rotate(part, rotation.cos, rotation.sin) for part in (query, key))
         scores = paddle.matmul(query, key, transpose_y=True)
         if rotation.bias is not None:
             scores = scores + rotation.bias.astype(scores.dtype) / self.scale
@@ -116,8 +116,8 @@ class GatedFeedForward(nn.Layer):
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
         """x: (B, T, H) → (B, T, H)."""
-        values, gates = self.inner(self.norm(x)).split(2, axis=-1)  # (B, T, I) each
-        return x + self.outer(self.dropout(self.activation(values) * gates))
+        gated = family_ops.gated(self.inner(self.norm(x)), self.activation)  # (B, T, I)
+        return x + self.outer(self.dropout(gated))
 
 
 class FinalNorm(nn.Layer):

@@ -1,4 +1,4 @@
-/* What kernels.c, positions.c and bf16.c share. */
+/* What kernels.c, families.c and bf16.c share. */
 
 #include <math.h>
 #include <stdint.h>

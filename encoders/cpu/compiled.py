@@ -1,4 +1,4 @@
-"""Autograd functions over ``kernels.c`` and ``positions.c``: one pass over memory forward, one backward.
+"""Autograd functions over ``kernels.c`` and ``families.c``: one pass over memory forward, one backward.
 
 ``encoders.ops`` calls them where ``kernels.usable`` and ``kernels.fits`` say that the tensors suit.
 
@@ -102,7 +102,7 @@ class AttentionWeights(PyLayer):
 
 
 class DistanceScores(PyLayer):
-    """``position_ops.add_distance_scores``; scores: (B, h, T, T), to_key, to_query: (B, h, T, 2T) or None."""
+    """``family_ops.add_distance_scores``; scores: (B, h, T, T), to_key, to_query: (B, h, T, 2T) or None."""
 
     @staticmethod
     def forward(ctx, scores, to_key, to_query):  # type: ignore[no-untyped-def]
@@ -123,7 +123,7 @@ class DistanceScores(PyLayer):
 
 
 class Rotate(PyLayer):
-    """``position_ops.rotate``; x: (B, h, T, d), cos, sin: (T, d), which have no gradients."""
+    """``family_ops.rotate``; x: (B, h, T, d), cos, sin: (T, d), which have no gradients."""
 
     @staticmethod
     def forward(ctx, x, cos, sin):  # type: ignore[no-untyped-def]
@@ -136,6 +136,24 @@ class Rotate(PyLayer):
         result = paddle.empty_like(grad)
         kernels.call("rotate", grad, *ctx.turns, result, -1.0, math.prod(grad.shape[:-2]), *grad.shape[-2:])
         return result
+
+
+class GatedGelu(PyLayer):
+    """gelu(a) · b, where a and b are the halves of x; x: (…, 2C) → (…, C)."""
+
+    @staticmethod
+    def forward(ctx, x):  # type: ignore[no-untyped-def]
+        ctx.save_for_backward(x)
+        result = paddle.empty([*x.shape[:-1], x.shape[-1] // 2])
+        kernels.call("gated_gelu", x, result, kernels.rows(x), result.shape[-1])
+        return result
+
+    @staticmethod
+    def backward(ctx, grad):  # type: ignore[no-untyped-def]
+        (x,) = ctx.saved_tensor()
+        grad_x = paddle.empty_like(x)
+        kernels.call("gated_gelu_gradient", x, grad, grad_x, kernels.rows(x), grad.shape[-1])
+        return grad_x
 
 
 class Depthwise(PyLayer):

@@ -24,7 +24,7 @@ from common.messages import note_once
 from encoders.framework import paddle
 from encoders.runtime import cpu_info
 
-SOURCES = tuple(Path(__file__).with_name(name) for name in ("kernels.c", "positions.c", "bf16.c", "onednn.c"))
+SOURCES = tuple(Path(__file__).with_name(name) for name in ("kernels.c", "families.c", "bf16.c", "onednn.c"))
 HEADER = Path(__file__).with_name("common.h")
 # What -ffast-math has that changes no infinity, no NaN and not the processor's state.
 _FLAGS = (

@@ -86,6 +86,8 @@ _COUNTS: dict[str, Callable[..., tuple[int, ...]]] = {
     "add_distance_scores": lambda p, t: (p * t * t, p * t * 2 * t, p * t * 2 * t, p * t * t),
     "distance_scores_gradient": lambda p, t: (p * t * t, p * t * 2 * t),
     "rotate": lambda p, t, d: (p * t * d, t * d, t * d, p * t * d),
+    "gated_gelu": lambda n, c: (n * 2 * c, n * c),
+    "gated_gelu_gradient": lambda n, c: (n * 2 * c, n * c, n * 2 * c),
     "bf16_round": lambda n, r, c, w: (n * c, r * w),
     "bf16_pack": lambda k, c: (k * c, -(-k // 32) * -(-c // 64) * 2048),
     "bf16_column_sums": lambda r, c: (r * c, PIECES * c, c),

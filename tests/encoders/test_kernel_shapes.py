@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checkpoints.network import load_classifier
-from encoders import ops, position_ops
+from encoders import family_ops, ops
 from encoders.cpu import dropout_masks, kernels
 from encoders.cpu.unpadding import Unpadding, unpad_input
 from encoders.framework import paddle
@@ -60,9 +60,9 @@ CASES: list[tuple[Function, list[Shape]]] = [
     *((attention, [(8, 3, 7, 4), (8, 3, 7, 4), mask])
       for mask in [(8, 7), (1, 7), (8, 6), (8, 8), (7, 8), (8, 1), (7,), (8, 7, 1), (56,), (0, 7), (16, 7)]),
     *((attention, [(1, 3, 7, 4), (1, 3, 7, 4), mask]) for mask in [(8, 7), (1, 7), (1, 64)]),
-    *((position_ops.add_distance_scores, [(2, 3, 7, 7), to_key, (2, 3, 7, 14)])
+    *((family_ops.add_distance_scores, [(2, 3, 7, 7), to_key, (2, 3, 7, 14)])
       for to_key in [(2, 3, 7, 14), (2, 3, 7, 13), (1, 3, 7, 14), (2, 3, 7, 15), (3, 2, 7, 14), (3, 7, 14)]),
-    *((position_ops.rotate, [(2, 3, 7, 4), turn, turn])
+    *((family_ops.rotate, [(2, 3, 7, 4), turn, turn])
       for turn in [(7, 4), (1, 4), (4,), (7, 1), (6, 4), (7, 2), (3, 7, 4)]),
     *((ops.linear, [x, (6, 8), bias])
       for x in [(2, 7, 6), (6,), (2, 7, 5)] for bias in [(8,), (1,), (7,), (9,), (1, 8)]),

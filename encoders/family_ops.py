@@ -1,10 +1,15 @@
-"""Scores by distance, and rotations: operations like those of ``encoders.ops``, each in its fastest form.
+"""Scores by distance, rotations and gates: operations of DeBERTa and ModernBERT, each in its fastest form, as
+those of ``encoders.ops``.
 
-B rows, T tokens, h heads of d columns.
+B rows, T tokens, h heads of d columns, C columns.
 """
+
+from collections.abc import Callable
 
 from encoders.cpu import compiled, kernels
 from encoders.framework import paddle
+
+F = paddle.nn.functional
 
 
 def add_distance_scores(
@@ -58,3 +63,11 @@ def rotate(x: paddle.Tensor, cos: paddle.Tensor, sin: paddle.Tensor) -> paddle.T
     first, second = x.split(2, axis=-1)
     turned = paddle.concat([-second, first], axis=-1)
     return x * cos.astype(x.dtype) + turned * sin.astype(x.dtype)
+
+
+def gated(x: paddle.Tensor, activation: Callable[[paddle.Tensor], paddle.Tensor]) -> paddle.Tensor:
+    """activation(a) · b, where a and b are the halves of x: (…, 2C) → (…, C)."""
+    if activation is F.gelu and kernels.usable(x) and x.size and x.shape[-1] % 2 == 0:
+        return compiled.GatedGelu.apply(x)
+    values, gates = x.split(2, axis=-1)
+    return activation(values) * gates

@@ -1,9 +1,11 @@
-"""Scores by distance and rotations: the definitions in float64, and the compiled functions against them."""
+"""Scores by distance, rotations and gates: definitions in float64, and compiled functions against them."""
+
+import math
 
 import numpy as np
 import pytest
 
-from encoders import position_ops
+from encoders import family_ops
 from encoders.framework import paddle
 from tests.encoders.test_kernels import assert_equal, needs_compiler, value_and_gradients
 
@@ -19,7 +21,7 @@ def test_scores_by_distance(length: int, kinds: str, monkeypatch: pytest.MonkeyP
 
     def run(scores: paddle.Tensor, *given: paddle.Tensor) -> paddle.Tensor:
         named = dict(zip(kinds.split(), given, strict=True))
-        return position_ops.add_distance_scores(scores, named.get("key"), named.get("query"))
+        return family_ops.add_distance_scores(scores, named.get("key"), named.get("query"))
 
     plain = value_and_gradients(run, "float64", scores, *parts)
     wanted, named = scores.copy(), dict(zip(kinds.split(), parts, strict=True))
@@ -27,7 +29,7 @@ def test_scores_by_distance(length: int, kinds: str, monkeypatch: pytest.MonkeyP
         wanted[..., i, j] += named["key"][..., i, length - 1 - i + j] if "key" in named else 0
         wanted[..., i, j] += named["query"][..., j, length - 1 - j + i] if "query" in named else 0
     np.testing.assert_allclose(plain[0], wanted, rtol=1e-12)
-    monkeypatch.setattr(position_ops, "_by_distance", None)
+    monkeypatch.setattr(family_ops, "_by_distance", None)
     assert_equal(value_and_gradients(run, "float32", scores, *parts), plain)
 
 
@@ -39,10 +41,26 @@ def test_rotations(length: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def run(x: paddle.Tensor) -> paddle.Tensor:
         cos, sin = (paddle.to_tensor(f(angles).astype(np.float32)) for f in (np.cos, np.sin))
-        return position_ops.rotate(x, cos, sin)
+        return family_ops.rotate(x, cos, sin)
 
     plain = value_and_gradients(run, "float64", x)
     pairs = (x[..., :6] + 1j * x[..., 6:]) * np.exp(1j * angles[:, :6])  # a rotation of the plane
     np.testing.assert_allclose(plain[0], np.concatenate([pairs.real, pairs.imag], -1), rtol=1e-5, atol=1e-6)
     monkeypatch.setattr(paddle, "concat", None)
+    assert_equal(value_and_gradients(run, "float32", x), plain)
+
+
+@needs_compiler
+@pytest.mark.parametrize("shape", [(1, 1, 2), (3, 7, 70)])
+def test_gates(shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.random.default_rng(9).normal(size=shape) * 3
+
+    def run(x: paddle.Tensor) -> paddle.Tensor:
+        return family_ops.gated(x, paddle.nn.functional.gelu)
+
+    plain = value_and_gradients(run, "float64", x)
+    first, second = np.split(x, 2, axis=-1)
+    erf = np.vectorize(math.erf)(first / math.sqrt(2))
+    np.testing.assert_allclose(plain[0], 0.5 * first * (1 + erf) * second, rtol=1e-9, atol=1e-12)
+    monkeypatch.setattr(paddle.Tensor, "split", None)
     assert_equal(value_and_gradients(run, "float32", x), plain)

@@ -1,7 +1,7 @@
-/* What DeBERTa's and ModernBERT's positions need, in one pass over memory on all cores.
+/* What DeBERTa and ModernBERT compute besides, in one pass over memory on all cores.
  *
- * Arrays are contiguous float32. P pairs of a row and a head, T tokens, d columns of a head (even). Definitions:
- * encoders/position_ops.py. */
+ * Arrays are contiguous float32. P pairs of a row and a head, T tokens, d columns of a head (even), N tokens of all
+ * rows, C columns. Definitions: encoders/family_ops.py. */
 
 #include "common.h"
 
@@ -59,6 +59,31 @@ void rotate(in x, in cosine, in sine, out y, float sign, i64 P, i64 T, i64 d) {
             float turned = sign * s[i];
             o[i] = a[i] * c[i] - b[i] * turned;
             q[i] = b[i] * c[i] + a[i] * turned;
+        }
+    }
+}
+
+/* ---- gelu(a) * b, where a and b are the halves of x (N, 2C) ---- */
+
+void gated_gelu(in x, out y, i64 N, i64 C) {
+#pragma omp parallel for schedule(static)
+    for (i64 row = 0; row < N; row++) {
+        in a = x + row * 2 * C, b = a + C;
+        out o = y + row * C;
+        for (i64 i = 0; i < C; i++) o[i] = 0.5f * a[i] * (1.0f + error_function(a[i] * 0.70710678f)) * b[i];
+    }
+}
+
+void gated_gelu_gradient(in x, in grad, out grad_x, i64 N, i64 C) {
+#pragma omp parallel for schedule(static)
+    for (i64 row = 0; row < N; row++) {
+        in a = x + row * 2 * C, b = a + C, g = grad + row * C;
+        out o = grad_x + row * 2 * C, q = o + C;
+        for (i64 i = 0; i < C; i++) {
+            float half = 0.5f * (1.0f + error_function(a[i] * 0.70710678f));
+            float density = 0.39894228f * exponential(-0.5f * a[i] * a[i]);
+            q[i] = g[i] * a[i] * half;
+            o[i] = g[i] * b[i] * (half + a[i] * density);
         }
     }
 }
