@@ -34,6 +34,18 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def reviews_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What two steps on the reviews make of convbert-mini; the run's folder, not to be written to."""
+    folder = tmp_path_factory.mktemp("reviews")
+    (folder / "reviews.yaml").write_text(FILE, encoding="utf-8")
+    write_reviews(folder)
+    settings = {"max_steps": 2, "max_seq_length": 16}
+    return glue.fine_tune(
+        str(folder / "reviews.yaml"), "convbert-mini", output_dir=folder / "run", **settings
+    ).folder
+
+
 def write_reviews(folder: Path) -> None:
     """Write the data of reviews.yaml: a CSV, a JSON lines and a TSV file."""
     rows = "".join(f'"{text}, said ""Ada""\nand others",{label}\n' for text, label in ROWS)
@@ -167,15 +179,12 @@ def test_as_commands_from_training_to_scores(folder: Path, capsys: pytest.Captur
         )
 
 
-def test_labels_in_another_order_are_read_off_the_model(folder: Path) -> None:
-    settings = {"max_steps": 2, "max_seq_length": 16}
-    task = read_task_file(folder / "reviews.yaml")
-    run = glue.fine_tune(task, "convbert-mini", output_dir=folder / "run", **settings)
-    before = glue.evaluate(task, run.folder)
+def test_labels_in_another_order_are_read_off_the_model(folder: Path, reviews_model: Path) -> None:
+    before = glue.evaluate(read_task_file(folder / "reviews.yaml"), reviews_model)
     turned = make_task(
         "reviews", "review", "stars", folder / "train.csv", folder / "dev.jsonl", labels=("good", "bad")
     )
-    assert glue.evaluate(turned, run.folder) == pytest.approx(before)
+    assert glue.evaluate(turned, reviews_model) == pytest.approx(before)
 
 
 def test_pairs_and_regression_from_python(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -236,35 +245,27 @@ def test_numbers_are_kept_within_the_range_that_is_given_or_that_was_learnt(tmp_
 
 
 def test_a_test_file_with_labels_is_scored_and_the_benchmarks_is_not(
-    folder: Path, sample_dir: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, reviews_model: Path, sample_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = str(folder / "reviews.yaml")
-    run = glue.fine_tune(file, "convbert-mini", output_dir=folder / "run", max_steps=2, max_seq_length=16)
-    argv = ["--task_file", file, "--ckpt_path", str(run.folder), "--split", "test"]
+    argv = ["--task_file", file, "--ckpt_path", str(reviews_model), "--split", "test"]
     assert "no column 'stars'" in str(fault(run_eval.main, argv))
     (folder / "test.tsv").write_text("review\tstars\na dull film\tbad\n", encoding="utf-8")
     capsys.readouterr()
     run_eval.main(argv)
-    (predicted,) = glue.predict(file, run.folder, output_dir=folder / "p").values()
+    (predicted,) = glue.predict(file, reviews_model, output_dir=folder / "p").values()
     assert json.loads(capsys.readouterr().out)["accuracy"] == float(predicted.values == ["bad"])
     argv = ["--task_name", "rte", "--ckpt_path", "x", "--split", "test", "--data_dir", str(sample_dir)]
     assert "withheld" in str(fault(run_eval.main, argv))
 
 
-def test_export_and_its_answers_know_the_columns(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_export_and_its_answers_know_the_columns(
+    folder: Path, reviews_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("onnxruntime")
     task = folder / "reviews.yaml"
-    run = glue.fine_tune(
-        str(task), "convbert-mini", output_dir=folder / "run", max_steps=2, max_seq_length=16
-    )
-    flags = [
-        "--model_path",
-        str(run.folder),
-        "--save_inference_dir",
-        str(folder / "onnx"),
-        "--format",
-        "onnx",
-    ]
+    flags = ["--model_path", str(reviews_model), "--save_inference_dir", str(folder / "onnx")]
+    flags += ["--format", "onnx"]
     export.main([*flags, "--int8", "--task_file", str(task)])
     assert "reviews dev accuracy" in capsys.readouterr().out
     model = deploy.load(folder / "onnx")
