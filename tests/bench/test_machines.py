@@ -37,6 +37,7 @@ def tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(
         machines, "_PROBE", "import os; p = os.environ.get('PLANTED'); p == 'crash' and os.abort(); print(p)"
     )
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # which take longer than these tests
     machines._computed.cache_clear()
     (tmp_path / "test_planted.py").write_text(TESTS, encoding="utf-8")
     yield str(tmp_path / "test_planted.py")
