@@ -6,11 +6,13 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-os.environ["COLUMNS"] = "100"  # what argparse wraps at
+os.environ["COLUMNS"] = "86"  # what argparse wraps at
 
 from scripts.cli import SUBCOMMANDS
 
-HEAD = """# Commands
+HEAD = """<style>.md-typeset pre > code { font-size: 0.6rem }</style>
+
+# Commands
 
 `convbert-glue SUBCOMMAND` and `python -m MODULE` are the same command. Every flag is also taken with hyphens.
 Results go to stdout, messages to stderr. The exit code is 0 (done), 1 (the input is wrong: one line names

@@ -52,7 +52,9 @@ def select_device(name: str) -> str:
     }
     if not built[name]:
         message = f"--device {name}: this PaddlePaddle ({paddle.__version__}) is built without it"
-        raise InputError(f"{message}; the README says how to install one that has it")
+        index = "https://www.paddlepaddle.org.cn/packages/stable/cu126/"
+        remedy = f"; pip install paddlepaddle-gpu=={paddle.__version__} -i {index}" if name == "gpu" else ""
+        raise InputError(f"{message}{remedy or '; install the one for its hardware'}")
     try:
         paddle.set_device(name)
     except (RuntimeError, ValueError, OSError) as error:

@@ -13,10 +13,19 @@ from common.errors import InputError
 _PROJECT = Path(__file__).resolve().parents[1]
 
 
-def chain_command(commands: Sequence[Sequence[object]]) -> list[str]:
-    """The command line of a process that runs these commands, each a module and its flags."""
-    lines = [[str(part) for part in command] for command in commands]
-    return [sys.executable, "-m", "lab.command_chain", json.dumps(lines)]
+def chain_line(commands: Sequence[Sequence[object]]) -> str:
+    """Commands, each a module and its flags, as a line for a process that takes such lines."""
+    return json.dumps([[str(part) for part in command] for command in commands]) + "\n"
+
+
+def chain_command(commands: Sequence[Sequence[object]] | None) -> list[str]:
+    """The command line of a process that runs these commands; None: those of the lines on its stdin."""
+    return [
+        sys.executable,
+        "-m",
+        "lab.command_chain",
+        "-" if commands is None else chain_line(commands).strip(),
+    ]
 
 
 def chain_environment(threads: int, gpu: str = "") -> dict[str, str]:
@@ -33,11 +42,13 @@ def last_line(output: str) -> str:
 
 
 def _run_chain(argv: Sequence[str] | None) -> None:
-    for module, *flags in json.loads((argv or sys.argv[1:])[0]):
-        try:
-            dispatch(f"{module}:main", flags)
-        except InputError as error:
-            raise InputError(f"{module}: {error}") from None
+    (commands,) = argv or sys.argv[1:]
+    for line in sys.stdin if commands == "-" else [commands]:
+        for module, *flags in json.loads(line):
+            try:
+                dispatch(f"{module}:main", flags)
+            except InputError as error:
+                raise InputError(f"{module}: {error}") from None
 
 
 if __name__ == "__main__":

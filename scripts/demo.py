@@ -9,11 +9,16 @@ texts are made up and their rules plain: the scores say that the way from data t
 model is.
 """
 
+import itertools
 import subprocess
+import tempfile
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import submission
 from common.command_line import CommandParser, path, run, tolerance
@@ -24,7 +29,7 @@ from common.messages import say
 from encoders.runtime import usable_cores
 from glue import summary
 from glue.tasks import TASKS, task_name
-from lab.command_chain import chain_command, chain_environment, last_line
+from lab.command_chain import chain_command, chain_environment, chain_line, last_line
 from scripts.make_sample import MODEL_FOLDER, ROWS, best_possible_scores, score_line, write_sample
 from submission.check import main as check
 
@@ -78,39 +83,63 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def train_all(folder: Path, tasks: Sequence[str], epochs: float | None, *flags: object) -> None:
-    """Train and predict each task in processes of one thread, as many at a time as there are cores."""
+    """Train and predict each task, in as many processes of one thread as there are cores."""
     # Models this small gain nothing from a second thread, and the tasks do not wait for one another.
-    with ThreadPoolExecutor(usable_cores()) as pool:
-        jobs = []
-        for task in sorted(tasks, key=lambda task: -EPOCHS.get(task, OTHER_EPOCHS)):  # the longest first
-            length = EPOCHS.get(task, OTHER_EPOCHS) if epochs is None else epochs
-            jobs.append(pool.submit(_train_and_predict, folder, task, "--num_train_epochs", length, *flags))
+    lengths = {task: EPOCHS.get(task, OTHER_EPOCHS) if epochs is None else epochs for task in tasks}
+    longest = sorted(tasks, key=lambda task: -lengths[task] * len(TASKS[task].text_columns))
+    jobs = deque((task, _commands(folder, task, lengths[task], *flags)) for task in longest)
+    processes: list[subprocess.Popen[str]] = []
+    numbers = itertools.count(1)
+    with ThreadPoolExecutor(count := min(usable_cores(), len(jobs))) as pool:
+        workers = [pool.submit(_work, jobs, processes, numbers, len(tasks)) for _ in range(count)]
         try:
-            for number, job in enumerate(as_completed(jobs), 1):
-                say(f"[{number}/{len(tasks)}] {job.result()}")
+            for worker in as_completed(workers):
+                worker.result()
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            jobs.clear()
+            for process in processes:
+                process.kill()
             raise
 
 
-def _train_and_predict(folder: Path, task: str, *flags: object) -> str:
-    started = time.monotonic()
+def _commands(folder: Path, task: str, epochs: float, *flags: object) -> list[tuple[object, ...]]:
     common = ("--task_name", task, "--data_dir", folder / "data", "--num_workers", 1)
     train = (
         "glue.run_glue", *common, "--model_name_or_path", MODEL, "--output_dir", folder / task,
-        "--overwrite_output_dir", *flags, *RECIPE,
+        "--overwrite_output_dir", "--num_train_epochs", epochs, *flags, *RECIPE,
     )  # fmt: skip
     best, target = folder / task / "best", folder / "predictions"
-    predict = ("glue.run_predict", *common, "--ckpt_path", best, "--output_dir", target)
-    done = subprocess.run(
-        chain_command([train, predict]),
-        env=chain_environment(threads=1),
-        capture_output=True,
-        encoding="utf-8",
-    )
-    if done.returncode:
-        raise InputError(f"{task}: exit {done.returncode}: {last_line(done.stderr)}")
-    return f"{done.stdout.partition(';')[0]} ({time.monotonic() - started:.0f} s)"
+    return [train, ("glue.run_predict", *common, "--ckpt_path", best, "--output_dir", target)]
+
+
+def _work(
+    jobs: "deque[Any]", processes: "list[subprocess.Popen[str]]", numbers: Iterator[int], total: int
+) -> None:
+    """Let a process of its own, which imports everything once, do one job after the other."""
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as errors:
+        process = subprocess.Popen(
+            chain_command(None), env=chain_environment(threads=1), encoding="utf-8",
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
+        )  # fmt: skip
+        processes.append(process)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        task = ""
+        with suppress(IndexError, BrokenPipeError):  # nothing is left to do, or the process failed
+            while process.poll() is None:
+                task, commands = jobs.popleft()
+                started = time.monotonic()
+                process.stdin.write(chain_line(commands))
+                process.stdin.flush()
+                if trained := next((line for line in process.stdout if line.startswith(f"{task}: ")), ""):
+                    seconds = time.monotonic() - started
+                    say(f"[{next(numbers)}/{total}] {trained.partition(';')[0]} ({seconds:.0f} s)")
+        with suppress(BrokenPipeError):
+            process.stdin.close()
+        process.stdout.read()
+        if code := process.wait():
+            errors.seek(0)
+            raise InputError(f"{task}: exit {code}: {last_line(errors.read())}")
 
 
 if __name__ == "__main__":

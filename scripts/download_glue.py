@@ -60,6 +60,7 @@ PLAIN: dict[str, dict[str, tuple[str, int, str]]] = {
 
 def make_parser() -> CommandParser:
     parser = CommandParser(prog="python -m scripts.download_glue", description=__doc__)
+    parser.elsewhere = {"--task": "--task_name", "--tasks": "--task_name, once for each"}
     parser.add_argument("--data_dir", type=path, metavar="DIR", help="where to (default: the download cache)")
     help_text = "only this task; may be repeated"
     parser.add_argument("--task_name", action="append", type=task_name, metavar="TASK", help=help_text)

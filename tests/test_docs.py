@@ -82,7 +82,8 @@ def test_readme_is_of_one_screen_and_has_the_ways_in() -> None:
         assert text.count("\n") <= MAX_README_LINES
         commands = [command for words in commands_of(page) if (command := command_of(words))]
         assert [command.module for command in commands] == [
-            "venv", "scripts.download_glue", "glue.run_glue", "glue.run_predict", "submission.pack"
+            "venv", "scripts.download_glue", "glue.run_glue", "glue.run_predict", "submission.pack",
+            "submission.check", "glue.run_glue", "glue.run_predict", "submission.pack",
         ][-len(commands) :]  # fmt: skip
         assert {"demo", "test"} <= set(re.findall(r"^make (\w+)", text, re.M))
 

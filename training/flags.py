@@ -142,6 +142,8 @@ FLAGS_ELSEWHERE = {
     "--per_device_train_batch_size": "--batch_size",
     "--per_device_eval_batch_size": "--eval_batch_size",
     "--fp16": "--use_amp",
+    "--lr": "--learning_rate",
+    "--epochs": "--num_train_epochs",
     "--warmup_ratio": "--warmup_proportion",
     "--lr_scheduler_type": "--scheduler_type",
     "--eval_steps": "--save_steps (it evaluates and saves)",
