@@ -13,7 +13,9 @@ import sys
 if not __package__:  # started by path: import from this clone
     sys.path[0] = sys.path[0].rpartition("/")[0]
 
+from argparse import Namespace
 from collections.abc import Sequence
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from common.command_line import CommandParser, path, run
@@ -21,6 +23,7 @@ from common.dispatch import dispatch
 from glue.arguments import add_common, add_task
 from glue.config import PRESETS, GlueTrainingConfig, preset_lines
 from glue.runs import task_of_run
+from glue.tasks import TASKS
 from training.flags import (
     FLAGS_ELSEWHERE,
     add_output_flags,
@@ -60,16 +63,27 @@ def make_parser() -> CommandParser:
     return parser
 
 
+def parse(parser: CommandParser, argv: Sequence[str] | None) -> Namespace:
+    """The flags of a command line; those that ``--resume`` goes without are as the run was begun."""
+    return parse_flags(parser, argv, lambda run: task_of_run(run) is not None)
+
+
 def train(parser: CommandParser, argv: Sequence[str] | None) -> "RunResult":
     """Fine-tune as a command line says."""
-    flags = parse_flags(parser, argv, lambda run: task_of_run(run) is not None)
-    return dispatch("glue.fine_tuning:train", flags)
+    return dispatch("glue.fine_tuning:train", parse(parser, argv))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    trained = train(make_parser(), argv)
-    predict = f"python -m glue.run_predict --ckpt_path {trained.folder}/best --output_dir predictions"
-    trained.print_outcome(following=f"{predict}, with the same task and data")
+    flags = parse(make_parser(), argv)
+    trained = dispatch("glue.fine_tuning:train", flags)
+    task = f"--task_name {trained.task}"
+    if trained.task not in TASKS:
+        task = f"--task_file {quote(flags.task_file) if flags.task_file else '…'}"
+    data = f"--data_dir {quote(flags.data_dir)} " if flags.data_dir else ""
+    best = quote(f"{trained.folder}/best")
+    trained.print_outcome(
+        following=f"python -m glue.run_predict {task} --ckpt_path {best} {data}--output_dir predictions"
+    )
 
 
 if __name__ == "__main__":

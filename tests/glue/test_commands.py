@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 import re
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -96,9 +97,11 @@ def test_training_evaluation_and_the_written_file_give_the_same_scores(
 
 @pytest.mark.parametrize("name", ["cola", "sts-b", "mnli"])
 def test_a_run_keeps_the_dev_predictions_of_its_best_model(
-    runs: Path, sample_dir: Path, tmp_path: Path, name: str
-) -> None:
-    """The bytes that the same network writes when it predicts, also from a process that did not train it."""
+    runs: Path, sample_dir: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """The bytes that the same network writes when it predicts, also from a process that did not train it. The
+    command that is named as the next one runs as it stands."""
     best, kept = runs / name / "best", runs / name / "predictions" / "dev"
     argv = ["--task_name", name, "--ckpt_path", str(best), "--data_dir", str(sample_dir), "--split", "dev"]
     run_predict.main(
@@ -111,6 +114,11 @@ def test_a_run_keeps_the_dev_predictions_of_its_best_model(
     run_glue.main(["--resume", "--output_dir", str(tmp_path / "run"), "--data_dir", str(sample_dir)])
     again = tmp_path / "run" / "predictions" / "dev"
     assert {path.name: path.read_bytes() for path in again.iterdir()} == files
+    *_, following = capsys.readouterr().err.partition("next: python -m glue.run_predict ")
+    monkeypatch.chdir(tmp_path)
+    run_predict.main(shlex.split(following.splitlines()[0]))
+    for split in TASKS[name].of_kind("test"):
+        assert (tmp_path / "predictions" / split.submission_file).is_file()
 
 
 @pytest.mark.parametrize("name", ["cola", "sts-b", "mnli"])
