@@ -124,6 +124,7 @@ class Leaderboard:
         taken = {run: record.trial_seconds(self._trials[run].name) for run, left in begun.items() if not left}
         known = {run: seconds for run, seconds in taken.items() if seconds}
         self.keeper = TimeKeeper(costs, self._total, flags.workers, begun, known)
+        self._deadline = self._total
         if not begun and not self.keeper.replan(record.seconds).runs:
             message = self._too_few(costs)
             record.forget_time()
@@ -140,7 +141,7 @@ class Leaderboard:
     def replan(self) -> None:
         """Plan again, write that down, and give the sweep what may begin now."""
         now = self._record.seconds
-        plan = self.keeper.replan(now)
+        plan, self._deadline = self.keeper.replan(now), self.keeper.deadline()
         trials = self._write_plan(list(dict.fromkeys([*self.keeper.begun, *plan.runs])))
         self._trials = {**{run: t for run, t in self._trials.items() if run not in trials}, **trials}
         ready = [trials[run] for run in self.keeper.ready(now)]
@@ -151,7 +152,7 @@ class Leaderboard:
 
     def began(self, trial: Trial) -> None:
         """A trial begins."""
-        self._record.began(trial.name)
+        self._record.began(trial.name, read_run_state(trial.folder(self._runs)).step is None)
         self.keeper.began(self._run_of(trial), self._record.seconds)
         self.replan()
         self.progress.began(trial)
@@ -169,9 +170,11 @@ class Leaderboard:
         self.progress.refresh()
 
     def reason_to_stop(self) -> str:
-        """Why nothing goes on; empty while there is time."""
-        is_over = self.keeper.is_over(self._record.seconds)
-        return "the time is up; the same command with more --hours goes on" if is_over else ""
+        """Why nothing goes on; empty while there is time. Asked by the threads of the runs, so it looks at
+        nothing that changes meanwhile."""
+        if self._record.seconds < self._deadline:
+            return ""
+        return "the time is up; the same command with more --hours goes on"
 
     def finish(self, output: Path) -> None:
         """Predict with what was stopped on its way; join, pack, report, verify."""

@@ -84,7 +84,11 @@ class TimeKeeper:
 
     def is_over(self, now: float) -> bool:
         """Whether what is left is needed for the closing; then no run goes on."""
-        return now >= self._seconds - closing_seconds(self._corrected(), [*self.done, *self.busy])
+        return now >= self.deadline()
+
+    def deadline(self) -> float:
+        """The moment from which all that is left is needed for the closing."""
+        return self._seconds - closing_seconds(self._corrected(), [*self.done, *self.busy])
 
     def can_answer(self, run: PlannedRun, now: float, end: float) -> bool:
         """Whether a run that was stopped can be predicted, and all be closed, till a moment."""

@@ -16,6 +16,7 @@ FRACTIONS = (1.0, 0.5, 0.25, 0.125)  # of a recipe's epochs that a run may have
 MAX_RUNS = 10  # of a task and a fraction; more gain next to nothing
 CLOSING_SECONDS = 30.0  # to pack, check and report, and to start verifying
 _LOSS = 0.1
+_LATEST = 3  # runs, by which the speed is corrected: a machine may have other work for a while
 _MARGIN = 1.1  # plans leave so much more time than was measured
 
 
@@ -65,15 +66,16 @@ class TimePlan:
 
 
 def correct(costs: Mapping[str, TaskCost], taken: Mapping[PlannedRun, float]) -> dict[str, TaskCost]:
-    """The costs as runs that are done suggest: of their own task, else of all tasks together."""
+    """The costs as the latest runs that are done suggest: of their own task, else of all tasks. taken: run →
+    its seconds, the latest last."""
 
-    def ratio(runs: Collection[PlannedRun]) -> float:
+    def ratio(runs: Sequence[PlannedRun]) -> float:
         expected = sum(costs[run.task].seconds[run.fraction] for run in runs)
         return sum(taken[run] for run in runs) / expected if runs else 1.0
 
-    general, corrected = ratio(taken), {}
+    general, corrected = ratio(list(taken)[-_LATEST:]), {}
     for task, cost in costs.items():
-        runs = [run for run in taken if run.task == task]
+        runs = [run for run in taken if run.task == task][-_LATEST:]
         factor = ratio(runs) if runs else general
         seconds = {fraction: factor * value for fraction, value in cost.seconds.items()}
         corrected[task] = replace(cost, seconds=seconds, closing=factor * cost.closing)

@@ -53,7 +53,10 @@ class WorkRecord:
         """Spent so far, in this call and in those before."""
         return self._before + self._clock() - self._started
 
-    def began(self, trial: str) -> None:
+    def began(self, trial: str, is_anew: bool) -> None:
+        """A trial has begun. is_anew: nothing is left of what it did before, which then does not count."""
+        if is_anew:
+            self._trials.pop(trial, None)
         self._running[trial] = self._clock()
 
     def ended(self, trial: str) -> None:
@@ -63,7 +66,7 @@ class WorkRecord:
         self.save()
 
     def trial_seconds(self, trial: str) -> float:
-        """What a trial has taken so far in all calls; 0 if it was never begun."""
+        """What a trial has taken so far, in all calls that its saves are of; 0 if it was never begun."""
         since = self._running.get(trial)
         return self._trials.get(trial, 0.0) + (0.0 if since is None else self._clock() - since)
 

@@ -221,6 +221,41 @@ def test_slow_runs_are_stopped_in_time_and_more_hours_go_on(
     assert set(statuses(output).values()) == {"OK", "FILLED"}
 
 
+def test_a_run_that_is_far_too_slow_is_stopped_and_goes_on_with_more_hours(
+    machine: Machine, model: Path, data: Path, tmp_path: Path
+) -> None:
+    output, machine.slowness = tmp_path / "out.zip", 40.0
+    with pytest.raises(InputError, match="no run is done; the same command with more --hours goes on"):
+        main(argv(model, data, output, 0.1))
+    assert machine.now <= 1.1 * 360
+    assert not output.exists()
+    (path,) = (tmp_path / "out.runs").glob("*/*.trial.json")
+    record = json.loads(path.read_text(encoding="utf-8"))
+    assert (record["status"], record["message"][:14]) == (STOPPED, "the time is up")
+    machine.slowness = 1.0
+    main(argv(model, data, output, 0.3))
+    assert record["trial"] in machine.trained
+    assert {name.partition("/")[0] for name in machine.trained} == set(TRAINED)
+
+
+def test_what_a_killed_run_lost_says_nothing_of_its_speed(tmp_path: Path) -> None:
+    """300 s in a call that was killed before the first save; 40 s from begin to end in the next."""
+    now, path = [0.0], tmp_path / "record.json"
+    record = WorkRecord(path, lambda: now[0])
+    record.began("a", is_anew=True)
+    now[0] = 300.0
+    record.save()
+    record = WorkRecord(path, lambda: now[0])
+    assert (record.seconds, record.trial_seconds("a")) == (300.0, 300.0)
+    record.began("a", is_anew=True)
+    now[0] = 340.0
+    record.ended("a")
+    assert record.trial_seconds("a") == 40.0
+    record.began("a", is_anew=False)
+    now[0] = 350.0
+    assert (record.seconds, record.trial_seconds("a")) == (350.0, 50.0)
+
+
 @pytest.mark.parametrize("hours", ["0", "-1", "nan", "inf", "ten", "1e9"])
 def test_impossible_hours_are_wrong_usage(hours: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as raised:

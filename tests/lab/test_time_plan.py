@@ -214,6 +214,8 @@ def test_costs_are_corrected_by_their_own_task_else_by_all() -> None:
     assert corrected["mnli"].seconds[1.0] == pytest.approx(3006.0 * (512 + 106) / (256 + 106))
     assert corrected["mnli"].closing == pytest.approx((512 + 106) / (256 + 106))
     assert correct(NINE, {}) == NINE
+    slow_once = {PlannedRun("rte", 1.0, seed): seconds for seed, seconds in enumerate([9e9, 256, 256, 256])}
+    assert correct(NINE, slow_once)["mnli"] == NINE["mnli"]
 
 
 def test_more_hours_lengthen_what_was_short() -> None:
