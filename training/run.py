@@ -100,9 +100,8 @@ def _naming_how_to_go_on(folder: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        LOG.info(
-            f"stopped; the same command with --resume --output_dir {folder} alone goes on from the last save"
-        )
+        flags = f"--resume --output_dir {folder}"
+        LOG.info(f"stopped; the same command with nothing but {flags} goes on from the last save")
         raise
     finally:
         if is_alone:
