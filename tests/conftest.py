@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -42,6 +43,11 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = tempfile.TemporaryDirectory(prefix="convbert-glue-tests-", ignore_cleanup_errors=True)
         config.add_cleanup(folder.cleanup)
         os.environ["CONVBERT_GLUE_CACHE"] = folder.name
+    else:
+        from encoders.cpu import kernels  # loads Paddle, which the first process does without
+
+        with FileLock(Path(os.environ["CONVBERT_GLUE_CACHE"], "tests.lock")):
+            kernels.library()  # by the first; the others load it
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

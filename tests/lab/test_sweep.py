@@ -59,7 +59,11 @@ def broken_data(sample_dir: Path, tmp_path: Path) -> Path:
 
 
 def test_failures_are_told_and_the_rest_is_done_once(
-    sample_dir: Path, broken_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    sample_dir: Path,
+    broken_data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     tasks = "tasks: {mnli: , rte: {init_from: best of mnli}, qqp: {seeds: [7]}}\n"
     plan, runs = write_plan(tmp_path, sample_dir, FEW + tasks), tmp_path / "runs"
@@ -94,6 +98,7 @@ def test_failures_are_told_and_the_rest_is_done_once(
     assert provenance_of(run / "predictions" / "dev", runs) == {"qqp": expected}
 
     stamp = (run / "scores.json").stat().st_mtime_ns
+    run_trials_in_this_process(monkeypatch)
     with pytest.raises(InputError, match="1 of 3 trials failed"):
         main(argv(plan, runs, broken_data, "--keep", "best"))
     err = capsys.readouterr().err
