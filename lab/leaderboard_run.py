@@ -113,7 +113,8 @@ class Leaderboard:
         self._total, self._plan_path = 3600 * flags.hours, runs / "plan.yaml"
         self._slot = worker_slots(1, flags.device)[0]  # of what runs alone at the end
         name = re.sub(r"[^A-Za-z0-9_.]+", "_", Path(flags.model).name).strip("_.")[:40] or "model"
-        self._checkpoint = PlannedCheckpoint(name, flags.model)
+        model = str(Path(flags.model).resolve()) if Path(flags.model).is_dir() else flags.model
+        self._checkpoint = PlannedCheckpoint(name, model)
         self._resolver = TrialResolver(runs, data, flags.device, keep_saves=False)
         self.sweep = _BestSoFar([], self._resolver, suggest)
         self._settings: dict[str, dict[str, int]] = {}  # of a task's runs, beside the preset

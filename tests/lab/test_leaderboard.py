@@ -284,10 +284,13 @@ def test_too_few_hours_are_refused_before_anything_is_trained(
 
 
 def test_another_model_and_missing_files_are_named(
-    machine: Machine, model: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    machine: Machine, model: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "out.zip"
-    main(argv(model, data, output, 0.02))
+    monkeypatch.chdir(model.parent)
+    main(argv(Path(model.name), data, output, 0.02))
+    monkeypatch.chdir(tmp_path)
+    main(argv(model, data, output, 0.02))  # the same model by another path
     with pytest.raises(InputError, match=rf"was begun with --model {model}; take another --output"):
         main(argv(model, data, output, 0.05, "--preset", "stable"))
     (data / "diagnostic" / "diagnostic.tsv").unlink()
