@@ -119,7 +119,7 @@ def attacks(trap: Path) -> dict[str, tuple[bytes, str]]:
         "system": (Calls(os.system, touch), f"{os.name}.system"),
         "eval": (Calls(eval, code), "builtins.eval"),
         "exec": (Calls(exec, code), "builtins.exec"),
-        "open": (Calls(open, str(trap), "w"), "io.open"),
+        "open": (Calls(open, str(trap), "w"), f"{open.__module__}.open"),  # _io from Python 3.12 on
         "popen": (Calls(subprocess.Popen, ["touch", str(trap)]), "subprocess.Popen"),
         "import": (Calls(builtins.__import__, "os"), "builtins.__import__"),
         "socket": (Calls(socket.create_connection, ("127.0.0.1", 9)), "socket.create_connection"),
