@@ -53,14 +53,14 @@ def ids(folder: Path) -> Iterable[list[int]]:
 @pytest.mark.parametrize("to", ["huggingface", "paddlenlp"])
 def test_every_file_goes_along(tmp_path: Path, to: str, capsys: pytest.CaptureFixture[str]) -> None:
     source = source_of(tmp_path / "source", {
-        "vocab.txt": lines(WORDS), "added_tokens.json": {"<ent>": len(WORDS)}, "README.md": b"hello",
+        "vocab.txt": lines(WORDS), "added_tokens.json": {"<ent>": len(WORDS)}, "notes.md": b"hello",
         "special_tokens_map.json": {"mask_token": "[MASK]"}, "tokenizer_config.json": {"do_lower_case": True},
     })  # fmt: skip
     target = converted(source, to)
     for name in names_of(source):
         assert (target / name).read_bytes() == (source / name).read_bytes()
     assert len(names_of(target)) == 4
-    assert capsys.readouterr().err.splitlines()[-1] == f"note: left in {source}: README.md"
+    assert capsys.readouterr().err.splitlines()[-1] == f"note: left in {source}: notes.md"
 
 
 def test_tokenizer_json_goes_along(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,7 @@ needs_compiler = pytest.mark.skipif(kernels.library() is None, reason="no compil
 NUMBERS = {
     "threshold": 6554, "scale": 0.3, "epsilon": 1e-6, "flip": 0, "rate": 0.1, "beta1": 0.9,
     "beta2": 0.999, "decay": 0.01, "from": 3, "from_column": 96, "transposed": 1,
+    "turned": 1, "sign": -1.0,
 }  # fmt: skip
 
 
@@ -38,6 +39,8 @@ def digest_of_all_functions() -> str:
         "depthwise": convolved, "depthwise_weight_gradient": convolved, "span": spans, "span_gradient": spans,
         "attention_weights": (rows, heads, length, length),
         "attention_weights_gradient": (heads * tokens, length), "squares": (many,), "adamw": (many,),
+        "add_distance_scores": (rows * heads, length), "distance_scores_gradient": (rows * heads, length),
+        "rotate": (rows * heads, length, depth),
         "bf16_round": (real, padded, width, wide), "bf16_pack": (width, 50),
         "bf16_column_sums": (padded, width),
         "bf16_first_rows": (rows, real, 32, width), "bf16_spread_rows": (rows, real, padded, width),

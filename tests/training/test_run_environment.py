@@ -9,7 +9,7 @@ import pytest
 from common.errors import InputError
 from common.provenance import code_version
 from encoders.cpu import kernels
-from tests.training.test_run_folder import save
+from tests.training.saved_runs import save
 from training.run import refuse_own_sources
 from training.run_environment import SHOULD_MATCH, run_environment
 from training.run_folder import RunFolder
