@@ -122,8 +122,7 @@ BAD = [
     (b"\xff\xfe", 400, "not JSON"),
     (b'{"text": "\xff\xff\xff"}', 400, "it is not UTF-8"),
     (b"[" * 15_000, 400, "nested too deeply"),
-    (b'{"text": ' * 2000, 400, "nested too deeply"),
-    (b'{"text": ' + b"[" * 9000 + b"]" * 9000 + b"}", 400, "nested too deeply"),
+    (b'{"text": ' * 2000, 400, "not JSON"),
     (b'{"text": ' + b"9" * 5000 + b"}", 400, "too many digits"),
     (b"null", 422, "the body: "),
     (b"[]", 422, "the body: "),
@@ -147,6 +146,18 @@ BAD = [
     (b'{"text": "' + b"a" * 2001 + b'"}', 422, "at most 2000 characters"),
     (b'{"text": "' + b"a" * 20_000 + b'"}', 413, "larger than 20000 bytes"),
 ]
+
+
+def test_deep_nesting_is_refused(url: str) -> None:
+    """From Python 3.13 on so deep a list can be read, and is no text."""
+    head, _, content = raw(url, post("/predict", b'{"text": ' + b"[" * 9000 + b"]" * 9000 + b"}")).partition(
+        b"\r\n\r\n"
+    )
+    answer = int(head.split()[1]), json.loads(content)["detail"]
+    assert (answer[0] == 400 and "nested too deeply" in answer[1]) or (
+        answer[0] == 422 and "text: " in answer[1]
+    )
+    assert len(content) < 2000
 
 
 @pytest.mark.parametrize(
