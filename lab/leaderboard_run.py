@@ -32,7 +32,7 @@ from lab.plan_file import read_plan
 from lab.report_runs import majority_scores
 from lab.scheduling import KEPT, Sweep
 from lab.search import suggest
-from lab.speed import START_SECONDS, count_steps, duration, estimate_seconds, test_rows
+from lab.speed import START_SECONDS, count_steps, count_test_rows, duration, estimate_seconds
 from lab.submit import AGAINST_TRAINING
 from lab.sweeping import raise_for_failures
 from lab.time_keeper import TimeKeeper
@@ -268,7 +268,7 @@ class Leaderboard:
         started = time.monotonic()
         gain = 1 - majority_scores(task, self._resolver.data_dir)["main"]
         joining = _SCORES * (time.monotonic() - started)
-        verifying = 1.0 + test_rows(config) / speed.evaluation
+        verifying = 1.0 + count_test_rows(config) / speed.evaluation
         source = SOURCE if task.name in TRANSFERS else ""
         return TaskCost(task.name, seconds, joining + verifying, speed.rows, gain, source)
 

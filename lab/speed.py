@@ -24,7 +24,7 @@ def estimate_seconds(config: TrialConfig, speed: Speed) -> float:
     training, steps = config.run.training, count_steps(config.run.training, speed.rows)
     batch_rows = training.batch_size * training.gradient_accumulation_steps
     evaluations = math.ceil(steps / (training.save_steps or _epoch_steps(training, speed.rows)))
-    predicted = evaluations * speed.dev_rows + test_rows(config)
+    predicted = evaluations * speed.dev_rows + count_test_rows(config)
     return steps * batch_rows / speed.training + predicted / speed.evaluation + START_SECONDS
 
 
@@ -33,7 +33,7 @@ def count_steps(training: GlueTrainingConfig, rows: int) -> int:
     return training.max_steps or math.ceil(_epoch_steps(training, rows) * training.num_train_epochs)
 
 
-def test_rows(config: TrialConfig) -> int:
+def count_test_rows(config: TrialConfig) -> int:
     """The rows of a trial's test files that are there."""
     return sum(rows for _, rows in config.splits.get("test", ()))
 
